@@ -1,0 +1,31 @@
+"""embrm: reward models on frozen embeddings.
+
+Embed each (prompt, response) once with a frozen language model, keep the vector for
+ever, and do all reward-model work on the vectors.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from embrm.pairs import Pairs
+from embrm.pool import CandidatePool
+
+if TYPE_CHECKING:
+    from embrm.model import RewardModel
+
+__version__ = "0.1.0"
+
+__all__ = ["CandidatePool", "Pairs", "RewardModel", "__version__"]
+
+# Loaded on first use: importing embrm stays under half a second.
+_LAZY = {"RewardModel": "embrm.model"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'embrm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

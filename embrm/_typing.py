@@ -1,0 +1,36 @@
+"""Names for the shapes of data that pass between rooms."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+"""Floating point array; docstrings say its shape."""
+
+IntArray: TypeAlias = NDArray[np.integer[Any]]
+"""Integer array; docstrings say its shape."""
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+"""Boolean mask; docstrings say its shape."""
+
+AnyArray: TypeAlias = NDArray[Any]
+"""Array of any dtype (prompt ids may be integers or strings)."""
+
+RandomState: TypeAlias = int | np.random.Generator | np.random.RandomState | None
+"""Seed or generator, as scikit-learn spells it."""
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+Prompt: TypeAlias = str | Sequence[Message]
+"""What was asked: a single user turn as `str`, or the whole conversation so far."""
+
+Text: TypeAlias = tuple[Prompt, str]
+"""The text of an item: (prompt, response)."""

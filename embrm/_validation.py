@@ -1,0 +1,231 @@
+"""The one place where arrays from outside are checked.
+
+Below this line the maths is branch-free: arrays have the right shape, dtype and
+range, or an `InvalidInputError` has already said what was expected, what was got and
+what to do.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, RandomState
+from embrm.exceptions import InvalidInputError, three_parts
+
+
+def check_items(
+    items: Any, *, n_features: int | None = None, finite: bool = True
+) -> FloatArray:
+    """Check an item matrix.
+
+    Parameters
+    ----------
+    items : array-like of shape (n_items, d)
+        float16, float32 or float64; integers and lists are converted to float64.
+        Memory maps stay memory maps.
+    n_features : int, optional
+        The d that is required.
+    finite : bool, default=True
+        Whether NaN and infinity are refused. Off for a large memory map that will be
+        checked where it is used.
+
+    Returns
+    -------
+    ndarray of shape (n_items, d), not copied when already floating point.
+    """
+    if isinstance(items, str | bytes) or not hasattr(items, "__len__"):
+        raise _wrong("items of shape (n_items, d)", type(items).__name__, _TO_ITEMS)
+    try:
+        array = items if isinstance(items, np.ndarray) else np.asarray(items)
+    except ValueError as error:
+        raise _wrong("items of shape (n_items, d)", "ragged rows", _TO_ITEMS) from error
+    if array.dtype.kind in "iub":
+        array = array.astype(np.float64)
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise _wrong(
+            "items of dtype float16, float32 or float64", str(array.dtype), _TO_ITEMS
+        )
+    if array.ndim != 2:
+        raise _wrong("items of shape (n_items, d)", f"shape {array.shape}", _TO_ITEMS)
+    if array.shape[1] == 0:
+        raise _wrong("items with at least one column", "d = 0", _TO_ITEMS)
+    if n_features is not None and array.shape[1] != n_features:
+        raise _wrong(
+            f"items with d = {n_features}, as in fit",
+            f"d = {array.shape[1]}",
+            "embed these items with the encoder that embedded the training items",
+        )
+    if finite:
+        _check_finite(array, "items", "re-embed or drop the items that are not finite")
+    return array
+
+
+def check_pair_ids(ids: Any, *, n_items: int) -> IntArray:
+    """Check pair ids: integers of shape (n_pairs, 2) in [0, n_items)."""
+    array = np.asarray(ids)
+    if array.size == 0 and array.ndim <= 2 and array.dtype.kind == "f":
+        array = np.empty((0, 2), dtype=np.intp)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise _wrong(
+            "ids of shape (n_pairs, 2)",
+            f"shape {array.shape}",
+            "pass two columns of item rows: first and second",
+        )
+    if array.dtype.kind not in "iu":
+        raise _wrong(
+            "integer ids", f"dtype {array.dtype}", "convert them with .astype(int)"
+        )
+    bad = (array < 0) | (array >= n_items)
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        raise _wrong(
+            f"ids in [0, {n_items}), the rows of items",
+            f"{int(array[row, column])} at pair {row}",
+            "index into the items you pass; negative ids are not counted from the end",
+        )
+    return array
+
+
+def check_prompt_ids(prompt_ids: Any, *, n_items: int) -> AnyArray:
+    """Check prompt ids: one per item, integers or strings, none missing."""
+    array = np.asarray(prompt_ids)
+    if array.shape != (n_items,):
+        raise _wrong(
+            f"prompt_ids of shape ({n_items},), one per item",
+            f"shape {array.shape}",
+            "say for each row of items which prompt it answers",
+        )
+    missing = (
+        np.isnan(array)
+        if array.dtype.kind == "f"
+        else np.array([value is None or value != value for value in array], dtype=bool)
+        if array.dtype.kind == "O"
+        else np.zeros(0, dtype=bool)
+    )
+    if missing.any():
+        raise _wrong(
+            "a prompt id for every item",
+            f"a missing id at item {int(np.argmax(missing))}",
+            "give unknown prompts an id of their own",
+        )
+    return array
+
+
+def check_labels(y: ArrayLike | None, *, n_pairs: int) -> FloatArray:
+    """Check labels; None means that first is always the preferred one.
+
+    Returns
+    -------
+    ndarray of shape (n_pairs,), float64 in [0, 1]
+        Probability that first is preferred; 0.5 is a tie.
+    """
+    if y is None:
+        return np.ones(n_pairs)
+    labels = _check_per_pair(y, "y", n_pairs)
+    bad = (labels < 0) | (labels > 1)
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise _wrong(
+            "labels y in [0, 1]: 1 if first is preferred, 0 if second, 0.5 for a tie",
+            f"{labels[at]:g} at pair {at}",
+            "map the labels, e.g. -1/+1 by (y + 1) / 2",
+        )
+    return labels
+
+
+def check_sample_weight(weight: ArrayLike | None, *, n_pairs: int) -> FloatArray:
+    """Check weights: one per pair, >= 0, not all zero; None means all one."""
+    if weight is None:
+        return np.ones(n_pairs)
+    weights = _check_per_pair(weight, "sample_weight", n_pairs)
+    _check_not_negative(weights, "sample_weight")
+    if n_pairs and not weights.any():
+        raise _wrong(
+            "at least one positive sample_weight",
+            "all zero",
+            "drop sample_weight, or give weight to some pairs",
+        )
+    return weights
+
+
+def check_margin(margin: ArrayLike | None, *, n_pairs: int) -> FloatArray:
+    """Check margins: one per pair, >= 0, in nats; None means all zero."""
+    if margin is None:
+        return np.zeros(n_pairs)
+    margins = _check_per_pair(margin, "margin", n_pairs)
+    _check_not_negative(margins, "margin")
+    return margins
+
+
+def check_random_state(random_state: RandomState) -> np.random.Generator:
+    """Turn a seed, a generator or a legacy RandomState into one Generator.
+
+    Examples
+    --------
+    >>> bool(check_random_state(0).integers(10) == check_random_state(0).integers(10))
+    True
+    """
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**31))
+    is_seed = isinstance(random_state, int | np.integer) and random_state >= 0
+    if random_state is None or is_seed:
+        return np.random.default_rng(random_state)
+    raise _wrong(
+        "random_state that is None, an int >= 0 or a numpy Generator",
+        repr(random_state)[:60],
+        "pass an integer seed",
+    )
+
+
+_TO_ITEMS = "pass a numeric matrix with one row per item"
+
+
+def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
+    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+
+
+def _check_per_pair(values: ArrayLike, name: str, n_pairs: int) -> FloatArray:
+    raw = np.asarray(values)
+    if raw.dtype.kind not in "iubf":
+        raise _wrong(
+            f"numeric {name}",
+            f"dtype {raw.dtype}",
+            "convert it to numbers; labels are 1 where first is preferred, else 0",
+        )
+    array = raw.astype(np.float64)
+    if array.shape != (n_pairs,):
+        raise _wrong(
+            f"{name} of shape ({n_pairs},), one per pair",
+            f"shape {array.shape}",
+            "pass one value per pair",
+        )
+    _check_finite(array, name, f"drop or fill the pairs whose {name} is missing")
+    return array
+
+
+def _check_not_negative(values: FloatArray, name: str) -> None:
+    bad: BoolArray = values < 0
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise _wrong(
+            f"{name} >= 0",
+            f"{values[at]:g} at pair {at}",
+            "swap the pair (or use y = 0) instead of a negative value",
+        )
+
+
+def _check_finite(array: FloatArray, name: str, cure: str) -> None:
+    # A sum is finite unless some entry is not (or it overflows): one cheap pass.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum(dtype=np.float64)
+    if np.isfinite(total):
+        return
+    bad = ~np.isfinite(array)
+    if bad.any():
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise _wrong(
+            f"finite {name}", f"{array[at]} at index {at if at[1:] else at[0]}", cure
+        )

@@ -1,0 +1,105 @@
+"""Account: what a reader read, kept and left out, and why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows left out for one reason.
+
+    Attributes
+    ----------
+    reason : str
+        In a few words, e.g. `"identical chosen and rejected"`.
+    n : int
+        How many rows.
+    where : tuple of str
+        Up to five places, e.g. `"prefs.jsonl, line 7"`.
+    """
+
+    reason: str
+    n: int
+    where: tuple[str, ...]
+
+
+@dataclass
+class Account:
+    """Counts every row of a source: `n_read == n_kept + n_left_out`.
+
+    Attributes
+    ----------
+    source : str
+        File name, dataset id, or "frame".
+    format : str
+        Name of the format the rows were read as.
+    n_read, n_kept : int
+
+    Examples
+    --------
+    >>> account = Account("prefs.jsonl", "pairs")
+    >>> account.keep()
+    ... account.leave_out("empty text", "prefs.jsonl, line 2")
+    >>> print(account)
+    prefs.jsonl read as pairs: 2 rows, 1 kept, 1 left out
+      1 empty text (prefs.jsonl, line 2)
+    """
+
+    source: str
+    format: str
+    n_read: int = 0
+    n_kept: int = 0
+    _counts: dict[str, int] = field(default_factory=dict, repr=False)
+    _where: dict[str, list[str]] = field(default_factory=dict, repr=False)
+
+    def keep(self) -> None:
+        """Count one row that was kept."""
+        self.n_read += 1
+        self.n_kept += 1
+
+    def leave_out(self, reason: str, where: str) -> None:
+        """Count one row that was left out."""
+        self.n_read += 1
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        places = self._where.setdefault(reason, [])
+        if len(places) < 5:
+            places.append(where)
+
+    @property
+    def n_left_out(self) -> int:
+        """How many rows were left out, for whatever reason."""
+        return sum(self._counts.values())
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Rows left out by reason, most frequent first."""
+        order = sorted(self._counts, key=lambda reason: (-self._counts[reason], reason))
+        return tuple(
+            LeftOut(reason, self._counts[reason], tuple(self._where[reason]))
+            for reason in order
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return a JSON-ready dict."""
+        return {
+            "source": self.source,
+            "format": self.format,
+            "n_read": self.n_read,
+            "n_kept": self.n_kept,
+            "left_out": [
+                {"reason": entry.reason, "n": entry.n, "where": list(entry.where)}
+                for entry in self.left_out
+            ],
+        }
+
+    def _lines(self) -> Iterator[str]:
+        yield (
+            f"{self.source} read as {self.format}: {self.n_read} rows, "
+            f"{self.n_kept} kept, {self.n_left_out} left out"
+        )
+        for entry in self.left_out:
+            more = ", ..." if entry.n > len(entry.where) else ""
+            yield f"  {entry.n} {entry.reason} ({'; '.join(entry.where)}{more})"
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())

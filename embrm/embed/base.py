@@ -1,0 +1,112 @@
+"""What an encoder is: it turns texts into vectors and says exactly who it is.
+
+The fingerprint decides which vectors may be mixed. Two encoders share one exactly
+when the same text gives the same vector (up to rounding between machines): weights,
+tokenizer, template, pooling, layer, normalisation, dtype and truncation all count.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embrm._typing import Text
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The identity of an encoder.
+
+    Parameters
+    ----------
+    fields : mapping of str to JSON value
+        Everything that decides the numbers, by name: `kind`, `model`,
+        `weights_sha256`, `template`, `pooling`, `max_tokens`, ...
+    dim : int
+        Length d of the vectors.
+    dtype : str
+        Dtype in which vectors are stored, `"float16"` or `"float32"`.
+
+    Examples
+    --------
+    >>> a = Fingerprint({"kind": "hashing", "seed": 0}, dim=8, dtype="float32")
+    >>> b = Fingerprint({"seed": 0, "kind": "hashing"}, dim=8, dtype="float32")
+    >>> a.digest == b.digest, len(a.digest)
+    (True, 32)
+    """
+
+    fields: Mapping[str, Any]
+    dim: int
+    dtype: str
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal blake2b-128 of the canonical JSON of everything above."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict with keys `fields`, `dim` and `dtype`."""
+        return {"fields": dict(self.fields), "dim": self.dim, "dtype": self.dtype}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Fingerprint":
+        """Rebuild a fingerprint from what `to_json` returned."""
+        return cls(values["fields"], int(values["dim"]), str(values["dtype"]))
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What an encoder says after each batch, for progress bars and accounts.
+
+    Attributes
+    ----------
+    n_texts, n_tokens : int
+        Texts in the batch, and tokens fed to the model without padding.
+    n_truncated : int
+        Texts whose prompt lost its beginning to the length limit.
+    n_response_truncated : int
+        Texts whose response alone exceeded the limit and lost its beginning.
+    """
+
+    n_texts: int
+    n_tokens: int = 0
+    n_truncated: int = 0
+    n_response_truncated: int = 0
+
+
+OnBatch = Callable[[BatchReport], None]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Turns texts into vectors; every encoder in `embrm.embed` follows it."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Who this encoder is; may load the model the first time."""
+        ...
+
+    def encode(
+        self, texts: Sequence[Text], *, on_batch: OnBatch | None = None
+    ) -> NDArray[np.floating[Any]]:
+        """Embed texts.
+
+        Parameters
+        ----------
+        texts : sequence of (prompt, response)
+            Prompts are `str` or messages; see `embrm.messages`.
+        on_batch : callable, optional
+            Called with a `BatchReport` after each batch.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, d)
+            In the order of `texts`, in the fingerprint's dtype, all finite.
+        """
+        ...

@@ -1,0 +1,86 @@
+"""Every error and warning embrm raises, and the form of their messages.
+
+A message has three parts: what was expected, what was got, what to do about it.
+`three_parts` writes them, so that no error forgets the cure.
+"""
+
+
+class EmbrmError(Exception):
+    """Base of every error that embrm raises on purpose."""
+
+
+class InvalidInputError(EmbrmError, ValueError):
+    """An argument has the wrong shape, type, range or content."""
+
+
+class DataError(EmbrmError, ValueError):
+    """A preference file or frame holds a row that cannot be used.
+
+    Parameters
+    ----------
+    message : str
+        The three-part message, which names file and line where there are any.
+    reason : str, default="unusable data"
+        Short reason, the word under which an account counts the row.
+    """
+
+    def __init__(self, message: str, reason: str = "unusable data") -> None:
+        # Both go to the base class: exceptions travel between processes by args.
+        super().__init__(message, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class IntegrityError(EmbrmError):
+    """Stored bytes are damaged, or do not belong to what they are used with."""
+
+
+class FingerprintMismatchError(IntegrityError):
+    """Vectors of one encoder were offered to a model fitted on another's."""
+
+
+class MissingDependencyError(EmbrmError, ImportError):
+    """An optional dependency is needed and not installed."""
+
+
+class EmbrmWarning(UserWarning):
+    """Base of every warning that embrm gives."""
+
+
+class TruncationWarning(EmbrmWarning):
+    """Some texts were longer than the encoder's limit."""
+
+
+class DamagedSegmentWarning(EmbrmWarning):
+    """A cache segment failed its checksum and was set aside."""
+
+
+class LeftOutWarning(EmbrmWarning):
+    """A reader left rows out; its account says which and why."""
+
+
+def three_parts(*, expected: str, got: str, cure: str) -> str:
+    """Write an error message: what was expected, what was got, what to do.
+
+    Parameters
+    ----------
+    expected, got, cure : str
+        Sentence fragments without a final full stop.
+
+    Returns
+    -------
+    str
+        One line.
+
+    Examples
+    --------
+    >>> three_parts(
+    ...     expected="ids of shape (n_pairs, 2)",
+    ...     got="shape (3,)",
+    ...     cure="pass two columns: first and second",
+    ... )
+    'expected ids of shape (n_pairs, 2); got shape (3,). To mend: pass two columns: first and second.'
+    """  # noqa: E501
+    return f"expected {expected}; got {got}. To mend: {cure}."

@@ -1,0 +1,197 @@
+"""RewardHead: what every head promises, and the checks that all of them share."""
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from embrm._typing import FloatArray, IntArray
+from embrm._validation import check_items
+from embrm.exceptions import InvalidInputError, three_parts
+from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
+from embrm.heads.order import order_consistency
+from embrm.heads.state import HeadState
+from embrm.heads.transformer_state import get_transformer_state, set_transformer_state
+
+
+class RewardHead(ClassifierMixin, BaseEstimator):
+    r"""Base of all heads: a reward r(item), fitted on comparisons of two items.
+
+    The sample is the pair, the class is "first is preferred", and antisymmetry is
+    structural: :math:`P(\text{first preferred}) = \sigma(r(x_1) - r(x_2))`. A head
+    implements `_fit` on canonical comparisons and `_reward` on preprocessed items;
+    everything else is here.
+
+    Parameters
+    ----------
+    preprocessor : scikit-learn transformer, optional
+        Acts on items; cloned and fitted on the distinct items of the training pairs.
+
+    Attributes
+    ----------
+    classes_ : ndarray [0, 1]
+    n_features_in_ : int
+        d of the items seen in fit.
+    preprocessor_ : fitted transformer or None
+    """
+
+    def __init__(self, *, preprocessor: Any = None) -> None:
+        self.preprocessor = preprocessor
+
+    def fit(
+        self,
+        pairs: Any,
+        y: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        margin: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the head on comparisons.
+
+        Parameters
+        ----------
+        pairs : Pairs or array-like of shape (n_pairs, 2, d)
+        y : array-like of shape (n_pairs,) in [0, 1], optional
+            Probability that first is preferred: 1, 0, or soft; 0.5 is a tie. None
+            means that first is always preferred (chosen/rejected data). A soft label
+            p equals two rows, (1, weight p) and (0, weight 1 - p).
+        sample_weight : array-like of shape (n_pairs,), >= 0, optional
+            Weight k equals k copies of the pair; weight 0 equals its removal.
+        margin : array-like of shape (n_pairs,), >= 0, in nats, optional
+            By how much the preferred side's reward should lead.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            On a wrong shape, dtype, range or length, on NaN or infinity, or when no
+            pair is left to learn from.
+        """
+        comparisons = make_comparisons(pairs, y, sample_weight, margin)
+        self.classes_ = np.array([0, 1])
+        self.n_features_in_ = comparisons.items.shape[1]
+        self.preprocessor_ = None
+        if self.preprocessor is not None:
+            self.preprocessor_ = clone(self.preprocessor).fit(comparisons.items)
+            comparisons = Comparisons(
+                np.asarray(self.preprocessor_.transform(comparisons.items)),
+                comparisons.winner,
+                comparisons.loser,
+                comparisons.margin,
+                comparisons.weight,
+                comparisons.groups,
+            )
+        self._fit(comparisons)
+        return self
+
+    def reward(self, X: Any) -> FloatArray:
+        """Compute the reward of items.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_items, d)
+
+        Returns
+        -------
+        ndarray of shape (n_items,), float64
+            In nats for Bradley-Terry heads; defined up to a constant.
+        """
+        check_is_fitted(self)
+        items = check_items(X, n_features=self.n_features_in_)
+        if len(items) == 0:
+            return np.empty(0)
+        if items.dtype == np.float16:
+            items = items.astype(np.float32)
+        if self.preprocessor_ is not None:
+            items = np.asarray(self.preprocessor_.transform(items))
+        return np.asarray(self._reward(items), dtype=np.float64)
+
+    def decision_function(self, pairs: Any) -> FloatArray:
+        """Compute delta = r(first) - r(second), shape (n_pairs,), in nats.
+
+        Swapping a pair negates its delta exactly.
+        """
+        reward, ids = self._rewards_of(pairs)
+        return reward[ids[:, 0]] - reward[ids[:, 1]]
+
+    def predict_proba(self, pairs: Any) -> FloatArray:
+        """Compute probabilities of shape (n_pairs, 2): second, first preferred."""
+        delta = self.decision_function(pairs)
+        return np.column_stack([expit(-delta), expit(delta)])
+
+    def predict(self, pairs: Any) -> IntArray:
+        """Say which item is preferred: 1 for first, 0 for second (and for a tie)."""
+        return (self.decision_function(pairs) > 0).astype(np.intp)
+
+    def score(
+        self, pairs: Any, y: ArrayLike | None = None, sample_weight: Any = None
+    ) -> float:
+        """Compute order consistency with `y`; see `order_consistency`."""
+        return order_consistency(self.decision_function(pairs), y, sample_weight)
+
+    @abstractmethod
+    def _fit(self, comparisons: Comparisons) -> None:
+        """Set the fitted attributes from canonical comparisons."""
+
+    @abstractmethod
+    def _reward(self, items: FloatArray) -> FloatArray:
+        """Compute rewards of checked and preprocessed items."""
+
+    @abstractmethod
+    def _get_state(self) -> HeadState:
+        """Return the fitted state in storable form."""
+
+    @abstractmethod
+    def _set_state(self, state: HeadState) -> None:
+        """Restore what `_get_state` returned; rewards must be bitwise equal."""
+
+    def get_state(self) -> HeadState:
+        """Return the fitted state, preprocessor included, in storable form."""
+        check_is_fitted(self)
+        state = self._get_state() | HeadState(
+            values={"n_features_in": self.n_features_in_}
+        )
+        if self.preprocessor_ is None:
+            return state
+        return state | get_transformer_state(self.preprocessor_).with_prefix(_PRE)
+
+    def set_state(self, state: HeadState) -> Self:
+        """Restore a fitted state that `get_state` returned."""
+        self.classes_ = np.array([0, 1])
+        self.n_features_in_ = int(state.values["n_features_in"])
+        nested = state.without_prefix(_PRE)
+        self.preprocessor_ = set_transformer_state(nested) if nested.values else None
+        self._set_state(state)
+        return self
+
+    def _rewards_of(self, pairs: Any) -> tuple[FloatArray, IntArray]:
+        """Score each distinct item once; return rewards and positions of the pairs."""
+        check_is_fitted(self)
+        if isinstance(pairs, np.ndarray) and pairs.ndim == 2:
+            raise InvalidInputError(
+                three_parts(
+                    expected="Pairs, or an array of shape (n_pairs, 2, d)",
+                    got=f"items of shape {pairs.shape}",
+                    cure="use reward(X) for the rewards of items",
+                )
+            )
+        checked = as_pairs(pairs)
+        rows, ids = checked.unique_items()
+        return self.reward(checked.items[rows]), ids
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+_PRE = "preprocessor__"

@@ -1,0 +1,225 @@
+"""Pairs: ordered comparisons of two items, without copying the items.
+
+The unit of training and of cross-validation is the pair; the unit of storage is the
+item. `Pairs` holds the item matrix once and an index of pairs into it, and slices
+like an array of shape (n_pairs, 2, d), so scikit-learn's splitters, `cross_val_score`
+and `GridSearchCV` work on it.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm._validation import check_items, check_pair_ids, check_prompt_ids
+from embrm.exceptions import InvalidInputError, three_parts
+
+
+class Pairs:
+    """Ordered comparisons of two items: a row-sliceable view of an item matrix.
+
+    Parameters
+    ----------
+    items : array-like of shape (n_items, d)
+        Vectors, float16, float32 or float64; a memory map stays one. Never copied.
+    ids : array-like of int of shape (n_pairs, 2)
+        Rows of `items`: first and second of each pair.
+    prompt_ids : array-like of shape (n_items,), optional
+        Which prompt each item answers. Heads validate by it, `PromptGroupKFold`
+        splits by it.
+
+    Raises
+    ------
+    InvalidInputError
+        If a shape, dtype or index is wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pairs = Pairs(np.eye(3), [[0, 1], [2, 1]], prompt_ids=["a", "a", "b"])
+    >>> pairs
+    Pairs(2 pairs, 3 items, d=3, float64, 50% cross-prompt)
+    >>> pairs.shape
+    (2, 2, 3)
+    >>> pairs[[1]].first
+    array([2])
+    """
+
+    ndim = 3
+
+    def __init__(
+        self, items: Any, ids: Any, prompt_ids: ArrayLike | None = None
+    ) -> None:
+        self.items: FloatArray = check_items(items, finite=False)
+        self.ids: IntArray = check_pair_ids(ids, n_items=len(self.items))
+        self.prompt_ids: AnyArray | None = (
+            None
+            if prompt_ids is None
+            else check_prompt_ids(prompt_ids, n_items=len(self.items))
+        )
+
+    @classmethod
+    def from_dense(cls, dense: ArrayLike) -> "Pairs":
+        """Build pairs from an array of shape (n_pairs, 2, d); equal rows are one item.
+
+        Parameters
+        ----------
+        dense : array-like of shape (n_pairs, 2, d)
+            Vectors of the first and the second item of each pair.
+
+        Returns
+        -------
+        Pairs
+            Whose items are the distinct vectors, in an order that depends on their
+            content alone.
+        """
+        array = np.asarray(dense)
+        if array.ndim != 3 or array.shape[1] != 2:
+            raise InvalidInputError(
+                three_parts(
+                    expected="Pairs, or an array of shape (n_pairs, 2, d)",
+                    got=f"an array of shape {array.shape}",
+                    cure="pass Pairs(items, ids), or stack first and second on axis 1",
+                )
+            )
+        rows = check_items(array.reshape(-1, array.shape[2]), finite=False)
+        kept, inverse = distinct_rows(rows)
+        return cls(rows[kept], inverse.reshape(-1, 2))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the dense array this stands for: (n_pairs, 2, d)."""
+        return (len(self.ids), 2, self.items.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the items."""
+        return self.items.dtype
+
+    @property
+    def first(self) -> IntArray:
+        """Rows of `items` that stand first, shape (n_pairs,)."""
+        return self.ids[:, 0]
+
+    @property
+    def second(self) -> IntArray:
+        """Rows of `items` that stand second, shape (n_pairs,)."""
+        return self.ids[:, 1]
+
+    @property
+    def groups(self) -> AnyArray:
+        """Prompt ids of both ends, shape (n_pairs, 2): what `PromptGroupKFold` takes.
+
+        Raises
+        ------
+        InvalidInputError
+            If the pairs were made without `prompt_ids`.
+        """
+        if self.prompt_ids is None:
+            raise InvalidInputError(
+                three_parts(
+                    expected="Pairs made with prompt_ids",
+                    got="Pairs without",
+                    cure="pass prompt_ids=..., one per item, to Pairs",
+                )
+            )
+        return self.prompt_ids[self.ids]
+
+    def swap(self) -> "Pairs":
+        """Return the same comparisons with first and second exchanged."""
+        return self._with_ids(self.ids[:, ::-1])
+
+    def unique_items(self) -> tuple[IntArray, IntArray]:
+        """List each item that takes part once.
+
+        Returns
+        -------
+        rows : ndarray of int of shape (n_unique,)
+            Rows of `items` that occur in a pair, ascending.
+        local_ids : ndarray of int of shape (n_pairs, 2)
+            The pairs as positions in `rows`: `rows[local_ids] == ids`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> rows, local_ids = Pairs(np.eye(4), [[3, 1], [1, 3]]).unique_items()
+        >>> rows, local_ids.tolist()
+        (array([1, 3]), [[1, 0], [0, 1]])
+        """
+        occurs = np.zeros(len(self.items), dtype=bool)
+        occurs[self.ids] = True
+        position = np.cumsum(occurs) - 1
+        return np.flatnonzero(occurs), position[self.ids]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, key: Any) -> "Pairs":
+        """Select pairs by integer, slice, mask or index array; the items are shared."""
+        if isinstance(key, tuple):
+            # scikit-learn indexes arrays by (rows, ...); the rest must select all.
+            key, *rest = key
+            if not all(part is ... or part == slice(None) for part in rest):
+                raise InvalidInputError(
+                    three_parts(
+                        expected="a selection of pairs",
+                        got="an index into the second or third axis",
+                        cure="use .first, .second or np.asarray(pairs)",
+                    )
+                )
+        if isinstance(key, int | np.integer):
+            if not -len(self) <= key < len(self):
+                raise IndexError(f"pair {key} of {len(self)} pairs")
+            key = [key]
+        return self._with_ids(self.ids[np.asarray(key) if _is_list(key) else key])
+
+    def __array__(
+        self,
+        dtype: DTypeLike | None = None,
+        copy: bool | None = None,
+    ) -> FloatArray:
+        """Materialise the dense array of shape (n_pairs, 2, d)."""
+        if copy is False:
+            raise ValueError("Pairs cannot become a dense array without a copy")
+        dense = self.items[self.ids]
+        return dense if dtype is None else dense.astype(dtype, copy=False)
+
+    def __repr__(self) -> str:
+        words = f"Pairs({len(self)} pairs, {len(self.items)} items, d={self.shape[2]}, "
+        words += str(self.dtype)
+        if self.prompt_ids is not None and len(self):
+            share = float(np.mean(self.groups[:, 0] != self.groups[:, 1]))
+            words += f", {share:.0%} cross-prompt"
+        return words + ")"
+
+    def _with_ids(self, ids: IntArray) -> "Pairs":
+        # Already validated: a slice of checked ids needs no second look.
+        other = object.__new__(type(self))
+        other.items, other.ids, other.prompt_ids = self.items, ids, self.prompt_ids
+        return other
+
+
+def distinct_rows(rows: FloatArray) -> tuple[IntArray, IntArray]:
+    """Find equal rows of a matrix, in an order that depends on content alone.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, d)
+
+    Returns
+    -------
+    kept : ndarray of int of shape (n_distinct,)
+        One row number for each distinct row, in ascending byte order of the rows.
+    inverse : ndarray of int of shape (n,)
+        `rows[kept][inverse]` equals `rows`.
+    """
+    # Adding zero turns -0.0 into 0.0, so that equal numbers are equal bytes.
+    contiguous = np.ascontiguousarray(rows + rows.dtype.type(0))
+    as_bytes = contiguous.view(f"V{contiguous.shape[1] * contiguous.itemsize}").ravel()
+    _, kept, inverse = np.unique(as_bytes, return_index=True, return_inverse=True)
+    return kept, inverse.ravel()
+
+
+def _is_list(key: Any) -> bool:
+    return not isinstance(key, slice | np.ndarray) and key is not ...
