@@ -57,6 +57,10 @@ class DamagedSegmentWarning(EmbrmWarning):
     """A cache segment failed its checksum and was set aside."""
 
 
+class LeakageWarning(EmbrmWarning):
+    """Evaluation data share prompts with the training data."""
+
+
 class LeftOutWarning(EmbrmWarning):
     """A reader left rows out; its account says which and why."""
 

@@ -172,7 +172,9 @@ class Pairs:
             if not -len(self) <= key < len(self):
                 raise IndexError(f"pair {key} of {len(self)} pairs")
             key = [key]
-        return self._with_ids(self.ids[np.asarray(key) if _is_list(key) else key])
+        if not isinstance(key, slice | np.ndarray) and key is not ...:
+            key = np.asarray(key) if len(key) else np.empty(0, dtype=np.intp)
+        return self._with_ids(self.ids[key])
 
     def __array__(
         self,
@@ -219,7 +221,3 @@ def distinct_rows(rows: FloatArray) -> tuple[IntArray, IntArray]:
     as_bytes = contiguous.view(f"V{contiguous.shape[1] * contiguous.itemsize}").ravel()
     _, kept, inverse = np.unique(as_bytes, return_index=True, return_inverse=True)
     return kept, inverse.ravel()
-
-
-def _is_list(key: Any) -> bool:
-    return not isinstance(key, slice | np.ndarray) and key is not ...

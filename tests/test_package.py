@@ -34,7 +34,17 @@ def test_importing_embrm_loads_no_heavy_package():
 
 def test_importing_every_room_loads_no_optional_dependency():
     """Rooms import torch, LightGBM and their like only when they are used."""
-    rooms = "datasets embed heads evaluate model persist report cli testing".split()
+    rooms = [
+        "datasets",
+        "embed",
+        "heads",
+        "evaluate",
+        "model",
+        "persist",
+        "report",
+        "cli",
+        "testing",
+    ]
     code = (
         "import importlib, sys, json\n"
         f"for room in {rooms!r}: importlib.import_module('embrm.' + room)\n"

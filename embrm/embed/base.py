@@ -50,6 +50,18 @@ class Fingerprint:
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
+    def describe(self) -> str:
+        """Name the encoder in a few words, for messages: kind, model, digest.
+
+        Examples
+        --------
+        >>> Fingerprint({"kind": "hashing"}, dim=8, dtype="float32").describe()
+        'hashing (9b1b1aa0)'
+        """
+        name = str(self.fields.get("model", "")).rstrip("/").rpartition("/")[2]
+        words = [str(self.fields.get("kind", "encoder")), name]
+        return f"{' '.join(filter(None, words))} ({self.digest[:8]})"
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict with keys `fields`, `dim` and `dtype`."""
         return {"fields": dict(self.fields), "dim": self.dim, "dtype": self.dtype}

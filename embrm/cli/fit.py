@@ -1,0 +1,120 @@
+"""`embrm fit`: from a preference file to a saved reward model."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from embrm.cli.embed import Prefs
+from embrm.cli.options import (
+    AsJson,
+    CacheDir,
+    Columns,
+    Config,
+    Debug,
+    EncoderName,
+    Format,
+    MaxRows,
+    OnError,
+    Seed,
+    read_options,
+)
+from embrm.cli.output import emit, reporting, say
+
+Out = Annotated[Path, typer.Option("--out", help="Directory of the saved model.")]
+HeadName = Annotated[
+    str,
+    typer.Option("--head", help="linear, siamese, logistic, mlp, lightgbm or xgboost."),
+]
+Folds = Annotated[
+    int,
+    typer.Option(
+        "--cv", min=0, help="Folds of the held-out estimate, by prompt; 0 for none."
+    ),
+]
+
+
+def fit(
+    prefs: Prefs,
+    out: Out,
+    head: HeadName = "linear",
+    encoder: EncoderName = "minilm",
+    cache: CacheDir = None,
+    cv: Folds = 5,
+    format: Format = None,  # noqa: A002
+    column: Columns = None,
+    on_error: OnError = "raise",
+    max_rows: MaxRows = None,
+    seed: Seed = 0,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Fit a head on all pairs of a file, with a cross-validated estimate beside it."""
+    with reporting(debug=debug, as_json=as_json):
+        from embrm.datasets import read_preferences
+        from embrm.heads import make_head
+        from embrm.model import RewardModel
+        from embrm.persist import read_manifest, save_model
+
+        if cv == 1:
+            raise typer.BadParameter("--cv is 0, or 2 and more")
+        made = make_head(head, random_state=seed)
+        model = RewardModel(encoder, made, cache)
+        preferences = model.read(
+            read_preferences(prefs, **read_options(format, column, on_error, max_rows))
+        )
+        say(str(preferences.account), as_json=as_json)
+        embedded = model.embed(preferences.texts)
+        say(str(embedded), as_json=as_json)
+        pairs = preferences.to_pairs(embedded.vectors)
+        held_out = _cross_validate(made, preferences, pairs, cv, seed, as_json)
+        model.fit_pairs(preferences, pairs)
+        save_model(model, out, metrics=held_out)
+        say(
+            f"{head} head fitted on {len(pairs)} pairs of "
+            f"{model.training_['n_prompts']} prompts, saved to {out}",
+            as_json=as_json,
+        )
+        if as_json:
+            emit(
+                {
+                    "model": str(out),
+                    "head": head,
+                    "digest": read_manifest(out)["digest"],
+                    "encoder": model.fingerprint_.to_json(),
+                    "training": model.training_,
+                    "embedded": embedded.to_json(),
+                    **held_out,
+                }
+            )
+
+
+def _cross_validate(
+    head: Any, preferences: Any, pairs: Any, cv: int, seed: int, as_json: bool
+) -> dict[str, Any]:
+    from embrm.embed.progress import progress_bar
+    from embrm.report.crossfit import cross_fit
+    from embrm.report.leaderboard import evaluate_fit
+
+    n_prompts = int(preferences.items["prompt_id"].nunique())
+    folds = min(cv, n_prompts)
+    if folds < 2:
+        if cv:
+            say("one prompt only: nothing can be held out", as_json=as_json)
+        return {}
+    with progress_bar("Cross-validating", total=folds) as advance:
+        fitted = cross_fit(
+            head,
+            pairs,
+            preferences.y,
+            sample_weight=preferences.weight,
+            margin=preferences.margin,
+            n_splits=folds,
+            random_state=seed,
+            after_fit=advance,
+        )
+    evaluation = evaluate_fit(fitted, preferences, pairs)
+    say(f"\nHeld out, {folds}-fold cross-validation by prompt:", as_json=as_json)
+    say(f"{evaluation}\n", as_json=as_json)
+    return {"held_out": {"folds": folds, **evaluation.to_json()}}

@@ -1,0 +1,358 @@
+"""RewardModel: a frame of text goes in, rewards come out.
+
+Encoder, vector cache and head in one object, with pandas in and pandas out.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
+
+from embrm._typing import BoolArray, FloatArray, IntArray, Text
+from embrm.datasets import Preferences, read_preferences
+from embrm.embed.base import Encoder, Fingerprint
+from embrm.embed.cache import VectorCache
+from embrm.embed.registry import make_encoder
+from embrm.embed.run import Embedded, embed_items
+from embrm.evaluate.scores import Evaluation, evaluate_deltas
+from embrm.exceptions import (
+    DataError,
+    FingerprintMismatchError,
+    LeakageWarning,
+    three_parts,
+)
+from embrm.heads.registry import make_head
+from embrm.model.frames import (
+    item_texts,
+    prompt_hashes,
+    prompt_keys,
+    response_lengths,
+)
+from embrm.pairs import Pairs
+
+
+class RewardModel(BaseEstimator):
+    """Encoder, cache and head in one: fit on a frame of preferences, reward a frame.
+
+    Parameters
+    ----------
+    encoder : str or Encoder, default="minilm"
+        A word that `embrm.embed.registry` knows (`"minilm"`, `"hashing"`, a local
+        directory, a hub id), or an encoder.
+    head : str or RewardHead, default="linear"
+        A word (`"linear"`, `"siamese"`, `"logistic"`, `"mlp"`, `"lightgbm"`,
+        `"xgboost"`), or a head, which is cloned.
+    cache : path or VectorCache, optional
+        Directory in which vectors are kept; None embeds anew each time.
+    columns : mapping of str to str, optional
+        Names of your columns by embrm's, e.g. `{"prompt": "question"}`.
+    progress : bool, optional
+        Show a progress bar while embedding; None shows it on a terminal.
+
+    Attributes
+    ----------
+    head_ : RewardHead
+        The fitted head.
+    encoder_ : Encoder
+    fingerprint_ : Fingerprint
+        The encoder whose vectors the head was fitted on. Others are refused.
+    account_ : Account
+        What `fit` read, kept, and left out.
+    training_prompts_ : ndarray of uint64
+        Sorted hashes of the prompts that were fitted on, to notice leakage.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from embrm import RewardModel
+    >>> df = pd.DataFrame(
+    ...     {
+    ...         "prompt": ["Add 2 and 2", "Name a fruit"] * 2,
+    ...         "chosen": ["It is 4", "An apple", "Four", "A pear"],
+    ...         "rejected": ["It is 5", "A car", "Five", "A bus"],
+    ...     }
+    ... )
+    >>> model = RewardModel(encoder="hashing").fit(df)
+    >>> items = pd.DataFrame(
+    ...     {"prompt": ["Add 2 and 2"] * 2, "response": ["It is 4", "It is 5"]},
+    ...     index=["a", "b"],
+    ... )
+    >>> model.rank(items)["rank"].to_dict()
+    {'a': 1, 'b': 2}
+    """
+
+    def __init__(
+        self,
+        encoder: str | Encoder = "minilm",
+        head: Any = "linear",
+        cache: str | PathLike[str] | VectorCache | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        progress: bool | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.head = head
+        self.cache = cache
+        self.columns = columns
+        self.progress = progress
+
+    @classmethod
+    def from_parts(
+        cls,
+        *,
+        encoder: str | Encoder,
+        head: Any,
+        fingerprint: Fingerprint,
+        training_prompts: IntArray,
+        training: Mapping[str, Any],
+        cache: str | PathLike[str] | VectorCache | None = None,
+    ) -> Self:
+        """Assemble a fitted model from a fitted head and what is known about it."""
+        model = cls(encoder=encoder, head=head, cache=cache)
+        model.encoder_ = _as_encoder(encoder)
+        model.fingerprint_ = fingerprint
+        model.head_ = head
+        model.training_prompts_ = training_prompts
+        model.training_ = dict(training)
+        return model
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        format: str | None = None,  # noqa: A002
+        on_error: str = "raise",
+    ) -> Self:
+        """Embed preferences and fit the head on them.
+
+        Parameters
+        ----------
+        data : DataFrame, path or Preferences
+            Any format of `embrm.datasets`: `prompt, chosen, rejected`, or `prompt,
+            response, score`, or `prompt, responses, ranking`, ...
+        format : str, optional
+            Name of the format; None detects it by the columns.
+        on_error : {"raise", "skip"}, default="raise"
+            Whether a bad row stops the fit or is left out and counted.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        DataError
+            If a row is bad (with `on_error="raise"`), or no pair is left.
+        """
+        preferences = self.read(data, format=format, on_error=on_error)
+        self.encoder_ = _as_encoder(self.encoder)
+        self.fingerprint_ = self.encoder_.fingerprint
+        pairs = preferences.to_pairs(self.embed(preferences.texts).vectors)
+        return self.fit_pairs(preferences, pairs)
+
+    def fit_pairs(self, preferences: Preferences, pairs: Pairs) -> Self:
+        """Fit the head on preferences whose vectors are at hand already."""
+        if not hasattr(self, "encoder_"):
+            self.encoder_ = _as_encoder(self.encoder)
+        self.fingerprint_ = self.encoder_.fingerprint
+        head = make_head(self.head) if isinstance(self.head, str) else clone(self.head)
+        self.head_ = head.fit(
+            pairs,
+            preferences.y,
+            sample_weight=preferences.weight,
+            margin=preferences.margin,
+        )
+        self.account_ = preferences.account
+        self.training_prompts_ = np.unique(prompt_hashes(preferences.items["prompt"]))
+        self.training_ = {
+            "n_pairs": len(pairs),
+            "n_items": len(preferences.items),
+            "n_prompts": int(preferences.items["prompt_id"].nunique()),
+            "account": preferences.account.to_json(),
+        }
+        return self
+
+    def read(
+        self,
+        data: Any,
+        *,
+        format: str | None = None,  # noqa: A002
+        on_error: str = "raise",
+    ) -> Preferences:
+        """Read preferences as `fit` does; ratings become all same-prompt pairs.
+
+        Raises
+        ------
+        DataError
+            If no pair can be made of the data.
+        """
+        if not isinstance(data, Preferences):
+            data = read_preferences(
+                data, format=format, columns=self.columns, on_error=on_error
+            )
+        for column in ("score", "label"):
+            if not len(data) and column in data.items:
+                data = data.prefer_by_score(column)
+        if not len(data):
+            raise DataError(
+                three_parts(
+                    expected="at least one pair of responses to the same prompt",
+                    got=f"{len(data.items)} items and no pair",
+                    cure="give each prompt two responses with different scores",
+                ),
+                reason="no pair",
+            )
+        return data
+
+    def embed(self, texts: Iterable[Text]) -> Embedded:
+        """Embed (prompt, response) texts with this model's encoder and cache."""
+        if not hasattr(self, "encoder_"):
+            self.encoder_ = _as_encoder(self.encoder)
+        cache = self.cache
+        if cache is not None and not isinstance(cache, VectorCache):
+            cache = VectorCache(cache)
+        return embed_items(list(texts), self.encoder_, cache, progress=self.progress)
+
+    def reward(self, df: pd.DataFrame) -> pd.Series:
+        """Compute the reward of items.
+
+        Parameters
+        ----------
+        df : DataFrame with columns `prompt` and `response`
+
+        Returns
+        -------
+        Series named "reward", with the index of `df`
+            In nats for Bradley-Terry heads, defined up to a constant.
+
+        Raises
+        ------
+        DataError
+            If a column is missing or a text is not text; names the row.
+        FingerprintMismatchError
+            If the encoder is not the one the head was fitted with.
+        """
+        check_is_fitted(self, "head_")
+        rewards = self.head_.reward(self._vectors(item_texts(df, self.columns)))
+        return pd.Series(rewards, index=df.index, name="reward")
+
+    def rank(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return `df` with columns `reward` and `rank` within each prompt (1 is best).
+
+        Equal rewards share the better rank.
+        """
+        reward = self.reward(df)
+        by_prompt = reward.groupby(prompt_keys(df, self.columns), sort=False)
+        rank = by_prompt.rank(ascending=False, method="min").astype(int)
+        return df.assign(reward=reward, rank=rank)
+
+    def best_of_n(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Keep for each prompt the row with the highest reward, in order of `df`.
+
+        Of equal rewards the first row wins.
+        """
+        ranked = self.rank(df)
+        best = ranked[(ranked["rank"] == 1).to_numpy()]
+        repeated = pd.Series(prompt_keys(best, self.columns)).duplicated().to_numpy()
+        return best[~repeated].drop(columns="rank")
+
+    def decision_function(self, df: Any) -> FloatArray:
+        """Compute delta of each pair of a pair frame, shape (n_pairs,), in nats."""
+        check_is_fitted(self, "head_")
+        return np.asarray(self.head_.decision_function(self._pairs(self.read(df))))
+
+    def predict_proba(self, df: Any) -> FloatArray:
+        """Compute probabilities (n_pairs, 2): column 1 is P(first preferred).
+
+        In frames with `chosen` and `rejected`, first is chosen.
+        """
+        check_is_fitted(self, "head_")
+        return np.asarray(self.head_.predict_proba(self._pairs(self.read(df))))
+
+    def predict(self, df: Any) -> IntArray:
+        """Say which item of each pair is preferred: 1 for first, 0 for second."""
+        return (self.decision_function(df) > 0).astype(np.intp)
+
+    def score(self, df: Any) -> float:
+        """Compute order consistency with the labels of a pair frame."""
+        check_is_fitted(self, "head_")
+        preferences = self.read(df)
+        pairs = self._pairs(preferences)
+        return float(self.head_.score(pairs, preferences.y, preferences.weight))
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        format: str | None = None,  # noqa: A002
+        on_error: str = "raise",
+        random_state: int = 0,
+    ) -> Evaluation:
+        """Evaluate the head on preferences: every metric with a 95% interval.
+
+        Prompts that were fitted on give optimistic figures; a `LeakageWarning` says
+        how many there are.
+
+        Returns
+        -------
+        Evaluation
+            Order consistency with the length-only ruler beside it, log loss, Brier
+            score and calibration error.
+        """
+        preferences = self.read(data, format=format, on_error=on_error)
+        seen = self.seen_pairs(preferences)
+        if seen.any():
+            warnings.warn(
+                f"{int(seen.sum())} of {len(seen)} pairs have a prompt that the head "
+                "was fitted on; these figures are optimistic",
+                LeakageWarning,
+                stacklevel=2,
+            )
+        return self.evaluate_preferences(preferences, random_state=random_state)
+
+    def evaluate_preferences(
+        self, preferences: Preferences, *, random_state: int = 0
+    ) -> Evaluation:
+        """Evaluate the head on preferences as they are, leakage or not."""
+        check_is_fitted(self, "head_")
+        pairs = self._pairs(preferences)
+        return evaluate_deltas(
+            self.head_.decision_function(pairs),
+            preferences.y,
+            groups=pairs.groups,
+            lengths=response_lengths(preferences),
+            sample_weight=preferences.weight,
+            random_state=random_state,
+        )
+
+    def seen_pairs(self, preferences: Preferences) -> BoolArray:
+        """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,)."""
+        check_is_fitted(self, "head_")
+        hashes = prompt_hashes(preferences.items["prompt"])
+        seen = np.isin(hashes, self.training_prompts_)
+        ends: BoolArray = seen[preferences.pairs[["first", "second"]].to_numpy()]
+        return ends.any(axis=1)
+
+    def _pairs(self, preferences: Preferences) -> Pairs:
+        return preferences.to_pairs(self._vectors(preferences.texts))
+
+    def _vectors(self, texts: list[Text]) -> FloatArray:
+        ours, theirs = self.fingerprint_, self.encoder_.fingerprint
+        if ours.digest != theirs.digest:
+            raise FingerprintMismatchError(
+                three_parts(
+                    expected=f"vectors of the encoder {ours.describe()}",
+                    got=f"the encoder {theirs.describe()}",
+                    cure="score with the encoder the head was fitted with, or fit anew",
+                )
+            )
+        return self.embed(texts).vectors
+
+
+def _as_encoder(encoder: str | Encoder) -> Encoder:
+    return make_encoder(encoder) if isinstance(encoder, str) else encoder

@@ -1,0 +1,132 @@
+"""The manifest of a bundle: strict JSON that lists every file with its checksum.
+
+`digest` is the SHA-256 of the canonical JSON of all other keys, so a changed manifest
+is noticed, and each file's SHA-256 stands in the manifest, so a changed file is too.
+This detects damage, not malice: whoever can rewrite a bundle can rewrite its digest.
+Pass `expect_digest` to `load_model` to pin the bundle you trust.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from embrm.exceptions import IntegrityError, three_parts
+
+FORMAT = "embrm-bundle"
+VERSION = 1
+MAX_MANIFEST_BYTES = 8 * 2**20
+MAX_FILE_BYTES = 4 * 2**30
+
+_KEYS = {
+    "format": str,
+    "version": int,
+    "created": str,
+    "libraries": dict,
+    "head": dict,
+    "values": dict,
+    "encoder": dict,
+    "training": dict,
+    "files": dict,
+    "digest": str,
+}
+_FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def write_manifest(values: Mapping[str, Any]) -> bytes:
+    """Serialise a manifest, adding format, version and digest."""
+    manifest = {"format": FORMAT, "version": VERSION, **values}
+    manifest["digest"] = digest_of(manifest)
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """Compute the SHA-256 of the canonical JSON of all keys but `digest`."""
+    rest = {key: value for key, value in manifest.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse_manifest(data: bytes) -> dict[str, Any]:
+    """Parse and check a manifest.
+
+    Raises
+    ------
+    IntegrityError
+        If it is too large, is not strict JSON, lacks a key, comes from a newer
+        version, names a file that is not a plain name, or its digest is wrong.
+    """
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise _damaged(
+            f"a manifest of at most {MAX_MANIFEST_BYTES} bytes", f"{len(data)} bytes"
+        )
+    try:
+        manifest = json.loads(
+            data.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise _damaged("a manifest in strict JSON", str(error)[:80]) from error
+    _check_keys(manifest)
+    _check_files(manifest["files"])
+    if manifest["digest"] != digest_of(manifest):
+        raise _damaged("a manifest that matches its digest", "another digest")
+    return manifest
+
+
+def _check_keys(manifest: Any) -> None:
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise _damaged(f"a manifest with format {FORMAT!r}", "something else")
+    version = manifest.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise IntegrityError(
+            three_parts(
+                expected=f"a bundle of version {VERSION} or older",
+                got=f"version {version}",
+                cure="upgrade embrm: pip install --upgrade embrm",
+            )
+        )
+    for key, kind in _KEYS.items():
+        if type(manifest.get(key)) is not kind:
+            raise _damaged(
+                f"a manifest whose '{key}' is a {kind.__name__}",
+                type(manifest.get(key)).__name__,
+            )
+
+
+def _check_files(files: Mapping[str, Any]) -> None:
+    for name, entry in files.items():
+        good = (
+            _FILE_NAME.fullmatch(name)
+            and isinstance(entry, dict)
+            and isinstance(entry.get("sha256"), str)
+            and _SHA256.fullmatch(entry["sha256"])
+            and type(entry.get("bytes")) is int
+            and 0 <= entry["bytes"] <= MAX_FILE_BYTES
+        )
+        if not good:
+            raise _damaged(
+                "files by plain name, each with bytes and sha256",
+                f"an entry named {name[:40]!r}",
+            )
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key stands twice")
+    return values
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _damaged(expected: str, got: str) -> IntegrityError:
+    return IntegrityError(
+        three_parts(
+            expected=expected, got=got, cure="copy the bundle again, or fit again"
+        )
+    )

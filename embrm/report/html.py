@@ -1,0 +1,212 @@
+"""A report as one HTML file: no scripts, no links, readable on a phone."""
+
+import base64
+import io
+import os
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from embrm._optional import import_optional
+from embrm.datasets import Preferences
+from embrm.embed.base import Fingerprint
+from embrm.embed.run import Embedded
+from embrm.evaluate.displays import LeaderboardDisplay, ReliabilityDisplay
+from embrm.messages import prompt_text
+from embrm.report.leaderboard import Leaderboard
+from embrm.report.rankings import telling_rankings
+
+LEGEND = (
+    "Order consistency: share of held-out pairs that the head orders as the labels do "
+    "(ties of the head count one half); beside it the 95% interval over prompts. The "
+    "length ruler prefers the longer response and knows nothing else. Heads marked = "
+    "cannot be told from the best one on these prompts. Log loss is in nats per pair. "
+    "Calibration error compares the winner's probability with how often it wins. Fit: "
+    "median wall time of one fit."
+)
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    board: Leaderboard,
+    preferences: Preferences,
+    embedded: Embedded,
+    fingerprint: Fingerprint,
+    *,
+    title: str = "Reward heads on frozen embeddings",
+) -> Path:
+    """Write the report of a leaderboard.
+
+    Parameters
+    ----------
+    path : path
+        Where the HTML goes; replaced if it is there.
+    board : Leaderboard
+    preferences : Preferences
+        What the heads were fitted on; its texts are shown, escaped.
+    embedded : Embedded
+        How the vectors came about.
+    fingerprint : Fingerprint
+        Of the encoder.
+    title : str
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib, which draws the pictures, is not installed.
+    """
+    target = Path(path)
+    environment = Environment(
+        loader=PackageLoader("embrm.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
+        title=title,
+        version=version("embrm"),
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        answer=_answer(board),
+        headings=board.headings(),
+        rows=board.rows(),
+        legend=LEGEND,
+        pictures=_pictures(board, preferences),
+        best=board.best,
+        examples=telling_rankings(preferences, board.fits[board.best].reward),
+        facts=_facts(preferences, embedded, fingerprint),
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def _answer(board: Leaderboard) -> str:
+    best = board.evaluations[board.best]
+    words = (
+        f"The {board.best} head orders {_percent(best.order_consistency.estimate)} of "
+        f"{best.n_pairs} held-out pairs as their labels do (95% interval "
+        f"{_percent(best.order_consistency.low)} to "
+        f"{_percent(best.order_consistency.high)})"
+    )
+    ruler = best.length_ruler
+    if ruler is None:
+        return words + "."
+    return words + f"; a ruler that prefers the longer one, {_percent(ruler.estimate)}."
+
+
+def _facts(
+    preferences: Preferences, embedded: Embedded, fingerprint: Fingerprint
+) -> list[tuple[str, str]]:
+    n_prompts = preferences.items["prompt_id"].nunique()
+    fields = ", ".join(f"{k}={v}" for k, v in fingerprint.fields.items())
+    return [
+        ("data", str(preferences.account)),
+        (
+            "size",
+            f"{len(preferences)} pairs, {len(preferences.items)} items, "
+            f"{n_prompts} prompts",
+        ),
+        ("vectors", str(embedded)),
+        ("encoder", f"{fingerprint.describe()}, d={fingerprint.dim}"),
+        ("fingerprint", fields),
+        (
+            "splits",
+            "by prompt: no head is scored on a prompt it was fitted on; "
+            "all heads see the same folds",
+        ),
+        (
+            "versions",
+            ", ".join(
+                f"{name} {version(name)}"
+                for name in ("embrm", "numpy", "scikit-learn", "pandas")
+            ),
+        ),
+    ]
+
+
+def _pictures(board: Leaderboard, preferences: Preferences) -> list[dict[str, str]]:
+    intervals = {n: e.order_consistency for n, e in board.evaluations.items()}
+    ruler = board.evaluations[board.best].length_ruler
+    fit = board.fits[board.best]
+    pictures = [
+        _picture(
+            LeaderboardDisplay.from_intervals(intervals, baseline=ruler),
+            "Held-out order consistency of each head with its interval",
+            "Dots: held-out order consistency; lines: 95% intervals over prompts.",
+        ),
+        _picture(
+            ReliabilityDisplay.from_predictions(
+                fit.delta[fit.held_out], preferences.y[fit.held_out], name=board.best
+            ),
+            f"Reliability of the {board.best} head",
+            "How often the favoured side wins, by the probability the head gives it. "
+            "On the diagonal, probabilities mean what they say.",
+        ),
+    ]
+    if board.curves:
+        pictures.append(
+            _picture(
+                _BestOfN(board),
+                "Expected score of the best of n responses by each head",
+                "Mean score of the response picked out of n, over all prompts. Grey: "
+                "picking by the scores themselves, and picking at random.",
+            )
+        )
+    return pictures
+
+
+class _BestOfN:
+    """Draws best-of-n curves of all heads between chance and the best possible."""
+
+    def __init__(self, board: Leaderboard) -> None:
+        self.board = board
+
+    def plot(self, ax: Any) -> None:
+        grey = {"color": "0.55", "linewidth": 1.2}
+        any_curve = next(iter(self.board.curves.values()))
+        if self.board.ceiling is not None:
+            ax.plot(any_curve.n, self.board.ceiling.mean, linestyle=":", **grey)
+            ax.annotate(
+                "by score", (any_curve.n[-1], self.board.ceiling.mean[-1]), fontsize=8
+            )
+        ax.axhline(any_curve.mean[0], linestyle="--", **grey)
+        styles = ["-", "--", "-.", ":", (0, (5, 1))]
+        markers = "osD^v"
+        for position, (name, curve) in enumerate(self.board.curves.items()):
+            ax.plot(
+                curve.n,
+                curve.mean,
+                label=name,
+                marker=markers[position % len(markers)],
+                linestyle=styles[position % len(styles)],
+                markersize=4,
+            )
+        ax.set(
+            xlabel="n, responses to choose from",
+            ylabel="expected score of the pick",
+            xticks=np.unique(np.linspace(1, any_curve.n[-1], 6).astype(int)),
+        )
+        ax.legend(frameon=False, fontsize=8)
+
+
+def _picture(display: Any, alt: str, caption: str) -> dict[str, str]:
+    figure_type = import_optional("matplotlib.figure", extra="plot").Figure
+    figure = figure_type(figsize=(5.2, 3.6), layout="constrained")
+    display.plot(ax=figure.subplots())
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return {"alt": alt, "caption": caption, "data": data}
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"

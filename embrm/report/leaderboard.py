@@ -1,0 +1,224 @@
+"""Leaderboard: several heads on identical prompt-grouped splits, with intervals."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from embrm._typing import FloatArray
+from embrm.datasets import Preferences
+from embrm.evaluate import Evaluation, compare_heads, evaluate_deltas
+from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
+from embrm.evaluate.intervals import Interval
+from embrm.model.frames import response_lengths
+from embrm.pairs import Pairs
+from embrm.report.crossfit import CrossFit, cross_fit
+
+
+@dataclass(frozen=True, eq=False)
+class Leaderboard:
+    """Heads in order of held-out order consistency.
+
+    Attributes
+    ----------
+    evaluations : dict of str to Evaluation
+        Best head first.
+    fits : dict of str to CrossFit
+        Held-out deltas and rewards by head.
+    comparison : DataFrame
+        Each head's paired difference to the best; see `compare_heads`.
+    curves : dict of str to BestOfNCurve
+        Expected gold of the best of n by each head; empty without gold.
+    ceiling : BestOfNCurve or None
+        The same when picking by gold itself.
+    """
+
+    evaluations: dict[str, Evaluation]
+    fits: dict[str, CrossFit]
+    comparison: pd.DataFrame
+    curves: dict[str, BestOfNCurve]
+    ceiling: BestOfNCurve | None
+
+    @property
+    def best(self) -> str:
+        """Name of the head with the highest held-out order consistency."""
+        return next(iter(self.evaluations))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per head: all metrics with interval bounds, and fit time."""
+        rows = []
+        for name, evaluation in self.evaluations.items():
+            row: dict[str, Any] = {"head": name}
+            for metric, interval in evaluation.intervals().items():
+                row[metric] = interval.estimate
+                row[f"{metric}_low"] = interval.low
+                row[f"{metric}_high"] = interval.high
+            if self.curves:
+                row["best_of_n_gold"] = float(self.curves[name].mean[-1])
+            row["ties_with_best"] = bool(self.comparison.loc[name, "ties_with_best"])
+            row["fit_seconds"] = self.fits[name].fit_seconds
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def headings(self) -> list[str]:
+        """Return the column headings of `rows`."""
+        pick = [f"best of {self.ceiling.n[-1]}"] if self.ceiling is not None else []
+        metrics = ["order consistency", "log loss", "calibration error"]
+        return ["head", *metrics, *pick, "fit"]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Lay out the leaderboard for people, the length ruler last.
+
+        Returns
+        -------
+        list of dict
+            With `kind` ("best", "" or "ruler") and `cells`, a pair of text and small
+            print for each of `headings`.
+        """
+        rows = [self._row(name) for name in self.evaluations]
+        ruler = self.evaluations[self.best].length_ruler
+        if ruler is not None:
+            empty = [("", "")] * (len(self.headings()) - 2)
+            rows.append(
+                {"kind": "ruler", "cells": [("length ruler", ""), _cell(ruler), *empty]}
+            )
+        return rows
+
+    def to_table(self) -> Table:
+        """Lay out the leaderboard as a table for the terminal."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for position, heading in enumerate(self.headings()):
+            justify: Literal["left", "right"] = "right" if position else "left"
+            table.add_column(heading, justify=justify, no_wrap=True)
+        for row in self.rows():
+            table.add_row(*(" ".join(filter(None, cell)) for cell in row["cells"]))
+        return table
+
+    def _row(self, name: str) -> dict[str, Any]:
+        evaluation = self.evaluations[name]
+        ties = name != self.best and self.comparison.loc[name, "ties_with_best"]
+        pick = [(f"{self.curves[name].mean[-1]:.2f}", "")] if self.curves else []
+        seconds = self.fits[name].fit_seconds
+        return {
+            "kind": "best" if name == self.best else "",
+            "cells": [
+                (f"{name} =" if ties else name, ""),
+                _cell(evaluation.order_consistency),
+                (f"{evaluation.log_loss.estimate:.3f}", ""),
+                (f"{evaluation.expected_calibration_error.estimate:.3f}", ""),
+                *pick,
+                (
+                    f"{seconds:.2f} s"
+                    if seconds >= 0.1
+                    else f"{1000 * seconds:.0f} ms",
+                    "",
+                ),
+            ],
+        }
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return one JSON-ready dict per head, best first."""
+        return [
+            {str(key): _plain(value) for key, value in row.items()}
+            for row in self.to_frame().to_dict("records")
+        ]
+
+
+def make_leaderboard(
+    preferences: Preferences,
+    pairs: Pairs,
+    heads: Mapping[str, Any],
+    *,
+    n_splits: int = 5,
+    random_state: int = 0,
+    after_fit: Callable[[], None] | None = None,
+) -> Leaderboard:
+    """Cross-fit every head on the same folds and evaluate the held-out deltas.
+
+    Parameters
+    ----------
+    preferences : Preferences
+        Labels, weights and texts.
+    pairs : Pairs
+        The same comparisons with vectors.
+    heads : mapping of str to RewardHead
+    n_splits, random_state, after_fit
+        As in `cross_fit`.
+
+    Returns
+    -------
+    Leaderboard
+    """
+    fits = {
+        name: cross_fit(
+            head,
+            pairs,
+            preferences.y,
+            sample_weight=preferences.weight,
+            margin=preferences.margin,
+            n_splits=n_splits,
+            random_state=random_state,
+            after_fit=after_fit,
+        )
+        for name, head in heads.items()
+    }
+    evaluations = {
+        name: evaluate_fit(fit, preferences, pairs) for name, fit in fits.items()
+    }
+    order = sorted(
+        evaluations,
+        key=lambda name: -evaluations[name].order_consistency.estimate,
+    )
+    held_out = fits[order[0]].held_out
+    comparison = compare_heads(
+        {name: fits[name].delta[held_out] for name in order},
+        preferences.y[held_out],
+        groups=pairs.groups[held_out],
+        reference=order[0],
+    )
+    return Leaderboard(
+        {name: evaluations[name] for name in order},
+        {name: fits[name] for name in order},
+        comparison,
+        *_curves(preferences, {name: fits[name].reward for name in order}),
+    )
+
+
+def evaluate_fit(fit: CrossFit, preferences: Preferences, pairs: Pairs) -> Evaluation:
+    """Evaluate the held-out deltas of one head, length ruler beside them."""
+    held_out = fit.held_out
+    weight = preferences.weight
+    return evaluate_deltas(
+        fit.delta[held_out],
+        preferences.y[held_out],
+        groups=pairs.groups[held_out],
+        lengths=response_lengths(preferences)[held_out],
+        sample_weight=None if weight is None else weight[held_out],
+    )
+
+
+def _curves(
+    preferences: Preferences, rewards: Mapping[str, FloatArray]
+) -> tuple[dict[str, BestOfNCurve], BestOfNCurve | None]:
+    if "score" not in preferences.items:
+        return {}, None
+    gold = preferences.items["score"].to_numpy(np.float64)
+    prompts = preferences.items["prompt_id"].to_numpy()
+    # Items in no held-out pair are unknown to every head alike: the folds are equal.
+    known = np.isfinite(gold) & np.isfinite(next(iter(rewards.values())))
+    curves = {
+        name: best_of_n_curve(gold[known], reward[known], prompts[known])
+        for name, reward in rewards.items()
+    }
+    return curves, best_of_n_curve(gold[known], gold[known], prompts[known])
+
+
+def _cell(interval: Interval) -> tuple[str, str]:
+    return f"{interval.estimate:.3f}", f"[{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,38 @@
+"""Where the quickstart data is: beside the package in a checkout, inside a wheel."""
+
+from pathlib import Path
+
+import embrm
+from embrm.exceptions import DataError, three_parts
+
+
+def quickstart_path() -> Path:
+    """Find `quickstart.jsonl`.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    DataError
+        If it is in neither place.
+
+    Examples
+    --------
+    >>> quickstart_path().name
+    'quickstart.jsonl'
+    """
+    package = Path(embrm.__file__).resolve().parent
+    places = [package.parent / "data", package / "data"]
+    for place in places:
+        if (place / "quickstart.jsonl").is_file():
+            return place / "quickstart.jsonl"
+    raise DataError(
+        three_parts(
+            expected="quickstart.jsonl in data/ beside the package, or inside it",
+            got="no such file",
+            cure="pass --data FILE, or reinstall embrm",
+        ),
+        reason="missing file",
+    )
