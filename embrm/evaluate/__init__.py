@@ -1,1 +1,79 @@
-"""."""
+"""Evaluation: pure functions of deltas, labels, gold and rewards.
+
+Every accuracy comes with an interval from resampled prompts, and beside the accuracy
+of a ruler that looks at length alone.
+"""
+
+from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
+from embrm.evaluate.calibration import (
+    ReliabilityCurve,
+    calibration_interval,
+    expected_calibration_error,
+    reliability_curve,
+)
+from embrm.evaluate.compare import compare_heads, holm, mcnemar_exact
+from embrm.evaluate.displays import (
+    BestOfNDisplay,
+    LeaderboardDisplay,
+    ReliabilityDisplay,
+)
+from embrm.evaluate.intervals import prompt_bootstrap, prompt_bootstrap_statistic
+from embrm.evaluate.length import (
+    LengthMatched,
+    length_correlation,
+    length_matched_order_consistency,
+    length_ruler,
+)
+from embrm.evaluate.metrics import (
+    OrderConsistencyByDelta,
+    brier_score,
+    log_loss,
+    order_consistency,
+    order_consistency_by_delta,
+)
+from embrm.evaluate.rank_correlation import PromptCorrelation, prompt_rank_correlation
+from embrm.evaluate.resampling import Interval, PromptResampler
+from embrm.evaluate.scores import Evaluation, evaluate_deltas, evaluate_head
+from embrm.evaluate.splits import (
+    LeakageReport,
+    PromptGroupKFold,
+    leakage_report,
+    prompt_train_test_split,
+)
+
+__all__ = [
+    "BestOfNCurve",
+    "BestOfNDisplay",
+    "Evaluation",
+    "Interval",
+    "LeaderboardDisplay",
+    "LeakageReport",
+    "LengthMatched",
+    "OrderConsistencyByDelta",
+    "PromptCorrelation",
+    "PromptGroupKFold",
+    "PromptResampler",
+    "ReliabilityCurve",
+    "ReliabilityDisplay",
+    "best_of_n_curve",
+    "brier_score",
+    "calibration_interval",
+    "compare_heads",
+    "evaluate_deltas",
+    "evaluate_head",
+    "expected_calibration_error",
+    "holm",
+    "leakage_report",
+    "length_correlation",
+    "length_matched_order_consistency",
+    "length_ruler",
+    "log_loss",
+    "mcnemar_exact",
+    "order_consistency",
+    "order_consistency_by_delta",
+    "prompt_bootstrap",
+    "prompt_bootstrap_statistic",
+    "prompt_rank_correlation",
+    "prompt_train_test_split",
+    "reliability_curve",
+]

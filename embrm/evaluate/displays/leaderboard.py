@@ -1,0 +1,215 @@
+"""Leaderboard: heads from best to worst, each with its interval."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from embrm._optional import import_optional
+from embrm._typing import BoolArray, FloatArray
+from embrm.evaluate.compare import compare_heads
+from embrm.evaluate.resampling import Interval
+from embrm.exceptions import InvalidInputError, three_parts
+
+
+class LeaderboardDisplay:
+    """One metric of several heads, as horizontal intervals.
+
+    Make one with `from_predictions`, or with `from_intervals` of results at hand; draw
+    it with `plot`.
+
+    Parameters
+    ----------
+    names : list of str
+        Heads, in the order of drawing, top to bottom.
+    estimate, low, high : ndarray of shape (n_heads,)
+    ties_with_best : ndarray of bool of shape (n_heads,), optional
+        Which heads cannot be told from the best: the others have hollow markers.
+    baseline : Interval, optional
+        What knows nothing of quality, such as the length ruler: a vertical line.
+    level : float in (0, 1), default=0.95
+        Confidence level of the intervals.
+    label : str, default="order consistency (share of pairs)"
+        What is measured, with its unit.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> display = LeaderboardDisplay(
+    ...     ["linear", "siamese"],
+    ...     np.array([0.70, 0.66]),
+    ...     np.array([0.68, 0.64]),
+    ...     np.array([0.72, 0.68]),
+    ... )
+    >>> display.names
+    ['linear', 'siamese']
+    """
+
+    def __init__(
+        self,
+        names: list[str],
+        estimate: FloatArray,
+        low: FloatArray,
+        high: FloatArray,
+        *,
+        ties_with_best: BoolArray | None = None,
+        baseline: Interval | None = None,
+        level: float = 0.95,
+        label: str = "order consistency (share of pairs)",
+    ) -> None:
+        self.names = names
+        self.estimate = estimate
+        self.low = low
+        self.high = high
+        self.ties_with_best = ties_with_best
+        self.baseline = baseline
+        self.level = level
+        self.label = label
+
+    @classmethod
+    def from_predictions(
+        cls,
+        deltas: Mapping[str, ArrayLike],
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        *,
+        baseline: Interval | None = None,
+        **options: Any,
+    ) -> Self:
+        """Compare the order consistency of heads by their deltas on the same pairs.
+
+        Parameters
+        ----------
+        deltas, y, groups
+            As in `embrm.evaluate.compare_heads`.
+        baseline : Interval, optional
+            The length ruler's, e.g. `Evaluation.length_ruler`.
+        **options
+            As for `compare_heads`: level, n_resamples, random_state.
+
+        Returns
+        -------
+        LeaderboardDisplay
+        """
+        table = compare_heads(deltas, y, groups, **options)
+        return cls(
+            [str(name) for name in table.index],
+            table["order_consistency"].to_numpy(),
+            table["low"].to_numpy(),
+            table["high"].to_numpy(),
+            ties_with_best=table["ties_with_best"].to_numpy(),
+            baseline=baseline,
+            level=table.attrs["level"],
+        )
+
+    @classmethod
+    def from_intervals(
+        cls,
+        intervals: Mapping[str, Interval],
+        *,
+        baseline: Interval | None = None,
+        label: str = "order consistency (share of pairs)",
+    ) -> Self:
+        """Show results at hand, in the order they are given.
+
+        Parameters
+        ----------
+        intervals : mapping of name to Interval
+        baseline : Interval, optional
+            The length ruler's, e.g. `Evaluation.length_ruler`.
+        label : str, default="order consistency (share of pairs)"
+
+        Returns
+        -------
+        LeaderboardDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no interval, or their levels differ.
+        """
+        levels = {interval.level for interval in intervals.values()}
+        if len(levels) != 1:
+            raise InvalidInputError(
+                three_parts(
+                    expected="intervals of one level",
+                    got=f"{len(intervals)} intervals of {len(levels)} levels",
+                    cure="evaluate every head with the same level",
+                )
+            )
+        return cls(
+            list(intervals),
+            np.array([interval.estimate for interval in intervals.values()]),
+            np.array([interval.low for interval in intervals.values()]),
+            np.array([interval.high for interval in intervals.values()]),
+            baseline=baseline,
+            level=levels.pop(),
+            label=label,
+        )
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw one line per head, the first at the top.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            None makes a new figure.
+
+        Returns
+        -------
+        LeaderboardDisplay
+            Itself, with `ax_` and `figure_` set.
+        """
+        if ax is None:
+            plt = import_optional("matplotlib.pyplot", extra="plot")
+            size = (6.4, 1.4 + 0.35 * len(self.names))
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        rows = np.arange(len(self.names))
+        ax.hlines(rows, self.low, self.high, color="0.35", linewidth=2)
+        self._draw_markers(ax, rows)
+        if self.baseline is not None:
+            ax.axvline(
+                self.baseline.estimate, color="0.5", linestyle="--", label=_BASELINE
+            )
+        ax.set_yticks(rows, self.names)
+        ax.set_ylim(len(self.names) - 0.5, -0.5)
+        ax.set_xlabel(f"{self.label}, {self.level:.0%} interval")
+        ax.grid(axis="x", color="0.9")
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right", "left"]].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+        if self.ties_with_best is not None or self.baseline is not None:
+            ax.legend(
+                loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False
+            )
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _draw_markers(self, ax: Any, rows: Any) -> None:
+        """Draw the estimates: filled, or hollow where worse than the best."""
+        if self.ties_with_best is None:
+            ax.scatter(self.estimate, rows, s=45, color="black", zorder=3)
+            return
+        for shown, face, words in (
+            (self.ties_with_best, "black", "best, or not told from it"),
+            (~self.ties_with_best, "white", "worse than the best"),
+        ):
+            if shown.any():
+                ax.scatter(
+                    self.estimate[shown],
+                    rows[shown],
+                    s=45,
+                    facecolor=face,
+                    edgecolor="black",
+                    zorder=3,
+                    label=words,
+                )
+
+
+_BASELINE = "length ruler"

@@ -1,0 +1,161 @@
+"""Reliability diagram: accuracy against confidence, with the weight of each bin."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from embrm._optional import import_optional
+from embrm._typing import FloatArray
+from embrm.evaluate.calibration import reliability_curve
+
+
+class ReliabilityDisplay:
+    """Accuracy of a head against its confidence in the side it prefers.
+
+    Make one with `from_predictions` or `from_estimator`, draw it with `plot`.
+
+    Parameters
+    ----------
+    confidence : ndarray of shape (n_bins,), in [0.5, 1]
+    accuracy : ndarray of shape (n_bins,), in [0, 1]
+    count : ndarray of shape (n_bins,)
+        Sum of weights of each bin: marker area shows it.
+    name : str, optional
+        Name of the head, for the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    line_ : matplotlib Line2D
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> display = ReliabilityDisplay(
+    ...     np.array([0.6, 0.9]), np.array([0.55, 0.8]), np.array([50, 150])
+    ... )
+    >>> round(display.calibration_error, 4)
+    0.0875
+    """
+
+    def __init__(
+        self,
+        confidence: FloatArray,
+        accuracy: FloatArray,
+        count: FloatArray,
+        *,
+        name: str | None = None,
+    ) -> None:
+        self.confidence = confidence
+        self.accuracy = accuracy
+        self.count = count
+        self.name = name
+
+    @classmethod
+    def from_predictions(
+        cls,
+        delta: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        n_bins: int = 10,
+        strategy: str = "uniform",
+        sample_weight: ArrayLike | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Compute the curve from deltas and labels.
+
+        Parameters
+        ----------
+        delta, y, n_bins, strategy, sample_weight
+            As in `embrm.evaluate.reliability_curve`.
+        name : str, optional
+            Name of the head, for the legend.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        curve = reliability_curve(
+            delta, y, n_bins=n_bins, strategy=strategy, sample_weight=sample_weight
+        )
+        return cls(curve.confidence, curve.accuracy, curve.count, name=name)
+
+    @classmethod
+    def from_estimator(
+        cls, head: Any, pairs: Any, y: ArrayLike | None = None, **options: Any
+    ) -> Self:
+        """Compute the curve of a fitted head on pairs.
+
+        Parameters
+        ----------
+        head : fitted RewardHead
+        pairs : Pairs
+        y : array-like of shape (n_pairs,) in [0, 1], optional
+        **options
+            As for `from_predictions`; `name` is by default the head's class.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        options.setdefault("name", type(head).__name__)
+        return cls.from_predictions(head.decision_function(pairs), y, **options)
+
+    @property
+    def calibration_error(self) -> float:
+        """Mean gap of accuracy and confidence over the bins, by weight."""
+        gaps = np.abs(self.accuracy - self.confidence)
+        return float(np.average(gaps, weights=self.count))
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the curve over the diagonal of perfect calibration.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            None makes a new figure; the same axes may take several heads.
+
+        Returns
+        -------
+        ReliabilityDisplay
+            Itself, with `ax_`, `line_` and `figure_` set.
+        """
+        if ax is None:
+            plt = import_optional("matplotlib.pyplot", extra="plot")
+            _, ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
+        if not any(line.get_label() == _PERFECT for line in ax.lines):
+            ax.plot([0.5, 1], [0.5, 1], color="0.6", linestyle="--", label=_PERFECT)
+        # Heads differ by marker and line, and not by colour alone: legible in grey.
+        marker, line_style, colour = _STYLES[(len(ax.lines) - 1) % len(_STYLES)]
+        error = f"calibration error {self.calibration_error:.3f}"
+        (self.line_,) = ax.plot(
+            self.confidence,
+            self.accuracy,
+            linestyle=line_style,
+            marker=marker,
+            markersize=5,
+            color=colour,
+            label=error if self.name is None else f"{self.name}: {error}",
+        )
+        area = 25 + 125 * self.count / self.count.max()
+        ax.scatter(self.confidence, self.accuracy, s=area, color=colour, marker=marker)
+        ax.set(
+            xlabel="confidence in the preferred side (probability)",
+            ylabel="accuracy (share of pairs)",
+            xlim=(0.48, 1.02),
+        )
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
+        ax.spines[["top", "right"]].set_visible(False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+_PERFECT = "perfectly calibrated"
+_STYLES = [
+    ("o", "-", "black"),
+    ("s", "-.", "0.35"),
+    ("^", ":", "0.5"),
+    ("D", (0, (5, 1)), "0.65"),
+]

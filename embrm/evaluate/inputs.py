@@ -1,0 +1,244 @@
+"""The boundary of this room: deltas, groups and item scores are checked here, once."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
+from embrm._validation import check_labels, check_sample_weight
+from embrm.exceptions import InvalidInputError, three_parts
+
+
+def check_delta(delta: ArrayLike) -> FloatArray:
+    """Check deltas: one finite number per pair, at least one pair.
+
+    Parameters
+    ----------
+    delta : array-like of shape (n_pairs,)
+        Reward of first minus reward of second, in nats.
+
+    Returns
+    -------
+    ndarray of shape (n_pairs,), float64
+
+    Raises
+    ------
+    InvalidInputError
+        If the shape is wrong, no pair is left, or a delta is NaN or infinite.
+
+    Examples
+    --------
+    >>> check_delta([1, -2])
+    array([ 1., -2.])
+    """
+    return _check_vector(
+        delta, "delta", "pair", "pass head.decision_function(pairs), one per pair"
+    )
+
+
+def check_scores(
+    scores: ArrayLike, name: str, n_items: int | None = None
+) -> FloatArray:
+    """Check scores of items: one finite number per item, `n_items` of them if given."""
+    values = _check_vector(
+        scores, name, "item", f"pass one {name} for every item, in the items' order"
+    )
+    if n_items is not None and len(values) != n_items:
+        raise _wrong(
+            f"{name} of shape ({n_items},), one per item",
+            f"shape {values.shape}",
+            "pass arrays that describe the same items in the same order",
+        )
+    return values
+
+
+def check_labelled(
+    delta: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Check deltas with their labels and weights; None means all one for both."""
+    differences = check_delta(delta)
+    n_pairs = len(differences)
+    labels = check_labels(y, n_pairs=n_pairs)
+    return differences, labels, check_sample_weight(sample_weight, n_pairs=n_pairs)
+
+
+def check_untied(labels: FloatArray, weights: FloatArray) -> None:
+    """Refuse labels that leave order consistency nothing to count."""
+    if not weights[labels != 0.5].any():
+        raise _wrong(
+            "at least one pair whose label is not a tie",
+            f"{len(labels)} pairs, none of them with weight",
+            "pass pairs with y above or below 0.5",
+        )
+
+
+def check_lengths(lengths: ArrayLike, n_pairs: int | None = None) -> FloatArray:
+    """Check lengths of both ends: shape (n_pairs, 2), finite, >= 0, any one unit."""
+    values = _as_numbers(lengths, "lengths")
+    if values.ndim != 2 or values.shape[1] != 2 or len(values) == 0:
+        raise _wrong(
+            "lengths of shape (n_pairs, 2)",
+            f"shape {values.shape}",
+            "pass two columns: length of first, length of second",
+        )
+    if n_pairs is not None and len(values) != n_pairs:
+        raise _wrong(
+            f"lengths of shape ({n_pairs}, 2)",
+            f"shape {values.shape}",
+            "pass the lengths of the same pairs, in the same order",
+        )
+    bad = ~(np.isfinite(values) & (values >= 0)).all(axis=1)
+    if bad.any():
+        raise _wrong(
+            "finite lengths >= 0",
+            f"another value at pair {int(np.argmax(bad))}",
+            "count characters or tokens of both responses",
+        )
+    return values
+
+
+def group_codes(groups: ArrayLike, n_pairs: int | None = None) -> tuple[IntArray, int]:
+    """Give each prompt of pairs a number.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_pairs,) or (n_pairs, 2)
+        Prompt id of the pair, or of both its ends (`Pairs.groups`).
+    n_pairs : int, optional
+        The length that is required.
+
+    Returns
+    -------
+    codes : ndarray of int of shape (n_pairs, 2)
+        Prompt number of first and of second.
+    n_prompts : int
+
+    Raises
+    ------
+    InvalidInputError
+        If the shape is wrong, an id is missing, or ids of several types are mixed.
+
+    Examples
+    --------
+    >>> codes, n_prompts = group_codes(["b", "a"])
+    >>> codes.tolist(), n_prompts
+    ([[1, 1], [0, 0]], 2)
+    """
+    array = np.asarray(groups)
+    if array.ndim != 1 and (array.ndim != 2 or array.shape[1] != 2):
+        raise _wrong(
+            "groups of shape (n_pairs,) or (n_pairs, 2)",
+            f"shape {array.shape}",
+            "pass pairs.groups, or one prompt id per pair",
+        )
+    if n_pairs is not None and len(array) != n_pairs:
+        raise _wrong(
+            f"groups of {n_pairs} pairs",
+            f"groups of {len(array)}",
+            "pass the groups of the same pairs, in the same order",
+        )
+    codes, prompts = number_prompts(array, "groups")
+    both = codes if codes.ndim == 2 else np.column_stack([codes, codes])
+    return both, len(prompts)
+
+
+def number_prompts(prompt_ids: ArrayLike, name: str) -> tuple[IntArray, AnyArray]:
+    """Give each id its place in sorted order; return places and distinct ids."""
+    array = np.asarray(prompt_ids)
+    missing = _missing(array)
+    if missing.any():
+        row = int(np.argwhere(missing)[0][0])
+        raise _wrong(
+            f"a prompt id everywhere in {name}",
+            f"{int(missing.sum())} missing, the first in row {row}",
+            "give unknown prompts an id of their own",
+        )
+    try:
+        prompts, codes = np.unique(array, return_inverse=True)
+    except TypeError as error:
+        raise _wrong(
+            f"{name} of one type, integers or strings",
+            "a mixture of types",
+            "convert the ids to strings",
+        ) from error
+    return codes.reshape(array.shape), prompts
+
+
+def item_codes(prompt_ids: ArrayLike, n_items: int) -> tuple[IntArray, AnyArray]:
+    """Give each item the number of its prompt; return numbers and distinct ids."""
+    array = np.asarray(prompt_ids)
+    if array.shape != (n_items,):
+        raise _wrong(
+            f"prompt_ids of shape ({n_items},), one per item",
+            f"shape {array.shape}",
+            "say for each item which prompt it answers",
+        )
+    return number_prompts(array, "prompt_ids")
+
+
+def check_choice(value: object, name: str, choices: tuple[str, ...]) -> None:
+    """Refuse an option that is not one of `choices`."""
+    if value not in choices:
+        raise _wrong(
+            f"{name} one of {', '.join(choices)}",
+            repr(value)[:60],
+            "choose one of these words",
+        )
+
+
+def check_count(value: Any, name: str, at_least: int) -> int:
+    """Check an integer that has a smallest sensible value."""
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_integer or value < at_least:
+        raise _wrong(
+            f"{name} an int >= {at_least}", repr(value)[:60], f"pass e.g. {at_least}"
+        )
+    return int(value)
+
+
+def check_level(level: float) -> float:
+    """Check a confidence level: strictly between 0 and 1."""
+    if not 0 < level < 1:
+        raise _wrong("level in (0, 1)", f"{level:g}", "pass 0.95 for 95% intervals")
+    return float(level)
+
+
+def _check_vector(values: ArrayLike, name: str, unit: str, cure: str) -> FloatArray:
+    array = _as_numbers(values, name)
+    if array.ndim != 1 or len(array) == 0:
+        raise _wrong(
+            f"{name} of shape (n_{unit}s,), with at least one {unit}",
+            f"shape {array.shape}",
+            cure,
+        )
+    bad = ~np.isfinite(array)
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise _wrong(
+            f"finite {name}",
+            f"{array[at]} at {unit} {at}",
+            f"score every item before comparing, or drop this {unit}",
+        )
+    return array
+
+
+def _as_numbers(values: ArrayLike, name: str) -> FloatArray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iubf":
+        raise _wrong(f"numeric {name}", f"dtype {array.dtype}", "convert it to numbers")
+    return array.astype(np.float64)
+
+
+def _missing(array: AnyArray) -> BoolArray:
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    if array.dtype.kind != "O":
+        return np.zeros(array.shape, dtype=bool)
+    # NaN and pandas' NA are the values of which v == v is not True.
+    missing = [v is None or (v == v) is not True for v in array.ravel()]
+    return np.array(missing, dtype=bool).reshape(array.shape)
+
+
+def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
+    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
