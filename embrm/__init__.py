@@ -12,13 +12,25 @@ from embrm.pool import CandidatePool
 
 if TYPE_CHECKING:
     from embrm.model import RewardModel
+    from embrm.persist import load_model, save_model
 
 __version__ = "0.1.0"
 
-__all__ = ["CandidatePool", "Pairs", "RewardModel", "__version__"]
+__all__ = [
+    "CandidatePool",
+    "Pairs",
+    "RewardModel",
+    "__version__",
+    "load_model",
+    "save_model",
+]
 
 # Loaded on first use: importing embrm stays under half a second.
-_LAZY = {"RewardModel": "embrm.model"}
+_LAZY = {
+    "RewardModel": "embrm.model",
+    "load_model": "embrm.persist",
+    "save_model": "embrm.persist",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -49,9 +49,7 @@ def demo(
         pairs = preferences.to_pairs(embedded.vectors)
         board = _compare(preferences, pairs, seed)
         if not as_json:
-            say(
-                "3. Heads, held out by prompt (5 folds), with 95% intervals over prompts:"
-            )
+            say("3. Heads, held out by prompt in 5 folds; 95% intervals over prompts:")
             console().print(board.to_table())
         model.set_params(head=_heads(seed)[board.best])
         model.fit_pairs(preferences, pairs)

@@ -39,7 +39,7 @@ class Account:
     --------
     >>> account = Account("prefs.jsonl", "pairs")
     >>> account.keep()
-    ... account.leave_out("empty text", "prefs.jsonl, line 2")
+    >>> account.leave_out("empty text", "prefs.jsonl, line 2")
     >>> print(account)
     prefs.jsonl read as pairs: 2 rows, 1 kept, 1 left out
       1 empty text (prefs.jsonl, line 2)

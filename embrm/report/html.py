@@ -8,15 +8,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from embrm._optional import import_optional
 from embrm.datasets import Preferences
 from embrm.embed.base import Fingerprint
 from embrm.embed.run import Embedded
-from embrm.evaluate.displays import LeaderboardDisplay, ReliabilityDisplay
-from embrm.messages import prompt_text
+from embrm.evaluate.displays import (
+    BestOfNDisplay,
+    LeaderboardDisplay,
+    ReliabilityDisplay,
+)
 from embrm.report.leaderboard import Leaderboard
 from embrm.report.rankings import telling_rankings
 
@@ -112,16 +114,20 @@ def _facts(
         ("data", str(preferences.account)),
         (
             "size",
-            f"{len(preferences)} pairs, {len(preferences.items)} items, "
-            f"{n_prompts} prompts",
+            (
+                f"{len(preferences)} pairs, {len(preferences.items)} items, "
+                f"{n_prompts} prompts"
+            ),
         ),
         ("vectors", str(embedded)),
         ("encoder", f"{fingerprint.describe()}, d={fingerprint.dim}"),
         ("fingerprint", fields),
         (
             "splits",
-            "by prompt: no head is scored on a prompt it was fitted on; "
-            "all heads see the same folds",
+            (
+                "by prompt: no head is scored on a prompt it was fitted on; "
+                "all heads see the same folds"
+            ),
         ),
         (
             "versions",
@@ -155,47 +161,13 @@ def _pictures(board: Leaderboard, preferences: Preferences) -> list[dict[str, st
     if board.curves:
         pictures.append(
             _picture(
-                _BestOfN(board),
+                BestOfNDisplay(board.curves, board.ceiling, label="score"),
                 "Expected score of the best of n responses by each head",
                 "Mean score of the response picked out of n, over all prompts. Grey: "
                 "picking by the scores themselves, and picking at random.",
             )
         )
     return pictures
-
-
-class _BestOfN:
-    """Draws best-of-n curves of all heads between chance and the best possible."""
-
-    def __init__(self, board: Leaderboard) -> None:
-        self.board = board
-
-    def plot(self, ax: Any) -> None:
-        grey = {"color": "0.55", "linewidth": 1.2}
-        any_curve = next(iter(self.board.curves.values()))
-        if self.board.ceiling is not None:
-            ax.plot(any_curve.n, self.board.ceiling.mean, linestyle=":", **grey)
-            ax.annotate(
-                "by score", (any_curve.n[-1], self.board.ceiling.mean[-1]), fontsize=8
-            )
-        ax.axhline(any_curve.mean[0], linestyle="--", **grey)
-        styles = ["-", "--", "-.", ":", (0, (5, 1))]
-        markers = "osD^v"
-        for position, (name, curve) in enumerate(self.board.curves.items()):
-            ax.plot(
-                curve.n,
-                curve.mean,
-                label=name,
-                marker=markers[position % len(markers)],
-                linestyle=styles[position % len(styles)],
-                markersize=4,
-            )
-        ax.set(
-            xlabel="n, responses to choose from",
-            ylabel="expected score of the pick",
-            xticks=np.unique(np.linspace(1, any_curve.n[-1], 6).astype(int)),
-        )
-        ax.legend(frameon=False, fontsize=8)
 
 
 def _picture(display: Any, alt: str, caption: str) -> dict[str, str]:

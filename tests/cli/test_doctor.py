@@ -1,0 +1,39 @@
+"""`embrm doctor`: what is there and what is missing."""
+
+import json
+
+from embrm.exceptions import MissingDependencyError
+
+
+def test_it_lists_packages_and_the_default_encoder(run):
+    """The JSON names every optional package with its extra."""
+    result = run("doctor", "--json")
+    values = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert values["ok"] is True
+    assert {"torch", "lightgbm", "matplotlib"} <= {
+        entry["package"] for entry in values["packages"]
+    }
+    assert "MiniLM" in values["encoder"]["fingerprint"]
+
+
+def test_people_get_a_table_with_the_cure(run, monkeypatch):
+    """A missing package stands with the command that installs it."""
+    monkeypatch.setattr(
+        "embrm.cli.doctor.OPTIONAL",
+        [("no_such_module", ("no-such-package",), "ray", "scale-out")],
+    )
+    result = run("doctor")
+    assert "pip install 'embrm[ray]'" in result.stdout
+
+
+def test_an_unusable_default_encoder_exits_with_2(run, monkeypatch):
+    """The reason is printed, not a traceback."""
+
+    def missing(_name):
+        raise MissingDependencyError("expected weights; got none. To mend: install")
+
+    monkeypatch.setattr("embrm.embed.registry.make_encoder", missing)
+    result = run("doctor")
+    assert result.exit_code == 2
+    assert "not usable: expected weights" in result.stdout

@@ -1,0 +1,81 @@
+"""`embrm fit`: from a preference file to a saved model."""
+
+import json
+
+from embrm.persist import load_model, read_manifest
+
+
+def test_it_prints_a_held_out_estimate_with_an_interval(run, prefs, tmp_path):
+    """The account, the vectors, the cross-validated figures and the place are told."""
+    result = run("fit", prefs, "--out", tmp_path / "m", "--encoder", "hashing")
+    assert result.exit_code == 0
+    assert "prefs.jsonl read as pairs: 40 rows, 40 kept, 0 left out" in result.stdout
+    assert "5-fold cross-validation by prompt" in result.stdout
+    assert "order consistency" in result.stdout
+    assert "linear head fitted on 40 pairs of 20 prompts" in result.stdout
+
+
+def test_the_json_holds_what_was_printed(run, prefs, tmp_path):
+    """With --json, stdout is one object; words for people go to stderr."""
+    out = tmp_path / "m"
+    result = run("fit", prefs, "--out", out, "--encoder", "hashing", "--json")
+    values = json.loads(result.stdout)
+    assert values["digest"] == read_manifest(out)["digest"]
+    interval = values["held_out"]["order_consistency"]
+    assert interval["low"] <= interval["estimate"] <= interval["high"]
+    assert values["training"]["n_pairs"] == 40
+    assert "kept" in result.stderr
+
+
+def test_the_estimate_is_kept_with_the_model(saved):
+    """The manifest holds the held-out figures of the fit."""
+    metrics = read_manifest(saved)["training"]["metrics"]
+    assert metrics["held_out"]["folds"] == 4
+
+
+def test_every_head_can_be_fitted_by_its_word(run, prefs, tmp_path):
+    """--head takes the words of the registry."""
+    result = run(
+        *("fit", prefs, "--out", tmp_path / "m", "--encoder", "hashing"),
+        *("--head", "logistic", "--cv", 0),
+    )
+    assert result.exit_code == 0
+    assert type(load_model(tmp_path / "m").head_).__name__ == "ClassificationReward"
+
+
+def test_the_cache_is_used_the_second_time(run, prefs, tmp_path):
+    """A second fit embeds nothing."""
+    options = ["--encoder", "hashing", "--cache", tmp_path / "vectors", "--json"]
+    run("fit", prefs, "--out", tmp_path / "a", *options)
+    result = run("fit", prefs, "--out", tmp_path / "b", *options)
+    assert json.loads(result.stdout)["embedded"]["n_embedded"] == 0
+
+
+def test_options_can_stand_in_a_file_and_flags_override_it(run, prefs, tmp_path):
+    """Keys of --config are defaults of the options."""
+    config = tmp_path / "run.yaml"
+    config.write_text(f"out: {tmp_path / 'a'}\nencoder: hashing\ncv: 0\njson: true\n")
+    result = run("fit", prefs, "--config", config, "--out", tmp_path / "b")
+    assert json.loads(result.stdout)["model"] == str(tmp_path / "b")
+    assert not (tmp_path / "a").exists()
+
+
+def test_one_prompt_alone_is_fitted_without_an_estimate(run, tmp_path):
+    """Where nothing can be held out, the output says so."""
+    path = tmp_path / "one.jsonl"
+    path.write_text('{"prompt": "p", "chosen": "good", "rejected": "bad"}\n')
+    result = run("fit", path, "--out", tmp_path / "m", "--encoder", "hashing")
+    assert result.exit_code == 0
+    assert "nothing can be held out" in result.stdout
+
+
+def test_bad_rows_can_be_skipped_and_are_counted(run, prefs, tmp_path):
+    """--on-error skip leaves them out; the account names line and reason."""
+    path = tmp_path / "holed.jsonl"
+    path.write_text(prefs.read_text() + "{broken\n")
+    options = ["--out", tmp_path / "m", "--encoder", "hashing", "--cv", 0]
+    assert run("fit", path, *options).exit_code == 3
+    result = run("fit", path, *options, "--on-error", "skip")
+    assert result.exit_code == 0
+    assert "1 left out" in result.stdout
+    assert "line 41" in result.stdout

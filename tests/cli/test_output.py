@@ -1,0 +1,80 @@
+"""Errors are one line with an exit code; warnings are lines, too."""
+
+import warnings
+
+import pytest
+import typer
+
+from embrm.cli.output import exit_code, reporting
+from embrm.exceptions import (
+    DataError,
+    FingerprintMismatchError,
+    IntegrityError,
+    InvalidInputError,
+    LeftOutWarning,
+    MissingDependencyError,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidInputError("x"), 2),
+        (MissingDependencyError("x"), 2),
+        (DataError("x"), 3),
+        (IntegrityError("x"), 4),
+        (FingerprintMismatchError("x"), 4),
+    ],
+)
+def test_exit_codes_say_what_kind_of_error_it_was(error, code):
+    """2 usage, 3 data, 4 integrity."""
+    assert exit_code(error) == code
+
+
+def test_an_error_is_one_line_without_a_traceback(capsys):
+    """The message goes to stderr; markup in it is shown as it is."""
+    with pytest.raises(typer.Exit) as caught, reporting(debug=False):
+        raise DataError("expected [bold]text[/bold]; got none. To mend: write.")
+    shown = capsys.readouterr()
+    assert caught.value.exit_code == 3
+    assert shown.err == (
+        "error: expected [bold]text[/bold]; got none. To mend: write.\n"
+    )
+    assert shown.out == ""
+
+
+def test_debug_shows_the_traceback(capsys):
+    """--debug is for those who mend embrm."""
+    with pytest.raises(typer.Exit), reporting(debug=True):
+        raise DataError("x")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_json_errors_are_json(capsys):
+    """With --json, stdout holds the error as an object."""
+    with pytest.raises(typer.Exit), reporting(debug=False, as_json=True):
+        raise IntegrityError("x")
+    assert capsys.readouterr().out == '{"error": "x", "exit_code": 4}\n'
+
+
+def test_an_unexpected_error_says_how_to_see_more(capsys):
+    """A bug exits with 1 and names --debug."""
+    with pytest.raises(typer.Exit) as caught, reporting(debug=False):
+        raise ZeroDivisionError("division by zero")
+    assert caught.value.exit_code == 1
+    assert "ZeroDivisionError: division by zero" in capsys.readouterr().err
+
+
+def test_warnings_are_one_line(capsys):
+    """No file names, no source lines."""
+    with reporting(debug=False):
+        warnings.warn("3 rows left out", LeftOutWarning, stacklevel=1)
+    assert capsys.readouterr().err == "warning: 3 rows left out\n"
+
+
+def test_stopping_keeps_what_was_embedded(capsys):
+    """Ctrl-C exits with 130 and says that nothing is lost."""
+    with pytest.raises(typer.Exit) as caught, reporting(debug=False):
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == 130
+    assert "what was embedded is kept" in capsys.readouterr().err

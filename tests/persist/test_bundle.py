@@ -1,0 +1,189 @@
+"""Models on disk: what comes back is what was saved, or an error."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import PCA
+
+import embrm
+from embrm import RewardModel
+from embrm.exceptions import (
+    FingerprintMismatchError,
+    IntegrityError,
+    InvalidInputError,
+)
+from embrm.heads import known_heads, make_head
+from embrm.persist import load_model, read_manifest, save_model
+
+
+@pytest.fixture
+def items(frame):
+    return frame.rename(columns={"chosen": "response"})[["prompt", "response"]]
+
+
+@pytest.fixture(scope="module")
+def bundle(model, tmp_path_factory):
+    """A saved bundle; do not write to it."""
+    return save_model(model, tmp_path_factory.mktemp("bundle") / "model")
+
+
+@pytest.mark.parametrize("word", sorted(known_heads()))
+def test_rewards_of_every_head_come_back_bitwise(word, frame, items, tmp_path):
+    """Saved and loaded, each head gives the same bits."""
+    head = make_head(word, random_state=0)
+    fitted = RewardModel(encoder="hashing:32", head=head).fit(frame)
+    loaded = load_model(save_model(fitted, tmp_path / word))
+    np.testing.assert_array_equal(loaded.reward(items), fitted.reward(items))
+
+
+def test_a_preprocessor_is_saved_with_its_head(frame, items, tmp_path):
+    """A fitted PCA comes back bitwise, too."""
+    head = make_head("linear").set_params(preprocessor=PCA(4, random_state=0))
+    fitted = RewardModel(encoder="hashing:32", head=head).fit(frame)
+    loaded = load_model(save_model(fitted, tmp_path / "model"))
+    np.testing.assert_array_equal(loaded.reward(items), fitted.reward(items))
+
+
+def test_a_loaded_model_can_be_saved_again(bundle, items, tmp_path):
+    """Saving what was loaded gives the same weights and the same training facts."""
+    first = load_model(bundle)
+    second = load_model(save_model(first, tmp_path / "again"))
+    np.testing.assert_array_equal(first.reward(items), second.reward(items))
+    assert second.training_ == first.training_
+
+
+def test_the_top_level_names_save_and_load(model, items, tmp_path):
+    """embrm.save_model and embrm.load_model are the same functions."""
+    loaded = embrm.load_model(embrm.save_model(model, tmp_path / "m"))
+    np.testing.assert_array_equal(loaded.reward(items), model.reward(items))
+
+
+def test_metrics_are_kept_with_the_model(model, tmp_path):
+    """What was measured stays with what was measured."""
+    saved = save_model(model, tmp_path / "m", metrics={"held_out": {"folds": 5}})
+    manifest = read_manifest(saved)
+    assert manifest["training"]["metrics"] == {"held_out": {"folds": 5}}
+
+
+def test_training_prompts_are_known_after_loading(bundle, model, frame):
+    """A loaded model still notices prompts that it was fitted on."""
+    preferences = model.read(frame)
+    assert load_model(bundle).seen_pairs(preferences).all()
+
+
+def test_another_encoder_is_refused(bundle, items):
+    """Vectors of another fingerprint are not scored; the error names both."""
+    loaded = load_model(bundle, encoder="hashing:128")
+    with pytest.raises(
+        FingerprintMismatchError, match=r"vectors of the encoder hashing"
+    ):
+        loaded.reward(items)
+
+
+def test_the_same_encoder_by_another_road_is_accepted(bundle, model, items):
+    """What counts is the fingerprint, not how the encoder was given."""
+    loaded = load_model(bundle, encoder="hashing:64")
+    np.testing.assert_array_equal(loaded.reward(items), model.reward(items))
+
+
+def test_an_older_bundle_is_replaced(model, tmp_path):
+    """Saving over a bundle leaves one whole bundle and nothing beside it."""
+    for _ in range(2):
+        save_model(model, tmp_path / "m")
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    load_model(tmp_path / "m")
+
+
+def test_a_directory_with_other_content_is_not_touched(model, tmp_path):
+    """Somebody's files are never replaced by a bundle."""
+    (tmp_path / "thesis.tex").write_text("dear")
+    with pytest.raises(InvalidInputError, match="choose another directory"):
+        save_model(model, tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "dear"
+
+
+def test_a_failed_save_keeps_the_older_bundle(model, items, tmp_path, monkeypatch):
+    """A full disk in the middle of a save loses nothing."""
+    save_model(model, tmp_path / "m")
+
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_model(model, tmp_path / "m")
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    np.testing.assert_array_equal(
+        load_model(tmp_path / "m").reward(items), model.reward(items)
+    )
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=150)
+def test_every_flipped_bit_is_noticed(data, bundle, items, tmp_path_factory):
+    """One bit flipped anywhere is an error, or changes nothing that counts."""
+    name = data.draw(st.sampled_from(sorted(path.name for path in bundle.iterdir())))
+    copy = tmp_path_factory.mktemp("flipped") / "model"
+    shutil.copytree(bundle, copy)
+    content = bytearray((copy / name).read_bytes())
+    position = data.draw(st.integers(0, len(content) - 1))
+    content[position] ^= 1 << data.draw(st.integers(0, 7))
+    (copy / name).write_bytes(bytes(content))
+    try:
+        loaded = load_model(copy)
+    except IntegrityError:
+        return
+    # Only white space of the manifest's layout can change without a trace.
+    assert json.loads(content) == read_manifest(bundle)
+    np.testing.assert_array_equal(
+        loaded.reward(items), load_model(bundle).reward(items)
+    )
+
+
+@pytest.mark.parametrize("size", [0, 10, -1])
+def test_truncated_weights_are_noticed(size, bundle, tmp_path):
+    """A file of another length is refused before it is parsed."""
+    copy = tmp_path / "model"
+    shutil.copytree(bundle, copy)
+    weights = copy / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:size])
+    with pytest.raises(IntegrityError, match="bytes instead of"):
+        load_model(copy)
+
+
+def test_a_missing_file_is_noticed(bundle, tmp_path):
+    """The error names the file."""
+    copy = tmp_path / "model"
+    shutil.copytree(bundle, copy)
+    (copy / "weights.safetensors").unlink()
+    with pytest.raises(IntegrityError, match=r"the file 'weights\.safetensors'"):
+        load_model(copy)
+
+
+def test_links_are_not_followed(bundle, tmp_path):
+    """A bundle cannot make a load read files outside it."""
+    copy = tmp_path / "model"
+    shutil.copytree(bundle, copy)
+    weights = copy / "weights.safetensors"
+    weights.rename(tmp_path / "elsewhere")
+    weights.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(IntegrityError, match=r"weights\.safetensors"):
+        load_model(copy)
+
+
+def test_what_is_no_bundle_is_refused(tmp_path):
+    """A directory without a manifest is no bundle."""
+    with pytest.raises(IntegrityError, match=r"no such file in .*embrm fit --out"):
+        load_model(tmp_path)
+
+
+def test_a_pinned_digest_must_match(bundle):
+    """expect_digest accepts the bundle one trusts and no other."""
+    load_model(bundle, expect_digest=read_manifest(bundle)["digest"])
+    with pytest.raises(IntegrityError, match="get the bundle you trust"):
+        load_model(bundle, expect_digest="0" * 64)

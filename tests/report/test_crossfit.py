@@ -1,0 +1,72 @@
+"""Cross-fitting gives held-out deltas, by prompt."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from embrm import Pairs
+from embrm.datasets import make_preferences
+from embrm.evaluate import PromptGroupKFold
+from embrm.heads import LinearBradleyTerry
+from embrm.report import cross_fit
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_preferences(150, n_features=4, n_prompts=30, random_state=0)
+
+
+def test_deltas_are_those_of_fits_without_the_pairs_prompts(data):
+    """Each fold's deltas come from a head fitted on the other folds by hand."""
+    head = LinearBradleyTerry(alpha=1.0)
+    fitted = cross_fit(head, data.pairs, data.y, n_splits=3, random_state=1)
+    folds = PromptGroupKFold(3, shuffle=True, random_state=1)
+    for train, test in folds.split(data.pairs, data.y, data.pairs.groups):
+        by_hand = clone(head).fit(data.pairs[train], data.y[train])
+        expected = by_hand.decision_function(data.pairs[test])
+        np.testing.assert_allclose(fitted.delta[test], expected, rtol=1e-12)
+
+
+def test_every_same_prompt_pair_is_held_out_once(data):
+    """Same-prompt folds partition the pairs."""
+    fitted = cross_fit(LinearBradleyTerry(alpha=1.0), data.pairs, data.y)
+    assert fitted.held_out.all()
+    assert fitted.n_fits == 5
+    assert fitted.fit_seconds > 0
+
+
+def test_pairs_across_folds_have_no_delta():
+    """A cross-prompt pair whose ends fall into two folds cannot be held out."""
+    mixed = make_preferences(300, n_features=4, cross_prompt=1.0, random_state=0)
+    fitted = cross_fit(LinearBradleyTerry(alpha=1.0), mixed.pairs, mixed.y)
+    assert 0 < fitted.held_out.sum() < 300
+
+
+def test_weights_reach_the_fits(data):
+    """Weights that silence half of the pairs change the deltas."""
+    head = LinearBradleyTerry(alpha=1.0)
+    weight = np.arange(150) % 2.0
+    weighted = cross_fit(head, data.pairs, data.y, sample_weight=weight)
+    plain = cross_fit(head, data.pairs, data.y)
+    assert not np.allclose(weighted.delta, plain.delta)
+
+
+def test_fewer_prompts_than_folds_means_fewer_folds():
+    """Two prompts are two folds."""
+    items = np.random.default_rng(0).normal(size=(6, 3))
+    pairs = Pairs(items, [[0, 1], [1, 2], [3, 4], [4, 5]], [0, 0, 0, 1, 1, 1])
+    fitted = cross_fit(LinearBradleyTerry(alpha=1.0), pairs, [1, 1, 0, 1])
+    assert fitted.n_fits == 2
+
+
+def test_progress_moves_once_per_fit(data):
+    """after_fit is called after every fold."""
+    calls = []
+    cross_fit(
+        LinearBradleyTerry(alpha=1.0),
+        data.pairs,
+        data.y,
+        n_splits=4,
+        after_fit=lambda: calls.append(1),
+    )
+    assert len(calls) == 4
