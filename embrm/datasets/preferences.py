@@ -5,7 +5,7 @@ per comparison and points into `items`. Ratings, rankings and unpaired labels ar
 columns of `items`; margins, weights and benchmark subsets are columns of `pairs`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 
 from embrm._typing import FloatArray, Text
 from embrm.datasets.account import Account
+from embrm.datasets.score_pairs import score_pairs
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.pairs import Pairs
 
@@ -90,6 +91,99 @@ class Preferences:
             )
         ids = self.pairs[["first", "second"]].to_numpy(np.intp)
         return Pairs(vectors, ids, prompt_ids=self.items["prompt_id"].to_numpy())
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each pair, with its texts.
+
+        Returns
+        -------
+        DataFrame of n_pairs rows
+            Columns `prompt`, `first` and `second` (texts of the responses), `y`, then
+            the other columns of `pairs`. `read_preferences` reads it again with
+            `columns={"chosen": "first", "rejected": "second"}`.
+
+        Raises
+        ------
+        InvalidInputError
+            If the two items of a pair answer different prompts.
+
+        Examples
+        --------
+        >>> from embrm.datasets import read_preferences
+        >>> row = {"prompt": "2+2?", "chosen": "4", "rejected": "5"}
+        >>> read_preferences([row]).to_frame()
+          prompt first second    y  source_row
+        0   2+2?     4      5  1.0           0
+        """
+        first = self.items.take(self.pairs["first"].to_numpy(np.intp))
+        second = self.items.take(self.pairs["second"].to_numpy(np.intp))
+        crossing = first["prompt_id"].to_numpy() != second["prompt_id"].to_numpy()
+        if crossing.any():
+            raise InvalidInputError(
+                three_parts(
+                    expected="pairs of items that answer the same prompt",
+                    got=f"two prompts in pair {int(np.argmax(crossing))}",
+                    cure="join .pairs with .items yourself, or drop such pairs",
+                )
+            )
+        return pd.DataFrame(
+            {
+                "prompt": first["prompt"].array,
+                "first": first["response"].array,
+                "second": second["response"].array,
+                **{
+                    str(name): column.array
+                    for name, column in self.pairs.items()
+                    if name not in ("first", "second")
+                },
+            }
+        )
+
+    def prefer_by_score(
+        self, column: str = "score", min_gap: float = 0.0
+    ) -> "Preferences":
+        """Pair all items of each prompt, and label the pairs by a rating.
+
+        The items stay as they are; the new pairs replace the old ones. The better item
+        stands first in every other pair, so half of the labels are 1 and half are 0.
+        Items without a finite rating are in no pair, and no text is paired with itself.
+
+        Parameters
+        ----------
+        column : str, default="score"
+            Numeric column of `items`; higher is better, but for `"rank"`, where 0 is
+            best.
+        min_gap : float, default=0.0
+            Smallest difference in rating, in its own units, of the pairs to keep. At 0
+            all but ties are kept; below 0 ties too, with y = 0.5.
+
+        Returns
+        -------
+        Preferences
+            Whose `pairs` are in order of prompt and item, and have the column `gap`
+            (>= 0, in units of the rating); `source_row` is the later of their items'.
+
+        Raises
+        ------
+        InvalidInputError
+            If `items` has no such numeric column.
+
+        Examples
+        --------
+        >>> from embrm.datasets import read_preferences
+        >>> rows = [
+        ...     {"prompt": "2+2?", "response": "4", "score": 5.0},
+        ...     {"prompt": "2+2?", "response": "5", "score": 1.0},
+        ...     {"prompt": "2+2?", "response": "four", "score": 4.0},
+        ... ]
+        >>> rated = read_preferences(rows).prefer_by_score(min_gap=2)
+        >>> rated.pairs[["first", "second", "y", "gap"]]
+           first  second    y  gap
+        0      0       1  1.0  4.0
+        1      1       2  0.0  3.0
+        """
+        pairs = score_pairs(self.items, column, min_gap)
+        return replace(self, pairs=pairs)
 
     def _column(self, name: str) -> FloatArray | None:
         if name not in self.pairs:

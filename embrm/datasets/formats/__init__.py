@@ -1,1 +1,109 @@
-"""."""
+"""The preference formats that embrm reads, most specific first."""
+
+import difflib
+
+from embrm.datasets.formats import (
+    helpsteer,
+    hh,
+    judgebench,
+    llmbar,
+    pairs,
+    ranked,
+    ratings,
+    rewardbench,
+    rmbench,
+    trl,
+    ultrafeedback,
+    unpaired,
+)
+from embrm.datasets.formats.base import Format, Row, RowReader
+from embrm.exceptions import DataError, InvalidInputError, three_parts
+
+__all__ = ["Format", "RowReader", "detect_format", "find_format", "known_formats"]
+
+# A row may fit several formats: the first one wins, so general ones stand last.
+_FORMATS: dict[str, Format] = {
+    fmt.name: fmt
+    for formats in (
+        rewardbench.FORMATS,
+        rmbench.FORMATS,
+        judgebench.FORMATS,
+        llmbar.FORMATS,
+        helpsteer.FORMATS,
+        ultrafeedback.FORMATS,
+        trl.FORMATS,
+        hh.FORMATS,
+        ranked.FORMATS,
+        unpaired.FORMATS,
+        ratings.FORMATS,
+        pairs.FORMATS,
+    )
+    for fmt in formats
+}
+
+
+def known_formats() -> dict[str, Format]:
+    """Return the known formats by name, in the order in which they are tried.
+
+    Examples
+    --------
+    >>> known_formats()["llmbar"].columns
+    'input, output_1, output_2, label (1 or 2)'
+    """
+    return dict(_FORMATS)
+
+
+def find_format(name: str) -> Format:
+    """Return the format of this name.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none; the message lists those there are.
+    """
+    if name in _FORMATS:
+        return _FORMATS[name]
+    near = difflib.get_close_matches(str(name), _FORMATS, n=1)
+    raise InvalidInputError(
+        three_parts(
+            expected="the name of a format",
+            got=f"unknown format {str(name)[:40]!r}; known: {', '.join(_FORMATS)}",
+            cure=f"did you mean {near[0]!r}?" if near else "name one of these, or none",
+        )
+    )
+
+
+def detect_format(row: Row) -> Format:
+    """Return the first format that explains a row.
+
+    Raises
+    ------
+    DataError
+        If none does; the message lists the columns got and every known format.
+    """
+    for fmt in _FORMATS.values():
+        if fmt.detect(row):
+            return fmt
+    lines = "; ".join(f"{fmt.name}: {fmt.columns}" for fmt in _FORMATS.values())
+    raise DataError(
+        three_parts(
+            expected=f"the columns of a known format ({lines})",
+            got=column_names(row),
+            cure="rename columns with columns={'prompt': 'your name for it', ...}, or "
+            "name the format with format=",
+        ),
+        reason="no known format",
+    )
+
+
+def column_names(row: Row) -> str:
+    """List the columns of a row, shortened, for a message.
+
+    Examples
+    --------
+    >>> column_names({"question": "", "answer": ""})
+    'columns question, answer'
+    """
+    names = [str(name)[:40] for name in row][:15]
+    more = ", ..." if len(row) > len(names) else ""
+    return f"columns {', '.join(names)}{more}" if names else "no columns"

@@ -1,0 +1,148 @@
+"""Rows of CSV files, and the types that CSV does not have."""
+
+import csv
+import re
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from embrm.datasets.formats.base import Row
+from embrm.datasets.lines import opened, text_lines
+from embrm.datasets.rows import NumberedRows, Source, in_lines, refusal
+from embrm.exceptions import DataError
+
+TEXT_COLUMNS = frozenset(
+    {
+        *("prompt", "question", "instruction", "input", "context"),
+        *("chosen", "rejected", "response", "completion"),
+        *("response1", "response2", "response_1", "response_2"),
+        *("response_A", "response_B", "output_1", "output_2"),
+    }
+)
+"""Columns of texts to compare: what stands in them is text, even if it is empty."""
+
+NAME_COLUMNS = frozenset({"subset", "domain", "source", "model"})
+"""Columns of names, which may look like numbers, as ids may; empty ones are missing."""
+
+_INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def csv_source(path: Path, max_line_bytes: int) -> Source:
+    """Read a CSV file with a header line, as a stream."""
+    rows = _file_rows(path, max_line_bytes)
+    return Source(path.name, rows, in_lines(path.name), untyped=True)
+
+
+def typed(row: Row) -> Row:
+    """Turn cells into numbers, truth values or None, except texts, names and ids.
+
+    Examples
+    --------
+    >>> typed({"response": "42", "score": "42", "label": "true", "margin": ""})
+    {'response': '42', 'score': 42, 'label': True, 'margin': None}
+    """
+    return {
+        name: cell if name in TEXT_COLUMNS else _typed_cell(name, cell)
+        for name, cell in row.items()
+    }
+
+
+def _typed_cell(name: str, cell: str) -> str | float | None:
+    word = cell.strip()
+    if not word:
+        return None
+    if name in NAME_COLUMNS or name.endswith("id"):
+        return cell
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    if _INTEGER.fullmatch(word):
+        return int(word)
+    return float(word) if _DECIMAL.fullmatch(word) else cell
+
+
+def _file_rows(path: Path, max_line_bytes: int) -> NumberedRows:
+    with opened(path) as handle:
+        records = _records(text_lines(handle, max_line_bytes), max_line_bytes)
+        header: list[str] | None = None
+        for number, record in records:
+            if header is None:
+                header = _checked_header(record)
+            elif isinstance(record, DataError):
+                yield number, record
+            else:
+                yield number, _as_row(header, record)
+
+
+def _records(
+    lines: Iterator[tuple[int, str | DataError]], field_limit: int
+) -> Generator[tuple[int, list[str] | DataError], None, None]:
+    """Yield records with the line they begin on; quoted fields may span lines."""
+    last = 0
+
+    def strings() -> Generator[str, None, None]:
+        nonlocal last
+        for number, line in lines:
+            last = number
+            # A generator that raises is finished: the error travels beside it.
+            if isinstance(line, DataError):
+                broken.append(line)
+                return
+            yield line
+
+    broken: list[DataError] = []
+    reader = csv.reader(strings(), strict=True)
+    while True:
+        begin = last + 1
+        record = _next_record(reader, field_limit)
+        if broken:
+            yield last, broken.pop()
+            reader = csv.reader(strings(), strict=True)
+        elif record is None:
+            return
+        elif record:
+            yield begin, record
+
+
+def _next_record(
+    reader: "Iterator[list[str]]", field_limit: int
+) -> list[str] | DataError | None:
+    """Read one record; None at the end of the file."""
+    # The limit is the process's: lift it for this record, then put it back.
+    before = csv.field_size_limit(min(field_limit, 2**31 - 1))
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        return refusal(
+            expected="CSV with fields in double quotes, and quotes in them doubled",
+            got=f"malformed CSV ({error})",
+            cure="write the file with a CSV library",
+            reason="malformed CSV",
+        )
+    finally:
+        csv.field_size_limit(before)
+
+
+def _checked_header(record: list[str] | DataError) -> list[str]:
+    if isinstance(record, DataError):
+        raise record
+    names = [name.strip() for name in record]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or "" in names:
+        raise refusal(
+            expected="a header line that names every column once",
+            got=f"{twice[0][:40]!r} twice" if twice else "a column without a name",
+            cure="mend the first line of the file",
+            reason="bad header",
+        )
+    return names
+
+
+def _as_row(header: list[str], record: list[str]) -> Row | DataError:
+    if len(record) != len(header):
+        return refusal(
+            expected=f"{len(header)} fields, as in the header",
+            got=f"{len(record)}",
+            cure="quote the fields that hold commas or line ends",
+            reason="wrong number of fields",
+        )
+    return dict(zip(header, record, strict=True))

@@ -1,0 +1,145 @@
+r"""HelpSteer: rated responses (versions 1 and 2), and preferences (2 and 3).
+
+Rated rows become items with the five attributes (0 to 4) and `score`, which is
+`helpfulness`. Preference rows become pairs: a *negative* strength means that the
+first response is better, 0 is a tie (y = 0.5), and the column `strength` (0 to 3) is
+its size.
+Pass `strength` as `sample_weight` for scaled Bradley-Terry, or as `margin`; embrm
+chooses neither.
+
+A prompt of several turns, in which lines `<extra_id_1>Assistant` and `<extra_id_1>User`
+stand between the turns, becomes a list of messages.
+
+References
+----------
+Wang et al. 2023, arXiv:2311.09528; 2024, arXiv:2406.08673 and arXiv:2410.01257;
+2025, arXiv:2505.11475. The sign of the strength: NeMo-Aligner, regression reward model.
+
+Examples
+--------
+>>> from embrm.datasets.formats.base import RowReader
+>>> ratings, preferences_2, preferences_3 = FORMATS
+>>> reader = RowReader()
+>>> preferences_2.read(
+...     {
+...         "prompt": "Hi\n<extra_id_1>Assistant\nYes?\n<extra_id_1>User\n2 + 2?",
+...         "response_1": "4",
+...         "response_2": "5",
+...         "preference_strength": -3,
+...     },
+...     reader,
+... )
+>>> reader.pairs[0]["y"], reader.pairs[0]["strength"]
+(1.0, 3)
+>>> [message["role"] for message in reader.items[0]["prompt"]]
+['user', 'assistant', 'user']
+"""
+
+import re
+from typing import Any
+
+from embrm._typing import Message, Prompt
+from embrm.datasets.formats.base import Format, Row, RowReader
+from embrm.datasets.formats.ratings import (
+    HELPSTEER_ATTRIBUTES,
+    prompt_of,
+    whole_number,
+)
+from embrm.datasets.formats.rewardbench import texts_among
+
+_TURN = re.compile(r"\n?<extra_id_[01]>(System|User|Assistant)(?:\n|\Z)")
+
+
+def _conversation(prompt: Prompt) -> Prompt:
+    """Split a prompt at its turn markers; one without them stays as it is."""
+    if not isinstance(prompt, str):
+        return prompt
+    # The first turn has no marker: it is the user's.
+    parts = ["User", *_TURN.split(prompt)]
+    if len(parts) == 2:
+        return prompt
+    messages = [
+        Message(role=role.lower(), content=content)
+        for role, content in zip(parts[::2], parts[1::2], strict=True)
+        if content.strip()
+    ]
+    return prompt_of({"prompt": messages})
+
+
+def _is_rated(row: Row) -> bool:
+    return row.keys() >= {"prompt", "response", *HELPSTEER_ATTRIBUTES}
+
+
+def _read_rated(row: Row, reader: RowReader) -> None:
+    prompt = _conversation(prompt_of(row))
+    attributes = {
+        name: float(whole_number(row[name], name, low=0, high=4))
+        for name in HELPSTEER_ATTRIBUTES
+    }
+    reader.item(prompt, row["response"], score=attributes["helpfulness"], **attributes)
+
+
+def _read_pair(
+    reader: RowReader,
+    prompt: Prompt,
+    responses: tuple[Any, Any],
+    strength: int,
+    columns: dict[str, str],
+) -> None:
+    """Add the pair; negative strength means that the first response is better."""
+    first, second = (reader.item(prompt, response) for response in responses)
+    y = 0.5 if strength == 0 else float(strength < 0)
+    reader.pair(first, second, y, strength=abs(strength), **columns)
+
+
+def _is_preference_2(row: Row) -> bool:
+    return row.keys() >= {"prompt", "response_1", "response_2", "preference_strength"}
+
+
+def _read_preference_2(row: Row, reader: RowReader) -> None:
+    strength = row["preference_strength"]
+    _read_pair(
+        reader,
+        _conversation(prompt_of(row)),
+        (row["response_1"], row["response_2"]),
+        whole_number(strength, "preference_strength", low=-3, high=3),
+        texts_among(row, "split"),
+    )
+
+
+def _is_preference_3(row: Row) -> bool:
+    return row.keys() >= {"context", "response1", "response2", "overall_preference"}
+
+
+def _read_preference_3(row: Row, reader: RowReader) -> None:
+    strength = row["overall_preference"]
+    _read_pair(
+        reader,
+        prompt_of(row, "context"),
+        (row["response1"], row["response2"]),
+        whole_number(strength, "overall_preference", low=-3, high=3),
+        texts_among(row, "domain", "language"),
+    )
+
+
+FORMATS = (
+    Format(
+        name="helpsteer2",
+        columns="prompt, response, helpfulness, correctness, coherence, complexity, "
+        "verbosity (0 to 4)",
+        detect=_is_rated,
+        read=_read_rated,
+    ),
+    Format(
+        name="helpsteer2-preference",
+        columns="prompt, response_1, response_2, preference_strength (-3 to 3)",
+        detect=_is_preference_2,
+        read=_read_preference_2,
+    ),
+    Format(
+        name="helpsteer3",
+        columns="context, response1, response2, overall_preference (-3 to 3)",
+        detect=_is_preference_3,
+        read=_read_preference_3,
+    ),
+)

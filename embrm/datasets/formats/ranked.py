@@ -1,0 +1,124 @@
+"""Ranked: K responses to a prompt and the rank of each; the best has the lowest rank.
+
+`ranks` (or `ranking`) holds one whole number for each response, in the order of
+`responses`: it is not a list of responses from best to worst. Equal ranks are ties.
+Ranks may start anywhere; items have `rank` counted from 0, the best.
+
+All K (K - 1) / 2 pairs of a row enter, each with the column `k` = K. K-wise heads
+weight a pair by 2 / (K (K - 1)), so that every prompt counts alike (Ouyang et al. 2022,
+arXiv:2203.02155, equation 1); no weight is set here. The better response stands first;
+of a tie, the one listed first.
+
+A response listed twice with one rank counts once; listed with two ranks, it contradicts
+itself and the row is refused.
+
+The same data is also read in the shape of NeMo-RL:
+`{"context": [messages], "completions": [{"rank": 0, "completion": [message]}, ...]}`.
+
+Examples
+--------
+>>> from embrm.datasets.formats.base import RowReader
+>>> reader = RowReader()
+>>> FORMATS[0].read(
+...     {"prompt": "2 + 2?", "responses": ["5", "4", "four"], "ranks": [1, 0, 0]},
+...     reader,
+... )
+>>> [(pair["first"], pair["second"], pair["y"]) for pair in reader.pairs]
+[(1, 0, 1.0), (2, 0, 1.0), (1, 2, 0.5)]
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+from embrm._typing import Prompt
+from embrm.datasets.formats.base import Format, Row, RowReader
+from embrm.datasets.formats.ratings import prompt_of, refusal, whole_number
+from embrm.datasets.formats.rewardbench import first_fields, list_of
+from embrm.datasets.formats.unpaired import response_of
+
+
+def _detect(row: Row) -> bool:
+    if row.keys() >= {"prompt", "responses"}:
+        return bool(row.keys() & {"ranks", "ranking"})
+    fields = first_fields(row.get("completions"))
+    return "context" in row and fields >= {"rank", "completion"}
+
+
+def _read(row: Row, reader: RowReader) -> None:
+    if "context" in row and "responses" not in row:
+        prompt, responses, ranks = _nemo_columns(row)
+    else:
+        prompt, responses, ranks = _columns(row)
+    ranked = _distinct(responses, ranks)
+    if len(ranked) < 2:
+        raise refusal(
+            expected="at least two different responses",
+            got=str(len(ranked)),
+            cure="drop the row; one response cannot be compared",
+            reason="fewer than two responses",
+        )
+    best = min(ranked.values())
+    for response, rank in ranked.items():
+        reader.item(prompt, response, rank=rank - best)
+    for i, j in combinations(range(len(ranked)), 2):
+        better, worse = sorted((i, j), key=lambda n: int(reader.items[n]["rank"]))
+        tie = reader.items[i]["rank"] == reader.items[j]["rank"]
+        reader.pair(better, worse, 0.5 if tie else 1.0, k=len(ranked))
+
+
+def _columns(row: Row) -> tuple[Prompt, list[Any], list[Any]]:
+    """Read prompt, responses and ranks of a plain row."""
+    responses = list_of(row, "responses")
+    name = "ranks" if "ranks" in row else "ranking"
+    return prompt_of(row), responses, list_of(row, name, len(responses))
+
+
+def _nemo_columns(row: Row) -> tuple[Prompt, list[Any], list[Any]]:
+    """Read prompt, responses and ranks of a row in the shape of NeMo-RL."""
+    completions = list_of(row, "completions")
+    for completion in completions:
+        if not isinstance(completion, Mapping):
+            raise refusal(
+                expected="completions with 'rank' and 'completion'",
+                got=type(completion).__name__,
+                cure='write each as {"rank": 0, "completion": [message]}',
+                reason="completion has no fields",
+            )
+    return (
+        prompt_of(row, "context"),
+        [response_of(completion.get("completion")) for completion in completions],
+        [completion.get("rank") for completion in completions],
+    )
+
+
+def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:
+    """Join responses with their ranks, each response once."""
+    ranked: dict[Any, int] = {}
+    for response, value in zip(responses, ranks, strict=True):
+        if not isinstance(response, str):
+            raise refusal(
+                expected="responses that are text",
+                got=type(response).__name__,
+                cure="write every response as a string",
+                reason="response is not text",
+            )
+        rank = whole_number(value, "rank")
+        if ranked.setdefault(response, rank) != rank:
+            raise refusal(
+                expected="one rank for each response",
+                got="the same response with two ranks",
+                cure="drop the row or mend its ranks",
+                reason="identical responses with different ranks",
+            )
+    return ranked
+
+
+FORMATS = (
+    Format(
+        name="ranked",
+        columns="prompt, responses [list], ranks (or ranking) [list, 0 is best]",
+        detect=_detect,
+        read=_read,
+    ),
+)

@@ -1,0 +1,99 @@
+"""Lines of a text file: of bounded length, UTF-8, and numbered."""
+
+import gzip
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from embrm.datasets.rows import refusal
+from embrm.exceptions import DataError
+
+_BOM = b"\xef\xbb\xbf"
+_DRAIN_BYTES = 1 << 20
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, gunzipped if its name ends in .gz; damage is a `DataError`."""
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as f:
+            yield cast("BinaryIO", f)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise refusal(
+            expected="a whole gzip file",
+            got="one that is truncated or damaged",
+            cure="copy or download it again, and compare its checksum",
+            reason="damaged file",
+        ) from error
+    except OSError as error:
+        raise refusal(
+            expected="a file that can be read",
+            got=error.strerror or type(error).__name__,
+            cure="check its permissions and its disk",
+            reason="unreadable file",
+        ) from error
+
+
+def text_lines(
+    handle: BinaryIO, max_line_bytes: int
+) -> Generator[tuple[int, str | DataError], None, None]:
+    """Yield the numbered lines of `handle`, line ends kept, a leading BOM dropped.
+
+    A line that is too long or not UTF-8 comes as a `DataError`. No more than
+    `max_line_bytes` of a line are ever held.
+    """
+    number, offset = 0, 0
+    while line := handle.readline(max_line_bytes + 1):
+        number += 1
+        size = len(line)
+        ended = line.endswith(b"\n")
+        if size > max_line_bytes and not ended:
+            yield number, _too_long(max_line_bytes)
+            size += _skip_to_line_end(handle)
+        else:
+            yield number, _decoded(line, offset)
+        offset += size
+
+
+def decoded(data: bytes, offset: int = 0) -> str:
+    """Decode UTF-8, a leading BOM dropped; the error names the byte in the file."""
+    start = len(_BOM) if offset == 0 and data.startswith(_BOM) else 0
+    try:
+        return data[start:].decode() if start else data.decode()
+    except UnicodeDecodeError as error:
+        raise refusal(
+            expected="UTF-8 text",
+            got=f"a byte that is not UTF-8 at byte offset "
+            f"{offset + start + error.start}",
+            cure="save the file as UTF-8",
+            reason="not UTF-8",
+        ) from error
+
+
+def _decoded(line: bytes, offset: int) -> str | DataError:
+    """Decode one line, or return what is wrong with it."""
+    try:
+        return decoded(line, offset)
+    except DataError as error:
+        return error
+
+
+def _too_long(max_line_bytes: int) -> DataError:
+    return refusal(
+        expected=f"lines of at most {max_line_bytes} bytes",
+        got="a longer one",
+        cure="write one row per line, or raise max_line_bytes",
+        reason="line too long",
+    )
+
+
+def _skip_to_line_end(handle: BinaryIO) -> int:
+    """Read on to the end of the line, piece by piece; return the bytes skipped."""
+    skipped = 0
+    while piece := handle.readline(_DRAIN_BYTES):
+        skipped += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return skipped

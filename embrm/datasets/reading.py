@@ -1,0 +1,255 @@
+"""Read preferences from any source in any known format, and account for every row."""
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from embrm.datasets.account import Account
+from embrm.datasets.building import PreferencesBuilder
+from embrm.datasets.csv_rows import typed
+from embrm.datasets.formats import (
+    Format,
+    RowReader,
+    column_names,
+    detect_format,
+    find_format,
+    known_formats,
+)
+from embrm.datasets.formats.base import Row
+from embrm.datasets.preferences import Preferences
+from embrm.datasets.rows import Source, named_rows, naming, refusal
+from embrm.datasets.sources import open_source
+from embrm.exceptions import (
+    DataError,
+    InvalidInputError,
+    LeftOutWarning,
+    three_parts,
+)
+
+_UNKNOWN = "unknown"
+
+
+def read_preferences(
+    source: str | Path | pd.DataFrame | Iterable[Mapping[str, Any]],
+    *,
+    format: str | None = None,  # noqa: A002
+    columns: Mapping[str, str] | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
+    max_rows: int | None = None,
+    max_line_bytes: int = 100_000_000,
+) -> Preferences:
+    """Read preference data into its canonical form.
+
+    Parameters
+    ----------
+    source : str, Path, DataFrame or iterable of mappings
+        A `.jsonl`, `.json`, `.csv` (each also `.gz`) or `.parquet` file; `"-"` for
+        JSON lines on standard input; `"hf:owner/name[:config][@split]"` for a dataset
+        of the Hugging Face hub (extra `hub`). All but `.json` are streamed.
+    format : str, optional
+        Name of a format (`known_formats()`). By default the first format that
+        explains the first usable row.
+    columns : mapping of str to str, optional
+        Canonical name to actual name, e.g. `{"prompt": "question"}`.
+    on_error : {"raise", "skip"}, default="raise"
+        Whether a row that cannot be used raises an error that names its line, or is
+        left out, counted in `.account`, and reported in one `LeftOutWarning`.
+    max_rows : int, optional
+        Read this many rows at most, rows left out included.
+    max_line_bytes : int, default=100_000_000
+        Longest line of a text file, in bytes; a longer one is never held in memory.
+
+    Returns
+    -------
+    Preferences
+        Whose `account` satisfies `n_read == n_kept + n_left_out`.
+
+    Raises
+    ------
+    DataError
+        If a row cannot be used and `on_error="raise"`; whatever `on_error` says, if
+        the source is missing, empty or damaged, or in no known format.
+    InvalidInputError
+        If an argument is wrong.
+
+    Examples
+    --------
+    >>> rows = [{"question": "2+2?", "chosen": "4", "rejected": "5"}]
+    >>> preferences = read_preferences(rows, columns={"prompt": "question"})
+    >>> preferences
+    Preferences(1 pairs, 2 items, 1 prompts, pairs)
+    >>> print(preferences.account)
+    rows read as pairs: 1 rows, 1 kept, 0 left out
+    """
+    named = None if format is None else find_format(format)
+    _check_options(columns, on_error, max_rows, max_line_bytes)
+    opened = open_source(source, max_line_bytes=max_line_bytes)
+    reading = _Reading(opened, named, dict(columns or {}), skip=on_error == "skip")
+    with closing(named_rows(opened)) as rows:
+        for number, row in islice(rows, max_rows):
+            reading.take(number, row)
+    preferences = reading.finish()
+    if preferences.account.n_left_out:
+        warnings.warn(str(preferences.account), LeftOutWarning, stacklevel=2)
+    return preferences
+
+
+class _Reading:
+    """One reading of one source: interprets rows, builds and counts."""
+
+    def __init__(
+        self,
+        source: Source,
+        named: Format | None,
+        columns: dict[str, str],
+        *,
+        skip: bool,
+    ) -> None:
+        self._source = source
+        self._format = named
+        self._columns = columns
+        self._skip = skip
+        self._builder = PreferencesBuilder()
+        self._account = Account(source.name, named.name if named else _UNKNOWN)
+        self._undetected: DataError | None = None
+
+    def take(self, number: int, row: Row | DataError) -> None:
+        """Keep a row, or leave it out, or raise what is wrong with it."""
+        try:
+            self._keep(row)
+        except DataError as error:
+            place = self._source.place(number)
+            if not self._skip:
+                raise DataError(f"{place}: {error}", reason=error.reason) from error
+            self._account.leave_out(error.reason, place)
+
+    def finish(self) -> Preferences:
+        """Build what was kept; refuse a source in which nothing was recognised."""
+        if self._account.n_read == 0:
+            with naming(self._source.name):
+                raise refusal(
+                    expected="at least one row",
+                    got="an empty source",
+                    cure="check that the rows were written, and to this place",
+                    reason="no rows",
+                )
+        if self._account.format == _UNKNOWN:
+            with naming(self._source.name):
+                raise self._undetected or refusal(
+                    expected="at least one usable row",
+                    got=str(self._account).replace("\n", " "),
+                    cure="mend the rows, or name the format with format=",
+                    reason="no usable row",
+                )
+        return self._builder.build(self._account)
+
+    def _keep(self, row: Row | DataError) -> None:
+        if isinstance(row, DataError):
+            raise row
+        prepared = self._prepared(row)
+        chosen = self._format or self._detected(prepared)
+        self._builder.add(_interpreted(prepared, chosen), self._account.n_read)
+        # The format is settled by the first row that could be used, not merely seen.
+        self._format = chosen
+        self._account.keep()
+
+    def _detected(self, row: Row) -> Format:
+        try:
+            detected = detect_format(row)
+        except DataError as error:
+            self._undetected = self._undetected or error
+            raise
+        self._account.format = detected.name
+        return detected
+
+    def _prepared(self, row: Row) -> Row:
+        """Rename the columns, and type the cells of a source without types."""
+        if self._columns:
+            actual = set(self._columns.values())
+            kept = {name: cell for name, cell in row.items() if name not in actual}
+            named = self._columns.items()
+            row = kept | {ours: row[theirs] for ours, theirs in named if theirs in row}
+        return typed(row) if self._source.untyped else row
+
+
+def _interpreted(row: Row, chosen: Format) -> RowReader:
+    """Read one row as `chosen`; whatever is wrong with it is a `DataError`."""
+    reader = RowReader()
+    with _explaining(row, chosen):
+        chosen.read(row, reader)
+    return reader
+
+
+@contextmanager
+def _explaining(row: Row, chosen: Format) -> Iterator[None]:
+    """Turn what a format raises into a `DataError`.
+
+    Where the row does not look like the format, the message lists the columns of both.
+    """
+    try:
+        yield
+    except InvalidInputError as error:
+        raise DataError(str(error), reason="malformed messages") from error
+    except KeyError as error:
+        missing = str(error.args[0])[:40]
+        raise refusal(
+            expected=_expectation(chosen),
+            got=f"no {missing!r} among {column_names(row)}",
+            cure=_other_formats(missing),
+            reason=f"no column {missing!r}",
+        ) from error
+    except DataError as error:
+        if chosen.detect(row):
+            raise
+        raise DataError(
+            f"{error} This may be another format: "
+            + three_parts(
+                expected=_expectation(chosen),
+                got=column_names(row),
+                cure=_other_formats("prompt"),
+            ),
+            reason=error.reason,
+        ) from error
+
+
+def _expectation(chosen: Format) -> str:
+    return f"the columns of format {chosen.name}: {chosen.columns}"
+
+
+def _other_formats(column: str) -> str:
+    return (
+        f"rename with columns={{{column!r}: 'your name for it'}}, or read as another "
+        f"of the known formats: {', '.join(known_formats())}"
+    )
+
+
+def _check_options(
+    columns: Mapping[str, str] | None,
+    on_error: str,
+    max_rows: int | None,
+    max_line_bytes: int,
+) -> None:
+    if on_error not in ("raise", "skip"):
+        raise _wrong(
+            "on_error 'raise' or 'skip'", repr(on_error), "pass one of the two"
+        )
+    words = [] if columns is None else [*columns, *columns.values()]
+    if not all(isinstance(word, str) for word in words):
+        raise _wrong(
+            "columns that maps canonical names to actual ones",
+            "a name that is not a str",
+            "pass a dict such as {'prompt': 'question'}",
+        )
+    limits = {"max_rows": max_rows, "max_line_bytes": max_line_bytes}
+    for name, limit in limits.items():
+        if limit is not None and limit < 1:
+            raise _wrong(f"{name} that is an int >= 1", str(limit), "raise it")
+
+
+def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
+    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))

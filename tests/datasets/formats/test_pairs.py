@@ -1,0 +1,35 @@
+"""Plain pairs. The golden cases are in test_registry."""
+
+import pytest
+
+from embrm.datasets import read_preferences
+from embrm.exceptions import DataError
+
+ROW = {"prompt": "p", "chosen": "a", "rejected": "b"}
+
+
+def test_the_three_columns_are_enough():
+    """Without a label chosen is preferred."""
+    assert read_preferences([ROW]).y.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("column", ["prompt", "chosen", "rejected"])
+def test_each_of_the_three_columns_is_needed(column):
+    """The missing one is named, beside those there are."""
+    row = {name: text for name, text in ROW.items() if name != column}
+    with pytest.raises(DataError, match=f"format pairs: .*got no '{column}' among"):
+        read_preferences([row], format="pairs")
+
+
+def test_a_negative_margin_is_refused_with_its_cure():
+    """A margin says how much, the order says who."""
+    with pytest.raises(
+        DataError, match=r"row 1: .*got -0\.5. To mend: swap chosen and"
+    ):
+        read_preferences([{**ROW, "margin": -0.5}])
+
+
+def test_missing_margins_are_nan():
+    """Some rows may have a margin and others not."""
+    rows = [{**ROW, "margin": 1}, {**ROW, "margin": None}]
+    assert read_preferences(rows).pairs["margin"].isna().tolist() == [False, True]

@@ -1,0 +1,196 @@
+"""Preferences: texts, vectors, frames, and pairs by rating."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embrm.datasets import Account, Preferences, read_preferences
+from embrm.exceptions import InvalidInputError
+
+ROWS = [
+    {"prompt": "p", "chosen": "a", "rejected": "b", "margin": 1.0, "subset": "x"},
+    {"prompt": "q", "chosen": "a", "rejected": "c", "y": 0.25},
+]
+
+
+def _rated(scores, prompt="p"):
+    return read_preferences(
+        [
+            {"prompt": prompt, "response": f"r{n}", "score": score, "id": n}
+            for n, score in enumerate(scores)
+        ]
+    )
+
+
+def test_texts_are_those_of_the_items():
+    """Encoders get (prompt, response) in the order of the items."""
+    texts = read_preferences(ROWS).texts
+    assert texts == [("p", "a"), ("p", "b"), ("q", "a"), ("q", "c")]
+
+
+def test_labels_margins_and_weights_are_arrays():
+    """A margin that is missing is NaN, a column that is missing is None."""
+    preferences = read_preferences(ROWS)
+    assert preferences.y.tolist() == [1.0, 0.25]
+    np.testing.assert_array_equal(preferences.margin, [1.0, np.nan])
+    assert preferences.weight is None
+
+
+def test_vectors_join_to_pairs():
+    """Pairs know which prompt each item answers."""
+    pairs = read_preferences(ROWS).to_pairs(np.eye(4))
+    assert pairs.ids.tolist() == [[0, 1], [2, 3]]
+    assert pairs.prompt_ids.tolist() == [0, 0, 1, 1]
+
+
+def test_a_wrong_number_of_vectors_is_refused():
+    """Vectors and items correspond."""
+    with pytest.raises(InvalidInputError, match="4 vectors, one per item; got 3"):
+        read_preferences(ROWS).to_pairs(np.eye(3))
+
+
+def test_repr_counts_pairs_items_and_prompts():
+    """A glance tells the size."""
+    text = repr(read_preferences(ROWS))
+    assert text == "Preferences(2 pairs, 4 items, 2 prompts, pairs)"
+
+
+def test_a_frame_has_the_texts_of_each_pair():
+    """One row for each pair, with all that is known of it."""
+    frame = read_preferences(ROWS).to_frame()
+    assert frame.columns.tolist() == [
+        *("prompt", "first", "second", "y", "source_row", "margin", "subset")
+    ]
+    assert frame[["prompt", "first", "second", "y"]].to_numpy().tolist() == [
+        ["p", "a", "b", 1.0],
+        ["q", "a", "c", 0.25],
+    ]
+
+
+def test_a_frame_reads_back_as_the_same_preferences():
+    """to_frame loses nothing that the pairs hold."""
+    preferences = read_preferences(ROWS)
+    columns = {"chosen": "first", "rejected": "second"}
+    frame = preferences.to_frame().drop(columns="source_row")
+    again = read_preferences(frame, columns=columns)
+    pd.testing.assert_frame_equal(again.items, preferences.items)
+    pd.testing.assert_frame_equal(again.pairs, preferences.pairs)
+
+
+def test_a_frame_without_pairs_is_empty():
+    """Ratings alone have no pairs yet."""
+    assert len(_rated([1, 2]).to_frame()) == 0
+
+
+def test_a_frame_of_cross_prompt_pairs_is_refused():
+    """One prompt column cannot hold two prompts."""
+    items = pd.DataFrame(
+        {"prompt_id": [0, 1], "prompt": ["p", "q"], "response": ["a"] * 2}
+    )
+    pairs = pd.DataFrame({"first": [0], "second": [1], "y": [1.0], "source_row": [0]})
+    crossing = Preferences(items, pairs, Account("test", "test"))
+    with pytest.raises(InvalidInputError, match="got two prompts in pair 0"):
+        crossing.to_frame()
+
+
+SCORES = st.lists(st.sampled_from([0.0, 1.0, 1.5, 4.0, None]), min_size=1, max_size=9)
+
+
+@settings(deadline=None, max_examples=50)
+@given(SCORES.filter(any), st.sampled_from([-1.0, 0.0, 1.0, 2.5]))
+@pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
+def test_pairs_by_score_are_those_of_brute_force(scores, min_gap):
+    """Every pair with a sufficient gap is there once, with the right label."""
+    rows = [
+        {"prompt": "p", "response": f"r{n}", "score": score, "other": 0.0}
+        for n, score in enumerate(scores)
+    ]
+    preferred = read_preferences(rows).prefer_by_score(min_gap=min_gap)
+    score = preferred.items["score"].to_numpy()
+    expected = {
+        frozenset((i, j))
+        for i, j in combinations(np.flatnonzero(~np.isnan(score)), 2)
+        if abs(score[i] - score[j]) >= min_gap and (score[i] != score[j] or min_gap < 0)
+    }
+    first, second = preferred.pairs["first"], preferred.pairs["second"]
+    assert {frozenset(pair) for pair in zip(first, second, strict=True)} == expected
+    assert len(preferred) == len(expected)
+    delta = score[first] - score[second]
+    assert (preferred.y == (np.sign(delta) + 1) / 2).all()
+    assert (preferred.pairs["gap"] == np.abs(delta)).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=12))
+def test_labels_by_score_are_balanced(scores):
+    """First is preferred in half of the pairs, ties aside."""
+    y = _rated(scores).prefer_by_score(min_gap=-1).y
+    assert 0 <= (y == 1).sum() - (y == 0).sum() <= 1
+
+
+def test_pairs_by_score_stay_within_their_prompt():
+    """Scores of different prompts are not compared."""
+    rows = [
+        {"prompt": prompt, "response": f"r{n}", "score": n}
+        for n, prompt in enumerate("pqpq")
+    ]
+    pairs = read_preferences(rows).prefer_by_score().pairs
+    assert pairs[["first", "second", "y", "source_row"]].to_numpy().tolist() == [
+        [2, 0, 1, 2],
+        [1, 3, 0, 3],
+    ]
+
+
+def test_rank_zero_is_best():
+    """Ranks count the other way."""
+    row = {"prompt": "p", "responses": ["a", "b"], "ranks": [2, 1]}
+    preferred = read_preferences([row]).prefer_by_score("rank")
+    assert preferred.to_frame()["first"].tolist() == ["b"]
+
+
+def test_a_text_is_not_paired_with_itself():
+    """One response rated twice is no preference."""
+    rows = [
+        {"prompt": "p", "response": "a", "score": 1},
+        {"prompt": "p", "response": "a", "score": 5},
+    ]
+    assert len(read_preferences(rows).prefer_by_score()) == 0
+
+
+def test_items_and_account_stay():
+    """Only the pairs are new."""
+    rated = _rated([1, 2])
+    preferred = rated.prefer_by_score()
+    assert preferred.items is rated.items
+    assert preferred.account is rated.account
+
+
+def test_a_column_that_is_no_rating_is_refused():
+    """The numeric columns are listed."""
+    with pytest.raises(InvalidInputError, match="got 'quality'; numeric are: score"):
+        _rated([1, 2]).prefer_by_score("quality")
+
+
+def test_unpaired_labels_make_pairs():
+    """A good response is preferred to a bad one."""
+    rows = [
+        {"prompt": "p", "completion": text, "label": label}
+        for text, label in [("a", False), ("b", True), ("c", True)]
+    ]
+    frame = read_preferences(rows).prefer_by_score("label").to_frame()
+    assert frame[["first", "second", "y"]].to_numpy().tolist() == [
+        ["b", "a", 1.0],
+        ["a", "c", 0.0],
+    ]
+
+
+@pytest.mark.realdata
+def test_a_real_pool_gives_all_its_pairs(shared_data):
+    """340,097 same-prompt pairs of different texts and gold, half of them first."""
+    pool = read_preferences(shared_data / "pool_dev.parquet").prefer_by_score("gold")
+    assert len(pool) == 340_097
+    assert abs(pool.y.sum() - len(pool) / 2) <= 1

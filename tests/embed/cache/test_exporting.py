@@ -1,0 +1,100 @@
+"""export writes one table that other tools read."""
+
+import errno
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from embrm.embed.base import Fingerprint
+from embrm.embed.cache import export
+from embrm.exceptions import EmbrmError, InvalidInputError
+
+
+def read(path):
+    if path.suffix == ".parquet":
+        return pq.read_table(path)
+    return pa.ipc.open_file(str(path)).read_all()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_every_key_is_written_once_with_its_vector(
+    cache, rows, tmp_path, suffix, dtype
+):
+    """Claim: first wins, hexadecimal keys, the stored dtype, bit for bit."""
+    who = Fingerprint({"kind": "x"}, dim=3, dtype=dtype)
+    store = cache.open(who)
+    keys, vectors = rows(6, who=who)
+    store.append(keys[:4], vectors[:4])
+    store.append(keys[2:], rows(4, seed=1, who=who)[1])
+    report = export(store, tmp_path / f"out{suffix}")
+    table = read(tmp_path / f"out{suffix}")
+    assert table["key"].to_pylist() == [bytes(key).hex() for key in keys]
+    got = np.array(table["vector"].to_pylist(), dtype)
+    assert got.tobytes() == store.take(keys).tobytes()
+    assert report.n_rows == 6
+    assert report.n_bytes == (tmp_path / f"out{suffix}").stat().st_size
+    assert table.schema.metadata[b"embrm.fingerprint"] == who.digest.encode()
+
+
+def test_pandas_reads_the_export(store, rows, tmp_path):
+    """Claim: a data scientist gets a frame of keys and arrays."""
+    store.append(*rows())
+    export(store, tmp_path / "out.parquet")
+    frame = pd.read_parquet(tmp_path / "out.parquet")
+    np.testing.assert_array_equal(np.stack(frame["vector"]), rows()[1])
+
+
+def test_large_stores_are_written_in_batches(store, rows, tmp_path, monkeypatch):
+    """Claim: memory does not grow with the store, and the order stays."""
+    monkeypatch.setattr("embrm.embed.cache.exporting._BATCH_ROWS", 2)
+    store.append(*rows())
+    export(store, tmp_path / "out.arrow")
+    assert read(tmp_path / "out.arrow").column("key").num_chunks == 3
+    assert len(read(tmp_path / "out.arrow")) == 5
+
+
+def test_an_empty_store_is_an_empty_table(store, tmp_path):
+    """Claim: no rows is no error."""
+    assert export(store, tmp_path / "out.parquet").n_rows == 0
+    assert read(tmp_path / "out.parquet").num_rows == 0
+
+
+def test_an_existing_file_is_replaced(store, rows, tmp_path):
+    """Claim: exporting twice leaves the second table, and no temporary file."""
+    out = tmp_path / "out.arrow"
+    export(store, out)
+    store.append(*rows())
+    export(store, str(out))
+    assert len(read(out)) == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out.arrow"]
+
+
+def test_another_ending_is_refused(store, tmp_path):
+    """Claim: the error names the two formats."""
+    with pytest.raises(InvalidInputError, match=r"\.parquet or \.arrow; got .*'\.npy'"):
+        export(store, tmp_path / "out.npy")
+
+
+def test_a_failed_export_leaves_the_old_file(store, rows, tmp_path, monkeypatch):
+    """Claim: a full disk destroys nothing."""
+    store.append(*rows())
+    export(store, tmp_path / "out.arrow")
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(EmbrmError, match=r"export vectors to .*ENOSPC.*free space"):
+        export(store, tmp_path / "out.arrow")
+    assert len(read(tmp_path / "out.arrow")) == 5
+
+
+def test_the_report_is_json(store, tmp_path):
+    """Claim: to_json can be printed by the command line."""
+    report = export(store, tmp_path / "out.arrow")
+    assert json.loads(json.dumps(report.to_json()))["n_rows"] == 0

@@ -1,0 +1,454 @@
+"""A store keeps what it was given, gives it back, and refuses the rest."""
+
+import errno
+import io
+import json
+import os
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from embrm.embed.base import Fingerprint
+from embrm.embed.cache import VectorCache
+from embrm.embed.cache.store import VectorStore
+from embrm.exceptions import (
+    DamagedSegmentWarning,
+    EmbrmError,
+    FingerprintMismatchError,
+    IntegrityError,
+    InvalidInputError,
+)
+
+
+def reopened(store):
+    return VectorStore(store.directory, store.fingerprint)
+
+
+def files(store):
+    return sorted(path.name for path in (store.directory / "segments").iterdir())
+
+
+def test_what_was_appended_is_there_at_once_and_after_reopening(store, rows):
+    """Claim: append, then take, here and in a new store."""
+    keys, vectors = rows()
+    store.append(keys, vectors)
+    for one in (store, reopened(store)):
+        assert one.contains(keys).all()
+        assert one.take(keys).tobytes() == vectors.tobytes()
+        assert (len(one), one.dim, one.dtype) == (5, 4, np.dtype("float16"))
+
+
+def test_reading_creates_nothing(store, rows):
+    """Claim: only an append makes the directory."""
+    assert not store.contains(rows()[0]).any()
+    assert not store.directory.parent.exists()
+
+
+def test_an_empty_append_writes_nothing(store, rows):
+    """Claim: no rows, no segment."""
+    store.append(*rows(0))
+    assert not store.directory.exists()
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(st.lists(st.integers(0, 9), unique=True, min_size=1), max_size=6))
+def test_the_first_vector_of_a_key_counts_for_ever(
+    tmp_path_factory, rows, fingerprint, batches
+):
+    """Claim: whatever is appended in whatever slices, the store is a dictionary in
+    which the first value stays."""
+    store = VectorStore(tmp_path_factory.mktemp("s") / fingerprint.digest, fingerprint)
+    keys, _ = rows(10)
+    model: dict[int, np.ndarray] = {}
+    for seed, batch in enumerate(batches):
+        _, vectors = rows(len(batch), seed)
+        store.append(keys[batch], vectors)
+        for key, vector in zip(batch, vectors, strict=True):
+            model.setdefault(key, vector)
+    held = sorted(model)
+    for one in (store, reopened(store)):
+        assert one.contains(keys).tolist() == [key in model for key in range(10)]
+        assert one.take(keys[held]).tolist() == [model[key].tolist() for key in held]
+        assert len(one) == len(model)
+
+
+def test_a_store_in_order_is_a_view_of_the_file(store, rows):
+    """Claim: one segment in its order is not copied."""
+    keys, vectors = rows()
+    store.append(keys, vectors)
+    taken = reopened(store).take(keys[1:4])
+    assert taken.base is not None
+    assert not taken.flags.writeable
+    np.testing.assert_array_equal(taken, vectors[1:4])
+
+
+def test_gathered_vectors_are_read_only_too(store, rows):
+    """Claim: code that writes fails always, not only when it got a view."""
+    store.append(*rows())
+    assert not store.take(rows()[0][::-1]).flags.writeable
+
+
+def test_no_keys_give_empty_vectors(store, rows):
+    """Claim: shape (0, d) in the store's dtype."""
+    assert store.take(rows(0)[0]).shape == (0, 4)
+
+
+def test_missing_keys_are_counted(store, rows):
+    """Claim: take says how many keys are missing and what to do."""
+    store.append(*rows(3))
+    keys = np.concatenate([rows(3)[0], rows(2, seed=1)[0]])
+    with pytest.raises(InvalidInputError, match=r"2 of 5 keys missing.*ask contains"):
+        store.take(keys)
+
+
+def test_what_others_append_is_seen_after_a_refresh(store, rows):
+    """Claim: refresh, and only refresh, shows other writers' rows."""
+    other = reopened(store)
+    other.append(*rows())
+    assert not store.contains(rows()[0]).any()
+    store.refresh()
+    assert store.contains(rows()[0]).all()
+
+
+def test_an_unchanged_store_keeps_its_index(store, rows):
+    """Claim: a refresh without news costs no new index."""
+    store.append(*rows())
+    index = store._snapshot.index
+    store.refresh()
+    assert store._snapshot.index is index
+
+
+def test_a_repeated_key_in_one_append_is_refused(store, rows):
+    """Claim: within one append each key has one vector."""
+    keys, vectors = rows()
+    with pytest.raises(InvalidInputError, match=r"all different; got 2 different"):
+        store.append(keys[[0, 1, 0]], vectors[:3])
+    assert not store.directory.exists()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("dim", [4, 5])
+def test_vectors_of_another_encoder_are_refused(store, rows, dim, dtype):
+    """Claim: d and dtype must be the fingerprint's."""
+    vectors = np.zeros((5, dim), dtype)
+    if (dim, dtype) == (4, "float16"):
+        store.append(rows()[0], vectors)
+        return
+    with pytest.raises(FingerprintMismatchError, match=f"d = {dim} and dtype {dtype}"):
+        store.append(rows()[0], vectors)
+
+
+def test_keys_must_be_keys(store, rows):
+    """Claim: hexadecimal strings are refused."""
+    with pytest.raises(InvalidInputError, match="dtype V16"):
+        store.append(np.array(["ab"]), rows(1)[1])
+
+
+def test_an_unknown_way_to_verify_is_refused(tmp_path, fingerprint):
+    """Claim: a typing error does not switch the check off."""
+    with pytest.raises(InvalidInputError, match=r"'open', 'never'.*got 'always'"):
+        VectorStore(tmp_path, fingerprint, verify="always")
+
+
+fields = st.dictionaries(
+    st.sampled_from(
+        ["model", "weights_sha256", "template", "pooling", "max_tokens", "layer"]
+    ),
+    st.sampled_from(["a", "b", 1, 2, True, None]),
+)
+fingerprints = st.builds(
+    Fingerprint, fields, st.just(4), st.sampled_from(["float16", "float32"])
+)
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(fingerprints, fingerprints)
+def test_another_encoder_never_hits(tmp_path_factory, rows, one, other):
+    """Claim: whatever field differs, no vector of one is served to the other."""
+    cache = VectorCache(tmp_path_factory.mktemp("cache"))
+    keys, _ = rows()
+    cache.open(one).append(keys, np.ones((5, 4), one.dtype))
+    same = json.dumps(one.to_json(), sort_keys=True) == json.dumps(
+        other.to_json(), sort_keys=True
+    )
+    assert cache.open(other).contains(keys).tolist() == [same] * 5
+
+
+def test_a_damaged_segment_is_set_aside_and_the_rest_is_served(store, rows, damage):
+    """Claim: only the rows of the damaged segment are missing."""
+    for seed in range(3):
+        store.append(*rows(4, seed))
+    damage(store.segments[1].path)
+    with pytest.warns(DamagedSegmentWarning, match=store.segments[1].name):
+        again = reopened(store)
+    found = [again.contains(rows(4, seed)[0]).all() for seed in range(3)]
+    assert found == [True, False, True]
+    assert [name.endswith(".damaged") for name in files(store)] == [False, True, False]
+
+
+def test_a_damaged_segment_is_warned_of_once(store, rows, damage, monkeypatch):
+    """Claim: also where it cannot be renamed, a refresh does not warn again."""
+    store.append(*rows())
+    damage(store.segments[0].path)
+
+    def refuse(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.rename", refuse)
+    with pytest.warns(DamagedSegmentWarning, match="cannot be renamed"):
+        again = reopened(store)
+    again.refresh()
+    assert len(again) == 0
+    assert len(files(store)) == 1
+
+
+def test_without_verification_damage_may_pass(store, rows, damage):
+    """Claim: "never" trades the check for speed, as it says."""
+    store.append(*rows())
+    damage(store.segments[0].path, 8 * store.segments[0].vectors.nbytes)
+    assert len(VectorStore(store.directory, store.fingerprint, verify="never")) == 5
+
+
+def test_a_segment_of_another_store_is_an_error(store, rows, cache):
+    """Claim: a foreign file is not skipped silently."""
+    other = cache.open(Fingerprint({"kind": "other"}, dim=4, dtype="float16"))
+    other.append(*rows())
+    store.append(*rows(3, seed=1))
+    path = other.segments[0].path
+    path.rename(store.directory / "segments" / path.name)
+    with pytest.raises(FingerprintMismatchError, match="move the file"):
+        store.refresh()
+
+
+def test_a_later_layout_is_an_error(store, rows):
+    """Claim: a store of a later embrm is not touched."""
+    store.append(*rows())
+    (store.directory / "meta.json").write_text('{"layout": "2"}')
+    with pytest.raises(IntegrityError, match="got layout 2"):
+        reopened(store)
+
+
+def test_a_lost_meta_is_written_again(store, rows):
+    """Claim: meta.json is for people; without it the vectors are served."""
+    store.append(*rows())
+    (store.directory / "meta.json").unlink()
+    again = reopened(store)
+    assert again.contains(rows()[0]).all()
+    again.append(*rows(2, seed=1))
+    assert (store.directory / "meta.json").exists()
+
+
+def test_leftovers_of_killed_writers_are_ignored(store, rows):
+    """Claim: temporary and unknown files do not disturb."""
+    store.append(*rows())
+    for name in ("x.arrow.0123abcd.tmp", "notes.txt", files(store)[0] + ".tmp"):
+        (store.directory / "segments" / name).write_bytes(b"half")
+    assert len(reopened(store)) == 5
+
+
+def test_a_clock_that_jumps_back_changes_the_order_and_loses_nothing(
+    store, rows, monkeypatch
+):
+    """Claim: the order is that of the names, whatever the clock did."""
+    keys, first = rows()
+    _, second = rows(seed=1)
+    store.append(keys, first)
+    monkeypatch.setattr(
+        "embrm.embed.cache.store.new_prefix",
+        lambda: "20000101T000000000000Z-h-1-0123abcd",
+    )
+    store.append(keys, second)
+    for one in (store, reopened(store)):
+        np.testing.assert_array_equal(one.take(keys), second)
+
+
+def test_a_segment_that_goes_while_it_is_read_is_looked_for_again(
+    store, rows, monkeypatch
+):
+    """Claim: a compaction by another process does not disturb a reader."""
+    store.append(*rows())
+    gone = []
+
+    def read(path, *args, **kwargs):
+        if not gone:
+            gone.append(path)
+            raise FileNotFoundError(2, "gone", str(path))
+        return original(path, *args, **kwargs)
+
+    from embrm.embed.cache import store as module
+
+    original = module.read_segment
+    monkeypatch.setattr(module, "read_segment", read)
+    assert reopened(store).contains(rows()[0]).all()
+
+
+def test_segments_that_always_go_are_an_error(store, rows, monkeypatch):
+    """Claim: a reader does not try for ever."""
+    store.append(*rows())
+
+    def read(path, *args, **kwargs):
+        raise FileNotFoundError(2, "gone", str(path))
+
+    monkeypatch.setattr("embrm.embed.cache.store.read_segment", read)
+    with pytest.raises(EmbrmError, match=r"some gone, 10 times.*wait until"):
+        reopened(store)
+
+
+def test_segments_that_come_while_they_are_read_do_not_stop_the_reader(
+    store, rows, monkeypatch
+):
+    """Claim: with a writer that never rests, opening still ends."""
+    from embrm.embed.cache import store as module
+
+    original = module.list_segments
+    seeds = iter(range(100))
+
+    def list_and_append(directory):
+        paths = original(directory)
+        store.append(*rows(1, seed=next(seeds)))
+        return paths
+
+    reader = VectorStore(store.directory, store.fingerprint)
+    monkeypatch.setattr(module, "list_segments", list_and_append)
+    reader.refresh()
+    assert len(reader) >= 9
+
+
+def test_a_store_serves_several_threads(store, rows):
+    """Claim: appends from several threads all arrive."""
+    threads = [
+        threading.Thread(target=store.append, args=rows(3, seed)) for seed in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store) == len(reopened(store)) == 24
+
+
+class Faults:
+    """Counts the calls that touch the disk, and fails one of them."""
+
+    CALLS = ("os.mkdir", "os.open", "os.fsync", "os.replace")
+
+    def __init__(self, monkeypatch, at=None, code=errno.EIO):
+        self.n, self.at, self.code = 0, at, code
+        self.real_open = io.open
+        for call in self.CALLS:
+            monkeypatch.setattr(call, self.guard(getattr(os, call.partition(".")[2])))
+        monkeypatch.setattr("io.open", self.open)
+
+    def tick(self):
+        self.n += 1
+        if self.n - 1 == self.at:
+            raise OSError(self.code, os.strerror(self.code))
+
+    def guard(self, call):
+        def guarded(*args, **kwargs):
+            self.tick()
+            return call(*args, **kwargs)
+
+        return guarded
+
+    def open(self, path, mode="r", *args, **kwargs):
+        if mode != "xb":
+            return self.real_open(path, mode, *args, **kwargs)
+        self.tick()
+        file = self.real_open(path, mode, buffering=0)
+        return HalfWriter(file, self)
+
+
+class HalfWriter:
+    """A file whose write fails half-way."""
+
+    def __init__(self, file, faults):
+        self.file, self.faults = file, faults
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def write(self, data):
+        raw = bytes(data)
+        self.file.write(raw[: len(raw) // 2])
+        self.faults.tick()
+        self.file.write(raw[len(raw) // 2 :])
+
+
+def append_with_fault(store, batch, at, code):
+    """Append with the at-th disk call failing; return the number of calls."""
+    with pytest.MonkeyPatch.context() as patch:
+        faults = Faults(patch, at, code)
+        store.append(*batch)
+        return faults.n
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    "code", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE, errno.EROFS]
+)
+def test_whichever_call_fails_the_store_is_intact(
+    tmp_path, rows, fingerprint, code, first
+):
+    """Claim: with each disk call of an append failing in turn, the error is clean,
+    earlier rows stay, the new ones are there whole or not at all, nothing temporary
+    is left, and the next append works."""
+
+    def new(name):
+        store = VectorStore(tmp_path / name / fingerprint.digest, fingerprint)
+        if not first:
+            store.append(*rows(3, seed=1))
+        return store
+
+    n_calls = append_with_fault(new("clean"), rows(), None, code)
+    assert n_calls >= (12 if first else 6)
+    for at in range(n_calls):
+        store = new(str(at))
+        with pytest.raises(
+            EmbrmError, match=rf"write a segment.*{errno.errorcode[code]}"
+        ):
+            append_with_fault(store, rows(), at, code)
+        again = reopened(store)
+        assert len(again) in ((0, 5) if first else (3, 8))
+        if len(again) in (5, 8):
+            np.testing.assert_array_equal(again.take(rows()[0]), rows()[1])
+        if not first:
+            np.testing.assert_array_equal(
+                again.take(rows(3, seed=1)[0]), rows(3, seed=1)[1]
+            )
+        assert not [*store.directory.parent.rglob("*.tmp")]
+        store.append(*rows())
+        np.testing.assert_array_equal(reopened(store).take(rows()[0]), rows()[1])
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.EMFILE])
+def test_a_segment_that_cannot_be_read_is_no_damage(store, rows, monkeypatch, code):
+    """Claim: a read error is passed on with advice, and nothing is renamed."""
+    store.append(*rows())
+
+    def refuse(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hashlib.file_digest", refuse)
+        with pytest.raises(
+            EmbrmError, match=f"read the store.*{errno.errorcode[code]}"
+        ):
+            reopened(store)
+    assert len(reopened(store)) == 5
