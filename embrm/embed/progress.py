@@ -1,6 +1,8 @@
 """One progress bar on stderr, silent where nobody looks."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -48,6 +50,30 @@ def one_bar(*columns: TextColumn, show: bool | None = None) -> Progress:
         console=Console(stderr=True),
         disable=not visible,
     )
+
+
+@contextmanager
+def progress_bar(
+    description: str, *, total: int, show: bool | None = None
+) -> Iterator[Callable[[], None]]:
+    """Show one bar; the block gets a function that moves it on by one.
+
+    Parameters
+    ----------
+    description : str
+    total : int
+        How many steps there are.
+    show : bool, optional
+        See `one_bar`.
+
+    Examples
+    --------
+    >>> with progress_bar("Fitting", total=2, show=False) as advance:
+    ...     advance()
+    """
+    with one_bar(show=show) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda: bar.advance(task)
 
 
 class EmbeddingProgress:

@@ -61,6 +61,22 @@ class Embedded:
         """Return a JSON-ready dict of the account, without the vectors."""
         return {name: n for name, n in vars(self).items() if name != "vectors"}
 
+    def __str__(self) -> str:
+        repeated = self.n_items - self.n_unique
+        words = f"{self.n_items} items"
+        words += f" ({self.n_unique} different)" if repeated else ""
+        if not self.n_embedded:
+            return f"{words}: 100% from the cache, nothing embedded"
+        share = self.n_hits / self.n_unique
+        words += f": {self.n_hits} from the cache ({share:.0%}), "
+        words += f"{self.n_embedded} embedded in {self.seconds:.1f} s"
+        if self.n_tokens:
+            words += f" ({self.n_tokens / self.seconds:,.0f} tokens/s)"
+        if self.n_truncated or self.n_response_truncated:
+            words += f", {self.n_truncated} prompts cut at the beginning"
+            words += f", {self.n_response_truncated} responses too"
+        return words
+
 
 def embed_items(
     texts: Sequence[Text],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embrm.embed.base import BatchReport, Fingerprint
-from embrm.embed.progress import EmbeddingProgress, one_bar
+from embrm.embed.progress import EmbeddingProgress, one_bar, progress_bar
 from embrm.embed.run import embed_items
 
 
@@ -108,3 +108,13 @@ def test_other_rooms_can_have_a_bar(terminal):
         bar.advance(bar.add_task("Fitting", total=2), 2)
     assert "Fitting" in stderr.getvalue()
     assert "2/2" in stderr.getvalue()
+
+
+def test_a_bar_moves_one_step_at_a_time(terminal):
+    """Claim: `progress_bar` counts the calls of its function."""
+    stderr = terminal()
+    with progress_bar("Fitting", total=3) as advance:
+        advance()
+        advance()
+    assert "Fitting" in stderr.getvalue()
+    assert "2/3" in stderr.getvalue()

@@ -392,3 +392,12 @@ def test_the_account_is_json(encoder):
     values = json.loads(json.dumps(embed_items(make_texts(3), encoder).to_json()))
     assert values["n_embedded"] == 3
     assert "vectors" not in values
+
+
+def test_the_account_reads_as_a_sentence(encoder, tmp_path):
+    """Claim: counts, cache share and speed first; then that nothing was embedded."""
+    texts = [("p", "a"), ("p", "b"), ("p", "a")]
+    first = str(embed_items(texts, encoder, tmp_path))
+    assert first.startswith("3 items (2 different): 0 from the cache (0%), 2 embedded")
+    again = str(embed_items(texts, encoder, tmp_path))
+    assert again == "3 items (2 different): 100% from the cache, nothing embedded"

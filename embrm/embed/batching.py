@@ -1,0 +1,273 @@
+"""Batches of similar length within a token budget, and vectors in the given order.
+
+The vector of a text must not depend on its neighbours: batches are padded with an
+explicit mask, and rows are written back to where their texts stood.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embrm._optional import import_optional
+from embrm.embed.base import BatchReport, OnBatch
+from embrm.embed.truncation import FittedTokens
+from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, three_parts
+
+FLOAT16_LIMIT = 6e4
+"""Largest absolute value stored as float16, whose own limit is 65504."""
+
+
+@dataclass(frozen=True)
+class PaddedBatch:
+    """Token ids of several texts in one rectangle.
+
+    Attributes
+    ----------
+    ids : ndarray of int64 of shape (n_texts, n_columns)
+    mask : ndarray of bool of shape (n_texts, n_columns)
+        True at real tokens.
+    shift : ndarray of int of shape (n_texts,)
+        Column of each text's first token: token j of text i is at `shift[i] + j`.
+    """
+
+    ids: NDArray[np.int64]
+    mask: NDArray[np.bool_]
+    shift: NDArray[np.intp]
+
+    @property
+    def position_ids(self) -> NDArray[np.int64]:
+        """Position of each token within its text; 0 at pad positions before it."""
+        return np.maximum(np.cumsum(self.mask, axis=1, dtype=np.int64) - 1, 0)
+
+
+def pad(
+    tokens: Sequence[FittedTokens], *, pad_id: int, side: str = "right"
+) -> PaddedBatch:
+    """Pad token ids to a rectangle.
+
+    Parameters
+    ----------
+    tokens : sequence of FittedTokens
+    pad_id : int
+        Any id will do under a causal mask; it is never searched for.
+    side : {"right", "left"}
+
+    Returns
+    -------
+    PaddedBatch
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embrm.embed.truncation import FittedTokens
+    >>> two = FittedTokens(np.array([5, 6], dtype=np.int32), 0, 1, 1)
+    >>> one = FittedTokens(np.array([7], dtype=np.int32), 0, 0, 0)
+    >>> pad([two, one], pad_id=0).ids.tolist()
+    [[5, 6], [7, 0]]
+    """
+    width = max(len(fitted) for fitted in tokens)
+    lengths = np.array([len(fitted) for fitted in tokens])
+    shift = width - lengths if side == "left" else np.zeros_like(lengths)
+    columns = np.arange(width)
+    mask = (columns >= shift[:, None]) & (columns < (shift + lengths)[:, None])
+    ids = np.full((len(tokens), width), pad_id, dtype=np.int64)
+    ids[mask] = np.concatenate([fitted.ids for fitted in tokens])
+    return PaddedBatch(ids, mask, shift)
+
+
+def token_batches(lengths: Sequence[int], *, batch_tokens: int) -> list[list[int]]:
+    """Group texts of similar length into batches of at most `batch_tokens` tokens.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Tokens of each text.
+    batch_tokens : int
+        Bound for texts x longest text, padding included; a text that is longer
+        forms a batch of its own.
+
+    Returns
+    -------
+    list of list of int
+        Positions, longest texts first, so that a batch too large for memory fails
+        at once and not at the end.
+
+    Examples
+    --------
+    >>> token_batches([3, 9, 4, 8], batch_tokens=18)
+    [[1, 3], [2, 0]]
+    """
+    batches: list[list[int]] = []
+    longest = 0
+    for row in sorted(range(len(lengths)), key=lambda n: -lengths[n]):
+        if not batches or (len(batches[-1]) + 1) * longest > batch_tokens:
+            batches.append([])
+            longest = lengths[row]
+        batches[-1].append(row)
+    return batches
+
+
+def embed_tokens(
+    tokens: Sequence[FittedTokens],
+    forward: Callable[[Sequence[FittedTokens]], NDArray[np.float32]],
+    *,
+    batch_tokens: int,
+    dim: int,
+    dtype: str,
+    on_batch: OnBatch | None = None,
+) -> NDArray[np.floating[Any]]:
+    """Embed token ids batch by batch.
+
+    Parameters
+    ----------
+    tokens : sequence of FittedTokens
+    forward : callable
+        Takes the tokens of one batch, returns float32 of shape (n_texts, d).
+    batch_tokens : int
+        See `token_batches`.
+    dim : int
+        The d that the fingerprint promises.
+    dtype : str
+        Dtype of the result, `"float16"` or `"float32"`.
+    on_batch : callable, optional
+        Called with a `BatchReport` after each batch.
+
+    Returns
+    -------
+    ndarray of shape (n_texts, d)
+        In the order of `tokens`.
+
+    Raises
+    ------
+    IntegrityError
+        If the model's vectors have another length than the fingerprint says.
+    InvalidInputError
+        See `as_stored`.
+    """
+    vectors = np.empty((len(tokens), dim), dtype=dtype)
+    for rows in token_batches([len(t) for t in tokens], batch_tokens=batch_tokens):
+        batch = [tokens[row] for row in rows]
+        computed = forward(batch)
+        if computed.shape[1] != dim:
+            raise IntegrityError(
+                three_parts(
+                    expected=f"vectors of length {dim}, as the model's files say",
+                    got=f"length {computed.shape[1]}",
+                    cure="fetch the model again; its config belongs to another model",
+                )
+            )
+        vectors[rows] = as_stored(computed, dtype)
+        if on_batch is not None:
+            on_batch(
+                BatchReport(
+                    n_texts=len(batch),
+                    n_tokens=sum(len(fitted) for fitted in batch),
+                    n_truncated=sum(fitted.prompt_cut for fitted in batch),
+                    n_response_truncated=sum(fitted.response_cut for fitted in batch),
+                )
+            )
+    return vectors
+
+
+def as_stored(vectors: NDArray[np.float32], dtype: str) -> NDArray[np.floating[Any]]:
+    """Cast vectors for storage, after a look at whether they survive it.
+
+    Hidden states of some models exceed float16
+    (https://github.com/huggingface/transformers/issues/39972).
+
+    Raises
+    ------
+    InvalidInputError
+        If a value is NaN or infinite, or too large for float16.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_stored(np.ones((1, 2), dtype=np.float32), "float16").dtype
+    dtype('float16')
+    """
+    if not np.isfinite(vectors).all():
+        raise InvalidInputError(
+            three_parts(
+                expected="finite vectors",
+                got="NaN or infinity from the model",
+                cure="compute with dtype='float32', or check the model's weights",
+            )
+        )
+    largest = float(np.abs(vectors).max(initial=0.0))
+    if dtype == "float16" and largest >= FLOAT16_LIMIT:
+        raise InvalidInputError(
+            three_parts(
+                expected=f"vectors below {FLOAT16_LIMIT:g}, which float16 holds",
+                got=f"a value of {largest:.3g}",
+                cure="pass store_dtype='float32'",
+            )
+        )
+    return vectors.astype(dtype)
+
+
+def check_options(
+    *,
+    dtype: str,
+    store_dtype: str,
+    batch_tokens: int,
+    max_tokens: int | None,
+    on_long_response: str,
+) -> None:
+    """Check the options that encoders with a model share.
+
+    Raises
+    ------
+    InvalidInputError
+        Above all for `dtype="float16"`: hidden states overflow it in silence.
+    """
+    rules = {
+        "dtype, in which the model computes, 'float32' or 'bfloat16'": (
+            dtype,
+            dtype in ("float32", "bfloat16"),
+        ),
+        "store_dtype 'float16' or 'float32'": (
+            store_dtype,
+            store_dtype in ("float16", "float32"),
+        ),
+        "batch_tokens >= 1": (batch_tokens, batch_tokens >= 1),
+        "max_tokens >= 1": (max_tokens, max_tokens is None or max_tokens >= 1),
+        "on_long_response 'truncate' or 'raise'": (
+            on_long_response,
+            on_long_response in ("truncate", "raise"),
+        ),
+    }
+    for rule, (value, holds) in rules.items():
+        if not holds:
+            raise InvalidInputError(
+                three_parts(expected=rule, got=repr(value), cure="pass one of these")
+            )
+
+
+def choose_device(device: str | None) -> str:
+    """Return the device asked for, else the GPU if there is one, else the CPU."""
+    torch = import_optional("torch", extra="embed")
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def set_evaluation_mode(model: Any) -> None:
+    """Switch dropout off, and make sure that every part of the model obeyed.
+
+    Raises
+    ------
+    EmbrmError
+        If a module is still in training mode, so that vectors would be random.
+    """
+    model.eval()
+    stuck = [type(part).__name__ for part in model.modules() if part.training]
+    if stuck:
+        raise EmbrmError(
+            three_parts(
+                expected="a model in evaluation mode",
+                got=f"{stuck[0]} still in training mode after model.eval()",
+                cure="use a model whose modules follow train() and eval()",
+            )
+        )

@@ -1,0 +1,387 @@
+"""Encoders in the layout of sentence-transformers: all-MiniLM-L6-v2 and its kin."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, fields
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embrm._optional import import_optional
+from embrm._typing import Text
+from embrm.embed.base import Fingerprint, OnBatch
+from embrm.embed.batching import (
+    check_options,
+    choose_device,
+    embed_tokens,
+    pad,
+    set_evaluation_mode,
+)
+from embrm.embed.template import check_text, render_plain
+from embrm.embed.truncation import FittedTokens, check_responses_fit, tokenise
+from embrm.embed.weights import (
+    MINILM,
+    ModelFiles,
+    loading,
+    model_name,
+    resolve_model,
+    transformers_major,
+)
+from embrm.exceptions import InvalidInputError, three_parts
+
+
+@dataclass(frozen=True)
+class SentenceTransformerEncoder:
+    r"""Embed texts with a sentence-transformers model.
+
+    A text is the prompt, a blank line and the response; the turns of a conversation
+    are labelled. A text beyond the limit loses the beginning of its prompt, then of
+    its response, never the response's end. Pooling and normalisation are the
+    model's own.
+
+    Parameters
+    ----------
+    model : str, default="all-MiniLM-L6-v2"
+        A local directory with `modules.json`; the default, which `embrm[offline]`
+        installs; or the id of a repository of the Hugging Face hub.
+    template : {"plain"}, default="plain"
+    max_tokens : int, optional
+        Token limit, special tokens included. None takes the model's (256 for
+        MiniLM); larger values are capped at the positions that the model has.
+    batch_tokens : int, default=8192
+        Tokens of a batch, padding included. Does not change the vectors.
+    dtype : {"float32", "bfloat16"}, default="float32"
+        Dtype in which the model computes.
+    store_dtype : {"float16", "float32"}, default="float16"
+        Dtype of the vectors.
+    device : str, optional
+        Device of torch; None takes the GPU if there is one.
+    revision : str, optional
+        Branch, tag or commit on the hub.
+    on_long_response : {"truncate", "raise"}, default="truncate"
+        What to do when a response alone exceeds the limit.
+
+    Notes
+    -----
+    The constructor only stores; the model is loaded when a text is embedded. The
+    fingerprint needs the model's files alone, neither torch nor transformers.
+
+    Examples
+    --------
+    >>> encoder = SentenceTransformerEncoder()
+    >>> encoder.fingerprint.dim, encoder.fingerprint.fields["max_tokens"]
+    (384, 256)
+    """
+
+    model: str = MINILM
+    _: KW_ONLY
+    template: str = "plain"
+    max_tokens: int | None = None
+    batch_tokens: int = 8192
+    dtype: str = "float32"
+    store_dtype: str = "float16"
+    device: str | None = None
+    revision: str | None = None
+    on_long_response: str = "truncate"
+
+    def __post_init__(self) -> None:
+        check_options(
+            dtype=self.dtype,
+            store_dtype=self.store_dtype,
+            batch_tokens=self.batch_tokens,
+            max_tokens=self.max_tokens,
+            on_long_response=self.on_long_response,
+        )
+        if self.template != "plain":
+            raise InvalidInputError(
+                three_parts(
+                    expected="template 'plain' for a sentence-transformers model",
+                    got=repr(self.template),
+                    cure="leave it out; chat templates are for CausalLMEncoder",
+                )
+            )
+
+    @cached_property
+    def files(self) -> ModelFiles:
+        """The model's files; found, or fetched from the hub, at the first use."""
+        return resolve_model(self.model, revision=self.revision)
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Who this encoder is; see `embrm.embed.base.Fingerprint`."""
+        files, layout = self.files, self._layout
+        config = files.read_json(f"{layout.transformer}config.json")
+        weights = files.weights_sha256(*layout.weight_folders)
+        values = {
+            "kind": "sentence-transformer",
+            "recipe": 1,
+            "model": model_name(weights, str(config.get("model_type"))),
+            "weights_sha256": weights,
+            "tokenizer_sha256": files.tokenizer_sha256(layout.transformer),
+            "config_sha256": files.sha256(*layout.config_files),
+            "template": {"id": self.template},
+            "pooling": layout.pooling,
+            "normalised": layout.is_normalised,
+            "compute_dtype": self.dtype,
+            "max_tokens": self._limit,
+            "truncation": "start of prompt, then start of response",
+            "transformers_major": transformers_major(),
+        }
+        return Fingerprint(values, dim=layout.dim, dtype=self.store_dtype)
+
+    def encode(
+        self, texts: Sequence[Text], *, on_batch: OnBatch | None = None
+    ) -> NDArray[np.floating[Any]]:
+        """Embed texts; see `embrm.embed.base.Encoder`.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, d)
+
+        Raises
+        ------
+        InvalidInputError
+            If a text is malformed, a response is too long and that is to raise, or a
+            vector is not finite or does not fit `store_dtype`.
+        """
+        fingerprint = self.fingerprint
+        tokens = self._tokens(texts)
+        check_responses_fit(
+            tokens, limit=self._limit, on_long_response=self.on_long_response
+        )
+        return embed_tokens(
+            tokens,
+            self._forward,
+            batch_tokens=self.batch_tokens,
+            dim=fingerprint.dim,
+            dtype=self.store_dtype,
+            on_batch=on_batch,
+        )
+
+    @cached_property
+    def _layout(self) -> "SentenceLayout":
+        return read_layout(self.files)
+
+    @property
+    def _limit(self) -> int:
+        layout = self._layout
+        return min(self.max_tokens or layout.max_tokens, layout.n_positions)
+
+    @cached_property
+    def _loaded(self) -> Any:
+        """The SentenceTransformer, in evaluation mode."""
+        torch = import_optional("torch", extra="embed")
+        library = import_optional("sentence_transformers", extra="embed")
+        with loading(self.files):
+            model = library.SentenceTransformer(
+                str(self.files.directory),
+                device=choose_device(self.device),
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={
+                    "dtype": getattr(torch, self.dtype),
+                    "use_safetensors": True,
+                },
+            )
+        set_evaluation_mode(model)
+        return model
+
+    @cached_property
+    def _special_tokens(self) -> tuple[list[int], list[int]]:
+        """What the tokenizer puts before and after a text."""
+        tokenizer = self._loaded.tokenizer
+        bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+        whole = tokenizer("a")["input_ids"]
+        n_before = next(
+            n for n in range(len(whole)) if whole[n : n + len(bare)] == bare
+        )
+        return whole[:n_before], whole[n_before + len(bare) :]
+
+    def _tokens(self, texts: Sequence[Text]) -> list[FittedTokens]:
+        if len(texts) == 0:
+            return []
+        model = self._loaded
+        instruction = model.prompts.get(model.default_prompt_name) or ""
+        rendered = [
+            render_plain(*check_text(text), prefix=instruction) for text in texts
+        ]
+        prefix, suffix = self._special_tokens
+        return list(
+            tokenise(
+                model.tokenizer,
+                rendered,
+                limit=self._limit,
+                prefix=prefix,
+                suffix=suffix,
+            )
+        )
+
+    def _forward(self, tokens: Sequence[FittedTokens]) -> NDArray[np.float32]:
+        torch = import_optional("torch", extra="embed")
+        model = self._loaded
+        batch = pad(tokens, pad_id=model.tokenizer.pad_token_id or 0)
+        ids = torch.as_tensor(batch.ids, device=model.device)
+        features = {
+            "input_ids": ids,
+            "attention_mask": torch.as_tensor(
+                batch.mask.astype(np.int64), device=model.device
+            ),
+        }
+        if "token_type_ids" in model.tokenizer.model_input_names:
+            features["token_type_ids"] = torch.zeros_like(ids)
+        with torch.inference_mode():
+            pooled = model.forward(features)["sentence_embedding"]
+        vectors: NDArray[np.float32] = pooled.float().cpu().numpy()
+        return vectors
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the loaded model behind: other processes load their own."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def __sklearn_clone__(self) -> Self:
+        """Stay one object when an estimator that holds it is cloned: it is frozen."""
+        return self
+
+
+@dataclass(frozen=True)
+class SentenceLayout:
+    """What the settings of a sentence-transformers model say, read without it.
+
+    Attributes
+    ----------
+    files : ModelFiles
+    modules : tuple of (kind, folder)
+        In the order in which they run; a folder is `""` or ends in a slash.
+    """
+
+    files: ModelFiles
+    modules: tuple[tuple[str, str], ...]
+
+    @property
+    def transformer(self) -> str:
+        """Folder of the transformer."""
+        return self.modules[0][1]
+
+    @property
+    def weight_folders(self) -> list[str]:
+        """Folders that hold weights."""
+        return [folder for kind, folder in self.modules if kind in _WEIGHTED]
+
+    @property
+    def config_files(self) -> list[str]:
+        """Names of all settings that decide the vectors."""
+        own = [f"{folder}config.json" for _, folder in self.modules]
+        shared = ["modules.json", "config_sentence_transformers.json"]
+        return sorted({*own, *shared, *self._limit_files})
+
+    @property
+    def pooling(self) -> list[str]:
+        """Names of the poolings whose results are joined."""
+        config = self._config("Pooling")
+        modes = config.get("pooling_mode")
+        if modes is None:
+            modes = [name for key, name in _OLD_POOLING.items() if config.get(key)]
+        return [modes] if isinstance(modes, str) else list(modes) or ["mean"]
+
+    @property
+    def is_normalised(self) -> bool:
+        """Whether vectors have unit length."""
+        return any(kind == "Normalize" for kind, _ in self.modules)
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        if "Dense" in dict(self.modules):
+            return int(self._config("Dense")["out_features"])
+        config = self._config("Pooling")
+        old_key, key = "word_embedding_dimension", "embedding_dimension"
+        return len(self.pooling) * int(config[key if key in config else old_key])
+
+    @property
+    def n_positions(self) -> int:
+        """Tokens that the transformer has positions for."""
+        config = self.files.read_json(f"{self.transformer}config.json")
+        # RoBERTa's kin count positions from the padding id + 1.
+        first = 2 if config.get("model_type") in _SHIFTED_POSITIONS else 0
+        return int(config.get("max_position_embeddings", 2**31)) - first
+
+    @property
+    def max_tokens(self) -> int:
+        """The model's own limit, special tokens included."""
+        for name in self._limit_files:
+            if limit := self.files.read_json(name).get("max_seq_length"):
+                return int(limit)
+        tokenizer = self.files.read_json(f"{self.transformer}tokenizer_config.json")
+        return int(min(tokenizer.get("model_max_length", 2**31), self.n_positions))
+
+    @property
+    def _limit_files(self) -> list[str]:
+        folder = self.files.directory / self.transformer
+        found = folder.glob("sentence_*_config.json")
+        return sorted(f"{self.transformer}{path.name}" for path in found)
+
+    def _config(self, kind: str) -> dict[str, Any]:
+        """Return the settings of the last module of a kind."""
+        config: dict[str, Any] = self.files.read_json(
+            f"{dict(self.modules)[kind]}config.json"
+        )
+        return config
+
+
+def read_layout(files: ModelFiles) -> SentenceLayout:
+    """Read which modules a sentence-transformers model is made of.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no `modules.json`, or it names code outside the closed list of
+        modules known here: loading imports what these files name.
+    """
+    entries = files.read_json("modules.json")
+    if not entries:
+        raise InvalidInputError(
+            three_parts(
+                expected="a sentence-transformers model, with a modules.json",
+                got=f"none in {files.directory.name}",
+                cure="use CausalLMEncoder for a language model",
+            )
+        )
+    named = [entry["type"] for entry in entries]
+    kinds = [name.rpartition(".")[2] for name in named]
+    folders = [entry["path"] and f"{entry['path'].rstrip('/')}/" for entry in entries]
+    activations = [
+        files.read_json(f"{folder}config.json").get("activation_function", "torch.nn.")
+        for kind, folder in zip(kinds, folders, strict=True)
+        if kind == "Dense"
+    ]
+    unknown = [
+        name
+        for name, kind in zip(named, kinds, strict=True)
+        if kind not in _MODULES or not name.startswith("sentence_transformers.")
+    ] + [name for name in activations if not name.startswith("torch.nn.")]
+    if unknown or kinds[:1] != ["Transformer"] or "Pooling" not in kinds:
+        raise InvalidInputError(
+            three_parts(
+                expected=f"Transformer, Pooling and of {', '.join(_MODULES[2:])}",
+                got=", ".join(unknown or kinds),
+                cure="use a model made of these modules",
+            )
+        )
+    return SentenceLayout(files, tuple(zip(kinds, folders, strict=True)))
+
+
+_MODULES = ("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm")
+_WEIGHTED = frozenset({"Transformer", "Dense", "LayerNorm"})
+_SHIFTED_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet"})
+_OLD_POOLING = MappingProxyType(
+    {
+        "pooling_mode_cls_token": "cls",
+        "pooling_mode_max_tokens": "max",
+        "pooling_mode_mean_tokens": "mean",
+        "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+        "pooling_mode_weightedmean_tokens": "weightedmean",
+        "pooling_mode_lasttoken": "lasttoken",
+    }
+)

@@ -1,0 +1,277 @@
+r"""How a prompt and a response become one text, and where in it each of them lies.
+
+Two templates: `"plain"` (prompt, blank line, response) and `"chat"` (the model's own
+chat template). The text always ends where the response ends: what a chat template
+puts after it (an end-of-turn token, a newline) cannot change a causal model's state
+at the response, and is not fed to the model.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from embrm._optional import import_optional
+from embrm._typing import Message, Prompt, Text
+from embrm.exceptions import InvalidInputError, three_parts
+from embrm.messages import as_messages, prompt_text
+
+CHAT_DATE = "26 Jul 2024"
+"""The date that templates which print today's date are given, so that vectors keep."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A text with the places of its parts, in characters.
+
+    Attributes
+    ----------
+    text : str
+        Prompt and response; ends with the response.
+    response_start : int
+        Where the response begins.
+    prompt_spans : tuple of (start, end)
+        The parts that truncation may shorten, in reading order. Everything else
+        before the response belongs to the template and is kept.
+    """
+
+    text: str
+    response_start: int
+    prompt_spans: tuple[tuple[int, int], ...]
+
+
+def check_text(text: Any) -> Text:
+    """Check that a text is (prompt, response) with a `str` response.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is anything else; the prompt is checked where it is rendered.
+    """
+    if isinstance(text, Sequence) and not isinstance(text, str) and len(text) == 2:
+        prompt, response = text
+        if isinstance(response, str):
+            return prompt, response
+        got = f"a response of type {type(response).__name__}"
+    else:
+        got = f"a {type(text).__name__} that is not such a pair"
+    raise InvalidInputError(
+        three_parts(
+            expected="texts that are (prompt, response) with a str response",
+            got=got,
+            cure="pass a list of pairs; fill missing responses with ''",
+        )
+    )
+
+
+def render_plain(prompt: Prompt, response: str, *, prefix: str = "") -> Rendered:
+    r"""Render as prompt, blank line, response; turns of a conversation are labelled.
+
+    Parameters
+    ----------
+    prompt : str or sequence of messages
+    response : str
+    prefix : str, default=""
+        Instruction that the model wants in front of every text; never truncated.
+
+    Returns
+    -------
+    Rendered
+
+    Examples
+    --------
+    >>> render_plain("Why?", "Because.").text
+    'Why?\n\nBecause.'
+    >>> turns = [
+    ...     {"role": "user", "content": "Hi"},
+    ...     {"role": "assistant", "content": "Yes?"},
+    ...     {"role": "user", "content": "Why?"},
+    ... ]
+    >>> render_plain(turns, "Because.").text
+    'User: Hi\n\nAssistant: Yes?\n\nUser: Why?\n\nAssistant: Because.'
+    """
+    messages = as_messages(prompt)
+    question = prompt_text(prompt)
+    if question:
+        is_single = len(messages) == 1 and messages[0]["role"] == "user"
+        question += "\n\n" if is_single else "\n\nAssistant: "
+    before = prefix + question
+    span = (len(prefix), len(before))
+    return Rendered(_without_surrogates(before + response), len(before), (span,))
+
+
+def read_chat_template(directory: Path) -> str | None:
+    """Read a model's chat template from its files, without transformers.
+
+    Parameters
+    ----------
+    directory : Path
+        Looked at are `chat_template.jinja`, `chat_template.json` and the entry
+        `chat_template` of `tokenizer_config.json`, in this order.
+
+    Returns
+    -------
+    str or None
+        The template named `"default"` where there are several.
+    """
+    jinja = directory / "chat_template.jinja"
+    if jinja.is_file():
+        return jinja.read_text(encoding="utf-8")
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        path = directory / name
+        if not path.is_file():
+            continue
+        found = json.loads(path.read_text(encoding="utf-8")).get("chat_template")
+        if isinstance(found, list):
+            by_name = {entry["name"]: entry["template"] for entry in found}
+            found = by_name.get("default")
+        if isinstance(found, str):
+            return found
+    return None
+
+
+def text_sha256(text: str) -> str:
+    """Hash a template's text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ChatRenderer:
+    """Render conversations with a model's chat template.
+
+    Parameters
+    ----------
+    tokenizer : transformers tokenizer
+    template : str
+        The chat template, in Jinja; transformers renders it in a sandbox.
+
+    Notes
+    -----
+    The places of the contents are found by rendering marker words once for each
+    sequence of roles: what lies between the markers is the template's own text.
+    Contents may come out stripped. A template that rewrites contents otherwise is
+    searched for the response, and everything between the common beginning and the
+    response counts as prompt.
+    """
+
+    tokenizer: Any
+    template: str
+    _pieces: dict[tuple[str, ...], list[str]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    def __call__(self, prompt: Prompt, response: str) -> Rendered:
+        """Render one conversation, cut off at the end of the response."""
+        turns = [*as_messages(prompt), Message(role="assistant", content=response)]
+        turns = [
+            Message(role=turn["role"], content=_without_surrogates(turn["content"]))
+            for turn in turns
+        ]
+        text = self._apply(turns)
+        pieces = self._template_pieces(turns)
+        spans = _align(text, pieces, turns)
+        if not spans:
+            spans = _search(text, pieces, turns[-1]["content"])
+        *prompt_spans, (start, end) = spans
+        return Rendered(text[:end], start, tuple(prompt_spans))
+
+    def _template_pieces(self, turns: Sequence[Message]) -> list[str]:
+        """Return the template's text around the contents; empty if one is missing."""
+        roles = tuple(turn["role"] for turn in turns)
+        if roles not in self._pieces:
+            markers = [f"embrm{n}marker" for n in range(len(roles))]
+            marked = self._apply(
+                [
+                    Message(role=role, content=marker)
+                    for role, marker in zip(roles, markers, strict=True)
+                ]
+            )
+            self._pieces[roles] = _split(marked, markers)
+        return self._pieces[roles]
+
+    def _apply(self, turns: Sequence[Message]) -> str:
+        jinja2 = import_optional("jinja2", extra="embed")
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    list(turns),
+                    chat_template=_with_fixed_date(self.template),
+                    tokenize=False,
+                    date_string=CHAT_DATE,
+                )
+            )
+        except jinja2.exceptions.TemplateError as error:
+            roles = ", ".join(turn["role"] for turn in turns)
+            raise InvalidInputError(
+                three_parts(
+                    expected="a conversation that the model's chat template takes",
+                    got=f"roles {roles}, refused with: {str(error)[:120]}",
+                    cure="merge or rename the turns, or use template='plain'",
+                )
+            ) from error
+
+
+def _with_fixed_date(template: str) -> str:
+    """Shadow `strftime_now`: vectors must not depend on the day they are computed.
+
+    transformers takes no function from its caller, but a macro comes before a global.
+    The line break after it is swallowed by Jinja's trim_blocks.
+    """
+    if "strftime_now" not in template:
+        return template
+    macro = f"{{% macro strftime_now(format) %}}{CHAT_DATE}{{% endmacro %}}\n"
+    return macro + template
+
+
+def _without_surrogates(text: str) -> str:
+    """Replace lone surrogates, which no tokenizer takes, one for one."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _split(text: str, markers: Sequence[str]) -> list[str]:
+    """Return what lies around the markers; empty when one of them is missing."""
+    pieces = []
+    for marker in markers:
+        before, found, text = text.partition(marker)
+        if not found:
+            return []
+        pieces.append(before)
+    return [*pieces, text]
+
+
+def _align(
+    text: str, pieces: Sequence[str], turns: Sequence[Message]
+) -> list[tuple[int, int]]:
+    """Find each content between its pieces, as it is or stripped; empty if not so."""
+    if not pieces or not text.startswith(pieces[0]):
+        return []
+    spans = []
+    position = len(pieces[0])
+    for turn, after in zip(turns, pieces[1:], strict=True):
+        content = turn["content"]
+        for shape in (content, content.strip(), content.lstrip(), content.rstrip()):
+            if text.startswith(shape + after, position):
+                break
+        else:
+            return []
+        spans.append((position, position + len(shape)))
+        position += len(shape) + len(after)
+    return spans if position == len(text) else []
+
+
+def _search(text: str, pieces: Sequence[str], response: str) -> list[tuple[int, int]]:
+    """Find the response from the right; all before it but the head is prompt."""
+    content = response.strip()
+    start = text.rfind(content)
+    if not content or start < 0:
+        raise InvalidInputError(
+            three_parts(
+                expected="a chat template that keeps the response's text",
+                got="a rendering in which the response cannot be found",
+                cure="use template='plain' with this model or for these texts",
+            )
+        )
+    head = len(pieces[0]) if pieces and text.startswith(pieces[0]) else 0
+    return [(min(head, start), start), (start, start + len(content))]

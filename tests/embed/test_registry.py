@@ -1,0 +1,143 @@
+"""Encoders by name and as JSON."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from embrm.embed.base import Fingerprint
+from embrm.embed.causal import CausalLMEncoder
+from embrm.embed.hashing import HashingEncoder
+from embrm.embed.registry import encoder_from_spec, encoder_spec, make_encoder
+from embrm.embed.sentence import SentenceTransformerEncoder
+from embrm.embed.weights import ModelFiles
+from embrm.exceptions import InvalidInputError
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder"),
+    [
+        ("minilm", SentenceTransformerEncoder()),
+        ("hashing", HashingEncoder()),
+        ("hashing:512", HashingEncoder(512)),
+        ("st:owner/name", SentenceTransformerEncoder("owner/name")),
+        ("causal:gpt2", CausalLMEncoder("gpt2")),
+        ("owner/name", CausalLMEncoder("owner/name")),
+        (
+            "sentence-transformers/x",
+            SentenceTransformerEncoder("sentence-transformers/x"),
+        ),
+    ],
+)
+def test_words_name_encoders(name, encoder):
+    """As the command line spells them."""
+    assert make_encoder(name) == encoder
+
+
+def test_minilm_is_the_default():
+    """It works offline."""
+    assert make_encoder() == SentenceTransformerEncoder("all-MiniLM-L6-v2")
+
+
+def test_a_directory_with_modules_is_sentence_transformers(tmp_path):
+    """The layout says what it is."""
+    (tmp_path / "modules.json").write_text("[]")
+    assert make_encoder(str(tmp_path)) == SentenceTransformerEncoder(str(tmp_path))
+
+
+def test_a_directory_without_modules_is_causal(tmp_path):
+    """Everything else is taken for a language model."""
+    assert make_encoder(str(tmp_path)) == CausalLMEncoder(str(tmp_path))
+
+
+def test_options_go_to_the_constructor():
+    """They overrule the word."""
+    assert make_encoder("hashing:64", seed=3) == HashingEncoder(64, seed=3)
+
+
+@pytest.mark.parametrize(
+    "name", ["minlm", "hashing:big", "st:", "", "./missing/model", "/no/model", "gpt2"]
+)
+def test_unknown_words_are_refused_with_the_known_ones(name):
+    """The message lists them."""
+    with pytest.raises(InvalidInputError, match="minilm, hashing, hashing:DIM"):
+        make_encoder(name)
+
+
+@pytest.mark.parametrize(
+    ("options", "got"), [({"dims": 3}, "unknown dims"), ({"dim": "3"}, "not supported")]
+)
+def test_wrong_options_are_refused_with_the_known_ones(options, got):
+    """Unknown names and wrong types alike."""
+    with pytest.raises(InvalidInputError, match=f"dim, seed, ngrams.*{got}"):
+        make_encoder("hashing", **options)
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        HashingEncoder(64, ngrams=(1, 2), scaling="sqrt"),
+        SentenceTransformerEncoder(max_tokens=128, on_long_response="raise"),
+        CausalLMEncoder("owner/name", revision="main", layer=-2, pooling="mean"),
+    ],
+)
+def test_an_encoder_survives_json(encoder):
+    """What is written is made again, equal in every parameter."""
+    spec = json.loads(json.dumps(encoder_spec(encoder)))
+    assert encoder_from_spec(spec) == encoder
+
+
+def test_the_device_stays_on_its_machine():
+    """A model fitted on a GPU is loaded where there is none."""
+    assert "device" not in encoder_spec(SentenceTransformerEncoder(device="cuda"))
+
+
+def test_a_resolved_revision_is_pinned(tmp_path):
+    """A branch may move; what was embedded with was a commit."""
+    encoder = CausalLMEncoder("owner/name", revision="main")
+    vars(encoder)["files"] = ModelFiles(tmp_path, source="hub", revision="c" * 40)
+    assert encoder_spec(encoder)["revision"] == "c" * 40
+
+
+class Lengths:
+    """An encoder of another package."""
+
+    fingerprint = Fingerprint({"kind": "lengths"}, dim=1, dtype="float32")
+
+    def encode(self, texts: Any, *, on_batch: Any = None) -> Any:
+        return np.array([[len(response)] for _, response in texts], dtype=np.float32)
+
+
+def test_an_encoder_of_ones_own_is_named_by_its_type():
+    """A reward model with it can be saved."""
+    assert encoder_spec(Lengths()) == {"kind": "own", "type": "Lengths"}
+
+
+def test_an_encoder_of_ones_own_is_passed_again():
+    """Nothing is imported because a file names it."""
+    with pytest.raises(InvalidInputError, match=r"'Lengths'.*pass the encoder"):
+        encoder_from_spec({"kind": "own", "type": "Lengths"})
+
+
+@pytest.mark.parametrize("kind", [None, "pickle", 3, ["hashing"]])
+def test_unknown_kinds_are_refused(kind):
+    """The list of kinds is closed."""
+    with pytest.raises(InvalidInputError, match="kind hashing, sentence-transformer"):
+        encoder_from_spec({"kind": kind})
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"kind": "causal-lm"},
+        {"kind": "hashing", "dim": None},
+        {"kind": "hashing", "ngrams": ["a"]},
+        {"kind": "causal-lm", "model": 3},
+        {"kind": "sentence-transformer", "model": ["a"]},
+    ],
+)
+def test_damaged_descriptions_are_input_errors(spec):
+    """A bundle's JSON is not trusted."""
+    with pytest.raises(InvalidInputError, match="options of the"):
+        encoder_from_spec(spec)
