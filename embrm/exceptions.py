@@ -33,6 +33,10 @@ class DataError(EmbrmError, ValueError):
         return str(self.args[0])
 
 
+class NoPreferenceError(DataError):
+    """A row can be read, but says nothing: an empty text, equal responses, no label."""
+
+
 class IntegrityError(EmbrmError):
     """Stored bytes are damaged, or do not belong to what they are used with."""
 

@@ -2,7 +2,13 @@
 
 import typer
 
-from embrm.cli import cache, demo, doctor, embed, evaluate, fit, score
+from embrm.cli.cache import app as cache
+from embrm.cli.demo import demo
+from embrm.cli.doctor import doctor
+from embrm.cli.embed import embed
+from embrm.cli.evaluate import evaluate
+from embrm.cli.fit import fit
+from embrm.cli.score import score
 
 app = typer.Typer(
     name="embrm",
@@ -13,13 +19,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok, 2 usage, 3 data, 4 integrity.",
 )
-app.command("demo")(demo.demo)
-app.command("embed")(embed.embed)
-app.command("fit")(fit.fit)
-app.command("evaluate")(evaluate.evaluate)
-app.command("score")(score.score)
-app.add_typer(cache.app, name="cache")
-app.command("doctor")(doctor.doctor)
+app.command()(demo)
+app.command()(embed)
+app.command()(fit)
+app.command()(evaluate)
+app.command()(score)
+app.add_typer(cache, name="cache")
+app.command()(doctor)
 
 
 def main() -> None:

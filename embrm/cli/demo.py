@@ -8,6 +8,7 @@ import typer
 
 from embrm.cli.options import AsJson, Config, Debug, EncoderName, Seed
 from embrm.cli.output import console, emit, reporting, say
+from embrm.cli.reading import read_and_say
 
 HEADS = ("linear", "siamese", "mlp", "lightgbm", "xgboost")
 
@@ -34,15 +35,14 @@ def demo(
     """Embed the quickstart data, compare five heads, write a report."""
     with reporting(debug=debug, as_json=as_json):
         start = time.perf_counter()
-        from embrm.datasets import read_preferences
         from embrm.model import RewardModel
         from embrm.persist import save_model
         from embrm.report import quickstart_path, write_report
 
         source = data or quickstart_path()
         model = RewardModel(encoder, cache=out / "cache")
-        preferences = model.read(read_preferences(source))
-        say(f"1. Data: {preferences.account}", as_json=as_json)
+        say("1. Data", as_json=as_json)
+        preferences = model.read(read_and_say(source, as_json=as_json))
         say(f"   {len(preferences)} same-prompt pairs", as_json=as_json)
         embedded = model.embed(preferences.texts)
         say(f"2. Vectors: {embedded}", as_json=as_json)
@@ -51,6 +51,7 @@ def demo(
         if not as_json:
             say("3. Heads, held out by prompt in 5 folds; 95% intervals over prompts:")
             console().print(board.to_table())
+            say("   (=: cannot be told from the best head on these prompts)")
         model.set_params(head=_heads(seed)[board.best])
         model.fit_pairs(preferences, pairs)
         held_out = {"folds": 5, **board.evaluations[board.best].to_json()}

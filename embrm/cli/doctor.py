@@ -4,6 +4,7 @@ import importlib.util
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 import typer
@@ -88,7 +89,7 @@ def _cpu_flags() -> list[str]:
 
 
 def _print(
-    machine: dict[str, object],
+    machine: Mapping[str, object],
     packages: list[dict[str, str | None]],
     encoder: dict[str, str | None],
 ) -> None:

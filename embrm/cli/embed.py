@@ -17,6 +17,7 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
+from embrm.cli.reading import read_and_say
 
 Prefs = Annotated[
     str,
@@ -30,7 +31,7 @@ def embed(
     cache: CacheDir = None,
     format: Format = None,  # noqa: A002
     column: Columns = None,
-    on_error: OnError = "raise",
+    on_error: OnError = "skip-uninformative",
     max_rows: MaxRows = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -40,12 +41,10 @@ def embed(
     if cache is None:
         raise typer.BadParameter("--cache DIR is needed: that is where vectors go")
     with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets import read_preferences
         from embrm.model import RewardModel
 
         options = read_options(format, column, on_error, max_rows)
-        preferences = read_preferences(prefs, **options)
-        say(str(preferences.account), as_json=as_json)
+        preferences = read_and_say(prefs, as_json=as_json, **options)
         model = RewardModel(encoder, cache=cache)
         embedded = model.embed(preferences.texts)
         say(str(embedded), as_json=as_json)

@@ -19,6 +19,7 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
+from embrm.cli.reading import read_and_say
 
 ModelDir = Annotated[Path, typer.Argument(help="Directory that `embrm fit` wrote.")]
 OtherEncoder = Annotated[
@@ -38,7 +39,7 @@ def evaluate(
     cache: CacheDir = None,
     format: Format = None,  # noqa: A002
     column: Columns = None,
-    on_error: OnError = "raise",
+    on_error: OnError = "skip-uninformative",
     max_rows: MaxRows = None,
     seed: Seed = 0,
     config: Config = None,
@@ -51,14 +52,11 @@ def evaluate(
     all are evaluated and the output says so.
     """
     with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets import read_preferences
         from embrm.persist import load_model, read_manifest
 
         model = load_model(model_dir, cache=cache, encoder=encoder)
-        preferences = model.read(
-            read_preferences(prefs, **read_options(format, column, on_error, max_rows))
-        )
-        say(str(preferences.account), as_json=as_json)
+        options = read_options(format, column, on_error, max_rows)
+        preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
         seen = model.seen_pairs(preferences)
         on_training = bool(seen.all())
         unseen = preferences if on_training else preferences.take_pairs(~seen)

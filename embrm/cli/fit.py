@@ -20,6 +20,7 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
+from embrm.cli.reading import read_and_say
 
 Out = Annotated[Path, typer.Option("--out", help="Directory of the saved model.")]
 HeadName = Annotated[
@@ -43,7 +44,7 @@ def fit(
     cv: Folds = 5,
     format: Format = None,  # noqa: A002
     column: Columns = None,
-    on_error: OnError = "raise",
+    on_error: OnError = "skip-uninformative",
     max_rows: MaxRows = None,
     seed: Seed = 0,
     config: Config = None,
@@ -52,7 +53,6 @@ def fit(
 ) -> None:
     """Fit a head on all pairs of a file, with a cross-validated estimate beside it."""
     with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets import read_preferences
         from embrm.heads import make_head
         from embrm.model import RewardModel
         from embrm.persist import read_manifest, save_model
@@ -61,10 +61,8 @@ def fit(
             raise typer.BadParameter("--cv is 0, or 2 and more")
         made = make_head(head, random_state=seed)
         model = RewardModel(encoder, made, cache)
-        preferences = model.read(
-            read_preferences(prefs, **read_options(format, column, on_error, max_rows))
-        )
-        say(str(preferences.account), as_json=as_json)
+        options = read_options(format, column, on_error, max_rows)
+        preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
         embedded = model.embed(preferences.texts)
         say(str(embedded), as_json=as_json)
         pairs = preferences.to_pairs(embedded.vectors)

@@ -73,7 +73,10 @@ Columns = Annotated[
 OnError = Annotated[
     str,
     typer.Option(
-        "--on-error", help="raise: stop at a bad row; skip: leave it out and count it."
+        "--on-error",
+        help="Rows that cannot be used. raise: stop; skip: leave them out and count "
+        "them; skip-uninformative: leave out only those that can be read but say "
+        "nothing (an empty text, identical responses, no label).",
     ),
 ]
 MaxRows = Annotated[
@@ -98,8 +101,8 @@ def read_options(
     max_rows: int | None,
 ) -> dict[str, Any]:
     """Gather the options that `read_preferences` takes."""
-    if on_error not in ("raise", "skip"):
-        raise typer.BadParameter("--on-error is raise or skip")
+    if on_error not in ("raise", "skip", "skip-uninformative"):
+        raise typer.BadParameter("--on-error is raise, skip or skip-uninformative")
     return {
         "format": format,
         "columns": column_map(columns),

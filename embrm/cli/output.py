@@ -56,7 +56,7 @@ def reporting(*, debug: bool, as_json: bool = False) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
             yield
     except EmbrmError as error:
         _fail(error, exit_code(error), debug=debug, as_json=as_json)

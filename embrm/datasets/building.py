@@ -10,9 +10,9 @@ import pandas as pd
 
 from embrm._typing import Prompt
 from embrm.datasets.account import Account
-from embrm.datasets.formats.base import RowReader
+from embrm.datasets.formats.base import RowReader, refusal
 from embrm.datasets.preferences import ITEM_COLUMNS, PAIR_COLUMNS, Preferences
-from embrm.datasets.rows import refusal
+from embrm.exceptions import NoPreferenceError
 from embrm.messages import as_messages
 
 _ITEM_WORDS = frozenset({"key", *ITEM_COLUMNS, "source_row"})
@@ -75,6 +75,7 @@ class PreferencesBuilder:
                 got="none",
                 cure="drop the row or fill it in",
                 reason="no response",
+                kind=NoPreferenceError,
             )
         for item in row.items:
             if item["key"] not in self._prompt_ids:
@@ -139,6 +140,7 @@ def _check_prompt(prompt: Prompt) -> None:
             got="an empty one",
             cure="drop the row or fill it in",
             reason="empty prompt",
+            kind=NoPreferenceError,
         )
 
 

@@ -5,9 +5,9 @@ import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from embrm.datasets.formats.base import Row
+from embrm.datasets.formats.base import Row, refusal
 from embrm.datasets.lines import opened, text_lines
-from embrm.datasets.rows import NumberedRows, Source, in_lines, refusal
+from embrm.datasets.rows import NumberedRows, Source, in_lines
 from embrm.exceptions import DataError
 
 TEXT_COLUMNS = frozenset(

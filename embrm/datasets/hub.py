@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from embrm._optional import import_optional
-from embrm.datasets.rows import NumberedRows, Source, in_rows, refusal
+from embrm.datasets.formats.base import refusal
+from embrm.datasets.rows import NumberedRows, Source, in_rows
 from embrm.datasets.tables import iterable_source
 from embrm.exceptions import DataError
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from embrm.datasets.formats.base import Row
+from embrm.datasets.formats.base import Row, refusal
 from embrm.datasets.lines import decoded, opened, text_lines
-from embrm.datasets.rows import NumberedRows, Source, in_lines, in_rows, refusal
+from embrm.datasets.rows import NumberedRows, Source, in_lines, in_rows
 from embrm.exceptions import DataError
 
 

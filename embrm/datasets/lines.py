@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from embrm.datasets.rows import refusal
+from embrm.datasets.formats.base import refusal
 from embrm.exceptions import DataError
 
 _BOM = b"\xef\xbb\xbf"

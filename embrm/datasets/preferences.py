@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from embrm._typing import FloatArray, Text
+from embrm._typing import AnyArray, FloatArray, Text
 from embrm.datasets.account import Account
 from embrm.datasets.score_pairs import score_pairs
 from embrm.exceptions import InvalidInputError, three_parts
@@ -91,6 +91,20 @@ class Preferences:
             )
         ids = self.pairs[["first", "second"]].to_numpy(np.intp)
         return Pairs(vectors, ids, prompt_ids=self.items["prompt_id"].to_numpy())
+
+    def take_pairs(self, pairs: AnyArray) -> "Preferences":
+        """Keep some pairs, by mask or positions; items and account stay as they are.
+
+        Parameters
+        ----------
+        pairs : ndarray of bool of shape (n_pairs,), or of int
+
+        Returns
+        -------
+        Preferences
+        """
+        kept = self.pairs.iloc[pairs].reset_index(drop=True)
+        return Preferences(self.items, kept, self.account)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each pair, with its texts.

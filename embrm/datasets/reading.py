@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
@@ -20,17 +20,26 @@ from embrm.datasets.formats import (
     find_format,
     known_formats,
 )
-from embrm.datasets.formats.base import Row
+from embrm.datasets.formats.base import Row, refusal
 from embrm.datasets.preferences import Preferences
-from embrm.datasets.rows import Source, named_rows, naming, refusal
+from embrm.datasets.rows import Source, named_rows, naming
 from embrm.datasets.sources import open_source
 from embrm.exceptions import (
     DataError,
     InvalidInputError,
     LeftOutWarning,
+    NoPreferenceError,
     three_parts,
 )
 
+OnError: TypeAlias = Literal["raise", "skip", "skip-uninformative"]
+"""What to do about a row that cannot be used."""
+
+_SKIPPED: dict[str, tuple[type[DataError], ...]] = {
+    "raise": (),
+    "skip": (DataError,),
+    "skip-uninformative": (NoPreferenceError,),
+}
 _UNKNOWN = "unknown"
 
 
@@ -39,7 +48,7 @@ def read_preferences(
     *,
     format: str | None = None,  # noqa: A002
     columns: Mapping[str, str] | None = None,
-    on_error: Literal["raise", "skip"] = "raise",
+    on_error: OnError = "raise",
     max_rows: int | None = None,
     max_line_bytes: int = 100_000_000,
 ) -> Preferences:
@@ -56,9 +65,11 @@ def read_preferences(
         explains the first usable row.
     columns : mapping of str to str, optional
         Canonical name to actual name, e.g. `{"prompt": "question"}`.
-    on_error : {"raise", "skip"}, default="raise"
+    on_error : {"raise", "skip", "skip-uninformative"}, default="raise"
         Whether a row that cannot be used raises an error that names its line, or is
         left out, counted in `.account`, and reported in one `LeftOutWarning`.
+        "skip-uninformative" leaves out rows that can be read but say nothing (an
+        empty text, identical responses, no label), and raises for the rest.
     max_rows : int, optional
         Read this many rows at most, rows left out included.
     max_line_bytes : int, default=100_000_000
@@ -89,7 +100,7 @@ def read_preferences(
     named = None if format is None else find_format(format)
     _check_options(columns, on_error, max_rows, max_line_bytes)
     opened = open_source(source, max_line_bytes=max_line_bytes)
-    reading = _Reading(opened, named, dict(columns or {}), skip=on_error == "skip")
+    reading = _Reading(opened, named, dict(columns or {}), _SKIPPED[on_error])
     with closing(named_rows(opened)) as rows:
         for number, row in islice(rows, max_rows):
             reading.take(number, row)
@@ -107,13 +118,12 @@ class _Reading:
         source: Source,
         named: Format | None,
         columns: dict[str, str],
-        *,
-        skip: bool,
+        skipped: tuple[type[DataError], ...],
     ) -> None:
         self._source = source
         self._format = named
         self._columns = columns
-        self._skip = skip
+        self._skipped = skipped
         self._builder = PreferencesBuilder()
         self._account = Account(source.name, named.name if named else _UNKNOWN)
         self._undetected: DataError | None = None
@@ -124,7 +134,7 @@ class _Reading:
             self._keep(row)
         except DataError as error:
             place = self._source.place(number)
-            if not self._skip:
+            if not isinstance(error, self._skipped):
                 raise DataError(f"{place}: {error}", reason=error.reason) from error
             self._account.leave_out(error.reason, place)
 
@@ -204,7 +214,7 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
             reason=f"no column {missing!r}",
         ) from error
     except DataError as error:
-        if chosen.detect(row):
+        if isinstance(error, NoPreferenceError) or chosen.detect(row):
             raise
         raise DataError(
             f"{error} This may be another format: "
@@ -234,12 +244,11 @@ def _check_options(
     max_rows: int | None,
     max_line_bytes: int,
 ) -> None:
-    if on_error not in ("raise", "skip"):
-        raise _wrong(
-            "on_error 'raise' or 'skip'", repr(on_error), "pass one of the two"
-        )
-    words = [] if columns is None else [*columns, *columns.values()]
-    if not all(isinstance(word, str) for word in words):
+    if on_error not in _SKIPPED:
+        words = " or ".join(map(repr, _SKIPPED))
+        raise _wrong(f"on_error {words}", repr(on_error)[:40], "pass one of these")
+    names = [] if columns is None else [*columns, *columns.values()]
+    if not all(isinstance(name, str) for name in names):
         raise _wrong(
             "columns that maps canonical names to actual ones",
             "a name that is not a str",

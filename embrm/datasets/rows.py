@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from embrm.datasets.formats.base import Row
-from embrm.exceptions import DataError, three_parts
+from embrm.exceptions import DataError
 
 NumberedRows: TypeAlias = Generator[tuple[int, Row | DataError], None, None]
 """Rows with their number in the source (a line, or a row counted from one).
@@ -35,12 +35,6 @@ class Source:
     rows: NumberedRows
     place: Callable[[int], str]
     untyped: bool = False
-
-
-def refusal(*, expected: str, got: str, cure: str, reason: str) -> DataError:
-    """Write the `DataError` of a source or a row."""
-    message = three_parts(expected=expected, got=got, cure=cure)
-    return DataError(message, reason=reason)
 
 
 def in_lines(name: str) -> Callable[[int], str]:

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from embrm.datasets.csv_rows import csv_source
+from embrm.datasets.formats.base import refusal
 from embrm.datasets.hub import PREFIX, hub_source
 from embrm.datasets.json_rows import json_source, jsonl_source, stream_source
-from embrm.datasets.rows import Source, naming, refusal
+from embrm.datasets.rows import Source, naming
 from embrm.datasets.tables import frame_source, iterable_source, parquet_source
 from embrm.exceptions import InvalidInputError, three_parts
 

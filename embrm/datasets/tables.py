@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from embrm.datasets.formats.base import Row
+from embrm.datasets.formats.base import Row, refusal
 from embrm.datasets.json_rows import as_row, too_deep
-from embrm.datasets.rows import NumberedRows, Source, in_rows, refusal
+from embrm.datasets.rows import NumberedRows, Source, in_rows
 from embrm.exceptions import DataError
 
 _CHUNK_ROWS = 8192

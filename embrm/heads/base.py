@@ -1,12 +1,14 @@
 """RewardHead: what every head promises, and the checks that all of them share."""
 
 from abc import abstractmethod
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
@@ -37,7 +39,18 @@ class RewardHead(ClassifierMixin, BaseEstimator):
     n_features_in_ : int
         d of the items seen in fit.
     preprocessor_ : fitted transformer or None
+    accepts_margin : bool
+        Class attribute: whether `fit` takes a positive `margin`.
     """
+
+    accepts_margin: ClassVar[bool] = True
+
+    # The data argument is called `pairs`, not `X`: it is no metadata to route.
+    __metadata_request__fit: ClassVar = {"pairs": UNUSED}
+    __metadata_request__predict: ClassVar = {"pairs": UNUSED}
+    __metadata_request__predict_proba: ClassVar = {"pairs": UNUSED}
+    __metadata_request__decision_function: ClassVar = {"pairs": UNUSED}
+    __metadata_request__score: ClassVar = {"pairs": UNUSED}
 
     def __init__(self, *, preprocessor: Any = None) -> None:
         self.preprocessor = preprocessor
@@ -71,24 +84,42 @@ class RewardHead(ClassifierMixin, BaseEstimator):
         Raises
         ------
         InvalidInputError
-            On a wrong shape, dtype, range or length, on NaN or infinity, or when no
-            pair is left to learn from.
+            On a wrong shape, dtype, range or length, on NaN or infinity, when no pair
+            is left to learn from, or on a margin that the head cannot represent.
         """
-        comparisons = make_comparisons(pairs, y, sample_weight, margin)
-        self.classes_ = np.array([0, 1])
-        self.n_features_in_ = comparisons.items.shape[1]
-        self.preprocessor_ = None
+        return self.fit_comparisons(make_comparisons(pairs, y, sample_weight, margin))
+
+    def fit_comparisons(self, comparisons: Comparisons) -> Self:
+        """Fit the head on comparisons in canonical form; for heads made of heads.
+
+        Parameters
+        ----------
+        comparisons : Comparisons
+            As `make_comparisons` returns them.
+
+        Returns
+        -------
+        self
+        """
+        if not self.accepts_margin and comparisons.margin.any():
+            raise InvalidInputError(
+                three_parts(
+                    expected=f"no margin: {type(self).__name__} cannot represent one",
+                    got=f"{int(np.count_nonzero(comparisons.margin))} positive margins",
+                    cure="drop margin, or use a Bradley-Terry head",
+                )
+            )
+        n_features = comparisons.items.shape[1]
+        preprocessor = None
         if self.preprocessor is not None:
-            self.preprocessor_ = clone(self.preprocessor).fit(comparisons.items)
-            comparisons = Comparisons(
-                np.asarray(self.preprocessor_.transform(comparisons.items)),
-                comparisons.winner,
-                comparisons.loser,
-                comparisons.margin,
-                comparisons.weight,
-                comparisons.groups,
+            preprocessor = clone(self.preprocessor).fit(comparisons.items)
+            comparisons = replace(
+                comparisons, items=_transform(preprocessor, comparisons.items)
             )
         self._fit(comparisons)
+        self.classes_ = np.array([0, 1])
+        self.n_features_in_ = n_features
+        self.preprocessor_ = preprocessor
         return self
 
     def reward(self, X: Any) -> FloatArray:
@@ -110,7 +141,7 @@ class RewardHead(ClassifierMixin, BaseEstimator):
         if items.dtype == np.float16:
             items = items.astype(np.float32)
         if self.preprocessor_ is not None:
-            items = np.asarray(self.preprocessor_.transform(items))
+            items = _transform(self.preprocessor_, items)
         return np.asarray(self._reward(items), dtype=np.float64)
 
     def decision_function(self, pairs: Any) -> FloatArray:
@@ -163,22 +194,28 @@ class RewardHead(ClassifierMixin, BaseEstimator):
         return state | get_transformer_state(self.preprocessor_).with_prefix(_PRE)
 
     def set_state(self, state: HeadState) -> Self:
-        """Restore a fitted state that `get_state` returned."""
-        self.classes_ = np.array([0, 1])
-        self.n_features_in_ = int(state.values["n_features_in"])
+        """Restore a fitted state that `get_state` returned.
+
+        Raises
+        ------
+        IntegrityError
+            If something is missing from the state, or has the wrong type or shape.
+        """
         nested = state.without_prefix(_PRE)
-        self.preprocessor_ = set_transformer_state(nested) if nested.values else None
         self._set_state(state)
+        self.classes_ = np.array([0, 1])
+        self.n_features_in_ = state.value("n_features_in", int)
+        self.preprocessor_ = set_transformer_state(nested) if nested.values else None
         return self
 
     def _rewards_of(self, pairs: Any) -> tuple[FloatArray, IntArray]:
         """Score each distinct item once; return rewards and positions of the pairs."""
         check_is_fitted(self)
-        if isinstance(pairs, np.ndarray) and pairs.ndim == 2:
+        if isinstance(pairs, np.ndarray | list) and np.ndim(pairs) == 2:
             raise InvalidInputError(
                 three_parts(
                     expected="Pairs, or an array of shape (n_pairs, 2, d)",
-                    got=f"items of shape {pairs.shape}",
+                    got=f"items of shape {np.shape(pairs)}",
                     cure="use reward(X) for the rewards of items",
                 )
             )
@@ -195,3 +232,8 @@ class RewardHead(ClassifierMixin, BaseEstimator):
 
 
 _PRE = "preprocessor__"
+
+
+def _transform(preprocessor: Any, items: FloatArray) -> FloatArray:
+    """Apply a preprocessor, and check what came out of it."""
+    return check_items(np.asarray(preprocessor.transform(items)))

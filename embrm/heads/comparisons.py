@@ -129,13 +129,21 @@ def make_comparisons(
     kept, inverse = distinct_rows(items)
     ids = inverse[ids]
     tell = _distinguishable(ids)
+    groups = _groups_of_items(checked, rows, inverse)
+    taking_part = np.zeros(len(kept), dtype=bool)
+    taking_part[ids[tell]] = True
+    position = np.cumsum(taking_part) - 1
     wins = _merge_wins(
-        ids[tell],
+        position[ids[tell]],
         labels[weighted][tell],
         weights[weighted][tell],
         margins[weighted][tell],
     )
-    return Comparisons(items[kept], *wins, _groups_of_items(checked, rows, inverse))
+    return Comparisons(
+        items[kept[taking_part]],
+        *wins,
+        None if groups is None else groups[taking_part],
+    )
 
 
 def _as_float(items: FloatArray) -> FloatArray:

@@ -6,9 +6,12 @@ LightGBM, UBJSON of XGBoost). Nothing in a state can execute code when it is rea
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from embrm._typing import AnyArray
+from embrm.exceptions import IntegrityError, three_parts
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,40 @@ class HeadState:
     arrays: Mapping[str, AnyArray] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+    def array(self, name: str, *, ndim: int) -> AnyArray:
+        """Return an array, or raise `IntegrityError` if it is not there as it should.
+
+        Parameters
+        ----------
+        name : str
+        ndim : int
+            The number of dimensions it must have.
+        """
+        array = self.arrays.get(name)
+        if array is None or array.ndim != ndim:
+            raise _damaged(
+                f"an array '{name}' with {ndim} dimensions",
+                "none" if array is None else f"shape {array.shape}",
+            )
+        return array
+
+    def value(self, name: str, kind: type[_T]) -> _T:
+        """Return a value, or raise `IntegrityError` if it is missing or mistyped."""
+        value = self.values.get(name)
+        if not isinstance(value, kind):
+            raise _damaged(
+                f"a value '{name}' of type {kind.__name__}",
+                "none" if name not in self.values else type(value).__name__,
+            )
+        return value
+
+    def blob(self, name: str) -> bytes:
+        """Return a blob, or raise `IntegrityError` if it is missing."""
+        blob = self.blobs.get(name)
+        if blob is None:
+            raise _damaged(f"a model file '{name}'", "none")
+        return blob
 
     def with_prefix(self, prefix: str) -> "HeadState":
         """Return the same state with every name prefixed, to nest it in another."""
@@ -64,3 +101,13 @@ class HeadState:
             {**self.values, **other.values},
             {**self.blobs, **other.blobs},
         )
+
+
+def _damaged(expected: str, got: str) -> IntegrityError:
+    return IntegrityError(
+        three_parts(
+            expected=f"{expected} in the stored state of the head",
+            got=got,
+            cure="save the head again with the version of embrm that reads it",
+        )
+    )

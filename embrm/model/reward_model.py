@@ -6,6 +6,7 @@ Encoder, vector cache and head in one object, with pandas in and pandas out.
 import warnings
 from collections.abc import Iterable, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
 from embrm.datasets import Preferences, read_preferences
+from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
@@ -126,7 +128,7 @@ class RewardModel(BaseEstimator):
         data: Any,
         *,
         format: str | None = None,  # noqa: A002
-        on_error: str = "raise",
+        on_error: OnError = "raise",
     ) -> Self:
         """Embed preferences and fit the head on them.
 
@@ -137,8 +139,9 @@ class RewardModel(BaseEstimator):
             response, score`, or `prompt, responses, ranking`, ...
         format : str, optional
             Name of the format; None detects it by the columns.
-        on_error : {"raise", "skip"}, default="raise"
-            Whether a bad row stops the fit or is left out and counted.
+        on_error : {"raise", "skip", "skip-uninformative"}, default="raise"
+            Whether a bad row stops the fit or is left out and counted; see
+            `read_preferences`.
 
         Returns
         -------
@@ -182,7 +185,7 @@ class RewardModel(BaseEstimator):
         data: Any,
         *,
         format: str | None = None,  # noqa: A002
-        on_error: str = "raise",
+        on_error: OnError = "raise",
     ) -> Preferences:
         """Read preferences as `fit` does; ratings become all same-prompt pairs.
 
@@ -191,32 +194,34 @@ class RewardModel(BaseEstimator):
         DataError
             If no pair can be made of the data.
         """
-        if not isinstance(data, Preferences):
-            data = read_preferences(
+        preferences = (
+            data
+            if isinstance(data, Preferences)
+            else read_preferences(
                 data, format=format, columns=self.columns, on_error=on_error
             )
+        )
         for column in ("score", "label"):
-            if not len(data) and column in data.items:
-                data = data.prefer_by_score(column)
-        if not len(data):
+            if not len(preferences) and column in preferences.items:
+                preferences = preferences.prefer_by_score(column)
+        if not len(preferences):
             raise DataError(
                 three_parts(
                     expected="at least one pair of responses to the same prompt",
-                    got=f"{len(data.items)} items and no pair",
+                    got=f"{len(preferences.items)} items and no pair",
                     cure="give each prompt two responses with different scores",
                 ),
                 reason="no pair",
             )
-        return data
+        return preferences
 
     def embed(self, texts: Iterable[Text]) -> Embedded:
         """Embed (prompt, response) texts with this model's encoder and cache."""
         if not hasattr(self, "encoder_"):
             self.encoder_ = _as_encoder(self.encoder)
-        cache = self.cache
-        if cache is not None and not isinstance(cache, VectorCache):
-            cache = VectorCache(cache)
-        return embed_items(list(texts), self.encoder_, cache, progress=self.progress)
+        return embed_items(
+            list(texts), self.encoder_, self._vector_cache(), progress=self.progress
+        )
 
     def reward(self, df: pd.DataFrame) -> pd.Series:
         """Compute the reward of items.
@@ -290,7 +295,7 @@ class RewardModel(BaseEstimator):
         data: Any,
         *,
         format: str | None = None,  # noqa: A002
-        on_error: str = "raise",
+        on_error: OnError = "raise",
         random_state: int = 0,
     ) -> Evaluation:
         """Evaluate the head on preferences: every metric with a 95% interval.
@@ -335,8 +340,20 @@ class RewardModel(BaseEstimator):
         check_is_fitted(self, "head_")
         hashes = prompt_hashes(preferences.items["prompt"])
         seen = np.isin(hashes, self.training_prompts_)
-        ends: BoolArray = seen[preferences.pairs[["first", "second"]].to_numpy()]
-        return ends.any(axis=1)
+        first, second = (
+            preferences.pairs[end].to_numpy() for end in ("first", "second")
+        )
+        either: BoolArray = seen[first] | seen[second]
+        return either
+
+    def _vector_cache(self) -> VectorCache | None:
+        if self.cache is None or isinstance(self.cache, VectorCache):
+            return self.cache
+        # One object per directory: each verifies its segments' checksums once.
+        kept: VectorCache | None = getattr(self, "cache_", None)
+        if kept is None or kept.directory != Path(self.cache):
+            kept = self.cache_ = VectorCache(self.cache)
+        return kept
 
     def _pairs(self, preferences: Preferences) -> Pairs:
         return preferences.to_pairs(self._vectors(preferences.texts))

@@ -69,14 +69,14 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
         )
     except (ValueError, RecursionError) as error:
         raise _damaged("a manifest in strict JSON", str(error)[:80]) from error
-    _check_keys(manifest)
-    _check_files(manifest["files"])
-    if manifest["digest"] != digest_of(manifest):
+    checked = _check_keys(manifest)
+    _check_files(checked["files"])
+    if checked["digest"] != digest_of(checked):
         raise _damaged("a manifest that matches its digest", "another digest")
-    return manifest
+    return checked
 
 
-def _check_keys(manifest: Any) -> None:
+def _check_keys(manifest: Any) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise _damaged(f"a manifest with format {FORMAT!r}", "something else")
     version = manifest.get("version")
@@ -94,6 +94,7 @@ def _check_keys(manifest: Any) -> None:
                 f"a manifest whose '{key}' is a {kind.__name__}",
                 type(manifest.get(key)).__name__,
             )
+    return manifest
 
 
 def _check_files(files: Mapping[str, Any]) -> None:

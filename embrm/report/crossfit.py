@@ -1,6 +1,7 @@
 """Cross-fitting: a held-out delta for every pair, by prompt-grouped folds."""
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from sklearn.base import clone
 
 from embrm._typing import BoolArray, FloatArray
 from embrm.evaluate import PromptGroupKFold
+from embrm.exceptions import LeftOutWarning
 from embrm.pairs import Pairs
 
 
@@ -93,12 +95,16 @@ def cross_fit(
     )
     for train, test in folds.split(pairs, labels, pairs.groups):
         start = time.perf_counter()
-        fitted = clone(head).fit(
-            pairs[train],
-            labels[train],
-            sample_weight=None if sample_weight is None else sample_weight[train],
-            margin=None if margin is None else margin[train],
-        )
+        with warnings.catch_warnings():
+            # Pairs of equal vectors concern all the data, not each fold: they show
+            # as ties of the reward in the evaluation.
+            warnings.simplefilter("ignore", LeftOutWarning)
+            fitted = clone(head).fit(
+                pairs[train],
+                labels[train],
+                sample_weight=None if sample_weight is None else sample_weight[train],
+                margin=None if margin is None else margin[train],
+            )
         seconds.append(time.perf_counter() - start)
         rows, ids = pairs[test].unique_items()
         reward[rows] = fitted.reward(pairs.items[rows])

@@ -22,9 +22,9 @@ def test_other_spellings_are_usage_errors(column):
         column_map([column])
 
 
-def test_on_error_is_one_of_two_words():
+def test_on_error_is_one_of_three_words():
     """Anything else is a usage error."""
-    with pytest.raises(typer.BadParameter, match="raise or skip"):
+    with pytest.raises(typer.BadParameter, match="raise, skip or skip-uninformative"):
         read_options(None, None, "ignore", None)
 
 

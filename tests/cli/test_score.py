@@ -46,7 +46,7 @@ def test_columns_can_be_renamed(run, saved, tmp_path):
 
 def test_another_encoders_vectors_are_refused(run, saved, items):
     """The fingerprint of the bundle decides."""
-    result = run("score", saved, items, "--encoder", "hashing:8")
+    result = run("score", saved, items, "--encoder", "hashing:32")
     assert result.exit_code == 4
     assert "fingerprint" in result.stderr or "encoder" in result.stderr
 

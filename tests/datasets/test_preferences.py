@@ -194,3 +194,14 @@ def test_a_real_pool_gives_all_its_pairs(shared_data):
     pool = read_preferences(shared_data / "pool_dev.parquet").prefer_by_score("gold")
     assert len(pool) == 340_097
     assert abs(pool.y.sum() - len(pool) / 2) <= 1
+
+
+def test_some_pairs_can_be_taken():
+    """A mask or positions keep pairs; items and account stay."""
+    rows = [{"prompt": f"p{n}", "chosen": "a", "rejected": "b"} for n in range(3)]
+    read = read_preferences(rows)
+    kept = read.take_pairs(np.array([True, False, True]))
+    assert kept.pairs["source_row"].tolist() == [0, 2]
+    assert kept.pairs.index.tolist() == [0, 1]
+    assert kept.items is read.items
+    assert len(read.take_pairs(np.array([1]))) == 1

@@ -206,7 +206,7 @@ def test_cells_of_a_frame_may_be_conversations_and_missing():
     frame = pd.DataFrame(
         {"prompt": [np.array(message), message], "chosen": ["a", np.nan]}
     ).assign(rejected="b")
-    with pytest.warns(LeftOutWarning, match=r"1 response is not text \(frame, row 2"):
+    with pytest.warns(LeftOutWarning, match=r"1 missing response \(frame, row 2"):
         preferences = read_preferences(frame, on_error="skip")
     assert preferences.items["prompt"].tolist() == [message, message]
 
@@ -265,7 +265,7 @@ def test_a_recognised_source_without_a_usable_row_gives_empty_tables():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"on_error": "ignore"}, "on_error 'raise' or 'skip'; got 'ignore'"),
+        ({"on_error": "ignore"}, "on_error 'raise' or 'skip' or .*; got 'ignore'"),
         ({"max_rows": 0}, "max_rows that is an int >= 1; got 0"),
         ({"max_line_bytes": -1}, "max_line_bytes that is an int >= 1; got -1"),
         ({"columns": {"prompt": 3}}, "columns that maps canonical names"),
@@ -308,3 +308,36 @@ def test_real_benchmarks_are_detected_and_kept_whole(
         n_rows,
         n_pairs,
     )
+
+
+_SAYS_NOTHING = [
+    {"prompt": "p", "chosen": "", "rejected": "b"},
+    {"prompt": "p", "chosen": None, "rejected": "b"},
+    {"prompt": "p", "chosen": "a", "rejected": "a"},
+    {"prompt": None, "chosen": "a", "rejected": "b"},
+    {"prompt": " ", "chosen": "a", "rejected": "b"},
+]
+
+
+@pytest.mark.parametrize("row", _SAYS_NOTHING, ids=str)
+def test_rows_that_say_nothing_can_be_left_out_alone(row):
+    """on_error="skip-uninformative" counts them, with a warning."""
+    good = {"prompt": "p", "chosen": "a", "rejected": "b"}
+    with pytest.warns(LeftOutWarning, match="1 left out"):
+        read = read_preferences([good, row], on_error="skip-uninformative")
+    assert (read.account.n_kept, read.account.n_left_out) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"prompt": "p", "chosen": 3, "rejected": "b"}, "got int"),
+        ({"prompt": "p", "chosen": "a"}, "rejected"),
+        ({"prompt": "p", "chosen": "a", "rejected": "b", "margin": -1}, "margin"),
+    ],
+)
+def test_rows_that_are_wrong_still_stop_the_reading(row, message):
+    """on_error="skip-uninformative" does not hide mistakes."""
+    good = {"prompt": "p", "chosen": "a", "rejected": "b"}
+    with pytest.raises(DataError, match=message):
+        read_preferences([good, row], on_error="skip-uninformative")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from embrm.datasets.rows import Source, in_lines, in_rows, named_rows, naming, refusal
+from embrm.datasets.formats.base import refusal
+from embrm.datasets.rows import Source, in_lines, in_rows, named_rows, naming
 from embrm.exceptions import DataError
 
 

@@ -53,13 +53,13 @@ def test_both_spellings_of_a_prompt_are_one_group():
 
 def test_hashes_are_the_same_on_every_machine():
     """The hash is a fixed function of the text: it is stored with models."""
-    assert prompt_hashes(["Hi", "你好"]).tolist() == GOLDEN
+    assert prompt_hashes(["Hi", "你好"]).tolist() == [
+        4177375035225124520,
+        10384999119268690531,
+    ]
 
 
 def test_lengths_are_in_characters_of_both_ends():
     """One column for first, one for second."""
     rows = [{"prompt": "p", "chosen": "four", "rejected": "两个"}]
     assert response_lengths(read_preferences(rows)).tolist() == [[4, 2]]
-
-
-GOLDEN = [0, 0]

@@ -20,7 +20,7 @@ from embrm.heads import known_heads, make_head
 from embrm.persist import load_model, read_manifest, save_model
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def items(frame):
     return frame.rename(columns={"chosen": "response"})[["prompt", "response"]]
 

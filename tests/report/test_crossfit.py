@@ -70,3 +70,14 @@ def test_progress_moves_once_per_fit(data):
         after_fit=lambda: calls.append(1),
     )
     assert len(calls) == 4
+
+
+def test_equal_vectors_are_ties_not_a_warning_for_each_fold(data):
+    """A pair of equal vectors gets delta 0, silently: the evaluation counts it."""
+    items = np.vstack([data.pairs.items, data.pairs.items[:1]])
+    ids = np.vstack([data.pairs.ids, [[0, len(items) - 1]]])
+    prompts = np.append(data.pairs.prompt_ids, data.pairs.prompt_ids[0])
+    fitted = cross_fit(
+        LinearBradleyTerry(alpha=1.0), Pairs(items, ids, prompts), np.append(data.y, 1.0)
+    )
+    assert fitted.delta[-1] == 0.0

@@ -1,5 +1,6 @@
 """The leaderboard compares heads on identical held-out pairs."""
 
+import io
 import json
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_rows_fit_the_headings_and_end_with_the_ruler(board):
 
 def test_the_table_prints_every_head_in_one_line(board):
     """At the width of a narrow terminal, nothing wraps or is cut."""
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console = Console(width=100, record=True, file=io.StringIO())
     console.print(board.to_table())
     lines = console.export_text().splitlines()
     assert len(lines) == 1 + len(board.evaluations) + 1

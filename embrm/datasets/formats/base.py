@@ -1,16 +1,27 @@
 """What a format is: how its rows look, and how one row becomes items and pairs."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from embrm._typing import Prompt
-from embrm.exceptions import DataError, three_parts
+from embrm.exceptions import DataError, NoPreferenceError, three_parts
 from embrm.messages import canonical_json
 
 Row: TypeAlias = Mapping[str, Any]
 """One row of a source, by column."""
+
+
+def refusal(
+    *,
+    expected: str,
+    got: str,
+    cure: str,
+    reason: str,
+    kind: type[DataError] = DataError,
+) -> DataError:
+    """Write the error for a source or a row that cannot be used."""
+    return kind(three_parts(expected=expected, got=got, cure=cure), reason=reason)
 
 
 @dataclass
@@ -32,6 +43,7 @@ class RowReader:
         DataError
             If the prompt or the response is empty or not text.
         """
+        _check_given(prompt, "prompt")
         key = canonical_json(prompt)
         _check_text(response, "response")
         self.items.append(
@@ -49,13 +61,12 @@ class RowReader:
         """
         a, b = self.items[first], self.items[second]
         if a["key"] == b["key"] and a["response"] == b["response"]:
-            raise DataError(
-                three_parts(
-                    expected="two different responses to compare",
-                    got="the same response twice",
-                    cure="drop the row; it says nothing about a preference",
-                ),
+            raise refusal(
+                expected="two different responses to compare",
+                got="the same response twice",
+                cure="drop the row; it says nothing about a preference",
                 reason="identical chosen and rejected",
+                kind=NoPreferenceError,
             )
         self.pairs.append({"first": first, "second": second, "y": y, **attributes})
 
@@ -83,22 +94,32 @@ class Format:
     read: Callable[[Row, RowReader], None]
 
 
+def _check_given(value: Any, what: str) -> None:
+    # NaN, by which frames mark what is missing, differs from itself.
+    if value is None or (isinstance(value, float) and value != value):
+        raise refusal(
+            expected=f"a {what}",
+            got="none",
+            cure="drop the row or fill it in",
+            reason=f"missing {what}",
+            kind=NoPreferenceError,
+        )
+
+
 def _check_text(text: Any, what: str) -> None:
+    _check_given(text, what)
     if not isinstance(text, str):
-        raise DataError(
-            three_parts(
-                expected=f"a {what} that is text",
-                got=type(text).__name__,
-                cure=f"write the {what} as a string",
-            ),
+        raise refusal(
+            expected=f"a {what} that is text",
+            got=type(text).__name__,
+            cure=f"write the {what} as a string",
             reason=f"{what} is not text",
         )
-    if not re.search(r"\S", text):
-        raise DataError(
-            three_parts(
-                expected=f"a {what} with text in it",
-                got="an empty one",
-                cure="drop the row or fill it in",
-            ),
+    if not text.strip():
+        raise refusal(
+            expected=f"a {what} with text in it",
+            got="an empty one",
+            cure="drop the row or fill it in",
             reason=f"empty {what}",
+            kind=NoPreferenceError,
         )

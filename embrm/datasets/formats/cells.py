@@ -3,8 +3,8 @@
 import math
 from collections.abc import Collection
 
-from embrm.datasets.formats.base import Row
-from embrm.datasets.formats.ratings import number, refusal
+from embrm.datasets.formats.base import Row, refusal
+from embrm.datasets.formats.ratings import number
 
 _RESERVED = frozenset({"first", "second", "y", "source_row"})
 

@@ -23,8 +23,8 @@ Examples
 (0.0, '81ec')
 """
 
-from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.ratings import prompt_of, refusal
+from embrm.datasets.formats.base import Format, Row, RowReader, refusal
+from embrm.datasets.formats.ratings import prompt_of
 from embrm.datasets.formats.rewardbench import name_of, texts_among
 
 _LABELS = {"A>B": 1.0, "B>A": 0.0}

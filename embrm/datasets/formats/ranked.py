@@ -32,10 +32,11 @@ from itertools import combinations
 from typing import Any
 
 from embrm._typing import Prompt
-from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.ratings import prompt_of, refusal, whole_number
+from embrm.datasets.formats.base import Format, Row, RowReader, refusal
+from embrm.datasets.formats.ratings import prompt_of, whole_number
 from embrm.datasets.formats.rewardbench import first_fields, list_of
 from embrm.datasets.formats.unpaired import response_of
+from embrm.exceptions import NoPreferenceError
 
 
 def _detect(row: Row) -> bool:
@@ -57,6 +58,7 @@ def _read(row: Row, reader: RowReader) -> None:
             got=str(len(ranked)),
             cure="drop the row; one response cannot be compared",
             reason="fewer than two responses",
+            kind=NoPreferenceError,
         )
     best = min(ranked.values())
     for response, rank in ranked.items():

@@ -26,8 +26,12 @@ from typing import Any
 import pandas as pd
 
 from embrm._typing import Prompt
-from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.exceptions import DataError, InvalidInputError, three_parts
+from embrm.datasets.formats.base import Format, Row, RowReader, refusal
+from embrm.exceptions import (
+    DataError,
+    InvalidInputError,
+    NoPreferenceError,
+)
 from embrm.messages import as_messages
 
 HELPSTEER_ATTRIBUTES = (
@@ -40,11 +44,6 @@ HELPSTEER_ATTRIBUTES = (
 
 _RESERVED = frozenset({"key", "prompt_id", "source_row"})
 _MISSING_WORDS = frozenset({"", "n/a", "na", "nan"})
-
-
-def refusal(*, expected: str, got: str, cure: str, reason: str) -> DataError:
-    """Write the error for a row that cannot be used."""
-    return DataError(three_parts(expected=expected, got=got, cure=cure), reason)
 
 
 def is_missing(value: Any) -> bool:
@@ -72,6 +71,7 @@ def prompt_of(row: Row, column: str = "prompt") -> Prompt:
             got="none",
             cure="drop the row or fill it in",
             reason=f"missing {column}",
+            kind=NoPreferenceError,
         )
     try:
         messages = as_messages(value)
@@ -83,6 +83,7 @@ def prompt_of(row: Row, column: str = "prompt") -> Prompt:
             got="nothing but white space",
             cure="drop the row or fill it in",
             reason=f"empty {column}",
+            kind=NoPreferenceError,
         )
     return value if isinstance(value, str) else list(messages)
 
@@ -151,6 +152,7 @@ def whole_number(
             got="none",
             cure="drop the row or fill it in",
             reason=f"missing {what}",
+            kind=NoPreferenceError,
         )
     if read != int(read):
         raise refusal(
@@ -224,6 +226,7 @@ def _read(row: Row, reader: RowReader) -> None:
             got="none in this row",
             cure="drop the row or fill in a rating",
             reason="no rating",
+            kind=NoPreferenceError,
         )
     reader.item(prompt, row["response"], **ratings, **others)
 

@@ -40,8 +40,9 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.ratings import is_missing, prompt_of, refusal
+from embrm.datasets.formats.base import Format, Row, RowReader, refusal
+from embrm.datasets.formats.ratings import is_missing, prompt_of
+from embrm.exceptions import NoPreferenceError
 
 
 def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
@@ -106,6 +107,7 @@ def name_of(row: Row, column: str) -> str:
         got="none" if is_missing(value) else f"an unusable {type(value).__name__}",
         cure="fill it in: the benchmark is scored by it",
         reason=f"missing {column}",
+        kind=NoPreferenceError,
     )
 
 

@@ -25,9 +25,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.ratings import number, prompt_of, refusal
+from embrm.datasets.formats.base import Format, Row, RowReader, refusal
+from embrm.datasets.formats.ratings import number, prompt_of
 from embrm.datasets.formats.rewardbench import first_fields, list_of, texts_among
+from embrm.exceptions import NoPreferenceError
 
 ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
 
@@ -57,6 +58,7 @@ def _read(row: Row, reader: RowReader) -> None:
             got="none",
             cure="drop the row",
             reason="no rating",
+            kind=NoPreferenceError,
         )
 
 

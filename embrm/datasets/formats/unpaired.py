@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.ratings import is_missing, is_number, prompt_of, refusal
+from embrm.datasets.formats.base import Format, Row, RowReader, refusal
+from embrm.datasets.formats.ratings import is_missing, is_number, prompt_of
 from embrm.datasets.formats.rewardbench import is_list
+from embrm.exceptions import DataError, NoPreferenceError
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -64,6 +65,7 @@ def _label(value: Any) -> bool:
         cure="write true for a good response, false for a bad one; numbers with more "
         "than two values are ratings: name the column 'score'",
         reason="missing label" if missing else "label is not true or false",
+        kind=NoPreferenceError if missing else DataError,
     )
 
 

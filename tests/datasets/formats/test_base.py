@@ -3,7 +3,7 @@
 import pytest
 
 from embrm.datasets.formats import RowReader
-from embrm.exceptions import DataError
+from embrm.exceptions import DataError, NoPreferenceError
 
 
 def test_items_are_numbered_within_the_row():
@@ -19,7 +19,7 @@ def test_an_empty_response_is_refused(response):
         RowReader().item("p", response)
 
 
-@pytest.mark.parametrize("response", [None, 4, ["a"]])
+@pytest.mark.parametrize("response", [True, 4, ["a"]])
 def test_a_response_that_is_no_text_is_refused(response):
     """The type is named, the value is not."""
     got = type(response).__name__
@@ -43,3 +43,12 @@ def test_equal_responses_to_different_prompts_may_be_compared():
     reader.item("q", "a")
     reader.pair(0, 1, 0.5, subset="x")
     assert reader.pairs == [{"first": 0, "second": 1, "y": 0.5, "subset": "x"}]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_missing_texts_say_nothing_and_are_told_apart_from_wrong_ones(missing):
+    """A missing prompt or response is a NoPreferenceError."""
+    with pytest.raises(NoPreferenceError, match="a prompt; got none"):
+        RowReader().item(missing, "r")
+    with pytest.raises(NoPreferenceError, match="a response; got none"):
+        RowReader().item("p", missing)

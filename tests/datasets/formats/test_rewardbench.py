@@ -100,7 +100,7 @@ def test_ids_that_pandas_made_float_stay_whole():
         ),
         ("rewardbench", {"prompt": " "}, "empty prompt", "as prompt; got nothing"),
         ("rewardbench", {"prompt": 3}, "prompt is not text", "a str or a list"),
-        ("rewardbench", {"chosen": None}, "response is not text", "NoneType"),
+        ("rewardbench", {"chosen": None}, "missing response", "got none"),
         ("rewardbench", {"rejected": " \n"}, "empty response", "an empty one"),
         ("rewardbench", {"subset": None}, "missing subset", "subset; got none"),
         ("rewardbench", {"id": float("nan")}, "missing id", "as id; got none"),

@@ -88,7 +88,7 @@ def test_a_row_without_any_cell_left_is_refused():
     [
         ({"chosen": ["a", "b"]}, "chosen has the wrong length", "list of 3 as chosen"),
         ({"rejected": None}, "rejected is not a list", "got NoneType"),
-        ({"rejected": ["a", "b", None]}, "response is not text", "got NoneType"),
+        ({"rejected": ["a", "b", None]}, "missing response", "got none"),
         ({"chosen": ["a", "b", ""]}, "empty response", "with text in it"),
         ({"prompt": ""}, "empty prompt", "as prompt; got nothing"),
         ({"id": None}, "missing id", "as id; got none"),

@@ -65,7 +65,7 @@ def test_labels_are_read_as_true_or_false(label, read_as):
         ({"label": None}, "missing label", "got none"),
         ({"label": 3}, "label is not true or false", "got 3.*numbers with more"),
         ({"label": "good"}, "label is not true or false", "got 'good'"),
-        ({"completion": None}, "response is not text", "got NoneType"),
+        ({"completion": None}, "missing response", "got none"),
         ({"completion": []}, "completion is not one message", "got a list of 0"),
         ({"completion": "\t"}, "empty response", "an empty one"),
         ({"prompt": {"role": "user"}}, "prompt is not text", "got dict"),

@@ -1,0 +1,233 @@
+"""ClassificationReward: the reward is the log odds of winning, from any classifier."""
+
+import warnings
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import logit
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+
+from embrm._typing import FloatArray, IntArray, RandomState
+from embrm._validation import check_random_state
+from embrm.exceptions import InvalidInputError, three_parts
+from embrm.heads.base import RewardHead
+from embrm.heads.classifiers import CLASSIFIERS, make_classifier
+from embrm.heads.comparisons import Comparisons
+from embrm.heads.estimator_state import get_estimator_state, set_estimator_state
+from embrm.heads.state import HeadState
+
+_CLOSEST_TO_CERTAIN = 1e-12
+
+
+class ClassificationReward(RewardHead):
+    r"""Reward :math:`r(x) = \mathrm{logit}\, P(x \text{ wins})`, opponents ignored.
+
+    Each item that won is a row of class 1, each item that lost a row of class 0,
+    weighted by how often it did; an item that did both is two rows. Any classifier of
+    single items serves. Order consistency of the classifier carries over to the
+    reward, as [1]_ shows, though the scale is not that of Bradley-Terry.
+
+    Parameters
+    ----------
+    estimator : {"logistic", "mlp", "lightgbm", "xgboost"} or classifier, \
+default=None
+        A word takes a classifier with defaults for dense vectors and noisy labels;
+        None is "logistic". A scikit-learn style classifier is cloned.
+    estimator_params : dict, optional
+        Parameters that replace the defaults of a word.
+    random_state : int, Generator or None, default=None
+        Handed on to the parts of the estimator that take a `random_state` and have
+        none.
+    preprocessor : scikit-learn transformer, optional
+        Acts on items.
+
+    Attributes
+    ----------
+    estimator_ : fitted classifier
+
+    Notes
+    -----
+    A `margin` says something about a difference and cannot be told to a classifier of
+    single items: `fit` refuses it. Tree classifiers need some twenty rows before they
+    split; with fewer, all rewards are equal.
+
+    References
+    ----------
+    .. [1] Sun, Shen, Ton (2025). Rethinking reward modeling in preference-based large
+       language model alignment. ICLR. arXiv:2411.04991, section 3 and proposition 31.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embrm import Pairs
+    >>> from embrm.heads import ClassificationReward
+    >>> items = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> head = ClassificationReward().fit(Pairs(items, [[2, 0], [3, 1]]))
+    >>> bool(head.reward(items)[3] > head.reward(items)[1])
+    True
+    """
+
+    accepts_margin: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        estimator_params: Mapping[str, Any] | None = None,
+        random_state: RandomState = None,
+        preprocessor: Any = None,
+    ) -> None:
+        super().__init__(preprocessor=preprocessor)
+        self.estimator = estimator
+        self.estimator_params = estimator_params
+        self.random_state = random_state
+
+    def _fit(self, comparisons: Comparisons) -> None:
+        items, won, weight = win_lose_rows(comparisons)
+        estimator = self._make_estimator(items.shape[1])
+        _seed(estimator, check_random_state(self.random_state))
+        # Stopping an "mlp" early is how its word regularises, not a failure.
+        by_word = self.estimator is None or isinstance(self.estimator, str)
+        with warnings.catch_warnings() if by_word else nullcontext():
+            if by_word:
+                warnings.simplefilter("ignore", ConvergenceWarning)
+            _fit_weighted(estimator, items, won, weight)
+        self.estimator_ = estimator
+
+    def _make_estimator(self, n_features: int) -> Any:
+        estimator = "logistic" if self.estimator is None else self.estimator
+        if isinstance(estimator, str):
+            return make_classifier(estimator, n_features, self.estimator_params)
+        if self.estimator_params:
+            raise InvalidInputError(
+                three_parts(
+                    expected="estimator_params with an estimator that is a word",
+                    got=f"estimator_params with {type(estimator).__name__}",
+                    cure="set the parameters on the estimator itself",
+                )
+            )
+        if not (hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")):
+            raise InvalidInputError(
+                three_parts(
+                    expected="a classifier with fit and predict_proba, or one of "
+                    + ", ".join(CLASSIFIERS),
+                    got=type(estimator).__name__,
+                    cure="wrap it in sklearn.calibration.CalibratedClassifierCV",
+                )
+            )
+        return clone(estimator)
+
+    def _reward(self, items: FloatArray) -> FloatArray:
+        return win_logit(self.estimator_, items)
+
+    def _get_state(self) -> HeadState:
+        return get_estimator_state(self.estimator_).with_prefix("estimator__")
+
+    def _set_state(self, state: HeadState) -> None:
+        self.estimator_ = set_estimator_state(state.without_prefix("estimator__"))
+
+
+def win_lose_rows(
+    comparisons: Comparisons,
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Turn comparisons into rows for a classifier of single items.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+
+    Returns
+    -------
+    items : ndarray of shape (n_rows, d)
+        The winners, then the losers; an item that is both is two rows.
+    won : ndarray of int of shape (n_rows,)
+        1 for winners, 0 for losers.
+    weight : ndarray of shape (n_rows,)
+        How often the item won or lost.
+    """
+    n_items = len(comparisons.items)
+    wins = np.bincount(comparisons.winner, comparisons.weight, n_items)
+    losses = np.bincount(comparisons.loser, comparisons.weight, n_items)
+    winners, losers = np.flatnonzero(wins), np.flatnonzero(losses)
+    return (
+        comparisons.items[np.concatenate([winners, losers])],
+        np.repeat([1, 0], [len(winners), len(losers)]),
+        np.concatenate([wins[winners], losses[losers]]),
+    )
+
+
+def win_logit(estimator: Any, items: FloatArray) -> FloatArray:
+    """Compute logit P(class 1) of items, as exactly as the classifier can tell it.
+
+    Parameters
+    ----------
+    estimator : fitted binary classifier
+    items : ndarray of shape (n_items, d)
+
+    Returns
+    -------
+    ndarray of shape (n_items,), in nats
+        From the classifier's own log odds where it has them, else from its
+        probability, which is clipped to 1e-12 from certainty.
+    """
+    if isinstance(estimator, Pipeline):
+        inner = items
+        for _, step in estimator.steps[:-1]:
+            if step is not None and step != "passthrough":
+                inner = step.transform(inner)
+        return win_logit(estimator.steps[-1][1], inner)
+    if isinstance(estimator, LogisticRegression):
+        return np.asarray(estimator.decision_function(items))
+    # Neither library is imported to ask: the classifier was made by it.
+    package = type(estimator).__module__.partition(".")[0]
+    if package == "lightgbm":
+        # The booster, since the wrapper warns that arrays have no feature names.
+        return np.asarray(estimator.booster_.predict(items, raw_score=True))
+    if package == "xgboost":
+        return np.asarray(estimator.predict(items, output_margin=True))
+    probability = estimator.predict_proba(items)[:, 1].astype(np.float64)
+    edge = _CLOSEST_TO_CERTAIN
+    return np.asarray(logit(np.clip(probability, edge, 1 - edge)))
+
+
+def _seed(estimator: Any, rng: np.random.Generator) -> None:
+    """Set every `random_state` that is None, also of the steps of a pipeline."""
+    params = estimator.get_params(deep=True)
+    unset = [
+        name
+        for name in sorted(params)
+        if name.rpartition("__")[2] == "random_state" and params[name] is None
+    ]
+    estimator.set_params(**{name: int(rng.integers(2**31)) for name in unset})
+
+
+def _fit_weighted(
+    estimator: Any, items: FloatArray, won: IntArray, weight: FloatArray
+) -> None:
+    is_pipeline = isinstance(estimator, Pipeline)
+    last = estimator.steps[-1][1] if is_pipeline else estimator
+    name = (
+        f"{estimator.steps[-1][0]}__sample_weight" if is_pipeline else "sample_weight"
+    )
+    if has_fit_parameter(last, "sample_weight"):
+        # The estimator is ours: routing that a user switched on is not meant for it.
+        with config_context(enable_metadata_routing=False):
+            estimator.fit(items, won, **{name: weight})
+    elif np.all(weight == weight[0]):
+        estimator.fit(items, won)
+    else:
+        raise InvalidInputError(
+            three_parts(
+                expected="an estimator whose fit takes sample_weight, since items "
+                "win or lose a different number of times",
+                got=type(last).__name__,
+                cure="use another estimator, or pairs in which each item occurs once",
+            )
+        )

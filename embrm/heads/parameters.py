@@ -1,0 +1,52 @@
+"""Checks of constructor parameters, which scikit-learn wants made in `fit`."""
+
+from typing import Any
+
+import numpy as np
+
+from embrm.exceptions import InvalidInputError, three_parts
+
+
+def check_real(
+    value: Any, name: str, low: float, high: float = np.inf, *, open_at_low: bool
+) -> float:
+    """Check a real parameter in [low, high), or in (low, high) if `open_at_low`.
+
+    Examples
+    --------
+    >>> check_real(1, "alpha", 0.0, open_at_low=True)
+    1.0
+    """
+    is_real = isinstance(value, int | float | np.integer | np.floating)
+    if is_real and not isinstance(value, bool):
+        number = float(value)
+        if low <= number < high and not (open_at_low and number == low):
+            return number
+    below = "<" if open_at_low else "<="
+    above = "" if high == np.inf else f" < {high:g}"
+    raise _wrong(f"{name}: a finite number, {low:g} {below} {name}{above}", value, name)
+
+
+def check_count(value: Any, name: str, low: int) -> int:
+    """Check an integer parameter >= low.
+
+    Examples
+    --------
+    >>> check_count(3, "patience", 1)
+    3
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        number = int(value)
+        if number >= low:
+            return number
+    raise _wrong(f"{name}: an integer >= {low}", value, name)
+
+
+def _wrong(expected: str, value: Any, name: str) -> InvalidInputError:
+    return InvalidInputError(
+        three_parts(
+            expected=expected,
+            got=repr(value)[:40],
+            cure=f"set_params({name}=...), or leave {name} at its default",
+        )
+    )

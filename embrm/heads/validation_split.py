@@ -1,0 +1,144 @@
+"""Splits inside a head: validation wins share no prompt group with training wins.
+
+The unit of a split is the prompt group where prompts are known, else the connected
+component of the comparison graph. A win is held out if both of its items are, and
+trained on if neither is; with cross-prompt pairs some wins are mixed and belong to
+neither side. Whatever is held out is so with its mirror, since both have the same two
+items.
+"""
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from embrm._typing import AnyArray, BoolArray, IntArray
+from embrm.heads.comparisons import Comparisons
+
+_DOMINANT = 0.5
+"""A unit with more than this share of all item occurrences cannot be split off."""
+
+
+def grouped_folds(
+    comparisons: Comparisons, n_folds: int
+) -> list[tuple[BoolArray, BoolArray]]:
+    """Divide wins into folds for cross-validation, without randomness.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+    n_folds : int, >= 2
+        How many folds to make; fewer come back if there are fewer units, or if a fold
+        would leave nothing to train on or nothing to validate on.
+
+    Returns
+    -------
+    list of (train, validation)
+        Boolean masks of shape (n_wins,), never both true. With pairs of one prompt
+        they are complementary and every win is validated in one fold. With
+        cross-prompt pairs about 1 / n_folds**2 of the wins are validated in a fold
+        and (1 - 1 / n_folds)**2 are trained on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embrm import Pairs
+    >>> from embrm.heads.comparisons import make_comparisons
+    >>> pairs = Pairs(np.eye(4), [[0, 1], [2, 3]], prompt_ids=["a", "a", "b", "b"])
+    >>> for train, validation in grouped_folds(make_comparisons(pairs), 2):
+    ...     print(train, validation)
+    [False  True] [ True False]
+    [ True False] [False  True]
+    """
+    units = split_units(comparisons)
+    size = _unit_sizes(comparisons, units)
+    n_folds = min(n_folds, len(size))
+    # Largest units first, to and fro over the folds, keeps folds of similar size.
+    turn = np.arange(len(size)) % (2 * n_folds)
+    fold_of_unit = np.empty(len(size), dtype=np.intp)
+    fold_of_unit[np.argsort(-size, kind="stable")] = np.minimum(
+        turn, 2 * n_folds - 1 - turn
+    )
+    fold = fold_of_unit[units]
+    splits = [_split(comparisons, fold == k) for k in range(n_folds)]
+    return [(t, v) for t, v in splits if t.any() and v.any()]
+
+
+def holdout(
+    comparisons: Comparisons, fraction: float, rng: np.random.Generator
+) -> tuple[BoolArray, BoolArray]:
+    """Hold out a random set of units for early stopping or calibration.
+
+    Units are drawn until `fraction` of the wins are held out, or until the units hold
+    twice `fraction` of all item occurrences: cross-prompt data would otherwise lose
+    most of its training wins as mixed ones.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+    fraction : float in (0, 1)
+        Share of the wins to hold out.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    train, validation : ndarray of bool of shape (n_wins,)
+        Never both true. `train` is all true and `validation` all false where the data
+        cannot be split, e.g. a single pair.
+    """
+    units = split_units(comparisons)
+    n_units, n_wins = int(units.max()) + 1, len(comparisons)
+    draw = rng.permutation(n_units)[units]
+    ends = np.stack([draw[comparisons.winner], draw[comparisons.loser]])
+    n_inside = np.cumsum(np.bincount(ends.max(axis=0), minlength=n_units))
+    n_touched = np.cumsum(np.bincount(ends.ravel(), minlength=n_units))
+    enough = (n_inside >= fraction * n_wins) | (n_touched >= 4 * fraction * n_wins)
+    n_drawn = int(np.argmax(enough)) + 1
+    train, validation = _split(comparisons, draw < n_drawn)
+    if train.any() and validation.any():
+        return train, validation
+    return np.ones(n_wins, dtype=bool), np.zeros(n_wins, dtype=bool)
+
+
+def split_units(comparisons: Comparisons) -> IntArray:
+    """Say which unit of splitting each item belongs to.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+
+    Returns
+    -------
+    ndarray of int of shape (n_items,)
+        The prompt group where groups are known, else the connected component of the
+        comparison graph; the item itself where one such unit holds more than half of
+        the data (a single prompt, one connected tournament).
+    """
+    units = (
+        _components(comparisons) if comparisons.groups is None else comparisons.groups
+    )
+    size = _unit_sizes(comparisons, units)
+    if size.max() > _DOMINANT * size.sum():
+        return np.arange(len(comparisons.items))
+    return units
+
+
+def _components(comparisons: Comparisons) -> IntArray:
+    n_items = len(comparisons.items)
+    edges = coo_array(
+        (np.ones(len(comparisons)), (comparisons.winner, comparisons.loser)),
+        shape=(n_items, n_items),
+    )
+    return np.asarray(connected_components(edges, directed=False)[1], dtype=np.intp)
+
+
+def _unit_sizes(comparisons: Comparisons, units: IntArray) -> IntArray:
+    """Count how often the items of each unit occur in a win."""
+    ends: AnyArray = np.concatenate([comparisons.winner, comparisons.loser])
+    return np.bincount(units[ends], minlength=int(units.max()) + 1)
+
+
+def _split(
+    comparisons: Comparisons, held_out: BoolArray
+) -> tuple[BoolArray, BoolArray]:
+    first, second = held_out[comparisons.winner], held_out[comparisons.loser]
+    return ~(first | second), first & second
