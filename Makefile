@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# -qq: only errors; an index that lacks a page is no news to a newcomer.
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test check lint types layers bench clean
 .DELETE_ON_ERROR:
@@ -34,22 +35,24 @@ clean:
 # torch goes in first, by its pin alone, so that a local CPU wheel is preferred
 # where one is provided.
 $(VENV)/.torch: constraints.txt
-	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed; try make PYTHON=python3.11"'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing torch into $(VENV) (once) ..."
-	$(PIP) torch
-	touch $@
+	@$(PIP) torch
+	@touch $@
 
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	@echo "Installing embrm and what the demo needs into $(VENV) (once) ..."
-	$(PIP) -e '.[demo]'
-	touch $@
+	@$(PIP) -e '.[demo]'
+	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
 	@echo "Installing the test tools into $(VENV) (once) ..."
-	$(PIP) -e '.[test]'
-	touch $@
+	@$(PIP) -e '.[test]'
+	@touch $@
 
 $(VENV)/.dev: $(VENV)/.test
-	$(PIP) -e '.[dev]'
-	touch $@
+	@echo "Installing the linters into $(VENV) (once) ..."
+	@$(PIP) -e '.[dev]'
+	@touch $@

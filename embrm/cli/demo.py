@@ -41,8 +41,9 @@ def demo(
 
         source = data or quickstart_path()
         model = RewardModel(encoder, cache=out / "cache")
-        say("1. Data", as_json=as_json)
-        preferences = model.read(read_and_say(source, as_json=as_json))
+        preferences = model.read(
+            read_and_say(source, as_json=as_json, prefix="1. Data: ")
+        )
         say(f"   {len(preferences)} same-prompt pairs", as_json=as_json)
         embedded = model.embed(preferences.texts)
         say(f"2. Vectors: {embedded}", as_json=as_json)

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from embrm.datasets import Preferences
 
 
-def read_and_say(source: Any, *, as_json: bool, **options: Any) -> "Preferences":
+def read_and_say(
+    source: Any, *, as_json: bool, prefix: str = "", **options: Any
+) -> "Preferences":
     """Read preferences and print what was read, kept and left out.
 
     Parameters
@@ -19,6 +21,8 @@ def read_and_say(source: Any, *, as_json: bool, **options: Any) -> "Preferences"
         As for `read_preferences`.
     as_json : bool
         Whether stdout belongs to a JSON result.
+    prefix : str, default=""
+        Words before the account.
     **options
         As for `read_preferences`.
     """
@@ -28,5 +32,5 @@ def read_and_say(source: Any, *, as_json: bool, **options: Any) -> "Preferences"
         # The warning holds the account, which is printed in any case.
         warnings.simplefilter("ignore", LeftOutWarning)
         preferences = read_preferences(source, **options)
-    say(str(preferences.account), as_json=as_json)
+    say(f"{prefix}{preferences.account}", as_json=as_json)
     return preferences

@@ -1,0 +1,161 @@
+"""SiameseBradleyTerry learns what a line cannot, and is no worse where it can."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from embrm import Pairs
+from embrm.exceptions import IntegrityError, InvalidInputError
+from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
+from embrm.heads.state import HeadState
+
+
+@pytest.fixture
+def bent_preferences():
+    """Train and test pairs of a reward that no line orders: |x0| + x1 * x2."""
+    rng = np.random.default_rng(0)
+    items = rng.normal(size=(2000, 4))
+    gold = 2 * np.abs(items[:, 0]) + items[:, 1] * items[:, 2]
+    ids = rng.permutation(1000).reshape(-1, 2), rng.permutation(1000).reshape(-1, 2)
+    train = np.concatenate(ids)
+    test = 1000 + train
+    return [
+        (Pairs(items, pairs), gold[pairs[:, 0]] > gold[pairs[:, 1]])
+        for pairs in (train[(train[:, 0] != train[:, 1])], test)
+    ]
+
+
+def test_a_bent_reward_is_learned(bent_preferences):
+    """Where the linear head guesses, the network does not."""
+    train, test = bent_preferences
+    linear = LinearBradleyTerry().fit(*train).score(*test)
+    siamese = SiameseBradleyTerry(random_state=0).fit(*train).score(*test)
+    assert linear < 0.6
+    assert siamese > 0.75
+
+
+def test_a_network_alone_learns_too(bent_preferences):
+    """Without the linear start as well."""
+    train, test = bent_preferences
+    head = SiameseBradleyTerry(linear_start=False, random_state=0).fit(*train)
+    assert head.linear_ is None
+    assert head.score(*test) > 0.75
+
+
+def test_a_linear_reward_with_noise_leaves_the_linear_head(make_preferences):
+    """If no epoch is clearly better, rewards are those of LinearBradleyTerry."""
+    data = make_preferences(n_prompts=40, d=30, error_rate=0.4)
+    head = SiameseBradleyTerry(random_state=0).fit(data.pairs, data.y)
+    linear = LinearBradleyTerry().fit(data.pairs, data.y)
+    assert head.best_epoch_ == 0
+    np.testing.assert_allclose(
+        head.reward(data.pairs.items), linear.reward(data.pairs.items), atol=1e-9
+    )
+
+
+def test_rewards_have_mean_zero_over_the_training_items(make_preferences):
+    """As the linear head's do."""
+    data = make_preferences()
+    head = SiameseBradleyTerry(8, linear_start=False, random_state=0)
+    head.fit(data.pairs, data.y)
+    assert head.reward(data.pairs.items).mean() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_scale_of_the_items_does_not_matter(make_preferences):
+    """The input is standardised inside."""
+    data = make_preferences(error_rate=0.1)
+    head = SiameseBradleyTerry(8, linear_start=False, random_state=0)
+    # A power of two scales every float exactly.
+    scaled = Pairs(1024 * data.pairs.items, data.pairs.ids, data.pairs.prompt_ids)
+    one = head.fit(data.pairs, data.y).decision_function(data.pairs)
+    other = head.fit(scaled, data.y).decision_function(scaled)
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_constant_columns_do_no_harm(make_preferences):
+    """A column without spread is centred and not divided by zero."""
+    data = make_preferences()
+    items = np.column_stack([data.pairs.items, np.full(len(data.gold), 0.1)])
+    pairs = Pairs(items.astype(np.float32), data.pairs.ids, data.pairs.prompt_ids)
+    head = SiameseBradleyTerry(8, linear_start=False, random_state=0)
+    assert head.fit(pairs, data.y).score(pairs, data.y) > 0.8
+    assert head.scale_[-1] == 1.0
+
+
+def test_auto_widens_the_network_for_many_wins():
+    """64 units below 10,000 wins, 256 from there; batches are a fiftieth."""
+    small, large = (SiameseBradleyTerry()._plan(n) for n in (9_999, 40_000))
+    assert (small.hidden_sizes, small.batch_size) == ((64,), 199)
+    assert (large.hidden_sizes, large.batch_size) == ((256,), 800)
+
+
+@pytest.mark.parametrize("sizes", [(8, 4), [8, 4]])
+def test_hidden_sizes_may_be_a_tuple_or_a_list(make_preferences, sizes):
+    """Each number is a layer."""
+    data = make_preferences()
+    head = SiameseBradleyTerry(sizes, max_epochs=1, random_state=0)
+    head.fit(data.pairs, data.y)
+    assert [w.shape for w in head.network_.weights] == [(5, 8), (8, 4), (4, 1)]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"hidden_sizes": "big"}, "hidden_sizes: an integer >= 1; got 'big'"),
+        ({"hidden_sizes": (8, 0)}, "hidden_sizes: an integer >= 1"),
+        ({"learning_rate": 0}, "learning_rate: a finite number, 0 < learning_rate"),
+        ({"max_epochs": 0}, "max_epochs: an integer >= 1"),
+        ({"batch_size": 0.5}, "batch_size: an integer >= 1"),
+        ({"weight_decay": -1}, "weight_decay: a finite number, 0 <= weight_decay"),
+        ({"dropout": 1.0}, "0 <= dropout < 1"),
+        ({"patience": 0}, "patience: an integer >= 1"),
+        ({"validation_fraction": 0.0}, "0 < validation_fraction < 1"),
+        ({"random_state": "seed"}, "random_state that is None"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(params, message):
+    """The message names the parameter and its range."""
+    with pytest.raises(InvalidInputError, match=message):
+        SiameseBradleyTerry(**params).fit(Pairs(np.eye(2), [[0, 1]]))
+
+
+def fitted_state(make_preferences):
+    data = make_preferences()
+    head = SiameseBradleyTerry(8, linear_start=False, random_state=0)
+    return head.fit(data.pairs, data.y).get_state()
+
+
+def test_layers_that_do_not_fit_are_refused(make_preferences):
+    """A state whose shapes contradict each other is damaged."""
+    state = fitted_state(make_preferences)
+    arrays = {**state.arrays, "weight1": np.ones((3, 1), dtype=np.float32)}
+    with pytest.raises(IntegrityError, match="layers that fit each other"):
+        SiameseBradleyTerry().set_state(HeadState(arrays, state.values))
+
+
+def test_a_missing_layer_is_refused(make_preferences):
+    """A state that lacks a layer is damaged."""
+    state = fitted_state(make_preferences)
+    arrays = {name: a for name, a in state.arrays.items() if name != "weight0"}
+    with pytest.raises(IntegrityError, match="array 'weight0'"):
+        SiameseBradleyTerry().set_state(HeadState(arrays, state.values))
+
+
+def test_a_stored_head_scores_without_torch():
+    """Import, set_state and reward load no torch."""
+    code = """
+import sys
+import numpy as np
+from embrm.heads import SiameseBradleyTerry
+from embrm.heads.state import HeadState
+arrays = {"weight0": np.ones((2, 1), np.float32), "mean": np.zeros(2),
+          "scale": np.ones(2), "held_out_loss": np.empty(0)}
+values = {"n_layers": 1, "offset": 1.0, "best_epoch": 1, "linear_start": False,
+          "n_features_in": 2}
+head = SiameseBradleyTerry().set_state(HeadState(arrays, values))
+assert head.reward([[1.0, 2.0]]) == [2.0]
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
