@@ -2,20 +2,19 @@
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embrm._optional import import_optional
 from embrm._typing import Text
-from embrm.embed.base import Fingerprint, OnBatch
+from embrm.embed.base import Fingerprint
 from embrm.embed.batching import (
     check_options,
     choose_device,
-    embed_tokens,
     pad,
     set_evaluation_mode,
 )
@@ -28,19 +27,19 @@ from embrm.embed.template import (
     render_plain,
     text_sha256,
 )
-from embrm.embed.truncation import FittedTokens, check_responses_fit, tokenise
+from embrm.embed.token_encoder import TokenEncoder
+from embrm.embed.truncation import FittedTokens, tokenise
 from embrm.embed.weights import (
     ModelFiles,
     loading,
     model_name,
-    resolve_model,
     transformers_major,
 )
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 
 
 @dataclass(frozen=True)
-class CausalLMEncoder:
+class CausalLMEncoder(TokenEncoder):
     r"""Embed texts with the hidden states of a causal language model.
 
     A text beyond the limit loses the beginning of its prompt; the response, BOS and
@@ -125,11 +124,6 @@ class CausalLMEncoder:
                 )
 
     @cached_property
-    def files(self) -> ModelFiles:
-        """The model's files; found, or fetched from the hub, at the first use."""
-        return resolve_model(self.model, revision=self.revision)
-
-    @cached_property
     def fingerprint(self) -> Fingerprint:
         """Who this encoder is; see `embrm.embed.base.Fingerprint`."""
         files, shape = self.files, self._shape
@@ -155,35 +149,6 @@ class CausalLMEncoder:
             "transformers_major": transformers_major(),
         }
         return Fingerprint(values, dim=shape.dim, dtype=self.store_dtype)
-
-    def encode(
-        self, texts: Sequence[Text], *, on_batch: OnBatch | None = None
-    ) -> NDArray[np.floating[Any]]:
-        """Embed texts; see `embrm.embed.base.Encoder`.
-
-        Returns
-        -------
-        ndarray of shape (n_texts, d)
-
-        Raises
-        ------
-        InvalidInputError
-            If a text is malformed or its chat template refuses it, a response is too
-            long, or a vector is not finite or does not fit `store_dtype`.
-        """
-        fingerprint = self.fingerprint
-        tokens = self._tokens(texts)
-        check_responses_fit(
-            tokens, limit=self._limit, on_long_response=self.on_long_response
-        )
-        return embed_tokens(
-            tokens,
-            self._forward,
-            batch_tokens=self.batch_tokens,
-            dim=fingerprint.dim,
-            dtype=self.store_dtype,
-            on_batch=on_batch,
-        )
 
     @cached_property
     def _shape(self) -> "_Shape":
@@ -315,14 +280,6 @@ class CausalLMEncoder:
             pooled = POOLINGS[self.pooling](hidden, batch, tokens)
         vectors: NDArray[np.float32] = pooled.cpu().numpy()
         return vectors
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the loaded model behind: other processes load their own."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def __sklearn_clone__(self) -> Self:
-        """Stay one object when an estimator that holds it is cloned: it is frozen."""
-        return self
 
 
 class _Shape(NamedTuple):
