@@ -15,6 +15,7 @@ from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
 
 _STANDARD_ERRORS = 2.0
+_LEAST_GAIN = 1e-4
 _BLIND_EPOCHS = 10
 """How long to train where nothing can be held out to say when to stop."""
 
@@ -137,10 +138,10 @@ def train_network(
 
 
 def _is_chance(gain: FloatArray, weight: FloatArray) -> bool:
-    """Say whether a mean gain is below two standard errors of it."""
+    """Say whether a mean gain is below two standard errors of it, or negligible."""
     mean = float(np.average(gain, weights=weight))
     error = float(np.sqrt((gain - mean) ** 2 @ weight)) / float(weight.sum())
-    return mean < _STANDARD_ERRORS * error
+    return mean < max(_STANDARD_ERRORS * error, _LEAST_GAIN)
 
 
 @dataclass(frozen=True, eq=False)

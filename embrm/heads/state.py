@@ -52,7 +52,7 @@ class HeadState:
     def value(self, name: str, kind: type[_T]) -> _T:
         """Return a value, or raise `IntegrityError` if it is missing or mistyped."""
         value = self.values.get(name)
-        if not isinstance(value, kind):
+        if name not in self.values or not isinstance(value, kind):
             raise _damaged(
                 f"a value '{name}' of type {kind.__name__}",
                 "none" if name not in self.values else type(value).__name__,

@@ -71,7 +71,7 @@ def test_the_reward_is_the_logit_of_the_probability_of_winning(make_preferences,
     [
         GaussianNB(),
         RandomForestClassifier(n_estimators=5),
-        MLPClassifier((4,), max_iter=300, tol=1e-2, random_state=0),
+        MLPClassifier((4,), solver="lbfgs", alpha=1.0, max_iter=1000),
         make_pipeline(StandardScaler(), "passthrough", LogisticRegression()),
         make_pipeline(StandardScaler(), GaussianNB()),
     ],

@@ -44,5 +44,5 @@ def test_a_misspelt_parameter_is_refused(word):
 
 def test_an_unknown_word_is_refused():
     """The message lists the words."""
-    with pytest.raises(InvalidInputError, match="logistic, mlp, lightgbm, xgb.*'svm'"):
+    with pytest.raises(InvalidInputError, match=r"logistic, mlp, lightgbm, xgb.*'svm'"):
         make_classifier("svm", 8)

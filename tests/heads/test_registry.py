@@ -1,0 +1,143 @@
+"""Heads are made by name, and described by closed ids."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from embrm.exceptions import IntegrityError, InvalidInputError
+from embrm.heads import (
+    ClassificationReward,
+    LinearBradleyTerry,
+    RewardHead,
+    SiameseBradleyTerry,
+    head_from_spec,
+    head_spec,
+    known_heads,
+    make_head,
+)
+
+NAMES = ["linear", "siamese", "logistic", "mlp", "lightgbm", "xgboost"]
+
+
+def test_the_names_are_these():
+    """In the order in which errors list them."""
+    assert list(known_heads()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_makes_a_head(name):
+    """With its defaults."""
+    assert isinstance(make_head(name), RewardHead)
+
+
+def test_parameters_of_the_head_are_passed_on():
+    """Also for heads that are classifiers."""
+    assert make_head("siamese", hidden_sizes=(8,)).hidden_sizes == (8,)
+    assert make_head("xgboost", random_state=3).random_state == 3
+
+
+def test_parameters_of_the_classifier_are_passed_on():
+    """Whatever is no parameter of the head is one of the classifier."""
+    head = make_head("lightgbm", num_leaves=8, random_state=1)
+    assert head.estimator_params == {"num_leaves": 8}
+    assert head.random_state == 1
+
+
+def test_an_unknown_name_is_refused():
+    """The message lists the names."""
+    with pytest.raises(
+        InvalidInputError, match="unknown head 'bt'; known: linear, siamese, logistic"
+    ):
+        make_head("bt")
+
+
+def test_an_unknown_parameter_is_refused():
+    """The message lists the parameters."""
+    with pytest.raises(InvalidInputError, match=r"'linear': alpha, .*got alfa"):
+        make_head("linear", alfa=1.0)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        LinearBradleyTerry(alpha=0.5),
+        LinearBradleyTerry(preprocessor=make_pipeline(StandardScaler(), PCA(2))),
+        SiameseBradleyTerry((8, 4), dropout=0.1, random_state=3),
+        SiameseBradleyTerry("auto", batch_size=16),
+        ClassificationReward(),
+        ClassificationReward("mlp", estimator_params={"hidden_layer_sizes": (4, 2)}),
+        ClassificationReward(LogisticRegression(C=2.0)),
+    ],
+    ids=str,
+)
+def test_a_head_comes_back_from_json(head):
+    """Same class, same parameters, and no fitted state."""
+    spec = json.loads(json.dumps(head_spec(head), allow_nan=False))
+    rebuilt = head_from_spec(spec)
+    assert type(rebuilt) is type(head)
+    assert repr(rebuilt) == repr(head)
+
+
+def test_a_spec_holds_all_parameters():
+    """Defaults may change between versions; a bundle's head does not."""
+    spec = head_spec(LinearBradleyTerry())
+    assert spec["head"] == "LinearBradleyTerry"
+    assert set(spec["params"]) == {"alpha", "preprocessor", "max_iter", "tol"}
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (
+            SiameseBradleyTerry(random_state=np.random.default_rng(0)),
+            r"'random_state' that is plain data.*got Generator.*integer seed",
+        ),
+        (
+            LinearBradleyTerry(preprocessor=FunctionTransformer()),
+            "estimator that can be saved.*got FunctionTransformer",
+        ),
+        (ClassificationReward(KMeans()), "can be saved.*got KMeans"),
+    ],
+    ids=["generator", "preprocessor", "estimator"],
+)
+def test_parameters_that_cannot_be_written_down_are_refused(head, message):
+    """The message says what can be."""
+    with pytest.raises(InvalidInputError, match=message):
+        head_spec(head)
+
+
+def test_a_foreign_head_is_refused():
+    """A subclass may do anything; its name is no id."""
+
+    class LinearBradleyTerry(SiameseBradleyTerry):
+        pass
+
+    with pytest.raises(InvalidInputError, match="a head that can be saved"):
+        head_spec(LinearBradleyTerry())
+
+
+@pytest.mark.parametrize("name", ["RewardHead", "os.system", "", None, ["x"]])
+def test_an_unknown_id_is_an_integrity_error(name):
+    """Nothing outside the list is constructed."""
+    with pytest.raises(IntegrityError, match="one of the heads LinearBradleyTerry"):
+        head_from_spec({"head": name, "params": {}})
+
+
+@pytest.mark.parametrize("params", [{"alfa": 1}, [1], None])
+def test_parameters_that_do_not_fit_are_an_integrity_error(params):
+    """The message lists those that do."""
+    with pytest.raises(IntegrityError, match="parameters of LinearBradleyTerry: alpha"):
+        head_from_spec({"head": "LinearBradleyTerry", "params": params})
+
+
+def test_a_foreign_class_among_the_parameters_is_an_integrity_error():
+    """Nesting opens no door."""
+    params = {"preprocessor": {"class": "builtins.eval", "params": {}}}
+    with pytest.raises(IntegrityError, match=r"builtins\.eval"):
+        head_from_spec({"head": "LinearBradleyTerry", "params": params})
