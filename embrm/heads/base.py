@@ -134,14 +134,9 @@ class RewardHead(ClassifierMixin, BaseEstimator):
         ndarray of shape (n_items,), float64
             In nats for Bradley-Terry heads; defined up to a constant.
         """
-        check_is_fitted(self)
-        items = check_items(X, n_features=self.n_features_in_)
+        items = self._preprocessed(X)
         if len(items) == 0:
             return np.empty(0)
-        if items.dtype == np.float16:
-            items = items.astype(np.float32)
-        if self.preprocessor_ is not None:
-            items = _transform(self.preprocessor_, items)
         return np.asarray(self._reward(items), dtype=np.float64)
 
     def decision_function(self, pairs: Any) -> FloatArray:
@@ -207,6 +202,16 @@ class RewardHead(ClassifierMixin, BaseEstimator):
         self.n_features_in_ = state.value("n_features_in", int)
         self.preprocessor_ = set_transformer_state(nested) if nested.values else None
         return self
+
+    def _preprocessed(self, X: Any) -> FloatArray:
+        """Check items from outside and transform them as those of the fit were."""
+        check_is_fitted(self)
+        items = check_items(X, n_features=self.n_features_in_)
+        if items.dtype == np.float16:
+            items = items.astype(np.float32)
+        if self.preprocessor_ is None or len(items) == 0:
+            return items
+        return _transform(self.preprocessor_, items)
 
     def _rewards_of(self, pairs: Any) -> tuple[FloatArray, IntArray]:
         """Score each distinct item once; return rewards and positions of the pairs."""

@@ -10,13 +10,14 @@ from embrm.exceptions import IntegrityError, three_parts
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear import LinearBradleyTerry
-from embrm.heads.parameters import check_count, check_real
-from embrm.heads.siamese_training import Network, TrainingPlan, train_network
+from embrm.heads.parameters import check_real
+from embrm.heads.siamese_network import Network
+from embrm.heads.siamese_plan import make_plan
+from embrm.heads.siamese_training import Wins, train_network
 from embrm.heads.state import HeadState
 from embrm.heads.validation_split import holdout
 
 _FEWEST_HELD_OUT = 10
-_MANY_WINS = 10_000
 
 
 class SiameseBradleyTerry(RewardHead):
@@ -39,21 +40,44 @@ class SiameseBradleyTerry(RewardHead):
         wins on.
     linear_start : bool, default=True
         Whether to add the network to a linear head, or to train it alone.
+    loss : str, default="logistic"
+        One of "logistic", "hinge", "squared", "exponential", "truncated_quadratic",
+        "savage"; see `embrm.heads.pair_losses`. Early stopping goes by log loss in
+        any case. For scaled Bradley-Terry pass the strength as `sample_weight`.
+    label_smoothing : float in [0, 0.5), default=0.0
+    flip_rate : float in [0, 0.5), default=0.0
+        Share of labels known to be wrong; above 0 the loss is the robust one.
+    centering : float >= 0, default=0.0
+        Weight of the mean of (r(winner) + r(loser))^2, which keeps rewards near 0.
     learning_rate : float > 0, default=1e-3
         Of AdamW [2]_.
+    schedule : {"constant", "cosine"}, default="constant"
+        How the learning rate goes down over `max_epochs`.
     max_epochs : int >= 1, default=100
     batch_size : int >= 1 or "auto", default="auto"
         Wins in a batch. "auto" is a fiftieth of the wins, from 128 to 1024.
+    batching : {"pairs", "prompts"}, default="pairs"
+        "prompts" keeps all C(K, 2) comparisons of a prompt in one batch, each with
+        weight 1 / C(K, 2): K forward passes for them all, and prompts count alike
+        [3]_.
     weight_decay : float >= 0, default=1.0
         Each step multiplies the weights by 1 - learning_rate * weight_decay.
     dropout : float in [0, 1), default=0.0
         Share of hidden units that are left out in each step.
+    max_grad_norm : float > 0, default=1.0
+        Longer gradients are scaled down to it; infinity leaves them.
     patience : int >= 1, default=5
         Epochs without improvement after which training ends.
     validation_fraction : float in (0, 1), default=0.1
         Share of the wins that are held out, by prompt group where prompts are known.
         With fewer than 10 held-out wins nothing is held out: the head stays linear,
         or is trained for ten epochs if `linear_start` is off.
+    ensemble_size : int >= 1, default=1
+        Networks with different initial weights, trained in one batched pass; their
+        mean is the reward, and `reward(X, return_std=True)` tells how far they differ.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of matrix products in training. "auto" is bfloat16 where the hardware has it
+        and the network is large enough to gain. Scoring is in float32.
     random_state : int, Generator or None, default=None
         An integer makes the fit reproducible on one machine.
     preprocessor : scikit-learn transformer, optional
@@ -84,6 +108,8 @@ class SiameseBradleyTerry(RewardHead):
        language model alignment. ICLR. arXiv:2411.04991.
     .. [2] Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR.
        arXiv:1711.05101.
+    .. [3] Ouyang et al. (2022). Training language models to follow instructions with
+       human feedback. arXiv:2203.02155, section 3.5.
 
     Examples
     --------
@@ -102,30 +128,49 @@ class SiameseBradleyTerry(RewardHead):
         hidden_sizes: tuple[int, ...] | int | Literal["auto"] = "auto",
         *,
         linear_start: bool = True,
+        loss: str = "logistic",
+        label_smoothing: float = 0.0,
+        flip_rate: float = 0.0,
+        centering: float = 0.0,
         learning_rate: float = 1e-3,
+        schedule: Literal["constant", "cosine"] = "constant",
         max_epochs: int = 100,
         batch_size: int | Literal["auto"] = "auto",
+        batching: Literal["pairs", "prompts"] = "pairs",
         weight_decay: float = 1.0,
         dropout: float = 0.0,
+        max_grad_norm: float = 1.0,
         patience: int = 5,
         validation_fraction: float = 0.1,
+        ensemble_size: int = 1,
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
         random_state: RandomState = None,
         preprocessor: Any = None,
     ) -> None:
         super().__init__(preprocessor=preprocessor)
         self.hidden_sizes = hidden_sizes
         self.linear_start = linear_start
+        self.loss = loss
+        self.label_smoothing = label_smoothing
+        self.flip_rate = flip_rate
+        self.centering = centering
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.batching = batching
         self.weight_decay = weight_decay
         self.dropout = dropout
+        self.max_grad_norm = max_grad_norm
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.ensemble_size = ensemble_size
+        self.precision = precision
         self.random_state = random_state
 
     def _fit(self, comparisons: Comparisons) -> None:
-        plan = self._plan(len(comparisons))
+        n_features = comparisons.items.shape[1]
+        plan = make_plan(self.get_params(deep=False), len(comparisons), n_features)
         fraction = check_real(
             self.validation_fraction, "validation_fraction", 0.0, 1.0, open_at_low=True
         )
@@ -136,14 +181,12 @@ class SiameseBradleyTerry(RewardHead):
         items = comparisons.items
         self.mean_, self.scale_ = _mean_and_scale(items)
         self.linear_ = None
-        lead = -comparisons.margin
+        start: FloatArray = np.zeros(len(items))
         if self.linear_start:
             self.linear_ = LinearBradleyTerry().fit_comparisons(comparisons.take(train))
-            reward = self.linear_.reward(items)
-            lead = lead + reward[comparisons.winner] - reward[comparisons.loser]
-        training = train_network(
-            self._standardise(items), comparisons, lead, (train, validation), plan, rng
-        )
+            start = self.linear_.reward(items)
+        wins = Wins.of(self._standardise(items), start, comparisons)
+        training = train_network(wins, (train, validation), plan, rng)
         if self.linear_start and training.best_epoch == 0:
             self.linear_ = LinearBradleyTerry().fit_comparisons(comparisons)
         self.network_ = training.network
@@ -152,28 +195,26 @@ class SiameseBradleyTerry(RewardHead):
         self.offset_ = 0.0
         self.offset_ = float(self._reward(items).mean())
 
-    def _plan(self, n_wins: int) -> TrainingPlan:
-        hidden: Any = self.hidden_sizes
-        if isinstance(hidden, str) and hidden == "auto":
-            hidden = 64 if n_wins < _MANY_WINS else 256
-        batch: Any = self.batch_size
-        if isinstance(batch, str) and batch == "auto":
-            batch = min(1024, max(128, n_wins // 50))
-        sizes = hidden if isinstance(hidden, tuple | list) else (hidden,)
-        return TrainingPlan(
-            hidden_sizes=tuple(check_count(n, "hidden_sizes", 1) for n in sizes),
-            learning_rate=check_real(
-                self.learning_rate, "learning_rate", 0.0, open_at_low=True
-            ),
-            max_epochs=check_count(self.max_epochs, "max_epochs", 1),
-            batch_size=check_count(batch, "batch_size", 1),
-            weight_decay=check_real(
-                self.weight_decay, "weight_decay", 0.0, open_at_low=False
-            ),
-            dropout=check_real(self.dropout, "dropout", 0.0, 1.0, open_at_low=False),
-            patience=check_count(self.patience, "patience", 1),
-            may_keep_start=bool(self.linear_start),
-        )
+    def reward(self, X: Any, *, return_std: bool = False) -> Any:
+        """Compute the reward of items.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_items, d)
+        return_std : bool, default=False
+            Whether to return the standard deviation over the members, too: 0 for an
+            ensemble of one, and for one that stayed at its linear start.
+
+        Returns
+        -------
+        ndarray of shape (n_items,), float64, or two of them
+            In nats.
+        """
+        reward = super().reward(X)
+        if not return_std:
+            return reward
+        items = self._standardise(self._preprocessed(X))
+        return reward, self.network_.members(items).std(axis=0, dtype=np.float64)
 
     def _standardise(self, items: FloatArray) -> FloatArray:
         return ((items - self.mean_) / self.scale_).astype(np.float32)
@@ -203,8 +244,8 @@ class SiameseBradleyTerry(RewardHead):
 
     def _set_state(self, state: HeadState) -> None:
         n_layers = state.value("n_layers", int)
-        weights = [state.array(f"weight{n}", ndim=2) for n in range(n_layers)]
-        biases = [state.array(f"bias{n}", ndim=1) for n in range(n_layers - 1)]
+        weights = [state.array(f"weight{n}", ndim=3) for n in range(n_layers)]
+        biases = [state.array(f"bias{n}", ndim=2) for n in range(n_layers - 1)]
         _check_shapes(weights, biases)
         self.network_ = Network(weights, biases)
         self.mean_ = state.array("mean", ndim=1)
@@ -229,11 +270,13 @@ def _mean_and_scale(items: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _check_shapes(weights: list[FloatArray], biases: list[FloatArray]) -> None:
     shapes = [weight.shape for weight in weights]
-    n_hidden = [bias.shape[0] for bias in biases]
+    n_hidden = [bias.shape[1] for bias in biases]
+    n_members = {array.shape[0] for array in [*weights, *biases]}
     fits = (
         len(shapes) > 0
-        and [n_out for _, n_out in shapes] == [*n_hidden, 1]
-        and [n_in for n_in, _ in shapes[1:]] == n_hidden
+        and len(n_members) == 1
+        and [n_out for _, _, n_out in shapes] == [*n_hidden, 1]
+        and [n_in for _, n_in, _ in shapes[1:]] == n_hidden
     )
     if not fits:
         raise IntegrityError(

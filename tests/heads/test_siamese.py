@@ -84,20 +84,17 @@ def test_constant_columns_do_no_harm(make_preferences):
     assert head.scale_[-1] == 1.0
 
 
-def test_auto_widens_the_network_for_many_wins():
-    """64 units below 10,000 wins, 256 from there; batches are a fiftieth."""
-    small, large = (SiameseBradleyTerry()._plan(n) for n in (9_999, 40_000))
-    assert (small.hidden_sizes, small.batch_size) == ((64,), 199)
-    assert (large.hidden_sizes, large.batch_size) == ((256,), 800)
-
-
 @pytest.mark.parametrize("sizes", [(8, 4), [8, 4]])
 def test_hidden_sizes_may_be_a_tuple_or_a_list(make_preferences, sizes):
     """Each number is a layer."""
     data = make_preferences()
     head = SiameseBradleyTerry(sizes, max_epochs=1, random_state=0)
     head.fit(data.pairs, data.y)
-    assert [w.shape for w in head.network_.weights] == [(5, 8), (8, 4), (4, 1)]
+    assert [w.shape for w in head.network_.weights] == [
+        (1, 5, 8),
+        (1, 8, 4),
+        (1, 4, 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +127,7 @@ def fitted_state(make_preferences):
 def test_layers_that_do_not_fit_are_refused(make_preferences):
     """A state whose shapes contradict each other is damaged."""
     state = fitted_state(make_preferences)
-    arrays = {**state.arrays, "weight1": np.ones((3, 1), dtype=np.float32)}
+    arrays = {**state.arrays, "weight1": np.ones((1, 3, 1), dtype=np.float32)}
     with pytest.raises(IntegrityError, match="layers that fit each other"):
         SiameseBradleyTerry().set_state(HeadState(arrays, state.values))
 
@@ -150,7 +147,7 @@ import sys
 import numpy as np
 from embrm.heads import SiameseBradleyTerry
 from embrm.heads.state import HeadState
-arrays = {"weight0": np.ones((2, 1), np.float32), "mean": np.zeros(2),
+arrays = {"weight0": np.ones((1, 2, 1), np.float32), "mean": np.zeros(2),
           "scale": np.ones(2), "held_out_loss": np.empty(0)}
 values = {"n_layers": 1, "offset": 1.0, "best_epoch": 1, "linear_start": False,
           "n_features_in": 2}
@@ -159,3 +156,30 @@ assert head.reward([[1.0, 2.0]]) == [2.0]
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_members_of_an_ensemble_differ_and_their_mean_is_the_reward(bent_preferences):
+    """return_std tells how far; an ensemble of one does not differ from itself."""
+    train, (pairs, _) = bent_preferences
+    for m, differs in ((1, False), (3, True)):
+        head = SiameseBradleyTerry(
+            ensemble_size=m, linear_start=False, max_epochs=5, random_state=0
+        ).fit(*train)
+        reward, std = head.reward(pairs.items, return_std=True)
+        np.testing.assert_array_equal(reward, head.reward(pairs.items))
+        assert bool(std.any()) is differs
+
+
+@pytest.mark.parametrize("loss", ["hinge", "squared", "exponential", "savage"])
+def test_every_loss_learns_a_bent_reward(bent_preferences, loss):
+    """Better than chance by far, from a network alone."""
+    train, test = bent_preferences
+    head = SiameseBradleyTerry(loss=loss, linear_start=False, random_state=0)
+    assert head.fit(*train).score(*test) > 0.7
+
+
+def test_prompts_can_be_batched_whole(bent_preferences):
+    """K-wise batching learns as well."""
+    train, test = bent_preferences
+    head = SiameseBradleyTerry(batching="prompts", linear_start=False, random_state=0)
+    assert head.fit(*train).score(*test) > 0.7

@@ -7,22 +7,32 @@ import pytest
 import torch
 
 from embrm.heads.comparisons import make_comparisons
+from embrm.heads.pair_losses import LOSSES
+from embrm.heads.siamese_network import Network
 from embrm.heads.siamese_training import (
-    Network,
     TrainingPlan,
+    Wins,
     _is_chance,
+    _Trainer,
     train_network,
 )
 
 PLAN = TrainingPlan(
     hidden_sizes=(16,),
+    n_members=1,
+    loss=LOSSES["logistic"],
     learning_rate=1e-2,
+    cosine=False,
     max_epochs=30,
     batch_size=32,
+    whole_prompts=False,
     weight_decay=0.0,
     dropout=0.0,
+    max_grad_norm=1.0,
+    centering=0.0,
     patience=5,
     may_keep_start=False,
+    bfloat16=False,
 )
 
 
@@ -36,19 +46,23 @@ def comparisons(make_preferences):
 def train(comparisons):
     """Train on most wins, with a fresh generator; keywords change the plan."""
 
-    def run(*, validation=True, lead=None, seed=0, **changes):
+    def run(*, validation=True, lead=0.0, seed=0, **changes):
         last = np.arange(len(comparisons)) % 5 == 0
         split = (~last, last) if validation else (last | True, last & False)
         return train_network(
-            comparisons.items.astype(np.float32),
-            comparisons,
-            np.zeros(len(comparisons)) if lead is None else lead,
+            # A negative margin is a lead that another model would give.
+            replace(wins_of(comparisons), margin=np.full(len(comparisons), -lead)),
             split,
             replace(PLAN, **changes),
             np.random.default_rng(seed),
         )
 
     return run
+
+
+def wins_of(comparisons):
+    items = comparisons.items.astype(np.float32)
+    return Wins.of(items, np.zeros(len(items)), comparisons)
 
 
 def same(one, other):
@@ -87,14 +101,14 @@ def test_patience_ends_training(train):
 
 def test_a_start_that_is_hard_to_beat_is_kept(train, comparisons):
     """With a lead that orders everything, epoch 0 stays."""
-    training = train(lead=np.full(len(comparisons), 50.0), may_keep_start=True)
+    training = train(lead=50.0, may_keep_start=True)
     assert training.best_epoch == 0
     assert not training.network(comparisons.items.astype(np.float32)).any()
 
 
-def test_a_start_that_may_not_be_kept_is_left(train, comparisons):
+def test_a_start_that_may_not_be_kept_is_left(train):
     """A network alone has to say something."""
-    training = train(lead=np.full(len(comparisons), 50.0))
+    training = train(lead=50.0)
     assert training.best_epoch >= 1
 
 
@@ -153,17 +167,17 @@ def test_weight_decay_shrinks_weights(train):
     assert norm(decayed) < norm(free)
 
 
-def test_no_hidden_layer_is_a_linear_network(train, comparisons):
+def test_no_hidden_layer_is_a_linear_network(train):
     """hidden_sizes=() has one weight matrix and no bias."""
     network = train(hidden_sizes=()).network
-    assert [w.shape for w in network.weights] == [(5, 1)]
+    assert [w.shape for w in network.weights] == [(1, 5, 1)]
     assert network.biases == []
 
 
-def test_huge_leads_keep_weights_finite(train, comparisons):
+def test_huge_leads_keep_weights_finite(train):
     """|delta| of 1e4 gives finite losses and gradients."""
     for lead in (1e4, -1e4):
-        training = train(lead=np.full(len(comparisons), lead))
+        training = train(lead=lead)
         assert np.isfinite(training.held_out_loss).all()
         assert all(np.isfinite(weight).all() for weight in training.network.weights)
 
@@ -171,7 +185,8 @@ def test_huge_leads_keep_weights_finite(train, comparisons):
 def test_a_network_is_relu_layers_without_an_output_bias():
     """Worked by hand: max(x W + b, 0) v."""
     network = Network(
-        [np.array([[1.0, -1.0]]), np.array([[2.0], [3.0]])], [np.array([0.5, 0.0])]
+        [np.array([[[1.0, -1.0]]]), np.array([[[2.0], [3.0]]])],
+        [np.array([[0.5, 0.0]])],
     )
     np.testing.assert_allclose(network(np.array([[1.0], [-2.0]])), [3.0, 6.0])
 
@@ -181,3 +196,81 @@ def test_gains_below_two_standard_errors_are_chance():
     even, spread = np.full(100, 0.1), np.tile([2.1, -1.9], 50)
     assert not _is_chance(even, np.ones(100))
     assert _is_chance(spread, np.ones(100))
+
+
+def test_members_train_as_they_would_alone(comparisons):
+    """Two members with equal weights stay equal; one of them is what one alone is."""
+    split = (np.ones(len(comparisons), bool), np.zeros(len(comparisons), bool))
+    ends = []
+    for n_members in (1, 2):
+        rng = np.random.default_rng(0)
+        plan = replace(PLAN, n_members=n_members, max_grad_norm=0.1)
+        trainer = _Trainer(wins_of(comparisons), np.flatnonzero(split[0]), plan, rng)
+        first = np.random.default_rng(5).normal(0, 0.5, (5, 16)).astype(np.float32)
+        with torch.no_grad():
+            trainer.network.weights[0].copy_(torch.from_numpy(first))
+        for epoch in range(3):
+            trainer.run_epoch(np.random.default_rng(epoch))
+        ends.append(trainer.network.copy_out())
+    alone, both = ends
+    for a, b in zip(
+        alone.weights + alone.biases, both.weights + both.biases, strict=True
+    ):
+        np.testing.assert_allclose(b[0], a[0], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(b[1], a[0], rtol=1e-4, atol=1e-6)
+
+
+def test_clipped_gradients_take_bounded_steps(comparisons):
+    """Each member's gradient is at most as long as allowed."""
+    plan = replace(PLAN, n_members=2, max_grad_norm=1e-3)
+    wins = wins_of(comparisons)
+    train = np.arange(len(comparisons))
+    trainer = _Trainer(wins, train, plan, np.random.default_rng(0))
+    trainer._loss(train).backward()
+    trainer._clip()
+    parameters = trainer.network.parameters_of_members()
+    norms = sum(p.grad.flatten(1).square().sum(dim=1) for p in parameters).sqrt()
+    assert (norms <= 1e-3 * (1 + 1e-5)).all()
+
+
+def test_whole_prompts_stay_together_and_count_alike(comparisons):
+    """No prompt is divided between batches; its weights sum to the same number."""
+    wins = wins_of(comparisons)
+    train = np.arange(len(comparisons))
+    plan = replace(PLAN, whole_prompts=True)
+    trainer = _Trainer(wins, train, plan, np.random.default_rng(0))
+    batches = list(trainer._batches(np.random.default_rng(1)))
+    assert np.array_equal(np.sort(np.concatenate(batches)), train)
+    prompts = [set(wins.prompt[batch].tolist()) for batch in batches]
+    assert len(batches) > 1
+    assert sum(map(len, prompts)) == len(set().union(*prompts))
+    total = np.bincount(wins.prompt, trainer.weight)
+    np.testing.assert_allclose(total[total > 0], total[total > 0][0])
+
+
+def test_a_cosine_schedule_ends_near_zero(comparisons):
+    """The rate of the last epoch is a small part of the first."""
+    plan = replace(PLAN, cosine=True, max_epochs=10)
+    train = np.arange(len(comparisons))
+    trainer = _Trainer(wins_of(comparisons), train, plan, np.random.default_rng(0))
+    for _ in range(9):
+        trainer.run_epoch(np.random.default_rng(0))
+    rate = trainer.optimiser.param_groups[0]["lr"]
+    assert rate < 0.05 * plan.learning_rate
+
+
+def test_centering_keeps_rewards_near_zero(train, comparisons):
+    """With the penalty, winner and loser lie on both sides of zero."""
+    items = comparisons.items.astype(np.float32)
+
+    def offset(centering):
+        score = train(centering=centering, validation=False).network(items)
+        return np.abs(score[comparisons.winner] + score[comparisons.loser]).mean()
+
+    assert offset(1.0) < 0.5 * offset(0.0)
+
+
+def test_bfloat16_training_finds_nearly_the_same(train):
+    """Held-out loss is within a few hundredths of a nat."""
+    exact, rounded = (min(train(bfloat16=b).held_out_loss) for b in (False, True))
+    assert rounded == pytest.approx(exact, abs=0.05)
