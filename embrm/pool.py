@@ -32,6 +32,10 @@ class CandidatePool:
         Distinct prompt ids in order of first appearance.
     sizes : ndarray of int of shape (n_prompts,)
         Number of responses K to each prompt.
+    order : ndarray of int of shape (n_items,)
+        Rows of `items`, prompt by prompt in the order of `prompts`.
+    starts : ndarray of int of shape (n_prompts + 1,)
+        The rows of prompt number p are `order[starts[p]:starts[p + 1]]`.
 
     Raises
     ------
@@ -67,9 +71,8 @@ class CandidatePool:
         self.texts = None if texts is None else _check_texts(texts, len(self.items))
         codes, self.prompts = _in_order_of_appearance(self.prompt_ids)
         self.sizes: IntArray = np.bincount(codes, minlength=len(self.prompts))
-        # Items of prompt p are _order[_starts[p]:_starts[p + 1]], in their own order.
-        self._order: IntArray = np.argsort(codes, kind="stable")
-        self._starts: IntArray = np.concatenate([[0], np.cumsum(self.sizes)])
+        self.order: IntArray = np.argsort(codes, kind="stable")
+        self.starts: IntArray = np.concatenate([[0], np.cumsum(self.sizes)])
 
     def __len__(self) -> int:
         return len(self.items)
@@ -92,7 +95,7 @@ class CandidatePool:
                 )
             )
         position = int(found[0])
-        return self._order[self._starts[position] : self._starts[position + 1]]
+        return self.order[self.starts[position] : self.starts[position + 1]]
 
     def __getitem__(self, prompt_ids: Any) -> "CandidatePool":
         """Take the sub-pool of one prompt id, or of a sequence of them."""
@@ -125,12 +128,12 @@ class CandidatePool:
         for size in np.unique(self.sizes):
             # All prompts with the same K at once: no Python loop over prompts.
             first, second = np.triu_indices(int(size), k=1)
-            starts = self._starts[:-1][self.sizes == size]
+            starts = self.starts[:-1][self.sizes == size]
             in_order = np.stack([first, second], axis=1)[None] + starts[:, None, None]
-            blocks.append(self._order[in_order].reshape(-1, 2))
+            blocks.append(self.order[in_order].reshape(-1, 2))
         ids = np.concatenate(blocks)
         position = np.empty(len(self), dtype=np.intp)
-        position[self._order] = np.arange(len(self))
+        position[self.order] = np.arange(len(self))
         return ids[np.lexsort((position[ids[:, 1]], position[ids[:, 0]]))]
 
     def pairs(self, ids: ArrayLike) -> Pairs:

@@ -38,6 +38,7 @@ def test_importing_every_room_loads_no_optional_dependency():
         "datasets",
         "embed",
         "heads",
+        "simulate",
         "evaluate",
         "model",
         "persist",

@@ -121,3 +121,13 @@ def test_gold_labels_without_gold_is_an_error():
     """The error says how to give gold."""
     with pytest.raises(InvalidInputError, match="pass gold"):
         CandidatePool(np.eye(2), [0, 0]).gold_labels([[0, 1]])
+
+
+@given(prompt_lists)
+@settings(deadline=None)
+def test_order_and_starts_list_the_items_prompt_by_prompt(prompts):
+    """Rows of prompt p are order[starts[p]:starts[p + 1]], ascending."""
+    pool = make_pool(prompts)
+    for number, prompt in enumerate(pool.prompts):
+        rows = pool.order[pool.starts[number] : pool.starts[number + 1]]
+        assert rows.tolist() == [i for i, p in enumerate(prompts) if p == prompt]

@@ -1,0 +1,70 @@
+"""Simulation lab: which pairs to annotate, by what annotator, at what noise.
+
+preferences = simulate(pool, SamePrompt(), BradleyTerryAnnotator(), n_pairs=10_000)
+head.fit(preferences.pairs, preferences.y)
+"""
+
+from embrm.simulate.annotation import Annotation, Annotator
+from embrm.simulate.annotators import (
+    BradleyTerryAnnotator,
+    CallableAnnotator,
+    FlipAnnotator,
+    PerfectAnnotator,
+    ThurstoneAnnotator,
+    TieAnnotator,
+)
+from embrm.simulate.biased import BiasedAnnotator
+from embrm.simulate.calibration import calibrate
+from embrm.simulate.design import PairingDesign
+from embrm.simulate.distance import DiverseResponses, SimilarResponses
+from embrm.simulate.errors import gold_error
+from embrm.simulate.kwise import BestVersusWorst, KWise
+from embrm.simulate.lapse import LapseAnnotator
+from embrm.simulate.pairing import CrossPrompt, MixedPrompt, SamePrompt
+from embrm.simulate.panel import AnnotatorPanel
+from embrm.simulate.ranks import RankWindow
+from embrm.simulate.scale import gold_scale
+from embrm.simulate.simulation import Diversity, SimulatedPreferences, simulate
+from embrm.simulate.theory import (
+    SameAndCross,
+    TheoryCheck,
+    proposition_15,
+    sample_contrast,
+    theorem_16,
+)
+from embrm.simulate.tournament import Tournament
+
+__all__ = [
+    "Annotation",
+    "Annotator",
+    "AnnotatorPanel",
+    "BestVersusWorst",
+    "BiasedAnnotator",
+    "BradleyTerryAnnotator",
+    "CallableAnnotator",
+    "CrossPrompt",
+    "DiverseResponses",
+    "Diversity",
+    "FlipAnnotator",
+    "KWise",
+    "LapseAnnotator",
+    "MixedPrompt",
+    "PairingDesign",
+    "PerfectAnnotator",
+    "RankWindow",
+    "SameAndCross",
+    "SamePrompt",
+    "SimilarResponses",
+    "SimulatedPreferences",
+    "TheoryCheck",
+    "ThurstoneAnnotator",
+    "TieAnnotator",
+    "Tournament",
+    "calibrate",
+    "gold_error",
+    "gold_scale",
+    "proposition_15",
+    "sample_contrast",
+    "simulate",
+    "theorem_16",
+]
