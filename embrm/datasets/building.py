@@ -1,7 +1,6 @@
 """Put the rows that were read together as `Preferences`: equal texts are one item."""
 
 import json
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from embrm._typing import Prompt
 from embrm.datasets.account import Account
-from embrm.datasets.formats.base import RowReader, refusal
+from embrm.datasets.formats.base import RowReader, is_missing, refusal
 from embrm.datasets.preferences import ITEM_COLUMNS, PAIR_COLUMNS, Preferences
 from embrm.exceptions import NoPreferenceError
 from embrm.messages import as_messages
@@ -38,8 +37,7 @@ class PreferencesBuilder:
         Raises
         ------
         DataError
-            If a text is empty or not Unicode, or a label, margin or weight is out of
-            range.
+            If the row has no items, or a text in it is not Unicode.
         """
         self._check(row)
         numbers = [self._add_item(item, source_row) for item in row.items]
@@ -77,15 +75,8 @@ class PreferencesBuilder:
                 reason="no response",
                 kind=NoPreferenceError,
             )
-        for item in row.items:
-            if item["key"] not in self._prompt_ids:
-                _check_prompt(item["prompt"])
-            _check_unicode(item)
-        for pair in row.pairs:
-            _check_unicode(pair)
-            _check_label(pair["y"])
-            _check_not_negative(pair, "margin")
-            _check_not_negative(pair, "weight")
+        for record in (*row.items, *row.pairs):
+            check_unicode(record)
 
     def _add_item(self, item: Mapping[str, Any], source_row: int) -> int:
         key, response = item["key"], item["response"]
@@ -109,7 +100,7 @@ def _without(record: Mapping[str, Any], words: frozenset[str]) -> dict[str, Any]
     return {
         name: str(value) if _is_huge(value) else value
         for name, value in record.items()
-        if name not in words and not _is_missing(value)
+        if name not in words and not is_missing(value)
     }
 
 
@@ -117,10 +108,6 @@ def _identity(attributes: Mapping[str, Any]) -> str:
     if not attributes:
         return ""
     return json.dumps(attributes, sort_keys=True, default=str)
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _is_huge(value: Any) -> bool:
@@ -133,18 +120,7 @@ def _plain_prompt(prompt: Prompt) -> Prompt:
     return list(as_messages(prompt))
 
 
-def _check_prompt(prompt: Prompt) -> None:
-    if not any(message["content"].strip() for message in as_messages(prompt)):
-        raise refusal(
-            expected="a prompt with text in it",
-            got="an empty one",
-            cure="drop the row or fill it in",
-            reason="empty prompt",
-            kind=NoPreferenceError,
-        )
-
-
-def _check_unicode(record: Mapping[str, Any]) -> None:
+def check_unicode(record: Mapping[str, Any]) -> None:
     """Refuse half of a surrogate pair: no file, tokenizer or hash takes it."""
     for name, value in record.items():
         for text in (name, value):
@@ -163,29 +139,6 @@ def _is_broken(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _check_label(y: Any) -> None:
-    if not isinstance(y, int | float) or not 0 <= y <= 1:
-        got = f"{y:g}" if isinstance(y, int | float) else type(y).__name__
-        raise refusal(
-            expected="a label in [0, 1]: 1 if first is preferred, 0.5 for a tie",
-            got=got,
-            cure="map the labels, e.g. -1/+1 by (y + 1) / 2, and drop missing ones",
-            reason="label out of range",
-        )
-
-
-def _check_not_negative(pair: Mapping[str, Any], name: str) -> None:
-    value = pair.get(name)
-    if value is not None and not (_is_missing(value) or 0 <= value < math.inf):
-        swap = "swap chosen and rejected and drop the sign"
-        raise refusal(
-            expected=f"a finite {name} >= 0",
-            got=f"{value:g}",
-            cure=swap if value < 0 else "write a finite number",
-            reason=f"{name} out of range",
-        )
 
 
 def _columns(records: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from embrm.datasets.formats.base import Row, refusal
-from embrm.datasets.lines import opened, text_lines
+from embrm.datasets.lines import opened, text_lines, too_long
 from embrm.datasets.rows import NumberedRows, Source, in_lines
 from embrm.exceptions import DataError
 
@@ -20,10 +20,15 @@ TEXT_COLUMNS = frozenset(
 )
 """Columns of texts to compare: what stands in them is text, even if it is empty."""
 
-NAME_COLUMNS = frozenset({"subset", "domain", "source", "model"})
-"""Columns of names, which may look like numbers, as ids may; empty ones are missing."""
+NAME_COLUMNS = frozenset(
+    {"subset", "domain", "source", "split", "language", "category", "model", "id"}
+)
+"""Columns of names, which may look like numbers; empty ones are missing."""
+
+_NAME_ENDS = ("_id", "_model")
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
+_DIGITS = re.compile(r"-?\d+")
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -51,12 +56,15 @@ def _typed_cell(name: str, cell: str) -> str | float | None:
     word = cell.strip()
     if not word:
         return None
-    if name in NAME_COLUMNS or name.endswith("id"):
+    if name in NAME_COLUMNS or name.endswith(_NAME_ENDS):
         return cell
     if word.lower() in ("true", "false"):
         return word.lower() == "true"
     if _INTEGER.fullmatch(word):
         return int(word)
+    if _DIGITS.fullmatch(word):
+        # A number with leading zeros, or too long for 64 bits, is a code.
+        return cell
     return float(word) if _DECIMAL.fullmatch(word) else cell
 
 
@@ -74,26 +82,32 @@ def _file_rows(path: Path, max_line_bytes: int) -> NumberedRows:
 
 
 def _records(
-    lines: Iterator[tuple[int, str | DataError]], field_limit: int
+    lines: Iterator[tuple[int, str | DataError]], limit: int
 ) -> Generator[tuple[int, list[str] | DataError], None, None]:
-    """Yield records with the line they begin on; quoted fields may span lines."""
-    last = 0
+    """Yield records with the line they begin on; quoted fields may span lines.
+
+    The lines of a record together are as long as `limit` at most.
+    """
+    last = held = 0
 
     def strings() -> Generator[str, None, None]:
-        nonlocal last
+        nonlocal last, held
         for number, line in lines:
             last = number
+            if isinstance(line, str):
+                held += len(line)
+                if held <= limit + len("\n"):
+                    yield line
+                    continue
             # A generator that raises is finished: the error travels beside it.
-            if isinstance(line, DataError):
-                broken.append(line)
-                return
-            yield line
+            broken.append(too_long(limit) if isinstance(line, str) else line)
+            return
 
     broken: list[DataError] = []
     reader = csv.reader(strings(), strict=True)
     while True:
-        begin = last + 1
-        record = _next_record(reader, field_limit)
+        begin, held = last + 1, 0
+        record = _next_record(reader, limit)
         if broken:
             yield last, broken.pop()
             reader = csv.reader(strings(), strict=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from embrm.datasets.building import check_unicode
 from embrm.datasets.csv_rows import typed
 from embrm.datasets.rows import named_rows, naming
 from embrm.datasets.sources import open_source
@@ -17,6 +18,7 @@ def read_frame(
     source: str | Path | pd.DataFrame | Iterable[Mapping[str, Any]],
     *,
     max_line_bytes: int = 100_000_000,
+    max_json_bytes: int = 500_000_000,
 ) -> pd.DataFrame:
     """Read a source into a data frame, without interpreting its columns.
 
@@ -26,6 +28,8 @@ def read_frame(
         As in `read_preferences`.
     max_line_bytes : int, default=100_000_000
         Longest line of a text file, in bytes.
+    max_json_bytes : int, default=500_000_000
+        Largest `.json` file that is not JSON lines, in bytes, unpacked.
 
     Returns
     -------
@@ -45,12 +49,16 @@ def read_frame(
     """
     if isinstance(source, pd.DataFrame):
         return source
-    opened = open_source(source, max_line_bytes=max_line_bytes)
+    opened = open_source(
+        source, max_line_bytes=max_line_bytes, max_json_bytes=max_json_bytes
+    )
     records = []
     with closing(named_rows(opened)) as rows:
         for number, row in rows:
-            if isinstance(row, DataError):
-                with naming(opened.place(number)):
+            with naming(opened.place(number)):
+                if isinstance(row, DataError):
                     raise row
+                check_unicode(row)
             records.append(typed(row) if opened.untyped else row)
-    return pd.DataFrame.from_records(records)
+    # The index keeps rows without columns, as an empty object has none.
+    return pd.DataFrame(records, index=pd.RangeIndex(len(records)))

@@ -41,7 +41,7 @@ def hub_source(source: str) -> Source:
         loaded = datasets.load_dataset(
             match["name"], match["config"], split=match["split"], streaming=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise _unreachable(error) from error
     inner = iterable_source(_one_split(loaded), source)
     return Source(source, _guarded(inner.rows), in_rows(source))
@@ -67,7 +67,7 @@ def _guarded(rows: NumberedRows) -> NumberedRows:
     """Turn a connection lost on the way into a `DataError`."""
     try:
         yield from rows
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise _unreachable(error) from error
 
 

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from embrm.datasets.formats.base import Row, refusal
-from embrm.datasets.lines import decoded, opened, text_lines
+from embrm.datasets.lines import decoded, opened, text_lines, whole
 from embrm.datasets.rows import NumberedRows, Source, in_lines, in_rows
 from embrm.exceptions import DataError
+
+_HEAD_LINES = 1000
 
 
 def jsonl_source(path: Path, max_line_bytes: int) -> Source:
@@ -21,14 +24,15 @@ def stream_source(handle: BinaryIO, name: str, max_line_bytes: int) -> Source:
     return Source(name, _line_rows(handle, max_line_bytes), in_lines(name))
 
 
-def json_source(path: Path, max_line_bytes: int) -> Source:
+def json_source(path: Path, max_line_bytes: int, max_json_bytes: int) -> Source:
     """Read a file that holds a list of objects, or an object with one list.
 
-    JSON lines under the name .json are read as the lines that they are.
+    JSON lines under the name .json are read as the lines that they are. All else is
+    held in memory, and refused beyond `max_json_bytes`.
     """
     if _holds_lines(path, max_line_bytes):
         return jsonl_source(path, max_line_bytes)
-    return Source(path.name, _listed_rows(path), in_rows(path.name))
+    return Source(path.name, _listed_rows(path, max_json_bytes), in_rows(path.name))
 
 
 def parse_json(text: str) -> Any:
@@ -55,12 +59,7 @@ def parse_json(text: str) -> Any:
         raise too_deep() from error
     except ValueError as error:
         # Python refuses to parse integers of thousands of digits.
-        raise refusal(
-            expected="JSON with numbers of ordinary size",
-            got="an integer of thousands of digits",
-            cure="write it as a string",
-            reason="malformed JSON",
-        ) from error
+        raise too_long_number() from error
 
 
 def too_deep() -> DataError:
@@ -70,6 +69,16 @@ def too_deep() -> DataError:
         got="a row nested too deeply to read",
         cure="drop the row, or flatten it",
         reason="nested too deeply",
+    )
+
+
+def too_long_number() -> DataError:
+    """Write the error for an integer that Python will not turn into text."""
+    return refusal(
+        expected="numbers of ordinary size",
+        got="an integer of hundreds of digits or more",
+        cure="write it as a string",
+        reason="number too long",
     )
 
 
@@ -121,20 +130,20 @@ def _parsed(line: str) -> Row | DataError:
 def _holds_lines(path: Path, max_line_bytes: int) -> bool:
     """Say whether the first line is an object by itself and another line follows."""
     with opened(path) as handle:
+        head = islice(text_lines(handle, max_line_bytes), _HEAD_LINES)
         filled = (
-            line
-            for _, line in text_lines(handle, max_line_bytes)
-            if isinstance(line, DataError) or line.strip()
+            line for _, line in head if isinstance(line, DataError) or line.strip()
         )
-        first, second = next(filled, None), next(filled, None)
-    if not isinstance(first, str) or second is None:
-        return False
+        first = next(filled, None)
+        # A line too long is read to its end when the next is asked for: do not ask.
+        if not isinstance(first, str) or next(filled, None) is None:
+            return False
     return first.lstrip().startswith("{") and isinstance(_parsed(first), Mapping)
 
 
-def _listed_rows(path: Path) -> NumberedRows:
+def _listed_rows(path: Path, max_json_bytes: int) -> NumberedRows:
     with opened(path) as handle:
-        text = decoded(handle.read())
+        text = decoded(whole(handle, max_json_bytes))
     if not text.strip():
         return
     for number, value in enumerate(_the_list(parse_json(text)), start=1):
@@ -157,6 +166,7 @@ def _the_list(value: Any) -> Iterable[Any]:
         got=f"an object with {len(lists)} lists"
         if isinstance(value, dict)
         else f"a {type(value).__name__}",
-        cure="write the rows as a list, or one object per line as .jsonl",
+        cure="write one object per line as .jsonl, or a list of objects (in pandas, "
+        "orient='records')",
         reason="not a list of rows",
     )

@@ -36,6 +36,26 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         ) from error
 
 
+def whole(handle: BinaryIO, max_bytes: int) -> bytes:
+    """Read all of `handle`; no more than `max_bytes` are ever held.
+
+    Raises
+    ------
+    DataError
+        If there is more: a file of a few megabytes may unpack to as many gigabytes.
+    """
+    data = handle.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise refusal(
+            expected=f"a JSON file of at most {max_bytes} bytes, unpacked",
+            got="a larger one",
+            cure="write one row per line as .jsonl, which is read row by row, or raise "
+            "max_json_bytes",
+            reason="file too large",
+        )
+    return data
+
+
 def text_lines(
     handle: BinaryIO, max_line_bytes: int
 ) -> Generator[tuple[int, str | DataError], None, None]:
@@ -50,7 +70,7 @@ def text_lines(
         size = len(line)
         ended = line.endswith(b"\n")
         if size > max_line_bytes and not ended:
-            yield number, _too_long(max_line_bytes)
+            yield number, too_long(max_line_bytes)
             size += _skip_to_line_end(handle)
         else:
             yield number, _decoded(line, offset)
@@ -80,7 +100,8 @@ def _decoded(line: bytes, offset: int) -> str | DataError:
         return error
 
 
-def _too_long(max_line_bytes: int) -> DataError:
+def too_long(max_line_bytes: int) -> DataError:
+    """Write the error for a line, or the lines of a CSV record, of too many bytes."""
     return refusal(
         expected=f"lines of at most {max_line_bytes} bytes",
         got="a longer one",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, Text
 from embrm.datasets.account import Account
@@ -36,7 +37,8 @@ class Preferences:
     pairs : DataFrame
         Index 0..n_pairs-1. Columns `first`, `second` (rows of `items`), `y` (float in
         [0, 1], probability that first is preferred), `source_row`, then what the
-        format knows of a pair: `margin` (>= 0, nats), `weight` (>= 0), `subset`, ...
+        format knows of a pair: `margin` (>= 0, nats) and `weight` (>= 0), NaN where a
+        row has none, `subset`, ...
     account : Account
         Rows read, kept, and left out by reason.
     """
@@ -60,13 +62,19 @@ class Preferences:
 
     @property
     def margin(self) -> FloatArray | None:
-        """Margins, shape (n_pairs,), in nats, or None where the format has none."""
-        return self._column("margin")
+        """Margins, shape (n_pairs,), in nats, or None where the format has none.
+
+        A pair without one (NaN in `pairs`) has margin 0: it asks for no lead.
+        """
+        return self._column("margin", missing=0.0)
 
     @property
     def weight(self) -> FloatArray | None:
-        """Weights, shape (n_pairs,), or None where the format has none."""
-        return self._column("weight")
+        """Weights, shape (n_pairs,), or None where the format has none.
+
+        A pair without one (NaN in `pairs`) has weight 1: it counts like any other.
+        """
+        return self._column("weight", missing=1.0)
 
     def to_pairs(self, vectors: Any) -> Pairs:
         """Join the pairs with the vectors of the items.
@@ -92,18 +100,25 @@ class Preferences:
         ids = self.pairs[["first", "second"]].to_numpy(np.intp)
         return Pairs(vectors, ids, prompt_ids=self.items["prompt_id"].to_numpy())
 
-    def take_pairs(self, pairs: AnyArray) -> "Preferences":
+    def take_pairs(self, pairs: ArrayLike) -> "Preferences":
         """Keep some pairs, by mask or positions; items and account stay as they are.
 
         Parameters
         ----------
-        pairs : ndarray of bool of shape (n_pairs,), or of int
+        pairs : array-like of bool of shape (n_pairs,), or of int
 
         Returns
         -------
         Preferences
+
+        Raises
+        ------
+        InvalidInputError
+            If the mask has another length, or a position is out of range.
         """
-        kept = self.pairs.iloc[pairs].reset_index(drop=True)
+        taken = np.asarray(pairs)
+        _check_taken(taken, len(self))
+        kept = self.pairs.iloc[taken].reset_index(drop=True)
         return Preferences(self.items, kept, self.account)
 
     def to_frame(self) -> pd.DataFrame:
@@ -199,13 +214,30 @@ class Preferences:
         pairs = score_pairs(self.items, column, min_gap)
         return replace(self, pairs=pairs)
 
-    def _column(self, name: str) -> FloatArray | None:
+    def _column(self, name: str, missing: float) -> FloatArray | None:
         if name not in self.pairs:
             return None
-        return self.pairs[name].to_numpy(np.float64)
+        return self.pairs[name].fillna(missing).to_numpy(np.float64)
 
     def __repr__(self) -> str:
         return (
             f"Preferences({len(self.pairs)} pairs, {len(self.items)} items, "
             f"{self.items['prompt_id'].nunique()} prompts, {self.account.format})"
+        )
+
+
+def _check_taken(taken: AnyArray, n_pairs: int) -> None:
+    """Refuse a mask of other data, and positions that are not there."""
+    if taken.dtype == np.bool_:
+        fits = taken.shape == (n_pairs,)
+    else:
+        known = taken.dtype.kind in "iu" and np.isin(taken, np.arange(n_pairs)).all()
+        fits = taken.ndim == 1 and bool(taken.size == 0 or known)
+    if not fits:
+        raise InvalidInputError(
+            three_parts(
+                expected=f"a mask of {n_pairs} pairs, or positions among them",
+                got=f"an array of shape {taken.shape} and dtype {taken.dtype}",
+                cure="compute it from .pairs of these very preferences",
+            )
         )

@@ -279,7 +279,8 @@ def filter_by_agreement(
     Raises
     ------
     InvalidInputError
-        If there is no such column, or it holds anything but shares in [0, 1].
+        If min_agreement is not in [0, 1], or there is no such column, or it holds
+        anything but shares.
 
     Examples
     --------
@@ -290,6 +291,14 @@ def filter_by_agreement(
     >>> report.left_out
     (LeftOut(reason='low annotator agreement', n=1, where=('0',)),)
     """
+    if not 0 <= min_agreement <= 1:
+        raise InvalidInputError(
+            three_parts(
+                expected="min_agreement in [0, 1], a share of the annotators",
+                got=f"{min_agreement:g}",
+                cure="write 60% as 0.6",
+            )
+        )
     agreement = _shares(preferences.pairs, column)
     low = agreement <= min_agreement
     reasons = np.where(low, "low annotator agreement", "")

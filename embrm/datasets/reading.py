@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -51,6 +51,7 @@ def read_preferences(
     on_error: OnError = "raise",
     max_rows: int | None = None,
     max_line_bytes: int = 100_000_000,
+    max_json_bytes: int = 500_000_000,
 ) -> Preferences:
     """Read preference data into its canonical form.
 
@@ -74,6 +75,9 @@ def read_preferences(
         Read this many rows at most, rows left out included.
     max_line_bytes : int, default=100_000_000
         Longest line of a text file, in bytes; a longer one is never held in memory.
+    max_json_bytes : int, default=500_000_000
+        Largest `.json` file that is not JSON lines, in bytes, unpacked: such a file is
+        held in memory whole, and a small `.gz` may unpack to anything.
 
     Returns
     -------
@@ -98,8 +102,9 @@ def read_preferences(
     rows read as pairs: 1 rows, 1 kept, 0 left out
     """
     named = None if format is None else find_format(format)
-    _check_options(columns, on_error, max_rows, max_line_bytes)
-    opened = open_source(source, max_line_bytes=max_line_bytes)
+    limits = {"max_line_bytes": max_line_bytes, "max_json_bytes": max_json_bytes}
+    _check_options(columns, on_error, {"max_rows": max_rows, **limits})
+    opened = open_source(source, **limits)
     reading = _Reading(opened, named, dict(columns or {}), _SKIPPED[on_error])
     with closing(named_rows(opened)) as rows:
         for number, row in islice(rows, max_rows):
@@ -241,23 +246,25 @@ def _other_formats(column: str) -> str:
 def _check_options(
     columns: Mapping[str, str] | None,
     on_error: str,
-    max_rows: int | None,
-    max_line_bytes: int,
+    limits: Mapping[str, int | None],
 ) -> None:
-    if on_error not in _SKIPPED:
+    if on_error not in tuple(_SKIPPED):
         words = " or ".join(map(repr, _SKIPPED))
         raise _wrong(f"on_error {words}", repr(on_error)[:40], "pass one of these")
-    names = [] if columns is None else [*columns, *columns.values()]
-    if not all(isinstance(name, str) for name in names):
+    if columns is not None and not (
+        isinstance(columns, Mapping)
+        and all(isinstance(name, str) for name in chain(*columns.items()))
+    ):
         raise _wrong(
             "columns that maps canonical names to actual ones",
-            "a name that is not a str",
+            f"a {type(columns).__name__} that does not",
             "pass a dict such as {'prompt': 'question'}",
         )
-    limits = {"max_rows": max_rows, "max_line_bytes": max_line_bytes}
     for name, limit in limits.items():
-        if limit is not None and limit < 1:
-            raise _wrong(f"{name} that is an int >= 1", str(limit), "raise it")
+        if limit is not None and not (isinstance(limit, int) and limit >= 1):
+            raise _wrong(
+                f"{name} that is an int >= 1", repr(limit)[:40], "pass 1 or more"
+            )
 
 
 def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:

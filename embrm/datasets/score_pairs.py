@@ -68,16 +68,17 @@ def score_pairs(items: pd.DataFrame, column: str, min_gap: float) -> pd.DataFram
 
 def _scores(items: pd.DataFrame, column: str) -> FloatArray:
     """Read the scores, higher being better; ranks count the other way."""
-    if column not in items or not pd.api.types.is_numeric_dtype(items[column]):
-        numeric = [
-            str(name)
-            for name in items.select_dtypes(["number", "bool"])
-            if name not in ("prompt_id", "source_row")
-        ]
+    numeric = [
+        str(name)
+        for name in items.select_dtypes(["number", "bool"])
+        if name not in ("prompt_id", "source_row")
+    ]
+    if column not in numeric:
+        names = ", ".join(numeric)[:200] or "none"
         raise InvalidInputError(
             three_parts(
                 expected="a numeric column of items to prefer by",
-                got=f"{column!r}; numeric are: {', '.join(numeric) or 'none'}",
+                got=f"{str(column)[:40]!r}; numeric are: {names}",
                 cure="name one of these, or read data that has ratings",
             )
         )

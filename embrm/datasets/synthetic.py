@@ -1,7 +1,8 @@
 """Synthetic preferences with a known linear reward, for tests and documentation."""
 
 from dataclasses import dataclass
-from typing import Literal
+from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
 
@@ -155,18 +156,18 @@ def _check_sizes(
     responses_per_prompt: int,
     cross_prompt: float,
 ) -> None:
-    smallest = {
+    smallest: dict[str, tuple[Any, int]] = {
         "n_pairs": (n_pairs, 1),
         "n_features": (n_features, 1),
         "n_prompts": (n_prompts, 2 if cross_prompt > 0 else 1),
         "responses_per_prompt": (responses_per_prompt, 2 if cross_prompt < 1 else 1),
     }
     for name, (value, least) in smallest.items():
-        if value < least:
+        if not isinstance(value, Integral) or value < least:
             raise InvalidInputError(
                 three_parts(
-                    expected=f"{name} >= {least}",
-                    got=str(value),
+                    expected=f"a whole number {name} >= {least}",
+                    got=repr(value)[:40],
                     cure="a pair needs two items: two responses to a prompt, or, "
                     "across prompts, two prompts",
                 )

@@ -86,7 +86,7 @@ def test_a_bad_line_inside_a_quoted_field_costs_its_record(tmp_path):
 def test_a_field_longer_than_the_limit_is_refused(tmp_path):
     """Lines within the limit do not add up to a field beyond it."""
     [(_, error), *_] = _rows(tmp_path, b'a\n"' + b"x\n" * 80 + b'"\n', 100)
-    with pytest.raises(DataError, match="field larger than field limit"):
+    with pytest.raises(DataError, match="at most 100 bytes"):
         raise error
 
 
@@ -117,7 +117,10 @@ def test_a_bad_header_is_refused(tmp_path, header, message):
         ("True", True),
         ("false", False),
         ("", None),
-        ("007", 7.0),
+        ("007", "007"),
+        ("1234567890123456789012", "1234567890123456789012"),
+        ("0.5", 0.5),
+        ("07.5", 7.5),
         ("A>B", "A>B"),
         ("nan", "nan"),
         ("1_000", "1_000"),
@@ -139,3 +142,34 @@ def test_text_and_ids_stay_text(column):
 def test_an_empty_text_is_empty_and_an_empty_name_is_missing(column, value):
     """An empty response is a defect of the row; an empty subset is none."""
     assert typed({column: ""}) == {column: value}
+
+
+def test_a_record_over_many_lines_is_as_long_as_a_line_at_most(tmp_path):
+    """A quoted field that never ends is not collected; what follows is read."""
+    path = tmp_path / "a.csv"
+    lines = "\n".join(["x" * 50] * 3)
+    path.write_text(f'prompt,chosen\n"{lines}","{lines}"\np,a\n')
+    rows = list(csv_source(path, 100).rows)
+    assert rows[-1] == (7, {"prompt": "p", "chosen": "a"})
+    assert rows[0][1].reason == "line too long"
+
+
+def test_a_record_over_many_lines_within_the_limit_is_read(tmp_path):
+    """Texts have line ends."""
+    path = tmp_path / "a.csv"
+    path.write_text('prompt,chosen\n"p\np","a\n\nb"\n')
+    assert list(csv_source(path, 13).rows) == [
+        (2, {"prompt": "p\np", "chosen": "a\n\nb"})
+    ]
+
+
+@pytest.mark.parametrize("column", ["id", "prompt_id", "chosen_model", "category"])
+def test_names_that_look_like_numbers_stay_text(column):
+    """A model called 7 is no number."""
+    assert typed({column: "7"}) == {column: "7"}
+
+
+@pytest.mark.parametrize("column", ["valid", "paid", "model_size"])
+def test_columns_that_only_sound_like_names_are_typed(column):
+    """Not every word that ends in "id" is one."""
+    assert typed({column: "7"}) == {column: 7}

@@ -51,3 +51,19 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"^a\.parquet: expected a whole Parquet file"):
         read_frame(path)
+
+
+def test_a_json_file_beyond_its_bound_is_refused(tmp_path):
+    """Frames are read under the same bounds as preferences."""
+    (tmp_path / "a.json").write_text('[{"a": 1}]')
+    with pytest.raises(DataError, match="at most 5 bytes, unpacked"):
+        read_frame(tmp_path / "a.json", max_json_bytes=5)
+
+
+@pytest.mark.parametrize("row", [{"a": "\ud800"}, {"\udfff": 1}])
+def test_half_a_surrogate_pair_is_refused(row):
+    """No column of text can hold it; the row is named."""
+    with pytest.raises(
+        DataError, match=r"^rows, row 2: expected text that is valid Un"
+    ):
+        read_frame([{"a": "b"}, row])

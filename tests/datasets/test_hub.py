@@ -86,7 +86,14 @@ def test_malformed_ids_are_refused(hub, source):
         hub_source(source)
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError("no x"), ValueError("no split x")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError("no x"),
+        ValueError("no split x"),
+        RuntimeError("no dataset scripts any more"),
+    ],
+)
 def test_what_the_hub_cannot_serve_is_a_data_error(hub, error):
     """The package's own words are kept, in short."""
     hub(error)

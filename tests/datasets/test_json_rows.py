@@ -1,7 +1,9 @@
 """JSON: one object per line, or one list of objects; strict, shallow, finite."""
 
+import gzip
 import io
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +23,7 @@ LIMIT = 1_000_000
 def _json(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_text(text, encoding="utf-8")
-    return json_source(path, LIMIT)
+    return json_source(path, LIMIT, LIMIT)
 
 
 def _stream(data):
@@ -80,7 +82,9 @@ def test_deep_nesting_is_refused():
 
 def test_an_integer_of_thousands_of_digits_is_refused():
     """Python's limit on digits becomes a DataError."""
-    with pytest.raises(DataError, match="thousands of digits"):
+    with pytest.raises(
+        DataError, match=r"hundreds of digits or more. To mend: write it as"
+    ):
         parse_json("1" * 10_000)
 
 
@@ -160,3 +164,32 @@ def test_an_object_printed_over_lines_is_not_lines(tmp_path):
 def test_an_empty_json_file_has_no_rows(tmp_path):
     """Emptiness is for the caller to judge."""
     assert list(_json(tmp_path, " \n").rows) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["[" + " " * 30_000_000 + "]", "\n" * 3_000_000, '{"a": [' + "1," * 10**7]
+)
+def test_a_gzip_bomb_is_refused_unread(tmp_path, text):
+    """What a small file unpacks to is bounded, and never held beyond the bound."""
+    path = tmp_path / "a.json.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="a JSON file of at most 1000000 bytes, unpack"):
+        list(json_source(path, LIMIT, LIMIT).rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert path.stat().st_size < 100_000
+    assert peak < 10_000_000
+
+
+def test_json_lines_under_the_name_json_have_no_bound(tmp_path):
+    """They are streamed; the bound is for what is held whole."""
+    path = tmp_path / "a.json"
+    path.write_text('{"a": 1}\n' * 200)
+    assert len(list(json_source(path, 100, 100).rows)) == 200
+
+
+def test_columns_side_by_side_are_refused_with_what_pandas_should_write(tmp_path):
+    """The default of DataFrame.to_json is no list of rows."""
+    with pytest.raises(DataError, match=r"To mend: write one object per line.*orient="):
+        list(_json(tmp_path, '{"prompt": {"0": "p"}, "chosen": {"0": "a"}}').rows)

@@ -2,12 +2,13 @@
 
 import gzip
 import io
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embrm.datasets.lines import decoded, opened, text_lines
+from embrm.datasets.lines import decoded, opened, text_lines, whole
 from embrm.exceptions import DataError
 
 
@@ -116,3 +117,23 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path):
     """An error of the system becomes a DataError with its words."""
     with pytest.raises(DataError, match="got No such file"), opened(tmp_path / "a"):
         pass
+
+
+def test_a_file_is_read_whole_up_to_its_bound():
+    """The bound itself is allowed."""
+    assert whole(io.BytesIO(b"abcd"), 4) == b"abcd"
+    with pytest.raises(DataError, match=r"at most 3 bytes, unpacked.*max_json_bytes"):
+        whole(io.BytesIO(b"abcd"), 3)
+
+
+def test_a_gzip_line_without_end_is_never_held(tmp_path):
+    """A few kilobytes that unpack to many megabytes cost one piece at a time."""
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(b"x" * 30_000_000 + b"\nab\n"))
+    tracemalloc.start()
+    with opened(path) as handle:
+        (_, error), last = text_lines(handle, 1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (error.reason, last) == ("line too long", (2, "ab\n"))
+    assert peak < 10_000_000

@@ -33,11 +33,25 @@ def test_texts_are_those_of_the_items():
 
 
 def test_labels_margins_and_weights_are_arrays():
-    """A margin that is missing is NaN, a column that is missing is None."""
+    """A column that is missing is None."""
     preferences = read_preferences(ROWS)
     assert preferences.y.tolist() == [1.0, 0.25]
-    np.testing.assert_array_equal(preferences.margin, [1.0, np.nan])
+    assert preferences.margin.tolist() == [1.0, 0.0]
     assert preferences.weight is None
+
+
+def test_a_pair_without_a_margin_asks_for_no_lead():
+    """In the table it is NaN: nothing is known; for a head it is 0."""
+    preferences = read_preferences(ROWS)
+    np.testing.assert_array_equal(preferences.pairs["margin"], [1.0, np.nan])
+    assert preferences.margin[1] == 0.0
+
+
+def test_a_pair_without_a_weight_counts_like_any_other():
+    """In the table it is NaN: nothing is known; for a head it is 1."""
+    preferences = read_preferences([ROWS[0] | {"weight": 2.5}, ROWS[1]])
+    np.testing.assert_array_equal(preferences.pairs["weight"], [2.5, np.nan])
+    assert preferences.weight.tolist() == [2.5, 1.0]
 
 
 def test_vectors_join_to_pairs():
@@ -205,3 +219,37 @@ def test_some_pairs_can_be_taken():
     assert kept.pairs.index.tolist() == [0, 1]
     assert kept.items is read.items
     assert len(read.take_pairs(np.array([1]))) == 1
+
+
+def test_pairs_may_be_taken_by_a_series():
+    """A mask computed from .pairs is a Series."""
+    read = read_preferences(ROWS)
+    assert read.take_pairs(read.pairs["y"] == 1).y.tolist() == [1.0]
+    assert len(read.take_pairs([])) == 0
+
+
+@pytest.mark.parametrize("pairs", [[True], [True] * 3, [2], [[0]], ["a"], [0.5]])
+def test_pairs_that_are_not_there_cannot_be_taken(pairs):
+    """A mask of other data takes nothing silently."""
+    with pytest.raises(InvalidInputError, match="a mask of 2 pairs, or positions amo"):
+        read_preferences(ROWS).take_pairs(pairs)
+
+
+@pytest.mark.parametrize("column", ["prompt_id", "source_row", "response"])
+def test_columns_that_number_rows_are_no_ratings(column):
+    """Pairing by them would give nothing, or nonsense."""
+    with pytest.raises(InvalidInputError, match=f"got '{column}'; numeric are: score"):
+        _rated([1, 2]).prefer_by_score(column)
+
+
+def test_the_labels_of_unpaired_data_are_truth_values():
+    """As a frame or a CSV hands them over, they can be paired."""
+    rows = [
+        {"prompt": "p", "completion": text, "label": label}
+        for text, label in [("a", np.False_), ("b", "true"), ("c", 1.0)]
+    ]
+    read = read_preferences(rows)
+    assert read.items["label"].dtype == bool
+    preferred = read.prefer_by_score("label")
+    assert preferred.pairs["gap"].tolist() == [1.0, 1.0]
+    assert {read.items["response"][n] for n in preferred.pairs["first"]} == {"a", "b"}

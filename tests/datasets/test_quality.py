@@ -1,5 +1,6 @@
 """Quality filters: what they leave out, what stays, and what they report."""
 
+import math
 import random
 from difflib import SequenceMatcher
 
@@ -309,3 +310,10 @@ def test_real_transcripts_pass_in_part(shared_data):
     assert 0.4 * len(preferences) < len(kept) < len(preferences)
     assert (length + alike).n_after == len(kept)
     assert set(kept.pairs["first"]) | set(kept.pairs["second"]) == set(kept.items.index)
+
+
+@pytest.mark.parametrize("min_agreement", [60, -0.1, math.nan])
+def test_the_least_agreement_is_a_share(min_agreement):
+    """A percentage would leave out every pair."""
+    with pytest.raises(InvalidInputError, match=r"in \[0, 1\].*write 60% as 0\.6"):
+        filter_by_agreement(of_pairs(("a", "b")), min_agreement)

@@ -197,7 +197,7 @@ def test_a_column_that_is_not_there_is_reported_with_those_that_are():
     with pytest.raises(
         DataError, match="no 'prompt' among columns question, chosen, r"
     ):
-        read_preferences([row], format="pairs", columns={"prompt": "qestion"})
+        read_preferences([row], format="pairs", columns={"prompt": "Question"})
 
 
 def test_cells_of_a_frame_may_be_conversations_and_missing():
@@ -268,6 +268,12 @@ def test_a_recognised_source_without_a_usable_row_gives_empty_tables():
         ({"on_error": "ignore"}, "on_error 'raise' or 'skip' or .*; got 'ignore'"),
         ({"max_rows": 0}, "max_rows that is an int >= 1; got 0"),
         ({"max_line_bytes": -1}, "max_line_bytes that is an int >= 1; got -1"),
+        ({"max_json_bytes": 2.5}, "max_json_bytes that is an int >= 1; got 2.5"),
+        ({"max_rows": "7"}, "max_rows that is an int >= 1; got '7'. To mend: pass 1"),
+        ({"on_error": ["skip"]}, "on_error 'raise' or 'skip' or"),
+        ({"columns": [("prompt", "question")]}, "canonical names.*; got a list that d"),
+        ({"columns": "prompt"}, "canonical names.*; got a str that does not"),
+        ({"format": ["pairs"]}, "the name of a format; got unknown format"),
         ({"columns": {"prompt": 3}}, "columns that maps canonical names"),
         ({"format": "pears"}, r"unknown format 'pears'; known: .*did you mean 'pairs'"),
     ],
@@ -316,6 +322,7 @@ _SAYS_NOTHING = [
     {"prompt": "p", "chosen": "a", "rejected": "a"},
     {"prompt": None, "chosen": "a", "rejected": "b"},
     {"prompt": " ", "chosen": "a", "rejected": "b"},
+    {"prompt": "p", "chosen": "a", "rejected": "b", "y": None},
 ]
 
 

@@ -28,7 +28,10 @@ FILES = {
 
 
 def _read(source):
-    return [row for _, row in open_source(source, max_line_bytes=1000).rows]
+    return [
+        row
+        for _, row in open_source(source, max_line_bytes=999, max_json_bytes=999).rows
+    ]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -88,3 +91,13 @@ def test_what_holds_no_rows_is_refused(source):
     got = type(source).__name__
     with pytest.raises(InvalidInputError, match=f"a DataFrame or a list.*got {got}"):
         _read(source)
+
+
+@pytest.mark.parametrize("name", ["a\0b.jsonl", "a" * 5000 + ".jsonl"])
+def test_a_name_that_no_file_can_have_is_no_file(name):
+    """The system's own errors do not escape, nor the name at length."""
+    with pytest.raises(
+        DataError, match="a file that exists; got no such file"
+    ) as caught:
+        _read(name)
+    assert len(str(caught.value)) < 300

@@ -130,6 +130,8 @@ def test_repr_is_short():
     ("arguments", "message"),
     [
         ({"n_pairs": 0}, "n_pairs >= 1; got 0"),
+        ({"n_pairs": 2.5}, "a whole number n_pairs >= 1; got 2.5"),
+        ({"n_prompts": "9"}, "a whole number n_prompts >= 1; got '9'"),
         ({"n_features": 0}, "n_features >= 1; got 0"),
         ({"n_prompts": 0}, "n_prompts >= 1; got 0"),
         ({"n_prompts": 1, "cross_prompt": 0.5}, "n_prompts >= 2; got 1"),

@@ -1,5 +1,7 @@
 """Tables: frames, iterables and Parquet, in plain Python values."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -29,6 +31,10 @@ from embrm.exceptions import DataError
         (np.array([np.array(["a"]), None], dtype=object), [["a"], None]),
         ({"a": np.array([1])}, {"a": [1]}),
         (float("inf"), float("inf")),
+        (np.longdouble(0.5), 0.5),
+        (Decimal("0.5"), 0.5),
+        (Decimal("sNaN"), None),
+        (10**400, 10**400),
     ],
 )
 def test_values_become_plain_python(value, plain):
@@ -110,4 +116,21 @@ def test_damage_in_the_middle_of_a_parquet_file_is_refused(tmp_path):
     data[4:400] = b"\xff" * 396
     path.write_bytes(data)
     with pytest.raises(DataError, match="cannot be read beyond row 0"):
+        list(parquet_source(path).rows)
+
+
+def test_an_integer_of_thousands_of_digits_is_a_bad_row():
+    """Python would refuse to write it, in whatever message or column it ended."""
+    (_, error), good = iterable_source([{"a": [10**5000]}, {"a": 1}]).rows
+    assert good == (2, {"a": 1})
+    assert error.reason == "number too long"
+
+
+def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
+    """A row would hold the last alone."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table([[1], [2]], names=["a", "a"]), path)
+    with pytest.raises(
+        DataError, match=r"different names; got 'a' twice\. To mend: re"
+    ):
         list(parquet_source(path).rows)

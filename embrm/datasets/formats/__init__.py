@@ -61,7 +61,7 @@ def find_format(name: str) -> Format:
     InvalidInputError
         If there is none; the message lists those there are.
     """
-    if name in _FORMATS:
+    if isinstance(name, str) and name in _FORMATS:
         return _FORMATS[name]
     near = difflib.get_close_matches(str(name), _FORMATS, n=1)
     raise InvalidInputError(

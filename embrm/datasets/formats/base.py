@@ -1,15 +1,21 @@
 """What a format is: how its rows look, and how one row becomes items and pairs."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from embrm._typing import Prompt
-from embrm.exceptions import DataError, NoPreferenceError, three_parts
-from embrm.messages import canonical_json
+from embrm.exceptions import (
+    DataError,
+    InvalidInputError,
+    NoPreferenceError,
+    three_parts,
+)
+from embrm.messages import as_messages, canonical_json
 
 Row: TypeAlias = Mapping[str, Any]
-"""One row of a source, by column."""
+"""One row of a source, by column; cells are text, numbers, None, lists and dicts."""
 
 
 def refusal(
@@ -35,21 +41,28 @@ class RowReader:
     items: list[dict[str, Any]] = field(default_factory=list)
     pairs: list[dict[str, Any]] = field(default_factory=list)
 
-    def item(self, prompt: Prompt, response: Any, **attributes: Any) -> int:
+    def item(self, prompt: Any, response: Any, **attributes: Any) -> int:
         """Add an item; return its number within the row.
 
         Raises
         ------
         DataError
-            If the prompt or the response is empty or not text.
+            If the prompt is empty or neither text nor messages, or the response is
+            empty or not text.
         """
-        _check_given(prompt, "prompt")
-        key = canonical_json(prompt)
-        _check_text(response, "response")
+        key = self._key(prompt)
+        _check_response(response)
         self.items.append(
             {"key": key, "prompt": prompt, "response": response, **attributes}
         )
         return len(self.items) - 1
+
+    def _key(self, prompt: Any) -> str:
+        """Check a prompt and write its key, but once where items share it."""
+        if self.items and self.items[-1]["prompt"] is prompt:
+            return str(self.items[-1]["key"])
+        _check_prompt(prompt)
+        return canonical_json(prompt)
 
     def pair(self, first: int, second: int, y: float, **attributes: Any) -> None:
         """Add a pair of two items of this row, with its label and columns.
@@ -94,32 +107,44 @@ class Format:
     read: Callable[[Row, RowReader], None]
 
 
-def _check_given(value: Any, what: str) -> None:
-    # NaN, by which frames mark what is missing, differs from itself.
-    if value is None or (isinstance(value, float) and value != value):
-        raise refusal(
-            expected=f"a {what}",
-            got="none",
-            cure="drop the row or fill it in",
-            reason=f"missing {what}",
-            kind=NoPreferenceError,
-        )
+def is_missing(value: Any) -> bool:
+    """Say whether a cell is None, or NaN, by which frames mark what is missing."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _check_text(text: Any, what: str) -> None:
-    _check_given(text, what)
-    if not isinstance(text, str):
+def _check_prompt(prompt: Prompt | None) -> None:
+    """Refuse a prompt that is missing, malformed or empty."""
+    if is_missing(prompt):
+        raise no_text("missing", "prompt")
+    try:
+        messages = as_messages(cast("Prompt", prompt))
+    except InvalidInputError as error:
+        raise DataError(str(error), reason="malformed prompt") from error
+    if not any(message["content"].strip() for message in messages):
+        raise no_text("empty", "prompt")
+
+
+def _check_response(response: Any) -> None:
+    """Refuse a response that is missing, empty or not text."""
+    if is_missing(response):
+        raise no_text("missing", "response")
+    if not isinstance(response, str):
         raise refusal(
-            expected=f"a {what} that is text",
-            got=type(text).__name__,
-            cure=f"write the {what} as a string",
-            reason=f"{what} is not text",
+            expected="a response that is text",
+            got=type(response).__name__,
+            cure="write the response as a string",
+            reason="response is not text",
         )
-    if not text.strip():
-        raise refusal(
-            expected=f"a {what} with text in it",
-            got="an empty one",
-            cure="drop the row or fill it in",
-            reason=f"empty {what}",
-            kind=NoPreferenceError,
-        )
+    if not response.strip():
+        raise no_text("empty", "response")
+
+
+def no_text(how: str, what: str) -> DataError:
+    """Write the error for a prompt or response that is missing or empty."""
+    return refusal(
+        expected=f"a {what} with text in it",
+        got="none" if how == "missing" else "an empty one",
+        cure="drop the row or fill it in",
+        reason=f"{how} {what}",
+        kind=NoPreferenceError,
+    )

@@ -1,11 +1,10 @@
 r"""HelpSteer: rated responses (versions 1 and 2), and preferences (2 and 3).
 
-Rated rows become items with the five attributes (0 to 4) and `score`, which is
-`helpfulness`. Preference rows become pairs: a *negative* strength means that the
-first response is better, 0 is a tie (y = 0.5), and the column `strength` (0 to 3) is
-its size.
-Pass `strength` as `sample_weight` for scaled Bradley-Terry, or as `margin`; embrm
-chooses neither.
+Rated rows become items with the five attributes (0 to 4, NaN where one is missing) and
+`score`, which is `helpfulness`. Preference rows become pairs: a *negative* strength
+means that the first response is better, 0 is a tie (y = 0.5), and the column `strength`
+(0 to 3) is its size. Pass `strength` as `sample_weight` for scaled Bradley-Terry, or as
+`margin`; embrm chooses neither.
 
 A prompt of several turns, in which lines `<extra_id_1>Assistant` and `<extra_id_1>User`
 stand between the turns, becomes a list of messages.
@@ -38,19 +37,16 @@ Examples
 import re
 from typing import Any
 
-from embrm._typing import Message, Prompt
+from embrm._typing import Message
 from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.ratings import (
-    HELPSTEER_ATTRIBUTES,
-    prompt_of,
-    whole_number,
-)
-from embrm.datasets.formats.rewardbench import texts_among
+from embrm.datasets.formats.extras import texts_among
+from embrm.datasets.formats.fields import check_rated, number, whole_number
 
+ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
 _TURN = re.compile(r"\n?<extra_id_[01]>(System|User|Assistant)(?:\n|\Z)")
 
 
-def _conversation(prompt: Prompt) -> Prompt:
+def _conversation(prompt: Any) -> Any:
     """Split a prompt at its turn markers; one without them stays as it is."""
     if not isinstance(prompt, str):
         return prompt
@@ -58,30 +54,31 @@ def _conversation(prompt: Prompt) -> Prompt:
     parts = ["User", *_TURN.split(prompt)]
     if len(parts) == 2:
         return prompt
-    messages = [
+    return [
         Message(role=role.lower(), content=content)
         for role, content in zip(parts[::2], parts[1::2], strict=True)
         if content.strip()
     ]
-    return prompt_of({"prompt": messages})
 
 
 def _is_rated(row: Row) -> bool:
-    return row.keys() >= {"prompt", "response", *HELPSTEER_ATTRIBUTES}
+    return row.keys() >= {"prompt", "response", *ATTRIBUTES}
 
 
 def _read_rated(row: Row, reader: RowReader) -> None:
-    prompt = _conversation(prompt_of(row))
-    attributes = {
-        name: float(whole_number(row[name], name, low=0, high=4))
-        for name in HELPSTEER_ATTRIBUTES
-    }
-    reader.item(prompt, row["response"], score=attributes["helpfulness"], **attributes)
+    attributes = {name: number(row[name], name, low=0, high=4) for name in ATTRIBUTES}
+    check_rated(attributes.values())
+    reader.item(
+        _conversation(row["prompt"]),
+        row["response"],
+        score=attributes["helpfulness"],
+        **attributes,
+    )
 
 
 def _read_pair(
     reader: RowReader,
-    prompt: Prompt,
+    prompt: Any,
     responses: tuple[Any, Any],
     strength: int,
     columns: dict[str, str],
@@ -100,7 +97,7 @@ def _read_preference_2(row: Row, reader: RowReader) -> None:
     strength = row["preference_strength"]
     _read_pair(
         reader,
-        _conversation(prompt_of(row)),
+        _conversation(row["prompt"]),
         (row["response_1"], row["response_2"]),
         whole_number(strength, "preference_strength", low=-3, high=3),
         texts_among(row, "split"),
@@ -115,7 +112,7 @@ def _read_preference_3(row: Row, reader: RowReader) -> None:
     strength = row["overall_preference"]
     _read_pair(
         reader,
-        prompt_of(row, "context"),
+        row["context"],
         (row["response1"], row["response2"]),
         whole_number(strength, "overall_preference", low=-3, high=3),
         texts_among(row, "domain", "language"),

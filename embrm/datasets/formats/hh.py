@@ -14,27 +14,40 @@ import re
 from typing import Any
 
 from embrm._typing import Message
-from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.cells import carried, margin_and_weight
+from embrm.datasets.formats.base import (
+    Format,
+    Row,
+    RowReader,
+    is_missing,
+    no_text,
+    refusal,
+)
+from embrm.datasets.formats.extras import extras_of
 from embrm.datasets.formats.prefixes import common_prefix_length
-from embrm.exceptions import DataError, three_parts
 
 _HUMAN = "\n\nHuman:"
 _ASSISTANT = "\n\nAssistant:"
 _TURN = re.compile(r"\n\n(Human|Assistant):")
+_CURE = "drop the row, or give the prompt in a column of its own"
 _ROLES = {"Human": "user", "Assistant": "assistant"}
-_USED = ("chosen", "rejected", "margin", "weight")
 
 
 def is_transcript(text: Any) -> bool:
-    r"""Say whether a text begins as an HH transcript does.
+    r"""Say whether a text is an HH transcript; copies may lack its leading line ends.
 
     Examples
     --------
     >>> is_transcript("\n\nHuman: Hi\n\nAssistant: Hello!")
     True
+    >>> is_transcript("Human: Hi\n\nAssistant: Hello!"), is_transcript("Human: Hi")
+    (True, False)
     """
-    return isinstance(text, str) and text.startswith(_HUMAN)
+    if not isinstance(text, str):
+        return False
+    # By itself, a text that begins with "Human:" may be about anything.
+    return text.startswith(_HUMAN) or (
+        text.lstrip().startswith(_HUMAN.lstrip()) and _ASSISTANT in text
+    )
 
 
 def _detect(row: Row) -> bool:
@@ -52,28 +65,31 @@ def _read(row: Row, reader: RowReader) -> None:
     common `"\n\nAssistant:"`, later turns included.
     """
     chosen, rejected = row["chosen"], row["rejected"]
+    if is_missing(chosen) or is_missing(rejected):
+        raise no_text("missing", "response")
     if not (is_transcript(chosen) and is_transcript(rejected)):
-        raise _wrong(
-            f"transcripts that begin with {_HUMAN!r}",
-            "another text",
-            "not a transcript",
+        raise refusal(
+            expected=f"transcripts that begin with {_HUMAN!r}",
+            got="another text",
+            cure=_CURE,
+            reason="not a transcript",
         )
+    chosen, rejected = (f"\n\n{text.lstrip()}" for text in (chosen, rejected))
     shared = chosen[: common_prefix_length(chosen, rejected)]
     cut = shared.rfind(_ASSISTANT)
     if cut < 0:
-        raise _wrong(
-            f"transcripts with a common beginning up to an {_ASSISTANT!r}",
-            "two that part before it",
-            "no common prompt",
+        raise refusal(
+            expected=f"transcripts with a common beginning up to an {_ASSISTANT!r}",
+            got="two that part before it",
+            cure=_CURE,
+            reason="no common prompt",
         )
     prompt = _messages(shared[:cut])
     start = cut + len(_ASSISTANT)
     reader.pair(
         reader.item(prompt, chosen[start:].strip()),
         reader.item(prompt, rejected[start:].strip()),
-        1.0,
-        **margin_and_weight(row),
-        **carried(row, _USED),
+        **extras_of(row, "chosen", "rejected"),
     )
 
 
@@ -84,11 +100,6 @@ def _messages(transcript: str) -> list[Message]:
         Message(role=_ROLES[speaker], content=text.strip())
         for speaker, text in zip(parts[::2], parts[1::2], strict=True)
     ]
-
-
-def _wrong(expected: str, got: str, reason: str) -> DataError:
-    cure = "drop the row, or give the prompt in a column of its own"
-    return DataError(three_parts(expected=expected, got=got, cure=cure), reason=reason)
 
 
 FORMATS = (

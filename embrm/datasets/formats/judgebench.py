@@ -23,9 +23,12 @@ Examples
 (0.0, '81ec')
 """
 
-from embrm.datasets.formats.base import Format, Row, RowReader, refusal
-from embrm.datasets.formats.ratings import prompt_of
-from embrm.datasets.formats.rewardbench import name_of, texts_among
+from typing import Any
+
+from embrm.datasets.formats.base import Format, Row, RowReader, is_missing, refusal
+from embrm.datasets.formats.extras import texts_among
+from embrm.datasets.formats.fields import in_short, name_of
+from embrm.exceptions import DataError, NoPreferenceError
 
 _LABELS = {"A>B": 1.0, "B>A": 0.0}
 
@@ -35,24 +38,29 @@ def _detect(row: Row) -> bool:
 
 
 def _read(row: Row, reader: RowReader) -> None:
-    prompt = prompt_of(row, "question")
-    label = row["label"]
-    if not isinstance(label, str) or label.strip() not in _LABELS:
-        raise refusal(
-            expected="the label 'A>B' or 'B>A'",
-            got=repr(label)[:20],
-            cure="drop the row: JudgeBench has no ties",
-            reason="unknown label",
-        )
-    first = reader.item(prompt, row["response_A"])
-    second = reader.item(prompt, row["response_B"])
+    first = reader.item(row["question"], row["response_A"])
+    second = reader.item(row["question"], row["response_B"])
     reader.pair(
         first,
         second,
-        _LABELS[label.strip()],
-        benchmark_id=name_of(row, "pair_id"),
-        source=name_of(row, "source"),
+        _label(row["label"]),
+        benchmark_id=name_of(row["pair_id"], "pair_id"),
+        source=name_of(row["source"], "source"),
         **texts_among(row, "response_model"),
+    )
+
+
+def _label(value: Any) -> float:
+    """Read which response is right: 1 for A, 0 for B."""
+    if isinstance(value, str) and value.strip() in _LABELS:
+        return _LABELS[value.strip()]
+    missing = is_missing(value)
+    raise refusal(
+        expected="the label 'A>B' or 'B>A'",
+        got=in_short(value),
+        cure="drop the row: JudgeBench has no ties",
+        reason="missing label" if missing else "unknown label",
+        kind=NoPreferenceError if missing else DataError,
     )
 
 

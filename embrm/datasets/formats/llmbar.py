@@ -15,7 +15,7 @@ Examples
 """
 
 from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.ratings import prompt_of, whole_number
+from embrm.datasets.formats.fields import whole_number
 
 
 def _detect(row: Row) -> bool:
@@ -23,10 +23,9 @@ def _detect(row: Row) -> bool:
 
 
 def _read(row: Row, reader: RowReader) -> None:
-    prompt = prompt_of(row, "input")
     label = whole_number(row["label"], "label", low=1, high=2)
-    first = reader.item(prompt, row["output_1"])
-    second = reader.item(prompt, row["output_2"])
+    first = reader.item(row["input"], row["output_1"])
+    second = reader.item(row["input"], row["output_2"])
     reader.pair(first, second, 1.0 if label == 1 else 0.0)
 
 

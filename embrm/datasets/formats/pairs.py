@@ -1,26 +1,20 @@
 """Plain pairs: a prompt, the response that was preferred, and the other."""
 
 from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.cells import carried, label_of, margin_and_weight
+from embrm.datasets.formats.extras import extras_of
 
-_USED = ("prompt", "chosen", "rejected", "y", "margin", "weight")
+TEXTS = ("prompt", "chosen", "rejected")
 
 
 def _detect(row: Row) -> bool:
-    return all(column in row for column in ("prompt", "chosen", "rejected"))
+    return row.keys() >= set(TEXTS)
 
 
 def _read(row: Row, reader: RowReader) -> None:
     """Read one pair; `y` is the probability that chosen is preferred, else 1."""
     chosen = reader.item(row["prompt"], row["chosen"])
     rejected = reader.item(row["prompt"], row["rejected"])
-    reader.pair(
-        chosen,
-        rejected,
-        label_of(row),
-        **margin_and_weight(row),
-        **carried(row, _USED),
-    )
+    reader.pair(chosen, rejected, **extras_of(row, *TEXTS))
 
 
 FORMATS = (

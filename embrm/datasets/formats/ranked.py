@@ -27,15 +27,17 @@ Examples
 [(1, 0, 1.0), (2, 0, 1.0), (1, 2, 0.5)]
 """
 
-from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
-from embrm._typing import Prompt
 from embrm.datasets.formats.base import Format, Row, RowReader, refusal
-from embrm.datasets.formats.ratings import prompt_of, whole_number
-from embrm.datasets.formats.rewardbench import first_fields, list_of
-from embrm.datasets.formats.unpaired import response_of
+from embrm.datasets.formats.fields import (
+    first_fields,
+    list_of,
+    record_of,
+    response_of,
+    whole_number,
+)
 from embrm.exceptions import NoPreferenceError
 
 
@@ -69,29 +71,23 @@ def _read(row: Row, reader: RowReader) -> None:
         reader.pair(better, worse, 0.5 if tie else 1.0, k=len(ranked))
 
 
-def _columns(row: Row) -> tuple[Prompt, list[Any], list[Any]]:
+def _columns(row: Row) -> tuple[Any, list[Any], list[Any]]:
     """Read prompt, responses and ranks of a plain row."""
-    responses = list_of(row, "responses")
+    responses = [response_of(each) for each in list_of(row["responses"], "responses")]
     name = "ranks" if "ranks" in row else "ranking"
-    return prompt_of(row), responses, list_of(row, name, len(responses))
+    return row["prompt"], responses, list_of(row[name], name, len(responses))
 
 
-def _nemo_columns(row: Row) -> tuple[Prompt, list[Any], list[Any]]:
+def _nemo_columns(row: Row) -> tuple[Any, list[Any], list[Any]]:
     """Read prompt, responses and ranks of a row in the shape of NeMo-RL."""
-    completions = list_of(row, "completions")
-    for completion in completions:
-        if not isinstance(completion, Mapping):
-            raise refusal(
-                expected="completions with 'rank' and 'completion'",
-                got=type(completion).__name__,
-                cure='write each as {"rank": 0, "completion": [message]}',
-                reason="completion has no fields",
-            )
-    return (
-        prompt_of(row, "context"),
-        [response_of(completion.get("completion")) for completion in completions],
-        [completion.get("rank") for completion in completions],
-    )
+    completions = [
+        record_of(completion, "completion")
+        for completion in list_of(row["completions"], "completions")
+    ]
+    responses = [
+        response_of(completion.get("completion")) for completion in completions
+    ]
+    return row["context"], responses, [each.get("rank") for each in completions]
 
 
 def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:

@@ -1,14 +1,14 @@
 """RewardBench, versions 1 and 2.
 
-Version 1 has one chosen and one rejected response in each row. Version 2 has lists of
+Version 1 has one chosen and one rejected response in each row, and whatever other
+columns it has go along; rows with labels, margins or weights of their own are plain
+pairs. Version 2 has lists of
 both; each chosen response is paired with each rejected one, and `chosen_index` and
 `rejected_index` tell the pairs of a row apart, which the official score of the subset
 "Ties" needs, as it needs the ids ("ref:3", "tied:3"): they are kept as they are.
 
 A row of version 2 that lists one text as chosen and as rejected contradicts itself and
 is refused whole; a text listed twice on one side is kept twice.
-
-`list_of`, `name_of` and `texts_among` are readers of fields that other formats use too.
 
 References
 ----------
@@ -35,80 +35,9 @@ Examples
 [(0, 0), (1, 0)]
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
-
-import numpy as np
-
-from embrm.datasets.formats.base import Format, Row, RowReader, refusal
-from embrm.datasets.formats.ratings import is_missing, prompt_of
-from embrm.exceptions import NoPreferenceError
-
-
-def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
-    """Say whether a field is a list, as JSON, Arrow or pandas hand one over."""
-    return isinstance(value, list | tuple | np.ndarray)
-
-
-def is_text_list(value: Any) -> bool:
-    """Say whether a field is a list of texts (and not of messages)."""
-    return is_list(value) and all(isinstance(text, str) for text in value)
-
-
-def first_fields(value: Any) -> frozenset[str]:
-    """List the fields of the first record, where a field is a list of records."""
-    first = value[0] if is_list(value) and len(value) > 0 else None
-    return frozenset(first) if isinstance(first, Mapping) else frozenset()
-
-
-def list_of(row: Row, column: str, length: int | None = None) -> list[Any]:
-    """Read a list; what stands in it is for the caller to check.
-
-    Raises
-    ------
-    DataError
-        If the field is no list, is empty, or does not have the length asked for.
-    """
-    value = row[column]
-    if is_list(value) and len(value) == (length or len(value)) > 0:
-        return list(value)
-    raise refusal(
-        expected=f"a list of {length or 'one or more'} as {column}",
-        got=f"a list of {len(value)}" if is_list(value) else type(value).__name__,
-        cure="drop the row or mend the list",
-        reason=f"{column} has the wrong length"
-        if is_list(value)
-        else f"{column} is not a list",
-    )
-
-
-def texts_among(row: Row, *columns: str) -> dict[str, str]:
-    """Carry those columns that hold text in this row."""
-    return {name: row[name] for name in columns if isinstance(row.get(name), str)}
-
-
-def name_of(row: Row, column: str) -> str:
-    """Read an id or the name of a subset; numbers become text.
-
-    Raises
-    ------
-    DataError
-        If it is missing, empty, or a list.
-    """
-    value = row[column]
-    # A frame holds whole numbers as floats where some are missing.
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    named = isinstance(value, str | int | np.integer) and str(value).strip()
-    if named and not isinstance(value, bool):
-        return str(value)
-    raise refusal(
-        expected=f"a name or number as {column}",
-        got="none" if is_missing(value) else f"an unusable {type(value).__name__}",
-        cure="fill it in: the benchmark is scored by it",
-        reason=f"missing {column}",
-        kind=NoPreferenceError,
-    )
+from embrm.datasets.formats.base import Format, Row, RowReader, is_missing
+from embrm.datasets.formats.extras import extras_of
+from embrm.datasets.formats.fields import is_text_list, list_of, name_of
 
 
 def _is_version_1(row: Row) -> bool:
@@ -121,16 +50,13 @@ def _is_version_1(row: Row) -> bool:
 
 
 def _read_version_1(row: Row, reader: RowReader) -> None:
-    prompt = prompt_of(row)
-    chosen = reader.item(prompt, row["chosen"])
-    rejected = reader.item(prompt, row["rejected"])
-    reader.pair(
-        chosen,
-        rejected,
-        1.0,
-        subset=name_of(row, "subset"),
-        benchmark_id=name_of(row, "id"),
-    )
+    chosen = reader.item(row["prompt"], row["chosen"])
+    rejected = reader.item(row["prompt"], row["rejected"])
+    columns = extras_of(row, "prompt", "chosen", "rejected", "subset", "id")
+    for name, column in (("subset", "subset"), ("id", "benchmark_id")):
+        if not is_missing(row[name]):
+            columns[column] = name_of(row[name], name)
+    reader.pair(chosen, rejected, **columns)
 
 
 def _is_version_2(row: Row) -> bool:
@@ -142,10 +68,12 @@ def _is_version_2(row: Row) -> bool:
 
 
 def _read_version_2(row: Row, reader: RowReader) -> None:
-    prompt = prompt_of(row)
-    subset, benchmark_id = name_of(row, "subset"), name_of(row, "id")
-    chosen = [reader.item(prompt, text) for text in list_of(row, "chosen")]
-    rejected = [reader.item(prompt, text) for text in list_of(row, "rejected")]
+    subset = name_of(row["subset"], "subset")
+    benchmark_id = name_of(row["id"], "id")
+    chosen, rejected = (
+        [reader.item(row["prompt"], text) for text in list_of(row[side], side)]
+        for side in ("chosen", "rejected")
+    )
     for i, first in enumerate(chosen):
         for j, second in enumerate(rejected):
             reader.pair(

@@ -29,13 +29,8 @@ Examples
 from itertools import product
 
 from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.ratings import prompt_of
-from embrm.datasets.formats.rewardbench import (
-    is_text_list,
-    list_of,
-    name_of,
-    texts_among,
-)
+from embrm.datasets.formats.extras import texts_among
+from embrm.datasets.formats.fields import is_text_list, list_of, name_of
 
 STYLES = ("concise", "detailed-plain", "detailed-markdown")
 
@@ -52,11 +47,10 @@ def _detect(row: Row) -> bool:
 
 
 def _read(row: Row, reader: RowReader) -> None:
-    prompt = prompt_of(row)
-    chosen = list_of(row, "chosen", len(STYLES))
-    rejected = list_of(row, "rejected", len(STYLES))
+    chosen = list_of(row["chosen"], "chosen", len(STYLES))
+    rejected = list_of(row["rejected"], "rejected", len(STYLES))
     for text in (*chosen, *rejected):
-        reader.item(prompt, text)
+        reader.item(row["prompt"], text)
     every = list(product(range(len(STYLES)), repeat=2))
     cells = [(i, j) for i, j in every if chosen[i] != rejected[j]]
     # With no cell left, pairing a cell as it stands gives the refusal its usual words.
@@ -67,7 +61,7 @@ def _read(row: Row, reader: RowReader) -> None:
             1.0,
             chosen_style=STYLES[i],
             rejected_style=STYLES[j],
-            benchmark_id=name_of(row, "id"),
+            benchmark_id=name_of(row["id"], "id"),
             cells_left_out=len(every) - len(cells),
             **texts_among(row, "domain", "subset"),
         )

@@ -9,15 +9,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embrm._typing import Message, Prompt
-from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.datasets.formats.cells import carried, margin_and_weight
+from embrm.datasets.formats.base import (
+    Format,
+    Row,
+    RowReader,
+    is_missing,
+    no_text,
+    refusal,
+)
+from embrm.datasets.formats.extras import extras_of
 from embrm.datasets.formats.hh import is_transcript
 from embrm.datasets.formats.prefixes import common_prefix_length
-from embrm.exceptions import DataError, three_parts
 from embrm.messages import as_messages
 
+_CURE = "drop the row, or write it as prompt, chosen and rejected"
 _LAST_SPACE = re.compile(r".*\s", re.DOTALL)
-_USED = ("prompt", "chosen", "rejected", "margin", "weight")
 
 
 def _detect(row: Row) -> bool:
@@ -34,25 +40,26 @@ def _read(row: Row, reader: RowReader) -> None:
     reader.pair(
         reader.item(prompt, chosen),
         reader.item(prompt, rejected),
-        1.0,
-        **margin_and_weight(row),
-        **carried(row, _USED),
+        **extras_of(row, "prompt", "chosen", "rejected"),
     )
 
 
 def _parts(row: Row) -> tuple[Prompt, Any, Any]:
     """Return prompt, chosen and rejected, whichever way the row writes them."""
     chosen, rejected = row["chosen"], row["rejected"]
+    if is_missing(chosen) or is_missing(rejected):
+        raise no_text("missing", "response")
     if _is_conversation(chosen) and _is_conversation(rejected):
         return _split_messages(row.get("prompt"), chosen, rejected)
     if "prompt" in row:
         return row["prompt"], chosen, rejected
     if isinstance(chosen, str) and isinstance(rejected, str):
         return _split_text(chosen, rejected)
-    raise _wrong(
-        "chosen and rejected that are both text or both lists of messages",
-        f"{type(chosen).__name__} and {type(rejected).__name__}",
-        "chosen and rejected differ in kind",
+    raise refusal(
+        expected="chosen and rejected that are both text or both lists of messages",
+        got=f"{type(chosen).__name__} and {type(rejected).__name__}",
+        cure=_CURE,
+        reason="chosen and rejected differ in kind",
     )
 
 
@@ -77,10 +84,11 @@ def _split_text(chosen: str, rejected: str) -> tuple[str, str, str]:
     at_word = _LAST_SPACE.match(shared)
     cut = at_word.end() if at_word else 0
     if not shared[:cut].strip():
-        raise _wrong(
-            "chosen and rejected that begin with the same prompt",
-            "two texts without a common beginning",
-            "no common prompt",
+        raise refusal(
+            expected="chosen and rejected that begin with the same prompt",
+            got="two texts without a common beginning",
+            cure=_CURE,
+            reason="no common prompt",
         )
     return shared[:cut].rstrip(), chosen[cut:], rejected[cut:]
 
@@ -92,17 +100,19 @@ def _split_messages(
     a, b = as_messages(chosen), as_messages(rejected)
     n_shared = min(common_prefix_length(a, b), len(a) - 1, len(b) - 1)
     if max(len(a), len(b)) > n_shared + 1:
-        raise _wrong(
-            "conversations that differ in the last turn alone",
-            f"a difference at message {n_shared}, of {len(a)} and {len(b)}",
-            "conversations part before the last turn",
+        raise refusal(
+            expected="conversations that differ in the last turn alone",
+            got=f"a difference at message {n_shared}, of {len(a)} and {len(b)}",
+            cure=_CURE,
+            reason="conversations part before the last turn",
         )
     for turn in (a[-1], b[-1]):
         if turn["role"] != "assistant":
-            raise _wrong(
-                "conversations that end with a turn of the assistant",
-                f"a last turn of {turn['role'][:40]!r}",
-                "last turn is not the assistant's",
+            raise refusal(
+                expected="conversations that end with a turn of the assistant",
+                got=f"a last turn of {turn['role'][:40]!r}",
+                cure=_CURE,
+                reason="last turn is not the assistant's",
             )
     return _joined(prompt, a[:n_shared]), a[-1]["content"], b[-1]["content"]
 
@@ -120,16 +130,11 @@ def _joined(prompt: Prompt | None, shared: tuple[Message, ...]) -> Prompt:
     return own + shared
 
 
-def _wrong(expected: str, got: str, reason: str) -> DataError:
-    cure = "drop the row, or write it as prompt, chosen and rejected"
-    return DataError(three_parts(expected=expected, got=got, cure=cure), reason=reason)
-
-
 FORMATS = (
     Format(
         name="trl",
         columns="chosen, rejected (text or messages), optional prompt; optional "
-        "margin, weight, and any others",
+        "margin, weight, y, and any others",
         detect=_detect,
         read=_read,
     ),

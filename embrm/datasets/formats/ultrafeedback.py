@@ -22,49 +22,47 @@ Examples
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-from embrm.datasets.formats.base import Format, Row, RowReader, refusal
-from embrm.datasets.formats.ratings import number, prompt_of
-from embrm.datasets.formats.rewardbench import first_fields, list_of, texts_among
-from embrm.exceptions import NoPreferenceError
+from embrm.datasets.formats.base import Format, Row, RowReader
+from embrm.datasets.formats.extras import texts_among
+from embrm.datasets.formats.fields import (
+    check_rated,
+    first_fields,
+    is_list,
+    list_of,
+    number,
+    record_of,
+)
 
 ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
 
 
 def _detect(row: Row) -> bool:
-    fields = first_fields(row.get("completions"))
-    return "instruction" in row and fields >= {"response", "annotations"}
+    completions = row.get("completions")
+    if "instruction" not in row or not is_list(completions):
+        return False
+    # Some instructions have no completions: such a row says nothing, but is of here.
+    return not completions or first_fields(completions) >= {"response", "annotations"}
 
 
 def _read(row: Row, reader: RowReader) -> None:
-    prompt = prompt_of(row, "instruction")
     scores = []
-    for completion in list_of(row, "completions"):
-        _check_mapping(completion, "completion")
+    for each in list_of(row["completions"], "completions"):
+        completion = record_of(each, "completion")
         attributes = _attributes(completion)
         scores.append(attributes["score"])
         reader.item(
-            prompt,
+            row["instruction"],
             completion.get("response"),
             **attributes,
             **texts_among(completion, "model"),
             **texts_among(row, "source"),
         )
-    if all(math.isnan(score) for score in scores):
-        raise refusal(
-            expected="a rating of at least one completion",
-            got="none",
-            cure="drop the row",
-            reason="no rating",
-            kind=NoPreferenceError,
-        )
+    check_rated(scores)
 
 
-def _attributes(completion: Mapping[str, Any]) -> dict[str, float]:
-    annotations = completion.get("annotations")
-    _check_mapping(annotations, "annotations")
+def _attributes(completion: Row) -> dict[str, float]:
+    annotations = record_of(completion.get("annotations"), "annotations")
     attributes = {name: _rating(annotations, name) for name in ASPECTS}
     known = [rating for rating in attributes.values() if not math.isnan(rating)]
     attributes["score"] = math.fsum(known) / len(known) if known else math.nan
@@ -76,22 +74,12 @@ def _attributes(completion: Mapping[str, Any]) -> dict[str, float]:
     return attributes
 
 
-def _rating(annotations: Any, aspect: str) -> float:
+def _rating(annotations: Row, aspect: str) -> float:
     annotation = annotations.get(aspect)
     if annotation is None:
         return math.nan
-    _check_mapping(annotation, aspect)
-    return number(annotation.get("Rating"), aspect, low=1, high=5)
-
-
-def _check_mapping(value: Any, what: str) -> None:
-    if not isinstance(value, Mapping):
-        raise refusal(
-            expected=f"{what} with named fields",
-            got=type(value).__name__,
-            cure="compare the row with UltraFeedback's own files",
-            reason=f"{what} has no fields",
-        )
+    rating = record_of(annotation, aspect).get("Rating")
+    return number(rating, aspect, low=1, high=5)
 
 
 FORMATS = (

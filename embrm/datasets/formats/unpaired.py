@@ -1,7 +1,6 @@
 """Unpaired: one response in each row, labelled good or bad by itself (KTO).
 
-`response_of` reads a response that is text or, in conversational data, a list of one
-assistant message.
+A completion is text or, in conversational data, a list of one assistant message.
 
 References
 ----------
@@ -16,44 +15,19 @@ Examples
 True
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from embrm.datasets.formats.base import Format, Row, RowReader, refusal
-from embrm.datasets.formats.ratings import is_missing, is_number, prompt_of
-from embrm.datasets.formats.rewardbench import is_list
+from embrm.datasets.formats.base import Format, Row, RowReader, is_missing, refusal
+from embrm.datasets.formats.fields import in_short, is_number, response_of
 from embrm.exceptions import DataError, NoPreferenceError
 
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
 
-def response_of(value: Any) -> Any:
-    """Read a response; a list must hold one message of the assistant.
-
-    Raises
-    ------
-    DataError
-        If a list holds anything else.
-    """
-    if not is_list(value):
-        return value
-    message = value[0] if len(value) == 1 else None
-    if isinstance(message, Mapping) and message.get("role") == "assistant":
-        return message.get("content")
-    raise refusal(
-        expected="a completion that is text or one message of the assistant",
-        got=f"a list of {len(value)}",
-        cure="move the turns before the last answer into the prompt",
-        reason="completion is not one message",
-    )
-
-
 def _label(value: Any) -> bool:
     """Read true or false, also as 1 and 0 and as words."""
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
+    if isinstance(value, bool):
+        return value
     if isinstance(value, str) and value.strip().lower() in _WORDS:
         return _WORDS[value.strip().lower()]
     if is_number(value) and value in (0, 1):
@@ -61,7 +35,7 @@ def _label(value: Any) -> bool:
     missing = is_missing(value)
     raise refusal(
         expected="a label that is true or false",
-        got="none" if missing else repr(value)[:20],
+        got=in_short(value),
         cure="write true for a good response, false for a bad one; numbers with more "
         "than two values are ratings: name the column 'score'",
         reason="missing label" if missing else "label is not true or false",
@@ -78,10 +52,9 @@ def _detect(row: Row) -> bool:
 
 
 def _read(row: Row, reader: RowReader) -> None:
-    prompt = prompt_of(row)
     response = row["completion"] if "completion" in row else row["response"]
     label = _label(row["label"])
-    reader.item(prompt, response_of(response), label=label)
+    reader.item(row["prompt"], response_of(response), label=label)
 
 
 FORMATS = (

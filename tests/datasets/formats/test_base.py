@@ -19,6 +19,31 @@ def test_an_empty_response_is_refused(response):
         RowReader().item("p", response)
 
 
+@pytest.mark.parametrize("prompt", ["", " \n", [], [{"role": "user", "content": " "}]])
+def test_an_empty_prompt_is_refused(prompt):
+    """Nothing was asked."""
+    with pytest.raises(NoPreferenceError, match="a prompt with text in it; got an em"):
+        RowReader().item(prompt, "a")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "got"),
+    [
+        (3, "a str or a list of messages; got int"),
+        (b"p", "got bytes"),
+        ({"role": "user", "content": "p"}, "got dict"),
+        ([{"role": "user"}], "a string 'content'; got keys .* at message 0"),
+        (["p"], "got str at message 0"),
+    ],
+)
+def test_a_prompt_that_is_neither_text_nor_messages_is_refused(prompt, got):
+    """A malformed prompt is no prompt that says nothing."""
+    with pytest.raises(DataError, match=got) as caught:
+        RowReader().item(prompt, "a")
+    assert caught.value.reason == "malformed prompt"
+    assert not isinstance(caught.value, NoPreferenceError)
+
+
 @pytest.mark.parametrize("response", [True, 4, ["a"]])
 def test_a_response_that_is_no_text_is_refused(response):
     """The type is named, the value is not."""
@@ -48,7 +73,7 @@ def test_equal_responses_to_different_prompts_may_be_compared():
 @pytest.mark.parametrize("missing", [None, float("nan")])
 def test_missing_texts_say_nothing_and_are_told_apart_from_wrong_ones(missing):
     """A missing prompt or response is a NoPreferenceError."""
-    with pytest.raises(NoPreferenceError, match="a prompt; got none"):
+    with pytest.raises(NoPreferenceError, match="a prompt with text in it; got none"):
         RowReader().item(missing, "r")
-    with pytest.raises(NoPreferenceError, match="a response; got none"):
+    with pytest.raises(NoPreferenceError, match="a response with text in it; got none"):
         RowReader().item("p", missing)

@@ -1,9 +1,12 @@
 """HelpSteer: attributes of rated rows, signs and ties of preference rows."""
 
+import math
+
 import pytest
 
 from embrm.datasets import read_preferences
 from embrm.datasets.formats import RowReader, find_format
+from embrm.datasets.formats.helpsteer import ATTRIBUTES
 from embrm.exceptions import DataError
 
 RATED = {
@@ -52,6 +55,14 @@ def test_a_rated_row_is_an_item_whose_score_is_helpfulness():
     (item,) = preferences.items.to_dict("records")
     assert item["score"] == item["helpfulness"] == 3.0
     assert (item["correctness"], item["verbosity"]) == (4.0, 0.0)
+
+
+@pytest.mark.parametrize("missing", [None, math.nan, "N/A"])
+def test_one_attribute_that_is_missing_is_nan(missing):
+    """Copies with means of annotators have fractions and gaps."""
+    (item,) = read("helpsteer2", RATED | {"verbosity": missing, "coherence": 2.5}).items
+    assert math.isnan(item["verbosity"])
+    assert item["coherence"] == 2.5
 
 
 @pytest.mark.parametrize(
@@ -135,17 +146,25 @@ def test_a_prompt_that_is_a_list_of_messages_stays_one():
     ("name", "change", "reason", "message"),
     [
         ("helpsteer2", {"helpfulness": 5}, "helpfulness out of range", "from 0 to 4"),
-        ("helpsteer2", {"coherence": 2.5}, "coherence is not whole", "got 2.5"),
-        ("helpsteer2", {"verbosity": None}, "missing verbosity", "got none"),
-        ("helpsteer2", {"verbosity": "N/A"}, "missing verbosity", "got none"),
+        (
+            "helpsteer2",
+            dict.fromkeys(ATTRIBUTES, None),
+            "no rating",
+            "a number as at least one rating; got none",
+        ),
         ("helpsteer2", {"complexity": [1]}, "complexity is not a number", "got list"),
         ("helpsteer2", {"response": ""}, "empty response", "an empty one"),
-        ("helpsteer2", {"prompt": None}, "missing prompt", "as prompt; got none"),
+        (
+            "helpsteer2",
+            {"prompt": None},
+            "missing prompt",
+            "a prompt with text in it; got none",
+        ),
         (
             "helpsteer2",
             {"prompt": "<extra_id_1>User\n\n<extra_id_1>Assistant\n"},
             "empty prompt",
-            "as prompt; got nothing",
+            "prompt with text in it; got an empty",
         ),
         (
             "helpsteer2-preference",
@@ -174,10 +193,15 @@ def test_a_prompt_that_is_a_list_of_messages_stays_one():
         (
             "helpsteer3",
             {"context": [{"role": "user"}]},
-            "context is not text",
+            "malformed prompt",
             "string 'content'",
         ),
-        ("helpsteer3", {"context": []}, "empty context", "as context; got nothing"),
+        (
+            "helpsteer3",
+            {"context": []},
+            "empty prompt",
+            "prompt with text in it; got an empty",
+        ),
     ],
 )
 def test_a_bad_row_is_refused_with_its_reason(name, change, reason, message):

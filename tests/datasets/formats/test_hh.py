@@ -14,7 +14,8 @@ START = "\n\nHuman: p\n\nAssistant:"
     ("chosen", "rejected", "message"),
     [
         (f"{START} a", "p b", "transcripts that begin with '.*'; got another text"),
-        (f"{START} a", None, "got another text"),
+        (f"{START} a", 3, "got another text"),
+        (f"{START} a", None, "a response with text in it; got none"),
         (f"{START} a", "\n\nHuman: q\n\nAssistant: b", "two that part before it"),
         (f"{START} a", "\n\nHuman: p", "two that part before it"),
         (f"{START} a", f"{START} ", "a response with text in it"),

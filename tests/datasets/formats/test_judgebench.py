@@ -45,9 +45,9 @@ def test_the_pair_carries_id_source_and_model():
     ("change", "reason", "message"),
     [
         ({"label": "A=B"}, "unknown label", "got 'A=B'"),
-        ({"label": None}, "unknown label", "got None"),
+        ({"label": None}, "missing label", "got none"),
         ({"label": 1}, "unknown label", "the label 'A>B' or 'B>A'; got 1"),
-        ({"question": None}, "missing question", "as question; got none"),
+        ({"question": None}, "missing prompt", "a prompt with text in it; got none"),
         ({"response_A": 54}, "response is not text", "got int"),
         ({"response_A": "56"}, "identical chosen and rejected", "response twice"),
         ({"pair_id": ""}, "missing pair_id", "as pair_id"),

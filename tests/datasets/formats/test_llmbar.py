@@ -33,7 +33,7 @@ def test_the_label_is_the_number_of_the_better_output(label, y):
         ({"label": None}, "missing label", "whole number as label; got none"),
         ({"label": "first"}, "label is not a number", "got 'first'"),
         ({"label": True}, "label is not a number", "finite number as label; got True"),
-        ({"input": ""}, "empty input", "as input; got nothing"),
+        ({"input": ""}, "empty prompt", "prompt with text in it; got an empty"),
         ({"output_2": "Hello."}, "identical chosen and rejected", "response twice"),
         ({"output_1": ["Hello."]}, "response is not text", "got list"),
     ],

@@ -110,7 +110,7 @@ def test_every_pair_agrees_with_the_ranks(ranks):
             "fewer than two responses",
             "at least two different responses; got 1",
         ),
-        ({"prompt": None}, "missing prompt", "as prompt; got none"),
+        ({"prompt": None}, "missing prompt", "a prompt with text in it; got none"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_reason(change, reason, message):
@@ -137,3 +137,11 @@ def test_a_bad_row_of_nemo_rl_is_refused_with_its_reason(completions, reason, me
     with pytest.raises(DataError, match=message) as caught:
         read(NEMO | {"completions": completions})
     assert caught.value.reason == reason
+
+
+def test_responses_may_be_messages():
+    """Conversational data writes each response as one turn."""
+    answers = [[{"role": "assistant", "content": text}] for text in "ab"]
+    row = {"prompt": "p", "responses": answers, "ranks": [1, 0]}
+    frame = read_preferences([row]).to_frame()
+    assert frame[["first", "second"]].to_numpy().tolist() == [["b", "a"]]

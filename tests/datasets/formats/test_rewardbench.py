@@ -1,6 +1,7 @@
 """RewardBench 1 and 2: rows become pairs with all that official scoring needs."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from embrm.datasets import read_preferences
@@ -47,6 +48,29 @@ def test_version_1_gives_one_pair_with_subset_and_id():
     assert preferences.items["response"][pair["first"]] == ROW_1["chosen"]
 
 
+@pytest.mark.parametrize("column", ["y", "margin", "weight"])
+def test_pairs_with_labels_margins_or_weights_are_not_taken_for_version_1(column):
+    """A benchmark has none: such rows are plain pairs, and keep what they say."""
+    preferences = read_preferences([ROW_1 | {column: 0.25}])
+    assert preferences.account.format == "pairs"
+    (pair,) = preferences.pairs.to_dict("records")
+    assert (pair[column], pair["subset"], pair["id"]) == (0.25, "alpacaeval-easy", 7)
+
+
+def test_version_1_carries_its_other_columns():
+    """Who wrote the responses is a column of pairs."""
+    (pair,) = read("rewardbench", ROW_1).pairs
+    assert (pair["chosen_model"], pair["rejected_model"]) == ("a-model", "b-model")
+
+
+def test_a_pair_of_version_1_without_subset_or_id_is_a_pair():
+    """Columns of that name are common, and may have gaps."""
+    rows = [ROW_1, ROW_1 | {"rejected": "Ask.", "subset": None, "id": float("nan")}]
+    preferences = read_preferences(rows)
+    assert preferences.account.n_kept == 2
+    assert preferences.pairs[["subset", "benchmark_id"]].isna().all(axis=1).sum() == 1
+
+
 def test_version_1_takes_a_conversation_as_prompt():
     """A prompt may be a list of messages."""
     turns = [{"role": "user", "content": "Hi"}]
@@ -80,8 +104,9 @@ def test_version_2_items_carry_nothing_but_text():
 def test_lists_may_be_arrays_as_parquet_gives_them():
     """Arrow hands lists over as NumPy arrays."""
     row = ROW_2 | {"chosen": np.array(["Red"], dtype=object)}
-    assert find_format("rewardbench2").detect(row)
-    assert len(read("rewardbench2", row).pairs) == 3
+    preferences = read_preferences(pd.DataFrame([row]))
+    assert preferences.account.format == "rewardbench2"
+    assert len(preferences) == 3
 
 
 def test_ids_that_pandas_made_float_stay_whole():
@@ -96,15 +121,21 @@ def test_ids_that_pandas_made_float_stay_whole():
             "rewardbench",
             {"prompt": None},
             "missing prompt",
-            "messages as prompt; got none",
+            "a prompt with text in it; got none",
         ),
-        ("rewardbench", {"prompt": " "}, "empty prompt", "as prompt; got nothing"),
-        ("rewardbench", {"prompt": 3}, "prompt is not text", "a str or a list"),
+        (
+            "rewardbench",
+            {"prompt": " "},
+            "empty prompt",
+            "prompt with text in it; got an empty",
+        ),
+        ("rewardbench", {"prompt": 3}, "malformed prompt", "a str or a list"),
         ("rewardbench", {"chosen": None}, "missing response", "got none"),
         ("rewardbench", {"rejected": " \n"}, "empty response", "an empty one"),
-        ("rewardbench", {"subset": None}, "missing subset", "subset; got none"),
-        ("rewardbench", {"id": float("nan")}, "missing id", "as id; got none"),
-        ("rewardbench", {"id": [1]}, "missing id", "an unusable list"),
+        ("rewardbench", {"subset": " "}, "missing subset", "subset; got none"),
+        ("rewardbench", {"id": [1]}, "id is not a name", "got a list"),
+        ("rewardbench2", {"subset": None}, "missing subset", "subset; got none"),
+        ("rewardbench2", {"id": float("nan")}, "missing id", "as id; got none"),
         (
             "rewardbench",
             {"rejected": ROW_1["chosen"]},

@@ -90,7 +90,7 @@ def test_a_row_without_any_cell_left_is_refused():
         ({"rejected": None}, "rejected is not a list", "got NoneType"),
         ({"rejected": ["a", "b", None]}, "missing response", "got none"),
         ({"chosen": ["a", "b", ""]}, "empty response", "with text in it"),
-        ({"prompt": ""}, "empty prompt", "as prompt; got nothing"),
+        ({"prompt": ""}, "empty prompt", "prompt with text in it; got an empty"),
         ({"id": None}, "missing id", "as id; got none"),
     ],
 )

@@ -57,7 +57,8 @@ def test_implicit_text_is_cut_without_loss(prompt, chosen, rejected):
     [
         ("Yes", "No", "begin with the same prompt"),
         ("Yes", ["No"], r"both text or both lists.*str and list"),
-        ("Yes", None, "str and NoneType"),
+        ("Yes", 3, "str and int"),
+        ("Yes", None, "a response with text in it; got none"),
         ([], [], "list and list"),
         (_turns("p", "a"), "a", "list and str"),
         (_turns("p", "a"), _turns("p", "a"), "the same response twice"),

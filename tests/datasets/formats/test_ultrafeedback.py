@@ -6,7 +6,7 @@ import pytest
 
 from embrm.datasets import read_preferences
 from embrm.datasets.formats import RowReader, find_format
-from embrm.exceptions import DataError
+from embrm.exceptions import DataError, LeftOutWarning
 
 ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
 
@@ -95,7 +95,7 @@ def test_an_aspect_that_is_not_annotated_is_nan():
         ([GOOD | {"annotations": None}], "annotations has no fields", "named fields"),
         ([GOOD | {"annotations": {"honesty": 4}}], "honesty has no fields", "got int"),
         ([GOOD | {"response": ""}], "empty response", "an empty one"),
-        ([UNRATED], "no rating", "a rating of at least one completion"),
+        ([UNRATED], "no rating", "a number as at least one rating; got none"),
         (
             [completion("Soup.", "5", "6", "5", "5")],
             "honesty out of range",
@@ -118,3 +118,11 @@ def test_a_bad_row_is_refused_with_its_reason(completions, reason, message):
     with pytest.raises(DataError, match=message) as caught:
         read(ROW | {"completions": completions})
     assert caught.value.reason == reason
+
+
+def test_an_instruction_without_completions_says_nothing():
+    """It is left out, even where it stands first."""
+    with pytest.warns(LeftOutWarning, match="read as ultrafeedback: 2 rows, 1 kept"):
+        read_preferences(
+            [ROW | {"completions": []}, ROW], on_error="skip-uninformative"
+        )

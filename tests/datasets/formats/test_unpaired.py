@@ -1,6 +1,5 @@
 """Unpaired: single responses labelled good or bad."""
 
-import numpy as np
 import pytest
 
 from embrm.datasets import read_preferences
@@ -50,7 +49,6 @@ def test_a_completion_may_be_one_message():
         ("true", True),
         ("False", False),
         ("0", False),
-        (np.bool_(True), True),
     ],
 )
 def test_labels_are_read_as_true_or_false(label, read_as):
@@ -68,7 +66,7 @@ def test_labels_are_read_as_true_or_false(label, read_as):
         ({"completion": None}, "missing response", "got none"),
         ({"completion": []}, "completion is not one message", "got a list of 0"),
         ({"completion": "\t"}, "empty response", "an empty one"),
-        ({"prompt": {"role": "user"}}, "prompt is not text", "got dict"),
+        ({"prompt": {"role": "user"}}, "malformed prompt", "got dict"),
     ],
 )
 def test_a_bad_row_is_refused_with_its_reason(change, reason, message):

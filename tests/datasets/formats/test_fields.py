@@ -1,0 +1,172 @@
+"""Fields: numbers, names, lists, records and responses, each read in one way."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embrm.datasets.formats.fields import (
+    check_rated,
+    first_fields,
+    in_short,
+    is_number,
+    is_text_list,
+    list_of,
+    name_of,
+    number,
+    record_of,
+    response_of,
+    whole_number,
+)
+from embrm.exceptions import DataError, NoPreferenceError
+
+ANSWER = {"role": "assistant", "content": "Blue."}
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_the_same_as_text(value):
+    """JSON and CSV spell the same float alike."""
+    assert number(value, "score") == number(repr(value), "score") == value
+
+
+@pytest.mark.parametrize("value", [np.float32(2), np.int64(2), "2", " 2.0 ", 2])
+def test_numbers_of_every_kind_are_read(value):
+    """NumPy scalars and text are numbers too."""
+    assert number(value, "score") == 2.0
+    assert whole_number(value, "score") == 2
+
+
+@pytest.mark.parametrize("value", [None, math.nan, "", " ", "N/A", "nan", "NA"])
+def test_a_missing_number_is_nan_and_a_missing_whole_number_says_nothing(value):
+    """A rating may be missing; a rank may not."""
+    assert math.isnan(number(value, "rank"))
+    with pytest.raises(NoPreferenceError, match="whole number as rank; got none"):
+        whole_number(value, "rank")
+
+
+@pytest.mark.parametrize("value", [10**400, "1e999", "nanometre", True, [3], {}])
+def test_what_is_no_finite_number_is_refused(value):
+    """Infinity never enters by overflow; the message shows little of the value."""
+    with pytest.raises(DataError, match="finite number as score") as caught:
+        number(value, "score")
+    assert len(str(caught.value)) < 200
+
+
+def test_a_number_out_of_range_is_refused():
+    """The range is named."""
+    with pytest.raises(
+        DataError, match=r"score from 1 to 5; got 6. To mend: bring the"
+    ):
+        number(6, "score", low=1, high=5)
+
+
+def test_a_fraction_is_no_whole_number():
+    """2.5 is neither 2 nor 3."""
+    with pytest.raises(
+        DataError, match=r"a whole number as rank; got 2.5. To mend: ro"
+    ):
+        whole_number(2.5, "rank")
+
+
+def test_truth_values_are_no_numbers():
+    """Python counts True as 1."""
+    assert [is_number(value) for value in (True, 1, 1.5, "1")] == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "none"), (math.nan, "none"), ("A=B", "'A=B'"), (3, "3"), ([3], "list")],
+)
+def test_a_wrong_value_is_shown_in_short(value, shown):
+    """Lists are named by their kind."""
+    assert in_short(value) == shown
+
+
+def test_a_long_value_is_never_shown_at_length():
+    """Thirty characters tell what it is."""
+    assert len(in_short("a" * 10_000)) == 30
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [("tied:3", "tied:3"), (7, "7"), (7.0, "7"), (0, "0")]
+)
+def test_names_are_text(value, name):
+    """An id is the same as a number, a float of a frame, and text."""
+    assert name_of(value, "id") == name
+
+
+@pytest.mark.parametrize(
+    ("value", "got"), [(None, "none"), ("", "none"), (7.5, "a float"), ([7], "a list")]
+)
+def test_what_is_no_name_is_refused(value, got):
+    """A benchmark cannot be scored without."""
+    with pytest.raises(DataError, match=f"name or number as id; got {got}. To mend: f"):
+        name_of(value, "id")
+
+
+def test_a_list_of_texts_is_no_list_of_messages():
+    """Benchmarks list texts, conversations list messages."""
+    values = (["a", "b"], [ANSWER], "ab", [])
+    assert [is_text_list(value) for value in values] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("value", "fields"),
+    [([ANSWER, 3], {"role", "content"}), ([], set()), ([3], set()), (None, set())],
+)
+def test_the_first_record_names_its_fields(value, fields):
+    """Detection looks at the first entry alone."""
+    assert first_fields(value) == fields
+
+
+@pytest.mark.parametrize(
+    ("value", "length", "got"),
+    [(["a"], 3, "a list of 1"), ("abc", None, "str"), ({"a": 1}, 1, "dict")],
+)
+def test_a_list_of_another_length_or_none_at_all_is_refused(value, length, got):
+    """The length asked for is named, or that there must be one entry."""
+    asked = length or "one or more"
+    with pytest.raises(DataError, match=f"a list of {asked} as ranks; got {got}. To m"):
+        list_of(value, "ranks", length)
+
+
+@pytest.mark.parametrize("value", [None, [], ()])
+def test_a_list_without_entries_says_nothing(value):
+    """It is left out where rows that say nothing are."""
+    with pytest.raises(NoPreferenceError, match="a list of one or more as completions"):
+        list_of(value, "completions")
+
+
+def test_a_record_has_named_fields():
+    """Whatever else it is, it cannot be read."""
+    assert record_of(ANSWER, "completion") is ANSWER
+    with pytest.raises(
+        DataError, match=r"named fields as completion; got str. To mend"
+    ):
+        record_of("text", "completion")
+
+
+def test_a_response_may_be_one_message_of_the_assistant():
+    """Conversational data writes responses as turns."""
+    assert response_of([ANSWER]) == response_of("Blue.") == "Blue."
+
+
+@pytest.mark.parametrize("value", [[], [ANSWER, ANSWER], [{"role": "user"}], ["Blue."]])
+def test_other_lists_are_no_response(value):
+    """Turns before the last answer are of the prompt."""
+    with pytest.raises(
+        DataError, match="text or one message of the assistant; got a l"
+    ):
+        response_of(value)
+
+
+def test_one_rating_is_enough():
+    """A row says something if one of its ratings is there."""
+    check_rated([math.nan, 0.0])
+    with pytest.raises(
+        NoPreferenceError, match=r"at least one rating; got none\. To me"
+    ):
+        check_rated([math.nan, math.nan])
