@@ -1,8 +1,10 @@
 """Classifiers by word, with defaults for dense vectors and few, noisy labels.
 
-Each was chosen on order consistency with held-out prompts at label error rates from
-0 to 40%: strong penalties, small trees, no early stopping on random rows (rows of one
-prompt would sit on both sides).
+Strong penalties, small trees, no early stopping on random rows (rows of one prompt
+would sit on both sides). The defaults were first chosen on a real development pool,
+whose figures therefore flatter them. `benchmarks/choose_defaults.py classifiers` then
+compared each with a few neighbours on sixteen made-up pools, at label error rates
+from 0 to 40%, and kept it: no neighbour had a lower mean regret.
 """
 
 import inspect

@@ -7,9 +7,10 @@ independent of the order of pairs, of their orientation, and of how they were pa
 for every head at once.
 """
 
+import hashlib
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +26,11 @@ from embrm._validation import (
 )
 from embrm.exceptions import InvalidInputError, LeftOutWarning, three_parts
 from embrm.pairs import Pairs, distinct_rows
+
+_TOO_LARGE_TO_COPY = 2**26
+"""Bytes of an item matrix above which `in_place` leaves it where it lies."""
+
+_ROWS_AT_A_TIME = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +49,13 @@ class Comparisons:
         How many annotations the win stands for.
     groups : ndarray of int of shape (n_items,) or None
         Prompt group of each item, where prompts are known.
+    tied : ndarray of shape (n_wins,) in [0, 1], or None
+        Share of each win's weight that is half a tie; None if there are no ties. A
+        tie is one half win each way for heads that do not look here. It is a share,
+        so that it stays true when weights are multiplied.
+    annotator : ndarray of int of shape (n_wins,) or None
+        Who made the annotation, where it was asked to be kept; then every
+        (winner, loser, margin, annotator) occurs once.
     """
 
     items: FloatArray
@@ -51,6 +64,8 @@ class Comparisons:
     margin: FloatArray
     weight: FloatArray
     groups: IntArray | None
+    tied: FloatArray | None = None
+    annotator: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.winner)
@@ -64,6 +79,8 @@ class Comparisons:
             self.margin[wins],
             self.weight[wins],
             self.groups,
+            None if self.tied is None else self.tied[wins],
+            None if self.annotator is None else self.annotator[wins],
         )
 
 
@@ -87,6 +104,9 @@ def make_comparisons(
     y: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     margin: ArrayLike | None = None,
+    *,
+    annotator: IntArray | None = None,
+    in_place: bool = False,
 ) -> Comparisons:
     """Check what a user passes to `fit` and bring it into canonical form.
 
@@ -98,6 +118,13 @@ def make_comparisons(
     sample_weight : array-like of shape (n_pairs,), >= 0, optional
     margin : array-like of shape (n_pairs,), >= 0, in nats, optional
         Demanded of the preferred side, whichever it is.
+    annotator : ndarray of int of shape (n_pairs,), optional
+        Who labelled each pair, to be kept.
+    in_place : bool, default=False
+        Leave a matrix of more than 64 MiB where it lies, uncopied and in the order it
+        was passed in, if its rows are distinct and all of them take part. A fit then
+        depends on that order, though by no more than rounding unless it splits or
+        draws.
 
     Returns
     -------
@@ -123,8 +150,18 @@ def make_comparisons(
             )
         )
     _refuse_self_pairs(checked)
+    _refuse_other_length(annotator, n_pairs)
     weighted = weights > 0
-    rows, ids = checked[weighted].unique_items()
+    if not weighted.all():
+        checked = checked[weighted]
+        labels, weights, margins = (c[weighted] for c in (labels, weights, margins))
+        annotator = None if annotator is None else annotator[weighted]
+    rows, ids = checked.unique_items()
+    if in_place and _can_stay(checked.items, rows):
+        items = check_items(np.asarray(checked.items))
+        wins = _merge_wins(ids, labels, weights, margins, annotator)
+        groups = _groups_of_items(checked, rows, np.arange(len(rows)))
+        return Comparisons(items, *wins[:4], groups, *wins[4:])
     items = check_items(_as_float(checked.items[rows]))
     kept, inverse = distinct_rows(items)
     ids = inverse[ids]
@@ -135,15 +172,45 @@ def make_comparisons(
     position = np.cumsum(taking_part) - 1
     wins = _merge_wins(
         position[ids[tell]],
-        labels[weighted][tell],
-        weights[weighted][tell],
-        margins[weighted][tell],
+        labels[tell],
+        weights[tell],
+        margins[tell],
+        None if annotator is None else annotator[tell],
     )
     return Comparisons(
         items[kept[taking_part]],
-        *wins,
+        *wins[:4],
         None if groups is None else groups[taking_part],
+        *wins[4:],
     )
+
+
+def _refuse_other_length(annotator: IntArray | None, n_pairs: int) -> None:
+    if annotator is not None and annotator.shape != (n_pairs,):
+        raise InvalidInputError(
+            three_parts(
+                expected=f"annotator of shape ({n_pairs},), one per pair",
+                got=f"shape {annotator.shape}",
+                cure="say for each pair who labelled it",
+            )
+        )
+
+
+def _can_stay(items: FloatArray, rows: IntArray) -> bool:
+    """Whether a large matrix can be used without choosing or ordering its rows."""
+    large = items.nbytes > _TOO_LARGE_TO_COPY and items.dtype != np.float16
+    return large and len(rows) == len(items) and _all_distinct(items)
+
+
+def _all_distinct(items: FloatArray) -> bool:
+    """Whether no two rows are equal, told by digests: sorting rows would copy them."""
+    digests = set[bytes]()
+    zero = items.dtype.type(0)
+    for start in range(0, len(items), _ROWS_AT_A_TIME):
+        # Adding zero turns -0.0 into 0.0, so that equal numbers are equal bytes.
+        block = np.ascontiguousarray(items[start : start + _ROWS_AT_A_TIME] + zero)
+        digests.update(hashlib.blake2b(row, digest_size=16).digest() for row in block)
+    return len(digests) == len(items)
 
 
 def _as_float(items: FloatArray) -> FloatArray:
@@ -211,21 +278,45 @@ def _first_seen(labels: IntArray) -> IntArray:
     return first[inverse]
 
 
+_Wins: TypeAlias = tuple[
+    IntArray, IntArray, FloatArray, FloatArray, FloatArray | None, IntArray | None
+]
+
+
 def _merge_wins(
-    ids: IntArray, labels: FloatArray, weights: FloatArray, margins: FloatArray
-) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
-    winner = np.concatenate([ids[:, 0], ids[:, 1]])
-    loser = np.concatenate([ids[:, 1], ids[:, 0]])
-    margin = np.concatenate([margins, margins])
-    weight = np.concatenate([weights * labels, weights * (1 - labels)])
-    order = np.lexsort((weight, margin, loser, winner))
-    winner, loser, margin, weight = (
-        column[order] for column in (winner, loser, margin, weight)
-    )
-    new = np.ones(len(winner), dtype=bool)
-    new[1:] = (np.diff(winner) != 0) | (np.diff(loser) != 0) | (np.diff(margin) != 0)
+    ids: IntArray,
+    labels: FloatArray,
+    weights: FloatArray,
+    margins: FloatArray,
+    annotator: IntArray | None,
+) -> _Wins:
+    """Sum the weights of equal wins: winner, loser, margin, weight, tied, annotator."""
+    won, lost = labels > 0, labels < 1
+
+    def both(first: AnyArray, second: AnyArray) -> AnyArray:
+        return np.concatenate([first[won], second[lost]])
+
+    winner, loser = both(ids[:, 0], ids[:, 1]), both(ids[:, 1], ids[:, 0])
+    margin = both(margins, margins)
+    weight = both(weights * labels, weights * (1 - labels))
+    half = both(labels, labels) == 0.5
+    who = None if annotator is None else both(annotator, annotator)
+    keys = (margin, loser, winner) if who is None else (who, margin, loser, winner)
+    order = np.lexsort((weight, *keys))
+    new = np.zeros(len(order), dtype=bool)
+    new[0] = True
+    for key in keys:
+        new[1:] |= np.diff(key[order]) != 0
     starts = np.flatnonzero(new)
-    total = np.add.reduceat(weight, starts)
+    total = np.add.reduceat(weight[order], starts)
+    ties = np.add.reduceat((weight * half)[order], starts) if half.any() else None
     keep = total > 0
-    starts = starts[keep]
-    return winner[starts], loser[starts], margin[starts], total[keep]
+    first = order[starts[keep]]
+    return (
+        winner[first],
+        loser[first],
+        margin[first],
+        total[keep],
+        None if ties is None else ties[keep] / total[keep],
+        None if who is None else who[first],
+    )

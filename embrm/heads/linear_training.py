@@ -1,28 +1,30 @@
 r"""The convex problem of the linear Bradley-Terry head, and its solver.
 
-.. math:: F(w) = \sum_i c_i \, \mathrm{softplus}(-(\delta_i - m_i))
+.. math:: F(w) = \sum_i c_i \, \ell_i(\delta_i - m_i)
           + \tfrac{\alpha}{2} \lVert w \rVert^2, \qquad
           \delta_i = w^\top (x_{\text{winner}_i} - x_{\text{loser}_i})
 
-Everything is computed on distinct items and scattered along the comparison graph: the
-Hessian is :math:`X^\top L X + \alpha I` with L the graph Laplacian whose edge weights
-are :math:`c_i \sigma(\delta_i - m_i) \sigma(m_i - \delta_i)`. The (n_pairs, d) matrix
-of differences is never formed.
+with :math:`\ell(t) = \mathrm{softplus}(-t)` unless told otherwise. Everything is
+computed on distinct items and scattered along the comparison graph: the Hessian is
+:math:`X^\top L X + \alpha I` with L the graph Laplacian whose edge weights are
+:math:`c_i \ell_i''(\delta_i - m_i)`. The (n_pairs, d) matrix of differences is never
+formed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 from scipy.linalg import eigh, qr
 from scipy.sparse import csr_array
-from scipy.special import expit
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
+from embrm.heads.win_loss import LogisticLoss, WinLoss
 
-_LARGEST_ROTATION = 1024
+_LARGEST_ROTATION = 2048
 """Above this many dimensions an eigenbasis costs more than it saves."""
 
 _SMALLEST_CURVATURE = 1e-12
@@ -38,11 +40,19 @@ class LinearProblem:
     items : ndarray of shape (n_items, k), float64
         Centred items, rotated by `basis` where that pays.
     basis : ndarray of shape (d, k) or None
-        Orthonormal columns; weights in the coordinates of the user are `basis @ w`.
+        Weights in the coordinates of the user are `basis @ w`. Orthonormal columns
+        times `stretch`.
     curvature : ndarray of shape (k,)
-        Diagonal of the Hessian of the loss at w = 0, which preconditions the solver.
+        Diagonal of the Hessian of the logistic loss at w = 0, which preconditions the
+        solver.
     winner, loser : ndarray of int of shape (n_wins,)
     margin, weight : ndarray of shape (n_wins,)
+    loss : WinLoss, default=LogisticLoss()
+    stretch : ndarray of shape (k,) or None
+        Prior standard deviation of the weight along each column of the basis,
+        relative to that of the plain ridge; None where all are one.
+    outside : float, default=1.0
+        The same outside the span of the basis.
     """
 
     items: FloatArray
@@ -52,8 +62,11 @@ class LinearProblem:
     loser: IntArray
     margin: FloatArray
     weight: FloatArray
+    loss: WinLoss = field(default_factory=LogisticLoss)
+    stretch: FloatArray | None = None
+    outside: float = 1.0
 
-    def take(self, wins: BoolArray) -> "LinearProblem":
+    def take(self, wins: BoolArray) -> Self:
         """Keep some wins, with the curvature in proportion to their weight."""
         kept = self.weight[wins]
         return replace(
@@ -63,19 +76,46 @@ class LinearProblem:
             loser=self.loser[wins],
             margin=self.margin[wins],
             weight=kept,
+            loss=self.loss.take(wins),
         )
+
+    def stretched_items(self, stretch: FloatArray) -> FloatArray:
+        """Return items in the coordinates of a basis whose columns are stretched."""
+        return self.items * stretch
+
+    def rewards(self, w: FloatArray) -> FloatArray:
+        """Compute the rewards of all items, shape (n_items,)."""
+        return self.items @ w
+
+    def gather(self, per_item: FloatArray) -> FloatArray:
+        """Sum items times `per_item`: adjoint of `rewards`."""
+        return self.items.T @ per_item
+
+    def gram(self, edge: FloatArray) -> FloatArray:
+        """Compute items' L items, where L has `edge` (n_wins,) on the wins' edges."""
+        spread = laplacian(self.winner, self.loser, edge, len(self.items)) @ self.items
+        product = self.items.T @ spread
+        return np.asarray((product + product.T) / 2)
+
+    def bend(self, w: FloatArray, edge: FloatArray) -> FloatArray:
+        """Multiply items' L items by w, where L has `edge` on the wins' edges."""
+        return self.to_weights(edge * self.delta(w))
 
     def delta(self, w: FloatArray) -> FloatArray:
         """Compute r(winner) - r(loser) of each win, shape (n_wins,), in nats."""
-        reward = self.items @ w
-        return reward[self.winner] - reward[self.loser]
+        reward = self.rewards(w)
+        return np.asarray(reward[self.winner] - reward[self.loser])
+
+    def scatter(self, per_win: FloatArray) -> FloatArray:
+        """Add `per_win` to each winner and take it from each loser: (n_items,)."""
+        n_items = len(self.items)
+        per_item = np.bincount(self.winner, per_win, n_items).astype(np.float64)
+        per_item -= np.bincount(self.loser, per_win, n_items)
+        return per_item
 
     def to_weights(self, per_win: FloatArray) -> FloatArray:
         """Sum `per_win` times the difference of each win: adjoint of `delta`."""
-        n_items = len(self.items)
-        per_item = np.bincount(self.winner, per_win, n_items)
-        per_item -= np.bincount(self.loser, per_win, n_items)
-        return self.items.T @ per_item
+        return self.gather(self.scatter(per_win))
 
 
 def make_problem(comparisons: Comparisons) -> LinearProblem:
@@ -87,12 +127,13 @@ def make_problem(comparisons: Comparisons) -> LinearProblem:
         # The solution lies in the span of the items: solve there.
         basis, triangle = qr(items.T, mode="economic")
         items = np.ascontiguousarray(triangle.T)
-    spread = _laplacian(comparisons) @ items
+    wins = (comparisons.winner, comparisons.loser, comparisons.weight)
+    spread = laplacian(*wins, len(items)) @ items
     if items.shape[1] > _LARGEST_ROTATION:
         curvature = np.einsum("ij,ij->j", items, spread) / 4
     else:
         hessian = items.T @ spread / 4
-        curvature, rotation = eigh((hessian + hessian.T) / 2)
+        curvature, rotation = eigh((hessian + hessian.T) / 2, driver="evd")
         items = items @ rotation
         basis = rotation if basis is None else basis @ rotation
     return LinearProblem(
@@ -185,19 +226,20 @@ class _Preconditioned:
 
     def evaluate(self, u: FloatArray) -> _Point:
         problem, w = self.problem, self.scale * u
-        lead = problem.delta(w) - problem.margin
-        win, lose = expit(lead), expit(-lead)
-        gradient = problem.to_weights(-problem.weight * lose) + self.alpha * w
+        value, slope, curvature = problem.loss.evaluate(
+            problem.delta(w) - problem.margin
+        )
+        gradient = problem.to_weights(problem.weight * slope) + self.alpha * w
         return _Point(
-            value=float(log_loss(lead, problem.weight) + self.alpha / 2 * (w @ w)),
+            value=float(problem.weight @ value + self.alpha / 2 * (w @ w)),
             gradient=self.scale * gradient,
-            edge=problem.weight * win * lose,
+            edge=problem.weight * curvature,
         )
 
     def curve(self, at: _Point, v: FloatArray) -> FloatArray:
         """Multiply the Hessian at a point by v."""
         w = self.scale * v
-        bent = self.problem.to_weights(at.edge * self.problem.delta(w))
+        bent = self.problem.bend(w, at.edge)
         return self.scale * (bent + self.alpha * w)
 
 
@@ -244,12 +286,13 @@ def _conjugate_gradients(
     return step if step.any() else target
 
 
-def _laplacian(comparisons: Comparisons) -> csr_array:
-    """Build the graph Laplacian of the wins, with their weights on the edges."""
-    n_items = len(comparisons.items)
-    ends = np.concatenate([comparisons.winner, comparisons.loser])
-    others = np.concatenate([comparisons.loser, comparisons.winner])
-    twice = np.concatenate([comparisons.weight, comparisons.weight])
+def laplacian(
+    winner: IntArray, loser: IntArray, edge: FloatArray, n_items: int
+) -> csr_array:
+    """Build the graph Laplacian of wins, shape (n_items, n_items)."""
+    ends = np.concatenate([winner, loser])
+    others = np.concatenate([loser, winner])
+    twice = np.concatenate([edge, edge])
     rows = np.concatenate([ends, ends])
     columns = np.concatenate([ends, others])
     entries = np.concatenate([twice, -twice])

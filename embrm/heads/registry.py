@@ -8,20 +8,34 @@ from typing import Any
 from embrm._typing import RandomState
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.base import RewardHead
+from embrm.heads.boosted import BoostedBradleyTerry
+from embrm.heads.calibrated import CalibratedReward
+from embrm.heads.centered import CenteredReward
 from embrm.heads.classification import ClassificationReward
 from embrm.heads.classifiers import CLASSIFIERS
 from embrm.heads.component_spec import decode, encode
+from embrm.heads.ensemble import RewardEnsemble
+from embrm.heads.general_preference import GeneralPreference
+from embrm.heads.length_debiased import LengthDebiased
 from embrm.heads.linear import LinearBradleyTerry
 from embrm.heads.siamese import SiameseBradleyTerry
+from embrm.heads.two_stage import TwoStageReward
 
 _CLASSES: dict[str, type[RewardHead]] = {
     "LinearBradleyTerry": LinearBradleyTerry,
     "SiameseBradleyTerry": SiameseBradleyTerry,
     "ClassificationReward": ClassificationReward,
+    "BoostedBradleyTerry": BoostedBradleyTerry,
+    "GeneralPreference": GeneralPreference,
+    "TwoStageReward": TwoStageReward,
+    "RewardEnsemble": RewardEnsemble,
+    "CalibratedReward": CalibratedReward,
+    "CenteredReward": CenteredReward,
+    "LengthDebiased": LengthDebiased,
 }
 
 
-_DETERMINISTIC = frozenset({"linear"})
+_DETERMINISTIC = frozenset({"linear", "general", "two-stage", "calibrated"})
 
 
 def known_heads() -> dict[str, Callable[..., RewardHead]]:
@@ -30,12 +44,19 @@ def known_heads() -> dict[str, Callable[..., RewardHead]]:
     Examples
     --------
     >>> list(known_heads())
-    ['linear', 'siamese', 'logistic', 'mlp', 'lightgbm', 'xgboost']
+    ['linear', 'siamese', 'logistic', 'mlp', 'lightgbm', 'xgboost', 'boosted',
+     'boosted-xgboost', 'general', 'two-stage', 'ensemble', 'calibrated']
     """
     return {
         "linear": LinearBradleyTerry,
         "siamese": SiameseBradleyTerry,
         **{word: partial(_make_classification, word) for word in CLASSIFIERS},
+        "boosted": BoostedBradleyTerry,
+        "boosted-xgboost": partial(BoostedBradleyTerry, "xgboost"),
+        "general": GeneralPreference,
+        "two-stage": TwoStageReward,
+        "ensemble": RewardEnsemble,
+        "calibrated": CalibratedReward,
     }
 
 
@@ -131,7 +152,7 @@ def head_spec(head: RewardHead) -> dict[str, Any]:
     params = head.get_params(deep=False)
     return {
         "head": name,
-        "params": {key: encode(value, key) for key, value in params.items()},
+        "params": {key: _encode(value, key) for key, value in params.items()},
     }
 
 
@@ -168,7 +189,25 @@ def head_from_spec(spec: Mapping[str, Any]) -> RewardHead:
                 cure="check where the file comes from, or upgrade embrm",
             )
         )
-    return cls(**{key: decode(value) for key, value in params.items()})
+    return cls(**{key: _decode(value) for key, value in params.items()})
+
+
+def _encode(value: Any, name: str) -> Any:
+    """Encode a parameter; heads inside a head become nested specs."""
+    if isinstance(value, RewardHead):
+        return head_spec(value)
+    if isinstance(value, list | tuple):
+        return [_encode(part, name) for part in value]
+    return encode(value, name)
+
+
+def _decode(value: Any) -> Any:
+    """Read what `_encode` wrote; lists become tuples."""
+    if isinstance(value, Mapping) and "head" in value:
+        return head_from_spec(value)
+    if isinstance(value, list):
+        return tuple(_decode(part) for part in value)
+    return decode(value)
 
 
 def _make_classification(word: str, **params: Any) -> ClassificationReward:

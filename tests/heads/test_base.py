@@ -116,7 +116,7 @@ def test_fit_comparisons_is_the_rest_of_fit(make_preferences):
 def test_pairs_is_data_and_no_metadata():
     """set_fit_request offers what can be routed, and not the pairs."""
     request = LinearBradleyTerry().get_metadata_routing()
-    assert set(request.fit.requests) == {"sample_weight", "margin"}
+    assert set(request.fit.requests) == {"sample_weight", "margin", "annotator"}
     assert set(request.score.requests) == {"sample_weight"}
     assert not request.predict.requests
 

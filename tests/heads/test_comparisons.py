@@ -195,3 +195,34 @@ def test_total_weight_is_kept(data):
     comparisons = make_comparisons(Pairs(items, ids), y, weight, margin)
     assert comparisons.weight.sum() == pytest.approx(weight.sum())
     assert (comparisons.weight > 0).all()
+
+
+def test_ties_are_kept_as_a_share_of_half_wins():
+    """A tie is half a win each way; the share says how much of each is one."""
+    pairs = Pairs(np.array([[0.0], [1.0]]), [[1, 0], [0, 1], [1, 0]])
+    made = make_comparisons(pairs, [1, 0.5, 0.25])
+    np.testing.assert_allclose(made.weight, [1.25, 1.75])
+    np.testing.assert_allclose(made.tied, [0.5 / 1.25, 0.5 / 1.75])
+    np.testing.assert_allclose(made.take([1]).tied, [0.5 / 1.75])
+
+
+def test_without_ties_there_is_no_share():
+    """Soft labels are not ties."""
+    assert make_comparisons(Pairs(np.eye(2), [[0, 1]]), [0.7]).tied is None
+
+
+def test_annotators_keep_their_wins_apart():
+    """Equal wins of different annotators are not merged where they are told."""
+    pairs = Pairs(np.eye(2), [[0, 1]] * 3)
+    made = make_comparisons(pairs, annotator=np.array([1, 0, 1]))
+    assert made.annotator.tolist() == [0, 1]
+    assert made.weight.tolist() == [1, 2]
+    assert made.take([1]).annotator.tolist() == [1]
+    assert make_comparisons(pairs).annotator is None
+
+
+def test_annotators_of_weightless_pairs_are_left_out():
+    """Their pairs are gone."""
+    pairs = Pairs(np.eye(3), [[0, 1], [1, 2]])
+    made = make_comparisons(pairs, None, [0, 1], annotator=np.array([4, 7]))
+    assert made.annotator.tolist() == [7]

@@ -168,3 +168,32 @@ def test_taking_wins_takes_their_share_of_the_curvature(comparisons):
 def test_log_loss_is_finite_for_huge_leads():
     """softplus does not overflow where log(sigmoid) does."""
     assert log_loss(np.array([-1e4, 1e4]), np.ones(2)) == pytest.approx(1e4)
+
+
+def test_a_tolerance_below_rounding_ends_the_search(comparisons):
+    """Where no step lowers the loss any further, the fit is as good as it gets."""
+    problem = make_problem(comparisons)
+    w, n_iter, converged = solve(problem, 0.5, tol=1e-300)
+    assert converged
+    assert n_iter < 20
+    np.testing.assert_allclose(w, solve(problem, 0.5)[0], rtol=1e-9)
+
+
+def test_a_loss_without_curvature_is_descended_by_its_gradient():
+    """At a lead of -1e4 nats the logistic loss is a straight line."""
+    items = np.array([[0.0], [1.0]])
+    problem = make_problem(make_comparisons(Pairs(items, [[1, 0]]), margin=[1e4]))
+    w, *_ = solve(problem, 0.0, max_iter=5)
+    assert np.isfinite(w).all()
+    assert problem.delta(w)[0] > 0
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1.0])
+def test_huge_margins_have_a_finite_solution(alpha):
+    """A penalty bends the straight line."""
+    items = np.array([[0.0, 1.0], [1.0, 0.0], [3.0, 1.0]])
+    pairs = Pairs(items, [[1, 0], [2, 1]])
+    problem = make_problem(make_comparisons(pairs, margin=[1e4, 0.0]))
+    w, _, converged = solve(problem, alpha, tol=1e-8)
+    assert converged
+    assert np.isfinite(w).all()

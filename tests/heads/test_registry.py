@@ -14,6 +14,7 @@ from embrm.exceptions import IntegrityError, InvalidInputError
 from embrm.heads import (
     ClassificationReward,
     LinearBradleyTerry,
+    RewardEnsemble,
     RewardHead,
     SiameseBradleyTerry,
     head_from_spec,
@@ -22,7 +23,20 @@ from embrm.heads import (
     make_head,
 )
 
-NAMES = ["linear", "siamese", "logistic", "mlp", "lightgbm", "xgboost"]
+NAMES = [
+    "linear",
+    "siamese",
+    "logistic",
+    "mlp",
+    "lightgbm",
+    "xgboost",
+    "boosted",
+    "boosted-xgboost",
+    "general",
+    "two-stage",
+    "ensemble",
+    "calibrated",
+]
 
 
 def test_the_names_are_these():
@@ -88,7 +102,7 @@ def test_a_spec_holds_all_parameters():
     """Defaults may change between versions; a bundle's head does not."""
     spec = head_spec(LinearBradleyTerry())
     assert spec["head"] == "LinearBradleyTerry"
-    assert set(spec["params"]) == {"alpha", "preprocessor", "max_iter", "tol"}
+    assert set(spec["params"]) == set(LinearBradleyTerry().get_params())
 
 
 @pytest.mark.parametrize(
@@ -141,3 +155,10 @@ def test_a_foreign_class_among_the_parameters_is_an_integrity_error():
     params = {"preprocessor": {"class": "builtins.eval", "params": {}}}
     with pytest.raises(IntegrityError, match=r"builtins\.eval"):
         head_from_spec({"head": "LinearBradleyTerry", "params": params})
+
+
+def test_heads_inside_heads_are_specs_inside_specs():
+    """A wrapper comes back with its heads, lists of them as tuples."""
+    head = RewardEnsemble((LinearBradleyTerry(alpha=2.0), make_head("logistic")))
+    again = head_from_spec(json.loads(json.dumps(head_spec(head))))
+    assert repr(again) == repr(head)

@@ -1,0 +1,188 @@
+"""Seconds and peak memory of heads; each figure is a generator of rows.
+
+A figure whose feature a head does not have yet gives one row with a note.
+"""
+
+import inspect
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+from reference_recipes import siamese_mlp
+
+from embrm import Pairs
+from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
+from embrm.heads.order import order_consistency
+
+
+def timed(call):
+    start = time.perf_counter()
+    result = call()
+    return time.perf_counter() - start, result
+
+
+def random_pairs(n_pairs, n_items, d, *, bent=0.0, seed=0):
+    """Float32 items, made in blocks so that peak memory stays that of the items."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=d).astype(np.float32) / np.sqrt(d)
+    items = np.empty((n_items, d), dtype=np.float32)
+    gold = np.empty(n_items, dtype=np.float32)
+    for start in range(0, n_items, 10_000):
+        block = rng.standard_normal((min(10_000, n_items - start), d), dtype=np.float32)
+        items[start : start + len(block)] = block
+        bend = np.abs(block[:, 0]) - 0.8
+        gold[start : start + len(block)] = 2 * block @ weights + bent * bend
+    ids = rng.integers(0, n_items, (n_pairs, 2))
+    ids[:, 1] += ids[:, 0] == ids[:, 1]
+    ids[:, 1] %= n_items
+    delta = gold[ids[:, 0]] - gold[ids[:, 1]]
+    y = (rng.random(n_pairs) < 1 / (1 + np.exp(-delta))).astype(np.float64)
+    return Pairs(items, ids), y, gold
+
+
+def siamese(make, _):
+    """Fit time at 40,000 pairs x 2,048, the two sides in turn, three times."""
+    pairs, y, gold = random_pairs(40_000, 30_000, 2048, bent=1.0)
+    seen = np.unique(pairs.ids)
+    unseen = np.setdiff1d(np.arange(len(gold)), seen)
+    unseen = unseen[: len(unseen) // 2 * 2].reshape(-1, 2)
+    label = (gold[unseen[:, 0]] > gold[unseen[:, 1]]).astype(float)
+    for seed in range(3):
+        head = make("siamese", seed)
+        ours, _ = timed(lambda head=head: head.fit(pairs, y))
+        reference, reward = timed(
+            lambda seed=seed: siamese_mlp(pairs.items, pairs.ids, y, seed)
+        )
+        scores = [r(pairs.items[unseen.ravel()]) for r in (head.reward, reward)]
+        delta = [s.reshape(-1, 2) @ [1.0, -1.0] for s in scores]
+        consistency, reference_consistency = (
+            order_consistency(each, label) for each in delta
+        )
+        yield {
+            "seed": seed,
+            "seconds": ours,
+            "reference_seconds": reference,
+            "times_faster": reference / ours,
+            "must_be": 10.0,
+            "consistency": consistency,
+            "reference_consistency": reference_consistency,
+        }
+
+
+def scoring(make, names):
+    """Score 100,000 items x 1,024 with every head, fitted on 2,000 bent pairs."""
+    pairs, y, _ = random_pairs(2_000, 100_000, 1024, bent=6.0)
+    for name in names:
+        head = make(name, 0).fit(pairs, y)
+        seconds, _ = timed(lambda head=head: head.reward(pairs.items))
+        row = {"head": name, "seconds": seconds, "must_be_below": 5.0}
+        if name == "linear":
+            row["must_be_below"] = 1.0
+        if hasattr(head, "n_trees_"):
+            row["n_trees"] = head.n_trees_
+        yield row
+
+
+def ensemble(make, _):
+    """Ten members in one fit, against ten fits."""
+    if "ensemble_size" not in inspect.signature(SiameseBradleyTerry).parameters:
+        yield {"note": "skipped: SiameseBradleyTerry has no ensemble_size"}
+        return
+    pairs, y, _ = random_pairs(10_000, 8_000, 384, bent=1.0)
+    for repeat in range(2):
+        together, _ = timed(
+            lambda: make("siamese", 0).set_params(ensemble_size=10).fit(pairs, y)
+        )
+        apart, _ = timed(
+            lambda: [make("siamese", seed).fit(pairs, y) for seed in range(10)]
+        )
+        yield {
+            "repeat": repeat,
+            "seconds": together,
+            "seconds_of_ten_fits": apart,
+            "times_faster": apart / together,
+            "must_be": 1.3,
+        }
+
+
+def linear(make, _):
+    """A million pairs in a process of its own, and scikit-learn on differences."""
+    del make
+    given = None
+    for alpha in ("100.0", "auto"):
+        command = [sys.executable, __file__, "1000000", "100000", "1024", alpha]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            yield {"alpha": alpha, "note": done.stderr.strip()[-200:]}
+            continue
+        row = json.loads(done.stdout)
+        given = given or row["seconds"]
+        bounds = {"must_be_below": 60.0} if alpha != "auto" else {}
+        bounds |= {"peak_must_be_below": 2.0}
+        yield {**row, **bounds, "times_given_alpha": row["seconds"] / given}
+    yield against_scikit_learn()
+
+
+def against_scikit_learn():
+    from sklearn.linear_model import LogisticRegression
+
+    alpha = 100.0
+    pairs, y, _ = random_pairs(200_000, 50_000, 1024)
+    ours, head = timed(lambda: LinearBradleyTerry(alpha=alpha).fit(pairs, y))
+    difference = pairs.items[pairs.first] - pairs.items[pairs.second]
+    plain = LogisticRegression(C=1 / alpha, fit_intercept=False, max_iter=1000)
+    theirs, _ = timed(lambda: plain.fit(difference, y))
+    exact = LogisticRegression(
+        C=1 / alpha, fit_intercept=False, max_iter=1000, tol=1e-10
+    )
+    exact.fit(difference.astype(np.float64), y)
+    return {
+        "n_pairs": len(pairs),
+        "seconds": ours,
+        "scikit_learn_seconds": theirs,
+        "times_faster": theirs / ours,
+        "must_be": 5.0,
+        "largest_difference_of_coefficients": float(
+            np.abs(head.coef_ - exact.coef_[0]).max()
+        ),
+        "difference_must_be_below": 1e-4,
+    }
+
+
+def peak_bytes() -> int:
+    # Linux counts kilobytes, macOS bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def linear_child(n_pairs, n_items, d, alpha):
+    """Fit one linear head; print seconds, and peak memory in item matrices."""
+    small, y, _ = random_pairs(50, 60, 3)
+    LinearBradleyTerry().fit(small, y)
+    before = peak_bytes()
+    pairs, y, _ = random_pairs(n_pairs, n_items, d)
+    value = alpha if alpha == "auto" else float(alpha)
+    seconds, head = timed(lambda: LinearBradleyTerry(alpha=value).fit(pairs, y))
+    row = {
+        "alpha": alpha,
+        "chosen_alpha": head.alpha_,
+        "n_pairs": n_pairs,
+        "seconds": seconds,
+        # Of the whole process, the items among it, above the bare interpreter.
+        "peak_in_item_matrices": (peak_bytes() - before) / pairs.items.nbytes,
+    }
+    print(json.dumps(row))
+
+
+FIGURES = {
+    "siamese": siamese,
+    "scoring": scoring,
+    "ensemble": ensemble,
+    "linear": linear,
+}
+
+if __name__ == "__main__":
+    linear_child(*(int(word) for word in sys.argv[1:4]), sys.argv[4])

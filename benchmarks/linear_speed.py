@@ -1,0 +1,191 @@
+"""How fast the linear head is, and how much memory it takes beyond the items.
+
+    python benchmarks/linear_speed.py [--out benchmarks/results/linear_speed.json]
+
+1,000,000 pairs of 100,000 float32 items in 1,024 dimensions: time with a given penalty
+and with the automatic one, each in a process of its own whose peak memory is read, and
+time to score all items. Then 200,000 pairs against scikit-learn's logistic regression
+on the matrix of differences, the two sides taking turns in one process.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+FULL = {"n_pairs": 1_000_000, "n_items": 100_000, "d": 1024}
+PART = {"n_pairs": 200_000, "n_items": 20_000, "d": 1024}
+ALPHA = 100.0
+
+
+def megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def make(n_pairs: int, n_items: int, d: int, decay: float = 0.5):
+    """Items whose spectrum falls as a power, pairs within prompts of ten responses."""
+    rng = np.random.default_rng(0)
+    items = rng.standard_normal((n_items, d), dtype=np.float32)
+    items *= (np.arange(1, d + 1) ** (-decay / 2)).astype(np.float32)
+    weights = (rng.standard_normal(d) / np.sqrt(d)).astype(np.float32)
+    reward = items @ weights
+    reward /= reward.std()
+    prompt = np.arange(n_items) // 10
+    first = rng.integers(n_items, size=n_pairs)
+    second = first - first % 10 + (first + rng.integers(1, 10, n_pairs)) % 10
+    delta = reward[first] - reward[second]
+    y = rng.random(n_pairs) < 1 / (1 + np.exp(-2 * delta))
+    return items, np.column_stack([first, second]), prompt, y
+
+
+def fit_full(alpha: str) -> dict:
+    """Fit in this process; the items count, everything before them does not."""
+    from embrm import Pairs
+    from embrm.heads import LinearBradleyTerry
+
+    base = resident_megabytes()
+    items, ids, prompt, y = make(**FULL)
+    pairs = Pairs(items, ids, prompt)
+    head = LinearBradleyTerry(alpha="auto" if alpha == "auto" else float(alpha))
+    begun, cpu_begun = time.perf_counter(), time.process_time()
+    head.fit(pairs, y)
+    seconds = time.perf_counter() - begun
+    cpu_seconds = time.process_time() - cpu_begun
+    peak = megabytes()
+    begun = time.perf_counter()
+    head.reward(items)
+    return {
+        "fit_seconds": seconds,
+        "fit_cpu_seconds": cpu_seconds,
+        "score_all_items_seconds": time.perf_counter() - begun,
+        "peak_megabytes_beyond_import": peak - base,
+        "items_megabytes": items.nbytes / 2**20,
+        "peak_over_items": (peak - base) / (items.nbytes / 2**20),
+        "alpha": head.alpha_,
+        "n_iter": head.n_iter_,
+    }
+
+
+def against_logistic_regression(n_rounds: int, alpha: float) -> dict:
+    from sklearn.linear_model import LogisticRegression
+
+    from embrm import Pairs
+    from embrm.heads import LinearBradleyTerry
+
+    items, ids, prompt, y = make(**PART)
+    pairs = Pairs(items, ids, prompt)
+    differences = items[ids[:, 0]] - items[ids[:, 1]]
+    # Lower precision or a looser tolerance misses 1e-4 on the coefficients.
+    exact = differences.astype(np.float64)
+    sides = {
+        "ours": lambda: LinearBradleyTerry(alpha=alpha).fit(pairs, y),
+        "ours_without_posterior": lambda: LinearBradleyTerry(
+            alpha=alpha, posterior=False
+        ).fit(pairs, y),
+        "logistic_regression": lambda: LogisticRegression(
+            C=1 / alpha, fit_intercept=False, tol=1e-6, max_iter=1000
+        ).fit(exact, y),
+        "logistic_regression_float32_defaults": lambda: LogisticRegression(
+            C=1 / alpha, fit_intercept=False
+        ).fit(differences, y),
+    }
+    seconds: dict = {name: [] for name in sides}
+    coefficients = {}
+    for _ in range(n_rounds):
+        for name, fit in sides.items():
+            begun = time.perf_counter()
+            model = fit()
+            seconds[name].append(time.perf_counter() - begun)
+            coefficients[name] = np.ravel(model.coef_)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    return {
+        **PART,
+        "alpha": alpha,
+        "note": "fits alone are timed; making the differences is not",
+        "seconds": medians,
+        "ratio": medians["logistic_regression"] / medians["ours"],
+        "ratio_without_posterior": medians["logistic_regression"]
+        / medians["ours_without_posterior"],
+        "largest_difference_of_a_coefficient_to_ours": {
+            name: float(np.max(np.abs(coef - coefficients["ours"])))
+            for name, coef in coefficients.items()
+        },
+        "largest_coefficient": float(np.max(np.abs(coefficients["ours"]))),
+    }
+
+
+def in_child(*arguments: str) -> dict:
+    command = [sys.executable, __file__, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def describe_machine() -> dict:
+    names = (
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    )
+    load = Path("/proc/loadavg").read_text().split()[0]
+    return {
+        "cpu": next(names, platform.processor()),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "load_average_before": float(load),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--child", help="fit with this alpha and print JSON")
+    parser.add_argument("--against", type=float, help="compare at this alpha")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--out", type=Path, default=Path("benchmarks/results/linear_speed.json")
+    )
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if arguments.child:
+        print(json.dumps(fit_full(arguments.child)))
+        return
+    if arguments.against:
+        result = against_logistic_regression(arguments.rounds, arguments.against)
+        print(json.dumps(result))
+        return
+    result = {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": describe_machine(),
+        "note": "fit_cpu_seconds counts all threads; on a machine with other load it "
+        "is the fairer of the two clocks",
+        "full_size": FULL,
+        "given_alpha": in_child("--child", str(ALPHA)),
+        "auto": in_child("--child", "auto"),
+    }
+    result["auto_over_given"] = (
+        result["auto"]["fit_cpu_seconds"] / result["given_alpha"]["fit_cpu_seconds"]
+    )
+    # The first is scikit-learn's own default, C = 1.
+    result["against_logistic_regression"] = [
+        in_child("--against", str(alpha), "--rounds", str(arguments.rounds))
+        for alpha in (1.0, ALPHA)
+    ]
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

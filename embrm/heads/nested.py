@@ -1,0 +1,149 @@
+"""Heads inside heads: make them, seed them, and store them with what wraps them."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from embrm._typing import FloatArray
+from embrm.exceptions import InvalidInputError, three_parts
+from embrm.heads.base import RewardHead
+from embrm.heads.comparisons import Comparisons
+from embrm.heads.state import HeadState
+
+_SPEC = "spec"
+_INNER = "inner__"
+
+
+class HeadWrapper(RewardHead):
+    """Base of the wrappers around one head, which is cloned and kept as `head_`.
+
+    Parameters
+    ----------
+    head : str or RewardHead, default="linear"
+        A name that `known_heads` lists, or a head, which is cloned.
+    preprocessor : scikit-learn transformer, optional
+        Acts on items before the head sees them.
+
+    Attributes
+    ----------
+    head_ : RewardHead
+        The fitted head.
+    """
+
+    def __init__(self, head: Any = "linear", *, preprocessor: Any = None) -> None:
+        super().__init__(preprocessor=preprocessor)
+        self.head = head
+
+    @property
+    def accepts_margin(self) -> bool:  # type: ignore[override]
+        """Whether the wrapped head takes a positive `margin`."""
+        return unfitted_head(self.head).accepts_margin
+
+    def _fit_head(self, comparisons: Comparisons) -> RewardHead:
+        return unfitted_head(self.head).fit_comparisons(comparisons)
+
+
+def unfitted_head(head: Any) -> RewardHead:
+    """Make a head from its name, or clone it.
+
+    Parameters
+    ----------
+    head : str or RewardHead
+
+    Returns
+    -------
+    RewardHead
+        Unfitted, and nobody else's.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is neither.
+
+    Examples
+    --------
+    >>> unfitted_head("linear")
+    LinearBradleyTerry()
+    """
+    # The registry lists the wrappers too: whoever loads one of the two needs both.
+    from embrm.heads.registry import make_head
+
+    if isinstance(head, str):
+        return make_head(head)
+    if isinstance(head, RewardHead):
+        copy: RewardHead = clone(head)
+        return copy
+    raise InvalidInputError(
+        three_parts(
+            expected="a head, or the name of one",
+            got=type(head).__name__
+            if not isinstance(head, type)
+            else f"the class {head.__name__}",
+            cure="pass 'linear', or an instance such as LinearBradleyTerry()",
+        )
+    )
+
+
+def seed_head(head: RewardHead, rng: np.random.Generator, *, replace: bool) -> None:
+    """Set every `random_state` of a head and of the estimators in it.
+
+    Parameters
+    ----------
+    head : RewardHead
+        Changed in place.
+    rng : numpy.random.Generator
+        Draws one integer for each.
+    replace : bool
+        Whether seeds that are set already are replaced.
+    """
+    params = head.get_params(deep=True)
+    names = [
+        name
+        for name in sorted(params)
+        if name.rpartition("__")[2] == "random_state"
+        and (replace or params[name] is None)
+    ]
+    head.set_params(**{name: int(rng.integers(2**31)) for name in names})
+
+
+def has_randomness(head: RewardHead) -> bool:
+    """Tell whether a head, or an estimator in it, takes a `random_state`."""
+    names = head.get_params(deep=True)
+    return any(name.rpartition("__")[2] == "random_state" for name in names)
+
+
+def nested_state(head: RewardHead) -> HeadState:
+    """Return spec and state of a fitted head, to be prefixed and joined to others.
+
+    Raises
+    ------
+    InvalidInputError
+        If the head is of a class that cannot be saved.
+    """
+    from embrm.heads.registry import head_spec
+
+    spec = HeadState(values={_SPEC: head_spec(head)})
+    return spec | head.get_state().with_prefix(_INNER)
+
+
+def restore_nested(state: HeadState) -> RewardHead:
+    """Rebuild the fitted head that `nested_state` described.
+
+    Raises
+    ------
+    IntegrityError
+        If the spec names no known head, or the state lacks something.
+    """
+    from embrm.heads.registry import head_from_spec
+
+    head = head_from_spec(state.value(_SPEC, dict))
+    return head.set_state(state.without_prefix(_INNER))
+
+
+def mean_and_spread(reward: FloatArray) -> tuple[float, float]:
+    """Return mean and standard deviation of rewards, 1 where they are all equal."""
+    mean, spread = float(reward.mean()), float(reward.std())
+    # Equal rewards have a deviation of some rounding errors, not of zero.
+    equal = spread <= 1e-12 * float(np.max(np.abs(reward)))
+    return mean, 1.0 if equal else spread
