@@ -24,15 +24,15 @@ import numpy as np
 
 from embrm import Pairs
 from embrm.heads import ClassificationReward, LinearBradleyTerry
-from embrm.heads.alpha_search import log_evidence
 from embrm.heads.comparisons import Comparisons, make_comparisons
-from embrm.heads.linear_training import (
+from embrm.heads.linear.alpha_search import log_evidence
+from embrm.heads.linear.prior_shape import whiten_prior
+from embrm.heads.linear.training import (
     LinearProblem,
     make_problem,
     mean_square_difference,
     minimise,
 )
-from embrm.heads.prior_shape import whiten_prior
 from embrm.heads.validation_split import grouped_folds
 
 PRIORS = np.geomspace(0.03, 30.0, 13)

@@ -27,7 +27,7 @@ from reference_recipes import RECIPES
 
 from embrm.exceptions import InvalidInputError, LeftOutWarning
 from embrm.heads import make_head
-from embrm.heads.boosted import BoostedBradleyTerry
+from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.order import order_consistency
 
 HEADS = ("linear", "siamese", "boosted", "boosted-xgboost")

@@ -8,18 +8,18 @@ from typing import Any
 from embrm._typing import RandomState
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.base import RewardHead
-from embrm.heads.boosted import BoostedBradleyTerry
-from embrm.heads.calibrated import CalibratedReward
-from embrm.heads.centered import CenteredReward
+from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.classification import ClassificationReward
 from embrm.heads.classifiers import CLASSIFIERS
 from embrm.heads.component_spec import decode, encode
-from embrm.heads.ensemble import RewardEnsemble
-from embrm.heads.general_preference import GeneralPreference
-from embrm.heads.length_debiased import LengthDebiased
-from embrm.heads.linear import LinearBradleyTerry
-from embrm.heads.siamese import SiameseBradleyTerry
-from embrm.heads.two_stage import TwoStageReward
+from embrm.heads.cyclic.general_preference import GeneralPreference
+from embrm.heads.linear.bradley_terry import LinearBradleyTerry
+from embrm.heads.rated.two_stage import TwoStageReward
+from embrm.heads.siamese.bradley_terry import SiameseBradleyTerry
+from embrm.heads.wrappers.calibrated import CalibratedReward
+from embrm.heads.wrappers.centered import CenteredReward
+from embrm.heads.wrappers.ensemble import RewardEnsemble
+from embrm.heads.wrappers.length_debiased import LengthDebiased
 
 _CLASSES: dict[str, type[RewardHead]] = {
     "LinearBradleyTerry": LinearBradleyTerry,

@@ -31,12 +31,12 @@ HEADS = {
 
 # Heads whose contract runs, with small settings, in the test file of their module.
 CHECKED_BY = {
-    "boosted": "test_boosted.py",
-    "boosted-xgboost": "test_boosted.py",
-    "general": "test_general_preference.py",
-    "two-stage": "test_two_stage.py",
-    "ensemble": "test_ensemble.py",
-    "calibrated": "test_calibrated.py",
+    "boosted": "boosted/test_bradley_terry.py",
+    "boosted-xgboost": "boosted/test_bradley_terry.py",
+    "general": "cyclic/test_general_preference.py",
+    "two-stage": "rated/test_two_stage.py",
+    "ensemble": "wrappers/test_ensemble.py",
+    "calibrated": "wrappers/test_calibrated.py",
 }
 
 

@@ -78,6 +78,8 @@ def test_equal_vectors_are_ties_not_a_warning_for_each_fold(data):
     ids = np.vstack([data.pairs.ids, [[0, len(items) - 1]]])
     prompts = np.append(data.pairs.prompt_ids, data.pairs.prompt_ids[0])
     fitted = cross_fit(
-        LinearBradleyTerry(alpha=1.0), Pairs(items, ids, prompts), np.append(data.y, 1.0)
+        LinearBradleyTerry(alpha=1.0),
+        Pairs(items, ids, prompts),
+        np.append(data.y, 1.0),
     )
     assert fitted.delta[-1] == 0.0

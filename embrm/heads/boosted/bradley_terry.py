@@ -1,0 +1,352 @@
+"""BoostedBradleyTerry: boosted trees as reward, on top of a linear one."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from embrm._typing import BoolArray, FloatArray, IntArray, RandomState
+from embrm._validation import check_random_state
+from embrm.exceptions import InvalidInputError, three_parts
+from embrm.heads.base import RewardHead
+from embrm.heads.boosted.binned_items import (
+    Backend,
+    BinnedItems,
+    bin_distinct_items,
+    check_backend,
+    read_forest,
+)
+from embrm.heads.boosted.growing import (
+    BoostingWins,
+    EarlyStopping,
+    Forest,
+    TreePlan,
+    boost,
+    boost_until_stalled,
+)
+from embrm.heads.boosted.linear_start import LinearStart, fit_linear_start
+from embrm.heads.comparisons import Comparisons
+from embrm.heads.linear.bradley_terry import LinearBradleyTerry
+from embrm.heads.parameters import check_count, check_real
+from embrm.heads.state import HeadState
+from embrm.heads.validation_split import holdout
+
+_FEWEST_HELD_OUT = 10
+_BLIND_ROUNDS = 50
+_SHARE_OF_FEATURES = 0.2
+_FEWEST_FEATURES = 16
+
+
+class BoostedBradleyTerry(RewardHead):
+    r"""Tree reward: a linear head plus gradient-boosted trees, in nats.
+
+    Trees are grown one by one on the pairwise log loss itself [1]_ [2]_,
+
+    .. math:: \sum_i c_i \, \mathrm{softplus}(-(r(\text{winner}_i)
+              - r(\text{loser}_i) - m_i)),
+
+    whose gradient and (diagonal) hessian with respect to the reward of an item, sums
+    of :math:`\mp c_i q_i` and :math:`c_i q_i (1 - q_i)` over its wins and losses with
+    :math:`q_i` the probability of the opposite outcome, are what the library fits its
+    trees to. One row is one distinct item, however many pairs it is in. The number of
+    trees is that of the least log loss on held-out prompt groups; then all wins are
+    fitted with that many.
+
+    The trees are added to a `LinearBradleyTerry` fitted to the same wins, scaled to
+    its out-of-fold log loss, and grown on what it leaves over out of fold. If no
+    number of trees is better on the held-out wins by more than 2.5 standard errors,
+    there are none: on few or noisy labels trees alone fall behind a linear head.
+
+    Parameters
+    ----------
+    backend : {"lightgbm", "xgboost"}, default="lightgbm"
+        The library that grows the trees.
+    linear_start : bool, default=True
+        Whether to add the trees to a linear head, or to grow them alone.
+    learning_rate : float > 0, default=0.05
+        Each tree's leaves are shrunk by it.
+    max_rounds : int >= 1, default=1000
+        Largest number of trees.
+    max_leaves : int >= 2, default=4
+        Leaves of a tree; 2 is an additive model.
+    min_comparisons : float > 0, default=20
+        How many comparisons a leaf must take part in, counted by hessian: four times
+        the sum of :math:`c q (1 - q)`, so that a foregone one counts less.
+    l2 : float >= 0, default=10
+        Penalty on the square of a leaf's value, added to its hessian.
+    feature_fraction : float in (0, 1] or "auto", default="auto"
+        Share of the features that each tree may split on. "auto" is a fifth, but at
+        least 16 features.
+    item_fraction : float in (0, 1], default=0.7
+        Share of the items that each tree is grown on.
+    patience : int >= 1, default=50
+        Trees without improvement after which growth ends.
+    validation_fraction : float in (0, 1), default=0.2
+        Share of the wins that are held out, by prompt group where prompts are known.
+        With fewer than 10 held-out wins nothing is held out: the head stays linear,
+        or has 50 trees if `linear_start` is off.
+    refit : bool, default=True
+        Whether to fit again on all wins with the number of trees found. Off, the
+        held-out wins have chosen that number and nothing else.
+    bins : int in [2, 255] or BinnedItems, default=63
+        Bins of each feature, or items that `bin_items` has binned beforehand, for
+        many fits on items among them.
+    random_state : int, Generator or None, default=None
+        An integer makes the fit reproducible on one machine.
+    preprocessor : scikit-learn transformer, optional
+        Acts on items.
+
+    Attributes
+    ----------
+    n_trees_ : int
+        0 if trees did not improve on the linear part.
+    linear_ : LinearBradleyTerry or None
+        The linear part.
+    linear_scale_ : float
+        What its rewards are multiplied by.
+    held_out_loss_ : ndarray of shape (n_rounds + 1,)
+        Log loss of a held-out win after each tree, from none; may be empty.
+    forest_ : Forest or None
+        The trees.
+    offset_ : float
+        Mean of the uncentred reward over training items.
+
+    Notes
+    -----
+    Needs `embrm[lightgbm]` or `embrm[xgboost]`, also for scoring where there are
+    trees. Uses as many threads as OpenMP is told to (OMP_NUM_THREADS). A margin is
+    subtracted from the lead of the win, as in `LinearBradleyTerry`.
+
+    References
+    ----------
+    .. [1] Friedman (2001). Greedy function approximation: a gradient boosting
+       machine. Annals of Statistics 29.
+    .. [2] Bradley, Terry (1952). Rank analysis of incomplete block designs: I. The
+       method of paired comparisons. Biometrika 39.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embrm import Pairs
+    >>> from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
+    >>> items = np.random.default_rng(0).normal(size=(2000, 2))
+    >>> gold = np.sign(items[:, 0] * items[:, 1])
+    >>> pairs = Pairs(items, np.arange(2000).reshape(-1, 2))
+    >>> y = (1 + np.sign(gold[pairs.first] - gold[pairs.second])) / 2
+    >>> BoostedBradleyTerry(random_state=0).fit(pairs, y).score(pairs, y) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        backend: Backend = "lightgbm",
+        *,
+        linear_start: bool = True,
+        learning_rate: float = 0.05,
+        max_rounds: int = 1000,
+        max_leaves: int = 4,
+        min_comparisons: float = 20.0,
+        l2: float = 10.0,
+        feature_fraction: float | Literal["auto"] = "auto",
+        item_fraction: float = 0.7,
+        patience: int = 50,
+        validation_fraction: float = 0.2,
+        refit: bool = True,
+        bins: int | BinnedItems = 63,
+        random_state: RandomState = None,
+        preprocessor: Any = None,
+    ) -> None:
+        super().__init__(preprocessor=preprocessor)
+        self.backend = backend
+        self.linear_start = linear_start
+        self.learning_rate = learning_rate
+        self.max_rounds = max_rounds
+        self.max_leaves = max_leaves
+        self.min_comparisons = min_comparisons
+        self.l2 = l2
+        self.feature_fraction = feature_fraction
+        self.item_fraction = item_fraction
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.refit = refit
+        self.bins = bins
+        self.random_state = random_state
+
+    def _fit(self, comparisons: Comparisons) -> None:
+        rng = check_random_state(self.random_state)
+        plan = self._plan(comparisons.items.shape[1], rng)
+        patience = check_count(self.patience, "patience", 1)
+        max_rounds = check_count(self.max_rounds, "max_rounds", 1)
+        fraction = check_real(
+            self.validation_fraction, "validation_fraction", 0.0, 1.0, open_at_low=True
+        )
+        growing = _Growing(*self._binned(comparisons), comparisons, plan)
+        train, validation = holdout(comparisons, fraction, rng)
+        blind = validation.sum() < _FEWEST_HELD_OUT
+        n_trees = 0 if self.linear_start else min(_BLIND_ROUNDS, max_rounds)
+        self.held_out_loss_ = np.empty(0)
+        if blind:
+            train = np.ones_like(train)
+        start, lead = self._start(comparisons, train)
+        if not blind:
+            stopping = growing.until_stalled(
+                lead, (train, validation), max_rounds=max_rounds, patience=patience
+            )
+            n_trees = _n_trees(stopping, may_keep_start=self.linear_start)
+            self.held_out_loss_ = np.array(stopping.history)
+            if self.refit:
+                train = np.ones_like(train)
+                start, lead = self._start(comparisons, train)
+        self.forest_ = growing.for_rounds(lead, train, n_trees)
+        self.n_trees_ = n_trees
+        self.linear_ = None if start is None else start.head
+        self.linear_scale_ = 1.0 if start is None else start.scale
+        self.offset_ = 0.0
+        self.offset_ = float(self._reward(comparisons.items).mean())
+
+    def _plan(self, n_features: int, rng: np.random.Generator) -> TreePlan:
+        check_backend(self.backend)
+        features: Any = self.feature_fraction
+        if isinstance(features, str) and features == "auto":
+            features = min(1.0, max(_SHARE_OF_FEATURES, _FEWEST_FEATURES / n_features))
+        comparisons = check_real(
+            self.min_comparisons, "min_comparisons", 0.0, open_at_low=True
+        )
+        return TreePlan(
+            learning_rate=check_real(
+                self.learning_rate, "learning_rate", 0.0, open_at_low=True
+            ),
+            max_leaves=check_count(self.max_leaves, "max_leaves", 2),
+            # The hessian of a comparison of equal items is 1/4.
+            min_hessian=comparisons / 4,
+            l2=check_real(self.l2, "l2", 0.0, open_at_low=False),
+            feature_fraction=_check_share(features, "feature_fraction"),
+            item_fraction=_check_share(self.item_fraction, "item_fraction"),
+            seed=int(rng.integers(2**31)),
+        )
+
+    def _binned(self, comparisons: Comparisons) -> tuple[BinnedItems, IntArray]:
+        """Bin the items, or find them in bins; return the row of each."""
+        if not isinstance(self.bins, BinnedItems):
+            binned = bin_distinct_items(comparisons.items, self.backend, self.bins)
+            return binned, np.arange(len(comparisons.items))
+        if self.bins.backend != self.backend:
+            raise InvalidInputError(
+                three_parts(
+                    expected=f"bins of the backend '{self.backend}'",
+                    got=f"bins of '{self.bins.backend}'",
+                    cure="give bin_items and the head the same backend",
+                )
+            )
+        return self.bins, self.bins.find(comparisons.items)
+
+    def _start(
+        self, comparisons: Comparisons, train: BoolArray
+    ) -> tuple[LinearStart | None, FloatArray]:
+        """Fit the linear part to some wins; return what it says about every win."""
+        if not self.linear_start:
+            return None, -comparisons.margin
+        start = fit_linear_start(comparisons.take(train))
+        reward = start.reward(comparisons.items)
+        delta = reward[comparisons.winner] - reward[comparisons.loser]
+        delta[train] = start.lead
+        return start, delta - comparisons.margin
+
+    def _reward(self, items: FloatArray) -> FloatArray:
+        reward = np.full(len(items), -self.offset_)
+        if self.linear_ is not None:
+            reward += self.linear_scale_ * self.linear_.reward(items)
+        if self.forest_ is not None:
+            reward += self.forest_(items)
+        return reward
+
+    def _get_state(self) -> HeadState:
+        state = HeadState(
+            {"held_out_loss": self.held_out_loss_},
+            {
+                "backend": self.backend,
+                "n_trees": self.n_trees_,
+                "linear_start": self.linear_ is not None,
+                "linear_scale": self.linear_scale_,
+                "offset": self.offset_,
+            },
+            {} if self.forest_ is None else {_FOREST: self.forest_.to_bytes()},
+        )
+        if self.linear_ is None:
+            return state
+        return state | self.linear_.get_state().with_prefix(_LINEAR)
+
+    def _set_state(self, state: HeadState) -> None:
+        self.held_out_loss_ = state.array("held_out_loss", ndim=1)
+        self.n_trees_ = state.value("n_trees", int)
+        self.linear_scale_ = state.value("linear_scale", float)
+        self.offset_ = state.value("offset", float)
+        self.linear_ = None
+        if state.value("linear_start", bool):
+            nested = state.without_prefix(_LINEAR)
+            self.linear_ = LinearBradleyTerry().set_state(nested)
+        self.forest_ = None
+        if self.n_trees_ > 0:
+            backend = state.value("backend", str)
+            self.forest_ = read_forest(state.blob(_FOREST), backend)
+
+
+_FOREST = "forest"
+_LINEAR = "linear__"
+
+
+@dataclass(frozen=True, eq=False)
+class _Growing:
+    """Trees on binned items: how many are good, and a forest of that many."""
+
+    binned: BinnedItems
+    rows: IntArray
+    comparisons: Comparisons
+    plan: TreePlan
+
+    def until_stalled(
+        self,
+        lead: FloatArray,
+        split: tuple[BoolArray, BoolArray],
+        *,
+        max_rounds: int,
+        patience: int,
+    ) -> EarlyStopping:
+        """Grow trees on training wins and watch the others."""
+        train, held_out = (self._wins(lead, mask) for mask in split)
+        return boost_until_stalled(
+            self.binned.grower(self.plan),
+            train,
+            held_out,
+            max_rounds=max_rounds,
+            patience=patience,
+        )
+
+    def for_rounds(
+        self, lead: FloatArray, train: BoolArray, n_trees: int
+    ) -> Forest | None:
+        """Grow so many trees on some wins; None if there are to be none."""
+        if n_trees == 0:
+            return None
+        wins = self._wins(lead, train)
+        return boost(self.binned.grower(self.plan), wins, n_trees)
+
+    def _wins(self, lead: FloatArray, wins: BoolArray) -> BoostingWins:
+        c = self.comparisons
+        every = BoostingWins(self.rows[c.winner], self.rows[c.loser], lead, c.weight)
+        return every.take(wins)
+
+
+def _n_trees(stopping: EarlyStopping, *, may_keep_start: bool) -> int:
+    if may_keep_start:
+        return 0 if stopping.is_chance() else stopping.best
+    # Trees alone cannot be none, unless not one could be grown.
+    after_first = stopping.history[1:]
+    return 1 + int(np.argmin(after_first)) if after_first else 0
+
+
+def _check_share(value: Any, name: str) -> float:
+    """Check a real parameter in (0, 1]."""
+    if value == 1:
+        return 1.0
+    return check_real(value, name, 0.0, 1.0, open_at_low=True)

@@ -1,0 +1,235 @@
+r"""The Gaussian posterior of linear weights: Laplace's approximation at the mode.
+
+.. math:: w \mid \text{wins} \sim N(\hat w, H^{-1}), \qquad
+          H = \sum_i c_i \ell_i'' (x_w - x_l)(x_w - x_l)^\top + \alpha M
+
+with :math:`\alpha M` the precision of the prior. Only d x d numbers are kept, or fewer
+where the items span fewer dimensions: outside their span the posterior is the prior.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_solve, cholesky, qr, solve_triangular
+
+from embrm._typing import FloatArray, IntArray
+from embrm.exceptions import InvalidInputError, three_parts
+from embrm.heads.linear.training import LinearProblem
+from embrm.heads.state import HeadState
+
+_PAIRS_AT_A_TIME = 8192
+_SMALLEST_PIVOT = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Precision of the weights, in the span of the items and outside it.
+
+    Attributes
+    ----------
+    precision : ndarray of shape (k, k)
+        In the coordinates of `basis`.
+    basis : ndarray of shape (d, k) or None
+        Orthonormal columns; None where k is d and the coordinates are the user's.
+    outside : float
+        Precision of every direction outside the basis.
+    """
+
+    precision: FloatArray
+    basis: FloatArray | None
+    outside: float
+
+    @cached_property
+    def factor(self) -> FloatArray:
+        """Lower triangle L with L L' = precision.
+
+        Raises
+        ------
+        InvalidInputError
+            If some direction has no finite variance.
+        """
+        lower = _cholesky(self.precision)
+        if lower is None or (self.basis is not None and self.outside <= 0):
+            raise InvalidInputError(
+                three_parts(
+                    expected="alpha > 0, or pairs that determine every weight",
+                    got=f"alpha = 0 and {len(self.precision)} dimensions of which some "
+                    "are not determined",
+                    cure="fit with alpha='auto' to have standard deviations",
+                )
+            )
+        return lower
+
+    def project(self, directions: FloatArray) -> FloatArray:
+        """Map directions (n, d) to (n, k), of norm their deviation in the span."""
+        inside: FloatArray = directions
+        if self.basis is not None:
+            inside = directions @ self.basis
+        return np.asarray(
+            solve_triangular(self.factor, inside.T, lower=True, check_finite=False).T
+        )
+
+    def unproject(self, v: FloatArray) -> FloatArray:
+        """Map whitened coordinates (k,) to a change of the weights (d,)."""
+        inside = solve_triangular(self.factor, v, lower=True, trans=1)
+        return np.asarray(inside if self.basis is None else self.basis @ inside)
+
+    def variance(self, directions: FloatArray) -> FloatArray:
+        """Compute the variance of w'x for directions x of shape (n, d)."""
+        inside = np.sum(self.project(directions) ** 2, axis=1)
+        return np.asarray(inside + self._variance_outside(directions))
+
+    def variance_of_differences(self, items: FloatArray, ids: IntArray) -> FloatArray:
+        """Compute the variance of w'(x_1 - x_2) for rows (x_1, x_2) of `ids`."""
+        projected = self.project(items)
+        variance = np.empty(len(ids))
+        for start in range(0, len(ids), _PAIRS_AT_A_TIME):
+            part = slice(start, start + _PAIRS_AT_A_TIME)
+            first, second = ids[part].T
+            gap = projected[first] - projected[second]
+            variance[part] = np.sum(gap**2, axis=1)
+            if self.basis is not None:
+                variance[part] += self._variance_outside(items[first] - items[second])
+        return variance
+
+    def covariance(self) -> FloatArray:
+        """Compute the covariance of the weights, shape (d, d)."""
+        inside = cho_solve((self.factor, True), np.eye(len(self.precision)))
+        if self.basis is None:
+            return np.asarray((inside + inside.T) / 2)
+        inside -= np.eye(len(inside)) / self.outside
+        covariance = self.basis @ inside @ self.basis.T
+        covariance[np.diag_indices_from(covariance)] += 1 / self.outside
+        return np.asarray((covariance + covariance.T) / 2)
+
+    def spanning(self, items: FloatArray) -> "Posterior":
+        """Return the same posterior in a basis that spans more items (n, d)."""
+        if self.basis is None:
+            return self
+        d, k = self.basis.shape
+        rest = items - (items @ self.basis) @ self.basis.T
+        if k + len(rest) < d:
+            added, _ = qr(np.hstack([self.basis, rest.T]), mode="economic")
+            # The first k columns are the old basis up to sign.
+            basis = np.hstack([self.basis, added[:, k:]])
+            precision = self.outside * np.eye(basis.shape[1])
+            precision[:k, :k] = self.precision
+            return Posterior(precision, basis, self.outside)
+        inside = self.precision - self.outside * np.eye(k)
+        precision = self.basis @ inside @ self.basis.T + self.outside * np.eye(d)
+        return Posterior((precision + precision.T) / 2, None, self.outside)
+
+    def updated(self, problem: LinearProblem, coef: FloatArray) -> "Posterior":
+        """Return the posterior after more wins, whose items the basis spans.
+
+        Parameters
+        ----------
+        problem : LinearProblem
+            The wins, in the coordinates of the user.
+        coef : ndarray of shape (d,)
+            The new mode.
+        """
+        hessian = _hessian(problem, coef)
+        if self.basis is not None:
+            hessian = self.basis.T @ hessian @ self.basis
+        return replace(self, precision=self.precision + (hessian + hessian.T) / 2)
+
+    def get_state(self) -> HeadState:
+        """Return what `from_state` restores."""
+        arrays = {"precision": self.precision}
+        if self.basis is not None:
+            arrays["basis"] = self.basis
+        return HeadState(
+            arrays, {"outside": self.outside, "has_basis": self.basis is not None}
+        )
+
+    @classmethod
+    def from_state(cls, state: HeadState) -> "Posterior":
+        """Restore what `get_state` returned, or raise `IntegrityError`."""
+        has_basis = state.value("has_basis", bool)
+        return cls(
+            state.array("precision", ndim=2),
+            state.array("basis", ndim=2) if has_basis else None,
+            state.value("outside", float),
+        )
+
+    def _variance_outside(self, directions: FloatArray) -> FloatArray:
+        if self.basis is None:
+            return np.zeros(len(directions))
+        square = np.sum(directions**2, axis=1)
+        square -= np.sum((directions @ self.basis) ** 2, axis=1)
+        return np.asarray(np.maximum(square, 0.0) / self.outside)
+
+
+def posterior_at(problem: LinearProblem, w: FloatArray, alpha: float) -> Posterior:
+    """Compute Laplace's posterior at the mode.
+
+    Parameters
+    ----------
+    problem : LinearProblem
+    w : ndarray of shape (k,)
+        The minimum, in the coordinates of the problem.
+    alpha : float >= 0
+
+    Returns
+    -------
+    Posterior
+        In the coordinates of the user.
+    """
+    hessian = _hessian(problem, w)
+    hessian[np.diag_indices_from(hessian)] += alpha
+    if problem.basis is None:
+        return Posterior(hessian, None, alpha)
+    stretch = np.ones(len(w)) if problem.stretch is None else problem.stretch
+    basis = problem.basis / stretch
+    hessian /= np.outer(stretch, stretch)
+    outside = alpha / problem.outside**2
+    if basis.shape[0] > basis.shape[1]:
+        return Posterior(hessian, basis, outside)
+    precision = basis @ hessian @ basis.T
+    return Posterior((precision + precision.T) / 2, None, outside)
+
+
+def update_problem(
+    posterior: Posterior, problem: LinearProblem, lead: FloatArray
+) -> LinearProblem:
+    """Write new wins under an old posterior as a plain ridge of penalty one.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        Whose basis spans the items.
+    problem : LinearProblem
+        The new wins, on centred items in the coordinates of the user.
+    lead : ndarray of shape (n_wins,)
+        Delta of each win under the old mode.
+
+    Returns
+    -------
+    LinearProblem
+        In whitened coordinates v; weights are the old ones plus `unproject(v)`.
+    """
+    white = replace(
+        problem,
+        items=posterior.project(problem.items),
+        margin=problem.margin - lead,
+    )
+    bend = np.diagonal(white.gram(problem.weight)) / 4
+    return replace(white, curvature=np.maximum(bend, 0.0))
+
+
+def _hessian(problem: LinearProblem, w: FloatArray) -> FloatArray:
+    """Compute the Hessian of the losses alone."""
+    _, _, curvature = problem.loss.evaluate(problem.delta(w) - problem.margin)
+    return problem.gram(problem.weight * curvature)
+
+
+def _cholesky(precision: FloatArray) -> FloatArray | None:
+    """Factorise a precision, None if it is singular up to rounding."""
+    try:
+        lower = np.asarray(cholesky(precision, lower=True))
+    except LinAlgError:
+        return None
+    pivots = np.diagonal(lower) ** 2 / np.diagonal(precision)
+    return lower if pivots.min() >= _SMALLEST_PIVOT else None

@@ -1,0 +1,288 @@
+"""SiameseBradleyTerry: a multilayer perceptron as reward, on top of a linear one."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+from embrm._typing import FloatArray, RandomState
+from embrm._validation import check_random_state
+from embrm.exceptions import IntegrityError, three_parts
+from embrm.heads.base import RewardHead
+from embrm.heads.comparisons import Comparisons
+from embrm.heads.linear.bradley_terry import LinearBradleyTerry
+from embrm.heads.parameters import check_real
+from embrm.heads.siamese.network import Network
+from embrm.heads.siamese.plan import make_plan
+from embrm.heads.siamese.training import Wins, train_network
+from embrm.heads.state import HeadState
+from embrm.heads.validation_split import holdout
+
+_FEWEST_HELD_OUT = 10
+
+
+class SiameseBradleyTerry(RewardHead):
+    r"""Nonlinear reward: a linear head plus a multilayer perceptron, in nats.
+
+    Minimises the weighted mean of
+    :math:`\mathrm{softplus}(-(r(\text{winner}) - r(\text{loser}) - m))` over training
+    wins, both items scored by the same network [1]_. Training ends early: the epoch
+    is kept that has the least log loss on held-out prompt groups.
+
+    The network's output starts at zero and is added to a `LinearBradleyTerry` fitted
+    to the same training wins, so epoch 0 is the linear head. If no later epoch is
+    better by more than two standard errors, the head is the linear one, fitted to all
+    wins: on few or noisy labels a network alone falls behind it.
+
+    Parameters
+    ----------
+    hidden_sizes : tuple of int, int or "auto", default="auto"
+        Units of each hidden layer. "auto" is one layer of 64, or of 256 from 10,000
+        wins on.
+    linear_start : bool, default=True
+        Whether to add the network to a linear head, or to train it alone.
+    loss : str, default="logistic"
+        One of "logistic", "hinge", "squared", "exponential", "truncated_quadratic",
+        "savage"; see `embrm.heads.siamese.losses`. Early stopping goes by log loss in
+        any case. For scaled Bradley-Terry pass the strength as `sample_weight`.
+    label_smoothing : float in [0, 0.5), default=0.0
+    flip_rate : float in [0, 0.5), default=0.0
+        Share of labels known to be wrong; above 0 the loss is the robust one.
+    centering : float >= 0, default=0.0
+        Weight of the mean of (r(winner) + r(loser))^2, which keeps rewards near 0.
+    learning_rate : float > 0, default=1e-3
+        Of AdamW [2]_.
+    schedule : {"constant", "cosine"}, default="constant"
+        How the learning rate goes down over `max_epochs`.
+    max_epochs : int >= 1, default=100
+    batch_size : int >= 1 or "auto", default="auto"
+        Wins in a batch. "auto" is a fiftieth of the wins, from 128 to 1024.
+    batching : {"pairs", "prompts"}, default="pairs"
+        "prompts" keeps all C(K, 2) comparisons of a prompt in one batch, each with
+        weight 1 / C(K, 2): K forward passes for them all, and prompts count alike
+        [3]_.
+    weight_decay : float >= 0, default=1.0
+        Each step multiplies the weights by 1 - learning_rate * weight_decay.
+    dropout : float in [0, 1), default=0.0
+        Share of hidden units that are left out in each step.
+    max_grad_norm : float > 0, default=1.0
+        Longer gradients are scaled down to it; infinity leaves them.
+    patience : int >= 1, default=5
+        Epochs without improvement after which training ends.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the wins that are held out, by prompt group where prompts are known.
+        With fewer than 10 held-out wins nothing is held out: the head stays linear,
+        or is trained for ten epochs if `linear_start` is off.
+    ensemble_size : int >= 1, default=1
+        Networks with different initial weights, trained in one batched pass; their
+        mean is the reward, and `reward(X, return_std=True)` tells how far they differ.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of matrix products in training. "auto" is bfloat16 where the hardware has it
+        and the network is large enough to gain. Scoring is in float32.
+    random_state : int, Generator or None, default=None
+        An integer makes the fit reproducible on one machine.
+    preprocessor : scikit-learn transformer, optional
+        Acts on items, which are then standardised in any case.
+
+    Attributes
+    ----------
+    network_ : Network
+        Weights and biases, float32.
+    linear_ : LinearBradleyTerry or None
+        The linear part.
+    mean_, scale_ : ndarray of shape (d,)
+        By which the network's input is standardised.
+    offset_ : float
+        Mean of the uncentred reward over training items.
+    best_epoch_ : int
+        0 if the network did not improve on the linear part.
+    held_out_loss_ : ndarray of shape (n_epochs + 1,)
+        Log loss of a held-out win after each epoch, from epoch 0; may be empty.
+
+    Notes
+    -----
+    Training needs `embrm[torch]`; scoring needs numpy only.
+
+    References
+    ----------
+    .. [1] Sun, Shen, Ton (2025). Rethinking reward modeling in preference-based large
+       language model alignment. ICLR. arXiv:2411.04991.
+    .. [2] Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR.
+       arXiv:1711.05101.
+    .. [3] Ouyang et al. (2022). Training language models to follow instructions with
+       human feedback. arXiv:2203.02155, section 3.5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embrm import Pairs
+    >>> from embrm.heads import SiameseBradleyTerry
+    >>> items = np.random.default_rng(0).normal(size=(40, 3))
+    >>> pairs = Pairs(items, np.arange(40).reshape(20, 2))
+    >>> y = items[pairs.first, 0] > items[pairs.second, 0]
+    >>> SiameseBradleyTerry(random_state=0).fit(pairs, y).score(pairs, y)
+    1.0
+    """
+
+    def __init__(
+        self,
+        hidden_sizes: tuple[int, ...] | int | Literal["auto"] = "auto",
+        *,
+        linear_start: bool = True,
+        loss: str = "logistic",
+        label_smoothing: float = 0.0,
+        flip_rate: float = 0.0,
+        centering: float = 0.0,
+        learning_rate: float = 1e-3,
+        schedule: Literal["constant", "cosine"] = "constant",
+        max_epochs: int = 100,
+        batch_size: int | Literal["auto"] = "auto",
+        batching: Literal["pairs", "prompts"] = "pairs",
+        weight_decay: float = 1.0,
+        dropout: float = 0.0,
+        max_grad_norm: float = 1.0,
+        patience: int = 5,
+        validation_fraction: float = 0.1,
+        ensemble_size: int = 1,
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        random_state: RandomState = None,
+        preprocessor: Any = None,
+    ) -> None:
+        super().__init__(preprocessor=preprocessor)
+        self.hidden_sizes = hidden_sizes
+        self.linear_start = linear_start
+        self.loss = loss
+        self.label_smoothing = label_smoothing
+        self.flip_rate = flip_rate
+        self.centering = centering
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.batching = batching
+        self.weight_decay = weight_decay
+        self.dropout = dropout
+        self.max_grad_norm = max_grad_norm
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.ensemble_size = ensemble_size
+        self.precision = precision
+        self.random_state = random_state
+
+    def _fit(self, comparisons: Comparisons) -> None:
+        n_features = comparisons.items.shape[1]
+        plan = make_plan(self.get_params(deep=False), len(comparisons), n_features)
+        fraction = check_real(
+            self.validation_fraction, "validation_fraction", 0.0, 1.0, open_at_low=True
+        )
+        rng = check_random_state(self.random_state)
+        train, validation = holdout(comparisons, fraction, rng)
+        if validation.sum() < _FEWEST_HELD_OUT:
+            train, validation = np.ones_like(train), np.zeros_like(validation)
+        items = comparisons.items
+        self.mean_, self.scale_ = _mean_and_scale(items)
+        self.linear_ = None
+        start: FloatArray = np.zeros(len(items))
+        if self.linear_start:
+            self.linear_ = LinearBradleyTerry().fit_comparisons(comparisons.take(train))
+            start = self.linear_.reward(items)
+        wins = Wins.of(self._standardise(items), start, comparisons)
+        training = train_network(wins, (train, validation), plan, rng)
+        if self.linear_start and training.best_epoch == 0:
+            self.linear_ = LinearBradleyTerry().fit_comparisons(comparisons)
+        self.network_ = training.network
+        self.best_epoch_ = training.best_epoch
+        self.held_out_loss_ = np.array(training.held_out_loss)
+        self.offset_ = 0.0
+        self.offset_ = float(self._reward(items).mean())
+
+    def reward(self, X: Any, *, return_std: bool = False) -> Any:
+        """Compute the reward of items.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_items, d)
+        return_std : bool, default=False
+            Whether to return the standard deviation over the members, too: 0 for an
+            ensemble of one, and for one that stayed at its linear start.
+
+        Returns
+        -------
+        ndarray of shape (n_items,), float64, or two of them
+            In nats.
+        """
+        reward = super().reward(X)
+        if not return_std:
+            return reward
+        items = self._standardise(self._preprocessed(X))
+        return reward, self.network_.members(items).std(axis=0, dtype=np.float64)
+
+    def _standardise(self, items: FloatArray) -> FloatArray:
+        return ((items - self.mean_) / self.scale_).astype(np.float32)
+
+    def _reward(self, items: FloatArray) -> FloatArray:
+        reward = self.network_(self._standardise(items)).astype(np.float64)
+        if self.linear_ is not None:
+            reward += self.linear_.reward(items)
+        return reward - self.offset_
+
+    def _get_state(self) -> HeadState:
+        network = self.network_
+        arrays = {"mean": self.mean_, "scale": self.scale_}
+        arrays["held_out_loss"] = self.held_out_loss_
+        arrays |= {f"weight{n}": weight for n, weight in enumerate(network.weights)}
+        arrays |= {f"bias{n}": bias for n, bias in enumerate(network.biases)}
+        values = {
+            "n_layers": len(network.weights),
+            "offset": self.offset_,
+            "best_epoch": self.best_epoch_,
+            "linear_start": self.linear_ is not None,
+        }
+        state = HeadState(arrays, values)
+        if self.linear_ is None:
+            return state
+        return state | self.linear_.get_state().with_prefix("linear__")
+
+    def _set_state(self, state: HeadState) -> None:
+        n_layers = state.value("n_layers", int)
+        weights = [state.array(f"weight{n}", ndim=3) for n in range(n_layers)]
+        biases = [state.array(f"bias{n}", ndim=2) for n in range(n_layers - 1)]
+        _check_shapes(weights, biases)
+        self.network_ = Network(weights, biases)
+        self.mean_ = state.array("mean", ndim=1)
+        self.scale_ = state.array("scale", ndim=1)
+        self.held_out_loss_ = state.array("held_out_loss", ndim=1)
+        self.offset_ = state.value("offset", float)
+        self.best_epoch_ = state.value("best_epoch", int)
+        self.linear_ = None
+        if state.value("linear_start", bool):
+            nested = state.without_prefix("linear__")
+            self.linear_ = LinearBradleyTerry().set_state(nested)
+
+
+def _mean_and_scale(items: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Compute mean and standard deviation of each column, 1 where it is constant."""
+    mean = items.mean(axis=0, dtype=np.float64)
+    scale = items.std(axis=0, dtype=np.float64)
+    # A constant column has a deviation of some rounding errors, not of zero.
+    constant = scale <= 1e-6 * np.abs(mean) + 1e-9 * scale.max()
+    return mean, np.where(constant, 1.0, scale)
+
+
+def _check_shapes(weights: list[FloatArray], biases: list[FloatArray]) -> None:
+    shapes = [weight.shape for weight in weights]
+    n_hidden = [bias.shape[1] for bias in biases]
+    n_members = {array.shape[0] for array in [*weights, *biases]}
+    fits = (
+        len(shapes) > 0
+        and len(n_members) == 1
+        and [n_out for _, _, n_out in shapes] == [*n_hidden, 1]
+        and [n_in for _, n_in, _ in shapes[1:]] == n_hidden
+    )
+    if not fits:
+        raise IntegrityError(
+            three_parts(
+                expected="layers that fit each other in the stored network",
+                got=f"weights of shapes {shapes[:8]}",
+                cure="save the head again",
+            )
+        )

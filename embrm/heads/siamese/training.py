@@ -1,0 +1,310 @@
+"""Training of the Siamese network: batches, loss, early stopping.
+
+Every random number comes from the caller's generator; neither torch's global seed nor
+its thread settings are touched.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from embrm._optional import import_optional
+from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm.heads.comparisons import Comparisons
+from embrm.heads.siamese.losses import Loss
+from embrm.heads.siamese.network import (
+    Network,
+    TrainableNetwork,
+    choose_device,
+    computes_bfloat16,
+)
+from embrm.heads.validation_split import split_units
+
+_STANDARD_ERRORS = 2.0
+_LEAST_GAIN = 1e-4
+_BLIND_EPOCHS = 10
+"""How long to train where nothing can be held out to say when to stop."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How to train; see `SiameseBradleyTerry` for what each number does."""
+
+    hidden_sizes: tuple[int, ...]
+    n_members: int
+    loss: Loss
+    learning_rate: float
+    cosine: bool
+    max_epochs: int
+    batch_size: int
+    whole_prompts: bool
+    weight_decay: float
+    dropout: float
+    max_grad_norm: float
+    centering: float
+    patience: int
+    may_keep_start: bool
+    bfloat16: bool
+
+
+@dataclass(eq=False)
+class Training:
+    """What training leaves behind.
+
+    Attributes
+    ----------
+    network : Network
+        Of the epoch with the least held-out loss, or of epoch 0 where `may_keep_start`
+        and that epoch gained less than two standard errors on it.
+    best_epoch : int
+    held_out_loss : list of float
+        Mean held-out log loss of a win after each epoch, from epoch 0, in nats.
+        Empty where nothing was held out.
+    """
+
+    network: Network
+    best_epoch: int = 0
+    held_out_loss: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Wins:
+    """What is trained on: wins between items, and what another model says of items.
+
+    Attributes
+    ----------
+    items : ndarray of shape (n_items, d), float32, standardised
+    start : ndarray of shape (n_items,)
+        Rewards in nats to which the network's are added.
+    winner, loser : ndarray of int of shape (n_wins,)
+    margin, weight : ndarray of shape (n_wins,)
+    groups : ndarray of int of shape (n_items,)
+        Prompt of each item, or its connected component where prompts are unknown.
+    """
+
+    items: FloatArray
+    start: FloatArray
+    winner: IntArray
+    loser: IntArray
+    margin: FloatArray
+    weight: FloatArray
+    groups: IntArray
+
+    @classmethod
+    def of(
+        cls, items: FloatArray, start: FloatArray, comparisons: Comparisons
+    ) -> "Wins":
+        """Take the wins of comparisons, with other items and a start."""
+        return cls(
+            items,
+            start,
+            comparisons.winner,
+            comparisons.loser,
+            comparisons.margin,
+            comparisons.weight,
+            split_units(comparisons),
+        )
+
+    @cached_property
+    def prompt(self) -> IntArray:
+        """Prompt group of each win's winner, shape (n_wins,)."""
+        return np.asarray(self.groups[self.winner])
+
+    def losses(self, network: Network, wins: IntArray) -> FloatArray:
+        """Compute the log loss of some wins, in nats, without torch."""
+        rows, (first, second) = self.distinct_items(wins)
+        reward = network(self.items[rows]).astype(np.float64) + self.start[rows]
+        lead = reward[first] - reward[second] - self.margin[wins]
+        return np.asarray(np.logaddexp(0, -lead))
+
+    def distinct_items(self, wins: IntArray) -> tuple[IntArray, IntArray]:
+        """List the distinct items of some wins, and both ends as positions in them."""
+        ends = np.stack([self.winner[wins], self.loser[wins]])
+        rows, ids = np.unique(ends, return_inverse=True)
+        return rows, ids.reshape(ends.shape)
+
+
+def train_network(
+    wins: Wins,
+    split: tuple[BoolArray, BoolArray],
+    plan: TrainingPlan,
+    rng: np.random.Generator,
+) -> Training:
+    """Fit a network f so that start + f orders wins, ending early on held-out wins.
+
+    Minimises the weighted mean of the plan's loss by AdamW in batches of wins. The
+    output layer starts at zero, so that epoch 0 is the model that `start` stands for.
+
+    Parameters
+    ----------
+    wins : Wins
+    split : (train, validation)
+        Masks of shape (n_wins,). With an empty validation mask the start is kept
+        where it may be, else training ends after ten epochs.
+    plan : TrainingPlan
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Training
+    """
+    train, validation = (np.flatnonzero(mask) for mask in split)
+    trainer = _Trainer(wins, train, plan, rng)
+    if len(validation) == 0:
+        n_epochs = 0 if plan.may_keep_start else min(_BLIND_EPOCHS, plan.max_epochs)
+        for _ in range(n_epochs):
+            trainer.run_epoch(rng)
+        return Training(trainer.network.copy_out(), n_epochs)
+    return _stop_early(trainer, wins, validation, plan, rng)
+
+
+def _stop_early(
+    trainer: "_Trainer",
+    wins: Wins,
+    validation: IntArray,
+    plan: TrainingPlan,
+    rng: np.random.Generator,
+) -> Training:
+    weight = wins.weight[validation]
+    start = trainer.network.copy_out()
+    start_losses = best_losses = wins.losses(start, validation)
+    best = Training(start)
+    history = best.held_out_loss
+    history.append(float(np.average(start_losses, weights=weight)))
+    for epoch in range(1, plan.max_epochs + 1):
+        trainer.run_epoch(rng)
+        network = trainer.network.copy_out()
+        losses = wins.losses(network, validation)
+        history.append(float(np.average(losses, weights=weight)))
+        must_leave_start = epoch == 1 and not plan.may_keep_start
+        if history[-1] < history[best.best_epoch] or must_leave_start:
+            best.network, best.best_epoch, best_losses = network, epoch, losses
+        if epoch - best.best_epoch >= plan.patience:
+            break
+    if plan.may_keep_start and _is_chance(start_losses - best_losses, weight):
+        best.network, best.best_epoch = start, 0
+    return best
+
+
+def _is_chance(gain: FloatArray, weight: FloatArray) -> bool:
+    """Say whether a mean gain is below two standard errors of it, or negligible."""
+    mean = float(np.average(gain, weights=weight))
+    error = float(np.sqrt((gain - mean) ** 2 @ weight)) / float(weight.sum())
+    return mean < max(_STANDARD_ERRORS * error, _LEAST_GAIN)
+
+
+class _Trainer:
+    """Network, optimiser and schedule; one call of `run_epoch` is one pass."""
+
+    def __init__(
+        self,
+        wins: Wins,
+        train: IntArray,
+        plan: TrainingPlan,
+        rng: np.random.Generator,
+    ) -> None:
+        self.torch: Any = import_optional("torch", extra="torch")
+        self.wins, self.train, self.plan = wins, train, plan
+        device = choose_device(self.torch)
+        self.network = TrainableNetwork(
+            wins.items.shape[1],
+            plan.hidden_sizes,
+            n_members=plan.n_members,
+            dropout=plan.dropout,
+            device=device,
+            bfloat16=plan.bfloat16 and computes_bfloat16(self.torch, device),
+            rng=rng,
+        )
+        self.device = device
+        # On a GPU the items move there once; on a CPU they are only looked at.
+        self.items = self.torch.from_numpy(wins.items).to(device)
+        self.weight = self._weights()
+        self.optimiser = self.torch.optim.AdamW(
+            [
+                {
+                    "params": self.network.weights,
+                    "weight_decay": plan.weight_decay,
+                },
+                {"params": self.network.biases, "weight_decay": 0.0},
+            ],
+            lr=plan.learning_rate,
+        )
+        self.schedule = (
+            self.torch.optim.lr_scheduler.CosineAnnealingLR(
+                self.optimiser, plan.max_epochs
+            )
+            if plan.cosine
+            else None
+        )
+
+    def run_epoch(self, rng: np.random.Generator) -> None:
+        """Take one optimiser step for each batch of training wins."""
+        for batch in self._batches(rng):
+            loss = self._loss(batch)
+            self.optimiser.zero_grad()
+            loss.backward()
+            self._clip()
+            self.optimiser.step()
+        if self.schedule is not None:
+            self.schedule.step()
+
+    def _weights(self) -> FloatArray:
+        weight = self.wins.weight
+        if self.plan.whole_prompts:
+            # Ouyang et al. 2022 (arXiv:2203.02155), eq. 1: 1 / C(K, 2) for each of the
+            # C(K, 2) comparisons of a prompt, so that prompts count alike.
+            train = self.train
+            total = np.bincount(self.wins.prompt[train], weight[train])
+            weight = (
+                weight
+                / np.where(total > 0, total, 1.0)[
+                    np.minimum(self.wins.prompt, len(total) - 1)
+                ]
+            )
+        return np.asarray(weight / weight[self.train].mean())
+
+    def _batches(self, rng: np.random.Generator) -> Iterator[IntArray]:
+        n_batches = max(1, round(len(self.train) / self.plan.batch_size))
+        if not self.plan.whole_prompts:
+            yield from np.array_split(rng.permutation(self.train), n_batches)
+            return
+        prompt = self.wins.prompt[self.train]
+        turn = rng.permutation(int(prompt.max()) + 1)[prompt]
+        order = np.argsort(turn, kind="stable")
+        # Where a batch would end inside a prompt, it ends behind it.
+        ends = np.linspace(0, len(order), n_batches + 1)[1:-1].astype(int)
+        cuts = np.searchsorted(turn[order], turn[order][ends], side="right")
+        parts = np.split(self.train[order], np.unique(cuts))
+        yield from (part for part in parts if len(part))
+
+    def _loss(self, batch: IntArray) -> Any:
+        rows, (first, second) = self.wins.distinct_items(batch)
+        score = self.network.score(self.items[self._tensor(rows)])
+        reward = score + self._tensor(self.wins.start[rows].astype(np.float32))
+        won = reward[:, self._tensor(first)]
+        lost = reward[:, self._tensor(second)]
+        margin = self._tensor(self.wins.margin[batch].astype(np.float32))
+        weight = self._tensor(self.weight[batch].astype(np.float32))
+        loss = self.plan.loss(self.torch, won - lost - margin)
+        if self.plan.centering > 0:
+            # Eisenstein et al. 2023 (arXiv:2312.09244), section 2: among rewards that
+            # differ by a constant, the one near zero.
+            loss = loss + self.plan.centering * (won + lost) ** 2
+        # A sum over members: each has the gradient it would have alone.
+        return (weight * loss).mean(dim=1).sum()
+
+    def _clip(self) -> None:
+        """Scale each member's gradient to at most `max_grad_norm`."""
+        if not np.isfinite(self.plan.max_grad_norm):
+            return
+        parameters = self.network.parameters_of_members()
+        square = sum(p.grad.flatten(1).square().sum(dim=1) for p in parameters)
+        shrink = (self.plan.max_grad_norm / (square.sqrt() + 1e-12)).clamp(max=1.0)
+        for p in parameters:
+            p.grad.mul_(shrink.reshape(-1, *[1] * (p.grad.ndim - 1)))
+
+    def _tensor(self, array: Any) -> Any:
+        return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

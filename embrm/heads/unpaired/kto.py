@@ -1,0 +1,270 @@
+"""KTOReward: a linear reward from items that are labelled good or bad, unpaired."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.model_selection import GroupKFold
+
+from embrm._typing import FloatArray, IntArray
+from embrm.exceptions import InvalidInputError, three_parts
+from embrm.heads.parameters import check_real
+from embrm.heads.rated.rated_items import make_rated_items
+from embrm.heads.state import HeadState
+from embrm.heads.unpaired.kto_training import (
+    LOOSE,
+    LabelledItems,
+    follow_path,
+    label_log_losses,
+    make_kto_problem,
+    path_to,
+    penalties,
+)
+from embrm.heads.unpaired.linear_item_head import LinearItemHead
+
+_N_FOLDS = 5
+_FEWEST_ITEMS = 20
+_PATIENCE = 3
+_STRONG_PRIOR = 1.0
+_NOT_TRIED: FloatArray = np.empty(0)
+
+
+class KTOReward(LinearItemHead):
+    r"""Linear reward from desirable and undesirable items, by the KTO objective.
+
+    Minimises, over labelled items i with :math:`r_i = w^\top x_i`,
+
+    .. math:: \sum_i c_i \lambda_{y_i} (1 - v_i)
+              + \tfrac{\alpha}{2} \lVert w \rVert^2, \qquad
+              v_i = \begin{cases} \sigma(r_i - z_0) & \text{desirable} \\
+                                  \sigma(z_0 - r_i) & \text{undesirable}\end{cases}
+
+    the value function of [1]_ on a linear reward. The loss of an item is bounded, so
+    that a wrong label costs at most its weight. The reference point :math:`z_0` is the
+    mean reward of the training items by the weights :math:`c_i \lambda_{y_i}`; there
+    is no policy, so the divergence that it estimates in [1]_ has no other meaning
+    here. Rewards are centred on it: above 0 is desirable.
+
+    Parameters
+    ----------
+    alpha : float > 0 or "auto", default="auto"
+        Penalty. "auto" chooses by five-fold cross-validated log loss of the labels,
+        groups kept together. With fewer than 20 items, or where folds cannot be made,
+        the penalty under which rewards have a prior standard deviation of 1 nat.
+    balance : float > 0, default=1.0
+        :math:`\lambda_D n_D / (\lambda_U n_U)`, where n counts labels by weight. The
+        two lambda follow from it; [1]_ recommends 1 to 4/3.
+    preprocessor : scikit-learn transformer, optional
+        Acts on items.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (d,)
+        w, on preprocessed items.
+    offset_ : float
+        :math:`z_0`.
+    lambda_desirable_, lambda_undesirable_ : float
+    alpha_ : float
+    alphas_, held_out_loss_ : ndarray of shape (n_tried,)
+        Penalties tried by "auto", with the held-out log loss of each; may be empty.
+    n_iter_ : int
+    n_features_in_ : int
+    preprocessor_ : fitted transformer or None
+
+    Notes
+    -----
+    The beta of [1]_ is 1: on a free linear reward it is a part of the scale of w. The
+    objective is not convex; its minimum is followed from a strong penalty to
+    `alpha_`, which makes the fit deterministic. Penalties are chosen by log loss, as
+    the bounded loss itself favours rewards of excessive scale.
+
+    References
+    ----------
+    .. [1] Ethayarajh, Xu, Muennighoff, Jurafsky, Kiela (2024). KTO: model alignment as
+       prospect theoretic optimization. ICML. arXiv:2402.01306.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embrm import Pairs
+    >>> items = np.random.default_rng(0).normal(size=(100, 3))
+    >>> head = KTOReward().fit(items, items[:, 0] > 0)
+    >>> np.round(np.mean((head.reward(items) > 0) == (items[:, 0] > 0)), 1)
+    np.float64(1.0)
+    >>> head.predict_proba(Pairs(items, [[0, 1], [1, 0]])).shape
+    (2, 2)
+    """
+
+    lambda_desirable_: float
+    lambda_undesirable_: float
+
+    def __init__(
+        self,
+        alpha: float | Literal["auto"] = "auto",
+        *,
+        balance: float = 1.0,
+        preprocessor: Any = None,
+    ) -> None:
+        super().__init__(alpha, preprocessor=preprocessor)
+        self.balance = balance
+
+    def fit(
+        self,
+        X: Any,
+        label: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the reward to labelled items.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_items, d)
+        label : array-like of shape (n_items,), bool or in [0, 1]
+            1 or True is desirable. A soft label p equals two rows, (1, weight p) and
+            (0, weight 1 - p).
+        groups : array-like of shape (n_items,), optional
+            Which prompt each item answers: kept together in cross-validation.
+        sample_weight : array-like of shape (n_items,), >= 0, optional
+            Weight k equals k copies of the item; weight 0 equals its removal.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            On a wrong shape, dtype or range, NaN or infinity, or if the labels are
+            all desirable or all undesirable.
+        """
+        alpha = self._given_alpha()
+        balance = check_real(self.balance, "balance", 0.0, open_at_low=True)
+        rated = make_rated_items(X, _check_label(label), sample_weight, groups)
+        preprocessor, items = self._preprocess(rated.items)
+        weight, share = rated.weight[:, 0], rated.rating[:, 0]
+        raw = LabelledItems(items, weight * share, weight * (1.0 - share))
+        _refuse_one_label(raw)
+        labelled = raw.balanced(balance)
+        problem = make_kto_problem(labelled)
+        alphas = losses = _NOT_TRIED
+        if alpha is None:
+            alphas, losses = _held_out(labelled, rated.groups, penalties(problem))
+            default = problem.mean_square / _STRONG_PRIOR**2
+            alpha = float(alphas[np.argmin(losses)]) if len(losses) else default
+        *_, (w, n_iter) = follow_path(problem, path_to(problem, alpha))
+        self.coef_ = w if problem.basis is None else problem.basis @ w
+        self.offset_ = float(labelled.reference_point() @ self.coef_)
+        self.lambda_desirable_, self.lambda_undesirable_ = (
+            float(labelled.desirable.sum() / raw.desirable.sum()),
+            float(labelled.undesirable.sum() / raw.undesirable.sum()),
+        )
+        self.alpha_, self.n_iter_ = alpha, n_iter
+        self.alphas_, self.held_out_loss_ = alphas, losses
+        self.n_features_in_ = rated.items.shape[1]
+        self.preprocessor_ = preprocessor
+        return self
+
+    def get_state(self) -> HeadState:
+        """Return the fitted state, preprocessor included, in storable form."""
+        state = super().get_state()
+        return state | HeadState(
+            values={
+                "lambda_desirable": self.lambda_desirable_,
+                "lambda_undesirable": self.lambda_undesirable_,
+            }
+        )
+
+    def set_state(self, state: HeadState) -> Self:
+        """Restore a fitted state that `get_state` returned.
+
+        Raises
+        ------
+        IntegrityError
+            If something is missing from the state, or has the wrong type or shape.
+        """
+        self.lambda_desirable_ = state.value("lambda_desirable", float)
+        self.lambda_undesirable_ = state.value("lambda_undesirable", float)
+        return super().set_state(state)
+
+
+def _check_label(label: ArrayLike) -> FloatArray:
+    """Check labels: numbers or booleans in [0, 1], none missing."""
+    raw = np.asarray(label)
+    if raw.dtype.kind in "iubf":
+        labels = raw.astype(np.float64)
+        if bool(np.all((labels >= 0) & (labels <= 1))):
+            return labels
+        got = "a label that is NaN or outside"
+    else:
+        got = f"dtype {raw.dtype}"
+    raise InvalidInputError(
+        three_parts(
+            expected="label in [0, 1]: 1 or True if desirable, 0 or False if not",
+            got=got,
+            cure="map the labels to 0 and 1, and drop the items without one",
+        )
+    )
+
+
+def _refuse_one_label(labelled: LabelledItems) -> None:
+    for name in ("desirable", "undesirable"):
+        if not getattr(labelled, name).any():
+            raise InvalidInputError(
+                three_parts(
+                    expected="desirable and undesirable items",
+                    got=f"{len(labelled.items)} items, none of them {name}",
+                    cure="add items of the other label; one label orders nothing",
+                )
+            )
+    if len(labelled.items) < 2:
+        raise InvalidInputError(
+            three_parts(
+                expected="at least two different vectors",
+                got="one",
+                cure="check the encoder: different texts should embed differently",
+            )
+        )
+
+
+def _held_out(
+    labelled: LabelledItems, groups: IntArray | None, alphas: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Compute the mean held-out log loss of penalties, until it rises.
+
+    Returns
+    -------
+    alphas, losses : ndarray of shape (n_tried,)
+        Empty where there is too little to choose.
+    """
+    units = np.arange(len(labelled.items)) if groups is None else groups
+    n_units = len(np.unique(units))
+    if len(labelled.items) < _FEWEST_ITEMS or n_units < 2:
+        return _NOT_TRIED, _NOT_TRIED
+    folds = GroupKFold(min(_N_FOLDS, n_units)).split(labelled.items, groups=units)
+    splits = [(labelled.take(train), labelled.take(held)) for train, held in folds]
+    splits = [(t, h) for t, h in splits if t.desirable.any() and t.undesirable.any()]
+    if not splits:
+        return _NOT_TRIED, _NOT_TRIED
+    losses = list[float]()
+    for rewards in zip(*(_held_out_rewards(*s, alphas) for s in splits), strict=True):
+        pairs = zip(rewards, splits, strict=True)
+        losses.append(sum(float(label_log_losses(r, h).sum()) for r, (_, h) in pairs))
+        if len(losses) - 1 - int(np.argmin(losses)) >= _PATIENCE:
+            break
+    weight = sum(float(held.weight.sum()) for _, held in splits)
+    return alphas[: len(losses)], np.array(losses) / weight
+
+
+def _held_out_rewards(
+    train: LabelledItems, held: LabelledItems, alphas: FloatArray
+) -> Iterator[FloatArray]:
+    """Fit each penalty in turn; yield the rewards of the held-out items."""
+    problem = make_kto_problem(train)
+    items = held.items - train.reference_point()
+    if problem.basis is not None:
+        items = items @ problem.basis
+    for w, _ in follow_path(problem, alphas, tol=LOOSE):
+        yield items @ w

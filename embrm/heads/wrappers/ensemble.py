@@ -1,0 +1,390 @@
+"""RewardEnsemble: many heads, one reward, and how far the heads agree about it."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal, get_args, overload
+
+import numpy as np
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from embrm._typing import FloatArray, RandomState
+from embrm._validation import check_items, check_random_state
+from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.heads.base import RewardHead
+from embrm.heads.comparisons import Comparisons, as_pairs
+from embrm.heads.parameters import check_count, check_real
+from embrm.heads.state import HeadState
+from embrm.heads.wrappers.nested import (
+    has_randomness,
+    mean_and_spread,
+    nested_state,
+    restore_nested,
+    seed_head,
+    unfitted_head,
+)
+from embrm.heads.wrappers.resamples import draw_counts
+
+Bagging = Literal["prompt", "pair", "seed"]
+Aggregate = Literal["mean", "min", "lower", "quantile"]
+
+
+class RewardEnsemble(RewardHead):
+    r"""Reward from many heads, with the spread among them as uncertainty.
+
+    Member m has reward :math:`r_m`, shifted to mean 0 over the distinct training
+    items, so that the constants by which rewards are undefined do not pass for
+    disagreement. The reward of the ensemble is one of
+
+    .. math:: \bar r = \tfrac{1}{M} \sum_m r_m, \quad \min_m r_m, \quad
+              \bar r - k\,s, \quad Q_q(r_1, \dots, r_M)
+
+    with s the standard deviation (divisor M) of the members' rewards and :math:`Q_q`
+    their quantile.
+
+    Parameters
+    ----------
+    heads : str, RewardHead, or list of these, default="linear"
+        A single head is fitted `n_members` times. A list has one member for each
+        entry. Where its heads are of different kinds, each member's rewards are also
+        scaled to standard deviation 1 over the training items: the reward is then in
+        standard deviations, not in nats (`CalibratedReward` brings it back).
+    n_members : int >= 1, default=10
+        Members made of a single head; a list of heads has its own length.
+    bagging : {"prompt", "pair", "seed"} or None, default="prompt"
+        In what members differ. "prompt": each is fitted on a bootstrap resample of
+        the prompt groups, given as weights; a pair across two prompts counts the
+        product of their counts [1]_. "pair": the same with pairs of items; too sure
+        of itself if labels of one prompt err together. "seed": all data, other seeds.
+        None: all data; only seeds that are None are set.
+    aggregate : {"mean", "min", "lower", "quantile"}, default="mean"
+        "min" and "lower" are conservative, for selecting among many responses [2]_.
+    k : float >= 0, default=1.0
+        Standard deviations that "lower" takes off.
+    quantile : float in [0, 1), default=0.1
+        Of "quantile".
+    uncertainty_weighted : bool, default=False
+        Whether to fit all members a second time, with the weight of each win
+        multiplied by :math:`1 / (1 + s_w^2 + s_l^2)`, where :math:`s_w^2, s_l^2` are
+        the first fit's variances at winner and loser.
+    random_state : int, Generator or None, default=None
+        Draws resamples and the members' seeds.
+    n_jobs : int or None, default=None
+        Members fitted at a time, in threads that share the items.
+    preprocessor : scikit-learn transformer, optional
+        Acts on items, once for all members.
+
+    Attributes
+    ----------
+    members_ : list of RewardHead
+        Fitted.
+    center_, scale_ : ndarray of shape (n_members,)
+        By which members' rewards are shifted, and then divided.
+
+    Notes
+    -----
+    The standard deviation of a single reward includes what members disagree about
+    between prompts; for a comparison use that of delta.
+
+    References
+    ----------
+    .. [1] Owen (2007). The pigeonhole bootstrap. Annals of Applied Statistics 1(2).
+    .. [2] Coste, Anwar, Kirk, Krueger (2024). Reward model ensembles help mitigate
+       overoptimization. ICLR. arXiv:2310.02743.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embrm import Pairs
+    >>> from embrm.heads.wrappers.ensemble import RewardEnsemble
+    >>> items = np.random.default_rng(0).normal(size=(60, 3))
+    >>> pairs = Pairs(items, np.arange(60).reshape(30, 2))
+    >>> y = items[pairs.first, 0] > items[pairs.second, 0]
+    >>> head = RewardEnsemble(n_members=5, random_state=0).fit(pairs, y)
+    >>> delta, std = head.decision_function(pairs, return_std=True)
+    >>> bool((std > 0).all()), head.score(pairs, y) > 0.9
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        heads: Any = "linear",
+        n_members: int = 10,
+        *,
+        bagging: Bagging | None = "prompt",
+        aggregate: Aggregate = "mean",
+        k: float = 1.0,
+        quantile: float = 0.1,
+        uncertainty_weighted: bool = False,
+        random_state: RandomState = None,
+        n_jobs: int | None = None,
+        preprocessor: Any = None,
+    ) -> None:
+        super().__init__(preprocessor=preprocessor)
+        self.heads = heads
+        self.n_members = n_members
+        self.bagging = bagging
+        self.aggregate = aggregate
+        self.k = k
+        self.quantile = quantile
+        self.uncertainty_weighted = uncertainty_weighted
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    @property
+    def accepts_margin(self) -> bool:  # type: ignore[override]
+        """Whether every member takes a positive `margin`."""
+        return all(head.accepts_margin for head in self._list_heads())
+
+    def _fit(self, comparisons: Comparisons) -> None:
+        self._check_aggregate()
+        rng = check_random_state(self.random_state)
+        unfitted = self._make_members(rng)
+        samples = self._draw_samples(comparisons, len(unfitted), rng)
+        self._fit_members(unfitted, comparisons, samples)
+        if self.uncertainty_weighted:
+            variance = _std(self._member_rewards(comparisons.items)) ** 2
+            doubt = variance[comparisons.winner] + variance[comparisons.loser]
+            samples = [counts / (1.0 + doubt) for counts in samples]
+            self._fit_members(unfitted, comparisons, samples)
+
+    def _fit_members(
+        self,
+        unfitted: list[RewardHead],
+        comparisons: Comparisons,
+        samples: list[FloatArray],
+    ) -> None:
+        """Fit copies of the members, and say how to shift and scale their rewards."""
+        # Threads share the items; they also share the filters of warnings, which some
+        # heads change for a moment, and which are put back here.
+        with warnings.catch_warnings():
+            members = Parallel(self.n_jobs, prefer="threads")(
+                delayed(_fit_member)(head, comparisons, counts)
+                for head, counts in zip(unfitted, samples, strict=True)
+            )
+        self.members_: list[RewardHead] = list(members)
+        moments = [mean_and_spread(m.reward(comparisons.items)) for m in self.members_]
+        self.center_ = np.array([mean for mean, _ in moments])
+        mixed = len({_kind(head) for head in unfitted}) > 1
+        self.scale_ = np.array([spread if mixed else 1.0 for _, spread in moments])
+
+    def _list_heads(self) -> list[RewardHead]:
+        """Make the unfitted heads that the parameters name, one for each member."""
+        if isinstance(self.heads, Sequence) and not isinstance(self.heads, str):
+            if len(self.heads) == 0:
+                raise _wrong("heads: at least one", "an empty list", "heads")
+            return [unfitted_head(head) for head in self.heads]
+        n_members = check_count(self.n_members, "n_members", 1)
+        return [unfitted_head(self.heads) for _ in range(n_members)]
+
+    def _make_members(self, rng: np.random.Generator) -> list[RewardHead]:
+        members = self._list_heads()
+        if self.bagging == "seed" and not all(map(has_randomness, members)):
+            fixed = next(m for m in members if not has_randomness(m))
+            raise InvalidInputError(
+                three_parts(
+                    expected="heads with a random_state for bagging='seed'",
+                    got=f"{type(fixed).__name__}, which is the same for every seed",
+                    cure="use bagging='prompt', or a list of heads with bagging=None",
+                )
+            )
+        for member in members:
+            seed_head(member, rng, replace=self.bagging is not None)
+        return members
+
+    def _draw_samples(
+        self, comparisons: Comparisons, n_members: int, rng: np.random.Generator
+    ) -> list[FloatArray]:
+        """Draw how often each win counts for each member."""
+        if self.bagging in ("prompt", "pair"):
+            unit = self.bagging
+            return [draw_counts(comparisons, unit, rng) for _ in range(n_members)]
+        if self.bagging in ("seed", None):
+            return [np.ones(len(comparisons))] * n_members
+        raise _wrong(
+            f"bagging: one of {', '.join(get_args(Bagging))}, or None",
+            repr(self.bagging)[:40],
+            "bagging",
+        )
+
+    def _check_aggregate(self) -> None:
+        if self.aggregate not in get_args(Aggregate):
+            raise _wrong(
+                f"aggregate: one of {', '.join(get_args(Aggregate))}",
+                repr(self.aggregate)[:40],
+                "aggregate",
+            )
+        check_real(self.k, "k", 0.0, open_at_low=False)
+        check_real(self.quantile, "quantile", 0.0, 1.0, open_at_low=False)
+
+    def _member_rewards(self, items: FloatArray) -> FloatArray:
+        """Score preprocessed items by every member, shape (n_members, n_items)."""
+        parts = zip(self.members_, self.center_, self.scale_, strict=True)
+        return np.stack([(m.reward(items) - c) / s for m, c, s in parts])
+
+    def _reward(self, items: FloatArray) -> FloatArray:
+        return self._aggregate(self._member_rewards(items))
+
+    def _aggregate(self, rewards: FloatArray) -> FloatArray:
+        if self.aggregate == "min":
+            return np.asarray(rewards.min(axis=0))
+        if self.aggregate == "quantile":
+            return np.asarray(np.quantile(rewards, self.quantile, axis=0))
+        mean = _mean(rewards)
+        return mean - self.k * _std(rewards) if self.aggregate == "lower" else mean
+
+    def member_rewards(self, X: Any) -> FloatArray:
+        """Compute the reward of items by every member.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_items, d)
+
+        Returns
+        -------
+        ndarray of shape (n_members, n_items), float64
+            Shifted to mean 0 over the training items, and scaled if members are of
+            different kinds.
+        """
+        check_is_fitted(self)
+        items = check_items(X, n_features=self.n_features_in_)
+        if len(items) == 0:
+            return np.empty((len(self.members_), 0))
+        if items.dtype == np.float16:
+            items = items.astype(np.float32)
+        if self.preprocessor_ is not None:
+            items = check_items(np.asarray(self.preprocessor_.transform(items)))
+        return self._member_rewards(items)
+
+    @overload
+    def reward(self, X: Any, *, return_std: Literal[False] = ...) -> FloatArray: ...
+
+    @overload
+    def reward(
+        self, X: Any, *, return_std: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+
+    def reward(
+        self, X: Any, *, return_std: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Compute the reward of items, and on demand how far members disagree.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_items, d)
+        return_std : bool, default=False
+
+        Returns
+        -------
+        reward : ndarray of shape (n_items,), float64
+            In nats if members are Bradley-Terry heads of one kind.
+        std : ndarray of shape (n_items,), float64, >= 0
+            Standard deviation of the members' rewards; only with `return_std`.
+        """
+        if not return_std:
+            return super().reward(X)
+        rewards = self.member_rewards(X)
+        return self._aggregate(rewards), _std(rewards)
+
+    @overload
+    def decision_function(
+        self, pairs: Any, *, return_std: Literal[False] = ...
+    ) -> FloatArray: ...
+
+    @overload
+    def decision_function(
+        self, pairs: Any, *, return_std: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+
+    def decision_function(
+        self, pairs: Any, *, return_std: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Compute delta = r(first) - r(second), and on demand its spread.
+
+        Parameters
+        ----------
+        pairs : Pairs or array-like of shape (n_pairs, 2, d)
+        return_std : bool, default=False
+
+        Returns
+        -------
+        delta : ndarray of shape (n_pairs,)
+            Difference of the ensemble's rewards; changes sign exactly on a swap.
+        std : ndarray of shape (n_pairs,), >= 0
+            Standard deviation of the members' deltas, in which what members add to
+            all rewards of a prompt cancels; the same on a swap. Only with
+            `return_std`.
+        """
+        if not return_std:
+            return super().decision_function(pairs)
+        checked = as_pairs(pairs)
+        rows, ids = checked.unique_items()
+        rewards = self.member_rewards(checked.items[rows])
+        reward = self._aggregate(rewards)
+        deltas = rewards[:, ids[:, 0]] - rewards[:, ids[:, 1]]
+        return reward[ids[:, 0]] - reward[ids[:, 1]], _std(deltas)
+
+    def _get_state(self) -> HeadState:
+        state = HeadState(
+            {"center": self.center_, "scale": self.scale_},
+            {"n_members": len(self.members_)},
+        )
+        for n, member in enumerate(self.members_):
+            state |= nested_state(member).with_prefix(f"member{n}__")
+        return state
+
+    def _set_state(self, state: HeadState) -> None:
+        n_members = state.value("n_members", int)
+        self.center_ = state.array("center", ndim=1)
+        self.scale_ = state.array("scale", ndim=1)
+        if not len(self.center_) == len(self.scale_) == n_members > 0:
+            raise IntegrityError(
+                three_parts(
+                    expected="a shift and a scale for each member of the ensemble",
+                    got=f"{len(self.center_)} and {len(self.scale_)} for {n_members}",
+                    cure="save the head again",
+                )
+            )
+        self.members_ = [
+            restore_nested(state.without_prefix(f"member{n}__"))
+            for n in range(n_members)
+        ]
+
+
+def _fit_member(
+    head: RewardHead, comparisons: Comparisons, counts: FloatArray
+) -> RewardHead:
+    """Fit a fresh copy of a member on the wins that count for it."""
+    kept = counts > 0
+    wins = comparisons.take(kept)
+    return unfitted_head(head).fit_comparisons(
+        replace(wins, weight=wins.weight * counts[kept])
+    )
+
+
+def _kind(head: RewardHead) -> tuple[str, str]:
+    """Name what decides the unit of a head's reward: its class and its estimator."""
+    estimator = getattr(head, "estimator", None)
+    word = estimator if isinstance(estimator, str) else type(estimator).__name__
+    return type(head).__name__, word
+
+
+def _mean(values: FloatArray) -> FloatArray:
+    # From the first member on, so that equal members have exactly their own mean.
+    return np.asarray(values[0] + (values - values[0]).mean(axis=0))
+
+
+def _std(values: FloatArray) -> FloatArray:
+    # The same for the deviation: equal members differ by exactly nothing.
+    return np.asarray((values - values[0]).std(axis=0))
+
+
+def _wrong(expected: str, got: str, name: str) -> InvalidInputError:
+    return InvalidInputError(
+        three_parts(
+            expected=expected,
+            got=got,
+            cure=f"set_params({name}=...), or leave {name} at its default",
+        )
+    )

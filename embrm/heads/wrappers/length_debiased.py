@@ -1,0 +1,281 @@
+"""LengthDebiased: a reward that takes no credit for length."""
+
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, Self, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from embrm._typing import FloatArray
+from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.heads.base import RewardHead
+from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
+from embrm.heads.parameters import check_count
+from embrm.heads.state import HeadState
+from embrm.heads.wrappers.length_covariate import (
+    append_covariate,
+    check_item_lengths,
+    covarying_direction,
+    erase,
+    nuisance_column,
+    remove_covariate,
+    taking_part,
+    with_column,
+)
+from embrm.heads.wrappers.length_report import (
+    LengthReport,
+    Scorer,
+    prompt_units,
+    report_length,
+)
+from embrm.heads.wrappers.nested import HeadWrapper, nested_state, restore_nested
+
+Method = Literal["nuisance", "erase"]
+Transform = Literal["log", "identity"]
+
+
+class LengthDebiased(HeadWrapper):
+    r"""A head that is told the length of responses in training, and scores without it.
+
+    Annotators prefer longer answers, and a reward learns that from whatever in the
+    vectors tells length. With l the logarithm of 1 + length (or length itself), two
+    ways out of it:
+
+    "nuisance" gives the head l as one more column when it is fitted, and a constant in
+    its place when it scores. For a linear head that is the likelihood
+
+    .. math:: P(\text{first preferred}) = \sigma(r(x_1) - r(x_2)
+              + \gamma\,(l_1 - l_2))
+
+    of which r is deployed: the two heads of ODIN [1]_, with the length head reduced to
+    one coefficient. Preferences that length explains are not put down to the vectors.
+    The column has three times the spread of all others together, so that a penalty on
+    coefficients hardly shrinks :math:`\gamma`.
+
+    "erase" takes out of the vectors the one direction in which they covary with l
+    within prompts, :math:`u \propto \mathrm{cov}(x, l)`, and fits the head to
+    :math:`x - u\,u^\top (x - \bar x)`. After that no linear function of the training
+    vectors is correlated with l within prompts: linear guardedness [2]_, by the
+    orthogonal projection.
+
+    Parameters
+    ----------
+    head : str or RewardHead, default="linear"
+        A name that `known_heads` lists, or a head, which is cloned. For "nuisance" a
+        `preprocessor` belongs to this wrapper, not to the head inside, which would mix
+        length with the rest.
+    method : {"nuisance", "erase"}, default="nuisance"
+        "erase" also takes away quality that goes along with length; "nuisance" leaves
+        a correlation with length that the vectors have for other reasons. "nuisance"
+        is for heads that add a linear part to the rest, such as `LinearBradleyTerry`
+        and `SiameseBradleyTerry`; trees, and classifiers that standardise columns,
+        leave much of length's effect with the vectors, and want "erase". `report_`
+        tells.
+    transform : {"log", "identity"}, default="log"
+        l as a function of length.
+    cv : int >= 2 or None, default=5
+        Folds of whole prompt groups for `report_`; None saves its two fits a fold.
+    preprocessor : scikit-learn transformer, optional
+        Acts on items, before length is added or erased.
+
+    Attributes
+    ----------
+    head_ : RewardHead
+        The fitted head, on vectors with a column more ("nuisance") or without their
+        length direction ("erase").
+    direction_ : ndarray of shape (d,) or None
+        u, of norm 1; zero if no column covaries with length. None for "nuisance".
+    level_ : float
+        :math:`u^\top \bar x`.
+    report_ : LengthReport or None
+        Rank correlation of reward and length within prompts, and order consistency,
+        both on held-out prompt groups, of the head as it is and of this one.
+
+    Notes
+    -----
+    Order consistency with annotators who like length falls where this works; what it
+    should not cost is order consistency on pairs of equal length.
+
+    References
+    ----------
+    .. [1] Chen et al. (2024). ODIN: Disentangled reward mitigates hacking in RLHF.
+       ICML. arXiv:2402.07319.
+    .. [2] Belrose et al. (2023). LEACE: Perfect linear concept erasure in closed form.
+       NeurIPS. arXiv:2306.03819.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embrm import Pairs
+    >>> from embrm.heads.wrappers.length_debiased import LengthDebiased
+    >>> rng = np.random.default_rng(0)
+    >>> quality, lengths = rng.normal(size=400), rng.integers(10, 200, 400)
+    >>> items = np.column_stack([quality, np.log(lengths)])
+    >>> pairs = Pairs(items, np.arange(400).reshape(200, 2))
+    >>> liked = quality + 2 * np.log(lengths)
+    >>> y = liked[pairs.first] > liked[pairs.second]
+    >>> head = LengthDebiased().fit(pairs, y, lengths=lengths)
+    >>> head.report_.spearman_before > 0.6, abs(head.report_.spearman_after) < 0.3
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        head: Any = "linear",
+        method: Method = "nuisance",
+        *,
+        transform: Transform = "log",
+        cv: int | None = 5,
+        preprocessor: Any = None,
+    ) -> None:
+        super().__init__(head, preprocessor=preprocessor)
+        self.method = method
+        self.transform = transform
+        self.cv = cv
+
+    def fit(
+        self,
+        pairs: Any,
+        y: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        margin: ArrayLike | None = None,
+        lengths: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the head on comparisons, with the lengths of their items.
+
+        Parameters
+        ----------
+        pairs : Pairs or array-like of shape (n_pairs, 2, d)
+        y, sample_weight, margin : array-like of shape (n_pairs,), optional
+            As for every head.
+        lengths : array-like of shape (n_items,) or (n_pairs, 2), >= 0
+            Length of each item of `Pairs`, in characters or tokens; or of both ends
+            of each pair, the form that arrays need, and that scikit-learn can split.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            As for every head, and where lengths are missing, negative, not finite or
+            of another shape.
+        """
+        checked = as_pairs(pairs)
+        _check_choice(self.method, "method", get_args(Method))
+        _check_choice(self.transform, "transform", get_args(Transform))
+        by_item = check_item_lengths(lengths, checked)
+        covariate = np.log1p(by_item) if self.transform == "log" else by_item
+        wins = make_comparisons(
+            append_covariate(checked, covariate), y, sample_weight, margin
+        )
+        plain, self._covariate = remove_covariate(wins)
+        try:
+            return self.fit_comparisons(plain)
+        finally:
+            del self._covariate
+
+    def _fit(self, comparisons: Comparisons) -> None:
+        covariate = getattr(self, "_covariate", None)
+        if covariate is None:
+            raise InvalidInputError(
+                three_parts(
+                    expected="the lengths of items in fit",
+                    got="none",
+                    cure="call fit(..., lengths=...) on this head itself, outermost: "
+                    "other heads that hold it do not pass lengths on",
+                )
+            )
+
+        def before(wins: Comparisons) -> Scorer:
+            return self._fit_head(wins).reward
+
+        def after(wins: Comparisons) -> Scorer:
+            return self._fit_debiased(wins, covariate).reward
+
+        self.report_: LengthReport | None = None
+        if self.cv is not None:
+            cv = check_count(self.cv, "cv", 2)
+            self.report_ = report_length(comparisons, covariate, before, after, cv)
+        self._set(self._fit_debiased(comparisons, covariate))
+
+    def _fit_debiased(self, wins: Comparisons, covariate: FloatArray) -> "Debiased":
+        if self.method == "nuisance":
+            column = nuisance_column(wins.items, covariate)
+            wins = replace(wins, items=with_column(wins.items, column))
+            return Debiased(self._fit_head(wins), None, 0.0)
+        known = taking_part(wins)
+        items = wins.items[known]
+        direction = covarying_direction(
+            items, covariate[known], prompt_units(wins)[known]
+        )
+        level = float(items.mean(axis=0, dtype=np.float64) @ direction)
+        wins = replace(wins, items=erase(wins.items, direction, level))
+        return Debiased(self._fit_head(wins), direction, level)
+
+    def _set(self, fitted: "Debiased") -> None:
+        self.head_, self.direction_, self.level_ = fitted
+
+    def _reward(self, items: FloatArray) -> FloatArray:
+        return Debiased(self.head_, self.direction_, self.level_).reward(items)
+
+    def _get_state(self) -> HeadState:
+        arrays = {}
+        if self.direction_ is not None:
+            arrays["direction"] = self.direction_
+        if self.report_ is not None:
+            # Among the arrays, since a correlation may be NaN, which JSON lacks.
+            arrays["report"] = np.array(self.report_, dtype=np.float64)
+        nested = nested_state(self.head_).with_prefix("head__")
+        return HeadState(arrays, {"level": self.level_}) | nested
+
+    def _set_state(self, state: HeadState) -> None:
+        head = restore_nested(state.without_prefix("head__"))
+        erased = "direction" in state.arrays
+        direction = state.array("direction", ndim=1) if erased else None
+        self._set(Debiased(head, direction, state.value("level", float)))
+        self.report_ = None
+        if "report" in state.arrays:
+            a, b, c, d, n_prompts, n_wins = _six(state.array("report", ndim=1))
+            self.report_ = LengthReport(a, b, c, d, int(n_prompts), int(n_wins))
+
+
+class Debiased(NamedTuple):
+    """A fitted head, and what is done to items before it scores them."""
+
+    head: RewardHead
+    direction: FloatArray | None
+    level: float
+
+    def reward(self, items: FloatArray) -> FloatArray:
+        """Score items without their length."""
+        if self.direction is None:
+            return self.head.reward(with_column(items, np.zeros(len(items))))
+        return self.head.reward(erase(items, self.direction, self.level))
+
+
+def _six(report: FloatArray) -> list[float]:
+    """Return the figures of a stored report, if they are as many as there should be."""
+    figures = [float(figure) for figure in report]
+    if len(figures) != len(LengthReport._fields):
+        raise IntegrityError(
+            three_parts(
+                expected=f"{len(LengthReport._fields)} figures in the stored report",
+                got=str(len(figures)),
+                cure="save the head again",
+            )
+        )
+    return figures
+
+
+def _check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidInputError(
+            three_parts(
+                expected=f"{name}: one of {', '.join(choices)}",
+                got=repr(value)[:40],
+                cure=f"use {name}={choices[0]!r}",
+            )
+        )

@@ -1,0 +1,62 @@
+"""A linear start is honest about wins that it was fitted to."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from embrm.heads import LinearBradleyTerry
+from embrm.heads.boosted.linear_start import best_scale, fit_linear_start
+from embrm.heads.comparisons import make_comparisons
+
+
+def accuracy(lead):
+    return np.mean(lead > 0)
+
+
+def test_leads_are_out_of_fold(make_preferences):
+    """Labels that are coin tosses are right in sample, and a guess out of fold."""
+    data = make_preferences(n_prompts=60, d=100, error_rate=0.5)
+    comparisons = make_comparisons(data.pairs, data.y)
+    head = LinearBradleyTerry(alpha=1e-3).fit_comparisons(comparisons)
+    reward = head.reward(comparisons.items)
+    in_sample = reward[comparisons.winner] - reward[comparisons.loser]
+    assert accuracy(in_sample) > 0.68
+    assert 0.35 < accuracy(fit_linear_start(comparisons).lead) < 0.65
+
+
+def test_the_head_is_the_linear_head_on_all_wins(make_preferences):
+    """Only its scale is judged out of fold."""
+    data = make_preferences(error_rate=0.2)
+    start = fit_linear_start(make_comparisons(data.pairs, data.y))
+    linear = LinearBradleyTerry().fit(data.pairs, data.y)
+    np.testing.assert_allclose(
+        start.reward(data.pairs.items),
+        start.scale * linear.reward(data.pairs.items),
+        rtol=1e-12,
+    )
+
+
+def test_one_pair_has_no_folds(make_preferences):
+    """Nothing can be held out: leads are in sample, the scale is 1."""
+    data = make_preferences()
+    start = fit_linear_start(make_comparisons(data.pairs[:1]))
+    assert start.scale == 1.0
+    assert start.lead[0] > 0
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.5])
+def test_the_scale_minimises_the_log_loss(margin):
+    """As a general-purpose optimiser says."""
+    rng = np.random.default_rng(0)
+    delta, weight = rng.normal(size=500) + 0.5, rng.uniform(0.5, 2, 500)
+    wanted = minimize(
+        lambda s: weight @ np.logaddexp(0, margin - s[0] * delta), [1.0]
+    ).x[0]
+    got = best_scale(delta, np.full(500, margin), weight)
+    assert got == pytest.approx(wanted, rel=0.02)
+
+
+def test_separable_wins_have_a_finite_scale():
+    """A label counts as (n + 1) / (n + 2)."""
+    scale = best_scale(np.full(20, 0.5), np.zeros(20), np.ones(20))
+    assert scale * 0.5 == pytest.approx(np.log(21), rel=1e-3)

@@ -1,0 +1,116 @@
+"""The penalty is chosen on held-out prompts, and does not depend on units."""
+
+import numpy as np
+import pytest
+
+from embrm import Pairs
+from embrm.heads import LinearBradleyTerry
+from embrm.heads.comparisons import make_comparisons
+from embrm.heads.linear.alpha_search import (
+    STRONG_PRIOR,
+    log_evidence,
+    search_alpha,
+    search_prior,
+)
+from embrm.heads.linear.training import make_problem, mean_square_difference, minimise
+
+
+def search(pairs, y, **options):
+    comparisons = make_comparisons(pairs, y, **options)
+    problem = make_problem(comparisons)
+    return search_alpha(comparisons, problem), mean_square_difference(problem)
+
+
+def test_noisier_labels_get_a_stronger_penalty(make_preferences):
+    """What cannot be trusted is shrunk."""
+    clean = make_preferences(n_prompts=40)
+    noisy = make_preferences(n_prompts=40, error_rate=0.4)
+    assert search(clean.pairs, clean.y)[0].alpha < search(noisy.pairs, noisy.y)[0].alpha
+
+
+def test_random_labels_get_a_strong_penalty(make_preferences):
+    """There is nothing to learn."""
+    data = make_preferences(n_prompts=40, error_rate=0.5, seed=3)
+    found, square = search(data.pairs, data.y)
+    assert found.alpha > square
+
+
+def test_the_choice_is_the_strongest_within_one_error_of_the_best(make_preferences):
+    """No weaker than the penalty of least held-out loss, and hardly worse."""
+    data = make_preferences(n_prompts=40, error_rate=0.2)
+    found, _ = search(data.pairs, data.y)
+    best, chosen = np.argmin(found.held_out_loss), list(found.alphas).index(found.alpha)
+    assert chosen <= best
+    assert found.held_out_loss[chosen] - found.held_out_loss[best] < 0.02
+
+
+def test_the_evidence_is_that_of_an_integral():
+    """One weight: the likelihood times the prior, summed over a grid."""
+    items = np.linspace(-1, 1, 40)[:, None]
+    ids = np.random.default_rng(0).permutation(40).reshape(20, 2)
+    comparisons = make_comparisons(Pairs(items, ids), items[ids[:, 0], 0] > 0.1)
+    problem = make_problem(comparisons)
+    grid = np.linspace(-40, 40, 20_001)
+
+    def integral(alpha):
+        lead = problem.items[comparisons.winner] - problem.items[comparisons.loser]
+        value = -np.logaddexp(0, -lead * grid).sum(axis=0) - alpha / 2 * grid**2
+        return np.log(np.sum(np.exp(value)) * (grid[1] - grid[0]) * np.sqrt(alpha))
+
+    def laplace(alpha):
+        w, *_ = minimise(problem, alpha, np.zeros(1), tol=1e-9, max_iter=50)
+        return log_evidence(problem, w, alpha)
+
+    alphas = np.array([0.3, 1.0, 3.0, 10.0])
+    wanted = np.array([integral(alpha) for alpha in alphas])
+    got = np.array([laplace(alpha) for alpha in alphas])
+    np.testing.assert_allclose(np.diff(got), np.diff(wanted), atol=0.1)
+
+
+def test_the_path_goes_from_strong_to_weak_and_ends_early(make_preferences):
+    """Noisy labels do not need the weak end."""
+    data = make_preferences(n_prompts=40, error_rate=0.4)
+    found, _ = search(data.pairs, data.y)
+    assert (np.diff(found.alphas) < 0).all()
+    assert len(found.alphas) == len(found.held_out_loss) < 13
+
+
+def test_heads_with_a_linear_part_get_the_prior_of_the_linear_head(make_preferences):
+    """Penalty and shape are the same."""
+    data = make_preferences(n_prompts=40, d=12, error_rate=0.2)
+    comparisons = make_comparisons(data.pairs, data.y)
+    prior = search_prior(comparisons, make_problem(comparisons), d=12)
+    head = LinearBradleyTerry().fit(data.pairs, data.y)
+    assert prior.alpha == head.alpha_
+    start = np.zeros(len(prior.problem.curvature))
+    w, *_ = minimise(prior.problem, prior.alpha, start, tol=1e-9, max_iter=50)
+    np.testing.assert_allclose(prior.problem.basis @ w, head.coef_, atol=1e-6)
+
+
+def test_too_few_wins_get_the_strong_prior(make_preferences):
+    """With a handful of pairs a choice would be a guess."""
+    data = make_preferences(n_prompts=3, n_responses=2)
+    found, square = search(data.pairs, data.y)
+    assert found.alpha == pytest.approx(square / STRONG_PRIOR**2)
+    assert len(found.alphas) == 0
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+def test_the_scale_of_items_does_not_matter(make_preferences, factor):
+    """alpha goes with the square of the items, so that rewards stay the same."""
+    data = make_preferences(n_prompts=20, error_rate=0.2)
+    scaled = Pairs(factor * data.pairs.items, data.pairs.ids, data.pairs.prompt_ids)
+    one, other = search(data.pairs, data.y)[0], search(scaled, data.y)[0]
+    # Other bytes may fall into other folds; the grid has half a decade per step.
+    assert 0.09 < other.alpha / (factor**2 * one.alpha) < 11
+
+
+def test_weights_count_as_copies(make_preferences):
+    """The held-out loss is that of the copied pairs."""
+    data = make_preferences(n_prompts=20, error_rate=0.2)
+    weight = np.random.default_rng(0).integers(1, 4, len(data.y))
+    copies = np.repeat(np.arange(len(data.y)), weight)
+    weighted, _ = search(data.pairs, data.y, sample_weight=weight)
+    copied, _ = search(data.pairs[copies], data.y[copies])
+    assert weighted.alpha == copied.alpha
+    np.testing.assert_allclose(weighted.held_out_loss, copied.held_out_loss)

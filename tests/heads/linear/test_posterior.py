@@ -1,0 +1,149 @@
+"""The posterior is the inverse Hessian at the mode, in whatever form it is kept."""
+
+import numpy as np
+import pytest
+
+from embrm import Pairs
+from embrm.exceptions import IntegrityError, InvalidInputError
+from embrm.heads import LinearBradleyTerry
+from embrm.heads.linear.posterior import Posterior
+from embrm.heads.linear.win_loss import ProbitLoss
+from embrm.heads.state import HeadState
+
+
+def differences(data):
+    """Winner less loser."""
+    items, ids = data.pairs.items, data.pairs.ids
+    return (items[ids[:, 0]] - items[ids[:, 1]]) * (2 * data.y - 1)[:, None]
+
+
+def numeric_hessian(loss, w, step=1e-4):
+    """Second differences of a function of a vector."""
+    axes = step * np.eye(len(w))
+    return np.array(
+        [
+            [
+                loss(w + a + b) - loss(w + a - b) - loss(w - a + b) + loss(w - a - b)
+                for b in axes
+            ]
+            for a in axes
+        ]
+    ) / (4 * step**2)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit"])
+def test_the_covariance_is_the_inverse_of_a_numeric_hessian(make_preferences, link):
+    """Of the explicit objective, by second differences."""
+    data = make_preferences(error_rate=0.2)
+    difference = differences(data)
+
+    def loss(w):
+        lead = difference @ w
+        value = np.logaddexp(0, -lead)
+        if link == "probit":
+            value = ProbitLoss().evaluate(lead)[0]
+        return value.sum() + 0.35 * w @ w
+
+    head = LinearBradleyTerry(alpha=0.7, link=link).fit(data.pairs, data.y)
+    wanted = np.linalg.inv(numeric_hessian(loss, head.coef_))
+    np.testing.assert_allclose(
+        head.covariance_, wanted, rtol=1e-3, atol=1e-5 * wanted.max()
+    )
+
+
+def direct_covariance(data, head):
+    difference = differences(data)
+    lead = difference @ head.coef_
+    edge = 1 / (2 + np.exp(lead) + np.exp(-lead))
+    hessian = difference.T @ (edge[:, None] * difference)
+    return np.linalg.inv(hessian + head.alpha_ * np.eye(len(hessian)))
+
+
+@pytest.mark.parametrize(("n_prompts", "d"), [(30, 5), (5, 40)])
+def test_standard_deviations_are_those_of_the_covariance(
+    make_preferences, n_prompts, d
+):
+    """With more items than dimensions, and with fewer."""
+    data = make_preferences(n_prompts=n_prompts, d=d, error_rate=0.2)
+    head = LinearBradleyTerry(alpha=0.7).fit(data.pairs, data.y)
+    wanted = direct_covariance(data, head)
+    np.testing.assert_allclose(head.covariance_, wanted, atol=1e-8)
+    other = np.random.default_rng(99).normal(size=(9, d))
+    _, std = head.reward(other, return_std=True)
+    shifted = other - data.pairs.items.mean(axis=0)
+    np.testing.assert_allclose(std**2, np.sum(shifted @ wanted * shifted, axis=1))
+    gap = other[::2][:4] - other[1::2]
+    pairs = Pairs(other, np.arange(8).reshape(4, 2))
+    _, std = head.decision_function(pairs, return_std=True)
+    np.testing.assert_allclose(std**2, np.sum(gap @ wanted * gap, axis=1))
+
+
+@pytest.mark.parametrize(("n_prompts", "d"), [(30, 5), (5, 40)])
+def test_a_whitened_prior_is_in_the_covariance(make_preferences, n_prompts, d):
+    """With hardly any weight on the pairs, it is all there is."""
+    data = make_preferences(n_prompts=n_prompts, d=d)
+    head = LinearBradleyTerry(alpha=2.0, whitening=0.5)
+    head.fit(data.pairs, data.y, sample_weight=np.full(len(data.y), 1e-9))
+    difference = differences(data)
+    spectrum = np.linalg.eigvalsh(difference.T @ difference)
+    precision = np.linalg.eigvalsh(np.linalg.inv(head.covariance_))
+    assert np.corrcoef(spectrum, precision**2)[0, 1] > 0.999
+    assert (precision > 0).all()
+
+
+def test_planted_weights_lie_within_the_posterior():
+    """Of 95% intervals for deltas, about 95% hold the true one."""
+    rng = np.random.default_rng(0)
+    inside = []
+    for _ in range(20):
+        items = rng.normal(size=(300, 8))
+        weights = rng.normal(size=8)
+        ids = rng.permutation(300).reshape(150, 2)
+        pairs = Pairs(items, ids)
+        delta = (items[ids[:, 0]] - items[ids[:, 1]]) @ weights
+        y = rng.random(150) < 1 / (1 + np.exp(-delta))
+        head = LinearBradleyTerry(alpha=1.0).fit(pairs, y)
+        got, std = head.decision_function(pairs, return_std=True)
+        inside.append(np.abs(got - delta) < 1.96 * std)
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
+
+
+def test_spanning_more_items_changes_no_variance(make_preferences):
+    """The basis grows until it is everything."""
+    data = make_preferences(n_prompts=3, d=30)
+    head = LinearBradleyTerry(alpha=0.7).fit(data.pairs, data.y)
+    wider = head.posterior_.spanning(np.random.default_rng(0).normal(size=(6, 30)))
+    full = wider.spanning(np.random.default_rng(1).normal(size=(40, 30)))
+    assert wider.precision.shape[0] == head.posterior_.precision.shape[0] + 6
+    assert full.basis is None
+    for one in (wider, full, full.spanning(np.ones((1, 30)))):
+        np.testing.assert_allclose(one.covariance(), head.covariance_, atol=1e-9)
+
+
+def test_the_state_restores_the_same_bits(make_preferences):
+    """With a basis and without."""
+    for d in (4, 40):
+        data = make_preferences(n_prompts=5, d=d)
+        head = LinearBradleyTerry().fit(data.pairs, data.y)
+        other = LinearBradleyTerry().set_state(head.get_state())
+        for one, two in zip(
+            head.reward(data.pairs.items, return_std=True),
+            other.reward(data.pairs.items, return_std=True),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_a_damaged_state_is_refused():
+    """A missing matrix is said to be missing."""
+    with pytest.raises(IntegrityError, match="array 'precision'"):
+        Posterior.from_state(HeadState({}, {"has_basis": False, "outside": 1.0}))
+
+
+@pytest.mark.parametrize("d", [4, 2])
+def test_weights_that_nothing_determines_have_no_variance(d):
+    """One pair and no penalty."""
+    head = LinearBradleyTerry(alpha=0.0, max_iter=500)
+    head.fit(Pairs(np.eye(4)[:3, :d], [[0, 1], [1, 0]]))
+    with pytest.raises(InvalidInputError, match="pairs that determine every weight"):
+        head.reward(np.eye(4)[:, :d], return_std=True)

@@ -1,0 +1,105 @@
+"""Networks score alike in numpy and torch, alone and in a batch of members."""
+
+import numpy as np
+import pytest
+import torch
+
+from embrm.heads.siamese.network import (
+    Network,
+    TrainableNetwork,
+    choose_device,
+    computes_bfloat16,
+)
+
+
+def make(n_members=1, hidden=(5, 3), *, dropout=0.0, bfloat16=False, seed=0):
+    network = TrainableNetwork(
+        4,
+        hidden,
+        n_members=n_members,
+        dropout=dropout,
+        device="cpu",
+        bfloat16=bfloat16,
+        rng=np.random.default_rng(seed),
+    )
+    rng = np.random.default_rng(1)
+    with torch.no_grad():
+        for parameter in network.parameters_of_members():
+            parameter += torch.from_numpy(
+                rng.normal(0, 0.5, parameter.shape).astype(np.float32)
+            )
+    return network
+
+
+@pytest.fixture
+def items():
+    return np.random.default_rng(2).normal(size=(11, 4)).astype(np.float32)
+
+
+def test_scores_start_at_zero(items):
+    """The output layer is zero, so training starts from the start."""
+    network = TrainableNetwork(
+        4,
+        (5,),
+        n_members=2,
+        dropout=0.0,
+        device="cpu",
+        bfloat16=False,
+        rng=np.random.default_rng(0),
+    )
+    assert not network.score(torch.from_numpy(items)).any()
+
+
+@pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])
+def test_numpy_scores_are_those_of_torch(items, hidden):
+    """copy_out gives the same function, member by member."""
+    network = make(3, hidden)
+    expected = network.score(torch.from_numpy(items)).detach().numpy()
+    copied = network.copy_out()
+    np.testing.assert_allclose(copied.members(items), expected, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        copied(items), expected.mean(axis=0), rtol=2e-5, atol=1e-6
+    )
+
+
+def test_float32_scores_agree_with_float64(items):
+    """The float64 product by hand is within float32 rounding."""
+    network = make().copy_out()
+    hidden = items.astype(np.float64)
+    for weight, bias in zip(network.weights[:-1], network.biases, strict=True):
+        hidden = np.maximum(hidden @ weight[0].astype(float) + bias[0], 0)
+    expected = (hidden @ network.weights[-1][0].astype(float))[:, 0]
+    np.testing.assert_allclose(network(items), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_members_do_not_see_one_another(items):
+    """A member of three scores as it would alone."""
+    network = make(3).copy_out()
+    alone = Network(
+        [weight[1:2] for weight in network.weights],
+        [bias[1:2] for bias in network.biases],
+    )
+    np.testing.assert_array_equal(alone(items), network.members(items)[1])
+
+
+def test_bfloat16_is_close(items):
+    """Matrix products in bfloat16 keep about three digits."""
+    exact = make().score(torch.from_numpy(items)).detach()
+    rounded = make(bfloat16=True).score(torch.from_numpy(items)).detach()
+    assert rounded.dtype == torch.float32
+    np.testing.assert_allclose(rounded, exact, rtol=0.05, atol=0.05)
+
+
+def test_dropout_keeps_the_mean(items):
+    """Units that stay are scaled up."""
+    network = make(dropout=0.5, hidden=(5,))
+    rows = torch.from_numpy(np.repeat(items[:1], 20_000, axis=0))
+    mean = float(network.score(rows).detach().mean())
+    exact = float(make(hidden=(5,)).score(rows[:1]).detach()[0, 0])
+    assert abs(mean - exact) < 0.1 * max(1.0, abs(exact))
+
+
+def test_the_hardware_is_asked_and_not_guessed():
+    """Without CUDA the device is the CPU, and bfloat16 is a plain yes or no."""
+    assert choose_device(torch) == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert isinstance(computes_bfloat16(torch, "cpu"), bool)

@@ -1,0 +1,276 @@
+"""Training leaves torch's global state alone and keeps the epoch it should."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from embrm.heads.comparisons import make_comparisons
+from embrm.heads.siamese.losses import LOSSES
+from embrm.heads.siamese.network import Network
+from embrm.heads.siamese.training import (
+    TrainingPlan,
+    Wins,
+    _is_chance,
+    _Trainer,
+    train_network,
+)
+
+PLAN = TrainingPlan(
+    hidden_sizes=(16,),
+    n_members=1,
+    loss=LOSSES["logistic"],
+    learning_rate=1e-2,
+    cosine=False,
+    max_epochs=30,
+    batch_size=32,
+    whole_prompts=False,
+    weight_decay=0.0,
+    dropout=0.0,
+    max_grad_norm=1.0,
+    centering=0.0,
+    patience=5,
+    may_keep_start=False,
+    bfloat16=False,
+)
+
+
+@pytest.fixture
+def comparisons(make_preferences):
+    data = make_preferences(n_prompts=40)
+    return make_comparisons(data.pairs, data.y)
+
+
+@pytest.fixture
+def train(comparisons):
+    """Train on most wins, with a fresh generator; keywords change the plan."""
+
+    def run(*, validation=True, lead=0.0, seed=0, **changes):
+        last = np.arange(len(comparisons)) % 5 == 0
+        split = (~last, last) if validation else (last | True, last & False)
+        return train_network(
+            # A negative margin is a lead that another model would give.
+            replace(wins_of(comparisons), margin=np.full(len(comparisons), -lead)),
+            split,
+            replace(PLAN, **changes),
+            np.random.default_rng(seed),
+        )
+
+    return run
+
+
+def wins_of(comparisons):
+    items = comparisons.items.astype(np.float32)
+    return Wins.of(items, np.zeros(len(items)), comparisons)
+
+
+def same(one, other):
+    return all(
+        np.array_equal(a, b)
+        for a, b in zip(
+            one.weights + one.biases, other.weights + other.biases, strict=True
+        )
+    )
+
+
+def test_training_lowers_the_held_out_loss(train):
+    """From log 2, which is the loss of a network that says nothing."""
+    losses = train().held_out_loss
+    assert losses[0] == pytest.approx(np.log(2))
+    assert min(losses) < 0.2
+
+
+def test_the_best_epoch_is_restored(train, comparisons):
+    """The network that is kept has the least loss, not the last."""
+    training = train(learning_rate=0.3)
+    assert training.best_epoch == int(np.argmin(training.held_out_loss[1:])) + 1
+    score = training.network(comparisons.items.astype(np.float32))
+    held = np.arange(len(comparisons)) % 5 == 0
+    delta = (score[comparisons.winner] - score[comparisons.loser])[held]
+    assert np.logaddexp(0, -delta).mean() == pytest.approx(
+        training.held_out_loss[training.best_epoch], rel=1e-5
+    )
+
+
+def test_patience_ends_training(train):
+    """It ends `patience` epochs after the best one, or at the last."""
+    training = train(learning_rate=0.3, patience=3, max_epochs=100)
+    assert len(training.held_out_loss) - 1 == training.best_epoch + 3
+
+
+def test_a_start_that_is_hard_to_beat_is_kept(train, comparisons):
+    """With a lead that orders everything, epoch 0 stays."""
+    training = train(lead=50.0, may_keep_start=True)
+    assert training.best_epoch == 0
+    assert not training.network(comparisons.items.astype(np.float32)).any()
+
+
+def test_a_start_that_may_not_be_kept_is_left(train):
+    """A network alone has to say something."""
+    training = train(lead=50.0)
+    assert training.best_epoch >= 1
+
+
+def test_without_validation_a_lone_network_trains_for_ten_epochs(train):
+    """There is nothing to say when to stop."""
+    training = train(validation=False)
+    assert training.best_epoch == 10
+    assert training.held_out_loss == []
+
+
+def test_without_validation_a_start_that_may_be_kept_is_kept(train):
+    """There is no evidence against it."""
+    assert train(validation=False, may_keep_start=True).best_epoch == 0
+
+
+def test_the_same_seed_gives_the_same_bits(train):
+    """Dropout included."""
+    assert same(train(dropout=0.3).network, train(dropout=0.3).network)
+
+
+def test_another_seed_gives_another_network(train):
+    """The generator is used."""
+    assert not same(train(seed=1).network, train(seed=2).network)
+
+
+def test_dropout_changes_training(train):
+    """It drops something."""
+    assert not same(train(dropout=0.5).network, train().network)
+
+
+def test_the_global_generator_and_threads_are_left_alone(train):
+    """A caller's torch.manual_seed still means what it meant."""
+    torch.manual_seed(11)
+    state, threads = torch.get_rng_state().clone(), torch.get_num_threads()
+    train(dropout=0.2)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
+def test_the_global_seed_does_not_matter(train):
+    """Nor does training read torch's generator."""
+    torch.manual_seed(1)
+    one = train(dropout=0.2).network
+    torch.manual_seed(2)
+    assert same(one, train(dropout=0.2).network)
+
+
+def test_weight_decay_shrinks_weights(train):
+    """Decoupled decay pulls every weight towards zero."""
+    free = train(validation=False)
+    decayed = train(validation=False, weight_decay=10.0)
+
+    def norm(training):
+        return sum(np.linalg.norm(weight) for weight in training.network.weights)
+
+    assert norm(decayed) < norm(free)
+
+
+def test_no_hidden_layer_is_a_linear_network(train):
+    """hidden_sizes=() has one weight matrix and no bias."""
+    network = train(hidden_sizes=()).network
+    assert [w.shape for w in network.weights] == [(1, 5, 1)]
+    assert network.biases == []
+
+
+def test_huge_leads_keep_weights_finite(train):
+    """|delta| of 1e4 gives finite losses and gradients."""
+    for lead in (1e4, -1e4):
+        training = train(lead=lead)
+        assert np.isfinite(training.held_out_loss).all()
+        assert all(np.isfinite(weight).all() for weight in training.network.weights)
+
+
+def test_a_network_is_relu_layers_without_an_output_bias():
+    """Worked by hand: max(x W + b, 0) v."""
+    network = Network(
+        [np.array([[[1.0, -1.0]]]), np.array([[[2.0], [3.0]]])],
+        [np.array([[0.5, 0.0]])],
+    )
+    np.testing.assert_allclose(network(np.array([[1.0], [-2.0]])), [3.0, 6.0])
+
+
+def test_gains_below_two_standard_errors_are_chance():
+    """The same mean gain is chance if it varies, and is not if it does not."""
+    even, spread = np.full(100, 0.1), np.tile([2.1, -1.9], 50)
+    assert not _is_chance(even, np.ones(100))
+    assert _is_chance(spread, np.ones(100))
+
+
+def test_members_train_as_they_would_alone(comparisons):
+    """Two members with equal weights stay equal; one of them is what one alone is."""
+    split = (np.ones(len(comparisons), bool), np.zeros(len(comparisons), bool))
+    ends = []
+    for n_members in (1, 2):
+        rng = np.random.default_rng(0)
+        plan = replace(PLAN, n_members=n_members, max_grad_norm=0.1)
+        trainer = _Trainer(wins_of(comparisons), np.flatnonzero(split[0]), plan, rng)
+        first = np.random.default_rng(5).normal(0, 0.5, (5, 16)).astype(np.float32)
+        with torch.no_grad():
+            trainer.network.weights[0].copy_(torch.from_numpy(first))
+        for epoch in range(3):
+            trainer.run_epoch(np.random.default_rng(epoch))
+        ends.append(trainer.network.copy_out())
+    alone, both = ends
+    for a, b in zip(
+        alone.weights + alone.biases, both.weights + both.biases, strict=True
+    ):
+        np.testing.assert_allclose(b[0], a[0], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(b[1], a[0], rtol=1e-4, atol=1e-6)
+
+
+def test_clipped_gradients_take_bounded_steps(comparisons):
+    """Each member's gradient is at most as long as allowed."""
+    plan = replace(PLAN, n_members=2, max_grad_norm=1e-3)
+    wins = wins_of(comparisons)
+    train = np.arange(len(comparisons))
+    trainer = _Trainer(wins, train, plan, np.random.default_rng(0))
+    trainer._loss(train).backward()
+    trainer._clip()
+    parameters = trainer.network.parameters_of_members()
+    norms = sum(p.grad.flatten(1).square().sum(dim=1) for p in parameters).sqrt()
+    assert (norms <= 1e-3 * (1 + 1e-5)).all()
+
+
+def test_whole_prompts_stay_together_and_count_alike(comparisons):
+    """No prompt is divided between batches; its weights sum to the same number."""
+    wins = wins_of(comparisons)
+    train = np.arange(len(comparisons))
+    plan = replace(PLAN, whole_prompts=True)
+    trainer = _Trainer(wins, train, plan, np.random.default_rng(0))
+    batches = list(trainer._batches(np.random.default_rng(1)))
+    assert np.array_equal(np.sort(np.concatenate(batches)), train)
+    prompts = [set(wins.prompt[batch].tolist()) for batch in batches]
+    assert len(batches) > 1
+    assert sum(map(len, prompts)) == len(set().union(*prompts))
+    total = np.bincount(wins.prompt, trainer.weight)
+    np.testing.assert_allclose(total[total > 0], total[total > 0][0])
+
+
+def test_a_cosine_schedule_ends_near_zero(comparisons):
+    """The rate of the last epoch is a small part of the first."""
+    plan = replace(PLAN, cosine=True, max_epochs=10)
+    train = np.arange(len(comparisons))
+    trainer = _Trainer(wins_of(comparisons), train, plan, np.random.default_rng(0))
+    for _ in range(9):
+        trainer.run_epoch(np.random.default_rng(0))
+    rate = trainer.optimiser.param_groups[0]["lr"]
+    assert rate < 0.05 * plan.learning_rate
+
+
+def test_centering_keeps_rewards_near_zero(train, comparisons):
+    """With the penalty, winner and loser lie on both sides of zero."""
+    items = comparisons.items.astype(np.float32)
+
+    def offset(centering):
+        score = train(centering=centering, validation=False).network(items)
+        return np.abs(score[comparisons.winner] + score[comparisons.loser]).mean()
+
+    assert offset(1.0) < 0.5 * offset(0.0)
+
+
+def test_bfloat16_training_finds_nearly_the_same(train):
+    """Held-out loss is within a few hundredths of a nat."""
+    exact, rounded = (min(train(bfloat16=b).held_out_loss) for b in (False, True))
+    assert rounded == pytest.approx(exact, abs=0.05)
