@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from embrm import Pairs
-from embrm.heads import LinearBradleyTerry, comparisons, in_place_problem
+from embrm.heads import LinearBradleyTerry, comparisons
 from embrm.heads.comparisons import make_comparisons
+from embrm.heads.linear import in_place_problem
 from embrm.heads.linear.in_place_problem import InPlaceProblem, make_frugal_problem
 from embrm.heads.linear.training import make_problem
 
