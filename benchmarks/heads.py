@@ -25,9 +25,8 @@ from heads_data import load_pool, make_task, synthetic_pool
 from heads_figures import figures, print_summary
 from reference_recipes import RECIPES
 
-from embrm.exceptions import InvalidInputError, LeftOutWarning
+from embrm.exceptions import LeftOutWarning
 from embrm.heads import make_head
-from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.order import order_consistency
 
 HEADS = ("linear", "siamese", "boosted", "boosted-xgboost")
@@ -42,14 +41,8 @@ RESULTS = Path("benchmarks/results")
 
 
 def make(name: str, seed: int):
-    """Make one of our heads by word; trees until the registry knows them."""
-    try:
-        return make_head(name, random_state=seed)
-    except InvalidInputError:
-        if not name.startswith("boosted"):
-            raise
-        backend = "xgboost" if name.endswith("xgboost") else "lightgbm"
-        return BoostedBradleyTerry(backend, random_state=seed)
+    """Make one of our heads by word."""
+    return make_head(name, random_state=seed)
 
 
 def fit(name: str, task, seed: int):

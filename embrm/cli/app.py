@@ -1,18 +1,56 @@
 """The `embrm` command and its subcommands."""
 
-import typer
+import sys
+from typing import Annotated, Any
 
+import typer
+from typer.core import TyperGroup
+
+import embrm
 from embrm.cli.cache import app as cache
 from embrm.cli.demo import demo
 from embrm.cli.doctor import doctor
 from embrm.cli.embed import embed
 from embrm.cli.evaluate import evaluate
 from embrm.cli.fit import fit
+from embrm.cli.output import STOPPED, USAGE, report_error
 from embrm.cli.score import score
+
+# The common base of typer's usage errors; typer exports only its children.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class _Commands(TyperGroup):
+    """Reports usage errors as all others: one line, JSON where that was asked for."""
+
+    def main(self, args: Any = None, *rest: Any, **extra: Any) -> Any:
+        given = sys.argv[1:] if args is None else list(args)
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(given, *rest, **extra)
+        except typer.Abort:
+            code = STOPPED
+        except _UsageError as error:
+            code = _report_usage(error, as_json="--json" in given)
+        sys.exit(code or 0)
+
+
+def _report_usage(error: Any, *, as_json: bool) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return USAGE
+    words = " ".join(error.format_message().split())
+    if not words.endswith((".", ")")):
+        words += "."
+    where = "embrm" if error.ctx is None else error.ctx.command_path
+    report_error(f"{words} See {where} --help.", USAGE, as_json=as_json)
+    return USAGE
+
 
 app = typer.Typer(
     name="embrm",
     help="Reward models on frozen embeddings: embed once, fit in minutes.",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,6 +64,27 @@ app.command()(evaluate)
 app.command()(score)
 app.add_typer(cache, name="cache")
 app.command()(doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"embrm {embrm.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and stop.",
+            is_eager=True,
+            callback=_print_version,
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
 
 
 def main() -> None:

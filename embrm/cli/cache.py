@@ -18,7 +18,10 @@ app = typer.Typer(
 
 Directory = Annotated[Path, typer.Argument(help="The cache's directory.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    bool,
+    typer.Option(
+        "--dry-run/--no-dry-run", help="Say what would be done, and do nothing."
+    ),
 ]
 Digest = Annotated[
     str | None,
@@ -28,6 +31,7 @@ Digest = Annotated[
         show_default=False,
     ),
 ]
+_NOTHING = "no vectors here"
 ExportPath = Annotated[
     Path, typer.Option("--out", help="File to write: .parquet or .arrow.")
 ]
@@ -45,6 +49,9 @@ def info(
         stores = _open(directory).stores()
         if as_json:
             emit({"stores": [store.to_json() for store in stores]})
+            return
+        if not stores:
+            say(_NOTHING)
             return
         rows = [
             [
@@ -88,7 +95,7 @@ def verify(
                 say(f"  {problem}", as_json=as_json)
         if not report.ok:
             raise typer.Exit(INTEGRITY)
-        say("all checksums match", as_json=as_json)
+        say("all checksums match" if report.stores else _NOTHING, as_json=as_json)
 
 
 @app.command()
@@ -139,6 +146,8 @@ def compact(
                 f"{report.n_segments_after} after",
                 as_json=as_json,
             )
+        if not reports:
+            say(_NOTHING, as_json=as_json)
         if as_json:
             emit({"stores": reports})
 

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from embrm.cli.opening import open_encoder
 from embrm.cli.options import AsJson, Config, Debug, EncoderName, Seed
 from embrm.cli.output import console, emit, reporting, say
 from embrm.cli.reading import read_and_say
 
+_FOLDS = 5
 HEADS = ("linear", "siamese", "mlp", "lightgbm", "xgboost")
 
 DemoOut = Annotated[Path, typer.Option("--out", help="Directory for what it makes.")]
@@ -36,11 +38,12 @@ def demo(
     with reporting(debug=debug, as_json=as_json):
         start = time.perf_counter()
         from embrm.model import RewardModel
-        from embrm.persist import save_model
+        from embrm.persist import check_destination, save_model
         from embrm.report import quickstart_path, write_report
 
         source = data or quickstart_path()
-        model = RewardModel(encoder, cache=out / "cache")
+        check_destination(out / "model")
+        model = RewardModel(open_encoder(encoder), cache=out / "cache")
         preferences = model.read(
             read_and_say(source, as_json=as_json, prefix="1. Data: ")
         )
@@ -48,14 +51,16 @@ def demo(
         embedded = model.embed(preferences.texts)
         say(f"2. Vectors: {embedded}", as_json=as_json)
         pairs = preferences.to_pairs(embedded.vectors)
+        folds = min(_FOLDS, int(preferences.items["prompt_id"].nunique()))
         board = _compare(preferences, pairs, seed)
         if not as_json:
-            say("3. Heads, held out by prompt in 5 folds; 95% intervals over prompts:")
+            words = f"3. Heads, held out by prompt in {folds} folds; "
+            say(words + "95% intervals over prompts:")
             console().print(board.to_table())
             say("   (=: cannot be told from the best head on these prompts)")
         model.set_params(head=_heads(seed)[board.best])
         model.fit_pairs(preferences, pairs)
-        held_out = {"folds": 5, **board.evaluations[board.best].to_json()}
+        held_out = {"folds": folds, **board.evaluations[board.best].to_json()}
         save_model(model, out / "model", metrics={"held_out": held_out})
         report = write_report(
             out / "report.html", board, preferences, embedded, model.fingerprint_
@@ -87,7 +92,12 @@ def _compare(preferences: Any, pairs: Any, seed: int) -> Any:
     from embrm.report import make_leaderboard
 
     heads = _heads(seed)
-    with progress_bar("Fitting heads", total=5 * len(heads)) as advance:
+    with progress_bar("Fitting heads", total=_FOLDS * len(heads)) as advance:
         return make_leaderboard(
-            preferences, pairs, heads, random_state=seed, after_fit=advance
+            preferences,
+            pairs,
+            heads,
+            n_splits=_FOLDS,
+            random_state=seed,
+            after_fit=advance,
         )

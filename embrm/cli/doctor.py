@@ -11,7 +11,7 @@ import typer
 
 import embrm
 from embrm.cli.options import AsJson, Config, Debug
-from embrm.cli.output import USAGE, console, emit, reporting, table
+from embrm.cli.output import USAGE, console, emit, reporting, say, table
 from embrm.exceptions import EmbrmError
 
 # Module, distributions that may bring it, extra that installs it, what it is for.
@@ -93,24 +93,22 @@ def _print(
     packages: list[dict[str, str | None]],
     encoder: dict[str, str | None],
 ) -> None:
-    out = console()
     flags = " ".join(_cpu_flags()) or "no vector flags found"
-    out.print(
+    say(
         f"embrm {machine['embrm']}, Python {machine['python']}, "
         f"{machine['platform']}, {machine['cores']} cores ({flags})"
     )
     rows = [
-        [
-            str(entry["package"]),
-            entry["version"] or "-",
-            str(entry["for"]),
-            "" if entry["version"] else f"pip install 'embrm[{entry['extra']}]'",
-        ]
+        [str(entry[key] or "-") for key in ("package", "version", "for", "extra")]
         for entry in packages
     ]
-    headings = dict.fromkeys(("package", "version", "for", "to get it"), "left")
-    out.print(table(headings, rows))
+    headings = dict.fromkeys(("package", "version", "for", "extra"), "left")
+    console().print(table(headings, rows))
+    missing = [str(entry["extra"]) for entry in packages if not entry["version"]]
+    if missing:
+        extras = ",".join(dict.fromkeys(missing))
+        say(f"what is missing comes with: pip install 'embrm[{extras}]'")
     if encoder["error"]:
-        out.print(f"default encoder: not usable: {encoder['error']}", markup=False)
+        say(f"default encoder: not usable: {encoder['error']}")
     else:
-        out.print(f"default encoder: {encoder['fingerprint']}, weights checked")
+        say(f"default encoder: {encoder['fingerprint']}, weights checked")

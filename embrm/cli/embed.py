@@ -1,12 +1,13 @@
 """`embrm embed`: put the vectors of a preference file into a cache."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from embrm.cli.opening import open_encoder
 from embrm.cli.options import (
     AsJson,
-    CacheDir,
     Columns,
     Config,
     Debug,
@@ -23,12 +24,15 @@ Prefs = Annotated[
     str,
     typer.Argument(help="JSONL, JSON, CSV or Parquet file, hf:owner/name, or -."),
 ]
+NeededCache = Annotated[
+    Path, typer.Option("--cache", help="Directory where vectors are kept.")
+]
 
 
 def embed(
     prefs: Prefs,
+    cache: NeededCache,
     encoder: EncoderName = "minilm",
-    cache: CacheDir = None,
     format: Format = None,  # noqa: A002
     column: Columns = None,
     on_error: OnError = "skip-uninformative",
@@ -38,14 +42,12 @@ def embed(
     debug: Debug = False,
 ) -> None:
     """Embed every prompt-response of a file and keep the vectors."""
-    if cache is None:
-        raise typer.BadParameter("--cache DIR is needed: that is where vectors go")
     with reporting(debug=debug, as_json=as_json):
         from embrm.model import RewardModel
 
         options = read_options(format, column, on_error, max_rows)
+        model = RewardModel(open_encoder(encoder), cache=cache)
         preferences = read_and_say(prefs, as_json=as_json, **options)
-        model = RewardModel(encoder, cache=cache)
         embedded = model.embed(preferences.texts)
         say(str(embedded), as_json=as_json)
         if as_json:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from embrm.cli.embed import Prefs
+from embrm.cli.opening import open_model
 from embrm.cli.options import (
     AsJson,
     CacheDir,
@@ -48,13 +49,13 @@ def evaluate(
 ) -> None:
     """Evaluate a saved model: every metric with a 95% interval over prompts.
 
-    Pairs whose prompts the head was fitted on are left out; where no others are left,
-    all are evaluated and the output says so.
+    Pairs whose prompts the head was fitted on are left out. Where no others
+    are left, all are evaluated, and the output says so.
     """
     with reporting(debug=debug, as_json=as_json):
-        from embrm.persist import load_model, read_manifest
+        from embrm.persist import read_manifest
 
-        model = load_model(model_dir, cache=cache, encoder=encoder)
+        model = open_model(model_dir, cache, encoder)
         options = read_options(format, column, on_error, max_rows)
         preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
         seen = model.seen_pairs(preferences)
@@ -95,8 +96,10 @@ def _what_was_seen(seen: Any, *, on_training: bool) -> str:
 
 def _held_out_at_fit(held_out: dict[str, Any]) -> str:
     interval = held_out["order_consistency"]
+    bounds = "no interval"
+    if interval["low"] is not None:
+        bounds = f"[{interval['low']:.3f}, {interval['high']:.3f}]"
     return (
         f"\nHeld out ({held_out['folds']}-fold cross-validation when it was fitted): "
-        f"order consistency {interval['estimate']:.3f} "
-        f"[{interval['low']:.3f}, {interval['high']:.3f}]"
+        f"order consistency {interval['estimate']:.3f} {bounds}"
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from embrm.cli.embed import Prefs
+from embrm.cli.opening import open_encoder
 from embrm.cli.options import (
     AsJson,
     CacheDir,
@@ -21,6 +22,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import emit, reporting, say
 from embrm.cli.reading import read_and_say
+from embrm.exceptions import InvalidInputError, three_parts
 
 Out = Annotated[Path, typer.Option("--out", help="Directory of the saved model.")]
 HeadName = Annotated[
@@ -55,13 +57,14 @@ def fit(
     with reporting(debug=debug, as_json=as_json):
         from embrm.heads import make_head
         from embrm.model import RewardModel
-        from embrm.persist import read_manifest, save_model
+        from embrm.persist import check_destination, read_manifest, save_model
 
-        if cv == 1:
-            raise typer.BadParameter("--cv is 0, or 2 and more")
-        made = make_head(head, random_state=seed)
-        model = RewardModel(encoder, made, cache)
+        # What can go wrong is found before hours are spent on vectors.
+        _check_folds(cv)
         options = read_options(format, column, on_error, max_rows)
+        made = make_head(head, random_state=seed)
+        check_destination(out)
+        model = RewardModel(open_encoder(encoder), made, cache)
         preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
         embedded = model.embed(preferences.texts)
         say(str(embedded), as_json=as_json)
@@ -86,6 +89,17 @@ def fit(
                     **held_out,
                 }
             )
+
+
+def _check_folds(cv: int) -> None:
+    if cv == 1:
+        raise InvalidInputError(
+            three_parts(
+                expected="--cv 0, or 2 and more",
+                got="1",
+                cure="use --cv 5, or --cv 0 for no estimate",
+            )
+        )
 
 
 def _cross_validate(

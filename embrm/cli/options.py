@@ -6,22 +6,20 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from embrm.exceptions import InvalidInputError, three_parts
+
 
 def load_config(ctx: typer.Context, path: Path | None) -> Path | None:
     """Make the keys of a YAML file the defaults of this command's options."""
     if path is None or ctx.resilient_parsing:
         return path
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise typer.BadParameter(f"cannot read {path}: {error}") from error
     known = {parameter.name for parameter in ctx.command.params} - {"config", None}
-    if not isinstance(values, dict):
-        raise typer.BadParameter(f"{path} should map option names to values")
-    given = {str(key).replace("-", "_"): value for key, value in values.items()}
+    given = _read_yaml(path)
     # "json" is the option's name, "as_json" the parameter's: json is a module.
     if "json" in given:
         given["as_json"] = given.pop("json")
+    if "column" in given:
+        given["column"] = _as_repeated(given["column"])
     unknown = sorted(set(given) - known)
     if unknown:
         options = sorted(f"{'json' if n == 'as_json' else n}" for n in known if n)
@@ -30,6 +28,38 @@ def load_config(ctx: typer.Context, path: Path | None) -> Path | None:
         )
     ctx.default_map = {**(ctx.default_map or {}), **given}
     return path
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Read the mapping in a YAML file, hyphens in its keys as underscores."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        root, values = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{path} is not UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = "" if mark is None else f", line {mark.line + 1}"
+        what = getattr(error, "problem", None) or "not YAML"
+        raise typer.BadParameter(f"{path}{line}: {what}") from error
+    if values is None:
+        return {}
+    if not isinstance(root, yaml.MappingNode):
+        raise typer.BadParameter(f"{path} should map option names to values")
+    keys = [str(key.value).replace("-", "_") for key, _ in root.value]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise typer.BadParameter(f"{path}: {twice[0]!r} stands twice")
+    return {str(key).replace("-", "_"): value for key, value in values.items()}
+
+
+def _as_repeated(columns: Any) -> Any:
+    """Take one column, a list of them, or a mapping, as the repeated option does."""
+    if isinstance(columns, dict):
+        return [f"{ours}={theirs}" for ours, theirs in columns.items()]
+    return [columns] if isinstance(columns, str) else columns
 
 
 Config = Annotated[
@@ -42,8 +72,10 @@ Config = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+AsJson = Annotated[
+    bool, typer.Option("--json/--no-json", help="Print one JSON object.")
+]
+Debug = Annotated[bool, typer.Option("--debug/--no-debug", help="Show tracebacks.")]
 CacheDir = Annotated[
     Path | None,
     typer.Option(
@@ -55,7 +87,9 @@ CacheDir = Annotated[
 EncoderName = Annotated[
     str,
     typer.Option(
-        "--encoder", help="minilm, hashing, a local model directory, or a hub id."
+        "--encoder",
+        help="minilm, hashing, a directory with a model, or an id on the hub; st:... "
+        "or causal:... say which kind.",
     ),
 ]
 Format = Annotated[
@@ -90,7 +124,13 @@ def column_map(columns: list[str] | None) -> dict[str, str] | None:
     """Turn `["prompt=question"]` into `{"prompt": "question"}`."""
     pairs: list[list[str]] = [column.split("=", 1) for column in columns or []]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
-        raise typer.BadParameter("--column takes NAME=YOURS, e.g. prompt=question")
+        raise InvalidInputError(
+            three_parts(
+                expected="--column NAME=YOURS",
+                got=", ".join(columns or [])[:60],
+                cure="write it as in --column prompt=question",
+            )
+        )
     return dict(pairs) or None
 
 
@@ -101,8 +141,6 @@ def read_options(
     max_rows: int | None,
 ) -> dict[str, Any]:
     """Gather the options that `read_preferences` takes."""
-    if on_error not in ("raise", "skip", "skip-uninformative"):
-        raise typer.BadParameter("--on-error is raise, skip or skip-uninformative")
     return {
         "format": format,
         "columns": column_map(columns),

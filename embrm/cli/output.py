@@ -1,11 +1,12 @@
 """What commands print: tables or one JSON object, errors in one line, exit codes."""
 
 import json
+import os
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
@@ -13,29 +14,44 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from embrm.exceptions import DataError, EmbrmError, IntegrityError
+from embrm.exceptions import DataError, EmbrmError, IntegrityError, three_parts
 
 USAGE, DATA, INTEGRITY = 2, 3, 4
+STOPPED, BROKEN_PIPE = 130, 141  # as shells say it: 128 and the signal's number
+
+
+class _Console(Console):
+    """A console that says when nobody reads any more, where rich would just exit."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def console(*, stderr: bool = False) -> Console:
     """Open a console; where output is not a terminal, tables keep a fixed width."""
-    made = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    made = _Console(stderr=stderr, highlight=False, soft_wrap=True)
     return (
         made
         if made.is_terminal
-        else Console(stderr=stderr, highlight=False, soft_wrap=True, width=100)
+        else _Console(stderr=stderr, highlight=False, soft_wrap=True, width=100)
     )
 
 
 def say(text: str = "", *, as_json: bool = False) -> None:
     """Print a line for people: to stdout, or to stderr beside a JSON result."""
-    console(stderr=as_json).print(escape(text))
+    _print(escape(text), stderr=as_json)
 
 
 def emit(result: Mapping[str, Any]) -> None:
     """Print the JSON result of a command."""
-    sys.stdout.write(json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(json_line(result, sys.stdout))
+
+
+def json_line(value: Any, stream: Any) -> str:
+    """Write a value as a line of JSON that a stream can hold."""
+    encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
+    plain = not encoding.startswith("utf")
+    return json.dumps(value, ensure_ascii=plain, allow_nan=False) + "\n"
 
 
 def table(columns: Mapping[str, str], rows: list[list[str]]) -> Table:
@@ -58,19 +74,25 @@ def reporting(*, debug: bool, as_json: bool = False) -> Iterator[None]:
             warnings.simplefilter("default")
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             yield
-    except EmbrmError as error:
-        _fail(error, exit_code(error), debug=debug, as_json=as_json)
-    except KeyboardInterrupt:
-        console(stderr=True).print("stopped; what was embedded is kept")
-        raise typer.Exit(130) from None
-    except BrokenPipeError:
-        # The reader of our output went away (e.g. head): nothing is wrong.
-        sys.stderr.close()
-        raise typer.Exit(0) from None
+        # What is still in the buffer fails here, if it does, and not at the exit.
+        sys.stdout.flush()
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
+    except EmbrmError as error:
+        _fail(error, str(error), exit_code(error), debug=debug, as_json=as_json)
+    except KeyboardInterrupt as stop:
+        words = str(stop) or "stopped; what the cache holds is kept"
+        _fail(stop, words, STOPPED, debug=debug, as_json=as_json)
+    except BrokenPipeError:
+        _be_quiet()
+        raise typer.Exit(BROKEN_PIPE) from None
+    except OSError as error:
+        _fail(error, _system_error(error), USAGE, debug=debug, as_json=as_json)
     except Exception as error:  # noqa: BLE001
-        _fail(error, 1, debug=debug, as_json=as_json)
+        words = f"{type(error).__name__}: {error}"
+        if not debug:
+            words += " (run again with --debug for the traceback)"
+        _fail(error, words, 1, debug=debug, as_json=as_json)
 
 
 def exit_code(error: EmbrmError) -> int:
@@ -80,16 +102,49 @@ def exit_code(error: EmbrmError) -> int:
     return DATA if isinstance(error, DataError) else USAGE
 
 
-def _fail(error: Exception, code: int, *, debug: bool, as_json: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    words = str(error) if code != 1 else f"{type(error).__name__}: {error}"
-    hint = "" if debug or code != 1 else " (run again with --debug for the traceback)"
-    console(stderr=True).print(f"[bold red]error:[/] {escape(words + hint)}")
+def report_error(words: str, code: int, *, as_json: bool) -> None:
+    """Print an error in one line on stderr, and as JSON where JSON was asked for."""
+    # There may be nobody to tell any more.
+    with suppress(OSError):
+        _print(f"[bold red]error:[/] {escape(words)}", stderr=True)
     if as_json:
-        emit({"error": words, "exit_code": code})
+        try:
+            emit({"error": words, "exit_code": code})
+            sys.stdout.flush()
+        except OSError:
+            _be_quiet()
+
+
+def _fail(
+    error: BaseException, words: str, code: int, *, debug: bool, as_json: bool
+) -> None:
+    if debug:
+        traceback.print_exception(error)
+    report_error(words, code, as_json=as_json)
     raise typer.Exit(code)
 
 
+def _system_error(error: OSError) -> str:
+    place = "" if error.filename is None else f" ({error.filename})"
+    return three_parts(
+        expected="files that can be read and written",
+        got=f"{error.strerror or type(error).__name__}{place}",
+        cure="check the path, its permissions and the free space; --debug says where",
+    )
+
+
+def _be_quiet() -> None:
+    """Let nothing more be written to stdout, not even at the exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+
+
 def _show_warning(message: Warning | str, *_: Any) -> None:
-    console(stderr=True).print(f"[bold yellow]warning:[/] {escape(str(message))}")
+    _print(f"[bold yellow]warning:[/] {escape(str(message))}", stderr=True)
+
+
+def _print(markup: str, *, stderr: bool) -> None:
+    """Print wrapped between words on a terminal, and as it is to files and pipes."""
+    to = console(stderr=stderr)
+    to.print(markup, soft_wrap=not to.is_terminal)

@@ -1,17 +1,23 @@
 """`embrm score`: rewards of the items in a file."""
 
+import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from embrm.cli.evaluate import ModelDir, OtherEncoder
+from embrm.cli.opening import open_model
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, column_map
 from embrm.cli.output import emit, reporting, say
+from embrm.cli.rows import json_rows, write_json_lines
+from embrm.exceptions import DataError, InvalidInputError, three_parts
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_ENDINGS = (".jsonl", ".csv", ".parquet")
 Items = Annotated[
     str,
     typer.Argument(help="File with columns prompt and response, or - for JSONL."),
@@ -38,46 +44,82 @@ def score(
     debug: Debug = False,
 ) -> None:
     """Add columns reward and rank (1 is best for its prompt) to every row of a file."""
-    if out is not None and out.suffix not in (".jsonl", ".csv", ".parquet"):
-        raise typer.BadParameter("--out ends in .jsonl, .csv or .parquet")
     with reporting(debug=debug, as_json=as_json):
         from embrm.datasets import read_frame
-        from embrm.persist import load_model
 
-        model = load_model(model_dir, cache=cache, encoder=encoder)
-        model.set_params(columns=column_map(column))
-        ranked = model.rank(read_frame(items))
+        _check_ending(out)
+        columns = column_map(column)
+        model = open_model(model_dir, cache, encoder).set_params(columns=columns)
+        ranked = model.rank(_some_rows(read_frame(items)))
         summary = {
             "n_items": len(ranked),
             "reward_mean": float(ranked["reward"].mean()),
             "reward_std": float(ranked["reward"].std(ddof=0)),
             "out": None if out is None else str(out),
         }
-        if out is None and not as_json:
-            ranked.to_json(
-                typer.get_text_stream("stdout"),
-                orient="records",
-                lines=True,
-                force_ascii=False,
-                double_precision=15,
+        if out is None and as_json:
+            emit({**summary, "items": list(json_rows(ranked))})
+        elif out is None:
+            write_json_lines(ranked, sys.stdout)
+        else:
+            _write(ranked, out)
+            say(f"{len(ranked)} items scored, written to {out}", as_json=as_json)
+            if as_json:
+                emit(summary)
+
+
+def _check_ending(out: Path | None) -> None:
+    if out is not None and out.suffix not in _ENDINGS:
+        raise InvalidInputError(
+            three_parts(
+                expected=f"--out that ends in {', '.join(_ENDINGS)}",
+                got=repr(out.name)[:60],
+                cure="choose one of these endings",
             )
-            return
-        if out is None:
-            emit({**summary, "items": ranked.to_dict("records")})
-            return
-        _write(ranked, out)
-        say(f"{len(ranked)} items scored, written to {out}", as_json=as_json)
-        if as_json:
-            emit(summary)
+        )
+
+
+def _some_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
+    if frame.empty:
+        raise DataError(
+            three_parts(
+                expected="at least one row to score",
+                got="none",
+                cure="check that the rows were written, and to this place",
+            ),
+            reason="no rows",
+        )
+    return frame
 
 
 def _write(ranked: "pd.DataFrame", out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".csv":
-        ranked.to_csv(out, index=False)
-    elif out.suffix == ".parquet":
-        ranked.to_parquet(out, index=False)
+    if out.suffix == ".jsonl":
+        with out.open("w", encoding="utf-8") as stream:
+            write_json_lines(ranked, stream)
+    elif out.suffix == ".csv":
+        ranked.map(_as_cell).to_csv(out, index=False)
     else:
-        ranked.to_json(
-            out, orient="records", lines=True, force_ascii=False, double_precision=15
-        )
+        _write_parquet(ranked, out)
+
+
+def _as_cell(value: Any) -> Any:
+    """Write messages and lists in a CSV cell as JSON."""
+    nested = isinstance(value, list | dict)
+    return json.dumps(value, ensure_ascii=False, default=str) if nested else value
+
+
+def _write_parquet(ranked: "pd.DataFrame", out: Path) -> None:
+    import pyarrow as pa
+
+    try:
+        ranked.to_parquet(out, index=False)
+    except pa.ArrowException as error:
+        raise DataError(
+            three_parts(
+                expected="columns that each hold values of one type, for Parquet",
+                got=str(error)[:80],
+                cure="write to a .jsonl file instead",
+            ),
+            reason="mixed types",
+        ) from error

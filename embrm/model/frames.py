@@ -9,8 +9,8 @@ import pandas as pd
 
 from embrm._typing import IntArray, Prompt, Text
 from embrm.datasets import Preferences
-from embrm.exceptions import DataError, three_parts
-from embrm.messages import canonical_json
+from embrm.exceptions import DataError, InvalidInputError, three_parts
+from embrm.messages import as_messages, canonical_json
 
 
 def item_texts(
@@ -26,29 +26,28 @@ def item_texts(
 
     Raises
     ------
+    InvalidInputError
+        If `df` is no DataFrame.
     DataError
-        If a column is missing, or a text is; names the row by position and index.
+        If a column is missing or stands twice, or a text is missing, empty or no
+        text; names the row by position and index.
     """
     prompts, responses = (_column(df, name, columns) for name in ("prompt", "response"))
-    for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
-        if _is_missing(prompt) or not isinstance(response, str) or not response.strip():
-            raise DataError(
-                three_parts(
-                    expected="a prompt and a response with text in every row",
-                    got=f"{_kind(prompt)} and {_kind(response)} at row {row} "
-                    f"(index {df.index[row]!r})",
-                    cure="fill the row in, or drop it: df.dropna()",
-                ),
-                reason="missing text",
-            )
-    return list(zip(prompts, responses, strict=True))
+    texts = list(zip(prompts, responses, strict=True))
+    for position, text in enumerate(texts):
+        try:
+            _check_text(*text)
+        except (DataError, InvalidInputError) as error:
+            reason = getattr(error, "reason", "malformed messages")
+            label = str(df.index[position])[:40]
+            place = f"frame, row {position + 1} (index {label})"
+            raise DataError(f"{place}: {error}", reason=reason) from error
+    return texts
 
 
-def prompt_keys(
-    df: pd.DataFrame, columns: Mapping[str, str] | None = None
-) -> list[str]:
-    """Write each row's prompt in canonical JSON, to group rows by prompt."""
-    return [canonical_json(prompt) for prompt in _column(df, "prompt", columns)]
+def row_prompts(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -> IntArray:
+    """Hash each row's prompt, to group rows by prompt: shape (n_rows,)."""
+    return prompt_hashes(_column(df, "prompt", columns))
 
 
 def prompt_hashes(prompts: Iterable[Prompt]) -> IntArray:
@@ -79,24 +78,62 @@ def response_lengths(preferences: Preferences) -> IntArray:
 def _column(
     df: pd.DataFrame, name: str, columns: Mapping[str, str] | None
 ) -> list[Any]:
+    if not isinstance(df, pd.DataFrame):
+        raise InvalidInputError(
+            three_parts(
+                expected="a DataFrame with columns prompt and response",
+                got=type(df).__name__,
+                cure="pass pd.DataFrame(rows), or embrm.datasets.read_frame(path)",
+            )
+        )
     actual = (columns or {}).get(name, name)
-    if actual not in df:
+    n_found = int((df.columns == actual).sum())
+    if n_found != 1:
+        there = ", ".join(map(str, df.columns[:15])) or "none"
         raise DataError(
             three_parts(
-                expected=f"a column {actual!r}",
-                got=f"columns {list(map(str, df.columns))}",
-                cure=f"rename it, or pass columns={{{name!r}: 'your name'}}",
+                expected=f"one column {actual!r}",
+                got=f"{n_found} among the columns {there}",
+                cure="rename the columns, or name yours: "
+                f"columns={{{name!r}: 'yours'}}, or --column {name}=yours",
             ),
-            reason="missing column",
+            reason="missing column" if n_found == 0 else "bad header",
         )
     return df[actual].tolist()
+
+
+def _check_text(prompt: Any, response: Any) -> None:
+    """Check that a prompt and a response can be embedded."""
+    for name, part in {"prompt": prompt, "response": response}.items():
+        if _is_missing(part):
+            cure = f"drop such rows: df.dropna(subset=[{name!r}]), or fill them in"
+            raise _no_text(name, "none", f"missing {name}", cure)
+    if not isinstance(response, str):
+        cure = "write responses as text, e.g. the content of the last message"
+        kind = type(response).__name__
+        raise _no_text("response", f"a {kind}", "response is not text", cure)
+    question = "".join(turn["content"] for turn in as_messages(prompt))
+    for name, text in {"prompt": question, "response": response}.items():
+        if not text.strip():
+            cure = "fill it in, or drop the row"
+            raise _no_text(name, "an empty one", f"empty {name}", cure)
+        if not _is_unicode(text):
+            cure = "write the character whole, or drop the row"
+            raise _no_text(name, "half of a surrogate pair", "not Unicode", cure)
+
+
+def _no_text(name: str, got: str, reason: str, cure: str) -> DataError:
+    expected = f"a {name} with text"
+    return DataError(three_parts(expected=expected, got=got, cure=cure), reason=reason)
 
 
 def _is_missing(value: Any) -> bool:
     return value is None or isinstance(value, float) or value is pd.NA
 
 
-def _kind(value: Any) -> str:
-    if isinstance(value, str):
-        return "text" if value.strip() else "an empty text"
-    return "nothing" if _is_missing(value) else type(value).__name__
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

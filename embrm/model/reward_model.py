@@ -15,26 +15,23 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
-from embrm.datasets import Preferences, read_preferences
+from embrm.datasets import Preferences
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
 from embrm.embed.run import Embedded, embed_items
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
-from embrm.exceptions import (
-    DataError,
-    FingerprintMismatchError,
-    LeakageWarning,
-    three_parts,
-)
+from embrm.exceptions import LeakageWarning
 from embrm.heads.registry import make_head
 from embrm.model.frames import (
     item_texts,
     prompt_hashes,
-    prompt_keys,
     response_lengths,
+    row_prompts,
 )
+from embrm.model.matching import check_dim, check_same_encoder
+from embrm.model.reading import read_pairs
 from embrm.pairs import Pairs
 
 
@@ -48,7 +45,8 @@ class RewardModel(BaseEstimator):
         directory, a hub id), or an encoder.
     head : str or RewardHead, default="linear"
         A word (`"linear"`, `"siamese"`, `"logistic"`, `"mlp"`, `"lightgbm"`,
-        `"xgboost"`), or a head, which is cloned.
+        `"xgboost"`), or a head, which is cloned; for a seed,
+        `make_head("siamese", random_state=0)`.
     cache : path or VectorCache, optional
         Directory in which vectors are kept; None embeds anew each time.
     columns : mapping of str to str, optional
@@ -61,10 +59,13 @@ class RewardModel(BaseEstimator):
     head_ : RewardHead
         The fitted head.
     encoder_ : Encoder
+        What `encoder` stands for; made anew when that is set to something else.
     fingerprint_ : Fingerprint
         The encoder whose vectors the head was fitted on. Others are refused.
     account_ : Account
-        What `fit` read, kept, and left out.
+        What `fit` read, kept, and left out; a loaded model has it in `training_`.
+    training_ : dict
+        Sizes and account of the training data, ready for JSON.
     training_prompts_ : ndarray of uint64
         Sorted hashes of the prompts that were fitted on, to notice leakage.
 
@@ -116,7 +117,7 @@ class RewardModel(BaseEstimator):
     ) -> Self:
         """Assemble a fitted model from a fitted head and what is known about it."""
         model = cls(encoder=encoder, head=head, cache=cache)
-        model.encoder_ = _as_encoder(encoder)
+        model._encoder()
         model.fingerprint_ = fingerprint
         model.head_ = head
         model.training_prompts_ = training_prompts
@@ -153,23 +154,33 @@ class RewardModel(BaseEstimator):
             If a row is bad (with `on_error="raise"`), or no pair is left.
         """
         preferences = self.read(data, format=format, on_error=on_error)
-        self.encoder_ = _as_encoder(self.encoder)
-        self.fingerprint_ = self.encoder_.fingerprint
         pairs = preferences.to_pairs(self.embed(preferences.texts).vectors)
         return self.fit_pairs(preferences, pairs)
 
     def fit_pairs(self, preferences: Preferences, pairs: Pairs) -> Self:
-        """Fit the head on preferences whose vectors are at hand already."""
-        if not hasattr(self, "encoder_"):
-            self.encoder_ = _as_encoder(self.encoder)
-        self.fingerprint_ = self.encoder_.fingerprint
+        """Fit the head on preferences whose vectors are at hand already.
+
+        Parameters
+        ----------
+        preferences : Preferences
+        pairs : Pairs
+            What `preferences.to_pairs` makes of vectors of this model's encoder.
+
+        Returns
+        -------
+        self
+        """
+        fingerprint = self._encoder().fingerprint
+        check_dim(pairs, fingerprint)
         head = make_head(self.head) if isinstance(self.head, str) else clone(self.head)
+        # Nothing is set before the fit is through: a fitted model stays what it was.
         self.head_ = head.fit(
             pairs,
             preferences.y,
             sample_weight=preferences.weight,
             margin=preferences.margin,
         )
+        self.fingerprint_ = fingerprint
         self.account_ = preferences.account
         self.training_prompts_ = np.unique(prompt_hashes(preferences.items["prompt"]))
         self.training_ = {
@@ -194,34 +205,26 @@ class RewardModel(BaseEstimator):
         DataError
             If no pair can be made of the data.
         """
-        preferences = (
-            data
-            if isinstance(data, Preferences)
-            else read_preferences(
-                data, format=format, columns=self.columns, on_error=on_error
-            )
-        )
-        for column in ("score", "label"):
-            if not len(preferences) and column in preferences.items:
-                preferences = preferences.prefer_by_score(column)
-        if not len(preferences):
-            raise DataError(
-                three_parts(
-                    expected="at least one pair of responses to the same prompt",
-                    got=f"{len(preferences.items)} items and no pair",
-                    cure="give each prompt two responses with different scores",
-                ),
-                reason="no pair",
-            )
-        return preferences
+        return read_pairs(data, format=format, columns=self.columns, on_error=on_error)
 
     def embed(self, texts: Iterable[Text]) -> Embedded:
         """Embed (prompt, response) texts with this model's encoder and cache."""
-        if not hasattr(self, "encoder_"):
-            self.encoder_ = _as_encoder(self.encoder)
         return embed_items(
-            list(texts), self.encoder_, self._vector_cache(), progress=self.progress
+            list(texts), self._encoder(), self._vector_cache(), progress=self.progress
         )
+
+    def check_encoder(self) -> None:
+        """Check that the encoder is the one that the head was fitted with.
+
+        Raises
+        ------
+        FingerprintMismatchError
+            If it is another one.
+        InvalidInputError
+            If its files are not where they were.
+        """
+        check_is_fitted(self, "head_")
+        check_same_encoder(self.fingerprint_, self._encoder().fingerprint)
 
     def reward(self, df: pd.DataFrame) -> pd.Series:
         """Compute the reward of items.
@@ -252,19 +255,20 @@ class RewardModel(BaseEstimator):
         Equal rewards share the better rank.
         """
         reward = self.reward(df)
-        by_prompt = reward.groupby(prompt_keys(df, self.columns), sort=False)
+        by_prompt = reward.groupby(row_prompts(df, self.columns), sort=False)
         rank = by_prompt.rank(ascending=False, method="min").astype(int)
         return df.assign(reward=reward, rank=rank)
 
     def best_of_n(self, df: pd.DataFrame) -> pd.DataFrame:
         """Keep for each prompt the row with the highest reward, in order of `df`.
 
-        Of equal rewards the first row wins.
+        Of equal rewards the first row wins. The column `reward` is added.
         """
-        ranked = self.rank(df)
-        best = ranked[(ranked["rank"] == 1).to_numpy()]
-        repeated = pd.Series(prompt_keys(best, self.columns)).duplicated().to_numpy()
-        return best[~repeated].drop(columns="rank")
+        rewarded = df.assign(reward=self.reward(df))
+        by_position = pd.Series(rewarded["reward"].to_numpy())
+        prompts = row_prompts(df, self.columns)
+        best = by_position.groupby(prompts, sort=False).idxmax()
+        return rewarded.iloc[np.sort(best.to_numpy(np.intp))]
 
     def decision_function(self, df: Any) -> FloatArray:
         """Compute delta of each pair of a pair frame, shape (n_pairs,), in nats."""
@@ -346,6 +350,32 @@ class RewardModel(BaseEstimator):
         either: BoolArray = seen[first] | seen[second]
         return either
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Open files and locks belong to a process: another one opens its own.
+        state = {k: v for k, v in super().__getstate__().items() if k != "cache_"}
+        if isinstance(self.cache, VectorCache):
+            state["cache"] = self.cache.directory
+        return state
+
+    def __sklearn_clone__(self) -> Self:
+        # Encoders never change and caches hold locks: clones share both.
+        params = {
+            name: value if name in ("encoder", "cache") else clone(value, safe=False)
+            for name, value in self.get_params(deep=False).items()
+        }
+        return type(self)(**params)
+
+    def _encoder(self) -> Encoder:
+        """Return what the parameter stands for now, made once."""
+        if getattr(self, "_made_from", None) is not self.encoder:
+            self.encoder_ = (
+                make_encoder(self.encoder)
+                if isinstance(self.encoder, str)
+                else self.encoder
+            )
+            self._made_from = self.encoder
+        return self.encoder_
+
     def _vector_cache(self) -> VectorCache | None:
         if self.cache is None or isinstance(self.cache, VectorCache):
             return self.cache
@@ -359,17 +389,5 @@ class RewardModel(BaseEstimator):
         return preferences.to_pairs(self._vectors(preferences.texts))
 
     def _vectors(self, texts: list[Text]) -> FloatArray:
-        ours, theirs = self.fingerprint_, self.encoder_.fingerprint
-        if ours.digest != theirs.digest:
-            raise FingerprintMismatchError(
-                three_parts(
-                    expected=f"vectors of the encoder {ours.describe()}",
-                    got=f"the encoder {theirs.describe()}",
-                    cure="score with the encoder the head was fitted with, or fit anew",
-                )
-            )
+        self.check_encoder()
         return self.embed(texts).vectors
-
-
-def _as_encoder(encoder: str | Encoder) -> Encoder:
-    return make_encoder(encoder) if isinstance(encoder, str) else encoder

@@ -4,5 +4,6 @@ Nothing here can execute code on load, and damage is found before anything is pa
 """
 
 from embrm.persist.bundle import load_model, read_manifest, save_model
+from embrm.persist.files import check_destination
 
-__all__ = ["load_model", "read_manifest", "save_model"]
+__all__ = ["check_destination", "load_model", "read_manifest", "save_model"]

@@ -1,17 +1,16 @@
 """Save and load a RewardModel as a directory: manifest, weights, native model files.
 
 `manifest.json` lists the rest with SHA-256; `weights.safetensors` holds the arrays;
-`<name>.blob` hold native model files (LightGBM text, XGBoost UBJSON). A load checks
-sizes, strict JSON, schema and every checksum before it parses anything else: the
-native parsers of boosted trees abort the process on damaged input.
+`<name>.blob` hold native model files (LightGBM text, XGBoost UBJSON); `README.md` is
+the card. A load checks sizes, strict JSON, schema and every checksum, then what is
+inside the native files, since their parsers end the process on bad input, and last
+scores the probe.
 """
 
 import contextlib
 import hashlib
 import os
 import platform
-import secrets
-import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -19,23 +18,39 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as write_safetensors
+from sklearn.utils.validation import check_is_fitted
 
-from embrm.embed.base import Fingerprint
+from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import encoder_from_spec, encoder_spec
-from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.registry import head_from_spec, head_spec
 from embrm.heads.state import HeadState
 from embrm.model import RewardModel
-from embrm.persist.manifest import parse_manifest, write_manifest
+from embrm.persist.card import write_card
+from embrm.persist.files import (
+    check_destination,
+    read_plain_file,
+    unreadable,
+    write_directory,
+)
+from embrm.persist.manifest import (
+    CARD,
+    MANIFEST,
+    WEIGHTS,
+    parse_manifest,
+    write_manifest,
+)
+from embrm.persist.native import check_native
+from embrm.persist.probe import check_probe, take_probe
 
-MANIFEST = "manifest.json"
-WEIGHTS = "weights.safetensors"
 _PROMPTS = "training_prompts"
 _HEAD = "head__"
-_LIBRARIES = ("embrm", "numpy", "scikit-learn", "torch", "lightgbm", "xgboost")
+_LIBRARIES = (
+    *("embrm", "numpy", "scikit-learn", "torch"),
+    *("lightgbm", "xgboost", "xgboost-cpu"),
+)
 
 
 def save_model(
@@ -54,7 +69,8 @@ def save_model(
         Where to put the bundle; an older bundle there is replaced in one step, any
         other content is left alone and refused.
     metrics : mapping of str to JSON value, optional
-        Figures to keep with the model, e.g. from cross-validation.
+        Figures to keep with the model and to show on its card, e.g. from
+        cross-validation.
 
     Returns
     -------
@@ -64,59 +80,65 @@ def save_model(
     Raises
     ------
     InvalidInputError
-        If the directory holds something that is not a bundle, or the head holds
-        something that has no safe form.
+        If the directory holds something that is not a bundle, the head holds
+        something that has no safe form or gives rewards that are not finite, or
+        `metrics` are not JSON.
+    EmbrmError
+        If the system refuses to write; an older bundle is still there then.
     """
-    target = Path(directory)
-    _refuse_foreign_directory(target)
+    check_is_fitted(model, "head_")
+    check_destination(directory)
     state: HeadState = model.head_.get_state()
+    blobs = {f"{name.lower()}.blob": name for name in state.blobs}
+    for name in state.blobs:
+        _check_saveable(name, state.blobs[name])
+    values = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "libraries": _library_versions(),
+        "head": head_spec(model.head_),
+        "values": {"state": dict(state.values), "blobs": blobs},
+        "encoder": {
+            "spec": encoder_spec(model.encoder_),
+            "fingerprint": model.fingerprint_.to_json(),
+        },
+        "training": {**model.training_, "metrics": dict(metrics or {})},
+        "probe": take_probe(model.head_, model.fingerprint_.dim),
+    }
     arrays = {_HEAD + name: np.ascontiguousarray(a) for name, a in state.arrays.items()}
     arrays[_PROMPTS] = model.training_prompts_
-    files = {WEIGHTS: write_safetensors(arrays)}
-    files |= {f"{name.lower()}.blob": blob for name, blob in state.blobs.items()}
-    manifest = write_manifest(
-        {
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "libraries": _library_versions(),
-            "head": head_spec(model.head_),
-            "values": {
-                "state": dict(state.values),
-                "blobs": {f"{name.lower()}.blob": name for name in state.blobs},
-            },
-            "encoder": {
-                "spec": encoder_spec(model.encoder_),
-                "fingerprint": model.fingerprint_.to_json(),
-            },
-            "training": {**model.training_, "metrics": dict(metrics or {})},
-            "files": {
-                name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-                for name, data in files.items()
-            },
-        }
-    )
-    _write_directory(target, {**files, MANIFEST: manifest})
-    return target
+    files = {
+        WEIGHTS: write_safetensors(arrays),
+        **{file: state.blobs[name] for file, name in blobs.items()},
+    }
+    write_directory(Path(directory), _with_manifest(values, files))
+    return Path(directory)
 
 
 def read_manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read and check the manifest of a bundle, without loading the model."""
+    """Read and check the manifest of a bundle, without loading the model.
+
+    Raises
+    ------
+    IntegrityError
+        If there is none, or it is damaged.
+    """
     path = Path(directory) / MANIFEST
     if not path.is_file():
         raise IntegrityError(
             three_parts(
                 expected=f"a bundle: a directory that holds {MANIFEST}",
-                got=f"no such file in {Path(directory).name!r}",
+                got=f"no such file in {str(directory)!r}",
                 cure="pass the directory that `embrm fit --out` or save_model wrote",
             )
         )
-    return parse_manifest(_read_plain_file(path))
+    return parse_manifest(read_plain_file(path))
 
 
 def load_model(
     directory: str | os.PathLike[str],
     *,
     cache: str | os.PathLike[str] | None = None,
-    encoder: Any = None,
+    encoder: str | Encoder | None = None,
     expect_digest: str | None = None,
 ) -> RewardModel:
     """Load a reward model that `save_model` wrote; rewards are bitwise the same.
@@ -139,7 +161,12 @@ def load_model(
     Raises
     ------
     IntegrityError
-        If anything in the bundle is damaged, missing or not as the manifest says.
+        If anything in the bundle is damaged, missing or not as the manifest says, or
+        the head does not score the probe as it did when it was saved.
+    InvalidInputError
+        If the encoder is one of your own, which has to be passed.
+    MissingDependencyError
+        If the head needs a library that is not installed.
     """
     manifest = read_manifest(directory)
     if expect_digest is not None and manifest["digest"] != expect_digest:
@@ -154,41 +181,101 @@ def load_model(
         name: _read_checked_file(Path(directory) / name, entry)
         for name, entry in manifest["files"].items()
     }
+    fingerprint = Fingerprint.from_json(manifest["encoder"]["fingerprint"])
+    arrays, head = _load_head(manifest, files)
+    check_probe(head, fingerprint.dim, manifest["probe"])
+    training = manifest["training"]
+    return RewardModel.from_parts(
+        encoder=_load_encoder(manifest) if encoder is None else encoder,
+        head=head,
+        cache=cache,
+        fingerprint=fingerprint,
+        training_prompts=_checked_prompts(arrays),
+        training={key: value for key, value in training.items() if key != "metrics"},
+    )
+
+
+def _with_manifest(
+    values: Mapping[str, Any], files: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """Add the card and the manifest to the files."""
     try:
-        return _rebuild(manifest, files, cache, encoder)
-    except EmbrmError:
-        raise
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise IntegrityError(
+        files = {**files, CARD: write_card(values).encode()}
+        listed = {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in files.items()
+        }
+        return {**files, MANIFEST: write_manifest({**values, "files": listed})}
+    except (TypeError, ValueError, UnicodeEncodeError) as error:
+        raise InvalidInputError(
             three_parts(
-                expected="a manifest and weights that fit each other",
-                got=f"{type(error).__name__}: {str(error)[:80]}",
-                cure="fit the model again with this version of embrm",
+                expected="metrics that are JSON: numbers that are finite, texts, lists",
+                got=str(error)[:80],
+                cure="write NaN as None, and arrays as lists",
             )
         ) from error
 
 
-def _rebuild(
-    manifest: dict[str, Any], files: dict[str, bytes], cache: Any, encoder: Any
-) -> RewardModel:
-    arrays = parse_safetensors(files[WEIGHTS])
-    blobs = {name: files[file] for file, name in manifest["values"]["blobs"].items()}
-    state = HeadState(
-        {n.removeprefix(_HEAD): a for n, a in arrays.items() if n.startswith(_HEAD)},
-        manifest["values"]["state"],
-        blobs,
-    )
-    head = head_from_spec(manifest["head"]).set_state(state)
-    if encoder is None:
-        encoder = encoder_from_spec(manifest["encoder"]["spec"])
-    training = manifest["training"]
-    return RewardModel.from_parts(
-        encoder=encoder,
-        head=head,
-        cache=cache,
-        fingerprint=Fingerprint.from_json(manifest["encoder"]["fingerprint"]),
-        training_prompts=arrays[_PROMPTS],
-        training={key: value for key, value in training.items() if key != "metrics"},
+def _check_saveable(name: str, blob: bytes) -> None:
+    try:
+        check_native(blob)
+    except IntegrityError as error:
+        raise InvalidInputError(
+            three_parts(
+                expected="boosted trees with numerical splits, constant leaves and "
+                "one output, which can be checked before they are loaded",
+                got=f"others in {name!r}",
+                cure="fit without linear_tree, categories or gblinear, or keep the "
+                "fitted head in memory",
+            )
+        ) from error
+
+
+def _load_head(
+    manifest: Mapping[str, Any], files: Mapping[str, bytes]
+) -> tuple[dict[str, Any], Any]:
+    """Build the fitted head; whatever does not fit is an `IntegrityError`."""
+    names = manifest["values"]["blobs"]
+    for file in names:
+        check_native(files[file])
+    try:
+        arrays = parse_safetensors(files[WEIGHTS])
+        state = HeadState(
+            {n.removeprefix(_HEAD): a for n, a in arrays.items() if n != _PROMPTS},
+            manifest["values"]["state"],
+            {name: files[file] for file, name in names.items()},
+        )
+        return arrays, head_from_spec(manifest["head"]).set_state(state)
+    except (ImportError, IntegrityError):
+        raise
+    except Exception as error:
+        raise _misfit(error) from error
+
+
+def _load_encoder(manifest: Mapping[str, Any]) -> Encoder:
+    spec = manifest["encoder"]["spec"]
+    try:
+        return encoder_from_spec(spec)
+    except InvalidInputError as error:
+        if spec.get("kind") == "own":
+            raise
+        raise _misfit(error) from error
+
+
+def _checked_prompts(arrays: Mapping[str, Any]) -> Any:
+    prompts = arrays.get(_PROMPTS)
+    if prompts is None or prompts.dtype != np.uint64 or prompts.ndim != 1:
+        raise _misfit(TypeError("training prompts that are no list of uint64"))
+    return prompts
+
+
+def _misfit(error: Exception) -> IntegrityError:
+    return IntegrityError(
+        three_parts(
+            expected="a manifest and weights that fit each other",
+            got=f"{type(error).__name__}: {str(error)[:80]}",
+            cure="copy the bundle again, or fit again with this version of embrm",
+        )
     )
 
 
@@ -200,69 +287,8 @@ def _library_versions() -> dict[str, str]:
     return versions
 
 
-def _refuse_foreign_directory(target: Path) -> None:
-    is_bundle = (target / MANIFEST).is_file()
-    empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
-    if not (is_bundle or empty):
-        raise InvalidInputError(
-            three_parts(
-                expected="a new or empty directory, or an older bundle to replace",
-                got=f"{target.name!r} with other content",
-                cure="choose another directory",
-            )
-        )
-
-
-def _write_directory(target: Path, files: Mapping[str, bytes]) -> None:
-    """Write all files into a temporary sibling, then put it in the target's place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    old = fresh.with_suffix(".old")
-    fresh.mkdir()
-    try:
-        for name, data in files.items():
-            with (fresh / name).open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-    except BaseException:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _read_plain_file(path: Path, n_bytes: int | None = None) -> bytes:
-    """Read a file that is not a link, of the size it should have."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-    except OSError as error:
-        raise _unreadable(path.name, str(error.strerror)) from error
-    with os.fdopen(handle, "rb") as stream:
-        size = os.fstat(handle).st_size
-        limit = 8 * 2**20 if n_bytes is None else n_bytes
-        if size > limit or (n_bytes is not None and size != n_bytes):
-            raise _unreadable(path.name, f"{size} bytes instead of {limit}")
-        return stream.read(limit + 1)
-
-
 def _read_checked_file(path: Path, entry: Mapping[str, Any]) -> bytes:
-    data = _read_plain_file(path, entry["bytes"])
+    data = read_plain_file(path, entry["bytes"])
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise _unreadable(path.name, "another checksum than the manifest states")
+        raise unreadable(path.name, "another checksum than the manifest states")
     return data
-
-
-def _unreadable(name: str, got: str) -> IntegrityError:
-    return IntegrityError(
-        three_parts(
-            expected=f"the file {name!r} as the manifest describes it",
-            got=got,
-            cure="copy the bundle again, or fit again",
-        )
-    )

@@ -16,22 +16,36 @@ from embrm.exceptions import IntegrityError, three_parts
 
 FORMAT = "embrm-bundle"
 VERSION = 1
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+CARD = "README.md"
 MAX_MANIFEST_BYTES = 8 * 2**20
 MAX_FILE_BYTES = 4 * 2**30
 
-_KEYS = {
+_TYPES = {
     "format": str,
     "version": int,
     "created": str,
     "libraries": dict,
     "head": dict,
+    "head.head": str,
+    "head.params": dict,
     "values": dict,
+    "values.state": dict,
+    "values.blobs": dict,
     "encoder": dict,
+    "encoder.spec": dict,
+    "encoder.fingerprint": dict,
+    "encoder.fingerprint.fields": dict,
+    "encoder.fingerprint.dim": int,
+    "encoder.fingerprint.dtype": str,
     "training": dict,
+    "training.metrics": dict,
+    "probe": list,
     "files": dict,
     "digest": str,
 }
-_FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+_FILE_NAME = re.compile(rf"{re.escape(CARD)}|[a-z0-9][a-z0-9_.-]{{0,99}}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -67,16 +81,19 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
         manifest = json.loads(
             data.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
         )
+        _check_format(manifest)
+        digest = digest_of(manifest)
     except (ValueError, RecursionError) as error:
         raise _damaged("a manifest in strict JSON", str(error)[:80]) from error
-    checked = _check_keys(manifest)
-    _check_files(checked["files"])
-    if checked["digest"] != digest_of(checked):
+    _check_types(manifest)
+    _check_files(manifest["files"])
+    _check_parts(manifest)
+    if manifest["digest"] != digest:
         raise _damaged("a manifest that matches its digest", "another digest")
-    return checked
+    return dict(manifest)
 
 
-def _check_keys(manifest: Any) -> dict[str, Any]:
+def _check_format(manifest: Any) -> None:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise _damaged(f"a manifest with format {FORMAT!r}", "something else")
     version = manifest.get("version")
@@ -88,19 +105,26 @@ def _check_keys(manifest: Any) -> dict[str, Any]:
                 cure="upgrade embrm: pip install --upgrade embrm",
             )
         )
-    for key, kind in _KEYS.items():
-        if type(manifest.get(key)) is not kind:
+
+
+def _check_types(manifest: Mapping[str, Any]) -> None:
+    for path, kind in _TYPES.items():
+        value: Any = manifest
+        for key in path.split("."):
+            value = value.get(key)
+        if type(value) is not kind:
             raise _damaged(
-                f"a manifest whose '{key}' is a {kind.__name__}",
-                type(manifest.get(key)).__name__,
+                f"a manifest whose '{path}' is a {kind.__name__}", type(value).__name__
             )
-    return manifest
+    if manifest["version"] < 1:
+        raise _damaged("a version >= 1", str(manifest["version"])[:20])
 
 
 def _check_files(files: Mapping[str, Any]) -> None:
     for name, entry in files.items():
         good = (
             _FILE_NAME.fullmatch(name)
+            and name != MANIFEST
             and isinstance(entry, dict)
             and isinstance(entry.get("sha256"), str)
             and _SHA256.fullmatch(entry["sha256"])
@@ -112,6 +136,19 @@ def _check_files(files: Mapping[str, Any]) -> None:
                 "files by plain name, each with bytes and sha256",
                 f"an entry named {name[:40]!r}",
             )
+
+
+def _check_parts(manifest: Mapping[str, Any]) -> None:
+    """Check that files, blobs, versions and the probe are what their names say."""
+    blobs, files = manifest["values"]["blobs"], set(manifest["files"])
+    plain = set(files) - {WEIGHTS, CARD}
+    if WEIGHTS not in files or set(blobs) != plain:
+        raise _damaged(f"{WEIGHTS} and one file for each blob", "other files")
+    names = [*blobs.values(), *manifest["libraries"].values()]
+    if not all(isinstance(name, str) for name in names):
+        raise _damaged("names of blobs and of versions", "something else")
+    if not all(type(reward) is float for reward in manifest["probe"]):
+        raise _damaged("a probe of finite rewards", "something else")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

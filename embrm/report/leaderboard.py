@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
 from embrm._typing import FloatArray
 from embrm.datasets import Preferences
@@ -92,7 +93,9 @@ class Leaderboard:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for position, heading in enumerate(self.headings()):
             justify: Literal["left", "right"] = "right" if position else "left"
-            table.add_column(heading, justify=justify, no_wrap=True)
+            # Long headings take two lines, so that all fits into 80 columns.
+            lines = heading.replace(" ", "\n", 1) if len(heading) > 12 else heading
+            table.add_column(Text(lines), justify=justify, no_wrap=True)
         for row in self.rows():
             table.add_row(*(" ".join(filter(None, cell)) for cell in row["cells"]))
         return table
@@ -221,4 +224,6 @@ def _cell(interval: Interval) -> tuple[str, str]:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    """Make a value ready for JSON, which has no NaN."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and not np.isfinite(plain) else plain

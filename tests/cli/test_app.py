@@ -1,6 +1,12 @@
 """The command as people meet it."""
 
+import json
+import subprocess
+import sys
+
 import pytest
+
+import embrm
 
 
 def test_help_names_every_command_and_the_exit_codes(run):
@@ -36,9 +42,65 @@ def test_an_unknown_head_exits_with_2(run, prefs, tmp_path):
     assert "unknown head 'bt'; known: linear, siamese" in result.stderr
 
 
-def test_an_unknown_option_exits_with_2(run, prefs):
-    """Usage errors are typer's own."""
-    assert run("fit", prefs, "--colour", "red").exit_code == 2
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("fit", "x", "--colour", "red"), "No such option: --colour"),
+        (("fit", "x"), "Missing option '--out'. See embrm fit --help."),
+        (("fit", "x", "--out", "m", "--cv", "x"), "'--cv'"),
+        (("nope",), "No such command 'nope'. See embrm --help."),
+        (("cache", "nope"), "See embrm cache --help."),
+        (("embed", "x"), "Missing option '--cache'"),
+    ],
+)
+def test_usage_errors_are_one_line_and_exit_with_2(run, arguments, words):
+    """With --json they are an object, as every error is."""
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    as_json = run(*arguments, "--json")
+    assert as_json.exit_code == 2
+    assert json.loads(as_json.stdout)["exit_code"] == 2
+
+
+@pytest.mark.parametrize("arguments", [(), ("cache",)])
+def test_without_a_command_the_help_is_shown(run, arguments):
+    """And the exit code says that nothing was done."""
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "Usage: embrm" in result.output
+    assert "error" not in result.output
+
+
+def test_the_version_is_that_of_the_package(run):
+    """`embrm --version`, for bug reports."""
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"embrm {embrm.__version__}\n")
+
+
+@pytest.mark.parametrize("command", ["fit", "evaluate", "score", "embed", "doctor"])
+def test_help_fits_into_80_columns(run, command):
+    """No line is broken in the middle."""
+    shown = run(command, "--help").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_pipe_that_closes_early_gives_no_traceback(run_process, saved, items):
+    """`embrm score ... | head -1` is a way to look."""
+    command = f"{sys.executable} -c 'from embrm.cli import main; main()'"
+    rows = items.read_text(encoding="utf-8") * 20_000
+    done = subprocess.run(
+        ["bash", "-c", f"{command} score {saved} - | head -1; exit ${{PIPESTATUS[0]}}"],
+        input=rows,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 141
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
 
 
 def test_the_installed_command_gives_clean_streams(run_process, prefs, tmp_path):

@@ -85,6 +85,13 @@ def test_a_missing_directory_is_a_usage_error(run, tmp_path, command):
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("command", ["info", "verify", "compact"])
+def test_a_directory_without_vectors_says_so(run, tmp_path, command):
+    """ "All checksums match" would be true, and mislead."""
+    result = run("cache", command, tmp_path)
+    assert (result.exit_code, result.stdout) == (0, "no vectors here\n")
+
+
 def test_an_ambiguous_fingerprint_is_refused(run, cache):
     """It must be the beginning of exactly one digest."""
     result = run("cache", "prune", cache, "--fingerprint", "zz")

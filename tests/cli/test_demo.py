@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from embrm.persist import read_manifest
+
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
@@ -17,6 +19,30 @@ def graded(tmp_path_factory):
     path = tmp_path_factory.mktemp("graded") / "graded.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def test_the_number_of_folds_is_that_which_was_used(run, tmp_path):
+    """Three prompts cannot be held out in five folds."""
+    rows = [
+        {"prompt": f"q {n}", "chosen": f"good {n}", "rejected": f"bad {n}"}
+        for n in range(3)
+    ]
+    data = tmp_path / "few.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "demo"
+    result = run("demo", "--data", data, "--encoder", "hashing:16", "--out", out)
+    assert "in 3 folds" in result.stdout
+    metrics = read_manifest(out / "model")["training"]["metrics"]
+    assert metrics["held_out"]["folds"] == 3
+
+
+def test_an_occupied_place_for_the_model_is_refused_first(run, graded, tmp_path):
+    """Before anything is embedded."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "thesis.tex").write_text("dear")
+    result = run("demo", "--data", graded, "--out", tmp_path, "--encoder", "hashing")
+    assert result.exit_code == 2
+    assert result.stdout == ""
 
 
 def test_it_compares_five_heads_and_writes_report_and_model(run, graded, tmp_path):

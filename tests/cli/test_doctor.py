@@ -18,7 +18,7 @@ def test_it_lists_packages_and_the_default_encoder(run):
 
 
 def test_people_get_a_table_with_the_cure(run, monkeypatch):
-    """A missing package stands with the command that installs it."""
+    """What is missing stands with the command that installs it."""
     monkeypatch.setattr(
         "embrm.cli.doctor.OPTIONAL",
         [("no_such_module", ("no-such-package",), "ray", "scale-out")],

@@ -16,7 +16,7 @@ def test_a_cache_is_asked_for(run, prefs):
     """Embedding without keeping would be work for nothing."""
     result = run("embed", prefs, "--encoder", "hashing")
     assert result.exit_code == 2
-    assert "--cache DIR is needed" in result.output
+    assert "Missing option '--cache'" in result.stderr
 
 
 def test_people_read_the_account_and_the_counts(run, prefs, tmp_path):

@@ -69,6 +69,26 @@ def test_one_prompt_alone_is_fitted_without_an_estimate(run, tmp_path):
     assert "nothing can be held out" in result.stdout
 
 
+def test_an_occupied_directory_is_refused_before_anything_is_embedded(
+    run, prefs, tmp_path
+):
+    """Nobody waits for hours to hear it."""
+    (tmp_path / "thesis.tex").write_text("dear")
+    options = ["--encoder", "hashing", "--cache", tmp_path / "vectors"]
+    result = run("fit", prefs, "--out", tmp_path, *options)
+    assert result.exit_code == 2
+    assert "other content" in result.stderr
+    assert result.stdout == ""
+    assert not (tmp_path / "vectors").exists()
+
+
+def test_one_fold_is_a_usage_error(run, prefs, tmp_path):
+    """It would hold out everything."""
+    result = run("fit", prefs, "--out", tmp_path / "m", "--cv", 1)
+    assert result.exit_code == 2
+    assert "expected --cv 0, or 2 and more; got 1. To mend: use --cv 5" in result.stderr
+
+
 def test_bad_rows_can_be_skipped_and_are_counted(run, prefs, tmp_path):
     """--on-error skip leaves them out; the account names line and reason."""
     path = tmp_path / "holed.jsonl"

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import typer
 
-from embrm.cli.output import exit_code, reporting
+from embrm.cli.output import emit, exit_code, json_line, reporting
 from embrm.exceptions import (
     DataError,
     FingerprintMismatchError,
@@ -77,4 +77,61 @@ def test_stopping_keeps_what_was_embedded(capsys):
     with pytest.raises(typer.Exit) as caught, reporting(debug=False):
         raise KeyboardInterrupt
     assert caught.value.exit_code == 130
-    assert "what was embedded is kept" in capsys.readouterr().err
+    assert "what the cache holds is kept" in capsys.readouterr().err
+
+
+def test_stopping_in_the_middle_says_how_far_it_came(capsys):
+    """embed_items' own words are passed on; JSON gets them, too."""
+    with pytest.raises(typer.Exit), reporting(debug=False, as_json=True):
+        raise KeyboardInterrupt("stopped after 3 of 9 texts")
+    assert capsys.readouterr().out == (
+        '{"error": "stopped after 3 of 9 texts", "exit_code": 130}\n'
+    )
+
+
+def test_what_the_system_refuses_is_one_line(capsys):
+    """No traceback, but the path and what to check."""
+    with pytest.raises(typer.Exit) as caught, reporting(debug=False):
+        raise PermissionError(13, "Permission denied", "/there")
+    shown = capsys.readouterr().err
+    assert caught.value.exit_code == 2
+    assert "got Permission denied (/there). To mend: check the path" in shown
+
+
+def test_a_reader_that_left_is_no_error(capsys):
+    """Like other tools whose pipe breaks: nothing is said, and the code is 141."""
+    with pytest.raises(typer.Exit) as caught, reporting(debug=False):
+        raise BrokenPipeError
+    assert caught.value.exit_code == 141
+    assert capsys.readouterr().err == ""
+
+
+def test_a_full_disk_under_stdout_gives_no_traceback(monkeypatch, capsys):
+    """Where the error cannot be printed as JSON, stderr still has it."""
+
+    class Full:
+        encoding = "utf-8"
+
+        def write(self, _text):
+            raise OSError(28, "No space left on device")
+
+        flush = write
+
+    monkeypatch.setattr("sys.stdout", Full())
+    with (
+        pytest.raises(typer.Exit) as caught,
+        reporting(debug=False, as_json=True),
+    ):
+        emit({"a": 1})
+    assert caught.value.exit_code == 2
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_json_is_escaped_where_the_stream_cannot_hold_it():
+    """Chinese text in a terminal that knows ASCII only is still JSON."""
+
+    class Plain:
+        encoding = "ascii"
+
+    assert json_line({"a": "字"}, Plain()) == '{"a": "\\u5b57"}\n'
+    assert json_line({"a": "字"}, None) == '{"a": "字"}\n'

@@ -63,4 +63,67 @@ def test_missing_text_is_a_data_error(run, saved, tmp_path):
     path.write_text('{"prompt": "p", "response": "r"}\n{"prompt": "p"}\n')
     result = run("score", saved, path)
     assert result.exit_code == 3
-    assert "row 1" in result.stderr
+    assert "row 2" in result.stderr
+
+
+def test_rewards_in_json_lines_are_the_same_bits(run, saved, items, tmp_path):
+    """However small a reward is, no digit is lost."""
+    lines = tmp_path / "scored.jsonl"
+    table = tmp_path / "scored.parquet"
+    run("score", saved, items, "--out", lines)
+    run("score", saved, items, "--out", table)
+    rows = [json.loads(line) for line in lines.read_text("utf-8").splitlines()]
+    assert [row["reward"] for row in rows] == pd.read_parquet(table)["reward"].tolist()
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_whatever_is_in_other_columns_becomes_json(run, saved, tmp_path, options):
+    """Times, NaN, infinity and lists do not stop a score."""
+    path = tmp_path / "items.parquet"
+    pd.DataFrame(
+        {
+            "prompt": ["p", "p"],
+            "response": ["a", "b"],
+            "when": pd.to_datetime(["2026-11-20", None]),
+            "x": [float("inf"), float("nan")],
+            "tags": [["a"], []],
+        }
+    ).to_parquet(path)
+    result = run("score", saved, path, *options)
+    assert result.exit_code == 0
+    first = json.loads(result.stdout.splitlines()[0])
+    row = first["items"][0] if options else first
+    assert (row["when"], row["x"], row["tags"]) == ("2026-11-20 00:00:00", None, ["a"])
+    assert result.stderr == ""
+
+
+def test_conversations_in_csv_are_json(run, saved, tmp_path):
+    """A cell with messages can be read again."""
+    path, out = tmp_path / "items.jsonl", tmp_path / "scored.csv"
+    turn = [{"role": "user", "content": "问题"}]
+    path.write_text(json.dumps({"prompt": turn, "response": "r"}) + "\n")
+    run("score", saved, path, "--out", out)
+    assert json.loads(pd.read_csv(out)["prompt"][0]) == turn
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_nothing_to_score_is_a_data_error(run, saved, tmp_path, suffix):
+    """An empty file says so, instead of missing a column."""
+    path = tmp_path / f"items.{suffix}"
+    path.write_text("" if suffix == "jsonl" else "prompt,response\n")
+    result = run("score", saved, path)
+    assert result.exit_code == 3
+    assert "at least one row" in result.stderr
+
+
+def test_mixed_types_cannot_become_parquet(run, saved, tmp_path):
+    """The error names what can hold them."""
+    path = tmp_path / "items.jsonl"
+    path.write_text(
+        '{"prompt": "p", "response": "a", "x": 1}\n'
+        '{"prompt": "p", "response": "b", "x": "one"}\n'
+    )
+    result = run("score", saved, path, "--out", tmp_path / "s.parquet")
+    assert result.exit_code == 3
+    assert "write to a .jsonl file instead" in result.stderr
+    assert run("score", saved, path, "--out", tmp_path / "s.jsonl").exit_code == 0

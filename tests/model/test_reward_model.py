@@ -1,13 +1,22 @@
 """RewardModel: frames in, rewards out."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import Parallel, delayed
 from sklearn.base import clone
 
 from embrm import RewardModel
 from embrm.embed.cache import VectorCache
-from embrm.exceptions import DataError, InvalidInputError, LeakageWarning
+from embrm.embed.registry import make_encoder
+from embrm.exceptions import (
+    DataError,
+    FingerprintMismatchError,
+    InvalidInputError,
+    LeakageWarning,
+)
 from embrm.heads import LinearBradleyTerry
 
 
@@ -171,6 +180,152 @@ def test_evaluating_on_training_prompts_warns(pairs_frame, model):
     """Leaked prompts are counted in a warning."""
     with pytest.warns(LeakageWarning, match="40 of 40 pairs have a prompt"):
         model.evaluate(pairs_frame)
+
+
+def test_ties_duplicated_labels_and_own_columns_survive(model):
+    """best_of_n works by position; a column called rank stays the caller's."""
+    frame = pd.DataFrame(
+        {
+            "prompt": ["p", "q", "p", "q"],
+            "response": ["bad reply", "same", "good answer", "same"],
+            "rank": ["a", "b", "c", "d"],
+        },
+        index=[0, 0, 1, 1],
+    )
+    best = model.best_of_n(frame)
+    assert best["rank"].tolist() == ["b", "c"]
+    assert best.index.tolist() == [0, 1]
+    assert model.rank(frame)["rank"].tolist() == [2, 1, 1, 1]
+
+
+def test_an_empty_frame_gives_an_empty_answer(model, items_frame):
+    """Nothing in, nothing out, with the right columns and dtypes."""
+    empty = items_frame.iloc[:0]
+    assert model.reward(empty).dtype == np.float64
+    assert model.rank(empty).columns.tolist() == [
+        *("prompt", "response", "reward", "rank")
+    ]
+    assert len(model.best_of_n(empty)) == 0
+
+
+def test_another_encoder_needs_another_fit(pairs_frame, items_frame):
+    """set_params takes effect: scoring is refused, then a fit makes it good."""
+    model = RewardModel("hashing:32").fit(pairs_frame)
+    before = model.fingerprint_
+    model.set_params(encoder="hashing:64")
+    with pytest.raises(FingerprintMismatchError, match="or fit anew"):
+        model.reward(items_frame)
+    model.fit(pairs_frame)
+    assert (before.dim, model.fingerprint_.dim) == (32, 64)
+    assert model.encoder_.dim == 64
+    assert model.reward(items_frame).notna().all()
+
+
+def test_vectors_are_those_of_the_encoder_that_is_set(pairs_frame):
+    """embed and fit_pairs do not use an encoder from before set_params."""
+    model = RewardModel("hashing:32").fit(pairs_frame)
+    model.set_params(encoder="hashing:64")
+    preferences = model.read(pairs_frame)
+    vectors = model.embed(preferences.texts).vectors
+    assert vectors.shape[1] == 64
+    model.fit_pairs(preferences, preferences.to_pairs(vectors))
+    assert model.fingerprint_.dim == 64
+
+
+def test_vectors_of_another_length_are_not_fitted_on(pairs_frame):
+    """They cannot be this encoder's."""
+    model = RewardModel("hashing:32")
+    preferences = model.read(pairs_frame)
+    pairs = preferences.to_pairs(np.zeros((len(preferences.items), 31)))
+    with pytest.raises(InvalidInputError, match="d = 32; got d = 31"):
+        model.fit_pairs(preferences, pairs)
+
+
+def test_another_cache_is_used_from_then_on(pairs_frame, tmp_path):
+    """No vector goes to, or comes from, the old directory."""
+    model = RewardModel("hashing:32", cache=tmp_path / "a").fit(pairs_frame)
+    model.set_params(cache=tmp_path / "b").fit(pairs_frame)
+    texts = model.read(pairs_frame).texts
+    assert model.embed(texts).n_embedded == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    model.set_params(cache=None)
+    assert model.embed(texts).n_hits == 0
+
+
+def test_a_fit_that_fails_changes_nothing(pairs_frame, items_frame):
+    """A fitted model stays what it was."""
+    model = RewardModel("hashing:32").fit(pairs_frame)
+    before = model.reward(items_frame)
+    model.set_params(head="no such head", encoder="hashing:64")
+    with pytest.raises(InvalidInputError, match="unknown head"):
+        model.fit(pairs_frame)
+    model.set_params(encoder="hashing:32")
+    pd.testing.assert_series_equal(model.reward(items_frame), before)
+
+
+@pytest.mark.parametrize("kind", ["none", "path", "object"])
+def test_a_model_travels_to_other_processes(kind, pairs_frame, items_frame, tmp_path):
+    """Pickled by joblib, with a cache or without, it scores the same."""
+    path = tmp_path / "vectors"
+    cache = {"none": None, "path": path, "object": VectorCache(path)}[kind]
+    model = RewardModel("hashing:32", cache=cache).fit(pairs_frame)
+    copy = pickle.loads(pickle.dumps(model))
+    pd.testing.assert_series_equal(copy.reward(items_frame), model.reward(items_frame))
+
+
+def test_two_processes_score_with_one_model(pairs_frame, items_frame, tmp_path):
+    """joblib takes the bound method; both use the cache."""
+    model = RewardModel("hashing:32", cache=tmp_path / "v").fit(pairs_frame)
+    results = Parallel(n_jobs=2)(delayed(model.reward)(items_frame) for _ in range(2))
+    for result in results:
+        pd.testing.assert_series_equal(result, model.reward(items_frame))
+
+
+def test_clones_share_the_encoder_and_the_cache(tmp_path):
+    """Neither is copied: encoders never change, and a cache holds locks."""
+    model = RewardModel(
+        make_encoder("hashing:32"),
+        LinearBradleyTerry(alpha=2.0),
+        VectorCache(tmp_path / "v"),
+    )
+    copy = clone(model)
+    assert copy.encoder is model.encoder
+    assert copy.cache is model.cache
+    assert copy.head is not model.head
+    assert copy.head.alpha == 2.0
+
+
+def test_parameters_of_the_head_can_be_set():
+    """As grid searches do."""
+    model = RewardModel("hashing", LinearBradleyTerry()).set_params(head__alpha=3.0)
+    assert model.get_params()["head__alpha"] == 3.0
+
+
+def test_the_representation_is_short(model, tmp_path):
+    """It shows parameters, and no vectors."""
+    model = RewardModel(make_encoder("hashing"), cache=VectorCache(tmp_path))
+    assert len(repr(model)) < 500
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"prompt": "question", "chosen": "won", "rejected": "lost"},
+        {"prompt": "question", "response": "answer", "score": "stars"},
+    ],
+    ids=["pairs", "ratings"],
+)
+def test_every_column_may_have_another_name(names, pairs_frame, items_frame):
+    """chosen, rejected, response and score, too."""
+    columns = {"response": "answer", **names}
+    rated = items_frame.assign(score=[0, 1, 2, 3, 4])
+    frame = pairs_frame if "chosen" in names else rated
+    renamed = frame.rename(columns=columns)
+    fitted = RewardModel("hashing", columns=columns).fit(renamed)
+    ranked = fitted.rank(items_frame.rename(columns=columns))
+    expected = RewardModel("hashing").fit(frame).rank(items_frame)
+    assert ranked["rank"].tolist() == expected["rank"].tolist()
+    assert fitted.score(renamed) == RewardModel("hashing").fit(frame).score(frame)
 
 
 def test_a_head_instance_is_cloned_not_fitted(pairs_frame):

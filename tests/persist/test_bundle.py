@@ -7,28 +7,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightgbm import LGBMClassifier
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 
 import embrm
 from embrm import RewardModel
 from embrm.exceptions import (
+    EmbrmError,
     FingerprintMismatchError,
     IntegrityError,
     InvalidInputError,
 )
-from embrm.heads import known_heads, make_head
+from embrm.heads import ClassificationReward, known_heads, make_head
 from embrm.persist import load_model, read_manifest, save_model
 
 
 @pytest.fixture(scope="module")
 def items(frame):
     return frame.rename(columns={"chosen": "response"})[["prompt", "response"]]
-
-
-@pytest.fixture(scope="module")
-def bundle(model, tmp_path_factory):
-    """A saved bundle; do not write to it."""
-    return save_model(model, tmp_path_factory.mktemp("bundle") / "model")
 
 
 @pytest.mark.parametrize("word", sorted(known_heads()))
@@ -67,6 +64,62 @@ def test_metrics_are_kept_with_the_model(model, tmp_path):
     saved = save_model(model, tmp_path / "m", metrics={"held_out": {"folds": 5}})
     manifest = read_manifest(saved)
     assert manifest["training"]["metrics"] == {"held_out": {"folds": 5}}
+
+
+def test_the_card_is_part_of_the_bundle(bundle, model):
+    """README.md stands in the manifest with its checksum, and names the encoder."""
+    card = (bundle / "README.md").read_text(encoding="utf-8")
+    assert "README.md" in read_manifest(bundle)["files"]
+    assert model.fingerprint_.digest in card
+
+
+def test_a_changed_card_is_noticed(bundle, tmp_path):
+    """What people read is covered by a checksum, too."""
+    copy = tmp_path / "model"
+    shutil.copytree(bundle, copy)
+    card = copy / "README.md"
+    card.write_text(card.read_text(encoding="utf-8").replace("12 pairs", "99 pairs"))
+    with pytest.raises(IntegrityError, match=r"README\.md.*another checksum"):
+        load_model(copy)
+
+
+def test_a_model_that_is_not_fitted_is_not_saved(tmp_path):
+    """scikit-learn's own error says what to do."""
+    with pytest.raises(NotFittedError, match="Call 'fit'"):
+        save_model(RewardModel("hashing:16"), tmp_path / "m")
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, np.zeros(2), "\ud800"])
+def test_metrics_that_are_not_json_are_refused(value, model, tmp_path):
+    """Nothing is written then."""
+    with pytest.raises(InvalidInputError, match="metrics that are JSON"):
+        save_model(model, tmp_path / "m", metrics={"x": value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_head_whose_rewards_are_not_finite_is_not_saved(frame, tmp_path):
+    """It would be of no use, and its load would be refused."""
+    broken = RewardModel("hashing:16").fit(frame)
+    broken.head_.coef_ = broken.head_.coef_ * np.nan
+    with pytest.raises(InvalidInputError, match="rewards are finite"):
+        save_model(broken, tmp_path / "m")
+
+
+def test_trees_that_cannot_be_checked_are_not_saved(frame, tmp_path):
+    """Linear leaves are refused when saving, not when it is too late."""
+    trees = LGBMClassifier(
+        n_estimators=2, linear_tree=True, min_child_samples=2, verbosity=-1
+    )
+    fitted = RewardModel("hashing:16", ClassificationReward(trees)).fit(frame)
+    with pytest.raises(InvalidInputError, match="fit without linear_tree"):
+        save_model(fitted, tmp_path / "m")
+
+
+def test_the_version_of_every_library_is_noted(bundle):
+    """xgboost-cpu is xgboost under another name."""
+    libraries = read_manifest(bundle)["libraries"]
+    assert {"python", "embrm", "numpy", "scikit-learn"} <= set(libraries)
+    assert {"xgboost", "xgboost-cpu"} & set(libraries)
 
 
 def test_training_prompts_are_known_after_loading(bundle, model, frame):
@@ -114,7 +167,7 @@ def test_a_failed_save_keeps_the_older_bundle(model, items, tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(EmbrmError, match=r"No space left.*still there"):
         save_model(model, tmp_path / "m")
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["m"]

@@ -9,12 +9,19 @@ from embrm.persist.manifest import digest_of, parse_manifest, write_manifest
 
 GOOD = {
     "created": "2026-11-20T00:00:00+00:00",
-    "libraries": {},
-    "head": {},
-    "values": {},
-    "encoder": {},
-    "training": {},
-    "files": {"a.blob": {"bytes": 1, "sha256": "0" * 64}},
+    "libraries": {"embrm": "0.1.0"},
+    "head": {"head": "LinearBradleyTerry", "params": {}},
+    "values": {"state": {}, "blobs": {"a.blob": "a"}},
+    "encoder": {
+        "spec": {},
+        "fingerprint": {"fields": {}, "dim": 8, "dtype": "float32"},
+    },
+    "training": {"metrics": {}},
+    "probe": [0.5],
+    "files": {
+        name: {"bytes": 1, "sha256": "0" * 64}
+        for name in ("a.blob", "weights.safetensors", "README.md")
+    },
 }
 
 
@@ -23,6 +30,11 @@ def rewritten(**changes) -> bytes:
     manifest = json.loads(write_manifest(GOOD)) | changes
     manifest["digest"] = digest_of(manifest)
     return json.dumps(manifest).encode()
+
+
+def listing(**entries) -> dict:
+    """Build the files of a manifest, with entries beside the good ones."""
+    return {**GOOD["files"], **entries}
 
 
 def test_what_is_written_can_be_parsed():
@@ -54,9 +66,22 @@ def test_the_digest_does_not_depend_on_the_order_of_keys():
         (rewritten(files=[]), "'files' is a dict; got list"),
         (rewritten(files={"../x": {"bytes": 1, "sha256": "0" * 64}}), r"'\.\./x'"),
         (rewritten(files={"/etc/passwd": {}}), "plain name"),
+        (rewritten(files={"manifest.json": {}}), "plain name"),
         (rewritten(files={"a": {"bytes": -1, "sha256": "0" * 64}}), "named 'a'"),
         (rewritten(files={"a": {"bytes": 1, "sha256": "0"}}), "named 'a'"),
         (rewritten(files={"a": {"bytes": 2**40, "sha256": "0" * 64}}), "named 'a'"),
+        (rewritten(files={}), "one file for each blob; got other files"),
+        (
+            rewritten(files=listing(b={"bytes": 1, "sha256": "0" * 64})),
+            "one file for each blob",
+        ),
+        (rewritten(version=0), "a version >= 1"),
+        (rewritten(probe=[1]), "a probe of finite rewards"),
+        (rewritten(probe=[None]), "a probe of finite rewards"),
+        (rewritten(libraries={"embrm": 1}), "names of blobs and of versions"),
+        (rewritten(values={"state": [], "blobs": {}}), "'values.state' is a dict"),
+        (rewritten(encoder={"spec": {}}), "'encoder.fingerprint' is a dict"),
+        (rewritten(head={"head": 1}), "'head.head' is a str; got int"),
         (
             write_manifest(GOOD).replace(b"2026", b"2027"),
             "matches its digest; got another digest",

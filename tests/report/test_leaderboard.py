@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 from rich.console import Console
@@ -34,6 +35,15 @@ def test_the_json_is_plain(board):
     assert [row["head"] for row in rows] == list(board.evaluations)
 
 
+def test_what_is_unknown_is_null_in_json(board):
+    """JSON has no NaN."""
+    fits = {
+        name: replace(fit, fit_seconds=float("nan")) for name, fit in board.fits.items()
+    }
+    rows = replace(board, fits=fits).to_json()
+    assert {row["fit_seconds"] for row in rows} == {None}
+
+
 def test_best_of_n_lies_between_chance_and_the_ceiling(board):
     """Picking by reward is no worse than chance here, never better than by score."""
     curve = board.curves[board.best]
@@ -50,9 +60,9 @@ def test_rows_fit_the_headings_and_end_with_the_ruler(board):
 
 
 def test_the_table_prints_every_head_in_one_line(board):
-    """At the width of a narrow terminal, nothing wraps or is cut."""
-    console = Console(width=100, record=True, file=io.StringIO())
+    """At 80 columns nothing is cut; long headings take two lines."""
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(board.to_table())
     lines = console.export_text().splitlines()
-    assert len(lines) == 1 + len(board.evaluations) + 1
+    assert len(lines) == 2 + len(board.evaluations) + 1
     assert all("…" not in line for line in lines)
