@@ -11,7 +11,7 @@ from typer.main import get_command
 from embrm.cli.app import app
 from embrm.datasets import known_formats
 from embrm.datasets.sources import EXTENSIONS
-from embrm.heads import known_heads
+from embrm.heads import known_heads, make_head
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,13 +87,23 @@ def test_every_subcommand_that_is_named_exists():
     assert {"info", *named[1].split(", ")} == set(cache)
 
 
-def test_every_head_word_exists():
-    """The table of heads and the examples name heads that the registry knows."""
-    cells = [row[0] for row in table(section("Heads are scikit-learn estimators"))]
-    words = re.findall(r"`([a-z0-9-]+)`", " ".join(cells))
-    words += re.findall(r'head="([a-z0-9-]+)"', README)
+def test_the_table_of_heads_is_that_of_the_registry():
+    """Every word stands in it, in the registry's order, with its class."""
+    rows = table(section("Heads are scikit-learn estimators"))
+    classes = {
+        word: row[1].strip("`")
+        for row in rows
+        for word in re.findall(r"`([a-z0-9-]+)`", row[0])
+    }
+    assert list(classes) == list(known_heads())
+    assert classes == {word: type(make_head(word)).__name__ for word in classes}
+
+
+def test_every_head_word_in_the_examples_exists():
+    """`head="..."` names a head that the registry knows."""
+    words = set(re.findall(r'head="([a-z0-9-]+)"', README))
     assert words
-    assert set(words) <= set(known_heads())
+    assert words <= set(known_heads())
 
 
 @pytest.mark.parametrize("path", layout())

@@ -27,7 +27,11 @@ from embrm.exceptions import InvalidInputError, three_parts
 Out = Annotated[Path, typer.Option("--out", help="Directory of the saved model.")]
 HeadName = Annotated[
     str,
-    typer.Option("--head", help="linear, siamese, logistic, mlp, lightgbm or xgboost."),
+    typer.Option(
+        "--head",
+        help="linear, siamese, logistic, mlp, lightgbm, xgboost, boosted, "
+        "boosted-xgboost, general, two-stage, ensemble or calibrated.",
+    ),
 ]
 Folds = Annotated[
     int,

@@ -1,4 +1,4 @@
-"""A probe: rewards of a few fixed vectors, kept with a model to check a load by.
+"""A probe: what a head makes of a few fixed vectors, kept to check a load by.
 
 Arrays of a wrong shape, NaN among weights, a native library that predicts otherwise
 than the one that saved: whatever happened to the head, its probe tells.
@@ -10,6 +10,7 @@ import numpy as np
 
 from embrm._typing import FloatArray
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.pairs import Pairs
 
 MAX_DIM = 2**20
 _N_VECTORS = 16
@@ -48,13 +49,19 @@ def probe_vectors(dim: int) -> FloatArray:
 def take_probe(head: Any, dim: int) -> list[float]:
     """Score the probe with a head that is to be saved.
 
+    Returns
+    -------
+    list of float
+        The rewards of the 16 vectors, then the deltas of 8 pairs of them, which are
+        not for every head differences of rewards.
+
     Raises
     ------
     InvalidInputError
         If a reward is not finite: such a head is of no use.
     """
-    rewards = np.asarray(head.reward(probe_vectors(dim)), dtype=np.float64)
-    if not np.isfinite(rewards).all():
+    scores = _score(head, dim)
+    if not np.isfinite(scores).all():
         raise InvalidInputError(
             three_parts(
                 expected="a head whose rewards are finite",
@@ -62,7 +69,7 @@ def take_probe(head: Any, dim: int) -> list[float]:
                 cure="check the data it was fitted on, and fit again",
             )
         )
-    return [float(reward) for reward in rewards]
+    return [float(score) for score in scores]
 
 
 def check_probe(head: Any, dim: int, expected: Any) -> None:
@@ -86,18 +93,25 @@ def check_probe(head: Any, dim: int, expected: Any) -> None:
         raise _differs(f"a head for vectors of the encoder, with d = {dim}", "another")
     try:
         with np.errstate(all="ignore"):
-            rewards = np.asarray(head.reward(probe_vectors(dim)), dtype=np.float64)
+            scores = _score(head, dim)
     except Exception as error:
         # Each library has errors of its own.
         got = f"{type(error).__name__}: {str(error)[:80]}"
         raise _differs("a head that can score", got) from error
-    if rewards.shape != wanted.shape or not _close(rewards, wanted):
+    if scores.shape != wanted.shape or not _close(scores, wanted):
         raise _differs("the rewards of the probe as when it was saved", "others")
 
 
-def _close(rewards: FloatArray, wanted: FloatArray) -> bool:
+def _score(head: Any, dim: int) -> FloatArray:
+    vectors = probe_vectors(dim)
+    pairs = Pairs(vectors, np.arange(_N_VECTORS).reshape(-1, 2))
+    scores = [head.reward(vectors), head.decision_function(pairs)]
+    return np.concatenate(scores).astype(np.float64)
+
+
+def _close(scores: FloatArray, wanted: FloatArray) -> bool:
     scale = 1.0 + np.abs(wanted).max(initial=0.0)
-    return bool(np.all(np.abs(rewards - wanted) <= _TOLERANCE * scale))
+    return bool(np.all(np.abs(scores - wanted) <= _TOLERANCE * scale))
 
 
 def _differs(expected: str, got: str) -> IntegrityError:

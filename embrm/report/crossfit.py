@@ -106,9 +106,10 @@ def cross_fit(
                 margin=None if margin is None else margin[train],
             )
         seconds.append(time.perf_counter() - start)
-        rows, ids = pairs[test].unique_items()
+        rows, _ = pairs[test].unique_items()
         reward[rows] = fitted.reward(pairs.items[rows])
-        delta[test] = reward[rows][ids[:, 0]] - reward[rows][ids[:, 1]]
+        # Not for every head is delta the difference of two rewards.
+        delta[test] = fitted.decision_function(pairs[test])
         if after_fit is not None:
             after_fit()
     return CrossFit(delta, reward, float(np.median(seconds)), len(seconds))

@@ -1,7 +1,12 @@
 """`embrm fit`: from a preference file to a saved model."""
 
 import json
+import re
 
+from typer.main import get_command
+
+from embrm.cli.app import app
+from embrm.heads import known_heads
 from embrm.persist import load_model, read_manifest
 
 
@@ -41,6 +46,14 @@ def test_every_head_can_be_fitted_by_its_word(run, prefs, tmp_path):
     )
     assert result.exit_code == 0
     assert type(load_model(tmp_path / "m").head_).__name__ == "ClassificationReward"
+
+
+def test_the_help_lists_every_head():
+    """The words are written out, since heads are slow to import."""
+    parameters = get_command(app).commands["fit"].params
+    (shown,) = [p.help for p in parameters if p.name == "head"]
+    words = re.split(r", | or ", shown.rstrip("."))
+    assert words == list(known_heads())
 
 
 def test_the_cache_is_used_the_second_time(run, prefs, tmp_path):

@@ -12,8 +12,9 @@ from embrm.persist.probe import MAX_DIM, check_probe, probe_vectors, take_probe
 class Head:
     """Scores by the first coordinate, or as it is told."""
 
-    def __init__(self, factor=1.0, n_features=8, error=None):
+    def __init__(self, factor=1.0, n_features=8, error=None, sharpness=1.0):
         self.factor = factor
+        self.sharpness = sharpness
         self.n_features_in_ = n_features
         self.error = error
 
@@ -21,6 +22,10 @@ class Head:
         if self.error is not None:
             raise self.error
         return items[:, 0].astype(np.float64) * self.factor
+
+    def decision_function(self, pairs):
+        reward = self.reward(pairs.items)
+        return (reward[pairs.ids[:, 0]] - reward[pairs.ids[:, 1]]) * self.sharpness
 
 
 def test_the_vectors_are_the_same_on_every_machine():
@@ -49,6 +54,7 @@ def test_a_head_that_scores_alike_passes():
     ("head", "message"),
     [
         (Head(1.01), "the rewards of the probe"),
+        (Head(sharpness=1.1), "the rewards of the probe"),
         (Head(np.nan), "the rewards of the probe"),
         (Head(np.inf), "the rewards of the probe"),
         (Head(n_features=9), "with d = 8"),
@@ -70,7 +76,7 @@ def test_impossible_dims_allocate_nothing(dim):
 
 
 def test_a_probe_of_another_length_is_refused():
-    """Sixteen rewards, no fewer."""
+    """Sixteen rewards and eight deltas, no fewer."""
     with pytest.raises(IntegrityError, match="rewards of the probe"):
         check_probe(Head(), 8, take_probe(Head(), 8)[:3])
 

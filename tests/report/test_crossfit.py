@@ -7,7 +7,7 @@ from sklearn.base import clone
 from embrm import Pairs
 from embrm.datasets import make_preferences
 from embrm.evaluate import PromptGroupKFold
-from embrm.heads import LinearBradleyTerry
+from embrm.heads import CalibratedReward, GeneralPreference, LinearBradleyTerry
 from embrm.report import cross_fit
 
 
@@ -16,9 +16,17 @@ def data():
     return make_preferences(150, n_features=4, n_prompts=30, random_state=0)
 
 
-def test_deltas_are_those_of_fits_without_the_pairs_prompts(data):
-    """Each fold's deltas come from a head fitted on the other folds by hand."""
-    head = LinearBradleyTerry(alpha=1.0)
+@pytest.mark.parametrize(
+    "head",
+    [
+        LinearBradleyTerry(alpha=1.0),
+        GeneralPreference(rank=1, alpha=1.0, block_alpha=0.01),
+        CalibratedReward(LinearBradleyTerry(alpha=1.0)),
+    ],
+    ids=lambda head: type(head).__name__,
+)
+def test_deltas_are_those_of_fits_without_the_pairs_prompts(data, head):
+    """By hand on the other folds, also where delta is no difference of rewards."""
     fitted = cross_fit(head, data.pairs, data.y, n_splits=3, random_state=1)
     folds = PromptGroupKFold(3, shuffle=True, random_state=1)
     for train, test in folds.split(data.pairs, data.y, data.pairs.groups):
