@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
@@ -14,13 +13,13 @@ from sklearn.utils.validation import check_is_fitted
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import check_items
 from embrm.exceptions import InvalidInputError, three_parts
-from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
-from embrm.heads.order import order_consistency
+from embrm.heads.comparisons import Comparisons, make_comparisons
+from embrm.heads.pair_scoring import PairScoring
 from embrm.heads.state import HeadState
 from embrm.heads.transformer_state import get_transformer_state, set_transformer_state
 
 
-class RewardHead(ClassifierMixin, BaseEstimator):
+class RewardHead(PairScoring, ClassifierMixin, BaseEstimator):
     r"""Base of all heads: a reward r(item), fitted on comparisons of two items.
 
     The sample is the pair, the class is "first is preferred", and antisymmetry is
@@ -48,9 +47,6 @@ class RewardHead(ClassifierMixin, BaseEstimator):
     # The data argument is called `pairs`, not `X`: it is no metadata to route.
     __metadata_request__fit: ClassVar = {"pairs": UNUSED}
     __metadata_request__predict: ClassVar = {"pairs": UNUSED}
-    __metadata_request__predict_proba: ClassVar = {"pairs": UNUSED}
-    __metadata_request__decision_function: ClassVar = {"pairs": UNUSED}
-    __metadata_request__score: ClassVar = {"pairs": UNUSED}
 
     def __init__(self, *, preprocessor: Any = None) -> None:
         self.preprocessor = preprocessor
@@ -139,28 +135,9 @@ class RewardHead(ClassifierMixin, BaseEstimator):
             return np.empty(0)
         return np.asarray(self._reward(items), dtype=np.float64)
 
-    def decision_function(self, pairs: Any) -> FloatArray:
-        """Compute delta = r(first) - r(second), shape (n_pairs,), in nats.
-
-        Swapping a pair negates its delta exactly.
-        """
-        reward, ids = self._rewards_of(pairs)
-        return reward[ids[:, 0]] - reward[ids[:, 1]]
-
-    def predict_proba(self, pairs: Any) -> FloatArray:
-        """Compute probabilities of shape (n_pairs, 2): second, first preferred."""
-        delta = self.decision_function(pairs)
-        return np.column_stack([expit(-delta), expit(delta)])
-
     def predict(self, pairs: Any) -> IntArray:
         """Say which item is preferred: 1 for first, 0 for second (and for a tie)."""
         return (self.decision_function(pairs) > 0).astype(np.intp)
-
-    def score(
-        self, pairs: Any, y: ArrayLike | None = None, sample_weight: Any = None
-    ) -> float:
-        """Compute order consistency with `y`; see `order_consistency`."""
-        return order_consistency(self.decision_function(pairs), y, sample_weight)
 
     @abstractmethod
     def _fit(self, comparisons: Comparisons) -> None:
@@ -212,21 +189,6 @@ class RewardHead(ClassifierMixin, BaseEstimator):
         if self.preprocessor_ is None or len(items) == 0:
             return items
         return _transform(self.preprocessor_, items)
-
-    def _rewards_of(self, pairs: Any) -> tuple[FloatArray, IntArray]:
-        """Score each distinct item once; return rewards and positions of the pairs."""
-        check_is_fitted(self)
-        if isinstance(pairs, np.ndarray | list) and np.ndim(pairs) == 2:
-            raise InvalidInputError(
-                three_parts(
-                    expected="Pairs, or an array of shape (n_pairs, 2, d)",
-                    got=f"items of shape {np.shape(pairs)}",
-                    cure="use reward(X) for the rewards of items",
-                )
-            )
-        checked = as_pairs(pairs)
-        rows, ids = checked.unique_items()
-        return self.reward(checked.items[rows]), ids
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
