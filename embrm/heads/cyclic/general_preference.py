@@ -12,7 +12,7 @@ from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.cyclic.block_search import search_blocks
 from embrm.heads.cyclic.skew_training import SkewWeights, fit_skew, skew_delta
-from embrm.heads.linear.alpha_search import search_prior
+from embrm.heads.linear.alpha_search import search_alpha
 from embrm.heads.linear.training import LinearProblem, make_problem, minimise
 from embrm.heads.parameters import check_count, check_real
 from embrm.heads.state import HeadState
@@ -45,8 +45,7 @@ class GeneralPreference(RewardHead):
         while the loss falls by more than two standard errors. 0 where fewer than 20
         wins can be held out.
     alpha : float >= 0 or "auto", default="auto"
-        Penalty of the linear part. "auto" chooses it, and the shape of the prior of
-        all weights, as `LinearBradleyTerry` does.
+        Penalty of the linear part. "auto" chooses it as `LinearBradleyTerry` does.
     block_alpha : float > 0 or "auto", default="auto"
         Penalty beta of the blocks. "auto" chooses by the same cross-validation, along
         a path down from the least penalty under which no block survives; half that
@@ -136,9 +135,7 @@ class GeneralPreference(RewardHead):
         tol = check_real(self.tol, "tol", 0.0, open_at_low=True)
         problem = make_problem(comparisons)
         if alpha is None:
-            d = comparisons.items.shape[1]
-            prior = search_prior(comparisons, problem, d=d)
-            problem, alpha = prior.problem, prior.alpha
+            alpha = search_alpha(comparisons, problem).alpha
         start = np.zeros(len(problem.curvature))
         linear, n_iter, converged = minimise(
             problem, alpha, start, tol=1e-8, max_iter=max_iter

@@ -18,7 +18,6 @@ import numpy as np
 
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.prior_shape import whiten_prior
 from embrm.heads.linear.training import (
     LinearProblem,
     mean_square_difference,
@@ -29,9 +28,6 @@ from embrm.heads.validation_split import grouped_folds
 
 STRONG_PRIOR = 1.0
 """Prior standard deviation of a delta, in nats, where there is too little to choose."""
-
-STANDARD_WHITENING = 0.0
-"""Shape of the prior where the penalty is chosen: the plain ridge."""
 
 _PRIORS = np.geomspace(0.03, 30.0, 13)
 _N_FOLDS = 5
@@ -61,44 +57,6 @@ class AlphaSearch:
     alphas: FloatArray
     held_out_loss: FloatArray
     start: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class PriorSearch:
-    """The prior chosen, and the problem in coordinates where it is a plain ridge.
-
-    Attributes
-    ----------
-    problem : LinearProblem
-    alpha : float
-    """
-
-    problem: LinearProblem
-    alpha: float
-
-
-def search_prior(
-    comparisons: Comparisons,
-    problem: LinearProblem,
-    *,
-    d: int,
-) -> PriorSearch:
-    """Choose the prior as `LinearBradleyTerry` does, for heads with a linear part.
-
-    Parameters
-    ----------
-    comparisons : Comparisons
-    problem : LinearProblem
-        Made from `comparisons`, not whitened.
-    d : int
-        Dimension of the items.
-
-    Returns
-    -------
-    PriorSearch
-    """
-    shaped = whiten_prior(problem, STANDARD_WHITENING, d)
-    return PriorSearch(shaped, search_alpha(comparisons, shaped).alpha)
 
 
 def search_alpha(

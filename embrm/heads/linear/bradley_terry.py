@@ -9,7 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons, make_comparisons
-from embrm.heads.linear.alpha_search import STANDARD_WHITENING
 from embrm.heads.linear.checks import (
     check_annotator,
     check_number_or,
@@ -146,7 +145,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         self,
         alpha: float | Literal["auto"] = "auto",
         *,
-        whitening: float = STANDARD_WHITENING,
+        whitening: float = 0.0,
         link: Link = "logit",
         ties: Ties | None = None,
         noise: float | Literal["estimate"] | None = None,

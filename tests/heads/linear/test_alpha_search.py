@@ -10,7 +10,6 @@ from embrm.heads.linear.alpha_search import (
     STRONG_PRIOR,
     log_evidence,
     search_alpha,
-    search_prior,
 )
 from embrm.heads.linear.training import make_problem, mean_square_difference, minimise
 
@@ -76,15 +75,15 @@ def test_the_path_goes_from_strong_to_weak_and_ends_early(make_preferences):
 
 
 def test_heads_with_a_linear_part_get_the_prior_of_the_linear_head(make_preferences):
-    """Penalty and shape are the same."""
+    """Penalty and weights are the same."""
     data = make_preferences(n_prompts=40, d=12, error_rate=0.2)
     comparisons = make_comparisons(data.pairs, data.y)
-    prior = search_prior(comparisons, make_problem(comparisons), d=12)
+    problem = make_problem(comparisons)
+    alpha = search_alpha(comparisons, problem).alpha
     head = LinearBradleyTerry().fit(data.pairs, data.y)
-    assert prior.alpha == head.alpha_
-    start = np.zeros(len(prior.problem.curvature))
-    w, *_ = minimise(prior.problem, prior.alpha, start, tol=1e-9, max_iter=50)
-    np.testing.assert_allclose(prior.problem.basis @ w, head.coef_, atol=1e-6)
+    assert alpha == head.alpha_
+    w, *_ = minimise(problem, alpha, np.zeros(12), tol=1e-9, max_iter=50)
+    np.testing.assert_allclose(problem.basis @ w, head.coef_, atol=1e-6)
 
 
 def test_too_few_wins_get_the_strong_prior(make_preferences):
