@@ -15,8 +15,14 @@ from embrm.evaluate.compare import compare_heads, holm, mcnemar_exact
 from embrm.evaluate.displays import (
     BestOfNDisplay,
     LeaderboardDisplay,
+    LearningCurveDisplay,
+    LengthBiasDisplay,
+    NoiseSweepDisplay,
+    OveroptimisationDisplay,
+    PairingDisplay,
     ReliabilityDisplay,
 )
+from embrm.evaluate.divergence import best_of_n_kl, pool_best_of_n_kl
 from embrm.evaluate.intervals import prompt_bootstrap, prompt_bootstrap_statistic
 from embrm.evaluate.length import (
     LengthMatched,
@@ -31,6 +37,22 @@ from embrm.evaluate.metrics import (
     order_consistency,
     order_consistency_by_delta,
 )
+from embrm.evaluate.overoptimisation import (
+    OveroptimisationCurve,
+    overoptimisation_curve,
+)
+from embrm.evaluate.overoptimisation_fit import (
+    OveroptimisationFit,
+    fit_form,
+    fit_overoptimisation,
+)
+from embrm.evaluate.overoptimisation_limits import (
+    FarthestAccurate,
+    MeasuredPeak,
+    farthest_accurate_kl,
+    measured_peak,
+)
+from embrm.evaluate.pick_quality import PickQuality, pick_quality
 from embrm.evaluate.rank_correlation import PromptCorrelation, prompt_rank_correlation
 from embrm.evaluate.resampling import Interval, PromptResampler
 from embrm.evaluate.scores import Evaluation, evaluate_deltas, evaluate_head
@@ -45,23 +67,37 @@ __all__ = [
     "BestOfNCurve",
     "BestOfNDisplay",
     "Evaluation",
+    "FarthestAccurate",
     "Interval",
     "LeaderboardDisplay",
     "LeakageReport",
+    "LearningCurveDisplay",
+    "LengthBiasDisplay",
     "LengthMatched",
+    "MeasuredPeak",
+    "NoiseSweepDisplay",
     "OrderConsistencyByDelta",
+    "OveroptimisationCurve",
+    "OveroptimisationDisplay",
+    "OveroptimisationFit",
+    "PairingDisplay",
+    "PickQuality",
     "PromptCorrelation",
     "PromptGroupKFold",
     "PromptResampler",
     "ReliabilityCurve",
     "ReliabilityDisplay",
     "best_of_n_curve",
+    "best_of_n_kl",
     "brier_score",
     "calibration_interval",
     "compare_heads",
     "evaluate_deltas",
     "evaluate_head",
     "expected_calibration_error",
+    "farthest_accurate_kl",
+    "fit_form",
+    "fit_overoptimisation",
     "holm",
     "leakage_report",
     "length_correlation",
@@ -69,8 +105,12 @@ __all__ = [
     "length_ruler",
     "log_loss",
     "mcnemar_exact",
+    "measured_peak",
     "order_consistency",
     "order_consistency_by_delta",
+    "overoptimisation_curve",
+    "pick_quality",
+    "pool_best_of_n_kl",
     "prompt_bootstrap",
     "prompt_bootstrap_statistic",
     "prompt_rank_correlation",

@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
+from embrm.evaluate.bands import band_of_curves
+from embrm.evaluate.divergence import best_of_n_kl
 from embrm.evaluate.inputs import check_count, check_scores, item_codes
+from embrm.evaluate.picks import expected_picks, ranked_prompts
 from embrm.evaluate.resampling import PromptResampler
 
 if TYPE_CHECKING:
@@ -16,19 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BestOfNCurve:
-    """Expected gold of the best of n, for n = 1..K.
+    """Expected gold of the best of n, or another measure of it, for n = 1..K.
 
     Attributes
     ----------
     n : ndarray of int of shape (K,)
     mean : ndarray of shape (K,)
         Expected gold of the pick, in units of gold, averaged over the prompts that
-        have at least n items. `mean[0]` is the mean gold of a random pick.
+        have at least n items. `mean[0]` is that of a random pick.
     low, high : ndarray of shape (K,)
         Pointwise percentile band from resampled prompts; NaN where fewer than two
         prompts have n items.
     n_prompts : ndarray of int of shape (K,)
-        How many prompts have at least n items.
+        How many prompts have at least n items (and a defined measure).
     level : float
         Confidence level of the band.
     """
@@ -42,13 +45,12 @@ class BestOfNCurve:
 
     @property
     def kl(self) -> FloatArray:
-        r"""Upper bound of the pick's divergence from one draw, in nats.
+        """Divergence of the best of n independent draws from one, in nats.
 
-        :math:`\log n - (n - 1) / n`, the usual horizontal axis: Gao et al. (2023),
-        arXiv:2210.10760.
+        The usual horizontal axis, `best_of_n_kl`, which is an upper bound where rewards
+        tie; `pool_best_of_n_kl` is exact for the responses at hand.
         """
-        bound: FloatArray = np.log(self.n) - (self.n - 1) / self.n
-        return bound
+        return best_of_n_kl(self.n)
 
     def to_frame(self) -> "pd.DataFrame":
         """Return one row per n: n, kl, mean, low, high, n_prompts."""
@@ -102,8 +104,8 @@ def best_of_n_curve(
     best in :math:`\binom{i-1}{n-1}` of :math:`\binom{K}{n}`; items tied in reward share
     equally what they win together. This is the unbiased estimator of Nakano et al.
     (2021, arXiv:2112.09332) and Gao et al. (2023, arXiv:2210.10760); shuffling the
-    responses a hundred times adds noise to it and nothing else. The share is carried
-    from n to n + 1 by a ratio, so that nothing overflows.
+    responses a hundred times adds noise to it and nothing else. Shares are carried from
+    the best item down by ratios (`embrm.evaluate.picks`), so that nothing overflows.
 
     Examples
     --------
@@ -114,73 +116,22 @@ def best_of_n_curve(
     true = check_scores(gold, "gold")
     picked_by = check_scores(reward, "reward", len(true))
     codes, prompts = item_codes(prompt_ids, len(true))
-    sizes = np.bincount(codes)
-    longest = int(sizes.max())
+    ranked = ranked_prompts(picked_by, codes)
+    longest = ranked[-1].size
     n_max = longest if n_max is None else min(check_count(n_max, "n_max", 1), longest)
-    curves = _curves(_by_rank(true, picked_by, codes), sizes, n_max)
     resampler = PromptResampler(
         np.arange(len(prompts)),
         n_resamples=n_resamples,
         level=level,
         random_state=random_state,
     )
-    n_prompts = np.isfinite(curves).sum(axis=0)
-    low, high = _band(curves, resampler)
+    curves = expected_picks(true, ranked, len(prompts), n_max)
+    return curve_of_prompts(curves, resampler)
+
+
+def curve_of_prompts(curves: FloatArray, resampler: PromptResampler) -> BestOfNCurve:
+    """Average one curve for each prompt, shape (n_prompts, K), NaN where undefined."""
+    band = band_of_curves(curves, resampler)
     return BestOfNCurve(
-        n=np.arange(1, n_max + 1),
-        mean=np.nansum(curves, axis=0) / n_prompts,
-        low=np.where(n_prompts > 1, low, np.nan),
-        high=np.where(n_prompts > 1, high, np.nan),
-        n_prompts=n_prompts,
-        level=resampler.level,
+        n=np.arange(1, curves.shape[1] + 1), level=resampler.level, **band._asdict()
     )
-
-
-def _by_rank(gold: FloatArray, reward: FloatArray, codes: IntArray) -> FloatArray:
-    """Sort gold by prompt and ascending reward; tied items get their mean gold."""
-    order = np.lexsort((reward, codes))
-    sorted_codes, sorted_reward = codes[order], reward[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (np.diff(sorted_codes) != 0) | (sorted_reward[1:] != sorted_reward[:-1])
-    tie = np.cumsum(new) - 1
-    mean = np.bincount(tie, weights=gold[order]) / np.bincount(tie)
-    ranked: FloatArray = mean[tie]
-    return ranked
-
-
-def _curves(ranked_gold: FloatArray, sizes: IntArray, n_max: int) -> FloatArray:
-    """Compute the curve of each prompt, shape (n_prompts, n_max), NaN beyond its K."""
-    curves = np.full((len(sizes), n_max), np.nan)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    for size in np.unique(sizes):
-        # All prompts with the same K at once: no Python loop over prompts.
-        prompts = np.flatnonzero(sizes == size)
-        gold = ranked_gold[starts[prompts, None] + np.arange(size)]
-        share = np.full(size, 1 / size)
-        curves[prompts, 0] = gold @ share
-        for n in range(2, min(int(size), n_max) + 1):
-            # C(i-1, n-1) / C(K, n) over the same at n - 1.
-            share = share[1:] * (np.arange(1, size - n + 2) / (n - 1))
-            share *= n / (size - n + 1)
-            curves[prompts, n - 1] = gold[:, n - 1 :] @ share
-    return curves
-
-
-def _band(
-    curves: FloatArray, resampler: PromptResampler
-) -> tuple[FloatArray, FloatArray]:
-    """Compute pointwise percentiles, some n at a time so that memory stays small."""
-    lows, highs = [], []
-    for start in range(0, curves.shape[1], _N_AT_ONCE):
-        block = curves[:, start : start + _N_AT_ONCE]
-        defined = np.isfinite(block)
-        totals = resampler.totals(np.hstack([np.where(defined, block, 0.0), defined]))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            means = totals[:, : block.shape[1]] / totals[:, block.shape[1] :]
-        low, high = resampler.percentiles(means)
-        lows.append(low)
-        highs.append(high)
-    return np.concatenate(lows), np.concatenate(highs)
-
-
-_N_AT_ONCE = 512

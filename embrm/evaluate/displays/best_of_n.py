@@ -6,13 +6,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from embrm._optional import import_optional
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
+from embrm.evaluate.displays.styles import axes_or_new, finish, line_look
 from embrm.exceptions import InvalidInputError, three_parts
-
-# Told apart without colour: a line style and a marker for each head in turn.
-_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
-_MARKERS = "osD^vP"
 
 
 class BestOfNDisplay:
@@ -91,7 +87,9 @@ class BestOfNDisplay:
         return cls(curves, best_of_n_curve(gold, gold, prompt_ids), label=label)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw one line per head; grey lines for picking by gold and at random.
+        """Draw one line per head, its band over prompts, and grey lines as bounds.
+
+        The bounds are picking by gold itself, and at random.
 
         Parameters
         ----------
@@ -103,28 +101,21 @@ class BestOfNDisplay:
         BestOfNDisplay
             Itself, with `ax_` and `figure_` set.
         """
-        if ax is None:
-            plt = import_optional("matplotlib.pyplot", extra="plot")
-            _, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+        ax = axes_or_new(ax)
         for position, (name, curve) in enumerate(self.curves.items()):
-            ax.plot(
-                curve.n,
-                curve.mean,
-                label=name,
-                marker=_MARKERS[position % len(_MARKERS)],
-                linestyle=_STYLES[position % len(_STYLES)],
-                markersize=5,
-                markevery=max(1, len(curve.n) // 8),
+            look = line_look(position)
+            every = max(1, len(curve.n) // 8)
+            ax.plot(curve.n, curve.mean, label=name, markevery=every, **look)
+            ax.fill_between(
+                curve.n, curve.low, curve.high, color=look["color"], alpha=0.15, lw=0
             )
         self._draw_bounds(ax)
         longest = max(int(curve.n[-1]) for curve in self.curves.values())
         ax.set_xticks(np.unique(np.linspace(1, longest, 8).astype(int)))
         ax.set_xlabel("n (responses to choose from)")
         ax.set_ylabel(f"expected {self.label} of the pick")
-        ax.grid(color="0.9")
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False)
+        level = next(iter(self.curves.values())).level
+        finish(ax, f"{level:.0%} interval over prompts")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -1,0 +1,162 @@
+r"""How far the best of n is from one draw: its Kullback-Leibler divergence, in nats.
+
+Draws from a language model whose rewards are never tied have
+:math:`\log n - (n - 1) / n`, whatever the model and the reward. In general that is an
+upper bound, because where responses tie the pick tells less (Beirami et al. 2024,
+arXiv:2401.01879). Within a pool of K responses the divergence of the pick from one
+uniform draw is a finite sum, computed here exactly, ties included.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import xlogy
+
+from embrm._typing import FloatArray, IntArray
+from embrm.evaluate.inputs import check_choice, check_scores, item_codes
+from embrm.evaluate.picks import (
+    MAX_ENTRIES,
+    RankedPrompts,
+    pick_shares,
+    ranked_prompts,
+)
+from embrm.exceptions import InvalidInputError, three_parts
+
+
+def best_of_n_kl(n: ArrayLike) -> FloatArray:
+    r"""Compute :math:`\log n - (n - 1) / n`, the usual axis of best-of-n curves.
+
+    Parameters
+    ----------
+    n : array-like of int >= 1
+
+    Returns
+    -------
+    ndarray of the shape of n, in nats
+        The divergence of the best of n independent draws from one draw where rewards
+        are never tied, and an upper bound of it in any case.
+
+    Raises
+    ------
+    InvalidInputError
+        If an n is not an integer >= 1.
+
+    References
+    ----------
+    Stiennon et al. (2020), arXiv:2009.01325; Gao et al. (2023), arXiv:2210.10760;
+    the bound: Beirami et al. (2024), arXiv:2401.01879.
+
+    Examples
+    --------
+    >>> best_of_n_kl([1, 2, 16]).round(3)
+    array([0.   , 0.193, 1.835])
+    """
+    counts = check_counts(n)
+    bound: FloatArray = np.log(counts) - (counts - 1) / counts
+    return bound
+
+
+def pool_best_of_n_kl(
+    reward: ArrayLike, prompt_ids: ArrayLike, n: ArrayLike, *, draws: str = "distinct"
+) -> FloatArray:
+    r"""Compute the divergence of the best of n from a uniform draw of the pool.
+
+    Parameters
+    ----------
+    reward : array-like of shape (n_items,)
+        By which the best is picked; those that tie for the best share the pick.
+    prompt_ids : array-like of shape (n_items,)
+    n : array-like of int >= 1 of shape (m,)
+    draws : {"distinct", "independent"}, default="distinct"
+        Whether the n responses are n different ones of the K, as in
+        `best_of_n_curve`, or K are drawn from with replacement.
+
+    Returns
+    -------
+    ndarray of shape (m,), in nats
+        Mean over prompts. Of distinct draws, over those with at least n items; NaN
+        where there is none.
+
+    Raises
+    ------
+    InvalidInputError
+        On a wrong shape, a reward that is not finite, an n that is not an integer
+        >= 1, or an unknown `draws`.
+
+    Notes
+    -----
+    The pick is item i of K, by ascending reward, with probability
+
+    .. math::
+        p_i = \binom{i-1}{n-1} \Big/ \binom{K}{n} \quad\text{or}\quad
+        p_i = (i^n - (i-1)^n) / K^n,
+
+    averaged over items that tie, and the divergence is :math:`\sum_i p_i \log(K p_i)`.
+    Of independent draws it is at most `best_of_n_kl(n)`, because a pool is a language
+    model with K outputs. Of distinct draws :math:`K p_i \le n`, so that it is at most
+    :math:`\log n`, which it reaches at n = K: to take the best of all is to know it.
+
+    Examples
+    --------
+    >>> pool_best_of_n_kl([0.1, 0.2, 0.3], ["a", "a", "a"], [1, 2, 3]).round(3)
+    array([0.   , 0.462, 1.099])
+    """
+    check_choice(draws, "draws", tuple(_SHARES))
+    values = check_scores(reward, "reward")
+    counts = np.atleast_1d(check_counts(n))
+    codes, prompts = item_codes(prompt_ids, len(values))
+    divergence = np.full((len(prompts), len(counts)), np.nan)
+    for same in ranked_prompts(values, codes):
+        fits = np.flatnonzero((counts <= same.size) | (draws == "independent"))
+        for part, shares in tied_shares(same, _SHARES[draws](same.size, counts[fits])):
+            divergence[part.prompts[:, None], fits] = kl_from_uniform(shares)
+    defined = np.isfinite(divergence)
+    with np.errstate(invalid="ignore"):
+        total = np.where(defined, divergence, 0.0).sum(axis=0)
+        mean: FloatArray = total / defined.sum(axis=0)
+    return mean
+
+
+def tied_shares(
+    same: RankedPrompts, shares: FloatArray
+) -> Iterator[tuple[RankedPrompts, FloatArray]]:
+    """Yield prompts, some at a time, with their shares after ties, (m, n, K)."""
+    for part in same.chunks(MAX_ENTRIES // max(1, shares.size)):
+        of_prompts = np.broadcast_to(shares[:, None], (len(shares), *part.rows.shape))
+        yield part, part.share_ties(of_prompts).swapaxes(0, 1)
+
+
+def kl_from_uniform(shares: FloatArray) -> FloatArray:
+    """Compute the divergence of distributions (..., K) from the uniform one, in nats.
+
+    Clipped at zero, below which rounding alone can bring it.
+    """
+    size = shares.shape[-1]
+    divergence: FloatArray = xlogy(shares, size * shares).sum(axis=-1)
+    return np.maximum(divergence, 0.0)
+
+
+def check_counts(n: ArrayLike) -> IntArray:
+    """Check numbers of draws: integers >= 1."""
+    counts = np.asarray(n)
+    if counts.dtype.kind not in "iu" or counts.size == 0 or counts.min() < 1:
+        raise InvalidInputError(
+            three_parts(
+                expected="n of integers >= 1",
+                got=f"dtype {counts.dtype}, {counts.size} values"
+                + (f", the smallest {counts.min():g}" if counts.size else ""),
+                cure="pass e.g. [1, 2, 4, 8]",
+            )
+        )
+    return counts
+
+
+def _independent_shares(size: int, n: IntArray) -> FloatArray:
+    """Compute how often each of K items is the best of n drawn with replacement."""
+    below = (np.arange(size + 1) / size) ** n[:, None]
+    shares: FloatArray = np.diff(below, axis=1)
+    return shares
+
+
+_SHARES = {"distinct": pick_shares, "independent": _independent_shares}
