@@ -1,6 +1,11 @@
 """Preference data from any common format into one canonical form."""
 
 from embrm.datasets.account import Account, LeftOut
+from embrm.datasets.candidate_pools import (
+    Candidates,
+    read_candidate_pool,
+    read_candidates,
+)
 from embrm.datasets.formats import known_formats
 from embrm.datasets.frames import read_frame
 from embrm.datasets.preferences import Preferences
@@ -15,6 +20,7 @@ from embrm.datasets.synthetic import SyntheticPreferences, make_preferences
 
 __all__ = [
     "Account",
+    "Candidates",
     "LeftOut",
     "Preferences",
     "QualityReport",
@@ -24,6 +30,8 @@ __all__ = [
     "filter_near_duplicates",
     "known_formats",
     "make_preferences",
+    "read_candidate_pool",
+    "read_candidates",
     "read_frame",
     "read_preferences",
 ]
