@@ -1,40 +1,35 @@
 """`embrm cache`: look at a vector cache, check it, clean it, take it elsewhere."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from embrm.cli.cache_opening import (
+    Digest,
+    Directory,
+    digests,
+    find_digest,
+    open_cache,
+    open_store,
+)
+from embrm.cli.cache_transfer import export, import_vectors
 from embrm.cli.options import AsJson, Config, Debug
 from embrm.cli.output import INTEGRITY, console, emit, reporting, say, table
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
-
-if TYPE_CHECKING:
-    from embrm.embed.cache import VectorCache, VectorStore
 
 app = typer.Typer(
     help="Look at a vector cache and look after it.", no_args_is_help=True
 )
 
-Directory = Annotated[Path, typer.Argument(help="The cache's directory.")]
 DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run/--no-dry-run", help="Say what would be done, and do nothing."
     ),
 ]
-Digest = Annotated[
-    str | None,
-    typer.Option(
-        "--fingerprint",
-        help="Digest of an encoder, or its beginning; see `embrm cache info`.",
-        show_default=False,
-    ),
-]
 _NOTHING = "no vectors here"
-ExportPath = Annotated[
-    Path, typer.Option("--out", help="File to write: .parquet or .arrow.")
-]
+
+app.command()(export)
+app.command("import")(import_vectors)
 
 
 @app.command()
@@ -46,7 +41,7 @@ def info(
 ) -> None:
     """List the encoders whose vectors are kept, with counts and sizes."""
     with reporting(debug=debug, as_json=as_json):
-        stores = _open(directory).stores()
+        stores = open_cache(directory).stores()
         if as_json:
             emit({"stores": [store.to_json() for store in stores]})
             return
@@ -84,7 +79,7 @@ def verify(
     with reporting(debug=debug, as_json=as_json):
         from embrm.embed.cache import verify as verify_cache
 
-        report = verify_cache(_open(directory), dry_run=dry_run)
+        report = verify_cache(open_cache(directory), dry_run=dry_run)
         if as_json:
             emit({**report.to_json(), "ok": report.ok})
         for store in report.stores:
@@ -111,8 +106,8 @@ def prune(
     with reporting(debug=debug, as_json=as_json):
         from embrm.embed.cache import prune as prune_cache
 
-        opened = _open(directory)
-        named = [] if fingerprint is None else [_find(directory, fingerprint)]
+        opened = open_cache(directory)
+        named = [] if fingerprint is None else [find_digest(directory, fingerprint)]
         report = prune_cache(opened, fingerprints=named, dry_run=dry_run)
         did = "would remove" if dry_run else "removed"
         say(
@@ -138,8 +133,8 @@ def compact(
         from embrm.embed.cache import compact as compact_store
 
         reports = {}
-        for digest in _digests(directory, fingerprint):
-            report = compact_store(_store(directory, digest))
+        for digest in digests(directory, fingerprint):
+            report = compact_store(open_store(directory, digest))
             reports[digest] = report.to_json()
             say(
                 f"{digest[:12]}: {report.n_segments_before} segments before, "
@@ -150,83 +145,6 @@ def compact(
             say(_NOTHING, as_json=as_json)
         if as_json:
             emit({"stores": reports})
-
-
-@app.command()
-def export(
-    directory: Directory,
-    out: ExportPath,
-    fingerprint: Digest = None,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Write keys and vectors of one encoder to a file that other tools read."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.embed.cache import export as export_store
-
-        digests = _digests(directory, fingerprint)
-        if len(digests) != 1:
-            raise InvalidInputError(
-                three_parts(
-                    expected="one encoder to export",
-                    got=f"{len(digests)} in this cache",
-                    cure="name one with --fingerprint; `embrm cache info` lists them",
-                )
-            )
-        report = export_store(_store(directory, digests[0]), out)
-        say(f"{report.n_rows} vectors written to {out}", as_json=as_json)
-        if as_json:
-            emit(report.to_json())
-
-
-def _open(directory: Path) -> "VectorCache":
-    from embrm.embed.cache import VectorCache
-
-    if not directory.is_dir():
-        raise InvalidInputError(
-            three_parts(
-                expected="the directory of a cache",
-                got=f"no directory {str(directory)!r}",
-                cure="pass the directory given to --cache",
-            )
-        )
-    return VectorCache(directory)
-
-
-def _digests(directory: Path, fingerprint: str | None) -> list[str]:
-    if fingerprint is not None:
-        return [_find(directory, fingerprint)]
-    return [s.digest for s in _open(directory).stores() if s.fingerprint is not None]
-
-
-def _find(directory: Path, start: str) -> str:
-    known = [store.digest for store in _open(directory).stores()]
-    found = [digest for digest in known if digest.startswith(start)]
-    if len(found) != 1:
-        raise InvalidInputError(
-            three_parts(
-                expected="the beginning of exactly one fingerprint digest",
-                got=f"{start!r}, which {len(found)} of {len(known)} begin with",
-                cure="copy one from `embrm cache info`",
-            )
-        )
-    return found[0]
-
-
-def _store(directory: Path, digest: str) -> "VectorStore":
-    cache = _open(directory)
-    fingerprints = {store.digest: store.fingerprint for store in cache.stores()}
-    fingerprint = fingerprints[digest]
-    if fingerprint is None:
-        raise IntegrityError(
-            three_parts(
-                expected=f"a readable meta.json for {digest[:12]}",
-                got="a damaged one",
-                cure="embed again with this encoder: that writes it anew",
-            )
-        )
-    return cache.open(fingerprint)
 
 
 def _megabytes(n_bytes: int) -> str:

@@ -26,14 +26,14 @@ def open_encoder(name: str) -> "KnownEncoder":
 
 
 def open_model(
-    directory: Path, cache: Path | None, encoder: str | None
+    directory: Path, cache: str | None, encoder: str | None
 ) -> "RewardModel":
     """Load a saved model, and find out now whether its encoder is there.
 
     Parameters
     ----------
     directory : Path
-    cache : Path, optional
+    cache : str, optional
     encoder : str, optional
         Where the model's encoder is found now.
     """

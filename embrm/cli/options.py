@@ -77,10 +77,10 @@ AsJson = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug/--no-debug", help="Show tracebacks.")]
 CacheDir = Annotated[
-    Path | None,
+    str | None,  # a Path would make s3://bucket of s3:/bucket
     typer.Option(
         "--cache",
-        help="Directory where vectors are kept; without it, nothing is kept.",
+        help="Directory or s3://... where vectors are kept; without it, nothing is.",
         show_default=False,
     ),
 ]

@@ -84,7 +84,8 @@ def compact(
     EmbrmError
         If the disk refuses; no row is lost.
     """
-    checked = VectorStore(store.directory, store.fingerprint)
+    # A store of its own: also where the caller's was told never to check.
+    checked = VectorStore(store.directory, store.fingerprint, verify="open")
     before = checked.segments
     parts = [_Part(segment, rows) for segment, rows in checked.counting_rows()]
     with storage_errors("compact the store", store.directory):

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from embrm.embed.cache.remote import Place, RemotePath
 from embrm.exceptions import EmbrmError, three_parts
 
 TEMPORARY = ".tmp"
@@ -35,7 +36,7 @@ def durable_file(path: Path) -> Iterator[BinaryIO]:
     OSError
         As the system raised it; the temporary file is removed.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    temporary = path.with_name(temporary_name(path.name))
     try:
         with temporary.open("xb") as file:
             yield file
@@ -49,14 +50,29 @@ def durable_file(path: Path) -> Iterator[BinaryIO]:
     sync_directory(path.parent)
 
 
-def write_durably(path: Path, data: Any) -> None:
-    """Write bytes to `path` as `durable_file` does."""
+def temporary_name(name: str) -> str:
+    """Make a name for a file that is to become `name`."""
+    return f"{name}.{secrets.token_hex(4)}{TEMPORARY}"
+
+
+def write_durably(path: Place, data: Any) -> None:
+    """Write bytes to `path` as `durable_file` does.
+
+    On another filesystem than the local one, what is durable is that filesystem's
+    business: an object store acknowledges a PUT once it is.
+    """
+    if isinstance(path, RemotePath):
+        path.write_at_once(data, temporary_name(path.name))
+        return
     with durable_file(path) as file:
         file.write(data)
 
 
-def make_directory(directory: Path) -> None:
+def make_directory(directory: Place) -> None:
     """Create a directory and its parents, durably."""
+    if isinstance(directory, RemotePath):
+        directory.make()
+        return
     if directory.is_dir():
         return
     make_directory(directory.parent)
@@ -64,8 +80,10 @@ def make_directory(directory: Path) -> None:
     sync_directory(directory.parent)
 
 
-def sync_directory(directory: Path) -> None:
-    """Flush the names in a directory to the disk."""
+def sync_directory(directory: Place) -> None:
+    """Flush the names in a directory to the disk; elsewhere there is no such thing."""
+    if isinstance(directory, RemotePath):
+        return
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -77,14 +95,14 @@ def sync_directory(directory: Path) -> None:
 
 
 @contextmanager
-def storage_errors(task: str, place: Path) -> Iterator[None]:
+def storage_errors(task: str, place: Place) -> Iterator[None]:
     """Turn an OSError into an `EmbrmError` that says what to do.
 
     Parameters
     ----------
     task : str
         What was being done, e.g. `"write a segment"`.
-    place : Path
+    place : Path or RemotePath
         The directory or file concerned.
     """
     try:

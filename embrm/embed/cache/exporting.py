@@ -1,20 +1,27 @@
-"""Write a store as one table that other tools read."""
+"""Write a store as one table or array that other tools read."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from embrm._typing import FloatArray
+from embrm.embed.base import Fingerprint
+from embrm.embed.cache.arrow_file import arrow_schema, vectors_to_arrow
 from embrm.embed.cache.durable import durable_file, storage_errors
-from embrm.embed.cache.segment import arrow_schema, vectors_to_arrow
+from embrm.embed.cache.lance_dataset import size_on_disk, write_lance
 from embrm.embed.cache.store import VectorStore
+from embrm.embed.keys import Keys
 from embrm.exceptions import InvalidInputError, three_parts
 
 _BATCH_ROWS = 16_384
+
+Batches: TypeAlias = Iterator[tuple[Keys, FloatArray]]
 
 
 @dataclass(frozen=True)
@@ -36,18 +43,28 @@ class ExportReport:
         return asdict(self)
 
 
-def export(store: VectorStore, path: str | os.PathLike[str]) -> ExportReport:
-    """Write the vectors of a store as one Parquet or Arrow file.
+def export(
+    store: VectorStore,
+    path: str | os.PathLike[str],
+    *,
+    keys: Keys | None = None,
+) -> ExportReport:
+    """Write the vectors of a store to a file that other tools read.
 
-    The table has the columns `key` (32 hexadecimal digits) and `vector`
-    (fixed-size list), one row for each key, and the fingerprint's digest in its
-    schema metadata.
+    Tables (Parquet, Arrow, Lance) have the columns `key` (32 hexadecimal digits) and
+    `vector` (fixed-size list), and the fingerprint's digest in their schema metadata.
+    `.npy` is the array of vectors, shape (n, d); the keys go to `*.keys.npy` beside
+    it, shape (n, 16), uint8.
 
     Parameters
     ----------
     store : VectorStore
     path : str or path
-        Ends in `.parquet` or `.arrow`. An existing file is replaced, at once.
+        Ends in `.parquet`, `.arrow`, `.npy` or `.lance`. An existing file is replaced,
+        at once; an existing Lance directory is refused.
+    keys : ndarray of shape (n,), dtype V16, optional
+        Rows to write, in this order; repetitions are fine. By default each key once,
+        in the order of the store.
 
     Returns
     -------
@@ -56,41 +73,130 @@ def export(store: VectorStore, path: str | os.PathLike[str]) -> ExportReport:
     Raises
     ------
     InvalidInputError
-        If the path has another ending.
+        If the path has another ending, or keys are missing.
+    MissingDependencyError
+        For `.lance`, without the extra `lance`.
     EmbrmError
         If the disk refuses; `path` then holds what it held before.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from embrm.embed.cache import VectorCache
+    >>> from embrm.embed.keys import item_keys
+    >>> who = Fingerprint({"kind": "example"}, dim=2, dtype="float32")
+    >>> keys = item_keys([("Hi", "Hello"), ("Hi", "Bye")])
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     store = VectorCache(directory).open(who)
+    ...     store.append(keys, np.array([[1, 2], [3, 4]], dtype="float32"))
+    ...     out = Path(directory) / "vectors.npy"
+    ...     report = export(store, out, keys=keys[[1, 0, 1]])
+    ...     np.lib.format.open_memmap(out)[:].tolist()
+    [[3.0, 4.0], [1.0, 2.0], [3.0, 4.0]]
     """
     target = Path(path)
-    if target.suffix not in (".parquet", ".arrow"):
+    write = _WRITERS.get(target.suffix)
+    if write is None:
         raise InvalidInputError(
             three_parts(
-                expected="a path that ends in .parquet or .arrow",
+                expected=f"a path that ends in {', '.join(_WRITERS)}",
                 got=f"the ending {target.suffix[:20]!r}",
-                cure="choose one of the two formats",
+                cure="choose one of these formats",
             )
         )
-    key, vector = (
-        pa.field("key", pa.string(), nullable=False),
-        arrow_schema(store.fingerprint, 0).field("vector"),
-    )
-    schema = pa.schema(
-        [key, vector], metadata={"embrm.fingerprint": store.fingerprint.digest}
-    )
-    n_rows = 0
-    with storage_errors("export vectors to", target), durable_file(target) as file:
-        make = pq.ParquetWriter if target.suffix == ".parquet" else pa.ipc.new_file
-        with make(file, schema) as writer:
-            for batch in _batches(store, schema):
-                writer.write_batch(batch)
-                n_rows += batch.num_rows
-    return ExportReport(str(target), n_rows, target.stat().st_size)
+    n_rows, batches = _rows(store) if keys is None else _chosen(store, keys)
+    with storage_errors("export vectors to", target):
+        write(target, store.fingerprint, batches, n_rows)
+        n_bytes = size_on_disk(target)
+    return ExportReport(str(target), n_rows, n_bytes)
 
 
-def _batches(store: VectorStore, schema: Any) -> Iterator[Any]:
-    """Yield the rows that count, in order."""
-    for segment, rows in store.counting_rows():
-        for start in range(0, len(rows), _BATCH_ROWS):
-            some = rows[start : start + _BATCH_ROWS]
-            keys = pa.array([bytes(key).hex() for key in segment.keys[some]])
-            vectors = vectors_to_arrow(segment.vectors[some], store.fingerprint)
-            yield pa.RecordBatch.from_arrays([keys, vectors], schema=schema)
+def keys_path(path: Path) -> Path:
+    """Name the file of keys beside an array of vectors."""
+    return path.with_suffix(f".keys{path.suffix}")
+
+
+def _rows(store: VectorStore) -> tuple[int, Batches]:
+    """Count the rows that count, and yield them in order."""
+    counting = store.counting_rows()
+
+    def batches() -> Batches:
+        for segment, rows in counting:
+            for start in range(0, len(rows), _BATCH_ROWS):
+                some = rows[start : start + _BATCH_ROWS]
+                yield segment.keys[some], segment.vectors[some]
+
+    return sum(len(rows) for _, rows in counting), batches()
+
+
+def _chosen(store: VectorStore, keys: Keys) -> tuple[int, Batches]:
+    """Yield the rows of keys in their order, once it is sure that all are there."""
+    n_missing = int(np.count_nonzero(~store.contains(keys)))
+    if n_missing:
+        raise InvalidInputError(
+            three_parts(
+                expected=f"items whose vectors are in the store {store.directory}",
+                got=f"{n_missing} of {len(keys)} missing",
+                cure="embed them first, or export without naming items",
+            )
+        )
+    starts = range(0, len(keys), _BATCH_ROWS)
+    parts = (keys[start : start + _BATCH_ROWS] for start in starts)
+    return len(keys), ((part, store.take(part)) for part in parts)
+
+
+def _write_table(path: Path, who: Fingerprint, batches: Batches, _: int) -> None:
+    """Write a Parquet or an Arrow file."""
+    make = pq.ParquetWriter if path.suffix == ".parquet" else pa.ipc.new_file
+    schema = _schema(who)
+    with durable_file(path) as file, make(file, schema) as writer:
+        for batch in _record_batches(who, batches):
+            writer.write_batch(batch)
+
+
+def _write_lance(path: Path, who: Fingerprint, batches: Batches, _: int) -> None:
+    """Write a Lance dataset."""
+    reader = pa.RecordBatchReader.from_batches(
+        _schema(who), _record_batches(who, batches)
+    )
+    write_lance(path, reader)
+
+
+def _write_npy(path: Path, who: Fingerprint, batches: Batches, n_rows: int) -> None:
+    """Write vectors and keys as two arrays; with the vectors, the keys are there."""
+    with durable_file(path) as file:
+        _write_header(file, who.dtype, (n_rows, who.dim))
+        with durable_file(keys_path(path)) as key_file:
+            _write_header(key_file, "uint8", (n_rows, 16))
+            for keys, vectors in batches:
+                file.write(np.ascontiguousarray(vectors).data)
+                key_file.write(keys.tobytes())
+
+
+_WRITERS: dict[str, Callable[[Path, Fingerprint, Batches, int], None]] = {
+    ".parquet": _write_table,
+    ".arrow": _write_table,
+    ".npy": _write_npy,
+    ".lance": _write_lance,
+}
+
+
+def _write_header(file: Any, dtype: str, shape: tuple[int, int]) -> None:
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _schema(who: Fingerprint) -> Any:
+    key = pa.field("key", pa.string(), nullable=False)
+    vector = arrow_schema(who, 0).field("vector")
+    return pa.schema([key, vector], metadata={"embrm.fingerprint": who.digest})
+
+
+def _record_batches(who: Fingerprint, batches: Batches) -> Iterator[Any]:
+    schema = _schema(who)
+    for keys, vectors in batches:
+        names = pa.array([bytes(key).hex() for key in keys], pa.string())
+        columns = [names, vectors_to_arrow(vectors, who)]
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,18 +1,18 @@
 """The file meta.json of a store: who its encoder is, for people and for checks."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from embrm.embed.base import Fingerprint
+from embrm.embed.cache.arrow_file import LAYOUT
 from embrm.embed.cache.durable import write_durably
-from embrm.embed.cache.segment import LAYOUT
+from embrm.embed.cache.remote import Place
 from embrm.exceptions import FingerprintMismatchError, IntegrityError, three_parts
 
 META = "meta.json"
 
 
-def write_meta(directory: Path, fingerprint: Fingerprint) -> None:
+def write_meta(directory: Place, fingerprint: Fingerprint) -> None:
     """Write the meta.json of a store; writers that race write the same bytes."""
     values = {
         "layout": LAYOUT,
@@ -23,7 +23,7 @@ def write_meta(directory: Path, fingerprint: Fingerprint) -> None:
     write_durably(directory / META, text.encode())
 
 
-def read_meta(directory: Path) -> Fingerprint | None:
+def read_meta(directory: Place) -> Fingerprint | None:
     """Read and check the meta.json of a store.
 
     Returns
@@ -72,7 +72,7 @@ def read_meta(directory: Path) -> Fingerprint | None:
     return fingerprint
 
 
-def _unreadable(path: Path) -> IntegrityError:
+def _unreadable(path: Place) -> IntegrityError:
     return IntegrityError(
         three_parts(
             expected=f"a readable layout and fingerprint in {path}",

@@ -4,11 +4,11 @@ import shutil
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from embrm.embed.cache.durable import TEMPORARY, storage_errors, sync_directory
 from embrm.embed.cache.names import DAMAGED
+from embrm.embed.cache.remote import Place, RemotePath
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.exceptions import InvalidInputError, three_parts
 
@@ -23,7 +23,7 @@ class PruneReport:
     Attributes
     ----------
     removed : tuple of str
-        Paths below the cache's directory.
+        Places below the cache's directory.
     n_bytes : int
     dry_run : bool
     """
@@ -97,30 +97,33 @@ def prune(
                 ]
             )
             for leftover in leftovers:
-                removed.append(str(leftover.relative_to(cache.directory)))
+                removed.append(str(leftover.relative_to(str(cache.directory))))
                 n_bytes += _remove(leftover, dry_run=dry_run)
     return PruneReport(tuple(removed), n_bytes, dry_run)
 
 
-def _files(directory: Path) -> Iterator[Path]:
+def _files(directory: Place) -> Iterator[Place]:
     """List the files of a store."""
-    return (path for path in sorted(directory.rglob("*")) if path.is_file())
+    found: Iterator[Place] = iter(directory.rglob("*"))
+    return (path for path in sorted(found, key=str) if path.is_file())
 
 
-def _is_stale(path: Path, before: float) -> bool:
+def _is_stale(path: Place, before: float) -> bool:
     """Say whether a file is temporary and unchanged since `before`."""
     return path.name.endswith(TEMPORARY) and path.stat().st_mtime < before
 
 
-def _remove(path: Path, *, dry_run: bool) -> int:
+def _remove(path: Place, *, dry_run: bool) -> int:
     """Remove a file or a store; return its size in bytes."""
     files = list(_files(path)) if path.is_dir() else [path]
     n_bytes = sum(file.stat().st_size for file in files)
     if dry_run:
         return n_bytes
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
+    if not path.is_dir():
         path.unlink(missing_ok=True)
+    elif isinstance(path, RemotePath):
+        path.remove_all()
+    else:
+        shutil.rmtree(path)
     sync_directory(path.parent)
     return n_bytes

@@ -15,29 +15,46 @@ A segment is one file named `<utc>-<host>-<pid>-<random>-<digest>.arrow`.
 - `<utc>` MUST be 20 digits of date and time to the microsecond as in
   `20260131T235959000000Z`. Segments are ordered by name, rows by place: of rows with
   the same key the FIRST counts.
+- A writer MUST choose a `<utc>` later than that of every segment it can list. So
+  clocks do not decide between a vector that is there and one that comes later; they
+  do between writers of the same key at the same moment, alike for every reader.
 - A key MUST be unique within a segment and MAY be in several segments.
 - A reader MUST ignore names of any other form: `*.tmp` is being written or was left
   by a killed writer, `*.damaged` failed its digest. It MUST refuse another layout.
 - A writer MUST make a segment appear under its name by one rename of a synced file,
-  and MUST NOT change it afterwards. Any number of writers MAY write at once.
+  or by one PUT to an object store, and MUST NOT change it afterwards. Any number of
+  writers MAY write at once.
 - A maintainer MAY delete a segment once all its rows that count are in others. A
   reader that meets a segment gone MUST list the directory again.
 """
 
 import hashlib
+import mmap
+import os
+import shutil
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from embrm._typing import FloatArray
 from embrm.embed.base import Fingerprint
+from embrm.embed.cache.arrow_file import (
+    LAYOUT,
+    NotASegmentError,
+    arrow_schema,
+    encode,
+    keys_of,
+    open_batch,
+    vectors_of,
+)
 from embrm.embed.cache.durable import write_durably
 from embrm.embed.cache.names import DAMAGED, segment_name, split_name
-from embrm.embed.keys import KEY_DTYPE, Keys
+from embrm.embed.cache.remote import Place, RemotePath
+from embrm.embed.keys import Keys
 from embrm.exceptions import (
     DamagedSegmentWarning,
     FingerprintMismatchError,
@@ -45,52 +62,80 @@ from embrm.exceptions import (
     three_parts,
 )
 
-LAYOUT = "1"
-"""Version of the layout that this module writes and reads."""
-
-_ARROW_DTYPES = {"float16": pa.float16(), "float32": pa.float32()}
+_COPY_BYTES = 8 * 2**20
 
 
 class SegmentDamageError(IntegrityError):
     """The bytes of a segment are not those that were written."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Segment:
     """One segment, mapped into memory.
 
     Attributes
     ----------
-    path : Path
-    keys : ndarray of shape (n,), dtype V16
-    vectors : ndarray of shape (n, d), float16 or float32
-        Both are read-only views of the file.
+    path : Path or RemotePath
+    fingerprint : Fingerprint
+        Of its store.
+    keys : ndarray of shape (n,), dtype V16, read-only
     n_bytes : int
         Size of the file.
+    mapped : ndarray of shape (n, d) or None
+        None for a segment elsewhere of which only the keys were read.
     """
 
-    path: Path
+    path: Place
+    fingerprint: Fingerprint
     keys: Keys
-    vectors: FloatArray
     n_bytes: int
+    mapped: FloatArray | None
 
     @property
     def name(self) -> str:
         """File name, which decides the order."""
         return self.path.name
 
+    @property
+    def vectors(self) -> FloatArray:
+        """Vectors, shape (n, d), a read-only view of the file, fetched if need be."""
+        return self._fetched() if self.mapped is None else self.mapped
+
+    def check(self) -> None:
+        """Compare all bytes with the digest in the name, at 1-2 GB/s.
+
+        A segment elsewhere is fetched for it, once.
+
+        Raises
+        ------
+        SegmentDamageError
+            If they are not what was written.
+        OSError
+            If they cannot be read; FileNotFoundError if the file is gone.
+        """
+        if isinstance(self.path, Path):
+            check_digest(self.path)
+        elif self.mapped is None:
+            self._fetched()
+
+    def _fetched(self) -> FloatArray:
+        """Fetch the whole segment, checked."""
+        whole = _view(self.path, _fetch(self.path), self.fingerprint)
+        self.keys, self.mapped = whole.keys, whole.vectors
+        return whole.vectors
+
     def __len__(self) -> int:
         return len(self.keys)
 
 
 def write_segment(
-    directory: Path, keys: Keys, vectors: FloatArray, store: Fingerprint, prefix: str
-) -> Path:
+    directory: Place, keys: Keys, vectors: FloatArray, store: Fingerprint, prefix: str
+) -> Place:
     """Write one segment durably and return its path.
 
     Parameters
     ----------
-    directory : Path
+    directory : Path or RemotePath
         Must exist.
     keys : ndarray of shape (n,), dtype V16
     vectors : ndarray of shape (n, d)
@@ -99,19 +144,19 @@ def write_segment(
     prefix : str
         From `new_prefix`, or the prefix of the segment whose place this one takes.
     """
-    data = _encode(keys, vectors, store)
+    data = encode(keys, vectors, store)
     digest = hashlib.sha256(data).hexdigest()[:32]
     path = directory / segment_name(prefix, digest)
     write_durably(path, data)
     return path
 
 
-def read_segment(path: Path, fingerprint: Fingerprint, *, verify: bool) -> Segment:
-    """Map a segment into memory.
+def read_segment(path: Place, fingerprint: Fingerprint, *, verify: bool) -> Segment:
+    """Map a segment into memory; of one elsewhere, read only the keys if unverified.
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemotePath
         Its name has the form of a segment's.
     fingerprint : Fingerprint
         Of the store that it should belong to.
@@ -129,39 +174,33 @@ def read_segment(path: Path, fingerprint: Fingerprint, *, verify: bool) -> Segme
     OSError
         If it cannot be read; FileNotFoundError if it is gone.
     """
+    if isinstance(path, RemotePath):
+        keys_only = None if verify else _read_keys(path, fingerprint)
+        return keys_only or _view(path, _fetch(path), fingerprint)
     if verify:
         check_digest(path)
-    with pa.memory_map(str(path)) as file:
-        data = file.read_buffer()  # stays mapped when the file is closed
-    batch = _parse(path, data)
-    _check_metadata(path, batch.schema.metadata or {}, fingerprint)
-    if batch.schema != arrow_schema(fingerprint, 0):
-        raise _damaged(path, "other columns than key and vector")
-    try:
-        return Segment(path, _keys(batch), _vectors(batch, fingerprint), data.size)
-    except (TypeError, ValueError) as error:
-        raise _damaged(path, "missing or short buffers") from error
+    return _view(path, _map(path), fingerprint)
 
 
-def count_rows(path: Path) -> int:
+def count_rows(path: Place) -> int:
     """Count the rows of a segment without reading them or checking its digest."""
-    with pa.memory_map(str(path)) as file:
-        return int(_parse(path, file.read_buffer()).num_rows)
+    if isinstance(path, RemotePath):
+        with path.open() as file:
+            return int(_batch(path, file, keys_only=True).num_rows)
+    return int(_batch(path, _map(path)).num_rows)
 
 
-def check_digest(path: Path) -> None:
+def check_digest(path: Place) -> None:
     """Compare a segment's bytes with the digest in its name."""
-    parts = split_name(path.name)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-    if parts is None or parts[1] != digest:
-        raise _damaged(path, f"digest {digest}")
+    _compare(path, digest)
 
 
-def set_aside(path: Path) -> None:
+def set_aside(path: Place) -> None:
     """Rename a damaged segment and warn; where that is forbidden, only warn."""
     try:
-        path.rename(path.with_name(path.name + DAMAGED))
+        path.rename(str(path.with_name(path.name + DAMAGED)))
         done = f"renamed to *{DAMAGED}"
     except FileNotFoundError:
         return  # another process was faster, and warned
@@ -175,71 +214,71 @@ def set_aside(path: Path) -> None:
     )
 
 
-def arrow_schema(store: Fingerprint, n_rows: int) -> Any:
-    """Return the Arrow schema of a store's segments."""
-    number = pa.field("item", _ARROW_DTYPES[store.dtype], nullable=False)
-    return pa.schema(
-        [
-            pa.field("key", pa.binary(KEY_DTYPE.itemsize), nullable=False),
-            pa.field("vector", pa.list_(number, store.dim), nullable=False),
-        ],
-        metadata={
-            "embrm.layout": LAYOUT,
-            "embrm.fingerprint": store.digest,
-            "embrm.rows": str(n_rows),
-        },
-    )
+def _map(path: Place) -> Any:
+    """Map a file; it stays mapped when it is closed, and when it is deleted."""
+    with pa.memory_map(str(path)) as file:
+        return file.read_buffer()
 
 
-def vectors_to_arrow(vectors: FloatArray, store: Fingerprint) -> Any:
-    """Wrap vectors of shape (n, d) as an Arrow array of fixed-size lists."""
-    kind = arrow_schema(store, 0).field("vector").type
-    flat = np.ascontiguousarray(vectors).reshape(-1)
-    numbers = pa.Array.from_buffers(
-        kind.value_type, flat.size, [None, pa.py_buffer(flat)]
-    )
-    return pa.Array.from_buffers(kind, len(vectors), [None], children=[numbers])
+def _fetch(path: Place) -> Any:
+    """Copy a segment to a nameless local file, check its digest, and map the copy."""
+    with tempfile.TemporaryFile() as copy:
+        with path.open() as file:
+            shutil.copyfileobj(file, copy, _COPY_BYTES)
+        copy.seek(0)
+        _compare(path, hashlib.file_digest(copy, "sha256").hexdigest()[:32])
+        return pa.py_buffer(mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _encode(keys: Keys, vectors: FloatArray, store: Fingerprint) -> Any:
-    """Write rows as an Arrow IPC file in memory."""
-    schema = arrow_schema(store, len(keys))
-    raw = pa.py_buffer(np.ascontiguousarray(keys).view(np.uint8))
-    key_column = pa.Array.from_buffers(schema.field("key").type, len(keys), [None, raw])
-    columns = [key_column, vectors_to_arrow(vectors, store)]
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema) as writer:
-        writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
-    return sink.getvalue()
-
-
-def _parse(path: Path, data: Any) -> Any:
-    """Read the one record batch of a segment, without a copy."""
+def _read_keys(path: RemotePath, fingerprint: Fingerprint) -> Segment | None:
+    """Read the column of keys; None where only the whole file can tell what is up."""
     try:
-        reader = pa.ipc.open_file(data)
-        batches = [reader.get_batch(n) for n in range(reader.num_record_batches)]
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path, "no Arrow file") from error
-    if len(batches) != 1:
-        raise _damaged(path, f"{len(batches)} record batches")
-    return batches[0]
+        with path.open() as file:
+            batch, n_bytes = open_batch(file, keys_only=True), file.seek(0, os.SEEK_END)
+        _check_metadata(path, batch.schema.metadata or {}, fingerprint)
+        if batch.schema.field(0) != arrow_schema(fingerprint, 0).field("key"):
+            return None
+        return Segment(path, fingerprint, keys_of(batch), n_bytes, None)
+    except FileNotFoundError:
+        raise
+    except (OSError, TypeError, ValueError):
+        return None
 
 
-def _keys(batch: Any) -> Keys:
-    """View the keys within the bounds of their buffer."""
-    buffer = batch.column("key").buffers()[1]
-    return np.frombuffer(buffer, dtype=KEY_DTYPE, count=batch.num_rows)
+def _view(path: Place, data: Any, fingerprint: Fingerprint) -> Segment:
+    """View the rows of a segment whose bytes are at hand."""
+    batch = _batch(path, data)
+    _check_metadata(path, batch.schema.metadata or {}, fingerprint)
+    if batch.schema != arrow_schema(fingerprint, 0):
+        raise _damaged(path, "other columns than key and vector")
+    try:
+        keys, vectors = keys_of(batch), vectors_of(batch, fingerprint)
+    except (TypeError, ValueError) as error:
+        raise _damaged(path, "missing or short buffers") from error
+    return Segment(path, fingerprint, keys, data.size, vectors)
 
 
-def _vectors(batch: Any, store: Fingerprint) -> FloatArray:
-    """View the vectors within the bounds of their buffer."""
-    buffer = batch.column("vector").values.buffers()[1]
-    flat = np.frombuffer(buffer, dtype=store.dtype, count=batch.num_rows * store.dim)
-    return flat.reshape(batch.num_rows, store.dim)
+def _batch(path: Place, data: Any, *, keys_only: bool = False) -> Any:
+    """Open the record batch of a segment, or say that it is damaged."""
+    try:
+        return open_batch(data, keys_only=keys_only)
+    except FileNotFoundError:
+        raise
+    except (NotASegmentError, OSError) as error:
+        # Arrow raises OSError for some bytes that it cannot make sense of.
+        words = str(error) if isinstance(error, NotASegmentError) else "no Arrow file"
+        raise _damaged(path, words) from error
+
+
+def _compare(path: Place, digest: str) -> None:
+    """Compare the digest of what was read with the one in the name."""
+    parts = split_name(path.name)
+    if parts is None or parts[1] != digest:
+        raise _damaged(path, f"digest {digest}")
 
 
 def _check_metadata(
-    path: Path, metadata: dict[bytes, bytes], fingerprint: Fingerprint
+    path: Place, metadata: dict[bytes, bytes], fingerprint: Fingerprint
 ) -> None:
     """Refuse a whole segment of another layout or another store."""
     layout = metadata.get(b"embrm.layout", b"none").decode("ascii", "replace")
@@ -264,7 +303,7 @@ def _check_metadata(
         )
 
 
-def _damaged(path: Path, got: str) -> SegmentDamageError:
+def _damaged(path: Place, got: str) -> SegmentDamageError:
     return SegmentDamageError(
         three_parts(
             expected=f"segment {path.name} as it was written",

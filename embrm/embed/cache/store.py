@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,27 +12,21 @@ from embrm.embed.base import Fingerprint
 from embrm.embed.cache.checking import check_vectors
 from embrm.embed.cache.durable import make_directory, storage_errors
 from embrm.embed.cache.index import KeyIndex, check_keys
+from embrm.embed.cache.loading import ATTEMPTS, Loader, restless
 from embrm.embed.cache.meta import META, read_meta, write_meta
 from embrm.embed.cache.names import list_segments, new_prefix
-from embrm.embed.cache.segment import (
-    Segment,
-    SegmentDamageError,
-    read_segment,
-    set_aside,
-    write_segment,
-)
+from embrm.embed.cache.remote import Place
+from embrm.embed.cache.segment import Segment, write_segment
 from embrm.embed.cache.snapshot import Snapshot
 from embrm.embed.keys import Keys
-from embrm.exceptions import (
-    EmbrmError,
-    InvalidInputError,
-    three_parts,
-)
+from embrm.exceptions import InvalidInputError, three_parts
 
 SEGMENTS = "segments"
 _ATTEMPTS = 10
 
-Verify = Literal["open", "never"]
+_N_READERS = 8
+
+Verify = Literal["use", "open", "never"]
 
 
 class VectorStore:
@@ -46,13 +39,14 @@ class VectorStore:
 
     Parameters
     ----------
-    directory : Path
+    directory : Path or RemotePath
         Of this store: the cache's directory plus the fingerprint's digest. It is
         created by the first append.
     fingerprint : Fingerprint
-    verify : {"open", "never"}, default="open"
-        Whether a segment is compared with its digest when this store first opens it
-        (1-2 GB/s). With "never" damage may pass unseen.
+    verify : {"use", "open", "never"}, default="use"
+        When a segment is compared with its digest (1-2 GB/s): before the first use of
+        its rows, when this store first sees it, or not at all. With "never" damage may
+        pass unseen.
 
     Examples
     --------
@@ -71,20 +65,20 @@ class VectorStore:
     """
 
     def __init__(
-        self, directory: Path, fingerprint: Fingerprint, *, verify: Verify = "open"
+        self, directory: Place, fingerprint: Fingerprint, *, verify: Verify = "use"
     ) -> None:
         if verify not in get_args(Verify):
             raise InvalidInputError(
                 three_parts(
                     expected=f"verify to be one of {get_args(Verify)}",
                     got=f"{str(verify)[:20]!r}",
-                    cure="leave it at 'open'",
+                    cure="leave it at 'use'",
                 )
             )
         self.directory = directory
         self.fingerprint = fingerprint
         self.verify = verify
-        self._skipped: set[str] = set()
+        self._loader = Loader(directory / SEGMENTS, fingerprint)
         self._lock = threading.Lock()
         self._snapshot = Snapshot(())
         self.refresh()
@@ -122,25 +116,32 @@ class VectorStore:
         DamagedSegmentWarning
             For each damaged segment; its rows count as missing.
         """
-        with self._lock, storage_errors("read the store", self.directory):
-            read_meta(self.directory)
-            segments = self._load_all()
-            # An unchanged snapshot keeps its index.
-            if segments != self._snapshot.segments:
-                self._snapshot = Snapshot(segments)
+        self._reload()
+        while self.verify == "open" and not self._check(self.segments):
+            pass
 
-    def contains(self, keys: Keys) -> BoolArray:
+    def contains(self, keys: Keys, *, check: bool = True) -> BoolArray:
         """Say for each key whether its vector is here.
 
         Parameters
         ----------
         keys : ndarray of shape (n,), dtype V16
+        check : bool, default=True
+            Whether the segments that hold the keys are compared with their digests,
+            if they have not been yet, so that True means: here and undamaged. Without
+            it only keys are looked up, at millions per second: enough to plan what is
+            to be embedded.
 
         Returns
         -------
         ndarray of shape (n,), bool
+
+        Warns
+        -----
+        DamagedSegmentWarning
+            For each damaged segment; its rows count as missing.
         """
-        return self._snapshot.index.find(keys) >= 0
+        return self._find(keys, check=check)[1] >= 0
 
     def take(self, keys: Keys) -> FloatArray:
         """Return the vectors of keys.
@@ -159,10 +160,16 @@ class VectorStore:
         Raises
         ------
         InvalidInputError
-            If keys are missing.
+            If keys are missing, or turn out to be in damaged segments only.
+        EmbrmError
+            If a segment cannot be read.
+
+        Warns
+        -----
+        DamagedSegmentWarning
+            For each damaged segment that is met.
         """
-        snapshot = self._snapshot
-        rows = snapshot.index.find(keys)
+        snapshot, rows = self._find(keys, check=True)
         n_missing = int(np.count_nonzero(rows < 0))
         if n_missing:
             raise InvalidInputError(
@@ -172,7 +179,9 @@ class VectorStore:
                     cure="ask contains(keys) first and embed what is missing",
                 )
             )
-        vectors = snapshot.gather(rows, np.empty((len(rows), self.dim), self.dtype))
+        with storage_errors("read the store", self.directory):
+            out = np.empty((len(rows), self.dim), self.dtype)
+            vectors = snapshot.gather(rows, out)
         vectors.flags.writeable = False
         return vectors
 
@@ -183,8 +192,10 @@ class VectorStore:
         -------
         list of (Segment, ndarray)
             Row numbers within the segment, ascending. A row counts unless an earlier
-            one has its key.
+            one has its key. All segments are compared with their digests first.
         """
+        while not self._check(self.segments):
+            pass
         return self._snapshot.counting_rows()
 
     def append(self, keys: Keys, vectors: FloatArray) -> None:
@@ -226,49 +237,38 @@ class VectorStore:
         make_directory(directory)
         if not (self.directory / META).exists():
             write_meta(self.directory, self.fingerprint)
-        path = write_segment(directory, keys, vectors, self.fingerprint, new_prefix())
+        names = [path.name for path in list_segments(directory)]
+        prefix = new_prefix(names[-1] if names else None)
+        path = write_segment(directory, keys, vectors, self.fingerprint, prefix)
+        added = self._loader.add(path)
         with self._lock:
-            # Bytes just written by this process need no check.
-            added = read_segment(path, self.fingerprint, verify=False)
             segments = sorted((*self.segments, added), key=lambda one: one.name)
             self._snapshot = Snapshot(tuple(segments))
 
-    def _load_all(self) -> tuple[Segment, ...]:
-        """Map all segments, again if another process compacts them meanwhile."""
-        known = {segment.name: segment for segment in self.segments}
-        loaded = None
-        for _ in range(_ATTEMPTS):
-            paths = list_segments(self.directory / SEGMENTS)
-            try:
-                loaded = self._load(paths, known)
-            except FileNotFoundError:
-                continue
-            if list_segments(self.directory / SEGMENTS) == paths:
-                break
-        if loaded is None:
-            raise EmbrmError(
-                three_parts(
-                    expected="segments that stay while they are read",
-                    got=f"some gone, {_ATTEMPTS} times, in {self.directory}",
-                    cure="wait until no other process compacts this cache",
-                )
-            )
-        return tuple(loaded)
+    def _find(self, keys: Keys, *, check: bool) -> tuple[Snapshot, NDArray[np.int64]]:
+        """Find the rows of keys, in segments that are whole if `check`."""
+        for _ in range(ATTEMPTS):
+            snapshot = self._snapshot
+            rows = snapshot.find(check_keys(keys))
+            if not check or self._check(snapshot.holding(rows)):
+                return snapshot, rows
+        raise restless(self.directory)
 
-    def _load(self, paths: Iterable[Path], known: dict[str, Segment]) -> list[Segment]:
-        """Map segments that are not known yet; set damaged ones aside."""
-        loaded = []
-        for path in paths:
-            if path.name in self._skipped:
-                continue
-            if path.name not in known:
-                try:
-                    known[path.name] = read_segment(
-                        path, self.fingerprint, verify=self.verify == "open"
-                    )
-                except SegmentDamageError:
-                    self._skipped.add(path.name)
-                    set_aside(path)
-                    continue
-            loaded.append(known[path.name])
-        return loaded
+    def _check(self, segments: Iterable[Segment]) -> bool:
+        """Check segments once; say no, and load again, if some are not to be used."""
+        if self.verify == "never":
+            return True
+        with storage_errors("read the store", self.directory):
+            whole = self._loader.check(segments)
+        if not whole:
+            self._reload()
+        return whole
+
+    def _reload(self) -> None:
+        """List the segments, map the new ones, and forget those that are gone."""
+        with self._lock, storage_errors("read the store", self.directory):
+            read_meta(self.directory)
+            segments = self._loader.load(self.segments)
+            # An unchanged snapshot keeps its index.
+            if segments != self._snapshot.segments:
+                self._snapshot = Snapshot(segments)

@@ -4,13 +4,13 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from embrm.embed.base import Fingerprint
 from embrm.embed.cache.durable import TEMPORARY, storage_errors
 from embrm.embed.cache.meta import read_meta
-from embrm.embed.cache.names import DAMAGED, list_segments
+from embrm.embed.cache.names import DAMAGED, list_segments, names_in
+from embrm.embed.cache.remote import Place, RemotePath, as_place
 from embrm.embed.cache.segment import count_rows
 from embrm.embed.cache.store import SEGMENTS, VectorStore, Verify
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
@@ -58,10 +58,16 @@ class VectorCache:
     Parameters
     ----------
     directory : str or path
-        Created when the first vectors are appended.
-    verify : {"open", "never"}, default="open"
-        Whether each segment is compared with its digest when this object first opens
-        it. That costs 1-2 seconds per GB, once.
+        Created when the first vectors are appended. Also a URI that pyarrow knows, as
+        `"s3://bucket/directory"`. Segments elsewhere are written by one PUT each; of
+        them only keys are read on opening, and each is fetched whole to a nameless
+        local file when its vectors are first used.
+    verify : {"use", "open", "never"}, default="use"
+        When a segment is compared with its digest, which costs 1 second per GB, once
+        for this object: before the first use of its vectors, when it is opened, or
+        never.
+    filesystem : pyarrow.fs.FileSystem, optional
+        `directory` is then a path on it.
 
     Examples
     --------
@@ -79,9 +85,13 @@ class VectorCache:
     """
 
     def __init__(
-        self, directory: str | os.PathLike[str], *, verify: Verify = "open"
+        self,
+        directory: str | os.PathLike[str] | RemotePath,
+        *,
+        verify: Verify = "use",
+        filesystem: Any = None,
     ) -> None:
-        self.directory = Path(directory)
+        self.directory = as_place(directory, filesystem)
         self.verify = verify
         self._stores: dict[str, VectorStore] = {}
 
@@ -123,18 +133,19 @@ class VectorCache:
             store.refresh()
         return store
 
-    def store_directories(self) -> list[Path]:
+    def store_directories(self) -> list[Place]:
         """List the directories of the stores, by digest."""
         if not self.directory.is_dir():
             return []
         with storage_errors("list the cache", self.directory):
-            return sorted(
+            found = [
                 path
                 for path in self.directory.iterdir()
                 if _DIGEST.fullmatch(path.name)
                 and path.is_dir()
                 and not path.is_symlink()
-            )
+            ]
+        return sorted(found, key=lambda path: path.name)
 
     def stores(self) -> list[StoreInfo]:
         """List what is here, by digest, quickly: digests are not checked."""
@@ -144,7 +155,7 @@ class VectorCache:
         return f"VectorCache({str(self.directory)!r})"
 
 
-def _info(directory: Path) -> StoreInfo:
+def _info(directory: Place) -> StoreInfo:
     """Count what a store holds."""
     fingerprint = None
     with suppress(IntegrityError):
@@ -160,7 +171,7 @@ def _info(directory: Path) -> StoreInfo:
                 continue
             except IntegrityError:
                 n_unreadable += 1
-        names = [path.name for path in directory.glob(f"{SEGMENTS}/*")]
+        names = names_in(directory / SEGMENTS)
     return StoreInfo(
         digest=directory.name,
         fingerprint=fingerprint,

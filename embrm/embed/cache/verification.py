@@ -1,13 +1,13 @@
 """Check every byte of a cache."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from embrm.embed.base import Fingerprint
 from embrm.embed.cache.durable import TEMPORARY, storage_errors
 from embrm.embed.cache.meta import read_meta
-from embrm.embed.cache.names import DAMAGED, list_segments, split_name
+from embrm.embed.cache.names import DAMAGED, list_segments, names_in, split_name
+from embrm.embed.cache.remote import Place
 from embrm.embed.cache.segment import (
     SegmentDamageError,
     check_digest,
@@ -91,7 +91,7 @@ def verify(cache: VectorCache, *, dry_run: bool = False) -> VerifyReport:
     )
 
 
-def _check(directory: Path, *, dry_run: bool) -> StoreCheck:
+def _check(directory: Place, *, dry_run: bool) -> StoreCheck:
     """Check one store."""
     fingerprint, problems, damaged, rows = None, [], [], []
     try:
@@ -110,7 +110,7 @@ def _check(directory: Path, *, dry_run: bool) -> StoreCheck:
                     set_aside(path)
             except IntegrityError as error:
                 problems.append(str(error))
-        strangers = sorted(filter(_is_stranger, _names(directory / SEGMENTS)))
+        strangers = sorted(filter(_is_stranger, names_in(directory / SEGMENTS)))
     return StoreCheck(
         digest=directory.name,
         n_segments=len(rows),
@@ -121,17 +121,12 @@ def _check(directory: Path, *, dry_run: bool) -> StoreCheck:
     )
 
 
-def _check_segment(path: Path, fingerprint: Fingerprint | None) -> int:
+def _check_segment(path: Place, fingerprint: Fingerprint | None) -> int:
     """Check one segment and count its rows."""
     if fingerprint is None:
         check_digest(path)
         return count_rows(path)
     return len(read_segment(path, fingerprint, verify=True))
-
-
-def _names(directory: Path) -> list[str]:
-    """List the names in a directory; none if there is no directory."""
-    return [path.name for path in directory.iterdir()] if directory.is_dir() else []
 
 
 def _is_stranger(name: str) -> bool:

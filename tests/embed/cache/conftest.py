@@ -64,6 +64,17 @@ def damage() -> Callable[..., None]:
     return flip
 
 
+@pytest.fixture
+def damage_rows(damage) -> Callable[..., None]:
+    """Flips one bit of a segment's first vector, which opening does not look at."""
+
+    def flip(segment):
+        at = segment.path.read_bytes().index(segment.vectors.tobytes())
+        damage(segment.path, 8 * at)
+
+    return flip
+
+
 class Writers:
     """The program writers.py, running; see there."""
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from embrm.embed.base import Fingerprint
-from embrm.embed.cache import export
-from embrm.exceptions import EmbrmError, InvalidInputError
+from embrm.embed.cache import VectorStore, export
+from embrm.exceptions import DamagedSegmentWarning, EmbrmError, InvalidInputError
 
 
 def read(path):
@@ -75,9 +75,61 @@ def test_an_existing_file_is_replaced(store, rows, tmp_path):
 
 
 def test_another_ending_is_refused(store, tmp_path):
-    """Claim: the error names the two formats."""
-    with pytest.raises(InvalidInputError, match=r"\.parquet or \.arrow; got .*'\.npy'"):
-        export(store, tmp_path / "out.npy")
+    """Claim: the error names the formats."""
+    with pytest.raises(InvalidInputError, match=r"\.parquet, .*\.lance; got .*'\.csv'"):
+        export(store, tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_an_array_is_written_with_its_keys_beside_it(cache, rows, tmp_path, dtype):
+    """Claim: numpy reads both, without objects, in the order of the store."""
+    who = Fingerprint({"kind": "x"}, dim=3, dtype=dtype)
+    store = cache.open(who)
+    keys, vectors = rows(6, who=who)
+    store.append(keys[:4], vectors[:4])
+    store.append(keys[2:], rows(4, seed=1, who=who)[1])
+    export(store, tmp_path / "out.npy")
+    array = np.load(tmp_path / "out.npy", allow_pickle=False)
+    assert array.tobytes() == store.take(keys).tobytes()
+    assert (array.shape, array.dtype) == ((6, 3), dtype)
+    beside = np.load(tmp_path / "out.keys.npy", allow_pickle=False)
+    np.testing.assert_array_equal(beside, keys.view(np.uint8).reshape(-1, 16))
+
+
+@pytest.mark.parametrize("name", ["out.npy", "out.parquet"])
+def test_chosen_rows_are_written_in_their_order(
+    store, rows, tmp_path, monkeypatch, name
+):
+    """Claim: as asked for, with repetitions, also over several batches."""
+    monkeypatch.setattr("embrm.embed.cache.exporting._BATCH_ROWS", 2)
+    keys, vectors = rows()
+    store.append(keys, vectors)
+    order = [4, 0, 0, 2, 1]
+    assert export(store, tmp_path / name, keys=keys[order]).n_rows == 5
+    got = (
+        np.load(tmp_path / name)
+        if name.endswith("npy")
+        else np.array(read(tmp_path / name)["vector"].to_pylist(), "float16")
+    )
+    np.testing.assert_array_equal(got, vectors[order])
+
+
+def test_chosen_rows_must_be_there(store, rows, tmp_path):
+    """Claim: the error counts them all, and nothing is written."""
+    store.append(*rows())
+    keys = np.concatenate([rows()[0], rows(2, seed=1)[0]])
+    with pytest.raises(InvalidInputError, match=r"got 2 of 7 missing.*embed them"):
+        export(store, tmp_path / "out.npy", keys=keys)
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_damage_is_not_exported(store, rows, tmp_path, damage_rows):
+    """Claim: what goes to other tools was compared with its digest."""
+    store.append(*rows())
+    damage_rows(store.segments[0])
+    fresh = VectorStore(store.directory, store.fingerprint)
+    with pytest.warns(DamagedSegmentWarning):
+        assert export(fresh, tmp_path / "out.parquet").n_rows == 0
 
 
 def test_a_failed_export_leaves_the_old_file(store, rows, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from embrm.embed.cache.names import (
     list_segments,
+    names_in,
     new_prefix,
     segment_name,
     split_name,
@@ -26,6 +27,34 @@ def test_every_host_gives_a_name_that_splits_again(monkeypatch, host):
 def test_names_of_one_process_are_all_different():
     """Claim: two appends in one microsecond do not collide."""
     assert len({new_prefix() for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize(
+    ("last", "stamp"),
+    [
+        ("20990101T000000000000Z", "20990101T000000000001Z"),
+        ("20991231T999999999999Z", "20991232T000000000000Z"),
+        ("99999999T999999999999Z", "99999999T999999999999Z"),
+    ],
+)
+def test_a_new_name_sorts_behind_the_last(last, stamp):
+    """Claim: also where the clock that named it was ahead, up to the end of time."""
+    prefix = new_prefix(f"{last}-h-1-0123abcd-{DIGEST}.arrow")
+    assert prefix[:22] == stamp
+    assert split_name(segment_name(prefix, DIGEST))
+
+
+def test_a_clock_that_is_ahead_is_left_alone():
+    """Claim: the time is the machine's own where that sorts behind."""
+    last = f"20000101T000000000000Z-h-1-0123abcd-{DIGEST}.arrow"
+    assert new_prefix(last)[:4] > "2020"
+
+
+def test_names_in_a_directory_that_is_not_there_are_none(tmp_path):
+    """Claim: looking creates nothing."""
+    (tmp_path / "a").touch()
+    assert names_in(tmp_path) == ["a"]
+    assert names_in(tmp_path / "nowhere") == []
 
 
 def test_a_name_says_when_where_and_who():

@@ -59,6 +59,38 @@ def test_rows_that_repeat_an_earlier_key_do_not_count(snapshot):
     assert counting == [[0, 1, 2, 3], [0], [0]]
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [[0, 1, 2, 3, 4, 5], [3, 4, 5], [1], [5, 6], [6, 7], [2, 0], [0, 4], [3, 3], []],
+)
+def test_rows_are_found_as_the_index_finds_them(snapshot, wanted):
+    """Claim: keys in the order of their rows, out of it, repeated, or of rows that do
+    not count, give the rows that the index alone gives."""
+    keys = np.concatenate([one.keys for one in snapshot.segments])[wanted]
+    np.testing.assert_array_equal(snapshot.find(keys), snapshot.index.find(keys))
+
+
+def test_keys_that_run_on_into_nothing_are_missing(snapshot, rows):
+    """Claim: a run of keys is compared to its end."""
+    keys = np.concatenate([one.keys for one in snapshot.segments])
+    asked = np.concatenate([keys[:2], rows(1, seed=5)[0]])
+    assert snapshot.find(asked).tolist() == [0, 1, -1]
+    asked = np.concatenate([keys[5:6], rows(9, seed=5)[0]])
+    assert snapshot.find(asked).tolist() == [5, *[-1] * 9]
+
+
+def test_the_segments_that_hold_rows_are_listed(snapshot):
+    """Claim: each once, in order; a missing row is in none."""
+    names = [one.name for one in snapshot.segments]
+    held = snapshot.holding(np.array([7, -1, 0, 5]))
+    assert [one.name for one in held] == [names[0], names[2]]
+
+
+def test_rows_that_count_are_marked(snapshot):
+    """Claim: the mask agrees with the rows that are listed."""
+    assert snapshot.counts.tolist() == [True] * 6 + [False] * 2
+
+
 def test_a_snapshot_of_nothing_is_empty():
     """Claim: no segments is a table without rows."""
     empty = Snapshot(())

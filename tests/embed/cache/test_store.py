@@ -1,10 +1,15 @@
 """A store keeps what it was given, gives it back, and refuses the rest."""
 
 import errno
+import hashlib
 import io
 import json
 import os
+import resource
+import signal
 import threading
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embrm.embed.base import Fingerprint
-from embrm.embed.cache import VectorCache
+from embrm.embed.cache import VectorCache, compact
 from embrm.embed.cache.store import VectorStore
 from embrm.exceptions import (
     DamagedSegmentWarning,
@@ -29,6 +34,16 @@ def reopened(store):
 
 def files(store):
     return sorted(path.name for path in (store.directory / "segments").iterdir())
+
+
+class Clock:
+    """Stands for the class datetime, at a fixed time."""
+
+    def __init__(self, time):
+        self.time = datetime.fromisoformat(time)
+
+    def now(self, zone):
+        return self.time
 
 
 def test_what_was_appended_is_there_at_once_and_after_reopening(store, rows):
@@ -153,7 +168,9 @@ def test_keys_must_be_keys(store, rows):
 
 def test_an_unknown_way_to_verify_is_refused(tmp_path, fingerprint):
     """Claim: a typing error does not switch the check off."""
-    with pytest.raises(InvalidInputError, match=r"'open', 'never'.*got 'always'"):
+    with pytest.raises(
+        InvalidInputError, match=r"'use', 'open', 'never'.*got 'always'"
+    ):
         VectorStore(tmp_path, fingerprint, verify="always")
 
 
@@ -185,32 +202,117 @@ def test_another_encoder_never_hits(tmp_path_factory, rows, one, other):
     assert cache.open(other).contains(keys).tolist() == [same] * 5
 
 
-def test_a_damaged_segment_is_set_aside_and_the_rest_is_served(store, rows, damage):
+def test_a_damaged_segment_is_set_aside_and_the_rest_is_served(
+    store, rows, damage_rows
+):
     """Claim: only the rows of the damaged segment are missing."""
     for seed in range(3):
         store.append(*rows(4, seed))
-    damage(store.segments[1].path)
+    damage_rows(store.segments[1])
+    again = reopened(store)
     with pytest.warns(DamagedSegmentWarning, match=store.segments[1].name):
-        again = reopened(store)
-    found = [again.contains(rows(4, seed)[0]).all() for seed in range(3)]
+        found = [again.contains(rows(4, seed)[0]).all() for seed in range(3)]
     assert found == [True, False, True]
     assert [name.endswith(".damaged") for name in files(store)] == [False, True, False]
 
 
-def test_a_damaged_segment_is_warned_of_once(store, rows, damage, monkeypatch):
+def test_a_damaged_segment_is_warned_of_once(store, rows, damage_rows, monkeypatch):
     """Claim: also where it cannot be renamed, a refresh does not warn again."""
     store.append(*rows())
-    damage(store.segments[0].path)
+    damage_rows(store.segments[0])
 
     def refuse(*args):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("os.rename", refuse)
+    again = reopened(store)
     with pytest.warns(DamagedSegmentWarning, match="cannot be renamed"):
-        again = reopened(store)
+        assert not again.contains(rows()[0]).any()
     again.refresh()
     assert len(again) == 0
     assert len(files(store)) == 1
+
+
+def test_take_never_returns_damaged_vectors(store, rows, damage_rows):
+    """Claim: rows that were found by their keys alone are checked before use, and
+    another copy of the row is served where there is one."""
+    (keys, vectors), again = rows(), reopened(store)
+    again.append(keys, vectors)
+    again.append(keys[:2], rows(2, seed=1)[1])
+    damage_rows(again.segments[0])
+    fresh = reopened(store)
+    assert fresh.contains(keys, check=False).all()
+    with (
+        pytest.warns(DamagedSegmentWarning),
+        pytest.raises(InvalidInputError, match="3 of 5 keys missing"),
+    ):
+        fresh.take(keys)
+    np.testing.assert_array_equal(fresh.take(keys[:2]), rows(2, seed=1)[1])
+
+
+def test_only_segments_that_are_used_are_read(store, rows, monkeypatch):
+    """Claim: opening and looking up keys computes no digest, and using rows computes
+    those of their segments, once."""
+    for seed in range(3):
+        store.append(*rows(4, seed))
+    read = []
+    original = hashlib.file_digest
+    monkeypatch.setattr(
+        "hashlib.file_digest",
+        lambda file, name: (read.append(file.name), original(file, name))[1],
+    )
+    again = reopened(store)
+    keys = rows(4, 1)[0]
+    assert again.contains(keys, check=False).all()
+    assert read == []
+    again.take(keys[:2])
+    again.take(keys)
+    assert [Path(name).name for name in read] == [store.segments[1].name]
+
+
+def test_a_store_can_be_checked_when_it_is_opened(store, rows, damage_rows):
+    """Claim: with verify="open" damage is set aside before the store is there."""
+    for seed in range(2):
+        store.append(*rows(4, seed))
+    damage_rows(store.segments[0])
+    with pytest.warns(DamagedSegmentWarning):
+        again = VectorStore(store.directory, store.fingerprint, verify="open")
+    assert len(again) == 4
+
+
+def test_rows_that_count_are_rows_that_are_whole(store, rows, damage_rows):
+    """Claim: what goes through all rows sees no damaged one."""
+    for seed in range(2):
+        store.append(*rows(4, seed))
+    damage_rows(store.segments[0])
+    again = reopened(store)
+    with pytest.warns(DamagedSegmentWarning):
+        counting = again.counting_rows()
+    assert [segment.name for segment, _ in counting] == [store.segments[1].name]
+
+
+def test_a_segment_that_goes_before_its_first_use_is_looked_for_again(store, rows):
+    """Claim: a compaction between opening and taking does not disturb a reader."""
+    for seed in range(2):
+        store.append(*rows(4, seed))
+    reader = reopened(store)
+    compact(store)
+    np.testing.assert_array_equal(reader.take(rows(4, 1)[0]), rows(4, 1)[1])
+
+
+def test_segments_that_go_again_and_again_before_use_are_an_error(
+    store, rows, monkeypatch
+):
+    """Claim: a reader that always comes too late says so."""
+    store.append(*rows())
+    reader = reopened(store)
+
+    def gone(path):
+        raise FileNotFoundError(2, "gone", str(path))
+
+    monkeypatch.setattr("embrm.embed.cache.segment.check_digest", gone)
+    with pytest.raises(EmbrmError, match=r"some gone, 10 times.*wait until"):
+        reader.take(rows()[0])
 
 
 def test_without_verification_damage_may_pass(store, rows, damage):
@@ -257,19 +359,46 @@ def test_leftovers_of_killed_writers_are_ignored(store, rows):
     assert len(reopened(store)) == 5
 
 
-def test_a_clock_that_jumps_back_changes_the_order_and_loses_nothing(
-    store, rows, monkeypatch
-):
-    """Claim: the order is that of the names, whatever the clock did."""
-    keys, first = rows()
-    _, second = rows(seed=1)
+def test_a_clock_that_is_behind_does_not_replace_a_vector(store, rows, monkeypatch):
+    """Claim: whatever the clock of the second writer says, what is there stays."""
+    (keys, first), (_, second) = rows(), rows(seed=1)
     store.append(keys, first)
-    monkeypatch.setattr(
-        "embrm.embed.cache.store.new_prefix",
-        lambda: "20000101T000000000000Z-h-1-0123abcd",
-    )
-    store.append(keys, second)
+    with monkeypatch.context() as patch:
+        patch.setattr("embrm.embed.cache.names.datetime", Clock("2000-01-01"))
+        reopened(store).append(keys, second)
+    store.refresh()
     for one in (store, reopened(store)):
+        np.testing.assert_array_equal(one.take(keys), first)
+        assert len(one.segments) == 2
+
+
+def test_a_clock_that_is_ahead_does_not_disturb_others(store, rows, monkeypatch):
+    """Claim: after a segment from the year 9999 writers go on, in order."""
+    keys, vectors = rows(6)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "embrm.embed.cache.names.datetime", Clock("9999-12-31T23:59:59.999999")
+        )
+        store.append(keys[:2], vectors[:2])
+    for n in range(1, 5):
+        reopened(store).append(keys[n : n + 2], rows(2, seed=n)[1])
+    again = reopened(store)
+    expected = [vectors[:2], *(rows(2, seed=n)[1][1:] for n in range(1, 5))]
+    np.testing.assert_array_equal(again.take(keys), np.concatenate(expected))
+
+
+def test_writers_at_the_same_moment_are_ordered_alike_for_all(store, rows, monkeypatch):
+    """Claim: of two writers that do not see each other the clock decides, and every
+    reader agrees, whatever it saw first."""
+    (keys, first), (_, second) = rows(), rows(seed=1)
+    monkeypatch.setattr("embrm.embed.cache.store.list_segments", lambda directory: [])
+    store.append(keys, first)
+    early = reopened(store)
+    with monkeypatch.context() as patch:
+        patch.setattr("embrm.embed.cache.names.datetime", Clock("2000-01-01"))
+        reopened(store).append(keys, second)
+    early.refresh()
+    for one in (early, reopened(store)):
         np.testing.assert_array_equal(one.take(keys), second)
 
 
@@ -286,7 +415,7 @@ def test_a_segment_that_goes_while_it_is_read_is_looked_for_again(
             raise FileNotFoundError(2, "gone", str(path))
         return original(path, *args, **kwargs)
 
-    from embrm.embed.cache import store as module
+    from embrm.embed.cache import loading as module
 
     original = module.read_segment
     monkeypatch.setattr(module, "read_segment", read)
@@ -300,7 +429,7 @@ def test_segments_that_always_go_are_an_error(store, rows, monkeypatch):
     def read(path, *args, **kwargs):
         raise FileNotFoundError(2, "gone", str(path))
 
-    monkeypatch.setattr("embrm.embed.cache.store.read_segment", read)
+    monkeypatch.setattr("embrm.embed.cache.loading.read_segment", read)
     with pytest.raises(EmbrmError, match=r"some gone, 10 times.*wait until"):
         reopened(store)
 
@@ -309,7 +438,7 @@ def test_segments_that_come_while_they_are_read_do_not_stop_the_reader(
     store, rows, monkeypatch
 ):
     """Claim: with a writer that never rests, opening still ends."""
-    from embrm.embed.cache import store as module
+    from embrm.embed.cache import loading as module
 
     original = module.list_segments
     seeds = iter(range(100))
@@ -450,5 +579,39 @@ def test_a_segment_that_cannot_be_read_is_no_damage(store, rows, monkeypatch, co
         with pytest.raises(
             EmbrmError, match=f"read the store.*{errno.errorcode[code]}"
         ):
-            reopened(store)
+            reopened(store).take(rows()[0])
+    assert reopened(store).contains(rows()[0]).all()
+    assert not [name for name in files(store) if name.endswith(".damaged")]
+
+
+def test_a_read_only_directory_is_read_and_not_written(store, rows, monkeypatch):
+    """Claim: where nothing may be written, vectors are served and an append fails
+    with the cure."""
+    store.append(*rows())
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for call in ("os.mkdir", "os.replace", "os.rename", "os.unlink"):
+        monkeypatch.setattr(call, refuse)
+    again = reopened(store)
+    np.testing.assert_array_equal(again.take(rows()[0]), rows()[1])
+    with pytest.raises(EmbrmError, match=r"EROFS.*make the directory writable"):
+        again.append(*rows(2, seed=1))
     assert len(reopened(store)) == 5
+
+
+def test_a_file_size_limit_is_an_error_like_a_full_disk(store, rows, fingerprint):
+    """Claim: a write that the system really refuses leaves the store as it was."""
+    store.append(*rows())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+        with pytest.raises(EmbrmError, match=r"write a segment.*EFBIG"):
+            store.append(*rows(2000, seed=1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert len(files(store)) == 1
+    np.testing.assert_array_equal(reopened(store).take(rows()[0]), rows()[1])
