@@ -6,12 +6,14 @@ import platform
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import typer
 
 import embrm
 from embrm.cli.options import AsJson, Config, Debug
 from embrm.cli.output import USAGE, console, emit, reporting, say, table
+from embrm.embed.hardware import cpu_flags
 from embrm.exceptions import EmbrmError
 
 # Module, distributions that may bring it, extra that installs it, what it is for.
@@ -26,6 +28,8 @@ OPTIONAL = [
     ("datasets", ("datasets",), "hub", "hf: sources"),
     ("fastapi", ("fastapi",), "serve", "HTTP scoring"),
     ("ray", ("ray",), "ray", "scale-out"),
+    ("httpx2", ("httpx2",), "http", "embedding servers"),
+    ("tenacity", ("tenacity",), "http", "embedding servers"),
 ]
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
@@ -44,7 +48,7 @@ def doctor(
             "cores": len(os.sched_getaffinity(0))
             if hasattr(os, "sched_getaffinity")
             else os.cpu_count(),
-            "cpu_flags": _cpu_flags(),
+            "cpu_flags": [flag for flag in CPU_FLAGS if flag in cpu_flags()],
         }
         good = encoder["error"] is None and sys.version_info >= (3, 11)
         if as_json:
@@ -79,21 +83,12 @@ def _default_encoder() -> dict[str, str | None]:
     return {"name": "minilm", "fingerprint": fingerprint.describe(), "error": None}
 
 
-def _cpu_flags() -> list[str]:
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as stream:  # noqa: PTH123
-            line = next((text for text in stream if text.startswith("flags")), "")
-    except OSError:
-        return []
-    return [flag for flag in CPU_FLAGS if flag in line.split()]
-
-
 def _print(
-    machine: Mapping[str, object],
+    machine: Mapping[str, Any],
     packages: list[dict[str, str | None]],
     encoder: dict[str, str | None],
 ) -> None:
-    flags = " ".join(_cpu_flags()) or "no vector flags found"
+    flags = " ".join(machine["cpu_flags"]) or "no vector flags found"
     say(
         f"embrm {machine['embrm']}, Python {machine['python']}, "
         f"{machine['platform']}, {machine['cores']} cores ({flags})"

@@ -1,9 +1,11 @@
 """`embrm embed`: put the vectors of a preference file into a cache."""
 
-from pathlib import Path
-from typing import Annotated
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from embrm.cli.opening import open_encoder
 from embrm.cli.options import (
@@ -19,14 +21,83 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import emit, reporting, say
 from embrm.cli.reading import read_and_say
+from embrm.exceptions import InvalidInputError, three_parts
+
+if TYPE_CHECKING:
+    from embrm._typing import Text
+    from embrm.embed.account import EmbeddingAccount
+    from embrm.embed.base import Encoder
+
+ANY_CLUSTER = "auto"
+_ADDRESS = re.compile(r"auto|local|(ray://)?[\w.\-\[\]:]+:\d+")
 
 Prefs = Annotated[
     str,
     typer.Argument(help="JSONL, JSON, CSV or Parquet file, hf:owner/name, or -."),
 ]
 NeededCache = Annotated[
-    Path, typer.Option("--cache", help="Directory where vectors are kept.")
+    str,
+    typer.Option(
+        "--cache", help="Directory, or URI such as s3://..., where vectors are kept."
+    ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        help="Embed on a Ray cluster: at HOST:PORT, on one of this machine (local), "
+        "or, without an address, on the one that is running here or else a local one.",
+        show_default=False,
+    ),
+]
+Actors = Annotated[
+    int | None,
+    typer.Option(
+        "--actors",
+        min=1,
+        help="With --ray, at most so many actors; one per GPU, or per CPU but one, "
+        "by default.",
+        show_default=False,
+    ),
+]
+Shards = Annotated[
+    str | None,
+    typer.Option(
+        "--shards",
+        metavar="I/N",
+        help="Embed only the I-th of N parts, I from 1 to N, as one of N jobs that "
+        "read the same file.",
+        show_default=False,
+    ),
+]
+
+
+class EmbedCommand(TyperCommand):
+    """A command whose option --ray may stand without a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments, with an address after every --ray."""
+        return super().parse_args(ctx, with_address(args))
+
+
+def with_address(args: Sequence[str]) -> list[str]:
+    """Put `auto` after a --ray that is not followed by an address.
+
+    Examples
+    --------
+    >>> with_address(["--ray", "prefs.jsonl"])
+    ['--ray', 'auto', 'prefs.jsonl']
+    >>> with_address(["--ray", "10.0.0.1:6379"])
+    ['--ray', '10.0.0.1:6379']
+    """
+    completed: list[str] = []
+    for at, arg in enumerate(args):
+        completed.append(arg)
+        after = args[at + 1] if at + 1 < len(args) else ""
+        if arg == "--ray" and not _ADDRESS.fullmatch(after):
+            completed.append(ANY_CLUSTER)
+    return completed
 
 
 def embed(
@@ -37,24 +108,72 @@ def embed(
     column: Columns = None,
     on_error: OnError = "skip-uninformative",
     max_rows: MaxRows = None,
+    ray: Ray = None,
+    actors: Actors = None,
+    shards: Shards = None,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Embed every prompt-response of a file and keep the vectors."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.model import RewardModel
+    """Embed every prompt-response of a file and keep the vectors.
 
+    With --ray or --shards no more than a shard's vectors are held in memory. When all
+    N jobs of --shards are done, the same command without it finds everything.
+    """
+    with reporting(debug=debug, as_json=as_json):
+        from embrm.embed.scale.shards import parse_part
+
+        _check_scale(ray, actors, shards)
+        part = parse_part(shards) if shards is not None else None
         options = read_options(format, column, on_error, max_rows)
-        model = RewardModel(open_encoder(encoder), cache=cache)
+        opened = open_encoder(encoder)
         preferences = read_and_say(prefs, as_json=as_json, **options)
-        embedded = model.embed(preferences.texts)
+        texts = preferences.texts
+        if ray is not None:
+            embedded = _on_ray(texts, opened, cache, ray, actors)
+        else:
+            embedded = _here(texts, opened, cache, part)
         say(str(embedded), as_json=as_json)
         if as_json:
             emit(
                 {
                     "account": preferences.account.to_json(),
-                    "encoder": model.encoder_.fingerprint.to_json(),
+                    "encoder": opened.fingerprint.to_json(),
                     "embedded": embedded.to_json(),
                 }
             )
+
+
+def _check_scale(ray: str | None, actors: int | None, shards: str | None) -> None:
+    """Refuse options that contradict each other."""
+    if ray is not None and shards is not None:
+        got, cure = "both", "leave one out: Ray shares the work out by itself"
+    elif ray is None and actors is not None:
+        got, cure = "--actors alone", "add --ray"
+    else:
+        return
+    raise InvalidInputError(
+        three_parts(
+            expected="--ray (perhaps with --actors), or --shards", got=got, cure=cure
+        )
+    )
+
+
+def _on_ray(
+    texts: "list[Text]", encoder: "Encoder", cache: str, ray: str, actors: int | None
+) -> "EmbeddingAccount":
+    from embrm.embed.scale.ray_run import embed_on_ray
+
+    address = None if ray == ANY_CLUSTER else ray
+    return embed_on_ray(texts, encoder, cache, address=address, max_actors=actors)
+
+
+def _here(
+    texts: "list[Text]", encoder: "Encoder", cache: str, part: tuple[int, int] | None
+) -> "EmbeddingAccount":
+    from embrm.embed.run import embed_items
+    from embrm.embed.scale.shard_run import embed_part
+
+    if part is None:
+        return embed_items(texts, encoder, cache)
+    return embed_part(texts, encoder, cache, part=part)

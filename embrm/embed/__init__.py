@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from embrm.embed.registry import encoder_from_spec, encoder_spec, make_encoder
     from embrm.embed.run import Embedded, embed_items
     from embrm.embed.sentence import SentenceTransformerEncoder
+    from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
 
 __all__ = [
     "BatchReport",
@@ -25,6 +26,7 @@ __all__ = [
     "Encoder",
     "Fingerprint",
     "HashingEncoder",
+    "OpenAICompatibleEncoder",
     "SentenceTransformerEncoder",
     "VectorCache",
     "embed_items",
@@ -37,6 +39,7 @@ _LAZY = {
     "CausalLMEncoder": "causal",
     "Embedded": "run",
     "HashingEncoder": "hashing",
+    "OpenAICompatibleEncoder": "server.openai_compatible",
     "SentenceTransformerEncoder": "sentence",
     "VectorCache": "cache",
     "embed_items": "run",

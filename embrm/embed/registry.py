@@ -10,9 +10,15 @@ from embrm.embed.base import Encoder
 from embrm.embed.causal import CausalLMEncoder
 from embrm.embed.hashing import HashingEncoder
 from embrm.embed.sentence import SentenceTransformerEncoder
+from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
 from embrm.exceptions import InvalidInputError, three_parts
 
-KnownEncoder: TypeAlias = HashingEncoder | SentenceTransformerEncoder | CausalLMEncoder
+KnownEncoder: TypeAlias = (
+    HashingEncoder
+    | SentenceTransformerEncoder
+    | CausalLMEncoder
+    | OpenAICompatibleEncoder
+)
 """The encoders of this package."""
 
 ENCODERS: MappingProxyType[str, type[KnownEncoder]] = MappingProxyType(
@@ -22,7 +28,11 @@ ENCODERS: MappingProxyType[str, type[KnownEncoder]] = MappingProxyType(
         "causal-lm": CausalLMEncoder,
     }
 )
-"""The encoders by kind: the closed list of what a saved model may name."""
+"""The encoders by kind: the closed list of what a saved model may name.
+
+One that asks a server is not among them: a file from elsewhere must not choose where
+texts are sent, nor which environment variable goes along as the key.
+"""
 
 ENCODER_WORDS = (
     "minilm",
@@ -30,6 +40,7 @@ ENCODER_WORDS = (
     "hashing:DIM",
     "st:MODEL",
     "causal:MODEL",
+    "openai:MODEL@URL",
     "a directory with a model's files",
     "OWNER/NAME on the Hugging Face hub",
 )
@@ -43,7 +54,9 @@ def make_encoder(name: str = "minilm", **options: Any) -> KnownEncoder:
     ----------
     name : str, default="minilm"
         `"minilm"`; `"hashing"`, or `"hashing:512"` for another dim; `"st:MODEL"` or
-        `"causal:MODEL"` with a directory or an id of the hub; or a bare directory
+        `"causal:MODEL"` with a directory or an id of the hub; `"openai:MODEL@URL"`
+        for a server, `"openai:MODEL"` for OpenAI's with the key in the environment
+        variable OPENAI_API_KEY; or a bare directory
         (sentence-transformers if it holds a `modules.json`, else causal) or id
         (sentence-transformers if it begins so, else causal).
     **options
@@ -70,6 +83,8 @@ def make_encoder(name: str = "minilm", **options: Any) -> KnownEncoder:
         return _construct("sentence-transformer", options)
     if word == "hashing" and (name == word or rest.isdecimal()):
         return _construct("hashing", ({"dim": int(rest)} if rest else {}) | options)
+    if word == _SERVER and rest:
+        return _construct("openai-compatible", _place(rest) | options)
     if word in _PREFIXES and rest:
         return _construct(_PREFIXES[word], {"model": rest} | options)
     directory = Path(name).expanduser()
@@ -103,8 +118,8 @@ def encoder_spec(encoder: Encoder) -> dict[str, Any]:
     dict
         `kind` and the constructor's parameters. The device belongs to the machine
         and is left out; a revision that was resolved on the hub is pinned. Of an
-        encoder of another package, the kind `"own"` and its type's name: such a one
-        is passed again when the model is loaded.
+        encoder of another package, or one that asks a server, the kind `"own"` and
+        its type's name: such a one is passed again when the model is loaded.
 
     Examples
     --------
@@ -159,12 +174,22 @@ def encoder_from_spec(spec: Mapping[str, Any]) -> KnownEncoder:
 
 
 _OWN = "own"
+_SERVER = "openai"
 _PREFIXES = MappingProxyType({"st": "sentence-transformer", "causal": "causal-lm"})
+
+
+def _place(rest: str) -> dict[str, Any]:
+    """Read MODEL@URL, or MODEL alone for OpenAI's own server."""
+    # At the last @: a mistyped address must not send texts to OpenAI.
+    model, at, url = rest.rpartition("@")
+    if at:
+        return {"model": model, "url": url}
+    return {"model": rest, "api_key_env": "OPENAI_API_KEY"}
 
 
 def _construct(kind: str, options: Mapping[str, Any]) -> KnownEncoder:
     """Call the constructor, with an error that lists its parameters."""
-    encoder = ENCODERS[kind]
+    encoder = ENCODERS.get(kind, OpenAICompatibleEncoder)
     names = [field.name for field in fields(encoder)]
     unknown = sorted(set(options) - set(names))
     if not isinstance(options.get("model", ""), str):

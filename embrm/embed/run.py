@@ -2,22 +2,22 @@
 
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from embrm._typing import FloatArray, IntArray, Text
-from embrm.embed.base import BatchReport, Encoder, Fingerprint
+from embrm.embed.account import EmbeddingAccount, add_reports, warn_if_truncated
+from embrm.embed.base import BatchReport, Encoder
 from embrm.embed.cache.checking import check_vectors
 from embrm.embed.cache.index import KeyIndex
 from embrm.embed.cache.memory import MemoryStore, Store
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.keys import Keys, item_keys
 from embrm.embed.progress import EmbeddingProgress
-from embrm.exceptions import InvalidInputError, TruncationWarning, three_parts
+from embrm.embed.server.identity import recognise_in_cache
+from embrm.embed.slices import Slices
+from embrm.exceptions import InvalidInputError, three_parts
 
 # Long enough to sort by length within, short enough to lose little; fixed, because
 # with some encoders the last bits depend on which texts are embedded together.
@@ -25,57 +25,25 @@ _ENCODE_ITEMS = 512
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """Vectors of items, and an account of how they came about.
+class Embedded(EmbeddingAccount):
+    """Vectors of items, and the account of how they came about.
 
     Attributes
     ----------
     vectors : ndarray of shape (n_items, d), read-only
         In the order of the texts, in the encoder's dtype. A view of the cache where
         its rows lie together, else a copy.
-    n_items, n_unique : int
-        Texts, and different texts among them.
-    n_hits, n_embedded : int
-        Different texts found in the cache, and embedded now; together `n_unique`.
-    n_truncated : int
-        Texts embedded now whose prompt lost its beginning.
-    n_response_truncated : int
-        Texts embedded now whose response lost its beginning.
+    n_items, n_unique, n_hits, n_embedded, n_truncated, n_response_truncated : int
     n_tokens : int
-        Tokens fed to the encoder now.
     seconds : float
-        Wall time.
+        See `embrm.embed.account.EmbeddingAccount`.
     """
 
     vectors: FloatArray
-    n_items: int
-    n_unique: int
-    n_hits: int
-    n_embedded: int
-    n_truncated: int
-    n_response_truncated: int
-    n_tokens: int
-    seconds: float
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict of the account, without the vectors."""
         return {name: n for name, n in vars(self).items() if name != "vectors"}
-
-    def __str__(self) -> str:
-        repeated = self.n_items - self.n_unique
-        words = f"{self.n_items} items"
-        words += f" ({self.n_unique} different)" if repeated else ""
-        if not self.n_embedded:
-            return f"{words}: 100% from the cache, nothing embedded"
-        share = self.n_hits / self.n_unique
-        words += f": {self.n_hits} from the cache ({share:.0%}), "
-        words += f"{self.n_embedded} embedded in {self.seconds:.1f} s"
-        if self.n_tokens:
-            words += f" ({self.n_tokens / self.seconds:,.0f} tokens/s)"
-        if self.n_truncated or self.n_response_truncated:
-            words += f", {self.n_truncated} prompts cut at the beginning"
-            words += f", {self.n_response_truncated} responses too"
-        return words
 
 
 def embed_items(
@@ -90,9 +58,9 @@ def embed_items(
     """Embed items, each different text once, and keep the vectors.
 
     Texts are embedded in the order of first appearance and committed to the cache in
-    slices. Killed at any moment, a run loses at most the slice in flight, and the
-    next run goes on from there. When all is in the cache, `encoder.encode` is never
-    called.
+    slices, each written while the next is embedded. Killed at any moment, a run loses
+    at most these two, and the next run goes on from there. When all is in the cache,
+    `encoder.encode` is never called.
 
     Parameters
     ----------
@@ -148,18 +116,18 @@ def embed_items(
     started = time.monotonic()
     keys = item_keys(texts)
     first = KeyIndex(keys).rows
-    store = _open(encoder.fingerprint, cache)
+    store = _open(encoder, cache)
     missing = first[~store.contains(keys[first])]
     n_hits = len(first) - len(missing)
     sums = BatchReport(n_texts=0)
     if len(missing):
         with EmbeddingProgress(len(first), n_hits=n_hits, show=progress) as bar:
-            slices, tally = _Slices(store, commit_items, commit_seconds), _Tally(bar)
+            slices, tally = Slices(store, commit_items, commit_seconds), _Tally(bar)
             _embed(texts, keys, missing, encoder, slices, tally)
             sums = tally.sum
         # Others may have embedded the same texts meanwhile: the first vectors count.
         store.refresh()
-        _warn_if_truncated(sums, len(missing), encoder.fingerprint)
+        warn_if_truncated(sums, len(missing), encoder.fingerprint, stacklevel=2)
     return Embedded(
         vectors=store.take(keys),
         n_items=len(keys),
@@ -174,13 +142,14 @@ def embed_items(
 
 
 def _open(
-    fingerprint: Fingerprint, cache: VectorCache | str | os.PathLike[str] | None
+    encoder: Encoder, cache: VectorCache | str | os.PathLike[str] | None
 ) -> Store:
     """Open the store of an encoder, or one in memory."""
     if cache is None:
-        return MemoryStore(fingerprint)
+        return MemoryStore(encoder.fingerprint)
     opened = cache if isinstance(cache, VectorCache) else VectorCache(cache)
-    return opened.open(fingerprint)
+    recognise_in_cache(encoder, opened)
+    return opened.open(encoder.fingerprint)
 
 
 def _check_limits(commit_items: int, commit_seconds: float) -> None:
@@ -202,46 +171,8 @@ class _Tally:
         self._bar = bar
 
     def __call__(self, report: BatchReport) -> None:
-        old = vars(self.sum)
-        self.sum = BatchReport(
-            **{name: n + old[name] for name, n in vars(report).items()}
-        )
+        self.sum = add_reports(self.sum, report)
         self._bar.update(report)
-
-
-class _Slices:
-    """Collects vectors, and commits them by number and by time."""
-
-    def __init__(self, store: Store, n_items: int, seconds: float) -> None:
-        self.n_items, self.seconds = n_items, seconds
-        self._store = store
-        self._clear()
-
-    def add(self, keys: Keys, vectors: FloatArray) -> None:
-        """Take vectors, and commit if it is time."""
-        self._parts.append((keys, vectors))
-        n_waiting = sum(len(part) for part, _ in self._parts)
-        waited = time.monotonic() - self._since
-        if n_waiting >= self.n_items or waited >= self.seconds:
-            self.commit()
-
-    def commit(self) -> None:
-        """Append what is waiting to the store."""
-        if not self._parts:
-            return
-        keys, vectors = (
-            np.concatenate(column) for column in zip(*self._parts, strict=True)
-        )
-        try:
-            self._store.append(keys, vectors)
-        except Exception:
-            self._clear()  # once is enough: the error says what to do
-            raise
-        self._clear()
-
-    def _clear(self) -> None:
-        self._parts: list[tuple[Keys, FloatArray]] = []
-        self._since = time.monotonic()
 
 
 def _embed(
@@ -249,7 +180,7 @@ def _embed(
     keys: Keys,
     missing: IntArray,
     encoder: Encoder,
-    slices: _Slices,
+    slices: Slices,
     tally: _Tally,
 ) -> None:
     """Embed the missing items; whatever happens, commit what is embedded."""
@@ -269,23 +200,4 @@ def _embed(
             "with a cache they are kept: run the same again to go on from there"
         ) from interrupt
     finally:
-        slices.commit()
-
-
-def _warn_if_truncated(sums: BatchReport, n: int, fingerprint: Fingerprint) -> None:
-    """Warn once, with shares."""
-    if not sums.n_truncated and not sums.n_response_truncated:
-        return
-    tokens = fingerprint.fields.get("max_tokens")
-    limit = f"the {tokens}-token limit" if tokens else "the encoder's length limit"
-    message = (
-        f"{sums.n_truncated} of {n} prompts ({sums.n_truncated / n:.1%}) "
-        f"lost their beginning to {limit}"
-    )
-    if sums.n_response_truncated:
-        share = sums.n_response_truncated / n
-        message += (
-            f"; so did {sums.n_response_truncated} responses ({share:.1%}), "
-            "which are longer than it by themselves"
-        )
-    warnings.warn(message, TruncationWarning, stacklevel=3)
+        slices.close()

@@ -21,6 +21,7 @@ from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
 from embrm.embed.run import Embedded, embed_items
+from embrm.embed.server.identity import recognise
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.exceptions import LeakageWarning
 from embrm.heads.registry import make_head
@@ -224,7 +225,9 @@ class RewardModel(BaseEstimator):
             If its files are not where they were.
         """
         check_is_fitted(self, "head_")
-        check_same_encoder(self.fingerprint_, self._encoder().fingerprint)
+        encoder = self._encoder()
+        recognise(encoder, [self.fingerprint_])
+        check_same_encoder(self.fingerprint_, encoder.fingerprint)
 
     def reward(self, df: pd.DataFrame) -> pd.Series:
         """Compute the reward of items.

@@ -11,6 +11,7 @@ from embrm.embed.causal import CausalLMEncoder
 from embrm.embed.hashing import HashingEncoder
 from embrm.embed.registry import encoder_from_spec, encoder_spec, make_encoder
 from embrm.embed.sentence import SentenceTransformerEncoder
+from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
 from embrm.embed.weights import ModelFiles
 from embrm.exceptions import InvalidInputError
 
@@ -24,6 +25,16 @@ from embrm.exceptions import InvalidInputError
         ("st:owner/name", SentenceTransformerEncoder("owner/name")),
         ("causal:gpt2", CausalLMEncoder("gpt2")),
         ("owner/name", CausalLMEncoder("owner/name")),
+        (
+            "openai:owner/e5@http://host:8000/v1",
+            OpenAICompatibleEncoder("owner/e5", "http://host:8000/v1"),
+        ),
+        (
+            "openai:text-embedding-3-small",
+            OpenAICompatibleEncoder(
+                "text-embedding-3-small", api_key_env="OPENAI_API_KEY"
+            ),
+        ),
         (
             "sentence-transformers/x",
             SentenceTransformerEncoder("sentence-transformers/x"),
@@ -98,6 +109,30 @@ def test_a_resolved_revision_is_pinned(tmp_path):
     encoder = CausalLMEncoder("owner/name", revision="main")
     vars(encoder)["files"] = ModelFiles(tmp_path, source="hub", revision="c" * 40)
     assert encoder_spec(encoder)["revision"] == "c" * 40
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "openai:e5@localhost:8000",
+        "openai:e5@",
+        "openai:@http://host/v1",
+        "openai:e5@http://me:secret@host/v1",
+    ],
+)
+def test_a_mistyped_address_is_refused(name):
+    """Texts must not go to OpenAI by mistake, nor a password into a message."""
+    with pytest.raises(InvalidInputError, match=r"url like|model, a name") as caught:
+        make_encoder(name)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_does_not_choose_where_texts_are_sent():
+    """An encoder that asks a server is passed again, with its address and key."""
+    spec = encoder_spec(make_encoder("openai:e5@http://host/v1"))
+    assert spec == {"kind": "own", "type": "OpenAICompatibleEncoder"}
+    with pytest.raises(InvalidInputError, match="kind hashing"):
+        encoder_from_spec({"kind": "openai-compatible", "model": "e5"})
 
 
 class Lengths:

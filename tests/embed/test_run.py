@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -223,6 +224,7 @@ def clock(monkeypatch):
     """A clock that only the test moves."""
     clock = Clock()
     monkeypatch.setattr("embrm.embed.run.time", clock)
+    monkeypatch.setattr("embrm.embed.slices.time", clock)
     monkeypatch.setattr("embrm.embed.run._ENCODE_ITEMS", 4)
     return clock
 
@@ -354,15 +356,14 @@ def test_an_encoder_that_is_not_its_fingerprint_is_refused(
 
 def test_a_full_disk_ends_the_run_with_one_clean_error(encoder, cache, monkeypatch):
     """Claim: what was committed is kept, and the error is not raised twice."""
-
-    def full(n_calls):
-        if n_calls == 2:
-            monkeypatch.setattr("os.fsync", refuse)
+    fsync = os.fsync
 
     def refuse(handle):
-        raise OSError(28, "No space left on device")
+        if len(list(cache.directory.glob("*/segments/*.arrow"))) == 2:
+            raise OSError(28, "No space left on device")
+        fsync(handle)
 
-    encoder.before_call = full
+    monkeypatch.setattr("os.fsync", refuse)
     with pytest.raises(EmbrmError, match=r"write a segment.*free space") as caught:
         embed_items(make_texts(20), encoder, cache, commit_items=4)
     assert caught.value.__context__ is caught.value.__cause__
@@ -401,3 +402,20 @@ def test_the_account_reads_as_a_sentence(encoder, tmp_path):
     assert first.startswith("3 items (2 different): 0 from the cache (0%), 2 embedded")
     again = str(embed_items(texts, encoder, tmp_path))
     assert again == "3 items (2 different): 100% from the cache, nothing embedded"
+
+
+class DriftingEncoder(FakeEncoder):
+    """Says something else about itself each time, but knows itself when shown."""
+
+    def recognise(self, known):
+        own = [one for one in known if one.fields["kind"] == "fake"]
+        self.fingerprint = next(iter(own), self.fingerprint)
+        return bool(own)
+
+
+def test_an_encoder_that_recognises_its_store_finds_its_vectors_there(cache):
+    """A server's noise in the fingerprint does not found a new store every time."""
+    first, second = DriftingEncoder(noise=0.1), DriftingEncoder(noise=0.2)
+    embed_items(make_texts(4), first, cache)
+    again = embed_items(make_texts(4), second, cache)
+    assert (again.n_hits, again.n_embedded) == (4, 0)

@@ -150,11 +150,30 @@ def test_vectors_are_stored_as_float16_by_default(minilm, vectors):
     np.testing.assert_allclose(stored, vectors[:1], atol=2e-4)
 
 
-def test_bfloat16_compute_is_close(vectors):
-    """Within the three digits of bfloat16."""
-    encoder = SentenceTransformerEncoder(dtype="bfloat16", store_dtype="float32")
-    computed = encoder.encode(TEXTS[:2])
-    assert (computed * vectors[:2]).sum(axis=1).min() > 0.99
+@pytest.fixture(scope="module")
+def half() -> SentenceTransformerEncoder:
+    """MiniLM in bfloat16."""
+    return SentenceTransformerEncoder(dtype="bfloat16", store_dtype="float32")
+
+
+def test_bfloat16_compute_turns_no_vector(half, vectors):
+    """The cosine to float32 stays within the digits of bfloat16."""
+    computed = half.encode(TEXTS)
+    assert (computed * vectors).sum(axis=1).min() > 0.9995
+
+
+def test_bfloat16_compute_keeps_unit_vectors_at_unit_length(half):
+    """Pooling and normalising are in float32 whatever the transformer computes in."""
+    lengths = np.linalg.norm(half.encode(TEXTS).astype(np.float64), axis=1)
+    np.testing.assert_allclose(lengths, 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("native", ["bfloat16", "float32"])
+def test_the_automatic_dtype_is_the_hardwares_own(monkeypatch, native):
+    """The fingerprint names the dtype that was computed in, not the word auto."""
+    monkeypatch.setattr("embrm.embed.sentence.native_dtype", lambda device: native)
+    fields = SentenceTransformerEncoder().fingerprint.fields
+    assert fields["compute_dtype"] == native
 
 
 def test_the_model_is_in_evaluation_mode():
@@ -210,7 +229,8 @@ def test_the_fingerprint_says_who_it_is(minilm):
 )
 def test_options_that_change_numbers_change_the_fingerprint(changed):
     """Their vectors never share a store."""
-    one, other = SentenceTransformerEncoder(), SentenceTransformerEncoder(**changed)
+    one = SentenceTransformerEncoder(dtype="float32")
+    other = SentenceTransformerEncoder(**({"dtype": "float32"} | changed))
     assert one.fingerprint.digest != other.fingerprint.digest
 
 
@@ -226,7 +246,8 @@ def test_options_that_change_numbers_change_the_fingerprint(changed):
 )
 def test_options_that_change_no_number_keep_the_fingerprint(changed):
     """The cache is used again."""
-    one, other = SentenceTransformerEncoder(), SentenceTransformerEncoder(**changed)
+    one = SentenceTransformerEncoder(dtype="float32")
+    other = SentenceTransformerEncoder(**({"dtype": "float32"} | changed))
     assert one.fingerprint.digest == other.fingerprint.digest
 
 
@@ -289,7 +310,9 @@ def test_a_models_instruction_is_put_before_every_text(copied, minilm):
     path = copied / "config_sentence_transformers.json"
     config = {"prompts": {"q": "query: "}, "default_prompt_name": "q"}
     path.write_text(json.dumps(config))
-    encoder = SentenceTransformerEncoder(str(copied), store_dtype="float32")
+    encoder = SentenceTransformerEncoder(
+        str(copied), dtype="float32", store_dtype="float32"
+    )
     expected = encoder._loaded.encode(["a\n\nb"], show_progress_bar=False)
     np.testing.assert_allclose(encoder.encode([("a", "b")]), expected, atol=1e-6)
     with_prefix = minilm.encode([("query: a", "b")])

@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 
 from embrm import RewardModel
+from embrm.embed.base import Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
 from embrm.exceptions import (
@@ -375,3 +376,29 @@ def test_bad_rows_can_be_left_out_and_are_counted(pairs_frame):
     assert fitted.account_.n_kept == 39
     with pytest.raises(DataError, match="row 4"):
         RewardModel("hashing").fit(holed)
+
+
+def test_an_encoder_may_recognise_the_fingerprint_of_the_fit(pairs_frame, items_frame):
+    """A server whose answers are noisy is the same encoder after it is asked anew."""
+
+    class Drifting:
+        """Hashing, with a fingerprint that differs in each object."""
+
+        def __init__(self, noise):
+            self._hashing = make_encoder("hashing:16")
+            fields = {**self._hashing.fingerprint.fields, "noise": noise}
+            self.fingerprint = Fingerprint(
+                fields, self._hashing.fingerprint.dim, self._hashing.fingerprint.dtype
+            )
+
+        def encode(self, texts, *, on_batch=None):
+            return self._hashing.encode(texts, on_batch=on_batch)
+
+        def recognise(self, known):
+            self.fingerprint = next(iter(known), self.fingerprint)
+            return True
+
+    model = RewardModel(encoder=Drifting(0.1)).fit(pairs_frame)
+    expected = model.reward(items_frame)
+    model.encoder = Drifting(0.2)
+    pd.testing.assert_series_equal(model.reward(items_frame), expected)

@@ -1,0 +1,222 @@
+"""On a real Ray cluster nothing is lost and nothing doubled, even if a node dies."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from embrm.embed.cache import VectorCache
+from embrm.embed.hashing import HashingEncoder
+from embrm.embed.keys import item_keys
+from embrm.embed.run import embed_items
+from embrm.embed.scale import ray_run
+from embrm.embed.scale.ray_run import embed_on_ray
+from embrm.embed.scale.shard_run import embed_part
+from embrm.exceptions import EmbrmError, FingerprintMismatchError, InvalidInputError
+
+ENCODER = HashingEncoder(dim=16)
+TEXTS = [(f"prompt {n // 4}", f"response {n}") for n in range(160)]
+KEYS = item_keys(TEXTS)
+NODE = {"num_cpus": 1, "num_gpus": 1}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head without GPUs, and two nodes with one each (in name)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+        from ray.cluster_utils import Cluster
+
+        made = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 2, "include_dashboard": False},
+        )
+        try:
+            made.workers = [made.add_node(**NODE) for _ in range(2)]
+            made.wait_for_nodes()
+            ray.init(made.address, log_to_driver=False, logging_level=logging.WARNING)
+            yield made
+        finally:
+            ray.shutdown()
+            made.shutdown()
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """An empty cache."""
+    return VectorCache(tmp_path / "cache")
+
+
+def check_whole(cache):
+    """Compare every vector with a run in one process, and count them."""
+    store = VectorCache(cache.directory).open(ENCODER.fingerprint)
+    np.testing.assert_array_equal(store.take(KEYS), ENCODER.encode(TEXTS))
+    assert len(store) == len(TEXTS)
+    assert sum(len(rows) for _, rows in store.counting_rows()) == len(TEXTS)
+
+
+def make_encoder(before):
+    """Make an encoder that does something first; Ray takes local classes by value."""
+
+    class Own:
+        fingerprint = ENCODER.fingerprint
+
+        def encode(self, texts, *, on_batch=None):
+            before(texts)
+            return ENCODER.encode(texts, on_batch=on_batch)
+
+    return Own()
+
+
+def test_vectors_are_those_of_one_process(cluster, cache):
+    """Claim: one actor per GPU, all bits the same, and only segments are left."""
+    done = embed_on_ray([*TEXTS, *TEXTS[:9]], ENCODER, cache, progress=False)
+    check_whole(cache)
+    assert (done.n_items, done.n_unique, done.n_embedded) == (169, 160, 160)
+    assert (done.n_workers, done.n_retries) == (2, 0)
+    assert done.n_shards == 8
+    assert done.n_tokens > 0
+    assert [path.name for path in cache.directory.iterdir()] == [
+        ENCODER.fingerprint.digest
+    ]
+
+
+def test_a_node_killed_in_mid_run_loses_and_doubles_nothing(cluster, cache, tmp_path):
+    """Claim: the other node takes over what the dead one had, half finished."""
+    mark, doomed = tmp_path / "in mid-shard", cluster.workers.pop()
+    doomed_id, directory = doomed.node_id, cache.directory
+
+    def hang_on_the_doomed_node(texts):
+        import ray
+
+        if ray.get_runtime_context().get_node_id() == doomed_id:
+            embed_items(texts[:1], ENCODER, directory)
+            mark.touch()
+            for _ in range(1200):
+                time.sleep(0.05)
+            raise EmbrmError("nobody killed this node")
+
+    def kill():
+        while not mark.exists():
+            time.sleep(0.01)
+        cluster.remove_node(doomed, allow_graceful=False)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    try:
+        done = embed_on_ray(TEXTS, make_encoder(hang_on_the_doomed_node), cache)
+    finally:
+        mark.touch()
+        killer.join()
+        cluster.workers.append(cluster.add_node(**NODE))
+        cluster.wait_for_nodes()
+    check_whole(cache)
+    assert (done.n_retries, done.n_workers) == (1, 2)
+    assert done.n_embedded == len(TEXTS) - 1
+
+
+def test_an_actor_killed_in_mid_shard_goes_on_where_it_was(cluster, cache, tmp_path):
+    """Claim: what it had committed is found by whoever takes the shard."""
+    mark, half = tmp_path / "killed", TEXTS[:2]
+    directory = cache.directory
+
+    def die_once(texts):
+        if half[0] in texts and half[1] in texts and not mark.exists():
+            mark.touch()
+            embed_items(half, ENCODER, directory)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    done = embed_on_ray(TEXTS, make_encoder(die_once), cache, progress=False)
+    check_whole(cache)
+    assert done.n_retries == 1
+    assert done.n_embedded == len(TEXTS) - 2
+
+
+def test_a_second_run_goes_on_after_an_error(cluster, cache):
+    """Claim: an encoder's error is raised as it is, and what was done is kept."""
+
+    def refuse(texts):
+        if TEXTS[-1] in texts:
+            raise InvalidInputError("no such text")
+
+    with pytest.raises(InvalidInputError, match=r"^no such text$"):
+        embed_on_ray(TEXTS, make_encoder(refuse), cache, max_actors=1, shard_tokens=100)
+    n_kept = len(cache.open(ENCODER.fingerprint))
+    assert n_kept > 0
+    done = embed_on_ray(TEXTS, ENCODER, cache)
+    check_whole(cache)
+    assert done.n_hits == n_kept
+
+
+def test_an_actor_with_another_encoder_is_refused(cluster, cache):
+    """Claim: vectors of other model files never reach the cache."""
+    here = os.getpid()
+
+    class Elsewhere:
+        @property
+        def fingerprint(self):
+            seed = 0 if os.getpid() == here else 1
+            return HashingEncoder(dim=16, seed=seed).fingerprint
+
+    with pytest.raises(FingerprintMismatchError, match="on every machine"):
+        embed_on_ray(TEXTS, Elsewhere(), cache)
+    assert cache.stores() == []
+
+
+def test_without_missing_texts_ray_is_not_started(cache, monkeypatch):
+    """Claim: a full cache costs no cluster."""
+    embed_part(TEXTS, ENCODER, cache)
+    monkeypatch.setattr(ray_run, "import_optional", pytest.fail)
+    done = embed_on_ray(TEXTS, ENCODER, cache)
+    assert str(done) == "160 items: 100% from the cache, nothing embedded"
+    assert done.n_workers == 0
+
+
+class FakeRay(SimpleNamespace):
+    """Ray, unconnected; notes what is asked of it."""
+
+    def __init__(self, error=None):
+        super().__init__(calls=[], error=error)
+
+    def is_initialized(self):
+        return False
+
+    def init(self, **options):
+        self.calls.append(options)
+        if self.error is not None:
+            raise self.error
+
+    def shutdown(self):
+        self.calls.append("shutdown")
+
+
+def test_a_connection_of_our_own_is_closed(cache):
+    """Claim: whoever was not connected before is not afterwards, even after errors."""
+    ray = FakeRay()
+    with pytest.raises(EmbrmError), ray_run._connected(ray, "host:6379"):
+        raise EmbrmError
+    assert ray.calls[0]["address"] == "host:6379"
+    assert ray.calls[1:] == ["shutdown"]
+
+
+@pytest.mark.parametrize("error", [ConnectionError, ValueError, RuntimeError])
+def test_no_cluster_at_the_address_is_said_with_a_cure(error):
+    """Claim: Ray's own error is quoted."""
+    got = r"running Ray cluster.*'nowhere:1'.*could not.*ray start --head"
+    with (
+        pytest.raises(InvalidInputError, match=got),
+        ray_run._connected(FakeRay(error("could not connect")), "nowhere:1"),
+    ):
+        pytest.fail("not connected")
+
+
+def test_actors_are_at_least_one(cache):
+    """Claim: max_actors is checked before anything starts."""
+    with pytest.raises(InvalidInputError, match="max_actors >= 1"):
+        embed_on_ray(TEXTS, ENCODER, cache, max_actors=0)
