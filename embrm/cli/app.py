@@ -10,11 +10,12 @@ import embrm
 from embrm.cli.cache import app as cache
 from embrm.cli.demo import demo
 from embrm.cli.doctor import doctor
-from embrm.cli.embed import embed
+from embrm.cli.embed import EmbedCommand, embed
 from embrm.cli.evaluate import evaluate
 from embrm.cli.fit import fit
 from embrm.cli.output import STOPPED, USAGE, report_error
 from embrm.cli.score import score
+from embrm.cli.simulate import simulate
 
 # The common base of typer's usage errors; typer exports only its children.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -58,10 +59,11 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 2 usage, 3 data, 4 integrity.",
 )
 app.command()(demo)
-app.command()(embed)
+app.command(cls=EmbedCommand)(embed)
 app.command()(fit)
 app.command()(evaluate)
 app.command()(score)
+app.command()(simulate)
 app.add_typer(cache, name="cache")
 app.command()(doctor)
 

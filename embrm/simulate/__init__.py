@@ -23,6 +23,7 @@ from embrm.simulate.lapse import LapseAnnotator
 from embrm.simulate.pairing import CrossPrompt, MixedPrompt, SamePrompt
 from embrm.simulate.panel import AnnotatorPanel
 from embrm.simulate.ranks import RankWindow
+from embrm.simulate.registry import AccuracyCurve, make_annotator, make_design
 from embrm.simulate.scale import gold_scale
 from embrm.simulate.simulation import Diversity, SimulatedPreferences, simulate
 from embrm.simulate.theory import (
@@ -35,6 +36,7 @@ from embrm.simulate.theory import (
 from embrm.simulate.tournament import Tournament
 
 __all__ = [
+    "AccuracyCurve",
     "Annotation",
     "Annotator",
     "AnnotatorPanel",
@@ -63,6 +65,8 @@ __all__ = [
     "calibrate",
     "gold_error",
     "gold_scale",
+    "make_annotator",
+    "make_design",
     "proposition_15",
     "sample_contrast",
     "simulate",

@@ -12,13 +12,22 @@ import embrm
 def test_help_names_every_command_and_the_exit_codes(run):
     """`embrm --help` is the way in."""
     shown = run("--help").stdout
-    for command in ("demo", "embed", "fit", "evaluate", "score", "cache", "doctor"):
+    for command in (
+        "demo",
+        "embed",
+        "fit",
+        "evaluate",
+        "score",
+        "simulate",
+        "cache",
+        "doctor",
+    ):
         assert command in shown
     assert "0 ok, 2 usage, 3 data, 4 integrity" in shown
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "embed", "fit", "evaluate", "score", "doctor"]
+    "command", ["demo", "embed", "fit", "evaluate", "score", "simulate", "doctor"]
 )
 def test_every_command_takes_config_json_and_debug(run, command):
     """The common options are everywhere."""

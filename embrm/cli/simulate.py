@@ -1,0 +1,263 @@
+"""`embrm simulate`: an experiment over a candidate pool, as a grid file says."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embrm.cli.opening import open_encoder
+from embrm.cli.options import (
+    AsJson,
+    Columns,
+    Debug,
+    EncoderName,
+    column_map,
+)
+from embrm.cli.output import console, emit, report_error, reporting, say
+from embrm.exceptions import InvalidInputError, three_parts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from embrm.datasets.candidate_pools import Candidates
+    from embrm.pool import CandidatePool
+    from embrm.simulate.experiment import Experiment
+    from embrm.simulate.experiment.config import GridConfig
+
+FAILED = 1
+
+PoolFile = Annotated[
+    Path,
+    typer.Option(
+        "--pool",
+        help="Parquet, JSONL or CSV file, one row per item: prompt_id (or prompt), "
+        "gold, response, length, vector.",
+    ),
+]
+Vectors = Annotated[
+    Path | None,
+    typer.Option(
+        "--vectors",
+        help=".npy or .safetensors file, one row per item. Without it: the column "
+        "vector, else the texts are embedded.",
+        show_default=False,
+    ),
+]
+TextCache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        help="Directory where vectors of embedded texts are kept; in --out by default.",
+        show_default=False,
+    ),
+]
+GridFile = Annotated[
+    Path, typer.Option("--config", help="YAML file of the grid, as above.")
+]
+SimulateOut = Annotated[
+    Path,
+    typer.Option(
+        "--out", help="Directory for cells, tables and pictures; runs go on there."
+    ),
+]
+Jobs = Annotated[
+    int, typer.Option("--jobs", help="Cells at a time; -1 for all processors.")
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet/--no-quiet", help="Print errors, and nothing else.")
+]
+
+
+def simulate(
+    pool: PoolFile,
+    grid_file: GridFile,
+    out: SimulateOut,
+    vectors: Vectors = None,
+    column: Columns = None,
+    encoder: EncoderName = "minilm",
+    cache: TextCache = None,
+    jobs: Jobs = 1,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate annotators on a pool with gold scores, and compare heads.
+
+    Every combination of design, annotator, budget, head and seed is a cell:
+    pairs are drawn and labelled, the head is fitted, and examined on
+    held-out prompts. Finished cells are kept in --out: a run that was
+    stopped goes on, a larger grid computes what is new.
+
+    Exits with 1 where a cell failed. A grid file:
+
+    designs:
+      - same-prompt
+      - mixed-prompt: {share: 0.5}
+    annotators:
+      - perfect
+      - bradley-terry: {error_rate: [0.1, 0.2, 0.3]}
+    budgets: [1000, 5000]
+    heads:
+      - linear
+      - lightgbm: {num_leaves: 15}
+    seeds: 3
+    test_share: 0.25
+    """
+    with reporting(debug=debug, as_json=as_json):
+        start = time.perf_counter()
+        from embrm.datasets.candidate_pools import read_candidates
+        from embrm.simulate.experiment.config import read_grid
+
+        _check_jobs(jobs)
+        grid = read_grid(grid_file)
+        candidates = read_candidates(
+            pool, vectors, columns=column_map(column), needed=["gold"]
+        )
+        made = _with_vectors(
+            candidates, encoder, cache or out / "vectors", quiet=quiet, as_json=as_json
+        )
+        experiment = _experiment(grid, candidates, made)
+        if not quiet:
+            say(f"{pool.name}: {made}", as_json=as_json)
+            say(grid.describe(), as_json=as_json)
+        _keep_config(grid_file, out)
+        frame = _run(experiment, out, jobs, quiet=quiet)
+        _write_table(frame, out)
+        pictures = _write_pictures(frame, out, quiet=quiet, as_json=as_json)
+        seconds = time.perf_counter() - start
+        _print(frame, grid, out, pictures, seconds, quiet=quiet, as_json=as_json)
+        _report_failures(frame, out)
+
+
+def _check_jobs(jobs: int) -> None:
+    if jobs == 0:
+        raise InvalidInputError(
+            three_parts(
+                expected="--jobs of 1 or more, or -1 for all processors",
+                got="0",
+                cure="use --jobs 2 for two cells at a time",
+            )
+        )
+
+
+def _with_vectors(
+    candidates: "Candidates", encoder: str, cache: Path, *, quiet: bool, as_json: bool
+) -> "CandidatePool":
+    """Take the vectors of the file, else embed its texts."""
+    if candidates.vectors is not None or candidates.texts is None:
+        return candidates.to_pool()
+    from embrm.embed import embed_items
+
+    embedded = embed_items(
+        candidates.texts,
+        open_encoder(encoder),
+        cache,
+        progress=False if quiet else None,
+    )
+    if not quiet:
+        say(str(embedded), as_json=as_json)
+    return candidates.to_pool(embedded.vectors)
+
+
+def _experiment(
+    grid: "GridConfig", candidates: "Candidates", pool: "CandidatePool"
+) -> "Experiment":
+    """Split the pool, and find out now what the grid asks too much of it."""
+    from embrm.simulate.experiment import Experiment
+
+    train, test = grid.split(pool.prompt_ids)
+    if candidates.texts is None and candidates.lengths is not None:
+        grid = grid.with_lengths(candidates.lengths[train])
+    train_pool = pool.take(train)
+    grid.check_budgets(train_pool)
+    return Experiment(train_pool, pool.take(test), **grid.options)
+
+
+def _keep_config(grid_file: Path, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    kept = out / "config.yaml"
+    if not (kept.exists() and kept.samefile(grid_file)):
+        kept.write_bytes(grid_file.read_bytes())
+
+
+def _run(
+    experiment: "Experiment", out: Path, jobs: int, *, quiet: bool
+) -> "pd.DataFrame":
+    try:
+        return experiment.run(out, n_jobs=jobs, progress=False if quiet else None)
+    except KeyboardInterrupt:
+        words = f"stopped; finished cells are kept in {out}: run again to go on"
+        raise KeyboardInterrupt(words) from None
+
+
+def _write_table(frame: "pd.DataFrame", out: Path) -> None:
+    frame.to_csv(out / "results.csv", index=False)
+    frame.to_parquet(out / "results.parquet", index=False)
+
+
+def _write_pictures(
+    frame: "pd.DataFrame", out: Path, *, quiet: bool, as_json: bool
+) -> list[Path]:
+    """Draw what the grid varies; without matplotlib, say that there are no pictures."""
+    from embrm.cli.simulate_pictures import write_pictures
+    from embrm.exceptions import MissingDependencyError
+
+    try:
+        return write_pictures(frame, out)
+    except MissingDependencyError as error:
+        if not quiet:
+            say(f"no pictures: {error}", as_json=as_json)
+        return []
+
+
+def _print(
+    frame: "pd.DataFrame",
+    grid: "GridConfig",
+    out: Path,
+    pictures: list[Path],
+    seconds: float,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    from embrm.cli.simulate_table import json_table, make_tables
+
+    if as_json:
+        emit(
+            {
+                "cells": grid.n_cells,
+                "failed": int((frame["error_type"] != "").sum()),
+                "table": json_table(frame),
+                "out": str(out),
+                "pictures": [str(path) for path in pictures],
+                "seconds": seconds,
+            }
+        )
+    if quiet:
+        return
+    if not as_json:
+        say("\nOrder consistency with gold on held-out prompts, mean over seeds:")
+        for title, section in make_tables(frame):
+            say(f"\n{title}" if title else "")
+            console().print(section)
+    n_warned = int((frame["warnings"] != "").sum())
+    if n_warned:
+        words = f"\n{n_warned} cells gave warnings: see that column of the results."
+        say(words, as_json=as_json)
+    names = ", ".join(path.name for path in [Path("results.csv"), *pictures])
+    say(f"\nIn {out}: {names}, results.parquet, config.yaml", as_json=as_json)
+    say(f"Done in {seconds:.1f} s.", as_json=as_json)
+
+
+def _report_failures(frame: "pd.DataFrame", out: Path) -> None:
+    """Say how many cells failed and why; the exit code says that some did."""
+    n_failed = int((frame["error_type"] != "").sum())
+    if not n_failed:
+        return
+    from embrm.cli.simulate_table import error_lines
+
+    words = f"{n_failed} of {len(frame)} cells failed; all are in {out}/results.csv, "
+    words += "and are tried again in the next run. " + " ".join(error_lines(frame))
+    report_error(words, FAILED, as_json=False)
+    raise typer.Exit(FAILED)
