@@ -4,7 +4,7 @@ The vector of a text must not depend on its neighbours: batches are padded with 
 explicit mask, and rows are written back to where their texts stood.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embrm._optional import import_optional
-from embrm.embed.base import BatchReport, OnBatch
 from embrm.embed.truncation import FittedTokens
-from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import EmbrmError, InvalidInputError, three_parts
 
 FLOAT16_LIMIT = 6e4
 """Largest absolute value stored as float16, whose own limit is 65504."""
@@ -46,18 +45,7 @@ class PaddedBatch:
 def pad(
     tokens: Sequence[FittedTokens], *, pad_id: int, side: str = "right"
 ) -> PaddedBatch:
-    """Pad token ids to a rectangle.
-
-    Parameters
-    ----------
-    tokens : sequence of FittedTokens
-    pad_id : int
-        Any id will do under a causal mask; it is never searched for.
-    side : {"right", "left"}
-
-    Returns
-    -------
-    PaddedBatch
+    """Pad the token ids of texts to a rectangle; see `pad_ids`.
 
     Examples
     --------
@@ -68,13 +56,32 @@ def pad(
     >>> pad([two, one], pad_id=0).ids.tolist()
     [[5, 6], [7, 0]]
     """
-    width = max(len(fitted) for fitted in tokens)
-    lengths = np.array([len(fitted) for fitted in tokens])
+    return pad_ids([fitted.ids for fitted in tokens], pad_id=pad_id, side=side)
+
+
+def pad_ids(
+    sequences: Sequence[NDArray[np.int32]], *, pad_id: int, side: str = "right"
+) -> PaddedBatch:
+    """Pad token ids to a rectangle.
+
+    Parameters
+    ----------
+    sequences : sequence of ndarray of int32
+    pad_id : int
+        Any id will do under a causal mask; it is never searched for.
+    side : {"right", "left"}
+
+    Returns
+    -------
+    PaddedBatch
+    """
+    lengths = np.array([len(ids) for ids in sequences])
+    width = int(lengths.max())
     shift = width - lengths if side == "left" else np.zeros_like(lengths)
     columns = np.arange(width)
     mask = (columns >= shift[:, None]) & (columns < (shift + lengths)[:, None])
-    ids = np.full((len(tokens), width), pad_id, dtype=np.int64)
-    ids[mask] = np.concatenate([fitted.ids for fitted in tokens])
+    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids[mask] = np.concatenate(sequences)
     return PaddedBatch(ids, mask, shift)
 
 
@@ -108,68 +115,6 @@ def token_batches(lengths: Sequence[int], *, batch_tokens: int) -> list[list[int
             longest = lengths[row]
         batches[-1].append(row)
     return batches
-
-
-def embed_tokens(
-    tokens: Sequence[FittedTokens],
-    forward: Callable[[Sequence[FittedTokens]], NDArray[np.float32]],
-    *,
-    batch_tokens: int,
-    dim: int,
-    dtype: str,
-    on_batch: OnBatch | None = None,
-) -> NDArray[np.floating[Any]]:
-    """Embed token ids batch by batch.
-
-    Parameters
-    ----------
-    tokens : sequence of FittedTokens
-    forward : callable
-        Takes the tokens of one batch, returns float32 of shape (n_texts, d).
-    batch_tokens : int
-        See `token_batches`.
-    dim : int
-        The d that the fingerprint promises.
-    dtype : str
-        Dtype of the result, `"float16"` or `"float32"`.
-    on_batch : callable, optional
-        Called with a `BatchReport` after each batch.
-
-    Returns
-    -------
-    ndarray of shape (n_texts, d)
-        In the order of `tokens`.
-
-    Raises
-    ------
-    IntegrityError
-        If the model's vectors have another length than the fingerprint says.
-    InvalidInputError
-        See `as_stored`.
-    """
-    vectors = np.empty((len(tokens), dim), dtype=dtype)
-    for rows in token_batches([len(t) for t in tokens], batch_tokens=batch_tokens):
-        batch = [tokens[row] for row in rows]
-        computed = forward(batch)
-        if computed.shape[1] != dim:
-            raise IntegrityError(
-                three_parts(
-                    expected=f"vectors of length {dim}, as the model's files say",
-                    got=f"length {computed.shape[1]}",
-                    cure="fetch the model again; its config belongs to another model",
-                )
-            )
-        vectors[rows] = as_stored(computed, dtype)
-        if on_batch is not None:
-            on_batch(
-                BatchReport(
-                    n_texts=len(batch),
-                    n_tokens=sum(len(fitted) for fitted in batch),
-                    n_truncated=sum(fitted.prompt_cut for fitted in batch),
-                    n_response_truncated=sum(fitted.response_cut for fitted in batch),
-                )
-            )
-    return vectors
 
 
 def as_stored(vectors: NDArray[np.float32], dtype: str) -> NDArray[np.floating[Any]]:
@@ -213,7 +158,7 @@ def check_options(
     *,
     dtype: str,
     store_dtype: str,
-    batch_tokens: int,
+    batch_tokens: int | None,
     max_tokens: int | None,
     on_long_response: str,
 ) -> None:
@@ -233,7 +178,7 @@ def check_options(
             store_dtype,
             store_dtype in ("float16", "float32"),
         ),
-        "batch_tokens >= 1": (batch_tokens, batch_tokens >= 1),
+        "batch_tokens >= 1": (batch_tokens, batch_tokens is None or batch_tokens >= 1),
         "max_tokens >= 1": (max_tokens, max_tokens is None or max_tokens >= 1),
         "on_long_response 'truncate' or 'raise'": (
             on_long_response,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from embrm.embed.base import Encoder
-from embrm.embed.causal import CausalLMEncoder
+from embrm.embed.causal.encoder import CausalLMEncoder
 from embrm.embed.hashing import HashingEncoder
 from embrm.embed.sentence import SentenceTransformerEncoder
 from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
@@ -117,9 +117,10 @@ def encoder_spec(encoder: Encoder) -> dict[str, Any]:
     -------
     dict
         `kind` and the constructor's parameters. The device belongs to the machine
-        and is left out; a revision that was resolved on the hub is pinned. Of an
-        encoder of another package, or one that asks a server, the kind `"own"` and
-        its type's name: such a one is passed again when the model is loaded.
+        and is left out; a revision that was resolved on the hub is pinned, and so is
+        a dtype that the hardware chose. Of an encoder of another package, or one that
+        asks a server, the kind `"own"` and its type's name: such a one is passed
+        again when the model is loaded.
 
     Examples
     --------
@@ -137,6 +138,9 @@ def encoder_spec(encoder: Encoder) -> dict[str, Any]:
         for field in fields(ENCODERS[kinds[0]])
         if field.name != "device"
     }
+    if "dtype" in values:
+        # Another machine's hardware must not decide with what a model is used.
+        values["dtype"] = getattr(encoder, "compute_dtype", values["dtype"])
     files = vars(encoder).get("files")
     if files is not None and files.revision is not None:
         values["revision"] = files.revision

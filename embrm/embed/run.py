@@ -19,8 +19,9 @@ from embrm.embed.server.identity import recognise_in_cache
 from embrm.embed.slices import Slices
 from embrm.exceptions import InvalidInputError, three_parts
 
-# Long enough to sort by length within, short enough to lose little; fixed, because
-# with some encoders the last bits depend on which texts are embedded together.
+# The first slice; the next are twice as long, up to a commit's length, so that a GPU or
+# a server seldom waits. With some encoders the last bits depend on which texts are
+# embedded together, so lengths follow the clock only where an encoder is slow.
 _ENCODE_ITEMS = 512
 
 
@@ -192,8 +193,11 @@ def _embed(
             check_vectors(vectors, len(part), encoder.fingerprint, items=part)
             slices.add(keys[part], vectors)
             done += len(part)
-            if time.monotonic() - started > slices.seconds:
+            seconds = time.monotonic() - started
+            if seconds > slices.seconds:
                 size = max(1, size // 2)
+            elif 2 * seconds <= slices.seconds:
+                size = min(2 * size, slices.n_items)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(
             f"stopped after {done} of {len(missing)} texts that were to be embedded; "

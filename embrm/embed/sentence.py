@@ -49,8 +49,9 @@ class SentenceTransformerEncoder(TokenEncoder):
     max_tokens : int, optional
         Token limit, special tokens included. None takes the model's (256 for
         MiniLM); larger values are capped at the positions that the model has.
-    batch_tokens : int, default=8192
-        Tokens of a batch, padding included. Does not change the vectors.
+    batch_tokens : int, optional
+        Tokens of a batch, padding included; None is 2,048 on a CPU, 16,384 elsewhere.
+        Does not change the vectors.
     dtype : {"auto", "float32", "bfloat16"}, default="auto"
         Dtype in which the transformer computes; pooling and what follows it are in
         float32. "auto" is bfloat16 where the hardware has it, about three times
@@ -82,7 +83,7 @@ class SentenceTransformerEncoder(TokenEncoder):
     _: KW_ONLY
     template: str = "plain"
     max_tokens: int | None = None
-    batch_tokens: int = 8192
+    batch_tokens: int | None = None
     dtype: str = "auto"
     store_dtype: str = "float16"
     device: str | None = None

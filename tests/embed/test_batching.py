@@ -10,13 +10,13 @@ from embrm.embed.batching import (
     as_stored,
     check_options,
     choose_device,
-    embed_tokens,
     pad,
+    pad_ids,
     set_evaluation_mode,
     token_batches,
 )
 from embrm.embed.truncation import FittedTokens
-from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError
+from embrm.exceptions import EmbrmError, InvalidInputError
 
 OPTIONS = {
     "dtype": "float32",
@@ -33,11 +33,6 @@ def tokens_of(lengths: list[int], **flags: bool) -> list[FittedTokens]:
         FittedTokens(np.full(n, i, dtype=np.int32), 0, 0, n - 1, **flags)
         for i, n in enumerate(lengths)
     ]
-
-
-def first_ids(tokens: list[FittedTokens]) -> np.ndarray:
-    """Embed a text as its first id, twice."""
-    return np.array([[t.ids[0], t.ids[0]] for t in tokens], dtype=np.float32)
 
 
 @settings(deadline=None, max_examples=100)
@@ -85,38 +80,10 @@ def test_positions_count_from_the_first_real_token(side):
     assert rows == [[0, 1, 2], [0, 1]]
 
 
-@settings(deadline=None, max_examples=50)
-@given(lengths=st.lists(st.integers(1, 9), max_size=20), budget=st.integers(1, 40))
-def test_vectors_come_back_in_the_order_of_the_texts(lengths, budget):
-    """Sorting by length does not show."""
-    vectors = embed_tokens(
-        tokens_of(lengths), first_ids, batch_tokens=budget, dim=2, dtype="float32"
-    )
-    assert vectors[:, 0].tolist() == list(range(len(lengths)))
-
-
-def test_each_batch_is_reported():
-    """Texts, tokens and truncations add up."""
-    reports = []
-    embed_tokens(
-        tokens_of([4, 1, 2], prompt_cut=True, response_cut=True),
-        first_ids,
-        batch_tokens=4,
-        dim=2,
-        dtype="float32",
-        on_batch=reports.append,
-    )
-    sums = [
-        sum(getattr(report, name) for report in reports)
-        for name in ("n_texts", "n_tokens", "n_truncated", "n_response_truncated")
-    ]
-    assert (len(reports), sums) == (2, [3, 7, 3, 3])
-
-
-def test_vectors_of_another_length_than_promised_are_refused():
-    """The fingerprint's dim is what the cache stores."""
-    with pytest.raises(IntegrityError, match=r"length 3.*got length 2"):
-        embed_tokens(tokens_of([1]), first_ids, batch_tokens=4, dim=3, dtype="float32")
+def test_slices_of_ids_are_padded_as_texts_are():
+    """A shared beginning is a slice of a text's ids."""
+    batch = pad_ids([np.arange(3), np.arange(1)], pad_id=9, side="left")
+    assert batch.ids.tolist() == [[0, 1, 2], [9, 9, 0]]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embrm.embed.base import Fingerprint
-from embrm.embed.causal import CausalLMEncoder
+from embrm.embed.causal.encoder import CausalLMEncoder
 from embrm.embed.hashing import HashingEncoder
 from embrm.embed.registry import encoder_from_spec, encoder_spec, make_encoder
 from embrm.embed.sentence import SentenceTransformerEncoder
@@ -89,7 +89,9 @@ def test_wrong_options_are_refused_with_the_known_ones(options, got):
     "encoder",
     [
         HashingEncoder(64, ngrams=(1, 2), scaling="sqrt"),
-        SentenceTransformerEncoder(max_tokens=128, on_long_response="raise"),
+        SentenceTransformerEncoder(
+            max_tokens=128, dtype="float32", on_long_response="raise"
+        ),
         CausalLMEncoder("owner/name", revision="main", layer=-2, pooling="mean"),
     ],
 )
@@ -133,6 +135,13 @@ def test_a_file_does_not_choose_where_texts_are_sent():
     assert spec == {"kind": "own", "type": "OpenAICompatibleEncoder"}
     with pytest.raises(InvalidInputError, match="kind hashing"):
         encoder_from_spec({"kind": "openai-compatible", "model": "e5"})
+
+
+@pytest.mark.parametrize("native", ["bfloat16", "float32"])
+def test_the_dtype_that_the_hardware_chose_is_pinned(monkeypatch, native):
+    """A saved model's vectors stay what they were on a machine of another kind."""
+    monkeypatch.setattr("embrm.embed.sentence.native_dtype", lambda device: native)
+    assert encoder_spec(SentenceTransformerEncoder())["dtype"] == native
 
 
 class Lengths:

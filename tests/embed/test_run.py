@@ -174,7 +174,7 @@ def test_a_stopped_run_keeps_what_was_not_yet_committed(encoder, cache, monkeypa
     monkeypatch.setattr("embrm.embed.run._ENCODE_ITEMS", 2)
 
     def stop(n_calls):
-        if n_calls == 3:
+        if n_calls == 2:
             raise KeyboardInterrupt
 
     encoder.before_call = stop
@@ -203,10 +203,10 @@ def test_slices_are_committed_by_number(encoder, cache):
     assert [len(segment) for segment in store.segments] == [4, 4, 2]
 
 
-def test_many_texts_are_embedded_in_fixed_portions(encoder):
-    """Claim: which texts go to the encoder together does not depend on time."""
-    embed_items(make_texts(1100), encoder)
-    assert [len(call) for call in encoder.calls] == [512, 512, 76]
+def test_a_fast_encoder_gets_larger_portions(encoder):
+    """Claim: portions double, up to the length of a commit."""
+    embed_items(make_texts(9000), encoder)
+    assert [len(call) for call in encoder.calls] == [512, 1024, 2048, 4096, 1320]
 
 
 class Clock:
@@ -233,12 +233,12 @@ def test_slices_are_committed_by_time(encoder, cache, clock):
     """Claim: after commit_seconds a slice is committed however small."""
 
     def work(n_calls):
-        clock.now += 25
+        clock.now += 35
 
     encoder.before_call = work
     embed_items(make_texts(20), encoder, cache)
     store = cache.open(encoder.fingerprint)
-    assert [len(segment) for segment in store.segments] == [12, 8]
+    assert [len(segment) for segment in store.segments] == [8, 8, 4]
 
 
 def test_a_very_slow_encoder_gets_smaller_portions(encoder, cache, clock):

@@ -19,7 +19,7 @@ from sklearn.base import clone
 from transformers.utils import logging as transformers_logging
 
 from embrm.embed.base import Encoder
-from embrm.embed.causal import CausalLMEncoder
+from embrm.embed.causal.encoder import CausalLMEncoder
 from embrm.exceptions import IntegrityError, InvalidInputError
 
 TEXTS = [
@@ -32,7 +32,7 @@ TEXTS = [
 ]
 FLOAT32 = {"dtype": "float32", "store_dtype": "float32"}
 MODELS = ["llama", "gpt2", "gemma3"]
-POOLINGS = ["last_content", "mean_response", "mean"]
+POOLINGS = ["last_content", "mean_response", "mean", "prompt"]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,8 @@ class Reference:
         hidden = self.hidden([self.tokenizer.bos_token_id, *ids], layer)[1:]
         if pooling == "mean":
             return hidden.mean(axis=0)
+        if pooling == "prompt":
+            return self.hidden([self.tokenizer.bos_token_id, *ids], layer)[first]
         if pooling == "mean_response" and response:
             return hidden[first:].mean(axis=0)
         return hidden[first + n_content - 1]
@@ -98,7 +100,7 @@ def references(tiny_models: dict[str, Path]) -> dict[str, Reference]:
 @pytest.mark.parametrize("name", MODELS)
 def test_vectors_equal_the_reference(encoder_of, references, name, pooling, side):
     """Traps: [:, -1] on a pad, absolute positions under left padding."""
-    encoder = encoder_of(name, pooling=pooling, padding_side=side)
+    encoder = encoder_of(name, pooling=pooling, padding_side=side, sharing="off")
     expected = [references[name].vector(p, r, pooling) for p, r in TEXTS]
     np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=1e-5)
 
@@ -118,7 +120,7 @@ def test_inner_layers_equal_the_reference(encoder_of, references, name, layer):
 @pytest.mark.parametrize("name", MODELS)
 def test_vectors_do_not_depend_on_batches(encoder_of, name, batch_tokens, side):
     """One text at a time, a few, or all together."""
-    options = {"batch_tokens": batch_tokens, "padding_side": side}
+    options = {"batch_tokens": batch_tokens, "padding_side": side, "sharing": "off"}
     vectors = encoder_of(name, **options).encode(TEXTS)
     np.testing.assert_allclose(vectors, encoder_of(name).encode(TEXTS), atol=1e-5)
 
@@ -356,7 +358,12 @@ def test_a_layer_that_is_not_there_is_refused(encoder_of, layer):
 
 @pytest.mark.parametrize(
     ("option", "known"),
-    [("pooling", "last_content"), ("template", "chat"), ("padding_side", "left")],
+    [
+        ("pooling", "last_content"),
+        ("template", "chat"),
+        ("sharing", "tree"),
+        ("padding_side", "left"),
+    ],
 )
 def test_unknown_words_are_refused_with_the_known_ones(option, known):
     """A mistyped option is found before the model is loaded."""
@@ -406,6 +413,8 @@ def test_options_that_change_numbers_change_the_fingerprint(tiny_models, changed
         {"batch_tokens": 7},
         {"device": "meta"},
         {"padding_side": "left"},
+        {"sharing": "off"},
+        {"sharing": "tree"},
         {"on_long_response": "truncate"},
         {"layer": 3},
         {"max_tokens": 256},
@@ -471,6 +480,74 @@ def test_cloning_an_estimator_keeps_the_encoder(encoder_of):
     """Cross-validation does not load the model in every fold."""
     encoder = encoder_of("llama")
     assert clone(encoder, safe=False) is encoder
+
+
+PROMPT = "Why is the sky blue? Because air scatters blue light more than red light."
+GROUP = [
+    (PROMPT, "No."),
+    ("Why?", "So."),
+    (PROMPT, "Red, green and blue are three colours of light."),
+    (PROMPT, ""),
+    (PROMPT, "Because.\n"),
+]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("sharing", ["kv", "tree", "auto"])
+@pytest.mark.parametrize("name", MODELS)
+def test_shared_vectors_equal_the_reference(
+    encoder_of, references, name, sharing, pooling
+):
+    """Trap: prompt and response tokenised apart, positions, windows."""
+    encoder = encoder_of(name, sharing=sharing, pooling=pooling)
+    expected = [references[name].vector(p, r, pooling) for p, r in GROUP]
+    np.testing.assert_allclose(encoder.encode(GROUP), expected, atol=2e-5)
+
+
+def test_truncated_prompts_are_shared_as_they_are_fed(encoder_of, references):
+    """Responses of different length leave different beginnings of the prompt."""
+    texts = [(PROMPT * 9, response) for _, response in GROUP[2:]]
+    encoder = encoder_of("llama", max_tokens=90, sharing="kv")
+    expected = [
+        references["llama"].hidden(tokens.ids.tolist())[tokens.last_content]
+        for tokens in encoder._tokens(texts)
+    ]
+    np.testing.assert_allclose(encoder.encode(texts), expected, atol=2e-5)
+
+
+def test_prompt_vectors_are_the_same_for_all_responses(encoder_of):
+    """The model has not seen the response there; an empty one is no exception."""
+    vectors = encoder_of("llama", pooling="prompt", template="chat").encode(GROUP)
+    for row in (2, 3, 4):
+        np.testing.assert_allclose(vectors[row], vectors[0], atol=2e-5)
+
+
+def test_sharing_feeds_fewer_tokens(encoder_of):
+    """Which is what it is for; the report says how many were fed."""
+    fed = {}
+    for sharing in ("off", "kv"):
+        reports: list[Any] = []
+        encoder_of("llama", sharing=sharing).encode(GROUP, on_batch=reports.append)
+        fed[sharing] = sum(report.n_tokens for report in reports)
+    prompt = encoder_of("llama")._tokens([(PROMPT, "x")])[0].response_start
+    assert 2 * prompt < fed["off"] - fed["kv"] <= 3 * (prompt + 2)
+
+
+def test_memory_that_is_short_halves_the_batches(encoder_of, monkeypatch):
+    """The vectors are the same, and the next call begins with the smaller budget."""
+    texts = [(PROMPT, f"{n}. Because.") for n in range(20)]
+    encoder = encoder_of("llama", batch_tokens=512, sharing="kv")
+    expected = encoder.encode(texts)
+    forward = type(encoder._loaded).forward
+
+    def limited(self, input_ids, **kwargs):
+        if input_ids.numel() > 60:
+            raise torch.OutOfMemoryError
+        return forward(self, input_ids=input_ids, **kwargs)
+
+    monkeypatch.setattr(type(encoder._loaded), "forward", limited)
+    np.testing.assert_allclose(encoder.encode(texts), expected, atol=2e-5)
+    assert encoder._budget.tokens < 512
 
 
 def test_loading_and_encoding_are_silent(tiny_models, capfd):

@@ -1,0 +1,235 @@
+"""What goes through the model together, and how much each way of sharing costs.
+
+Three layouts of the same texts:
+
+- padded: each text in a row of its own, padded to the longest of its batch;
+- kv: the shared beginnings once, then the rest of each text with a copy of the keys
+  and values of its beginning;
+- tree: shared beginning and all continuations in one row, with a mask by which each
+  token sees its own text alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from embrm.embed.batching import token_batches
+from embrm.embed.causal.prefix_groups import PrefixGroup
+from embrm.embed.steps import PaddedStep, padded_steps
+from embrm.embed.truncation import FittedTokens
+
+DENSE_COLUMNS = 2048
+"""Longest row of a tree under a dense mask, which takes its square in memory."""
+
+# Keys and values that are copied take a fraction of what computing a token takes.
+_COPIED_PER_COMPUTED = 4
+
+
+@dataclass(frozen=True)
+class KVStep:
+    """Beginnings that are computed together, and passes over their continuations.
+
+    Attributes
+    ----------
+    groups : list of PrefixGroup
+    rows : list of int
+        The groups' texts, group by group.
+    passes : list of list of int
+        Positions within `rows`, of similar length.
+    """
+
+    groups: list[PrefixGroup]
+    rows: list[int]
+    passes: list[list[int]]
+    n_fed: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class TreeStep:
+    """Rows of the model, each of which holds groups: beginning, then continuations."""
+
+    lines: list[list[PrefixGroup]]
+    n_columns: int
+    n_fed: int
+    cost: float
+    rows: list[int] = field(default_factory=list)
+
+
+class Machine(NamedTuple):
+    """What the costs depend on.
+
+    Attributes
+    ----------
+    start : int
+        What starting a forward pass costs, in tokens: the time in which the model
+        would compute as many.
+    floor : int
+        Tokens below which a pass gets no faster: on a GPU kernels are then launched
+        more slowly than they run.
+    dim : int
+        Size of the hidden states.
+    tree_columns : int
+        Longest row of a tree.
+    is_sparse : bool
+        Whether attention skips masked blocks, as flex_attention does.
+    """
+
+    start: int
+    floor: int
+    dim: int
+    tree_columns: int = DENSE_COLUMNS
+    is_sparse: bool = False
+
+    def cost(self, n_tokens: int, n_keys: int) -> float:
+        """Cost of a pass over `n_tokens`, each of which looks at `n_keys`.
+
+        In tokens: a token takes about 24 d^2 operations per block, its attention
+        4 d n_keys, so that n_keys / 6d counts as one more token.
+        """
+        computed = n_tokens * (1 + n_keys / (6 * self.dim))
+        return max(computed, self.floor) + self.start
+
+
+def plan_padded(
+    tokens: Sequence[FittedTokens], rows: Sequence[int], budget: int, machine: Machine
+) -> list[PaddedStep]:
+    """Put texts of similar length into batches of at most `budget` tokens."""
+    steps = []
+    for step in padded_steps(tokens, rows, budget):
+        longest = len(tokens[step.rows[0]])
+        cost = machine.cost(len(step.rows) * longest, longest)
+        steps.append(replace(step, cost=cost))
+    return steps
+
+
+def plan_kv(
+    tokens: Sequence[FittedTokens],
+    groups: Sequence[PrefixGroup],
+    budget: int,
+    machine: Machine,
+) -> list[PaddedStep | KVStep]:
+    """Prefill shared beginnings together, then continue them in passes.
+
+    Beginnings of similar length are prefilled together until their continuations
+    fill the budget. Texts that share nothing go into padded batches.
+    """
+    alone = [group.rows[0] for group in groups if len(group.rows) == 1]
+    shared = [group for group in groups if len(group.rows) > 1]
+    shared.sort(key=lambda group: -group.n_shared)
+    steps: list[PaddedStep | KVStep] = []
+    packed: list[PrefixGroup] = []
+    n_own = waste = 0
+    for group in shared:
+        longest = packed[0].n_shared if packed else group.n_shared
+        waste += longest - group.n_shared
+        is_full = (len(packed) + 1) * longest > budget or n_own >= budget
+        is_wasteful = waste > machine.start and n_own >= machine.floor
+        if packed and (is_full or is_wasteful):
+            steps.append(_kv_step(tokens, packed, budget, machine))
+            packed, n_own, waste = [], 0, 0
+        packed.append(group)
+        n_own += _n_own(tokens, group)
+    if packed:
+        steps.append(_kv_step(tokens, packed, budget, machine))
+    return steps + plan_padded(tokens, alone, budget, machine)
+
+
+def plan_tree(
+    tokens: Sequence[FittedTokens],
+    groups: Sequence[PrefixGroup],
+    budget: int,
+    machine: Machine,
+) -> list[TreeStep]:
+    """Fill rows with whole groups, and batches with rows.
+
+    A group that is longer than a row is split, and its beginning computed in each
+    part; texts that share nothing are groups of one.
+    """
+    limit = min(machine.tree_columns, max(budget, 1))
+    parts = [part for group in groups for part in _split(tokens, group, limit)]
+    parts.sort(key=lambda part: -_width(tokens, part))
+    lines: list[list[PrefixGroup]] = []
+    room: list[int] = []
+    for part in parts:
+        width = _width(tokens, part)
+        n = next((n for n, left in enumerate(room) if width <= left), len(lines))
+        if n == len(lines):
+            lines.append([])
+            room.append(max(limit, width))
+        lines[n].append(part)
+        room[n] -= width
+    widths = [sum(_width(tokens, part) for part in line) for line in lines]
+    steps = []
+    for batch in token_batches(widths, batch_tokens=budget):
+        longest = widths[batch[0]]
+        taken = [lines[n] for n in batch]
+        rows = [row for line in taken for part in line for row in part.rows]
+        n_keys = max(len(tokens[row]) for row in rows) if machine.is_sparse else longest
+        steps.append(
+            TreeStep(
+                lines=taken,
+                n_columns=longest,
+                n_fed=sum(widths[n] for n in batch),
+                cost=machine.cost(len(batch) * longest, n_keys),
+                rows=rows,
+            )
+        )
+    return steps
+
+
+def _kv_step(
+    tokens: Sequence[FittedTokens],
+    groups: list[PrefixGroup],
+    budget: int,
+    machine: Machine,
+) -> KVStep:
+    """Sort the continuations of some groups by length, and cut them into passes."""
+    longest = max(group.n_shared for group in groups)
+    rows = [row for group in groups for row in group.rows]
+    own = [len(tokens[row]) - g.n_shared for g in groups for row in g.rows]
+    passes: list[list[int]] = []
+    width = waste = 0
+    cost = machine.cost(len(groups) * longest, longest)
+    for n in sorted(range(len(rows)), key=lambda n: -own[n]):
+        waste += width - own[n]
+        n_rows = len(passes[-1]) + 1 if passes else 1
+        is_full = (
+            n_rows * width > budget
+            or n_rows * (width + longest) > _COPIED_PER_COMPUTED * budget
+        )
+        # Once padding has cost as much as another pass, another pass is cheaper.
+        is_wasteful = waste > machine.start and n_rows * width > machine.floor
+        if not passes or is_full or is_wasteful:
+            passes.append([])
+            width, waste = own[n], 0
+        passes[-1].append(n)
+    for batch in passes:
+        cost += machine.cost(len(batch) * own[batch[0]], longest + own[batch[0]])
+    n_fed = sum(own) + sum(group.n_shared for group in groups)
+    return KVStep(list(groups), rows, passes, n_fed, cost)
+
+
+def _n_own(tokens: Sequence[FittedTokens], group: PrefixGroup) -> int:
+    """Count the tokens of a group's texts behind the shared ones."""
+    return sum(len(tokens[row]) - group.n_shared for row in group.rows)
+
+
+def _width(tokens: Sequence[FittedTokens], group: PrefixGroup) -> int:
+    return group.n_shared + _n_own(tokens, group)
+
+
+def _split(
+    tokens: Sequence[FittedTokens], group: PrefixGroup, limit: int
+) -> list[PrefixGroup]:
+    """Cut a group into parts that fit a row, if need be of one text."""
+    parts: list[list[int]] = []
+    width = 0
+    for row in group.rows:
+        own = len(tokens[row]) - group.n_shared
+        if not parts or width + own > limit:
+            parts.append([])
+            width = group.n_shared
+        parts[-1].append(row)
+        width += own
+    return [PrefixGroup(tuple(part), group.n_shared) for part in parts]

@@ -1,0 +1,155 @@
+"""Plans: every text once, within the budget, and the cheaper for sharing."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embrm.embed.causal.prefix_groups import PrefixGroup, prefix_groups
+from embrm.embed.causal.sharing_plan import (
+    KVStep,
+    Machine,
+    plan_kv,
+    plan_padded,
+    plan_tree,
+)
+from embrm.embed.truncation import FittedTokens
+
+CPU = Machine(start=16, floor=0, dim=512)
+GPU = Machine(start=128, floor=1024, dim=2048, tree_columns=10**9, is_sparse=True)
+
+
+def texts_of(n_prompts: int, n_prompt: int, own: list[int]) -> list[FittedTokens]:
+    """Prompts of one length, each with responses of the given lengths."""
+    texts = []
+    for prompt in range(n_prompts):
+        for number, n in enumerate(own):
+            ids = np.full(n_prompt + n, prompt, dtype=np.int32)
+            ids[n_prompt:] = 1000 + number
+            texts.append(FittedTokens(ids, 0, n_prompt, len(ids) - 1))
+    return texts
+
+
+def costs(texts: list[FittedTokens], machine: Machine, budget: int = 8192):
+    groups = prefix_groups(texts)
+    return {
+        "off": sum(
+            s.cost for s in plan_padded(texts, range(len(texts)), budget, machine)
+        ),
+        "kv": sum(s.cost for s in plan_kv(texts, groups, budget, machine)),
+        "tree": sum(s.cost for s in plan_tree(texts, groups, budget, machine)),
+    }
+
+
+group_texts = st.builds(
+    texts_of,
+    st.integers(1, 4),
+    st.integers(1, 30),
+    st.lists(st.integers(1, 20), min_size=1, max_size=6),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    texts=group_texts, budget=st.integers(1, 300), machine=st.sampled_from([CPU, GPU])
+)
+@pytest.mark.parametrize("plan", [plan_kv, plan_tree])
+def test_every_text_is_in_one_step(plan, texts, budget, machine):
+    """Whatever the lengths and the budget."""
+    steps = plan(texts, prefix_groups(texts, min_shared=1), budget, machine)
+    rows = [row for step in steps for row in step.rows]
+    assert sorted(rows) == list(range(len(texts)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    texts=group_texts, budget=st.integers(1, 300), machine=st.sampled_from([CPU, GPU])
+)
+def test_passes_over_continuations_are_within_the_budget(texts, budget, machine):
+    """Computed tokens within it, copied ones within four times it."""
+    for step in plan_kv(texts, prefix_groups(texts, min_shared=1), budget, machine):
+        if not isinstance(step, KVStep):
+            continue
+        shared = [g.n_shared for g in step.groups for _ in g.rows]
+        own = [len(texts[r]) - n for r, n in zip(step.rows, shared, strict=True)]
+        assert sorted(n for batch in step.passes for n in batch) == list(
+            range(len(step.rows))
+        )
+        for batch in step.passes:
+            width = max(own[n] for n in batch)
+            assert len(batch) == 1 or len(batch) * width <= budget
+            assert len(batch) == 1 or len(batch) * (width + max(shared)) <= 4 * budget
+
+
+@settings(deadline=None, max_examples=60)
+@given(texts=group_texts, budget=st.integers(1, 300))
+def test_tree_rows_are_no_longer_than_the_limit(texts, budget):
+    """A dense mask has the square of it; one text alone may be longer."""
+    machine = Machine(start=16, floor=0, dim=64, tree_columns=40)
+    groups = prefix_groups(texts, min_shared=1)
+    for step in plan_tree(texts, groups, budget, machine):
+        for line in step.lines:
+            rows = [row for group in line for row in group.rows]
+            own = [len(texts[r]) - g.n_shared for g in line for r in g.rows]
+            width = sum(own) + sum(group.n_shared for group in line)
+            assert width <= 40 or len(rows) == 1
+            assert width <= step.n_columns
+
+
+def test_a_group_too_long_for_a_row_computes_its_beginning_again():
+    """Each part is whole by itself."""
+    texts = texts_of(1, 10, [5] * 6)
+    machine = Machine(start=0, floor=0, dim=64, tree_columns=20)
+    steps = plan_tree(texts, prefix_groups(texts), 20, machine)
+    parts = [group for step in steps for line in step.lines for group in line]
+    assert {(group.n_shared, len(group.rows)) for group in parts} == {(10, 2)}
+
+
+def test_fed_tokens_count_shared_ones_once():
+    """200 shared and 16 x 60 own ones are fed, not 16 x 260."""
+    texts = texts_of(1, 200, [60] * 16)
+    groups = prefix_groups(texts)
+    for plan in (plan_kv, plan_tree):
+        (step,) = plan(texts, groups, 8192, CPU)
+        assert step.n_fed == 200 + 16 * 60
+
+
+@pytest.mark.parametrize("machine", [CPU, GPU])
+def test_sharing_is_cheaper_where_much_is_shared(machine):
+    """P + K R instead of K (P + R)."""
+    found = costs(texts_of(20, 300, [100] * 10), machine)
+    assert max(found["kv"], found["tree"]) < 0.5 * found["off"]
+
+
+def test_keys_and_values_are_cheaper_than_a_long_dense_mask():
+    """On a CPU, with continuations of one length."""
+    found = costs(texts_of(1, 200, [60] * 16), CPU)
+    assert found["kv"] < found["tree"]
+
+
+def test_the_tree_is_cheaper_for_many_short_uneven_groups_on_a_gpu():
+    """One pass without padding, where masked blocks are skipped."""
+    found = costs(texts_of(60, 40, [5, 60, 20, 150]), GPU)
+    assert found["tree"] < found["kv"]
+
+
+def test_texts_of_different_length_go_into_different_passes():
+    """Padding that costs more than another pass is not computed."""
+    texts = texts_of(1, 50, [10] * 8 + [200] * 2)
+    (step,) = plan_kv(texts, prefix_groups(texts), 8192, CPU)
+    assert [len(batch) for batch in step.passes] == [2, 8]
+
+
+def test_small_passes_are_not_cut_on_a_gpu():
+    """Below its floor a pass gets no faster."""
+    texts = texts_of(1, 50, [5] * 4 + [20] * 2)
+    (step,) = plan_kv(texts, prefix_groups(texts), 8192, GPU)
+    assert len(step.passes) == 1
+
+
+def test_texts_that_share_nothing_are_padded():
+    """They take the plain way within the same plan."""
+    texts = texts_of(1, 10, [1, 2])
+    groups = [PrefixGroup((0,), 0), PrefixGroup((1,), 0)]
+    (step,) = plan_kv(texts, groups, 100, CPU)
+    assert not isinstance(step, KVStep)
