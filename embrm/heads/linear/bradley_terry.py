@@ -12,6 +12,7 @@ from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear.checks import (
     check_annotator,
     check_number_or,
+    check_standardise,
     check_word,
     wrong,
 )
@@ -44,13 +45,18 @@ class LinearBradleyTerry(UncertainRewardHead):
     alpha : float >= 0 or "auto", default="auto"
         Penalty. "auto" chooses by five-fold cross-validated loss with whole prompt
         groups held out (connected components where prompts are unknown): the
-        strongest penalty within one standard error of the best [2]_. With fewer than
-        20 held-out wins it takes the penalty under which deltas have a prior standard
-        deviation of 1 nat.
+        strongest within one standard error of the best [2]_. With fewer than 20
+        held-out wins the prior standard deviation of deltas is 1 nat.
     whitening : float in [0, 1], default=0.0
         Shape of the prior: :math:`M = (S / \bar s)^q` with S the covariance of the
         pairs' differences (shrunk) and q this number. 0 is the plain ridge; 1 gives
         every principal component the same prior share of the reward.
+    standardise : bool or "auto", default="auto"
+        Whether the prior is that of weights on columns of unit variance:
+        :math:`M = \mathrm{diag}(s^2)` with s the columns' standard deviations, so that
+        columns that vary little count as well. "auto" does so with alpha="auto" and 50
+        distinct items, unless one column varies more than all others together or M = I
+        has less held-out loss by over one standard error.
     link : {"logit", "probit"}, default="logit"
         Gumbel noise (Bradley and Terry) or Gaussian noise (Thurstone): with "probit",
         :math:`P = \Phi(\delta)`, and the unit of reward is the standard deviation of
@@ -81,6 +87,10 @@ class LinearBradleyTerry(UncertainRewardHead):
         :math:`\bar x`.
     offset_ : float
         :math:`w^\top \bar x`, which rewards are centred by.
+    standardise_ : bool
+        Whether columns were standardised.
+    scale_ : ndarray of shape (d,)
+        The columns' standard deviations s, or ones.
     alpha_, whitening_ : float
         The prior used.
     alphas_, held_out_loss_ : ndarray of shape (n_tried,)
@@ -146,6 +156,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         alpha: float | Literal["auto"] = "auto",
         *,
         whitening: float = 0.0,
+        standardise: bool | Literal["auto"] = "auto",
         link: Link = "logit",
         ties: Ties | None = None,
         noise: float | Literal["estimate"] | None = None,
@@ -158,6 +169,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         super().__init__(preprocessor=preprocessor)
         self.alpha = alpha
         self.whitening = whitening
+        self.standardise = standardise
         self.link = link
         self.ties = ties
         self.noise = noise
@@ -228,7 +240,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         if not hasattr(self, "coef_"):
             return self.fit(pairs, y, sample_weight=sample_weight, margin=margin)
         comparisons = make_comparisons(pairs, y, sample_weight, margin)
-        items = self._prepared(comparisons.items) - self.mean_
+        items = self._centred(self._prepared(comparisons.items))
         posterior = self._posterior().spanning(items)
         problem = LinearProblem(
             items,
@@ -240,14 +252,16 @@ class LinearBradleyTerry(UncertainRewardHead):
             comparisons.weight,
             self._label_model().loss(comparisons),
         )
-        update = update_problem(posterior, problem, problem.delta(self.coef_))
+        coef = self.coef_ * self.scale_
+        update = update_problem(posterior, problem, problem.delta(coef))
         start = np.zeros(len(update.curvature))
         v, self.n_iter_, _ = minimise(
             update, 1.0, start, tol=self.tol, max_iter=self.max_iter
         )
-        self.coef_ = self.coef_ + posterior.unproject(v)
+        coef = coef + posterior.unproject(v)
+        self.coef_ = coef / self.scale_
         self.offset_ = float(self.mean_ @ self.coef_)
-        self.posterior_ = posterior.updated(problem, self.coef_)
+        self.posterior_ = posterior.updated(problem, coef)
         return self
 
     def predict_proba(self, pairs: Any) -> FloatArray:
@@ -277,6 +291,8 @@ class LinearBradleyTerry(UncertainRewardHead):
         fit = fit_linear(comparisons, plan)
         self.coef_, self.mean_, self.n_iter_ = fit.coef, fit.mean, fit.n_iter
         self.offset_ = float(fit.mean @ fit.coef)
+        self.standardise_ = fit.scale is not None
+        self.scale_ = np.ones(len(fit.coef)) if fit.scale is None else fit.scale
         self.alpha_, self.whitening_ = fit.search.alpha, plan.whitening
         self.alphas_, self.held_out_loss_ = fit.search.alphas, fit.search.held_out_loss
         self.tie_parameter_ = fit.labels.tie_parameter
@@ -310,6 +326,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         return FitPlan(
             alpha=alpha,
             whitening=whitening,
+            standardise=check_standardise(self.standardise, alpha),
             link=self.link,
             ties=self.ties,
             noise=check_number_or(noise, "noise", "estimate", 0.5),
@@ -349,6 +366,8 @@ class LinearBradleyTerry(UncertainRewardHead):
             "annotators": self.annotators_.tolist(),
             "has_posterior": self.posterior_ is not None,
         }
+        if self.standardise_:
+            arrays["scale"] = self.scale_
         if not np.isnan(self.tie_parameter_):
             values["tie_parameter"] = self.tie_parameter_
         state = HeadState(arrays, values)
@@ -359,6 +378,10 @@ class LinearBradleyTerry(UncertainRewardHead):
     def _set_state(self, state: HeadState) -> None:
         self.coef_ = state.array("coef", ndim=1)
         self.mean_ = state.array("mean", ndim=1)
+        self.scale_ = np.ones(len(self.coef_))
+        self.standardise_ = "scale" in state.arrays
+        if self.standardise_:
+            self.scale_ = state.array("scale", ndim=1)
         self.offset_ = state.value("offset", float)
         self.alpha_ = state.value("alpha", float)
         self.whitening_ = state.value("whitening", float)

@@ -57,3 +57,11 @@ def check_annotator(annotator: ArrayLike, noise: Any) -> tuple[AnyArray, IntArra
 def wrong(expected: str, got: str, cure: str) -> InvalidInputError:
     """Make the error with its three parts."""
     return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+
+
+def check_standardise(value: Any, alpha: float | None) -> bool | None:
+    """Say whether to standardise columns; None if that is chosen, as alpha is."""
+    if isinstance(value, str):
+        check_word(value, "standardise", ("auto",))
+        return None if alpha is None else False
+    return bool(value)

@@ -13,15 +13,22 @@ from embrm._typing import FloatArray
 from embrm.exceptions import EmbrmWarning
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.alpha_search import AlphaSearch, search_alpha
-from embrm.heads.linear.in_place_problem import make_frugal_problem
+from embrm.heads.linear.column_scale import has_ruling_column, mean_and_deviation
+from embrm.heads.linear.in_place_problem import (
+    InPlaceProblem,
+    make_frugal_problem,
+    stay_in_place,
+)
 from embrm.heads.linear.label_model import (
     first_tie_loss,
     fit_common_rate,
     fit_rates,
     fit_tie_parameter,
 )
+from embrm.heads.linear.large_fit import LARGEST_FACTOR, minimise_in_place
 from embrm.heads.linear.posterior import Posterior, posterior_at
 from embrm.heads.linear.prior_shape import whiten_prior
+from embrm.heads.linear.some_wins import some_wins
 from embrm.heads.linear.training import LinearProblem, minimise
 from embrm.heads.linear.win_loss import (
     DavidsonLoss,
@@ -37,6 +44,12 @@ Ties: TypeAlias = Literal["rao-kupper", "davidson"]
 
 LARGEST_POSTERIOR = 4096
 """Dimensions above which no covariance is kept: it would take over 128 MiB."""
+
+_ENOUGH_TO_CHOOSE = 50_000
+"""Wins by which a penalty is chosen where there are many more."""
+
+_FEWEST_TO_SCALE = 50
+"""Items below which the variance of a column says little."""
 
 _FIRST_RATE = 0.1
 
@@ -92,6 +105,9 @@ class FitPlan:
     alpha : float or None
         None to choose it.
     whitening : float in [0, 1]
+    standardise : bool or None
+        Whether the prior is that of weights on columns of unit variance; None to
+        choose that with the penalty.
     link : {"logit", "probit"}
     ties : {"rao-kupper", "davidson"} or None
     noise : float or None
@@ -105,6 +121,7 @@ class FitPlan:
 
     alpha: float | None
     whitening: float
+    standardise: bool | None
     link: Link
     ties: Ties | None
     noise: float | None
@@ -121,14 +138,18 @@ class LinearFit:
     Attributes
     ----------
     coef, mean : ndarray of shape (d,)
+    scale : ndarray of shape (d,) or None
+        Columns of the items divided by it are what the prior speaks of.
     search : AlphaSearch
     labels : LabelModel
     n_iter : int
     posterior : Posterior or None
+        Of weights on the scaled columns.
     """
 
     coef: FloatArray
     mean: FloatArray
+    scale: FloatArray | None
     search: AlphaSearch
     labels: LabelModel
     n_iter: int
@@ -155,34 +176,86 @@ def fit_linear(comparisons: Comparisons, plan: FitPlan) -> LinearFit:
     if plan.alpha == 0.0:
         _warn_of_components(comparisons)
     labels, loss = _first_labels(comparisons, plan)
+    scale, search = _find_prior(comparisons, plan)
+    large = _large_problem(comparisons, scale, plan)
+    if large is not None:
+        return _fit_large(replace(large, loss=loss), search, plan, labels)
     d = comparisons.items.shape[1]
-    plain = make_frugal_problem(comparisons)
+    plain = make_frugal_problem(comparisons, scale)
     problem = replace(whiten_prior(plain, plan.whitening, d), loss=loss)
-    search = _find_prior(comparisons, problem, plan)
+    search = replace(search, start=_to_coordinates(problem, search.start))
     labels, problem, start = _fit_labels(comparisons, plan, labels, problem, search)
     if plan.alpha is None and problem.loss is not loss:
         # The penalty was chosen under the first guess of the label model.
-        search = _find_prior(comparisons, problem, plan)
+        search = search_alpha(comparisons, problem, cautious=_is_cautious(plan))
         labels, problem, start = _fit_labels(comparisons, plan, labels, problem, search)
     w, n_iter, converged = minimise(
         problem, search.alpha, start, tol=plan.tol, max_iter=plan.max_iter
     )
     if not converged:
-        warnings.warn(
-            f"the linear head did not converge in {plan.max_iter} steps; raise "
-            "max_iter or alpha",
-            ConvergenceWarning,
-            stacklevel=5,
-        )
+        _warn_of_steps(plan)
     basis = problem.basis
     keep = plan.posterior and d <= LARGEST_POSTERIOR
     return LinearFit(
-        coef=w if basis is None else basis @ w,
+        coef=_unscaled(w if basis is None else basis @ w, scale),
         mean=comparisons.items.mean(axis=0, dtype=np.float64),
+        scale=scale,
         search=search,
         labels=labels,
         n_iter=n_iter,
         posterior=posterior_at(problem, w, search.alpha) if keep else None,
+    )
+
+
+def _unscaled(coef: FloatArray, scale: FloatArray | None) -> FloatArray:
+    return coef if scale is None else coef / scale
+
+
+def _large_problem(
+    comparisons: Comparisons, scale: FloatArray | None, plan: FitPlan
+) -> InPlaceProblem | None:
+    """Make the problem for `minimise_in_place`, None where another way is needed."""
+    needs_basis = plan.whitening > 0 or plan.ties is not None or plan.noise is None
+    if needs_basis or comparisons.items.shape[1] > LARGEST_FACTOR:
+        return None
+    return stay_in_place(comparisons, scale)
+
+
+def _fit_large(
+    problem: InPlaceProblem, search: AlphaSearch, plan: FitPlan, labels: LabelModel
+) -> LinearFit:
+    found = minimise_in_place(
+        problem,
+        search.alpha,
+        search.start,
+        tol=plan.tol,
+        max_iter=plan.max_iter,
+        keep_hessian=plan.posterior,
+    )
+    if not found.converged:
+        _warn_of_steps(plan)
+    posterior = None
+    if found.hessian is not None:
+        precision = found.hessian
+        precision[np.diag_indices_from(precision)] += search.alpha
+        posterior = Posterior(precision, None, search.alpha)
+    return LinearFit(
+        coef=_unscaled(found.w, problem.scale),
+        mean=problem.mean,
+        scale=problem.scale,
+        search=search,
+        labels=labels,
+        n_iter=found.n_iter,
+        posterior=posterior,
+    )
+
+
+def _warn_of_steps(plan: FitPlan) -> None:
+    warnings.warn(
+        f"the linear head did not converge in {plan.max_iter} steps; raise max_iter "
+        "or alpha",
+        ConvergenceWarning,
+        stacklevel=6,
     )
 
 
@@ -206,17 +279,49 @@ def _first_labels(
 
 
 def _find_prior(
-    comparisons: Comparisons, problem: LinearProblem, plan: FitPlan
+    comparisons: Comparisons, plan: FitPlan
+) -> tuple[FloatArray | None, AlphaSearch]:
+    """Choose scale and penalty, unless given; start in the user's scaled coordinates.
+
+    Columns are standardised unless one of them varies more than all others together,
+    or weights on the columns as they are do better by more than one standard error of
+    the held-out loss.
+    """
+    items, scale = comparisons.items, None
+    if plan.standardise is not False and len(items) >= _FEWEST_TO_SCALE:
+        deviation = mean_and_deviation(items)[1]
+        if plan.standardise or not has_ruling_column(deviation):
+            scale = np.where(deviation == 0, 1.0, deviation)
+    if plan.alpha is not None:
+        start: FloatArray = np.zeros(items.shape[1])
+        if plan.start is not None and len(plan.start) == len(start):
+            start = plan.start if scale is None else plan.start * scale
+        return scale, AlphaSearch(plan.alpha, np.empty(0), np.empty(0), start)
+    few = some_wins(comparisons, _ENOUGH_TO_CHOOSE)
+    search = _search(few, plan, scale)
+    if plan.standardise is None and scale is not None:
+        bare = _search(few, plan, None)
+        if search.is_clearly_worse(bare):
+            return None, bare
+    return scale, search
+
+
+def _search(
+    comparisons: Comparisons, plan: FitPlan, scale: FloatArray | None
 ) -> AlphaSearch:
-    """Choose the penalty, unless it is given."""
-    if plan.alpha is None:
-        # An estimated flip rate accounts for wrong labels already, and is drowned by
-        # more shrinkage than the held-out loss asks for.
-        return search_alpha(comparisons, problem, cautious=plan.noise is not None)
-    start: FloatArray = np.zeros(len(problem.curvature))
-    if plan.start is not None and len(plan.start) == comparisons.items.shape[1]:
-        start = _to_coordinates(problem, plan.start)
-    return AlphaSearch(plan.alpha, np.empty(0), np.empty(0), start)
+    """Choose the penalty on columns divided by `scale`."""
+    plain = make_frugal_problem(comparisons, scale)
+    shaped = whiten_prior(plain, plan.whitening, comparisons.items.shape[1])
+    problem = replace(shaped, loss=_first_labels(comparisons, plan)[1])
+    search = search_alpha(comparisons, problem, cautious=_is_cautious(plan))
+    basis = problem.basis
+    return search if basis is None else replace(search, start=basis @ search.start)
+
+
+def _is_cautious(plan: FitPlan) -> bool:
+    # An estimated flip rate accounts for wrong labels already, and is drowned by more
+    # shrinkage than the held-out loss asks for.
+    return plan.noise is not None
 
 
 def _fit_labels(
@@ -253,7 +358,7 @@ def _fit_labels(
 
 
 def _to_coordinates(problem: LinearProblem, coef: FloatArray) -> FloatArray:
-    """Write the user's weights in the coordinates of the problem."""
+    """Write the user's weights, of scaled columns, in those of the problem."""
     if problem.basis is None:
         return coef
     stretch = 1.0 if problem.stretch is None else problem.stretch

@@ -130,7 +130,7 @@ class Posterior:
         coef : ndarray of shape (d,)
             The new mode.
         """
-        hessian = _hessian(problem, coef)
+        hessian = hessian_of_losses(problem, coef)
         if self.basis is not None:
             hessian = self.basis.T @ hessian @ self.basis
         return replace(self, precision=self.precision + (hessian + hessian.T) / 2)
@@ -177,7 +177,7 @@ def posterior_at(problem: LinearProblem, w: FloatArray, alpha: float) -> Posteri
     Posterior
         In the coordinates of the user.
     """
-    hessian = _hessian(problem, w)
+    hessian = hessian_of_losses(problem, w)
     hessian[np.diag_indices_from(hessian)] += alpha
     if problem.basis is None:
         return Posterior(hessian, None, alpha)
@@ -219,8 +219,8 @@ def update_problem(
     return replace(white, curvature=np.maximum(bend, 0.0))
 
 
-def _hessian(problem: LinearProblem, w: FloatArray) -> FloatArray:
-    """Compute the Hessian of the losses alone."""
+def hessian_of_losses(problem: LinearProblem, w: FloatArray) -> FloatArray:
+    """Compute the Hessian of the losses alone, without the prior, shape (k, k)."""
     _, _, curvature = problem.loss.evaluate(problem.delta(w) - problem.margin)
     return problem.gram(problem.weight * curvature)
 

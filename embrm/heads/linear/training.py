@@ -22,12 +22,12 @@ from scipy.sparse import csr_array
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
+from embrm.heads.linear.coordinates import Coordinates, ScaledCoordinates
 from embrm.heads.linear.win_loss import LogisticLoss, WinLoss
 
 _LARGEST_ROTATION = 2048
 """Above this many dimensions an eigenbasis costs more than it saves."""
 
-_SMALLEST_CURVATURE = 1e-12
 _SMALLEST_STEP = 1e-10
 
 
@@ -160,6 +160,7 @@ def minimise(
     *,
     tol: float,
     max_iter: int,
+    coordinates: Coordinates | None = None,
 ) -> tuple[FloatArray, int, bool]:
     """Minimise F by Newton's method with preconditioned conjugate gradients.
 
@@ -174,6 +175,9 @@ def minimise(
         changes nothing.
     max_iter : int
         Largest number of Newton steps.
+    coordinates : Coordinates, optional
+        In which the Hessian is about one; None scales each weight by the problem's
+        `curvature`.
 
     Returns
     -------
@@ -182,24 +186,24 @@ def minimise(
     converged : bool
         False if the gradient is not small after `max_iter` steps.
     """
-    scaled = _Preconditioned(problem, alpha)
+    scaled = _Preconditioned(problem, alpha, coordinates)
     bound = scaled.gradient_bound()
-    u = start / scaled.scale
+    u = scaled.coordinates.of_weights(start)
     here = scaled.evaluate(u)
     for n_iter in range(max_iter):
         norm = float(np.linalg.norm(here.gradient))
         if norm <= tol * bound:
-            return scaled.scale * u, n_iter, True
+            return scaled.coordinates.weights(u), n_iter, True
         exactness = min(0.1, np.sqrt(norm / bound))
         step = _conjugate_gradients(
             partial(scaled.curve, here), -here.gradient, exactness * norm
         )
         size, there = _line_search(scaled, u, step, here)
         if size == 0.0:
-            return scaled.scale * u, n_iter, True
+            return scaled.coordinates.weights(u), n_iter, True
         u, here = u + size * step, there
     converged = bool(np.linalg.norm(here.gradient) <= tol * bound)
-    return scaled.scale * u, max_iter, converged
+    return scaled.coordinates.weights(u), max_iter, converged
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,35 +216,41 @@ class _Point:
 
 
 class _Preconditioned:
-    """F in coordinates u = w / scale, in which its Hessian at zero is about one."""
+    """F in coordinates in which its Hessian is about one."""
 
-    def __init__(self, problem: LinearProblem, alpha: float) -> None:
+    def __init__(
+        self,
+        problem: LinearProblem,
+        alpha: float,
+        coordinates: Coordinates | None = None,
+    ) -> None:
         self.problem, self.alpha = problem, alpha
-        floor = _SMALLEST_CURVATURE * problem.curvature.max()
-        self.scale: FloatArray = 1.0 / np.sqrt(problem.curvature + alpha + floor)
+        self.coordinates: Coordinates = coordinates or ScaledCoordinates.of(
+            problem.curvature, alpha
+        )
 
     def gradient_bound(self) -> float:
         """Bound the norm of the gradient at zero by Cauchy and Schwarz."""
-        effective_dimension = self.scale**2 @ self.problem.curvature
-        return float(np.sqrt(self.problem.weight.sum() * effective_dimension))
+        total = self.problem.weight.sum()
+        return float(np.sqrt(total * self.coordinates.effective_dimension))
 
     def evaluate(self, u: FloatArray) -> _Point:
-        problem, w = self.problem, self.scale * u
+        problem, w = self.problem, self.coordinates.weights(u)
         value, slope, curvature = problem.loss.evaluate(
             problem.delta(w) - problem.margin
         )
         gradient = problem.to_weights(problem.weight * slope) + self.alpha * w
         return _Point(
             value=float(problem.weight @ value + self.alpha / 2 * (w @ w)),
-            gradient=self.scale * gradient,
+            gradient=self.coordinates.gradient(gradient),
             edge=problem.weight * curvature,
         )
 
     def curve(self, at: _Point, v: FloatArray) -> FloatArray:
         """Multiply the Hessian at a point by v."""
-        w = self.scale * v
+        w = self.coordinates.weights(v)
         bent = self.problem.bend(w, at.edge)
-        return self.scale * (bent + self.alpha * w)
+        return self.coordinates.gradient(bent + self.alpha * w)
 
 
 def log_loss(lead: FloatArray, weight: FloatArray) -> float:

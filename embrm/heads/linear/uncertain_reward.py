@@ -25,16 +25,20 @@ class UncertainRewardHead(RewardHead):
         Set by a subclass.
     mean_ : ndarray of shape (d,)
         Where the reward is zero, and its standard deviation too; set by a subclass.
+    scale_ : ndarray of shape (d,)
+        The posterior is that of weights on columns divided by it; set by a subclass.
     """
 
     posterior_: Posterior | None
     mean_: FloatArray
+    scale_: FloatArray
 
     @property
     def covariance_(self) -> FloatArray:
         """Posterior covariance of the weights, shape (d, d), in 1 / units of items."""
         check_is_fitted(self)
-        return self._posterior().covariance()
+        covariance = self._posterior().covariance()
+        return covariance / self.scale_ / self.scale_[:, None]
 
     @overload
     def reward(self, X: Any, *, return_std: Literal[False] = ...) -> FloatArray: ...
@@ -69,7 +73,7 @@ class UncertainRewardHead(RewardHead):
         variance = np.empty(len(items))
         for start in range(0, len(items), _ROWS_AT_A_TIME):
             part = slice(start, start + _ROWS_AT_A_TIME)
-            variance[part] = posterior.variance(items[part] - self.mean_)
+            variance[part] = posterior.variance(self._centred(items[part]))
         return reward, np.sqrt(variance)
 
     @overload
@@ -105,7 +109,7 @@ class UncertainRewardHead(RewardHead):
             return delta
         posterior, checked = self._posterior(), as_pairs(pairs)
         rows, ids = checked.unique_items()
-        items = self._prepared(checked.items[rows]) - self.mean_
+        items = self._centred(self._prepared(checked.items[rows]))
         return delta, np.sqrt(posterior.variance_of_differences(items, ids))
 
     def lower_confidence_bound(self, X: Any, k: float = 1.0) -> FloatArray:
@@ -135,6 +139,10 @@ class UncertainRewardHead(RewardHead):
                 )
             )
         return self.posterior_
+
+    def _centred(self, items: FloatArray) -> FloatArray:
+        """Write items in the coordinates of the posterior."""
+        return np.asarray((items - self.mean_) / self.scale_)
 
     def _prepared(self, X: Any) -> FloatArray:
         """Check and preprocess items as `reward` does."""

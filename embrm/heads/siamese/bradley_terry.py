@@ -10,6 +10,7 @@ from embrm.exceptions import IntegrityError, three_parts
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
+from embrm.heads.linear.column_scale import mean_and_scale
 from embrm.heads.parameters import check_real
 from embrm.heads.siamese.network import Network
 from embrm.heads.siamese.plan import make_plan
@@ -179,7 +180,7 @@ class SiameseBradleyTerry(RewardHead):
         if validation.sum() < _FEWEST_HELD_OUT:
             train, validation = np.ones_like(train), np.zeros_like(validation)
         items = comparisons.items
-        self.mean_, self.scale_ = _mean_and_scale(items)
+        self.mean_, self.scale_ = mean_and_scale(items)
         self.linear_ = None
         start: FloatArray = np.zeros(len(items))
         if self.linear_start:
@@ -257,15 +258,6 @@ class SiameseBradleyTerry(RewardHead):
         if state.value("linear_start", bool):
             nested = state.without_prefix("linear__")
             self.linear_ = LinearBradleyTerry().set_state(nested)
-
-
-def _mean_and_scale(items: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Compute mean and standard deviation of each column, 1 where it is constant."""
-    mean = items.mean(axis=0, dtype=np.float64)
-    scale = items.std(axis=0, dtype=np.float64)
-    # A constant column has a deviation of some rounding errors, not of zero.
-    constant = scale <= 1e-6 * np.abs(mean) + 1e-9 * scale.max()
-    return mean, np.where(constant, 1.0, scale)
 
 
 def _check_shapes(weights: list[FloatArray], biases: list[FloatArray]) -> None:

@@ -8,6 +8,7 @@ from embrm.heads import LinearBradleyTerry
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.linear.alpha_search import (
     STRONG_PRIOR,
+    AlphaSearch,
     log_evidence,
     search_alpha,
 )
@@ -75,12 +76,12 @@ def test_the_path_goes_from_strong_to_weak_and_ends_early(make_preferences):
 
 
 def test_heads_with_a_linear_part_get_the_prior_of_the_linear_head(make_preferences):
-    """Penalty and weights are the same."""
+    """Penalty and weights are those of the plain ridge."""
     data = make_preferences(n_prompts=40, d=12, error_rate=0.2)
     comparisons = make_comparisons(data.pairs, data.y)
     problem = make_problem(comparisons)
     alpha = search_alpha(comparisons, problem).alpha
-    head = LinearBradleyTerry().fit(data.pairs, data.y)
+    head = LinearBradleyTerry(standardise=False).fit(data.pairs, data.y)
     assert alpha == head.alpha_
     w, *_ = minimise(problem, alpha, np.zeros(12), tol=1e-9, max_iter=50)
     np.testing.assert_allclose(problem.basis @ w, head.coef_, atol=1e-6)
@@ -113,3 +114,18 @@ def test_weights_count_as_copies(make_preferences):
     copied, _ = search(data.pairs[copies], data.y[copies])
     assert weighted.alpha == copied.alpha
     np.testing.assert_allclose(weighted.held_out_loss, copied.held_out_loss)
+
+
+def test_a_search_is_clearly_worse_by_more_than_one_error():
+    """A search that held nothing out is never worse."""
+
+    def found(losses):
+        nothing = np.empty(0)
+        weight = np.ones(len(losses))
+        return AlphaSearch(1.0, nothing, nothing, nothing, np.array(losses), weight)
+
+    good, bad = found([0.1, 0.2, 0.3]), found([0.5, 0.6, 0.8])
+    assert bad.is_clearly_worse(good)
+    assert not good.is_clearly_worse(bad)
+    assert not found([0.1, 0.2, 0.4]).is_clearly_worse(found([0.2, 0.1, 0.39]))
+    assert not found([]).is_clearly_worse(found([]))

@@ -119,10 +119,10 @@ def test_what_auto_tried_is_kept(make_preferences):
 
 
 def test_auto_agrees_with_the_given_prior_it_chose(make_preferences):
-    """alpha_ and whitening_ are all there is to it."""
+    """alpha_ and whitening_, of standardised columns, are all there is to it."""
     data = make_preferences(n_prompts=40, d=12, error_rate=0.2)
     auto = LinearBradleyTerry().fit(data.pairs, data.y)
-    given = LinearBradleyTerry(alpha=auto.alpha_, whitening=auto.whitening_)
+    given = LinearBradleyTerry(auto.alpha_, standardise=True)
     given.fit(data.pairs, data.y)
     np.testing.assert_allclose(given.coef_, auto.coef_, rtol=1e-5, atol=1e-7)
 

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from embrm.exceptions import InvalidInputError
-from embrm.heads.linear.checks import check_annotator, check_number_or, check_word
+from embrm.heads.linear.checks import (
+    check_annotator,
+    check_number_or,
+    check_standardise,
+    check_word,
+)
 
 
 def test_a_word_stands_for_a_choice_to_be_made():
@@ -47,3 +52,12 @@ def test_annotators_that_cannot_be_used_are_refused(annotator, noise, message):
     """Without an estimate nothing would be done with them."""
     with pytest.raises(InvalidInputError, match=message):
         check_annotator(annotator, noise)
+
+
+@pytest.mark.parametrize(
+    ("value", "alpha", "wanted"),
+    [("auto", None, None), ("auto", 1.0, False), (True, 1.0, True), (0, None, False)],
+)
+def test_auto_standardises_as_the_penalty_is_chosen(value, alpha, wanted):
+    """A given penalty is that of the columns as they are."""
+    assert check_standardise(value, alpha) is wanted

@@ -16,6 +16,7 @@ from embrm.heads.linear.win_loss import (
 PLAN = FitPlan(
     alpha=1.0,
     whitening=0.0,
+    standardise=False,
     link="logit",
     ties=None,
     noise=0.0,
