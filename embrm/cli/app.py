@@ -14,6 +14,7 @@ from embrm.cli.embed import EmbedCommand, embed
 from embrm.cli.evaluate import evaluate
 from embrm.cli.fit import fit
 from embrm.cli.output import STOPPED, USAGE, report_error
+from embrm.cli.paper import paper
 from embrm.cli.score import score
 from embrm.cli.simulate import simulate
 
@@ -64,6 +65,7 @@ app.command()(fit)
 app.command()(evaluate)
 app.command()(score)
 app.command()(simulate)
+app.command()(paper)
 app.add_typer(cache, name="cache")
 app.command()(doctor)
 

@@ -1,0 +1,261 @@
+"""`embrm paper`: three published studies, run again on a candidate pool."""
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embrm.cli.options import AsJson, Debug
+from embrm.cli.output import emit, report_error, reporting, say
+from embrm.exceptions import InvalidInputError, three_parts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from embrm.studies.claims import Claim
+    from embrm.studies.parts import Part
+    from embrm.studies.splits import Split
+
+FAILED = 1
+_POOL, _VECTORS = "pool_dev.parquet", "pool_dev_minilm_f16.npy"
+
+PaperPool = Annotated[
+    Path | None,
+    typer.Option(
+        "--pool",
+        help="Parquet, JSONL or CSV file, one row per item: prompt_id (or prompt), "
+        f"gold, vector. {_POOL} of the shared data by default.",
+        show_default=False,
+    ),
+]
+PaperVectors = Annotated[
+    Path | None,
+    typer.Option(
+        "--vectors",
+        help=".npy or .safetensors file, one row per item; by default the column "
+        "vector.",
+        show_default=False,
+    ),
+]
+PaperOut = Annotated[
+    Path, typer.Option("--out", help="Directory for findings, tables and pictures.")
+]
+Cells = Annotated[
+    Path | None,
+    typer.Option(
+        "--cells",
+        help="Directory where finished cells are kept; runs go on there. OUT/runs by "
+        "default.",
+        show_default=False,
+    ),
+]
+Studies = Annotated[
+    str,
+    typer.Option(
+        "--studies",
+        help="a: heads by noise and budget; b: same- or cross-prompt pairs; "
+        "c: similar or diverse responses.",
+    ),
+]
+Quick = Annotated[
+    bool, typer.Option("--quick/--full", help="Small grids that take a minute.")
+]
+Jobs = Annotated[
+    int, typer.Option("--jobs", help="Cells at a time; -1 for all processors.")
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds",
+        min=1,
+        help="Number of seeds: 5, or 2 with --quick, by default.",
+        show_default=False,
+    ),
+]
+
+
+def paper(
+    pool: PaperPool = None,
+    vectors: PaperVectors = None,
+    out: PaperOut = Path("paper"),
+    cells: Cells = None,
+    studies: Studies = "a,b,c",
+    quick: Quick = False,
+    jobs: Jobs = -1,
+    seeds: Seeds = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run the studies of arXiv 2411.04991 on a pool with gold scores.
+
+    Simulated annotators label pairs of the pool; heads are fitted on these
+    and examined on held-out prompts. Writes FINDINGS.md, which says for each
+    of the paper's claims whether it holds on this pool, with tables and
+    pictures. Finished cells are kept: a run that was stopped goes on.
+
+    Exits with 1 where a cell failed.
+    """
+    with reporting(debug=debug, as_json=as_json):
+        start = time.perf_counter()
+        from embrm.datasets.candidate_pools import read_candidates
+        from embrm.studies.findings import PoolFacts
+        from embrm.studies.parts import FULL, QUICK
+        from embrm.studies.splits import make_splits
+
+        wanted = _check(studies, jobs)
+        source, vectors = _default_pool() if pool is None else (pool, vectors)
+        made = read_candidates(source, vectors, needed=["gold"]).to_pool()
+        preset = QUICK if quick else FULL
+        splits = make_splits(made, range(seeds or preset.n_seeds))
+        parts = _parts(wanted, splits, preset)
+        say(f"{source.name}: {made}", as_json=as_json)
+        _say_size(parts, len(splits), as_json=as_json)
+        frame = _run(parts, splits, cells or out / "runs", jobs, as_json=as_json)
+        facts = PoolFacts.of(made, source.stem)
+        claims = _write(frame, facts, out, as_json=as_json)
+        seconds = time.perf_counter() - start
+        _print(frame, claims, out, seconds, as_json=as_json)
+        _report_failures(frame, out)
+
+
+def _check(studies: str, jobs: int) -> list[str]:
+    """Read the list of studies; refuse what is no number of jobs."""
+    from embrm.studies.parts import STUDIES
+
+    wanted = [word.strip() for word in studies.split(",") if word.strip()]
+    if not wanted or not set(wanted) <= set(STUDIES):
+        raise InvalidInputError(
+            three_parts(
+                expected=f"--studies from {', '.join(STUDIES)}",
+                got=repr(studies)[:40],
+                cure="write --studies a, or --studies a,b,c for all",
+            )
+        )
+    if jobs == 0:
+        raise InvalidInputError(
+            three_parts(
+                expected="--jobs of 1 or more, or -1 for all processors",
+                got="0",
+                cure="use --jobs 2 for two cells at a time",
+            )
+        )
+    return [study for study in STUDIES if study in wanted]
+
+
+def _default_pool() -> tuple[Path, Path]:
+    shared = Path(os.environ.get("EMBRM_SHARED_DATA", Path("..", "shared", "data")))
+    return shared / _POOL, shared / _VECTORS
+
+
+def _parts(wanted: list[str], splits: "list[Split]", preset: Any) -> "list[Part]":
+    from embrm.studies.parts import parts_of
+
+    return [part for study in wanted for part in parts_of(study, splits, preset)]
+
+
+def _say_size(parts: "list[Part]", n_seeds: int, *, as_json: bool) -> None:
+    total = sum(part.n_cells for part in parts) * n_seeds
+    say(f"{total:,} cells in all:", as_json=as_json)
+    for part in parts:
+        say(f"  {part.name}, {part.title}: {part.describe(n_seeds)}", as_json=as_json)
+
+
+def _run(
+    parts: "list[Part]",
+    splits: "list[Split]",
+    directory: Path,
+    jobs: int,
+    *,
+    as_json: bool,
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    from embrm.studies.running import run_part
+
+    frames = []
+    try:
+        for part in parts:
+            start = time.perf_counter()
+            frames.append(run_part(part, splits, directory, n_jobs=jobs))
+            minutes = (time.perf_counter() - start) / 60
+            words = f"{part.name}: {len(frames[-1]):,} cells in {minutes:.1f} min"
+            say(words, as_json=as_json)
+    except KeyboardInterrupt:
+        words = f"stopped; finished cells are kept in {directory}: run again to go on"
+        raise KeyboardInterrupt(words) from None
+    return pd.concat(frames, ignore_index=True)
+
+
+def _write(
+    frame: "pd.DataFrame", facts: Any, out: Path, *, as_json: bool
+) -> "list[Claim]":
+    """Write tables, pictures and findings."""
+    from embrm.exceptions import MissingDependencyError
+    from embrm.studies.findings import find
+    from embrm.studies.pictures import write_pictures
+    from embrm.studies.tables import verdict_table, write_tables
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_tables(frame, out)
+    pictures: list[Path] = []
+    try:
+        pictures = write_pictures(frame, out)
+    except MissingDependencyError as error:
+        say(f"no pictures: {error}", as_json=as_json)
+    findings = find(frame, facts, pictures)
+    (out / "FINDINGS.md").write_text(findings.text, encoding="utf-8")
+    verdicts = verdict_table(findings.claims)
+    verdicts.to_csv(out / "verdicts.csv", index=False, float_format="%.6g")
+    return findings.claims
+
+
+def _print(
+    frame: "pd.DataFrame",
+    claims: "list[Claim]",
+    out: Path,
+    seconds: float,
+    *,
+    as_json: bool,
+) -> None:
+    place = out / "FINDINGS.md"
+    if as_json:
+        emit(
+            {
+                "cells": len(frame),
+                "failed": int((frame["error_type"] != "").sum()),
+                "claims": [_json(claim) for claim in claims],
+                "findings": str(place),
+                "seconds": seconds,
+            }
+        )
+    else:
+        # No table: where it is too wide, columns would be cut off.
+        say("\nClaims, and the paired differences that they are judged by:")
+        for claim in claims:
+            numbers = f"{claim.verdict:<13}  {claim.estimate!s:<27}"
+            say(f"{claim.study}  {numbers}  {claim.words}")
+    say(f"\nFindings: {place}; tables and pictures beside it.", as_json=as_json)
+    say(f"Done in {seconds:.1f} s.", as_json=as_json)
+
+
+def _json(claim: "Claim") -> dict[str, Any]:
+    estimate = claim.estimate
+    numbers = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+    known = {name: None if x != x else x for name, x in numbers.items()}
+    words = {"study": claim.study, "claim": claim.words, "verdict": str(claim.verdict)}
+    return words | known | {"of_paper": claim.of_paper, "cells": claim.cells}
+
+
+def _report_failures(frame: "pd.DataFrame", out: Path) -> None:
+    """Say how many cells failed and why; the exit code says that some did."""
+    n_failed = int((frame["error_type"] != "").sum())
+    if not n_failed:
+        return
+    from embrm.cli.simulate_table import error_lines
+
+    words = f"{n_failed} of {len(frame)} cells failed; all are in {out}/cells.csv, "
+    words += "and are tried again in the next run. " + " ".join(error_lines(frame))
+    report_error(words, FAILED, as_json=False)
+    raise typer.Exit(FAILED)
