@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from embrm.cli.failed_cells import report_failed_cells
 from embrm.cli.options import AsJson, Debug
-from embrm.cli.output import emit, report_error, reporting, say
+from embrm.cli.output import emit, reporting, say
 from embrm.exceptions import InvalidInputError, three_parts
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from embrm.studies.parts import Part
     from embrm.studies.splits import Split
 
-FAILED = 1
 _POOL, _VECTORS = "pool_dev.parquet", "pool_dev_minilm_f16.npy"
 
 PaperPool = Annotated[
@@ -117,7 +117,7 @@ def paper(
         claims = _write(frame, facts, out, as_json=as_json)
         seconds = time.perf_counter() - start
         _print(frame, claims, out, seconds, as_json=as_json)
-        _report_failures(frame, out)
+        report_failed_cells(frame, out / "cells.csv")
 
 
 def _check(studies: str, jobs: int) -> list[str]:
@@ -246,16 +246,3 @@ def _json(claim: "Claim") -> dict[str, Any]:
     known = {name: None if x != x else x for name, x in numbers.items()}
     words = {"study": claim.study, "claim": claim.words, "verdict": str(claim.verdict)}
     return words | known | {"of_paper": claim.of_paper, "cells": claim.cells}
-
-
-def _report_failures(frame: "pd.DataFrame", out: Path) -> None:
-    """Say how many cells failed and why; the exit code says that some did."""
-    n_failed = int((frame["error_type"] != "").sum())
-    if not n_failed:
-        return
-    from embrm.cli.simulate_table import error_lines
-
-    words = f"{n_failed} of {len(frame)} cells failed; all are in {out}/cells.csv, "
-    words += "and are tried again in the next run. " + " ".join(error_lines(frame))
-    report_error(words, FAILED, as_json=False)
-    raise typer.Exit(FAILED)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from embrm.cli.failed_cells import report_failed_cells
 from embrm.cli.opening import open_encoder
 from embrm.cli.options import (
     AsJson,
@@ -14,7 +15,7 @@ from embrm.cli.options import (
     EncoderName,
     column_map,
 )
-from embrm.cli.output import console, emit, report_error, reporting, say
+from embrm.cli.output import console, emit, reporting, say
 from embrm.exceptions import InvalidInputError, three_parts
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from embrm.simulate.experiment import Experiment
     from embrm.simulate.experiment.config import GridConfig
 
-FAILED = 1
 
 PoolFile = Annotated[
     Path,
@@ -127,7 +127,7 @@ def simulate(
         pictures = _write_pictures(frame, out, quiet=quiet, as_json=as_json)
         seconds = time.perf_counter() - start
         _print(frame, grid, out, pictures, seconds, quiet=quiet, as_json=as_json)
-        _report_failures(frame, out)
+        report_failed_cells(frame, out / "results.csv")
 
 
 def _check_jobs(jobs: int) -> None:
@@ -248,16 +248,3 @@ def _print(
     names = ", ".join(path.name for path in [Path("results.csv"), *pictures])
     say(f"\nIn {out}: {names}, results.parquet, config.yaml", as_json=as_json)
     say(f"Done in {seconds:.1f} s.", as_json=as_json)
-
-
-def _report_failures(frame: "pd.DataFrame", out: Path) -> None:
-    """Say how many cells failed and why; the exit code says that some did."""
-    n_failed = int((frame["error_type"] != "").sum())
-    if not n_failed:
-        return
-    from embrm.cli.simulate_table import error_lines
-
-    words = f"{n_failed} of {len(frame)} cells failed; all are in {out}/results.csv, "
-    words += "and are tried again in the next run. " + " ".join(error_lines(frame))
-    report_error(words, FAILED, as_json=False)
-    raise typer.Exit(FAILED)

@@ -1,7 +1,6 @@
 """What `embrm simulate` prints: heads side by side at every noise, over seeds."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _Y = "order_consistency"
-_MOST_ERRORS = 3
 _COLUMNS = MappingProxyType(
     {
         "annotator": "left",
@@ -133,18 +131,6 @@ def json_table(frame: "pd.DataFrame") -> list[dict[str, Any]]:
         }
         for line in summaries(frame)
     ]
-
-
-def error_lines(frame: "pd.DataFrame") -> list[str]:
-    """Say each kind of failure once, the most frequent first."""
-    failed = frame[frame["error_type"] != ""]
-    counts = Counter(zip(failed["error_type"], failed["error"], strict=True))
-    lines = [
-        f"{n} x {kind}: {message}"
-        for (kind, message), n in counts.most_common(_MOST_ERRORS)
-    ]
-    more = len(counts) - _MOST_ERRORS
-    return lines + ([f"And {more} more."] if more > 0 else [])
 
 
 def _cells(line: Summary) -> dict[str, str]:

@@ -9,7 +9,6 @@ from rich.console import Console
 from scipy import stats
 
 from embrm.cli.simulate_table import (
-    error_lines,
     json_table,
     make_tables,
     summaries,
@@ -99,11 +98,3 @@ def test_a_single_table_needs_no_title():
     assert [column.header for column in table.columns] == [
         *("annotator", "error", "head", "consistency", "95% interval", "seeds")
     ]
-
-
-def test_errors_are_said_once_the_most_frequent_first():
-    """No more than three kinds."""
-    frame = cells()
-    frame["error_type"] = ["A"] * 5 + ["B"] * 3 + ["C"] * 2 + ["D", ""]
-    frame["error"] = frame["error_type"].str.lower()
-    assert error_lines(frame) == [*("5 x A: a", "3 x B: b", "2 x C: c", "And 1 more.")]
