@@ -120,7 +120,7 @@ class Experiment:
     0   SamePrompt   careful        0.10               0.98
     1   SamePrompt     hasty        0.43               0.85
     2  CrossPrompt   careful        0.12               0.98
-    3  CrossPrompt     hasty        0.43               0.95
+    3  CrossPrompt     hasty        0.43               0.96
     """
 
     def __init__(
