@@ -1,7 +1,11 @@
 """Fixtures that all rooms share."""
 
+import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,3 +17,34 @@ def shared_data() -> Path:
     directory = Path(os.environ.get("EMBRM_SHARED_DATA", default))
     assert directory.is_dir(), f"the real data should be in {directory}"
     return directory
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Callable[..., AbstractContextManager[Any]]:
+    """Start Ray with a head and workers, join it, and stop it in the end."""
+
+    @contextmanager
+    def start(head: dict[str, int], workers: list[dict[str, int]]) -> Iterator[Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+            # Or Ray replaces the built-in print for the rest of the process.
+            patch.setenv("RAY_TQDM_PATCH_PRINT", "0")
+            import ray
+            from ray.cluster_utils import Cluster
+
+            cluster = Cluster(
+                initialize_head=True,
+                head_node_args={"include_dashboard": False, **head},
+            )
+            try:
+                cluster.workers = [cluster.add_node(**node) for node in workers]
+                cluster.wait_for_nodes()
+                ray.init(
+                    cluster.address, log_to_driver=False, logging_level=logging.ERROR
+                )
+                yield cluster
+            finally:
+                ray.shutdown()
+                cluster.shutdown()
+
+    return start

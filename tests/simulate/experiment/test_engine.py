@@ -356,26 +356,7 @@ def test_a_wrong_way_to_treat_errors_is_refused(train, test):
         make(train, test).run(on_error="ignore")
 
 
-@contextmanager
-def two_node_cluster(monkeypatch):
-    """Start Ray with two nodes of one processor each; stop it in the end."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
-    )
-    try:
-        cluster.add_node(num_cpus=1)
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-        yield {node["NodeID"] for node in ray.nodes()}
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
-
-
-def test_a_ray_cluster_gives_the_same_table(train, test, monkeypatch):
+def test_a_ray_cluster_gives_the_same_table(train, test, ray_cluster):
     """Two nodes compute cells, for no more than a registered backend."""
     from ray.util.joblib import register_ray
 
@@ -395,11 +376,13 @@ def test_a_ray_cluster_gives_the_same_table(train, test, monkeypatch):
     register_ray()
     one_each = {"num_cpus": 1}
     with (
-        two_node_cluster(monkeypatch) as nodes,
+        ray_cluster(one_each, [one_each]) as cluster,
         parallel_config(backend="ray", n_jobs=2, ray_remote_args=one_each),
     ):
         table = experiment.run()
-    assert set(table["warnings"]) == {f"UserWarning: {node}" for node in nodes}
+        nodes = [cluster.head_node, *cluster.workers]
+    said = {f"UserWarning: {node.node_id}" for node in nodes}
+    assert set(table["warnings"]) == said
     assert_same(
         table.drop(columns="warnings"), experiment.run().drop(columns="warnings")
     )
