@@ -216,8 +216,29 @@ def distinct_rows(rows: FloatArray) -> tuple[IntArray, IntArray]:
     inverse : ndarray of int of shape (n,)
         `rows[kept][inverse]` equals `rows`.
     """
-    # Adding zero turns -0.0 into 0.0, so that equal numbers are equal bytes.
-    contiguous = np.ascontiguousarray(rows + rows.dtype.type(0))
-    as_bytes = contiguous.view(f"V{contiguous.shape[1] * contiguous.itemsize}").ravel()
-    _, kept, inverse = np.unique(as_bytes, return_index=True, return_inverse=True)
-    return kept, inverse.ravel()
+    keys = _as_bytes(rows[:, : max(1, 8 // rows.itemsize)])
+    head = np.zeros((len(rows), 8), dtype=np.uint8)
+    head[:, : min(8, keys.shape[1])] = keys[:, :8]
+    # Big-endian numbers are ordered as their bytes are. Few rows begin alike: these
+    # alone are compared whole.
+    first = head.view(">u8")[:, 0].astype(np.uint64)
+    order = np.argsort(first, kind="stable")
+    alike = np.diff(first[order]) == 0
+    rest = np.zeros(len(rows), dtype=np.intp)
+    if alike.any():
+        members = order[np.append(alike, False) | np.insert(alike, 0, False)]
+        whole = _as_bytes(rows[members])
+        as_one = whole.view(f"V{whole.shape[1]}").ravel()
+        rest[members] = np.unique(as_one, return_inverse=True)[1]
+        order = np.lexsort((rest, first))
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (np.diff(first[order]) != 0) | (np.diff(rest[order]) != 0)
+    inverse = np.empty(len(rows), dtype=np.intp)
+    inverse[order] = np.cumsum(new) - 1
+    return order[new], inverse
+
+
+def _as_bytes(rows: FloatArray) -> AnyArray:
+    """View rows as bytes, shape (n, itemsize * d); equal numbers are equal bytes."""
+    # Adding zero turns -0.0 into 0.0.
+    return np.ascontiguousarray(rows + rows.dtype.type(0)).view(np.uint8)

@@ -7,7 +7,6 @@ independent of the order of pairs, of their orientation, and of how they were pa
 for every head at once.
 """
 
-import hashlib
 import warnings
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -29,8 +28,6 @@ from embrm.pairs import Pairs, distinct_rows
 
 _TOO_LARGE_TO_COPY = 2**26
 """Bytes of an item matrix above which `in_place` leaves it where it lies."""
-
-_ROWS_AT_A_TIME = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +118,8 @@ def make_comparisons(
     annotator : ndarray of int of shape (n_pairs,), optional
         Who labelled each pair, to be kept.
     in_place : bool, default=False
-        Leave a matrix of more than 64 MiB where it lies, uncopied and in the order it
-        was passed in, if its rows are distinct and all of them take part. A fit then
+        Leave a matrix of more than 64 MiB in the order it was passed in, if its rows
+        are distinct, and where it lies, if all of them take part. A fit then
         depends on that order, though by no more than rounding unless it splits or
         draws.
 
@@ -157,13 +154,14 @@ def make_comparisons(
         labels, weights, margins = (c[weighted] for c in (labels, weights, margins))
         annotator = None if annotator is None else annotator[weighted]
     rows, ids = checked.unique_items()
-    if in_place and _can_stay(checked.items, rows):
-        items = check_items(np.asarray(checked.items))
+    in_place = in_place and _is_too_large_to_copy(checked.items)
+    stays = in_place and len(rows) == len(checked.items)
+    items = check_items(_as_float(checked.items if stays else checked.items[rows]))
+    kept, inverse = distinct_rows(items)
+    if in_place and len(kept) == len(items):
         wins = _merge_wins(ids, labels, weights, margins, annotator)
         groups = _groups_of_items(checked, rows, np.arange(len(rows)))
         return Comparisons(items, *wins[:4], groups, *wins[4:])
-    items = check_items(_as_float(checked.items[rows]))
-    kept, inverse = distinct_rows(items)
     ids = inverse[ids]
     tell = _distinguishable(ids)
     groups = _groups_of_items(checked, rows, inverse)
@@ -196,21 +194,8 @@ def _refuse_other_length(annotator: IntArray | None, n_pairs: int) -> None:
         )
 
 
-def _can_stay(items: FloatArray, rows: IntArray) -> bool:
-    """Whether a large matrix can be used without choosing or ordering its rows."""
-    large = items.nbytes > _TOO_LARGE_TO_COPY and items.dtype != np.float16
-    return large and len(rows) == len(items) and _all_distinct(items)
-
-
-def _all_distinct(items: FloatArray) -> bool:
-    """Whether no two rows are equal, told by digests: sorting rows would copy them."""
-    digests = set[bytes]()
-    zero = items.dtype.type(0)
-    for start in range(0, len(items), _ROWS_AT_A_TIME):
-        # Adding zero turns -0.0 into 0.0, so that equal numbers are equal bytes.
-        block = np.ascontiguousarray(items[start : start + _ROWS_AT_A_TIME] + zero)
-        digests.update(hashlib.blake2b(row, digest_size=16).digest() for row in block)
-    return len(digests) == len(items)
+def _is_too_large_to_copy(items: FloatArray) -> bool:
+    return items.nbytes > _TOO_LARGE_TO_COPY and items.dtype != np.float16
 
 
 def _as_float(items: FloatArray) -> FloatArray:

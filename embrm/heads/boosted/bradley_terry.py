@@ -130,10 +130,10 @@ class BoostedBradleyTerry(RewardHead):
     >>> from embrm import Pairs
     >>> from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
     >>> items = np.random.default_rng(0).normal(size=(2000, 2))
-    >>> gold = np.sign(items[:, 0] * items[:, 1])
     >>> pairs = Pairs(items, np.arange(2000).reshape(-1, 2))
-    >>> y = (1 + np.sign(gold[pairs.first] - gold[pairs.second])) / 2
-    >>> BoostedBradleyTerry(random_state=0).fit(pairs, y).score(pairs, y) > 0.95
+    >>> size = np.abs(items[:, 0])
+    >>> y = size[pairs.first] > size[pairs.second]
+    >>> BoostedBradleyTerry(random_state=0).fit(pairs, y).score(pairs, y) > 0.9
     True
     """
 

@@ -16,7 +16,8 @@ from embrm.heads.linear.checks import (
     check_word,
     wrong,
 )
-from embrm.heads.linear.fit import FitPlan, LabelModel, Link, Ties, fit_linear
+from embrm.heads.linear.fit import fit_linear
+from embrm.heads.linear.plan import FitPlan, LabelModel, Link, Ties
 from embrm.heads.linear.posterior import Posterior, update_problem
 from embrm.heads.linear.training import LinearProblem, minimise
 from embrm.heads.linear.uncertain_reward import UncertainRewardHead
@@ -43,10 +44,10 @@ class LinearBradleyTerry(UncertainRewardHead):
     Parameters
     ----------
     alpha : float >= 0 or "auto", default="auto"
-        Penalty. "auto" chooses by five-fold cross-validated loss with whole prompt
-        groups held out (connected components where prompts are unknown): the
-        strongest within one standard error of the best [2]_. With fewer than 20
-        held-out wins the prior standard deviation of deltas is 1 nat.
+        Penalty. "auto" chooses by cross-validated loss with whole prompt groups held
+        out (connected components where prompts are unknown). Where that says little,
+        the prior standard deviation of deltas is taken to be about half a nat; with
+        fewer than 20 held-out wins, 1 nat.
     whitening : float in [0, 1], default=0.0
         Shape of the prior: :math:`M = (S / \bar s)^q` with S the covariance of the
         pairs' differences (shrunk) and q this number. 0 is the plain ridge; 1 gives
@@ -62,8 +63,8 @@ class LinearBradleyTerry(UncertainRewardHead):
         :math:`P = \Phi(\delta)`, and the unit of reward is the standard deviation of
         the noise in a difference, about 1.7 nats.
     ties : {"rao-kupper", "davidson"} or None, default=None
-        How labels of exactly 0.5 are modelled: with a parameter of their own [3]_,
-        [4]_, or as half a win each way. Not with "probit", noise or margins.
+        How labels of exactly 0.5 are modelled: with a parameter of their own [2]_,
+        [3]_, or as half a win each way. Not with "probit", noise or margins.
     noise : float in [0, 0.5), "estimate" or None, default=None
         Rate e at which labels are flipped: :math:`P = e + (1 - 2e) F(\delta)`.
         "estimate" fits it, one for each `annotator` if `fit` is told who they are.
@@ -128,11 +129,9 @@ class LinearBradleyTerry(UncertainRewardHead):
     ----------
     .. [1] Bradley, Terry (1952). Rank analysis of incomplete block designs: I. The
        method of paired comparisons. Biometrika 39.
-    .. [2] Breiman, Friedman, Olshen, Stone (1984). Classification and regression
-       trees, section 3.4.3: the one-standard-error rule.
-    .. [3] Rao, Kupper (1967). Ties in paired-comparison experiments: a generalization
+    .. [2] Rao, Kupper (1967). Ties in paired-comparison experiments: a generalization
        of the Bradley-Terry model. Journal of the American Statistical Association 62.
-    .. [4] Davidson (1970). On extending the Bradley-Terry model to accommodate ties in
+    .. [3] Davidson (1970). On extending the Bradley-Terry model to accommodate ties in
        paired comparison experiments. Journal of the American Statistical Association
        65.
 

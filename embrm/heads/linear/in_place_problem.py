@@ -16,7 +16,7 @@ from scipy.linalg import eigh
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.training import (
-    _LARGEST_ROTATION,
+    LARGEST_ROTATION,
     LinearProblem,
     laplacian,
     make_problem,
@@ -197,15 +197,47 @@ def make_frugal_problem(
             comparisons = replace(comparisons, items=comparisons.items / scale)
         return make_problem(comparisons)
     hessian = plain.gram(comparisons.weight) / 4
-    if len(hessian) > _LARGEST_ROTATION:
+    if len(hessian) > LARGEST_ROTATION:
         return replace(plain, curvature=np.maximum(np.diagonal(hessian), 0.0))
+    return _rotated(plain, hessian)
+
+
+def rotated_roughly(
+    plain: InPlaceProblem, hessian: FloatArray, scale: FloatArray | None
+) -> InPlaceProblem:
+    """Scale and rotate a bare problem, to try penalties on.
+
+    All is computed in the precision of the items, where they lie close enough to the
+    origin.
+
+    Parameters
+    ----------
+    plain : InPlaceProblem
+        As `stay_in_place` returns it, without a scale.
+    hessian : ndarray of shape (d, d)
+        Of its losses, at zero.
+    scale : ndarray of shape (d,), optional
+        By which to divide the columns.
+
+    Returns
+    -------
+    InPlaceProblem
+    """
+    scaled = replace(plain, scale=scale)
+    rough = scaled._scaled(hessian.astype(plain.items.dtype))
+    rotated = _rotated(scaled, rough)
+    return replace(rotated, is_rough=rotated.is_centred)
+
+
+def _rotated(plain: InPlaceProblem, hessian: FloatArray) -> InPlaceProblem:
+    """Take the eigenbasis of the Hessian at zero."""
     curvature, rotation = eigh(hessian, driver="evd")
     # The trace of the Hessian is a quarter of the squared length of all differences.
-    square = 4 * float(curvature.sum()) / float(comparisons.weight.sum())
+    square = 4 * float(curvature.sum()) / float(plain.weight.sum())
     return replace(
         plain,
-        basis=rotation,
-        curvature=np.maximum(curvature, 0.0),
+        basis=rotation.astype(np.float64),
+        curvature=np.maximum(curvature, 0.0, dtype=np.float64),
         is_centred=plain.is_near(square),
     )
 

@@ -25,7 +25,7 @@ from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.coordinates import Coordinates, ScaledCoordinates
 from embrm.heads.linear.win_loss import LogisticLoss, WinLoss
 
-_LARGEST_ROTATION = 2048
+LARGEST_ROTATION = 2048
 """Above this many dimensions an eigenbasis costs more than it saves."""
 
 _SMALLEST_STEP = 1e-10
@@ -129,7 +129,7 @@ def make_problem(comparisons: Comparisons) -> LinearProblem:
         items = np.ascontiguousarray(triangle.T)
     wins = (comparisons.winner, comparisons.loser, comparisons.weight)
     spread = laplacian(*wins, len(items)) @ items
-    if items.shape[1] > _LARGEST_ROTATION:
+    if items.shape[1] > LARGEST_ROTATION:
         curvature = np.einsum("ij,ij->j", items, spread) / 4
     else:
         hessian = items.T @ spread / 4

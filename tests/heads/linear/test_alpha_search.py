@@ -8,6 +8,7 @@ from embrm.heads import LinearBradleyTerry
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.linear.alpha_search import (
     STRONG_PRIOR,
+    USUAL_PRIOR,
     AlphaSearch,
     log_evidence,
     search_alpha,
@@ -35,13 +36,40 @@ def test_random_labels_get_a_strong_penalty(make_preferences):
     assert found.alpha > square
 
 
-def test_the_choice_is_the_strongest_within_one_error_of_the_best(make_preferences):
-    """No weaker than the penalty of least held-out loss, and hardly worse."""
+def test_with_few_held_out_wins_the_penalty_stays_near_the_usual_one(make_preferences):
+    """Forty wins cannot tell penalties apart, whatever their labels say."""
+    data = make_preferences(n_prompts=8, error_rate=0.5, seed=1)
+    found, square = search(data.pairs[:40], data.y[:40])
+    tau = np.sqrt(square / found.alpha)
+    assert USUAL_PRIOR / 3 < tau < USUAL_PRIOR * 3
+
+
+def test_the_choice_is_the_most_probable_penalty(make_preferences):
+    """No tried penalty has more held-out likelihood times prior."""
     data = make_preferences(n_prompts=40, error_rate=0.2)
-    found, _ = search(data.pairs, data.y)
-    best, chosen = np.argmin(found.held_out_loss), list(found.alphas).index(found.alpha)
-    assert chosen <= best
-    assert found.held_out_loss[chosen] - found.held_out_loss[best] < 0.02
+    found, square = search(data.pairs, data.y)
+    tau = np.sqrt(square / found.alphas)
+    doubt = np.log(tau / USUAL_PRIOR) ** 2 / (2 * 0.7**2)
+    cost = found.held_out_loss * found.weight.sum() + doubt
+    assert found.alpha == found.alphas[np.argmin(cost)]
+
+
+def test_without_caution_the_choice_has_the_least_held_out_loss(make_preferences):
+    """Label models that explain wrong labels are not shrunk twice."""
+    data = make_preferences(n_prompts=40, error_rate=0.4)
+    comparisons = make_comparisons(data.pairs, data.y)
+    found = search_alpha(comparisons, make_problem(comparisons), cautious=False)
+    assert found.alpha == found.alphas[np.argmin(found.held_out_loss)]
+
+
+def test_many_wins_need_few_folds():
+    """Five thousand held-out wins tell penalties apart; all folds are not needed."""
+    items = np.random.default_rng(0).normal(size=(60_000, 2))
+    prompts = np.repeat(np.arange(30_000), 2)
+    pairs = Pairs(items, np.arange(60_000).reshape(-1, 2), prompts)
+    comparisons = make_comparisons(pairs, items[::2, 0] > items[1::2, 0])
+    found = search_alpha(comparisons, make_problem(comparisons))
+    assert len(found.weight) == 6_000
 
 
 def test_the_evidence_is_that_of_an_integral():

@@ -5,7 +5,8 @@ import pytest
 
 from embrm import Pairs
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear.fit import FitPlan, LabelModel, fit_linear
+from embrm.heads.linear.fit import fit_linear
+from embrm.heads.linear.plan import FitPlan, LabelModel
 from embrm.heads.linear.win_loss import (
     DavidsonLoss,
     FlippedLoss,

@@ -98,7 +98,7 @@ def test_without_rotation_the_solution_is_the_same(comparisons, monkeypatch):
     """Wide data are preconditioned by the diagonal alone."""
     rotated = make_problem(comparisons)
     wanted = rotated.basis @ solve(rotated, 0.5)[0]
-    monkeypatch.setattr(linear_training, "_LARGEST_ROTATION", 2)
+    monkeypatch.setattr(linear_training, "LARGEST_ROTATION", 2)
     plain = make_problem(comparisons)
     assert plain.basis is None
     np.testing.assert_allclose(solve(plain, 0.5)[0], wanted, atol=1e-8)

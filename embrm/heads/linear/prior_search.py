@@ -1,0 +1,103 @@
+"""Choose the prior of the linear head: its strength, and the scale of columns."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from embrm._typing import FloatArray
+from embrm.heads.comparisons import Comparisons
+from embrm.heads.linear.alpha_search import AlphaSearch, search_alpha
+from embrm.heads.linear.column_scale import has_ruling_column, mean_and_deviation
+from embrm.heads.linear.in_place_problem import (
+    make_frugal_problem,
+    rotated_roughly,
+    stay_in_place,
+)
+from embrm.heads.linear.plan import FitPlan, first_labels
+from embrm.heads.linear.prior_shape import whiten_prior
+from embrm.heads.linear.some_wins import some_wins
+from embrm.heads.linear.training import LARGEST_ROTATION, LinearProblem
+
+_ENOUGH_TO_CHOOSE = 50_000
+"""Wins by which a penalty is chosen where there are many more."""
+
+_FEWEST_TO_SCALE = 50
+"""Items below which the variance of a column says little."""
+
+_ALIKE = 1.1
+"""Ratio of columns' deviations up to which it does not matter to standardise."""
+
+
+def find_prior(
+    comparisons: Comparisons, plan: FitPlan
+) -> tuple[FloatArray | None, AlphaSearch]:
+    """Choose scale and penalty, unless given.
+
+    Columns are standardised unless one of them varies more than all others together,
+    or weights on the columns as they are do better by more than one standard error of
+    the held-out loss.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+    plan : FitPlan
+
+    Returns
+    -------
+    scale : ndarray of shape (d,) or None
+    search : AlphaSearch
+        Its start is in the user's coordinates, on scaled columns.
+    """
+    items, scale, matters = comparisons.items, None, False
+    if plan.standardise is not False and len(items) >= _FEWEST_TO_SCALE:
+        deviation = mean_and_deviation(items)[1]
+        if plan.standardise or not has_ruling_column(deviation):
+            scale = np.where(deviation == 0, 1.0, deviation)
+            matters = bool(scale.max() > _ALIKE * scale.min())
+    if plan.alpha is not None:
+        start: FloatArray = np.zeros(items.shape[1])
+        if plan.start is not None and len(plan.start) == len(start):
+            start = plan.start if scale is None else plan.start * scale
+        return scale, AlphaSearch(plan.alpha, np.empty(0), np.empty(0), start)
+    searcher = _Searcher(some_wins(comparisons, _ENOUGH_TO_CHOOSE), plan)
+    search = searcher.search(scale)
+    if plan.standardise is None and matters:
+        bare = searcher.search(None)
+        if search.is_clearly_worse(bare):
+            return None, bare
+    return scale, search
+
+
+def is_cautious(plan: FitPlan) -> bool:
+    """Say whether the penalty has a prior of its own, see `search_alpha`."""
+    # An estimated flip rate accounts for wrong labels already, and is drowned by more
+    # shrinkage than the held-out loss asks for.
+    return plan.noise is not None
+
+
+class _Searcher:
+    """Chooses penalties on the same wins, for different scales of the columns."""
+
+    def __init__(self, comparisons: Comparisons, plan: FitPlan) -> None:
+        self._comparisons, self._plan = comparisons, plan
+        self._in_place = stay_in_place(comparisons)
+        # Of the losses at zero, and of the columns as they are.
+        self._hessian: FloatArray | None = None
+
+    def search(self, scale: FloatArray | None) -> AlphaSearch:
+        """Choose the penalty on columns divided by `scale`."""
+        comparisons, plan = self._comparisons, self._plan
+        plain = self._problem(scale)
+        shaped = whiten_prior(plain, plan.whitening, comparisons.items.shape[1])
+        problem = replace(shaped, loss=first_labels(comparisons, plan)[1])
+        search = search_alpha(comparisons, problem, cautious=is_cautious(plan))
+        basis = problem.basis
+        return search if basis is None else replace(search, start=basis @ search.start)
+
+    def _problem(self, scale: FloatArray | None) -> LinearProblem:
+        in_place = self._in_place
+        if in_place is None or in_place.items.shape[1] > LARGEST_ROTATION:
+            return make_frugal_problem(self._comparisons, scale)
+        if self._hessian is None:
+            self._hessian = in_place.gram(self._comparisons.weight) / 4
+        return rotated_roughly(in_place, self._hessian, scale)
