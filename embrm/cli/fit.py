@@ -30,7 +30,7 @@ HeadName = Annotated[
     typer.Option(
         "--head",
         help="linear, siamese, logistic, mlp, lightgbm, xgboost, boosted, "
-        "boosted-xgboost, general, two-stage, ensemble or calibrated.",
+        "boosted-xgboost, general, two-stage, ensemble, stacked or calibrated.",
     ),
 ]
 Folds = Annotated[

@@ -20,6 +20,7 @@ from embrm.heads.wrappers.calibrated import CalibratedReward
 from embrm.heads.wrappers.centered import CenteredReward
 from embrm.heads.wrappers.ensemble import RewardEnsemble
 from embrm.heads.wrappers.length_debiased import LengthDebiased
+from embrm.heads.wrappers.stacked import StackedReward
 
 __all__ = [
     "BinnedItems",
@@ -38,6 +39,7 @@ __all__ = [
     "RewardEnsemble",
     "RewardHead",
     "SiameseBradleyTerry",
+    "StackedReward",
     "TwoStageReward",
     "bin_items",
     "cycle_rate",

@@ -20,6 +20,7 @@ from embrm.heads.wrappers.calibrated import CalibratedReward
 from embrm.heads.wrappers.centered import CenteredReward
 from embrm.heads.wrappers.ensemble import RewardEnsemble
 from embrm.heads.wrappers.length_debiased import LengthDebiased
+from embrm.heads.wrappers.stacked import StackedReward
 
 _CLASSES: dict[str, type[RewardHead]] = {
     "LinearBradleyTerry": LinearBradleyTerry,
@@ -29,6 +30,7 @@ _CLASSES: dict[str, type[RewardHead]] = {
     "GeneralPreference": GeneralPreference,
     "TwoStageReward": TwoStageReward,
     "RewardEnsemble": RewardEnsemble,
+    "StackedReward": StackedReward,
     "CalibratedReward": CalibratedReward,
     "CenteredReward": CenteredReward,
     "LengthDebiased": LengthDebiased,
@@ -45,7 +47,7 @@ def known_heads() -> dict[str, Callable[..., RewardHead]]:
     --------
     >>> list(known_heads())
     ['linear', 'siamese', 'logistic', 'mlp', 'lightgbm', 'xgboost', 'boosted',
-     'boosted-xgboost', 'general', 'two-stage', 'ensemble', 'calibrated']
+     'boosted-xgboost', 'general', 'two-stage', 'ensemble', 'stacked', 'calibrated']
     """
     return {
         "linear": LinearBradleyTerry,
@@ -56,6 +58,7 @@ def known_heads() -> dict[str, Callable[..., RewardHead]]:
         "general": GeneralPreference,
         "two-stage": TwoStageReward,
         "ensemble": RewardEnsemble,
+        "stacked": StackedReward,
         "calibrated": CalibratedReward,
     }
 

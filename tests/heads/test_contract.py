@@ -36,6 +36,7 @@ CHECKED_BY = {
     "general": "cyclic/test_general_preference.py",
     "two-stage": "rated/test_two_stage.py",
     "ensemble": "wrappers/test_ensemble.py",
+    "stacked": "wrappers/test_stacked.py",
     "calibrated": "wrappers/test_calibrated.py",
 }
 

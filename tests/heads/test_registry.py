@@ -35,6 +35,7 @@ NAMES = [
     "general",
     "two-stage",
     "ensemble",
+    "stacked",
     "calibrated",
 ]
 

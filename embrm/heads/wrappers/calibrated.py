@@ -1,16 +1,15 @@
 """CalibratedReward: deltas that are log odds, whatever the head's own scale."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm._typing import BoolArray, FloatArray
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
-from embrm.heads.validation_split import grouped_folds
 from embrm.heads.wrappers.calibration_maps import (
     CalibrationMap,
     IsotonicMap,
@@ -21,6 +20,7 @@ from embrm.heads.wrappers.calibration_maps import (
     held_out_losses,
 )
 from embrm.heads.wrappers.nested import HeadWrapper, nested_state, restore_nested
+from embrm.heads.wrappers.out_of_fold import HeldOut, score_out_of_fold
 
 Method = Literal["temperature", "platt", "isotonic"]
 
@@ -129,7 +129,8 @@ class CalibratedReward(HeadWrapper):
                     cure="use method='temperature'",
                 )
             )
-        held = self._held_out(comparisons, check_count(self.cv, "cv", 2))
+        n_folds = check_count(self.cv, "cv", 2)
+        held = score_out_of_fold(self._fit_head, comparisons, n_folds)
         self.head_ = self._fit_head(comparisons)
         self.n_held_out_ = len(held.delta)
         self.map_: CalibrationMap
@@ -140,19 +141,6 @@ class CalibratedReward(HeadWrapper):
         self.temperature_ = 1.0 / scale
         self.method_ = choose_method(held) if self.method == "auto" else self.method
         self.map_ = _FIT[self.method_](scale * held.delta, held.weight)
-
-    def _held_out(self, comparisons: Comparisons, cv: int) -> "HeldOut":
-        """Score every fold's held-out wins by a head fitted on the others."""
-        parts = []
-        for n, (train, held_out) in enumerate(grouped_folds(comparisons, cv)):
-            wins = comparisons.take(held_out)
-            head = self._fit_head(comparisons.take(train))
-            rows, ends = np.unique([wins.winner, wins.loser], return_inverse=True)
-            winner, loser = head.reward(wins.items[rows])[ends.reshape(2, -1)]
-            parts.append((winner - loser, wins.weight, np.full(len(wins), n)))
-        if not parts:
-            return HeldOut(np.empty(0), np.empty(0), np.empty(0, dtype=np.intp))
-        return HeldOut(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def _reward(self, items: FloatArray) -> FloatArray:
         return self.head_.reward(items) / self.temperature_
@@ -190,14 +178,6 @@ class CalibratedReward(HeadWrapper):
                 state.array("knots", ndim=1), state.array("probability", ndim=1)
             )
         self.head_ = restore_nested(state.without_prefix("head__"))
-
-
-class HeldOut(NamedTuple):
-    """Held-out wins: delta of winner and loser, weight, and number of the fold."""
-
-    delta: FloatArray
-    weight: FloatArray
-    fold: IntArray
 
 
 def choose_method(held: HeldOut) -> str:
