@@ -29,7 +29,7 @@ from embrm.exceptions import LeftOutWarning
 from embrm.heads import make_head
 from embrm.heads.order import order_consistency
 
-HEADS = ("linear", "siamese", "boosted", "boosted-xgboost")
+HEADS = ("linear", "siamese", "stacked", "boosted", "boosted-xgboost")
 HEADS += ("logistic", "mlp", "lightgbm", "xgboost")
 SIZES, ERROR_RATES, PAIRINGS = (
     (2_000, 10_000, 40_000),
