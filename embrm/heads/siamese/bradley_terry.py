@@ -1,5 +1,6 @@
 """SiameseBradleyTerry: a multilayer perceptron as reward, on top of a linear one."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,46 +13,50 @@ from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
 from embrm.heads.linear.column_scale import mean_and_scale
 from embrm.heads.parameters import check_real
+from embrm.heads.siamese.mixing import fit_scale, fit_weights
 from embrm.heads.siamese.network import Network
 from embrm.heads.siamese.plan import make_plan
-from embrm.heads.siamese.training import Wins, train_network
+from embrm.heads.siamese.splits import draw_splits, enough_splits, linear_leads
+from embrm.heads.siamese.training import Split, TrainingPlan, Wins, train_network
 from embrm.heads.state import HeadState
-from embrm.heads.validation_split import holdout
 
-_FEWEST_HELD_OUT = 10
+_ROWS_AT_A_TIME = 1024
 
 
 class SiameseBradleyTerry(RewardHead):
     r"""Nonlinear reward: a linear head plus a multilayer perceptron, in nats.
 
-    Minimises the weighted mean of
+    The network minimises the weighted mean of
     :math:`\mathrm{softplus}(-(r(\text{winner}) - r(\text{loser}) - m))` over training
     wins, both items scored by the same network [1]_. Training ends early: the epoch
-    is kept that has the least log loss on held-out prompt groups.
+    is kept that has the least log loss on held-out wins, at the scale that fits them
+    best.
 
-    The network's output starts at zero and is added to a `LinearBradleyTerry` fitted
-    to the same training wins, so epoch 0 is the linear head. If no later epoch is
-    better by more than two standard errors, the head is the linear one, fitted to all
-    wins: on few or noisy labels a network alone falls behind it.
+    The reward is :math:`a\,r_\text{linear} + b\,r_\text{network}`, with the
+    `LinearBradleyTerry` fitted to all wins, and a and b fitted to wins that the
+    network, and linear heads with the same penalty, have not seen (stacking [2]_),
+    drawn towards the linear head alone: on few or noisy labels a network adds little.
 
     Parameters
     ----------
     hidden_sizes : tuple of int, int or "auto", default="auto"
-        Units of each hidden layer. "auto" is one layer of 64, or of 256 from 10,000
+        Units of each hidden layer. "auto" is one layer of 64, or of 256 from 100,000
         wins on.
     linear_start : bool, default=True
-        Whether to add the network to a linear head, or to train it alone.
+        Whether to add the network to a linear head, or to use it alone: a is 0 then,
+        and b still fitted.
     loss : str, default="logistic"
         One of "logistic", "hinge", "squared", "exponential", "truncated_quadratic",
         "savage"; see `embrm.heads.siamese.losses`. Early stopping goes by log loss in
         any case. For scaled Bradley-Terry pass the strength as `sample_weight`.
     label_smoothing : float in [0, 0.5), default=0.0
     flip_rate : float in [0, 0.5), default=0.0
-        Share of labels known to be wrong; above 0 the loss is the robust one.
+        Share of labels known to be wrong; above 0 the loss is the robust one, and
+        held-out wins are taken to be as often wrong.
     centering : float >= 0, default=0.0
         Weight of the mean of (r(winner) + r(loser))^2, which keeps rewards near 0.
     learning_rate : float > 0, default=1e-3
-        Of AdamW [2]_.
+        Of AdamW [3]_.
     schedule : {"constant", "cosine"}, default="constant"
         How the learning rate goes down over `max_epochs`.
     max_epochs : int >= 1, default=100
@@ -60,7 +65,7 @@ class SiameseBradleyTerry(RewardHead):
     batching : {"pairs", "prompts"}, default="pairs"
         "prompts" keeps all C(K, 2) comparisons of a prompt in one batch, each with
         weight 1 / C(K, 2): K forward passes for them all, and prompts count alike
-        [3]_.
+        [4]_.
     weight_decay : float >= 0, default=1.0
         Each step multiplies the weights by 1 - learning_rate * weight_decay.
     dropout : float in [0, 1), default=0.0
@@ -70,12 +75,14 @@ class SiameseBradleyTerry(RewardHead):
     patience : int >= 1, default=5
         Epochs without improvement after which training ends.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the wins that are held out, by prompt group where prompts are known.
-        With fewer than 10 held-out wins nothing is held out: the head stays linear,
-        or is trained for ten epochs if `linear_start` is off.
-    ensemble_size : int >= 1, default=1
-        Networks with different initial weights, trained in one batched pass; their
-        mean is the reward, and `reward(X, return_std=True)` tells how far they differ.
+        Share of the wins that each member holds out, by prompt group where prompts are
+        known, or by item where most wins are between prompts. If fewer than 10 can be
+        held out, nothing is: the head stays linear, or the network is trained for ten
+        epochs if `linear_start` is off.
+    ensemble_size : int >= 1, default=4
+        Networks with different initial weights and different held-out wins, trained in
+        one batched pass; their mean counts, and `reward(X, return_std=True)` tells how
+        far they differ.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of matrix products in training. "auto" is bfloat16 where the hardware has it
         and the network is large enough to gain. Scoring is in float32.
@@ -90,14 +97,17 @@ class SiameseBradleyTerry(RewardHead):
         Weights and biases, float32.
     linear_ : LinearBradleyTerry or None
         The linear part.
+    linear_weight_, network_weight_ : float >= 0
+        a and b.
     mean_, scale_ : ndarray of shape (d,)
         By which the network's input is standardised.
     offset_ : float
         Mean of the uncentred reward over training items.
     best_epoch_ : int
-        0 if the network did not improve on the linear part.
+        0 if no network was trained.
     held_out_loss_ : ndarray of shape (n_epochs + 1,)
-        Log loss of a held-out win after each epoch, from epoch 0; may be empty.
+        Log loss of a held-out win after each epoch, from epoch 0, by the network at
+        its best scale; may be empty.
 
     Notes
     -----
@@ -107,9 +117,10 @@ class SiameseBradleyTerry(RewardHead):
     ----------
     .. [1] Sun, Shen, Ton (2025). Rethinking reward modeling in preference-based large
        language model alignment. ICLR. arXiv:2411.04991.
-    .. [2] Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR.
+    .. [2] Wolpert (1992). Stacked generalization. Neural Networks 5.
+    .. [3] Loshchilov, Hutter (2019). Decoupled weight decay regularization. ICLR.
        arXiv:1711.05101.
-    .. [3] Ouyang et al. (2022). Training language models to follow instructions with
+    .. [4] Ouyang et al. (2022). Training language models to follow instructions with
        human feedback. arXiv:2203.02155, section 3.5.
 
     Examples
@@ -143,7 +154,7 @@ class SiameseBradleyTerry(RewardHead):
         max_grad_norm: float = 1.0,
         patience: int = 5,
         validation_fraction: float = 0.1,
-        ensemble_size: int = 1,
+        ensemble_size: int = 4,
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         random_state: RandomState = None,
         preprocessor: Any = None,
@@ -176,25 +187,48 @@ class SiameseBradleyTerry(RewardHead):
             self.validation_fraction, "validation_fraction", 0.0, 1.0, open_at_low=True
         )
         rng = check_random_state(self.random_state)
-        train, validation = holdout(comparisons, fraction, rng)
-        if validation.sum() < _FEWEST_HELD_OUT:
-            train, validation = np.ones_like(train), np.zeros_like(validation)
-        items = comparisons.items
-        self.mean_, self.scale_ = mean_and_scale(items)
+        splits = draw_splits(comparisons, fraction, plan.n_members, rng)
         self.linear_ = None
-        start: FloatArray = np.zeros(len(items))
         if self.linear_start:
-            self.linear_ = LinearBradleyTerry().fit_comparisons(comparisons.take(train))
-            start = self.linear_.reward(items)
-        wins = Wins.of(self._standardise(items), start, comparisons)
-        training = train_network(wins, (train, validation), plan, rng)
-        if self.linear_start and training.best_epoch == 0:
-            self.linear_ = LinearBradleyTerry().fit_comparisons(comparisons)
+            self.linear_ = LinearBradleyTerry(posterior=False)
+            self.linear_.fit_comparisons(comparisons)
+            if not splits:
+                # There is no evidence for a network.
+                plan = replace(plan, max_epochs=0)
+        self.mean_, self.scale_ = mean_and_scale(comparisons.items)
+        wins = Wins.of(self._standardise(comparisons.items), comparisons)
+        training = train_network(wins, splits, plan, rng)
         self.network_ = training.network
         self.best_epoch_ = training.best_epoch
         self.held_out_loss_ = np.array(training.held_out_loss)
-        self.offset_ = 0.0
-        self.offset_ = float(self._reward(items).mean())
+        self._mix(comparisons, wins, splits, plan)
+        # The items are standardised already: no use to do it again.
+        reward = self._sum(wins.items, comparisons.items)
+        self.offset_ = float(reward.mean())
+
+    def _mix(
+        self,
+        comparisons: Comparisons,
+        wins: Wins,
+        splits: list[Split],
+        plan: TrainingPlan,
+    ) -> None:
+        """Weigh the linear part and the network by held-out wins."""
+        self.linear_weight_ = 0.0 if self.linear_ is None else 1.0
+        self.network_weight_ = 1.0 - self.linear_weight_
+        if not splits:
+            return
+        if self.linear_ is None:
+            held_out = wins.held_out(splits, plan.flip_rate)
+            leads = wins.leads(self.network_, splits)
+            self.network_weight_ = fit_scale(leads, held_out)
+            return
+        few = enough_splits(splits)
+        self.linear_weight_, self.network_weight_ = fit_weights(
+            linear_leads(self.linear_, comparisons, few),
+            wins.leads(self.network_, few),
+            wins.held_out(few, plan.flip_rate),
+        )
 
     def reward(self, X: Any, *, return_std: bool = False) -> Any:
         """Compute the reward of items.
@@ -204,7 +238,7 @@ class SiameseBradleyTerry(RewardHead):
         X : array-like of shape (n_items, d)
         return_std : bool, default=False
             Whether to return the standard deviation over the members, too: 0 for an
-            ensemble of one, and for one that stayed at its linear start.
+            ensemble of one, and where no network was trained.
 
         Returns
         -------
@@ -215,16 +249,30 @@ class SiameseBradleyTerry(RewardHead):
         if not return_std:
             return reward
         items = self._standardise(self._preprocessed(X))
-        return reward, self.network_.members(items).std(axis=0, dtype=np.float64)
+        std = self.network_.members(items).std(axis=0, dtype=np.float64)
+        return reward, self.network_weight_ * std
 
     def _standardise(self, items: FloatArray) -> FloatArray:
-        return ((items - self.mean_) / self.scale_).astype(np.float32)
+        """Centre and scale items into float32, in blocks: no copy in float64."""
+        mean = self.mean_.astype(items.dtype)
+        factor = (1 / self.scale_).astype(items.dtype)
+        out = np.empty(items.shape, dtype=np.float32)
+        for start in range(0, len(items), _ROWS_AT_A_TIME):
+            part = slice(start, start + _ROWS_AT_A_TIME)
+            np.multiply(items[part] - mean, factor, out=out[part], casting="same_kind")
+        return out
+
+    def _sum(self, standardised: FloatArray, items: FloatArray) -> FloatArray:
+        """Add up the two parts, uncentred."""
+        reward = np.zeros(len(items))
+        if self.network_weight_ > 0:
+            reward += self.network_weight_ * self.network_(standardised)
+        if self.linear_ is not None:
+            reward += self.linear_weight_ * self.linear_.reward(items)
+        return reward
 
     def _reward(self, items: FloatArray) -> FloatArray:
-        reward = self.network_(self._standardise(items)).astype(np.float64)
-        if self.linear_ is not None:
-            reward += self.linear_.reward(items)
-        return reward - self.offset_
+        return self._sum(self._standardise(items), items) - self.offset_
 
     def _get_state(self) -> HeadState:
         network = self.network_
@@ -236,6 +284,8 @@ class SiameseBradleyTerry(RewardHead):
             "n_layers": len(network.weights),
             "offset": self.offset_,
             "best_epoch": self.best_epoch_,
+            "linear_weight": self.linear_weight_,
+            "network_weight": self.network_weight_,
             "linear_start": self.linear_ is not None,
         }
         state = HeadState(arrays, values)
@@ -254,6 +304,11 @@ class SiameseBradleyTerry(RewardHead):
         self.held_out_loss_ = state.array("held_out_loss", ndim=1)
         self.offset_ = state.value("offset", float)
         self.best_epoch_ = state.value("best_epoch", int)
+        # Heads stored before parts were weighted are their plain sum.
+        self.linear_weight_ = self.network_weight_ = 1.0
+        if "linear_weight" in state.values:
+            self.linear_weight_ = state.value("linear_weight", float)
+            self.network_weight_ = state.value("network_weight", float)
         self.linear_ = None
         if state.value("linear_start", bool):
             nested = state.without_prefix("linear__")

@@ -14,6 +14,8 @@ import numpy as np
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
 
+_ROWS_AT_A_TIME = 4096
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
@@ -35,17 +37,24 @@ class Network:
 
     def members(self, items: FloatArray) -> FloatArray:
         """Score items by each member, (n_items, d) -> (n_members, n_items)."""
-        return np.stack(
-            [self._member(items, number) for number in range(len(self.weights[0]))]
-        )
+        starts = range(0, max(1, len(items)), _ROWS_AT_A_TIME)
+        blocks = [self._block(items[s : s + _ROWS_AT_A_TIME]) for s in starts]
+        return np.concatenate(blocks, axis=1)
 
-    def _member(self, items: FloatArray, number: int) -> FloatArray:
-        hidden = items
-        for weight, bias in zip(self.weights[:-1], self.biases, strict=True):
-            hidden = hidden @ weight[number]
-            hidden += bias[number]
-            np.maximum(hidden, 0, out=hidden)
-        return np.asarray((hidden @ self.weights[-1][number])[:, 0])
+    def member(self, number: int) -> "Network":
+        """Take one member, as an ensemble of one."""
+        one = slice(number, number + 1)
+        return Network([w[one] for w in self.weights], [b[one] for b in self.biases])
+
+    def _block(self, items: FloatArray) -> FloatArray:
+        first = self.weights[0]
+        n_members, n_in, n_out = first.shape
+        # All members look at the same items: one wide product instead of many.
+        wide = items @ first.transpose(1, 0, 2).reshape(n_in, n_members * n_out)
+        hidden = wide.reshape(len(items), n_members, n_out).transpose(1, 0, 2)
+        for weight, bias in zip(self.weights[1:], self.biases, strict=True):
+            hidden = np.maximum(hidden + bias[:, None, :], 0) @ weight
+        return np.asarray(hidden[:, :, 0])
 
 
 class TrainableNetwork:

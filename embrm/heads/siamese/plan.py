@@ -10,8 +10,7 @@ from embrm.heads.siamese.losses import LOSSES, corrected
 from embrm.heads.siamese.training import TrainingPlan
 
 _LAYERS_BY_WINS: tuple[tuple[int, tuple[int, ...]], ...] = (
-    (100_000, (1024, 512)),
-    (10_000, (256,)),
+    (100_000, (256,)),
     (0, (64,)),
 )
 """From how many wins on which hidden layers are used."""
@@ -50,6 +49,7 @@ def make_plan(params: Mapping[str, Any], n_wins: int, n_features: int) -> Traini
         hidden_sizes=hidden,
         n_members=_count(params, "ensemble_size"),
         loss=loss,
+        flip_rate=_share(params, "flip_rate", below=0.5),
         learning_rate=_positive(params, "learning_rate"),
         cosine=schedule == "cosine",
         max_epochs=_count(params, "max_epochs"),
@@ -60,7 +60,6 @@ def make_plan(params: Mapping[str, Any], n_wins: int, n_features: int) -> Traini
         max_grad_norm=_max_grad_norm(params),
         centering=_not_negative(params, "centering"),
         patience=_count(params, "patience"),
-        may_keep_start=bool(params["linear_start"]),
         bfloat16=_takes_bfloat16(params, n_wins, (n_features, *hidden)),
     )
 

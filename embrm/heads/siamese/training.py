@@ -4,10 +4,10 @@ Every random number comes from the caller's generator; neither torch's global se
 its thread settings are touched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from embrm._optional import import_optional
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.siamese.losses import Loss
+from embrm.heads.siamese.mixing import HeldOut, scaled_loss
 from embrm.heads.siamese.network import (
     Network,
     TrainableNetwork,
@@ -23,10 +24,11 @@ from embrm.heads.siamese.network import (
 )
 from embrm.heads.validation_split import split_units
 
-_STANDARD_ERRORS = 2.0
-_LEAST_GAIN = 1e-4
 _BLIND_EPOCHS = 10
 """How long to train where nothing can be held out to say when to stop."""
+
+Split: TypeAlias = tuple[BoolArray, BoolArray]
+"""Masks of shape (n_wins,): what a member trains on, and what it is judged by."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class TrainingPlan:
     hidden_sizes: tuple[int, ...]
     n_members: int
     loss: Loss
+    flip_rate: float
     learning_rate: float
     cosine: bool
     max_epochs: int
@@ -46,7 +49,6 @@ class TrainingPlan:
     max_grad_norm: float
     centering: float
     patience: int
-    may_keep_start: bool
     bfloat16: bool
 
 
@@ -57,12 +59,11 @@ class Training:
     Attributes
     ----------
     network : Network
-        Of the epoch with the least held-out loss, or of epoch 0 where `may_keep_start`
-        and that epoch gained less than two standard errors on it.
+        Of the epoch with the least held-out loss.
     best_epoch : int
     held_out_loss : list of float
-        Mean held-out log loss of a win after each epoch, from epoch 0, in nats.
-        Empty where nothing was held out.
+        Mean log loss of a held-out win at the best scale of the network's output,
+        after each epoch, from epoch 0, in nats. Empty where nothing was held out.
     """
 
     network: Network
@@ -72,13 +73,11 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class Wins:
-    """What is trained on: wins between items, and what another model says of items.
+    """What is trained on: wins between items.
 
     Attributes
     ----------
     items : ndarray of shape (n_items, d), float32, standardised
-    start : ndarray of shape (n_items,)
-        Rewards in nats to which the network's are added.
     winner, loser : ndarray of int of shape (n_wins,)
     margin, weight : ndarray of shape (n_wins,)
     groups : ndarray of int of shape (n_items,)
@@ -86,7 +85,6 @@ class Wins:
     """
 
     items: FloatArray
-    start: FloatArray
     winner: IntArray
     loser: IntArray
     margin: FloatArray
@@ -94,13 +92,10 @@ class Wins:
     groups: IntArray
 
     @classmethod
-    def of(
-        cls, items: FloatArray, start: FloatArray, comparisons: Comparisons
-    ) -> "Wins":
-        """Take the wins of comparisons, with other items and a start."""
+    def of(cls, items: FloatArray, comparisons: Comparisons) -> "Wins":
+        """Take the wins of comparisons, with other items."""
         return cls(
             items,
-            start,
             comparisons.winner,
             comparisons.loser,
             comparisons.margin,
@@ -113,12 +108,23 @@ class Wins:
         """Prompt group of each win's winner, shape (n_wins,)."""
         return np.asarray(self.groups[self.winner])
 
-    def losses(self, network: Network, wins: IntArray) -> FloatArray:
-        """Compute the log loss of some wins, in nats, without torch."""
-        rows, (first, second) = self.distinct_items(wins)
-        reward = network(self.items[rows]).astype(np.float64) + self.start[rows]
-        lead = reward[first] - reward[second] - self.margin[wins]
-        return np.asarray(np.logaddexp(0, -lead))
+    def leads(self, network: Network, splits: Sequence[Split]) -> FloatArray:
+        """Compute by how much held-out wins lead, each member judging its own.
+
+        Member k has split k; where there are fewer splits, the other members are left
+        out. Shape (n_held_out,), in the order of splits, then of wins.
+        """
+        parts = []
+        for number, (_, validation) in enumerate(splits):
+            rows, (first, second) = self.distinct_items(np.flatnonzero(validation))
+            score = network.member(number)(self.items[rows]).astype(np.float64)
+            parts.append(score[first] - score[second])
+        return np.concatenate(parts)
+
+    def held_out(self, splits: Sequence[Split], flip_rate: float) -> HeldOut:
+        """Gather margins and weights of held-out wins, in the order of `leads`."""
+        rows = np.concatenate([np.flatnonzero(v) for _, v in splits])
+        return HeldOut(self.margin[rows], self.weight[rows], flip_rate)
 
     def distinct_items(self, wins: IntArray) -> tuple[IntArray, IntArray]:
         """List the distinct items of some wins, and both ends as positions in them."""
@@ -128,22 +134,18 @@ class Wins:
 
 
 def train_network(
-    wins: Wins,
-    split: tuple[BoolArray, BoolArray],
-    plan: TrainingPlan,
-    rng: np.random.Generator,
+    wins: Wins, splits: Sequence[Split], plan: TrainingPlan, rng: np.random.Generator
 ) -> Training:
-    """Fit a network f so that start + f orders wins, ending early on held-out wins.
+    """Fit networks that order wins, ending early on held-out wins.
 
-    Minimises the weighted mean of the plan's loss by AdamW in batches of wins. The
-    output layer starts at zero, so that epoch 0 is the model that `start` stands for.
+    Minimises the weighted mean of the plan's loss by AdamW in batches of wins. All
+    members have the same number of epochs.
 
     Parameters
     ----------
     wins : Wins
-    split : (train, validation)
-        Masks of shape (n_wins,). With an empty validation mask the start is kept
-        where it may be, else training ends after ten epochs.
+    splits : sequence of (train, validation)
+        One for each member, or none: then all train on all wins, for ten epochs.
     plan : TrainingPlan
     rng : numpy.random.Generator
 
@@ -151,49 +153,47 @@ def train_network(
     -------
     Training
     """
-    train, validation = (np.flatnonzero(mask) for mask in split)
-    trainer = _Trainer(wins, train, plan, rng)
-    if len(validation) == 0:
-        n_epochs = 0 if plan.may_keep_start else min(_BLIND_EPOCHS, plan.max_epochs)
-        for _ in range(n_epochs):
-            trainer.run_epoch(rng)
-        return Training(trainer.network.copy_out(), n_epochs)
-    return _stop_early(trainer, wins, validation, plan, rng)
+    everything = np.ones((plan.n_members, len(wins.winner)), dtype=bool)
+    masks = np.stack([train for train, _ in splits]) if splits else everything
+    trainer = _Trainer(wins, masks, plan, rng)
+    if splits:
+        return _stop_early(trainer, wins, splits, plan, rng)
+    n_epochs = min(_BLIND_EPOCHS, plan.max_epochs)
+    for _ in range(n_epochs):
+        trainer.run_epoch(rng)
+    return Training(trainer.network.copy_out(), n_epochs)
 
 
 def _stop_early(
     trainer: "_Trainer",
     wins: Wins,
-    validation: IntArray,
+    splits: Sequence[Split],
     plan: TrainingPlan,
     rng: np.random.Generator,
 ) -> Training:
-    weight = wins.weight[validation]
-    start = trainer.network.copy_out()
-    start_losses = best_losses = wins.losses(start, validation)
-    best = Training(start)
+    """Train until the held-out loss, at the network's best scale, ends falling.
+
+    A network goes on to learn the order of items long after it became too sure of it,
+    and a scale mends the latter.
+    """
+    held_out = wins.held_out(splits, plan.flip_rate)
+
+    def loss_of(network: Network) -> float:
+        return scaled_loss(wins.leads(network, splits), held_out)
+
+    best = Training(trainer.network.copy_out())
     history = best.held_out_loss
-    history.append(float(np.average(start_losses, weights=weight)))
+    history.append(loss_of(best.network))
     for epoch in range(1, plan.max_epochs + 1):
         trainer.run_epoch(rng)
         network = trainer.network.copy_out()
-        losses = wins.losses(network, validation)
-        history.append(float(np.average(losses, weights=weight)))
-        must_leave_start = epoch == 1 and not plan.may_keep_start
-        if history[-1] < history[best.best_epoch] or must_leave_start:
-            best.network, best.best_epoch, best_losses = network, epoch, losses
+        history.append(loss_of(network))
+        # Epoch 0 says nothing, and is never kept.
+        if epoch == 1 or history[-1] < history[best.best_epoch]:
+            best.network, best.best_epoch = network, epoch
         if epoch - best.best_epoch >= plan.patience:
             break
-    if plan.may_keep_start and _is_chance(start_losses - best_losses, weight):
-        best.network, best.best_epoch = start, 0
     return best
-
-
-def _is_chance(gain: FloatArray, weight: FloatArray) -> bool:
-    """Say whether a mean gain is below two standard errors of it, or negligible."""
-    mean = float(np.average(gain, weights=weight))
-    error = float(np.sqrt((gain - mean) ** 2 @ weight)) / float(weight.sum())
-    return mean < max(_STANDARD_ERRORS * error, _LEAST_GAIN)
 
 
 class _Trainer:
@@ -202,26 +202,32 @@ class _Trainer:
     def __init__(
         self,
         wins: Wins,
-        train: IntArray,
+        masks: BoolArray,
         plan: TrainingPlan,
         rng: np.random.Generator,
     ) -> None:
         self.torch: Any = import_optional("torch", extra="torch")
-        self.wins, self.train, self.plan = wins, train, plan
+        self.wins, self.masks, self.plan = wins, masks, plan
+        self.train = np.flatnonzero(masks.any(axis=0))
         device = choose_device(self.torch)
+        bfloat16 = plan.bfloat16 and computes_bfloat16(self.torch, device)
         self.network = TrainableNetwork(
             wins.items.shape[1],
             plan.hidden_sizes,
             n_members=plan.n_members,
             dropout=plan.dropout,
             device=device,
-            bfloat16=plan.bfloat16 and computes_bfloat16(self.torch, device),
+            bfloat16=bfloat16,
             rng=rng,
         )
         self.device = device
         # On a GPU the items move there once; on a CPU they are only looked at.
-        self.items = self.torch.from_numpy(wins.items).to(device)
+        items = self.torch.from_numpy(wins.items).to(device)
+        # Products would round them in any case; so they are half as much to gather.
+        self.items = items.bfloat16() if bfloat16 else items
         self.weight = self._weights()
+        # Members train on different shares of the same batches.
+        self.share = masks[:, self.train].mean(axis=1, keepdims=True)
         self.optimiser = self.torch.optim.AdamW(
             [
                 {
@@ -282,12 +288,12 @@ class _Trainer:
 
     def _loss(self, batch: IntArray) -> Any:
         rows, (first, second) = self.wins.distinct_items(batch)
-        score = self.network.score(self.items[self._tensor(rows)])
-        reward = score + self._tensor(self.wins.start[rows].astype(np.float32))
+        reward = self.network.score(self.items[self._tensor(rows)])
         won = reward[:, self._tensor(first)]
         lost = reward[:, self._tensor(second)]
         margin = self._tensor(self.wins.margin[batch].astype(np.float32))
-        weight = self._tensor(self.weight[batch].astype(np.float32))
+        taken = self.weight[batch] * self.masks[:, batch] / self.share
+        weight = self._tensor(taken.astype(np.float32))
         loss = self.plan.loss(self.torch, won - lost - margin)
         if self.plan.centering > 0:
             # Eisenstein et al. 2023 (arXiv:2312.09244), section 2: among rewards that

@@ -44,15 +44,65 @@ def test_a_network_alone_learns_too(bent_preferences):
     assert head.score(*test) > 0.75
 
 
-def test_a_linear_reward_with_noise_leaves_the_linear_head(make_preferences):
-    """If no epoch is clearly better, rewards are those of LinearBradleyTerry."""
-    data = make_preferences(n_prompts=40, d=30, error_rate=0.4)
+def test_a_linear_reward_with_noise_stays_with_the_linear_head(make_preferences):
+    """The network takes nothing away where there is nothing for it to learn."""
+    data = make_preferences(n_prompts=150, d=30, error_rate=0.4)
+    head = SiameseBradleyTerry(random_state=0).fit(data.pairs, data.y)
+    linear = LinearBradleyTerry().fit(data.pairs, data.y)
+    truth = data.gold[data.pairs.first] > data.gold[data.pairs.second]
+    assert head.score(data.pairs, truth) > linear.score(data.pairs, truth) - 0.02
+
+
+def test_the_reward_is_the_weighted_sum_of_its_parts(bent_preferences):
+    """Up to a constant, a times the linear reward plus b times the network's."""
+    train, (pairs, _) = bent_preferences
+    head = SiameseBradleyTerry(random_state=0).fit(*train)
+    assert head.linear_weight_ > 0
+    assert head.network_weight_ > 0
+    items = ((pairs.items - head.mean_) / head.scale_).astype(np.float32)
+    total = head.linear_weight_ * head.linear_.reward(pairs.items)
+    total += head.network_weight_ * head.network_(items)
+    np.testing.assert_allclose(
+        head.reward(pairs.items), total - head.offset_, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_too_few_wins_to_hold_out_leave_the_linear_head(make_preferences):
+    """There is no evidence for a network: rewards are those of LinearBradleyTerry."""
+    data = make_preferences(n_prompts=3, n_responses=3)
     head = SiameseBradleyTerry(random_state=0).fit(data.pairs, data.y)
     linear = LinearBradleyTerry().fit(data.pairs, data.y)
     assert head.best_epoch_ == 0
     np.testing.assert_allclose(
         head.reward(data.pairs.items), linear.reward(data.pairs.items), atol=1e-9
     )
+    assert not head.reward(data.pairs.items, return_std=True)[1].any()
+
+
+def test_the_linear_penalty_is_searched_once(make_preferences, monkeypatch):
+    """Linear heads that tell how much to trust it take its penalty over."""
+    alphas = []
+    fit = LinearBradleyTerry.fit_comparisons
+
+    def counted(self, comparisons):
+        alphas.append(self.alpha)
+        return fit(self, comparisons)
+
+    monkeypatch.setattr(LinearBradleyTerry, "fit_comparisons", counted)
+    data = make_preferences(n_prompts=60)
+    head = SiameseBradleyTerry(max_epochs=1, random_state=0).fit(data.pairs, data.y)
+    assert alphas[0] == "auto"
+    assert alphas[1:] == [head.linear_.alpha_] * 4
+
+
+def test_a_reward_of_sure_networks_is_in_nats(bent_preferences):
+    """Whatever loss trains them, the scale is that of held-out log loss."""
+    train, (pairs, y) = bent_preferences
+    for loss in ("logistic", "savage"):
+        head = SiameseBradleyTerry(loss=loss, linear_start=False, random_state=0)
+        lead = head.fit(*train).decision_function(pairs) * np.where(y, 1, -1)
+        losses = [np.logaddexp(0, -s * lead).mean() for s in (0.5, 1.0, 2.0)]
+        assert losses[1] == min(losses)
 
 
 def test_rewards_have_mean_zero_over_the_training_items(make_preferences):
@@ -91,9 +141,9 @@ def test_hidden_sizes_may_be_a_tuple_or_a_list(make_preferences, sizes):
     head = SiameseBradleyTerry(sizes, max_epochs=1, random_state=0)
     head.fit(data.pairs, data.y)
     assert [w.shape for w in head.network_.weights] == [
-        (1, 5, 8),
-        (1, 8, 4),
-        (1, 4, 1),
+        (4, 5, 8),
+        (4, 8, 4),
+        (4, 4, 1),
     ]
 
 
@@ -127,7 +177,7 @@ def fitted_state(make_preferences):
 def test_layers_that_do_not_fit_are_refused(make_preferences):
     """A state whose shapes contradict each other is damaged."""
     state = fitted_state(make_preferences)
-    arrays = {**state.arrays, "weight1": np.ones((1, 3, 1), dtype=np.float32)}
+    arrays = {**state.arrays, "weight1": np.ones((4, 3, 1), dtype=np.float32)}
     with pytest.raises(IntegrityError, match="layers that fit each other"):
         SiameseBradleyTerry().set_state(HeadState(arrays, state.values))
 
@@ -150,9 +200,9 @@ from embrm.heads.state import HeadState
 arrays = {"weight0": np.ones((1, 2, 1), np.float32), "mean": np.zeros(2),
           "scale": np.ones(2), "held_out_loss": np.empty(0)}
 values = {"n_layers": 1, "offset": 1.0, "best_epoch": 1, "linear_start": False,
-          "n_features_in": 2}
+          "linear_weight": 0.0, "network_weight": 0.5, "n_features_in": 2}
 head = SiameseBradleyTerry().set_state(HeadState(arrays, values))
-assert head.reward([[1.0, 2.0]]) == [2.0]
+assert head.reward([[1.0, 2.0]]) == [0.5]
 assert "torch" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

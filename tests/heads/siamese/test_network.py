@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from embrm.heads.siamese.network import (
-    Network,
     TrainableNetwork,
     choose_device,
     computes_bfloat16,
@@ -75,11 +74,23 @@ def test_float32_scores_agree_with_float64(items):
 def test_members_do_not_see_one_another(items):
     """A member of three scores as it would alone."""
     network = make(3).copy_out()
-    alone = Network(
-        [weight[1:2] for weight in network.weights],
-        [bias[1:2] for bias in network.biases],
+    np.testing.assert_allclose(
+        network.member(1)(items), network.members(items)[1], rtol=1e-5, atol=1e-6
     )
-    np.testing.assert_array_equal(alone(items), network.members(items)[1])
+
+
+def test_many_items_are_scored_in_blocks(items):
+    """Scores do not depend on how many items are scored at a time."""
+    network = make(2).copy_out()
+    many = np.tile(items, (800, 1))
+    np.testing.assert_allclose(
+        network(many), np.tile(network(items), 800), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_no_items_have_no_scores(items):
+    """An empty matrix gives an empty vector."""
+    assert make(2).copy_out()(items[:0]).shape == (0,)
 
 
 def test_bfloat16_is_close(items):

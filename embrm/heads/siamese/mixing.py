@@ -1,0 +1,131 @@
+r"""Scale of a reward, and weights of two in their sum, fitted to wins neither has seen.
+
+Stacking (Wolpert 1992, "Stacked generalization", Neural Networks 5; with weights that
+are not negative as in Breiman 1996, "Stacked regressions", Machine Learning 24). Few
+held-out wins, or wrong labels, say little about weights: they are drawn towards the
+linear reward alone. Drawn towards the average of both instead, the sum fell behind the
+linear reward by half a point of order consistency and more at label errors of 30% and
+40%, on 69 tasks with made-up gold.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from embrm._typing import FloatArray
+
+_LEAST = 0.01
+"""Bound of the first weight, so that the reward always says something."""
+
+_SHRINKAGE = 30.0
+_SCALE_SHRINKAGE = 0.01
+
+
+class HeldOut(NamedTuple):
+    """What weights are fitted to, the rewards aside.
+
+    Attributes
+    ----------
+    margin, weight : ndarray of shape (n_wins,)
+    flip_rate : float in [0, 0.5)
+        Share of wins that are none.
+    """
+
+    margin: FloatArray
+    weight: FloatArray
+    flip_rate: float
+
+
+def fit_scale(lead: FloatArray, wins: HeldOut) -> float:
+    r"""Fit the factor s > 0 of a reward with the least held-out loss.
+
+    Minimises :math:`\sum_i c_i\,l(s u_i - m_i)` with
+    :math:`l(t) = -\log(e + (1 - 2e)\,\sigma(t))`, next to a penalty that is felt only
+    where every win is ordered rightly.
+
+    Parameters
+    ----------
+    lead : ndarray of shape (n_wins,)
+        u, the winner's reward less the loser's.
+    wins : HeldOut
+
+    Returns
+    -------
+    float
+    """
+    spread = _spread(lead, wins)
+    unit = lead[:, None] / spread
+    return float(_minimise(unit, wins, np.ones(1), _SCALE_SHRINKAGE)[0] / spread)
+
+
+def scaled_loss(lead: FloatArray, wins: HeldOut) -> float:
+    """Compute the mean loss of wins, in nats, at the best scale of the reward."""
+    scaled = fit_scale(lead, wins) * lead
+    loss = _loss_and_slope(scaled - wins.margin, wins.flip_rate)[0]
+    return float(np.average(loss, weights=wins.weight))
+
+
+def fit_weights(
+    linear: FloatArray, network: FloatArray, wins: HeldOut
+) -> tuple[float, float]:
+    r"""Fit the weights a and b of two rewards in their sum.
+
+    Minimises :math:`\sum_i c_i\,l(a u_i + b v_i - m_i) + 15 (a - 1)^2 + 15 (b / s)^2`
+    with l as in `fit_scale`, and s what it finds for v. The linear reward is in nats
+    already, by the penalty that was chosen for it.
+
+    Parameters
+    ----------
+    linear, network : ndarray of shape (n_wins,)
+        u and v, the winner's reward less the loser's by either.
+    wins : HeldOut
+
+    Returns
+    -------
+    a, b : float
+        a > 0, b >= 0.
+
+    Examples
+    --------
+    >>> u, v = np.random.default_rng(0).normal(size=(2, 1000))
+    >>> true = 2 * u + np.random.default_rng(1).logistic(size=1000)
+    >>> u, v = np.sign(true) * u, np.sign(true) * v
+    >>> a, b = fit_weights(u, v, HeldOut(np.zeros(1000), np.ones(1000), 0.0))
+    >>> round(a), round(b)
+    (2, 0)
+    """
+    scale = fit_scale(network, wins)
+    leads = np.column_stack([linear, scale * network])
+    a, b = _minimise(leads, wins, np.array([1.0, 0.0]), _SHRINKAGE)
+    return float(a), float(scale * b)
+
+
+def _spread(lead: FloatArray, wins: HeldOut) -> float:
+    """Compute the root mean square of leads, 1 where all are 0."""
+    return float(np.sqrt(np.average(lead**2, weights=wins.weight))) or 1.0
+
+
+def _minimise(
+    leads: FloatArray, wins: HeldOut, prior: FloatArray, shrinkage: float
+) -> FloatArray:
+    def objective(b: FloatArray) -> tuple[float, FloatArray]:
+        loss, slope = _loss_and_slope(leads @ b - wins.margin, wins.flip_rate)
+        away = b - prior
+        value = float(wins.weight @ loss + shrinkage / 2 * away @ away)
+        return value, leads.T @ (wins.weight * slope) + shrinkage * away
+
+    bounds = [(_LEAST, None)] + [(0.0, None)] * (len(prior) - 1)
+    found = minimize(objective, prior, jac=True, bounds=bounds, method="L-BFGS-B")
+    return np.asarray(found.x)
+
+
+def _loss_and_slope(
+    lead: FloatArray, flip_rate: float
+) -> tuple[FloatArray, FloatArray]:
+    if flip_rate == 0:
+        return np.logaddexp(0, -lead), -expit(-lead)
+    won = expit(lead)
+    p = flip_rate + (1 - 2 * flip_rate) * won
+    return -np.log(p), -(1 - 2 * flip_rate) * won * expit(-lead) / p
