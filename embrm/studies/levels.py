@@ -84,7 +84,11 @@ def matched_heads(n_features: int) -> dict[str, Any]:
         heads[with_penalty("logistic", strength)] = make_head("logistic", C=1 / alpha)
     # So small a share holds nothing out: training ends after ten epochs.
     heads[FREE_BRADLEY_TERRY] = SiameseBradleyTerry(
-        64, linear_start=False, weight_decay=0.0, validation_fraction=1e-6
+        64,
+        linear_start=False,
+        weight_decay=0.0,
+        validation_fraction=1e-6,
+        ensemble_size=1,
     )
     heads[FREE_CLASSIFIER] = make_head("mlp", alpha=0.0)
     heads[PUBLISHED] = SiameseBradleyTerry(
@@ -95,6 +99,7 @@ def matched_heads(n_features: int) -> dict[str, Any]:
         patience=3,
         batch_size=10_240,
         validation_fraction=0.2,
+        ensemble_size=1,
     )
     return heads
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from embrm._typing import BoolArray, FloatArray
 from embrm.heads.comparisons import Comparisons
+from embrm.heads.linear.coordinates import Coordinates
 from embrm.heads.linear.training import (
     LinearProblem,
     mean_square_difference,
@@ -41,7 +42,8 @@ _SPREAD = 0.7
 _PRIORS = np.geomspace(0.03, 30.0, 13)
 _N_FOLDS = 5
 _FEWEST_HELD_OUT = 20
-_ENOUGH_HELD_OUT = 5_000
+_MANY_WINS = 20_000
+_ENOUGH_HELD_OUT = 1_500
 _PATIENCE = 3
 _TOLERANCE = 1e-3
 _MAX_ITER = 30
@@ -63,6 +65,8 @@ class AlphaSearch:
         Weights to start a fit at `alpha` from.
     least_losses, weight : ndarray of shape (n_held_out,)
         Loss of each held-out win at the penalty of least loss, and its weight.
+    coordinates : Coordinates or None
+        In which the Hessian of a fit at `alpha` is about one, where that was found.
     """
 
     alpha: float
@@ -71,6 +75,7 @@ class AlphaSearch:
     start: FloatArray
     least_losses: FloatArray = field(default_factory=lambda: np.empty(0))
     weight: FloatArray = field(default_factory=lambda: np.empty(0))
+    coordinates: Coordinates | None = None
 
     def is_clearly_worse(self, other: "AlphaSearch") -> bool:
         """Say whether another search has less loss by over one standard error.
@@ -88,8 +93,8 @@ def search_alpha(
 ) -> AlphaSearch:
     r"""Choose the penalty by held-out loss, from strong to weak.
 
-    Folds are by prompt group with both items held out (see `validation_split`); no
-    more of the five are used than hold out 5,000 wins. The
+    Folds are by prompt group with both items held out (see `validation_split`); from
+    20,000 wins on, no more of the five are used than hold out 1,500. The
     path starts at the strongest penalty, each fit starts from the last one, and the
     search ends when the choice has not changed three times in a row. It minimises
 
@@ -149,6 +154,8 @@ def _enough_folds(
 ) -> list[tuple[BoolArray, BoolArray]]:
     """Leave out folds beyond those whose held-out wins tell penalties apart."""
     n_held_out = np.cumsum([int(held.sum()) for _, held in folds])
+    if not folds or len(folds[0][0]) < _MANY_WINS:
+        return folds
     return folds[: int(np.searchsorted(n_held_out, _ENOUGH_HELD_OUT)) + 1]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from embrm._typing import FloatArray
 
-_ROWS_AT_A_TIME = 4096
+_ROWS_AT_A_TIME = 512
 
 
 def mean_and_scale(items: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -30,9 +30,11 @@ def mean_and_scale(items: FloatArray) -> tuple[FloatArray, FloatArray]:
 def mean_and_deviation(items: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Compute mean and standard deviation of each column, 0 where it is constant."""
     mean = items.mean(axis=0, dtype=np.float64)
+    center = mean.astype(items.dtype)
     square = np.zeros(items.shape[1])
+    # In the precision of the items, few rows at a time: the sum over all is in float64.
     for start in range(0, len(items), _ROWS_AT_A_TIME):
-        gap = items[start : start + _ROWS_AT_A_TIME] - mean
+        gap = items[start : start + _ROWS_AT_A_TIME] - center
         square += np.einsum("ij,ij->j", gap, gap)
     deviation = np.sqrt(square / len(items))
     # A constant column has a deviation of some rounding errors, not of zero.

@@ -64,6 +64,38 @@ class ScaledCoordinates:
 
 
 @dataclass(frozen=True, eq=False)
+class RotatedCoordinates:
+    """u = B'w / scale, for a Hessian that is about diagonal in the orthonormal basis B.
+
+    Attributes
+    ----------
+    basis : ndarray of shape (k, k)
+    scaled : ScaledCoordinates
+        Of the weights in that basis.
+    """
+
+    basis: FloatArray
+    scaled: ScaledCoordinates
+
+    @property
+    def effective_dimension(self) -> float:
+        """Trace of the Hessian of the losses in these coordinates, about."""
+        return self.scaled.effective_dimension
+
+    def weights(self, u: FloatArray) -> FloatArray:
+        """Return the weights at u."""
+        return np.asarray(self.basis @ self.scaled.weights(u))
+
+    def of_weights(self, w: FloatArray) -> FloatArray:
+        """Return the coordinates of weights."""
+        return self.scaled.of_weights(self.basis.T @ w)
+
+    def gradient(self, by_weights: FloatArray) -> FloatArray:
+        """Turn a gradient by the weights into one by u."""
+        return self.scaled.gradient(self.basis.T @ by_weights)
+
+
+@dataclass(frozen=True, eq=False)
 class FactoredCoordinates:
     """u = L'w with L L' the Hessian of the losses and the penalty.
 

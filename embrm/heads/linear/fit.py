@@ -133,6 +133,7 @@ def _fit_large(
         tol=plan.tol,
         max_iter=plan.max_iter,
         keep_hessian=plan.posterior,
+        coordinates=search.coordinates,
     )
     if not found.converged:
         _warn_of_steps(plan)

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.linalg import eigh
 
-from embrm._typing import FloatArray
+from embrm._typing import FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.training import (
     LARGEST_ROTATION,
@@ -26,6 +26,7 @@ _WORTH_LEAVING = 2**22
 _BLOCK_BYTES = 2**22
 _GRAM_ROWS = 4096
 _STRIPS = 6
+_FEWEST_SAMPLED = 4096
 _FARTHEST_MEAN = 1e4
 """Squared distance from the origin, in mean squared differences, for float32 to do."""
 
@@ -100,13 +101,14 @@ class InPlaceProblem(LinearProblem):
         whole = self._scaled(np.triu(total) + np.triu(total, 1).T)
         return whole if self.basis is None else self.basis.T @ whole @ self.basis
 
-    def sampled_gram(self, n_wins: int) -> FloatArray:
+    def sampled_gram(self) -> FloatArray:
         """Estimate items' L items from some wins, where L has their weights.
 
-        At least `n_wins` of them, evenly spread, stand for all; float32 will do.
+        Four times as many as dimensions, and at least some thousand, evenly spread,
+        stand for all; float32 will do. It conditions the solver, and moves nothing.
         """
-        step = max(1, len(self.winner) // n_wins)
-        sample = np.arange(0, len(self.winner), step)
+        n_wins = max(_FEWEST_SAMPLED, 4 * self.items.shape[1])
+        sample = self._sample(n_wins)
         weight = self.weight[sample]
         scale = np.sqrt(weight * (self.weight.sum() / weight.sum()))
         total = np.zeros((self.items.shape[1],) * 2)
@@ -116,6 +118,19 @@ class InPlaceProblem(LinearProblem):
             gap *= scale[start : start + _GRAM_ROWS, None].astype(gap.dtype)
             total += gap.T @ gap
         return self._scaled(total)
+
+    def sampled_square(self, n_wins: int) -> float:
+        """Estimate the mean square of scaled differences from some wins."""
+        sample = self._sample(n_wins)
+        gap = self.items[self.winner[sample]] - self.items[self.loser[sample]]
+        if self.scale is not None:
+            gap = gap / self.scale
+        square = np.einsum("ij,ij->i", gap, gap, dtype=np.float64)
+        return float(np.average(square, weights=self.weight[sample]))
+
+    def _sample(self, n_wins: int) -> IntArray:
+        """Take at least `n_wins` wins, evenly spread."""
+        return np.arange(0, len(self.winner), max(1, len(self.winner) // n_wins))
 
     def _rough_rewards(self, weights: FloatArray) -> FloatArray:
         dtype = self.items.dtype

@@ -1,17 +1,15 @@
 """Fit weights on items that are too large to copy, at a given penalty.
 
 Newton's method in the precision of the items finds the minimum roughly, conditioned by
-a Hessian that is summed from some of the wins; a few steps in float64 finish it. The
-only whole Hessian is that of the posterior, and it conditions these last steps. No
-eigenbasis is needed.
+the eigenbasis that a search for the penalty left behind, or by a Hessian that is summed
+from some of the wins; a few steps in float64 finish it. The only whole Hessian is that
+of the posterior, and it conditions these last steps.
 """
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from embrm._typing import FloatArray
-from embrm.heads.linear.coordinates import FactoredCoordinates
+from embrm.heads.linear.coordinates import Coordinates, FactoredCoordinates
 from embrm.heads.linear.in_place_problem import InPlaceProblem
 from embrm.heads.linear.posterior import hessian_of_losses
 from embrm.heads.linear.training import minimise
@@ -19,7 +17,7 @@ from embrm.heads.linear.training import minimise
 LARGEST_FACTOR = 2048
 """Above this many dimensions a factor of the Hessian costs more than it saves."""
 
-_WINS_PER_DIMENSION = 4
+_WINS_FOR_SQUARE = 1000
 _ROUGH = 1e-4
 _FEW_STEPS = 3
 
@@ -50,6 +48,7 @@ def minimise_in_place(
     tol: float,
     max_iter: int,
     keep_hessian: bool,
+    coordinates: Coordinates | None = None,
 ) -> LargeFit:
     """Minimise F, and keep the Hessian if asked to.
 
@@ -62,16 +61,18 @@ def minimise_in_place(
     tol, max_iter
         As for `minimise`.
     keep_hessian : bool
+    coordinates : Coordinates, optional
+        In which the Hessian is about one, if known.
 
     Returns
     -------
     LargeFit
     """
-    d = problem.items.shape[1]
-    rough_hessian = problem.sampled_gram(_WINS_PER_DIMENSION * d) / 4
-    square = 4 * float(np.trace(rough_hessian)) / float(problem.weight.sum())
+    if coordinates is None:
+        rough_hessian = problem.sampled_gram() / 4
+        coordinates = FactoredCoordinates.of(rough_hessian, alpha)
+    square = problem.sampled_square(_WINS_FOR_SQUARE)
     problem = replace(problem, is_centred=problem.is_near(square))
-    coordinates = FactoredCoordinates.of(rough_hessian, alpha)
     w, n_rough, hessian = start, 0, None
     if problem.is_centred:
         w, n_rough, _ = minimise(

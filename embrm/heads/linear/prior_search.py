@@ -8,6 +8,7 @@ from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.alpha_search import AlphaSearch, search_alpha
 from embrm.heads.linear.column_scale import has_ruling_column, mean_and_deviation
+from embrm.heads.linear.coordinates import RotatedCoordinates, ScaledCoordinates
 from embrm.heads.linear.in_place_problem import (
     make_frugal_problem,
     rotated_roughly,
@@ -59,7 +60,7 @@ def find_prior(
         if plan.start is not None and len(plan.start) == len(start):
             start = plan.start if scale is None else plan.start * scale
         return scale, AlphaSearch(plan.alpha, np.empty(0), np.empty(0), start)
-    searcher = _Searcher(some_wins(comparisons, _ENOUGH_TO_CHOOSE), plan)
+    searcher = _Searcher(comparisons, plan)
     search = searcher.search(scale)
     if plan.standardise is None and matters:
         bare = searcher.search(None)
@@ -79,9 +80,10 @@ class _Searcher:
     """Chooses penalties on the same wins, for different scales of the columns."""
 
     def __init__(self, comparisons: Comparisons, plan: FitPlan) -> None:
-        self._comparisons, self._plan = comparisons, plan
-        self._in_place = stay_in_place(comparisons)
-        # Of the losses at zero, and of the columns as they are.
+        self._n_all, self._plan = len(comparisons), plan
+        self._comparisons = some_wins(comparisons, _ENOUGH_TO_CHOOSE)
+        self._in_place = stay_in_place(self._comparisons)
+        # Of the losses at zero, about, and of the columns as they are.
         self._hessian: FloatArray | None = None
 
     def search(self, scale: FloatArray | None) -> AlphaSearch:
@@ -92,12 +94,19 @@ class _Searcher:
         problem = replace(shaped, loss=first_labels(comparisons, plan)[1])
         search = search_alpha(comparisons, problem, cautious=is_cautious(plan))
         basis = problem.basis
-        return search if basis is None else replace(search, start=basis @ search.start)
+        if basis is None:
+            return search
+        search = replace(search, start=basis @ search.start)
+        if problem.stretch is None and len(basis) == basis.shape[1]:
+            share = self._n_all / len(comparisons)
+            scaled = ScaledCoordinates.of(share * problem.curvature, search.alpha)
+            search = replace(search, coordinates=RotatedCoordinates(basis, scaled))
+        return search
 
     def _problem(self, scale: FloatArray | None) -> LinearProblem:
         in_place = self._in_place
         if in_place is None or in_place.items.shape[1] > LARGEST_ROTATION:
             return make_frugal_problem(self._comparisons, scale)
         if self._hessian is None:
-            self._hessian = in_place.gram(self._comparisons.weight) / 4
+            self._hessian = in_place.sampled_gram() / 4
         return rotated_roughly(in_place, self._hessian, scale)

@@ -60,6 +60,7 @@ class SiameseBradleyTerry(RewardHead):
     schedule : {"constant", "cosine"}, default="constant"
         How the learning rate goes down over `max_epochs`.
     max_epochs : int >= 1, default=100
+        An epoch is a pass over the wins, or 20,000 of them where there are more.
     batch_size : int >= 1 or "auto", default="auto"
         Wins in a batch. "auto" is a fiftieth of the wins, from 128 to 1024.
     batching : {"pairs", "prompts"}, default="pairs"

@@ -7,6 +7,7 @@ its thread settings are touched.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,11 +25,19 @@ from embrm.heads.siamese.network import (
 )
 from embrm.heads.validation_split import split_units
 
+WINS_OF_EPOCH = 20_000
+"""An epoch is a pass over the wins, but no more than these: many wins need few passes,
+and to look at the held-out loss is cheap."""
+
 _BLIND_EPOCHS = 10
 """How long to train where nothing can be held out to say when to stop."""
 
 Split: TypeAlias = tuple[BoolArray, BoolArray]
 """Masks of shape (n_wins,): what a member trains on, and what it is judged by."""
+
+
+Ends: TypeAlias = tuple[FloatArray, IntArray]
+"""Items (n_items, d), and winners and losers (2, n_wins) as positions in them."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +123,15 @@ class Wins:
         Member k has split k; where there are fewer splits, the other members are left
         out. Shape (n_held_out,), in the order of splits, then of wins.
         """
-        parts = []
-        for number, (_, validation) in enumerate(splits):
-            rows, (first, second) = self.distinct_items(np.flatnonzero(validation))
-            score = network.member(number)(self.items[rows]).astype(np.float64)
-            parts.append(score[first] - score[second])
-        return np.concatenate(parts)
+        return leads_of(network, self.ends(splits))
+
+    def ends(self, splits: Sequence[Split]) -> list[Ends]:
+        """Gather the items of held-out wins, for each split."""
+        found = []
+        for _, validation in splits:
+            rows, ids = self.distinct_items(np.flatnonzero(validation))
+            found.append((self.items[rows], ids))
+        return found
 
     def held_out(self, splits: Sequence[Split], flip_rate: float) -> HeldOut:
         """Gather margins and weights of held-out wins, in the order of `leads`."""
@@ -131,6 +143,15 @@ class Wins:
         ends = np.stack([self.winner[wins], self.loser[wins]])
         rows, ids = np.unique(ends, return_inverse=True)
         return rows, ids.reshape(ends.shape)
+
+
+def leads_of(network: Network, ends: Sequence[Ends]) -> FloatArray:
+    """Compute by how much wins lead, as `Wins.leads` does."""
+    parts = []
+    for number, (items, (first, second)) in enumerate(ends):
+        score = network.member(number)(items).astype(np.float64)
+        parts.append(score[first] - score[second])
+    return np.concatenate(parts)
 
 
 def train_network(
@@ -157,10 +178,10 @@ def train_network(
     masks = np.stack([train for train, _ in splits]) if splits else everything
     trainer = _Trainer(wins, masks, plan, rng)
     if splits:
-        return _stop_early(trainer, wins, splits, plan, rng)
+        return _stop_early(trainer, wins, splits, plan)
     n_epochs = min(_BLIND_EPOCHS, plan.max_epochs)
     for _ in range(n_epochs):
-        trainer.run_epoch(rng)
+        trainer.run_epoch()
     return Training(trainer.network.copy_out(), n_epochs)
 
 
@@ -169,23 +190,22 @@ def _stop_early(
     wins: Wins,
     splits: Sequence[Split],
     plan: TrainingPlan,
-    rng: np.random.Generator,
 ) -> Training:
     """Train until the held-out loss, at the network's best scale, ends falling.
 
     A network goes on to learn the order of items long after it became too sure of it,
     and a scale mends the latter.
     """
-    held_out = wins.held_out(splits, plan.flip_rate)
+    held_out, ends = wins.held_out(splits, plan.flip_rate), wins.ends(splits)
 
     def loss_of(network: Network) -> float:
-        return scaled_loss(wins.leads(network, splits), held_out)
+        return scaled_loss(leads_of(network, ends), held_out)
 
     best = Training(trainer.network.copy_out())
     history = best.held_out_loss
     history.append(loss_of(best.network))
     for epoch in range(1, plan.max_epochs + 1):
-        trainer.run_epoch(rng)
+        trainer.run_epoch()
         network = trainer.network.copy_out()
         history.append(loss_of(network))
         # Epoch 0 says nothing, and is never kept.
@@ -197,7 +217,7 @@ def _stop_early(
 
 
 class _Trainer:
-    """Network, optimiser and schedule; one call of `run_epoch` is one pass."""
+    """Network, optimiser and schedule; one call of `run_epoch` is one epoch."""
 
     def __init__(
         self,
@@ -207,7 +227,9 @@ class _Trainer:
         rng: np.random.Generator,
     ) -> None:
         self.torch: Any = import_optional("torch", extra="torch")
-        self.wins, self.masks, self.plan = wins, masks, plan
+        self.wins, self.masks, self.plan, self.rng = wins, masks, plan, rng
+        # Where an epoch is less than a pass, the next one goes on from there.
+        self._stream = self._passes()
         self.train = np.flatnonzero(masks.any(axis=0))
         device = choose_device(self.torch)
         bfloat16 = plan.bfloat16 and computes_bfloat16(self.torch, device)
@@ -237,6 +259,7 @@ class _Trainer:
                 {"params": self.network.biases, "weight_decay": 0.0},
             ],
             lr=plan.learning_rate,
+            foreach=True,  # five times faster on a CPU than one tensor after another
         )
         self.schedule = (
             self.torch.optim.lr_scheduler.CosineAnnealingLR(
@@ -246,9 +269,9 @@ class _Trainer:
             else None
         )
 
-    def run_epoch(self, rng: np.random.Generator) -> None:
-        """Take one optimiser step for each batch of training wins."""
-        for batch in self._batches(rng):
+    def run_epoch(self) -> None:
+        """Take one optimiser step for each batch of an epoch."""
+        for batch in self._epoch():
             loss = self._loss(batch)
             self.optimiser.zero_grad()
             loss.backward()
@@ -271,6 +294,15 @@ class _Trainer:
                 ]
             )
         return np.asarray(weight / weight[self.train].mean())
+
+    def _epoch(self) -> Iterator[IntArray]:
+        if len(self.train) <= WINS_OF_EPOCH:
+            return self._batches(self.rng)
+        return islice(self._stream, max(1, WINS_OF_EPOCH // self.plan.batch_size))
+
+    def _passes(self) -> Iterator[IntArray]:
+        while True:
+            yield from self._batches(self.rng)
 
     def _batches(self, rng: np.random.Generator) -> Iterator[IntArray]:
         n_batches = max(1, round(len(self.train) / self.plan.batch_size))

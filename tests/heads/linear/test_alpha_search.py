@@ -63,7 +63,7 @@ def test_without_caution_the_choice_has_the_least_held_out_loss(make_preferences
 
 
 def test_many_wins_need_few_folds():
-    """Five thousand held-out wins tell penalties apart; all folds are not needed."""
+    """A few thousand held-out wins tell penalties apart; one fold holds them out."""
     items = np.random.default_rng(0).normal(size=(60_000, 2))
     prompts = np.repeat(np.arange(30_000), 2)
     pairs = Pairs(items, np.arange(60_000).reshape(-1, 2), prompts)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from embrm.heads.comparisons import make_comparisons
+from embrm.heads.siamese import training
 from embrm.heads.siamese.losses import LOSSES
 from embrm.heads.siamese.mixing import scaled_loss
 from embrm.heads.siamese.network import Network
@@ -151,7 +152,7 @@ def test_members_do_not_see_what_they_hold_out(comparisons):
     for each in (wins, flipped):
         plan = replace(PLAN, n_members=2)
         trainer = _Trainer(each, masks, plan, np.random.default_rng(0))
-        trainer.run_epoch(np.random.default_rng(1))
+        trainer.run_epoch()
         ends.append(trainer.network.copy_out())
     one, other = (end.members(wins.items) for end in ends)
     np.testing.assert_allclose(one[0], other[0], rtol=1e-4, atol=1e-5)
@@ -243,8 +244,9 @@ def test_members_train_as_they_would_alone(comparisons):
         first = np.random.default_rng(5).normal(0, 0.5, (5, 16)).astype(np.float32)
         with torch.no_grad():
             trainer.network.weights[0].copy_(torch.from_numpy(first))
-        for epoch in range(3):
-            trainer.run_epoch(np.random.default_rng(epoch))
+        trainer.rng = np.random.default_rng(1)
+        for _ in range(3):
+            trainer.run_epoch()
         ends.append(trainer.network.copy_out())
     alone, both = ends
     for a, b in zip(
@@ -268,6 +270,20 @@ def test_clipped_gradients_take_bounded_steps(comparisons):
     assert (norms <= 1e-3 * (1 + 1e-5)).all()
 
 
+def test_an_epoch_is_no_more_than_some_of_many_wins(comparisons, monkeypatch):
+    """Every win has its turn before one has its second."""
+    monkeypatch.setattr(training, "WINS_OF_EPOCH", 32)
+    plan = replace(PLAN, batch_size=16)
+    trainer = _Trainer(
+        wins_of(comparisons), all_wins(comparisons), plan, np.random.default_rng(0)
+    )
+    n_wins = len(comparisons)
+    epochs = [np.concatenate(list(trainer._epoch())) for _ in range(n_wins // 32)]
+    assert all(abs(len(epoch) - 32) <= 4 for epoch in epochs)
+    seen = np.concatenate(epochs)
+    assert len(np.unique(seen)) == len(seen)
+
+
 def test_whole_prompts_stay_together_and_count_alike(comparisons):
     """No prompt is divided between batches; its weights sum to the same number."""
     wins = wins_of(comparisons)
@@ -289,7 +305,7 @@ def test_a_cosine_schedule_ends_near_zero(comparisons):
     masks = all_wins(comparisons)
     trainer = _Trainer(wins_of(comparisons), masks, plan, np.random.default_rng(0))
     for _ in range(9):
-        trainer.run_epoch(np.random.default_rng(0))
+        trainer.run_epoch()
     rate = trainer.optimiser.param_groups[0]["lr"]
     assert rate < 0.05 * plan.learning_rate
 
