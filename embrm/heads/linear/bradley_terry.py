@@ -69,7 +69,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         Rate e at which labels are flipped: :math:`P = e + (1 - 2e) F(\delta)`.
         "estimate" fits it, one for each `annotator` if `fit` is told who they are.
     warm_start : bool, default=False
-        Whether `fit` with a given alpha starts from the last weights.
+        Whether `fit` with a given alpha starts from the last fit.
     posterior : bool, default=True
         Whether to keep what standard deviations and `partial_fit` need; never kept
         above 4,096 dimensions.
@@ -109,21 +109,21 @@ class LinearBradleyTerry(UncertainRewardHead):
         The annotators, sorted, and the rate of each; NaN if none of their pairs
         counted. Empty where annotators were not told.
     n_iter_ : int
+    coordinates_ : Coordinates or None
+        With `warm_start`: in which fits to such data are well conditioned.
 
     Notes
     -----
     Solved by Newton's method in the eigenbasis of the Hessian at zero; deterministic.
     Separable data have a finite solution for every alpha > 0; with alpha = 0 the fit
-    ends when the gradient is small. For one-hot items without a penalty the model is
-    [1]_ itself.
+    ends when the gradient is small. Without a penalty one-hot items make it [1]_.
 
     A flip rate and the scale of rewards explain nearly the same: only pairs that are
     all but certain tell them apart. Where the data do not, `fit` warns; differences
     between annotators are well determined even then. With flips the expected Hessian
     (Fisher's information) takes the place of the Hessian.
 
-    Item matrices above 64 MiB are not copied. Float32 is computed with in float64,
-    block by block.
+    Item matrices above 64 MiB are not copied; float32 is read in float64 blocks.
 
     References
     ----------
@@ -132,8 +132,7 @@ class LinearBradleyTerry(UncertainRewardHead):
     .. [2] Rao, Kupper (1967). Ties in paired-comparison experiments: a generalization
        of the Bradley-Terry model. Journal of the American Statistical Association 62.
     .. [3] Davidson (1970). On extending the Bradley-Terry model to accommodate ties in
-       paired comparison experiments. Journal of the American Statistical Association
-       65.
+       paired comparison experiments. J. of the American Statistical Association 65.
 
     Examples
     --------
@@ -298,6 +297,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         self.flip_rate_, self.flip_rates_ = fit.labels.rate, fit.labels.rates
         self.annotators_ = np.arange(len(fit.labels.rates))
         self.posterior_ = fit.posterior
+        self.coordinates_ = fit.search.coordinates if self.warm_start else None
 
     def _plan(self, comparisons: Comparisons) -> FitPlan:
         noise = 0.0 if self.noise is None else self.noise
@@ -330,6 +330,7 @@ class LinearBradleyTerry(UncertainRewardHead):
             ties=self.ties,
             noise=check_number_or(noise, "noise", "estimate", 0.5),
             start=self.coef_ if warm else None,
+            coordinates=self.coordinates_ if warm else None,
             posterior=bool(self.posterior),
             tol=check_real(self.tol, "tol", 0.0, open_at_low=True),
             max_iter=check_count(self.max_iter, "max_iter", 1),
@@ -378,9 +379,9 @@ class LinearBradleyTerry(UncertainRewardHead):
         self.coef_ = state.array("coef", ndim=1)
         self.mean_ = state.array("mean", ndim=1)
         self.scale_ = np.ones(len(self.coef_))
-        self.standardise_ = "scale" in state.arrays
-        if self.standardise_:
+        if "scale" in state.arrays:
             self.scale_ = state.array("scale", ndim=1)
+        self.standardise_ = "scale" in state.arrays
         self.offset_ = state.value("offset", float)
         self.alpha_ = state.value("alpha", float)
         self.whitening_ = state.value("whitening", float)
@@ -393,7 +394,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         self.tie_parameter_ = np.nan
         if "tie_parameter" in state.values:
             self.tie_parameter_ = state.value("tie_parameter", float)
-        self.posterior_ = None
+        self.posterior_ = self.coordinates_ = None
         if state.value("has_posterior", bool):
             nested = state.without_prefix("posterior__")
             self.posterior_ = Posterior.from_state(nested)

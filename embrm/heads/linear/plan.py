@@ -7,6 +7,7 @@ import numpy as np
 
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
+from embrm.heads.linear.coordinates import Coordinates
 from embrm.heads.linear.label_model import first_tie_loss
 from embrm.heads.linear.win_loss import (
     DavidsonLoss,
@@ -86,6 +87,8 @@ class FitPlan:
     posterior : bool
     tol : float
     max_iter : int
+    coordinates : Coordinates or None, default=None
+        What an earlier fit to similar data had, to condition this one.
     """
 
     alpha: float | None
@@ -98,6 +101,7 @@ class FitPlan:
     posterior: bool
     tol: float
     max_iter: int
+    coordinates: Coordinates | None = None
 
 
 def clean_loss(link: Link) -> LogisticLoss | ProbitLoss:

@@ -59,7 +59,8 @@ def find_prior(
         start: FloatArray = np.zeros(items.shape[1])
         if plan.start is not None and len(plan.start) == len(start):
             start = plan.start if scale is None else plan.start * scale
-        return scale, AlphaSearch(plan.alpha, np.empty(0), np.empty(0), start)
+        given = AlphaSearch(plan.alpha, np.empty(0), np.empty(0), start)
+        return scale, replace(given, coordinates=plan.coordinates)
     searcher = _Searcher(comparisons, plan)
     search = searcher.search(scale)
     if plan.standardise is None and matters:

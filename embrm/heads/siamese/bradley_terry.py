@@ -191,7 +191,7 @@ class SiameseBradleyTerry(RewardHead):
         splits = draw_splits(comparisons, fraction, plan.n_members, rng)
         self.linear_ = None
         if self.linear_start:
-            self.linear_ = LinearBradleyTerry(posterior=False)
+            self.linear_ = LinearBradleyTerry(posterior=False, warm_start=True)
             self.linear_.fit_comparisons(comparisons)
             if not splits:
                 # There is no evidence for a network.
@@ -230,6 +230,7 @@ class SiameseBradleyTerry(RewardHead):
             wins.leads(self.network_, few),
             wins.held_out(few, plan.flip_rate),
         )
+        self.linear_.coordinates_ = None  # as large as the square of d, and of no use
 
     def reward(self, X: Any, *, return_std: bool = False) -> Any:
         """Compute the reward of items.

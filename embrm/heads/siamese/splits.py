@@ -73,8 +73,8 @@ def linear_leads(
     Parameters
     ----------
     linear : LinearBradleyTerry
-        Fitted to all wins: its penalty is taken over, and its weights are where the
-        other fits start from.
+        Fitted to all wins with `warm_start`: its penalty is taken over, and its
+        weights are where the other fits start from.
     comparisons : Comparisons
     splits : list of (train, validation)
 
@@ -92,7 +92,7 @@ def linear_leads(
     )
     leads = []
     for train, validation in splits:
-        head.coef_ = linear.coef_
+        head.coef_, head.coordinates_ = linear.coef_, linear.coordinates_
         head.fit_comparisons(comparisons.take(train))
         held_out = comparisons.take(validation)
         rows = np.stack([held_out.winner, held_out.loser])
