@@ -74,7 +74,7 @@ def cells(choice: str, datasets: list[str]):
     if "pool" in datasets:
         yield from product(["pool"], sizes, ERROR_RATES, PAIRINGS)
     if "synthetic" in datasets:
-        yield from product(["synthetic"], SIZES[-1:], ERROR_RATES, ["same"])
+        yield from product(["synthetic"], SIZES[-1:], ERROR_RATES, PAIRINGS)
 
 
 def run_table(arguments) -> None:

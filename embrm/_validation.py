@@ -61,6 +61,17 @@ def check_items(
     return array
 
 
+def widened(items: FloatArray) -> FloatArray:
+    """Widen float16: its 10 bits are fine to store, too coarse to compute with.
+
+    Examples
+    --------
+    >>> widened(np.ones((1, 1), dtype=np.float16)).dtype
+    dtype('float32')
+    """
+    return items.astype(np.float32) if items.dtype == np.float16 else np.asarray(items)
+
+
 def check_pair_ids(ids: Any, *, n_items: int) -> IntArray:
     """Check pair ids: integers of shape (n_pairs, 2) in [0, n_items)."""
     array = np.asarray(ids)

@@ -6,20 +6,17 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_items
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons, make_comparisons
-from embrm.heads.pair_scoring import PairScoring
+from embrm.heads.preprocessed_head import PreprocessedHead
 from embrm.heads.state import HeadState
-from embrm.heads.transformer_state import get_transformer_state, set_transformer_state
 
 
-class RewardHead(PairScoring, ClassifierMixin, BaseEstimator):
+class RewardHead(PreprocessedHead, ClassifierMixin, BaseEstimator):
     r"""Base of all heads: a reward r(item), fitted on comparisons of two items.
 
     The sample is the pair, the class is "first is preferred", and antisymmetry is
@@ -47,9 +44,6 @@ class RewardHead(PairScoring, ClassifierMixin, BaseEstimator):
     # The data argument is called `pairs`, not `X`: it is no metadata to route.
     __metadata_request__fit: ClassVar = {"pairs": UNUSED}
     __metadata_request__predict: ClassVar = {"pairs": UNUSED}
-
-    def __init__(self, *, preprocessor: Any = None) -> None:
-        self.preprocessor = preprocessor
 
     def fit(
         self,
@@ -106,13 +100,8 @@ class RewardHead(PairScoring, ClassifierMixin, BaseEstimator):
                 )
             )
         n_features = comparisons.items.shape[1]
-        preprocessor = None
-        if self.preprocessor is not None:
-            preprocessor = clone(self.preprocessor).fit(comparisons.items)
-            comparisons = replace(
-                comparisons, items=_transform(preprocessor, comparisons.items)
-            )
-        self._fit(comparisons)
+        preprocessor, items = self._fit_preprocessor(comparisons.items)
+        self._fit(replace(comparisons, items=items))
         self.classes_ = np.array([0, 1])
         self.n_features_in_ = n_features
         self.preprocessor_ = preprocessor
@@ -147,24 +136,6 @@ class RewardHead(PairScoring, ClassifierMixin, BaseEstimator):
     def _reward(self, items: FloatArray) -> FloatArray:
         """Compute rewards of checked and preprocessed items."""
 
-    @abstractmethod
-    def _get_state(self) -> HeadState:
-        """Return the fitted state in storable form."""
-
-    @abstractmethod
-    def _set_state(self, state: HeadState) -> None:
-        """Restore what `_get_state` returned; rewards must be bitwise equal."""
-
-    def get_state(self) -> HeadState:
-        """Return the fitted state, preprocessor included, in storable form."""
-        check_is_fitted(self)
-        state = self._get_state() | HeadState(
-            values={"n_features_in": self.n_features_in_}
-        )
-        if self.preprocessor_ is None:
-            return state
-        return state | get_transformer_state(self.preprocessor_).with_prefix(_PRE)
-
     def set_state(self, state: HeadState) -> Self:
         """Restore a fitted state that `get_state` returned.
 
@@ -173,22 +144,9 @@ class RewardHead(PairScoring, ClassifierMixin, BaseEstimator):
         IntegrityError
             If something is missing from the state, or has the wrong type or shape.
         """
-        nested = state.without_prefix(_PRE)
-        self._set_state(state)
+        super().set_state(state)
         self.classes_ = np.array([0, 1])
-        self.n_features_in_ = state.value("n_features_in", int)
-        self.preprocessor_ = set_transformer_state(nested) if nested.values else None
         return self
-
-    def _preprocessed(self, X: Any) -> FloatArray:
-        """Check items from outside and transform them as those of the fit were."""
-        check_is_fitted(self)
-        items = check_items(X, n_features=self.n_features_in_)
-        if items.dtype == np.float16:
-            items = items.astype(np.float32)
-        if self.preprocessor_ is None or len(items) == 0:
-            return items
-        return _transform(self.preprocessor_, items)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -196,11 +154,3 @@ class RewardHead(PairScoring, ClassifierMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.classifier_tags.multi_class = False
         return tags
-
-
-_PRE = "preprocessor__"
-
-
-def _transform(preprocessor: Any, items: FloatArray) -> FloatArray:
-    """Apply a preprocessor, and check what came out of it."""
-    return check_items(np.asarray(preprocessor.transform(items)))

@@ -22,6 +22,7 @@ from embrm._validation import (
     check_labels,
     check_margin,
     check_sample_weight,
+    widened,
 )
 from embrm.exceptions import InvalidInputError, LeftOutWarning, three_parts
 from embrm.pairs import Pairs, distinct_rows
@@ -156,7 +157,7 @@ def make_comparisons(
     rows, ids = checked.unique_items()
     in_place = in_place and _is_too_large_to_copy(checked.items)
     stays = in_place and len(rows) == len(checked.items)
-    items = check_items(_as_float(checked.items if stays else checked.items[rows]))
+    items = check_items(widened(checked.items if stays else checked.items[rows]))
     kept, inverse = distinct_rows(items)
     if in_place and len(kept) == len(items):
         wins = _merge_wins(ids, labels, weights, margins, annotator)
@@ -196,11 +197,6 @@ def _refuse_other_length(annotator: IntArray | None, n_pairs: int) -> None:
 
 def _is_too_large_to_copy(items: FloatArray) -> bool:
     return items.nbytes > _TOO_LARGE_TO_COPY and items.dtype != np.float16
-
-
-def _as_float(items: FloatArray) -> FloatArray:
-    # float16 has 10 bits: fine to store, too coarse to compute with.
-    return items.astype(np.float32) if items.dtype == np.float16 else np.asarray(items)
 
 
 def _refuse_self_pairs(pairs: Pairs) -> None:

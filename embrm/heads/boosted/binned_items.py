@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm._validation import check_items
+from embrm._validation import check_items, widened
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.boosted.growing import Forest, Grower, TreePlan
 from embrm.heads.boosted.lightgbm_backend import (
@@ -144,9 +144,7 @@ def bin_items(
     >>> bin_items(np.random.default_rng(0).normal(size=(50, 3)))
     BinnedItems(50 items, d=3, 63 bins, lightgbm)
     """
-    items = check_items(X)
-    if items.dtype == np.float16:
-        items = items.astype(np.float32)
+    items = widened(check_items(X))
     kept, _ = distinct_rows(items)
     return bin_distinct_items(items[kept] + items.dtype.type(0), backend, n_bins)
 

@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray
-from embrm._validation import check_items
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import as_pairs
@@ -69,7 +68,7 @@ class UncertainRewardHead(RewardHead):
         reward = super().reward(X)
         if not return_std:
             return reward
-        posterior, items = self._posterior(), self._prepared(X)
+        posterior, items = self._posterior(), self._preprocessed(X)
         variance = np.empty(len(items))
         for start in range(0, len(items), _ROWS_AT_A_TIME):
             part = slice(start, start + _ROWS_AT_A_TIME)
@@ -109,7 +108,7 @@ class UncertainRewardHead(RewardHead):
             return delta
         posterior, checked = self._posterior(), as_pairs(pairs)
         rows, ids = checked.unique_items()
-        items = self._centred(self._prepared(checked.items[rows]))
+        items = self._centred(self._preprocessed(checked.items[rows]))
         return delta, np.sqrt(posterior.variance_of_differences(items, ids))
 
     def lower_confidence_bound(self, X: Any, k: float = 1.0) -> FloatArray:
@@ -143,12 +142,3 @@ class UncertainRewardHead(RewardHead):
     def _centred(self, items: FloatArray) -> FloatArray:
         """Write items in the coordinates of the posterior."""
         return np.asarray((items - self.mean_) / self.scale_)
-
-    def _prepared(self, X: Any) -> FloatArray:
-        """Check and preprocess items as `reward` does."""
-        items = check_items(X, n_features=self.n_features_in_)
-        if items.dtype == np.float16:
-            items = items.astype(np.float32)
-        if self.preprocessor_ is None or len(items) == 0:
-            return items
-        return check_items(np.asarray(self.preprocessor_.transform(items)))

@@ -200,7 +200,8 @@ class MultiObjectiveReward(RatedHead):
             pairs, prompt_vectors, y, sample_weight, margin
         )
         check_items(wins.items, n_features=n_features)
-        preprocessor, rated = self._preprocess(rated)
+        preprocessor, items = self._fit_preprocessor(rated.items)
+        rated = replace(rated, items=items)
         if preprocessor is not None:
             items = np.asarray(preprocessor.transform(wins.items))
             wins = replace(wins, items=check_items(items))
@@ -227,7 +228,7 @@ class MultiObjectiveReward(RatedHead):
 
     def attributes(self, X: Any) -> FloatArray:
         """Predict the ratings of items, shape (n_items, k), length still in them."""
-        items = self._ready(X)
+        items = self._preprocessed(X)
         return self.attributes_.linear(items)[:, : self.attributes_.n_attributes]
 
     def gate(self, prompt_vectors: ArrayLike) -> FloatArray:
@@ -258,7 +259,7 @@ optional
         -------
         ndarray of shape (n_items,), float64
         """
-        items = self._ready(X)
+        items = self._preprocessed(X)
         if len(items) == 0:
             return np.empty(0)
         attributes = self.attributes_(items)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_items
+from embrm._validation import check_items, widened
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.pairs import Pairs, distinct_rows
@@ -58,7 +58,7 @@ def make_prompted_wins(
     rows, ids = pairs.unique_items()
     d = pairs.shape[2]
     used = prompt_rows(pairs, table)[rows]
-    parts = [_as_float(pairs.items[rows]), _as_float(table[used])]
+    parts = [widened(pairs.items[rows]), widened(table[used])]
     both = Pairs(np.hstack(parts), ids, prompt_ids=used)
     wins = make_comparisons(both, y, sample_weight, margin)
     joined = wins.items
@@ -90,9 +90,3 @@ def prompt_rows(pairs: Pairs, table: FloatArray) -> IntArray:
             )
         )
     return prompts
-
-
-def _as_float(vectors: FloatArray) -> FloatArray:
-    # float16 has 10 bits: fine to store, too coarse to compute with.
-    half = vectors.dtype == np.float16
-    return vectors.astype(np.float32) if half else vectors

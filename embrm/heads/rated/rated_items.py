@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import check_items, check_prompt_ids
+from embrm._validation import check_items, check_prompt_ids, widened
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.pairs import distinct_rows
 
@@ -93,9 +93,7 @@ def make_rated_items(
     weight = np.where(np.isnan(table), 0.0, weights[:, None])
     _refuse_unrated(weight)
     rated = weight.any(axis=1)
-    # float16 has 10 bits: fine to store, too coarse to compute with.
-    half = items.dtype == np.float16
-    used = check_items(items[rated].astype(np.float32) if half else items[rated])
+    used = check_items(widened(items[rated]))
     kept, inverse = distinct_rows(used)
     total, mean = _merged(weight[rated], np.nan_to_num(table[rated]), inverse)
     codes = None

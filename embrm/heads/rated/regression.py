@@ -1,5 +1,6 @@
 """RegressionReward: the reward is a predicted rating, or a mixture of several."""
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -146,7 +147,8 @@ class RegressionReward(RegressorMixin, RatedHead):
         k = rated.rating.shape[1]
         weights = self._attribute_weights(rated)
         n_features = rated.items.shape[1]
-        preprocessor, rated = self._preprocess(rated)
+        preprocessor, items = self._fit_preprocessor(rated.items)
+        rated = replace(rated, items=items)
         if isinstance(self.estimator, str) and self.estimator == "ridge":
             linear, models = fit_attributes(rated, alpha), []
         else:
@@ -161,7 +163,7 @@ class RegressionReward(RegressorMixin, RatedHead):
 
     def attributes(self, X: Any) -> FloatArray:
         """Predict the ratings of items, shape (n_items, k), in units of the ratings."""
-        items = self._ready(X)
+        items = self._preprocessed(X)
         if len(items) == 0:
             return np.empty((0, self.n_attributes_))
         if self.linear_ is not None:

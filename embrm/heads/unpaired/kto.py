@@ -143,7 +143,7 @@ class KTOReward(LinearItemHead):
         alpha = self._given_alpha()
         balance = check_real(self.balance, "balance", 0.0, open_at_low=True)
         rated = make_rated_items(X, _check_label(label), sample_weight, groups)
-        preprocessor, items = self._preprocess(rated.items)
+        preprocessor, items = self._fit_preprocessor(rated.items)
         weight, share = rated.weight[:, 0], rated.rating[:, 0]
         raw = LabelledItems(items, weight * share, weight * (1.0 - share))
         _refuse_one_label(raw)
@@ -167,27 +167,17 @@ class KTOReward(LinearItemHead):
         self.preprocessor_ = preprocessor
         return self
 
-    def get_state(self) -> HeadState:
-        """Return the fitted state, preprocessor included, in storable form."""
-        state = super().get_state()
-        return state | HeadState(
-            values={
-                "lambda_desirable": self.lambda_desirable_,
-                "lambda_undesirable": self.lambda_undesirable_,
-            }
-        )
+    def _get_state(self) -> HeadState:
+        values = {
+            "lambda_desirable": self.lambda_desirable_,
+            "lambda_undesirable": self.lambda_undesirable_,
+        }
+        return super()._get_state() | HeadState(values=values)
 
-    def set_state(self, state: HeadState) -> Self:
-        """Restore a fitted state that `get_state` returned.
-
-        Raises
-        ------
-        IntegrityError
-            If something is missing from the state, or has the wrong type or shape.
-        """
+    def _set_state(self, state: HeadState) -> None:
+        super()._set_state(state)
         self.lambda_desirable_ = state.value("lambda_desirable", float)
         self.lambda_undesirable_ = state.value("lambda_undesirable", float)
-        return super().set_state(state)
 
 
 def _check_label(label: ArrayLike) -> FloatArray:

@@ -1,29 +1,26 @@
 """LinearItemHead: base of the linear rewards that are fitted on items, not on pairs."""
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator
 
 from embrm._typing import FloatArray
-from embrm._validation import check_items
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
-from embrm.heads.pair_scoring import PairScoring
 from embrm.heads.parameters import check_real
+from embrm.heads.preprocessed_head import PreprocessedHead
 from embrm.heads.state import HeadState
-from embrm.heads.transformer_state import get_transformer_state, set_transformer_state
 
 
-class LinearItemHead(PairScoring, BaseEstimator):
-    r"""Linear reward :math:`r(x) = w^\top x - o` with a preprocessor and a state.
+class LinearItemHead(PreprocessedHead, BaseEstimator):
+    r"""Linear reward :math:`r(x) = w^\top x - o`.
 
     Parameters
     ----------
     alpha : float > 0 or "auto", default="auto"
         Penalty.
     preprocessor : scikit-learn transformer, optional
-        Acts on items; cloned and fitted on the distinct training items.
+        As of every head.
 
     Attributes
     ----------
@@ -35,9 +32,6 @@ class LinearItemHead(PairScoring, BaseEstimator):
     alphas_, held_out_loss_ : ndarray of shape (n_tried,)
         Penalties tried by "auto", with the held-out loss of each; may be empty.
     n_iter_ : int
-    n_features_in_ : int
-        d of the items seen in fit.
-    preprocessor_ : fitted transformer or None
     """
 
     coef_: FloatArray
@@ -46,12 +40,10 @@ class LinearItemHead(PairScoring, BaseEstimator):
     alphas_: FloatArray
     held_out_loss_: FloatArray
     n_iter_: int
-    n_features_in_: int
-    preprocessor_: Any
 
     def __init__(self, alpha: Any = "auto", *, preprocessor: Any = None) -> None:
+        super().__init__(preprocessor=preprocessor)
         self.alpha = alpha
-        self.preprocessor = preprocessor
 
     def reward(self, X: Any) -> FloatArray:
         """Compute the reward of items.
@@ -64,66 +56,36 @@ class LinearItemHead(PairScoring, BaseEstimator):
         -------
         ndarray of shape (n_items,), float64, in nats
         """
-        check_is_fitted(self)
-        items = as_float(check_items(X, n_features=self.n_features_in_))
-        if len(items) and self.preprocessor_ is not None:
-            items = check_items(np.asarray(self.preprocessor_.transform(items)))
+        items = self._preprocessed(X)
         return np.asarray(items @ self.coef_ - self.offset_, dtype=np.float64)
 
-    def get_state(self) -> HeadState:
-        """Return the fitted state, preprocessor included, in storable form."""
-        check_is_fitted(self)
-        state = HeadState(
+    def _get_state(self) -> HeadState:
+        return HeadState(
             {
                 "coef": self.coef_,
                 "alphas": self.alphas_,
                 "held_out_loss": self.held_out_loss_,
             },
-            {
-                "offset": self.offset_,
-                "alpha": self.alpha_,
-                "n_iter": self.n_iter_,
-                "n_features_in": self.n_features_in_,
-            },
+            {"offset": self.offset_, "alpha": self.alpha_, "n_iter": self.n_iter_},
         )
-        if self.preprocessor_ is None:
-            return state
-        return state | get_transformer_state(self.preprocessor_).with_prefix(_PRE)
 
-    def set_state(self, state: HeadState) -> Self:
-        """Restore a fitted state that `get_state` returned.
-
-        Raises
-        ------
-        IntegrityError
-            If something is missing from the state, or has the wrong type or shape.
-        """
+    def _set_state(self, state: HeadState) -> None:
         coef = state.array("coef", ndim=1)
-        n_features = state.value("n_features_in", int)
-        nested = state.without_prefix(_PRE)
-        if not nested.values and len(coef) != n_features:
+        d = self.n_features_in_
+        if self.preprocessor_ is None and len(coef) != d:
             raise IntegrityError(
                 three_parts(
-                    expected=f"{n_features} weights in the stored state of the head",
+                    expected=f"{d} weights in the stored state of the head",
                     got=f"{len(coef)}",
                     cure="save the head again",
                 )
             )
+        self.coef_ = coef
         self.offset_ = state.value("offset", float)
         self.alpha_ = state.value("alpha", float)
         self.alphas_ = state.array("alphas", ndim=1)
         self.held_out_loss_ = state.array("held_out_loss", ndim=1)
         self.n_iter_ = state.value("n_iter", int)
-        self.coef_, self.n_features_in_ = coef, n_features
-        self.preprocessor_ = set_transformer_state(nested) if nested.values else None
-        return self
-
-    def _preprocess(self, items: FloatArray) -> tuple[Any, FloatArray]:
-        """Fit a clone of the preprocessor; return it with the items it made."""
-        if self.preprocessor is None:
-            return None, items
-        preprocessor = clone(self.preprocessor).fit(items)
-        return preprocessor, check_items(np.asarray(preprocessor.transform(items)))
 
     def _given_alpha(self) -> float | None:
         """Return the parameter alpha as a number, None for "auto"."""
@@ -138,11 +100,3 @@ class LinearItemHead(PairScoring, BaseEstimator):
                 cure="use alpha='auto' unless you know better",
             )
         )
-
-
-def as_float(items: FloatArray) -> FloatArray:
-    """Widen float16, which is fine to store and too coarse to compute with."""
-    return items.astype(np.float32) if items.dtype == np.float16 else items
-
-
-_PRE = "preprocessor__"

@@ -128,7 +128,7 @@ class PlackettLuce(LinearItemHead):
         tol = check_real(self.tol, "tol", 0.0, open_at_low=True)
         ranked = make_ranked_items(X, rankings, n_ranked, sample_weight)
         n_features = ranked.items.shape[1]
-        preprocessor, items = self._preprocess(ranked.items)
+        preprocessor, items = self._fit_preprocessor(ranked.items)
         ranked = replace(ranked, items=items)
         problem = make_ranking_problem(ranked)
         alphas = losses = _NOT_TRIED

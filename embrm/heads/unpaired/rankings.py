@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import check_items
+from embrm._validation import check_items, widened
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.pairs import distinct_rows
 
@@ -123,8 +123,7 @@ def make_ranked_items(
     sizes = np.array([len(ranking) for ranking in lists])
     ranked = _check_n_ranked(n_ranked, sizes)
     rows = np.unique(np.concatenate([lists[n] for n in np.flatnonzero(weights)]))
-    used = items[rows].astype(np.float32) if items.dtype == np.float16 else items[rows]
-    used = check_items(used)
+    used = check_items(widened(items[rows]))
     kept, inverse = distinct_rows(used)
     blocks = list[RankingBlock]()
     for size in np.unique(sizes[weights > 0]):

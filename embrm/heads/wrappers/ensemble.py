@@ -7,10 +7,9 @@ from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, RandomState
-from embrm._validation import check_items, check_random_state
+from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs
@@ -19,8 +18,8 @@ from embrm.heads.state import HeadState
 from embrm.heads.wrappers.nested import (
     has_randomness,
     mean_and_spread,
-    nested_state,
-    restore_nested,
+    members_state,
+    restore_members,
     seed_head,
     unfitted_head,
 )
@@ -247,14 +246,9 @@ class RewardEnsemble(RewardHead):
             Shifted to mean 0 over the training items, and scaled if members are of
             different kinds.
         """
-        check_is_fitted(self)
-        items = check_items(X, n_features=self.n_features_in_)
+        items = self._preprocessed(X)
         if len(items) == 0:
             return np.empty((len(self.members_), 0))
-        if items.dtype == np.float16:
-            items = items.astype(np.float32)
-        if self.preprocessor_ is not None:
-            items = check_items(np.asarray(self.preprocessor_.transform(items)))
         return self._member_rewards(items)
 
     @overload
@@ -326,13 +320,8 @@ class RewardEnsemble(RewardHead):
         return reward[ids[:, 0]] - reward[ids[:, 1]], _std(deltas)
 
     def _get_state(self) -> HeadState:
-        state = HeadState(
-            {"center": self.center_, "scale": self.scale_},
-            {"n_members": len(self.members_)},
-        )
-        for n, member in enumerate(self.members_):
-            state |= nested_state(member).with_prefix(f"member{n}__")
-        return state
+        shifts = HeadState({"center": self.center_, "scale": self.scale_})
+        return shifts | members_state(self.members_)
 
     def _set_state(self, state: HeadState) -> None:
         n_members = state.value("n_members", int)
@@ -346,10 +335,7 @@ class RewardEnsemble(RewardHead):
                     cure="save the head again",
                 )
             )
-        self.members_ = [
-            restore_nested(state.without_prefix(f"member{n}__"))
-            for n in range(n_members)
-        ]
+        self.members_ = restore_members(state, n_members)
 
 
 def _fit_member(

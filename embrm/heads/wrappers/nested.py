@@ -1,5 +1,6 @@
 """Heads inside heads: make them, seed them, and store them with what wraps them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,26 @@ def restore_nested(state: HeadState) -> RewardHead:
 
     head = head_from_spec(state.value(_SPEC, dict))
     return head.set_state(state.without_prefix(_INNER))
+
+
+def members_state(members: Sequence[RewardHead]) -> HeadState:
+    """Return spec and state of several fitted heads, each with its number."""
+    state = HeadState(values={"n_members": len(members)})
+    for n, member in enumerate(members):
+        state |= nested_state(member).with_prefix(f"member{n}__")
+    return state
+
+
+def restore_members(state: HeadState, n_members: int) -> list[RewardHead]:
+    """Rebuild the fitted heads that `members_state` described.
+
+    Raises
+    ------
+    IntegrityError
+        If a member is not there, or lacks something.
+    """
+    prefixes = [f"member{n}__" for n in range(n_members)]
+    return [restore_nested(state.without_prefix(prefix)) for prefix in prefixes]
 
 
 def mean_and_spread(reward: FloatArray) -> tuple[float, float]:

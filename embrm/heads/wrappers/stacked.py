@@ -18,8 +18,8 @@ from embrm.heads.state import HeadState
 from embrm.heads.wrappers.calibration_maps import fit_scale
 from embrm.heads.wrappers.nested import (
     mean_and_spread,
-    nested_state,
-    restore_nested,
+    members_state,
+    restore_members,
     seed_head,
     unfitted_head,
 )
@@ -160,9 +160,7 @@ class StackedReward(RewardHead):
             {"center": self.center_, "scale": self.scale_, "weights": self.weights_},
             {"n_held_out": self.n_held_out_},
         )
-        for n, member in enumerate(self.members_):
-            state |= nested_state(member).with_prefix(f"member{n}__")
-        return state
+        return state | members_state(self.members_)
 
     def _set_state(self, state: HeadState) -> None:
         self.n_held_out_ = state.value("n_held_out", int)
@@ -178,10 +176,7 @@ class StackedReward(RewardHead):
                     cure="save the head again",
                 )
             )
-        self.members_ = [
-            restore_nested(state.without_prefix(f"member{n}__"))
-            for n in range(n_members)
-        ]
+        self.members_ = restore_members(state, n_members)
 
 
 def _fit_copy(head: RewardHead, comparisons: Comparisons) -> RewardHead:
