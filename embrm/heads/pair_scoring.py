@@ -70,11 +70,16 @@ class PairScoring:
 
     def _rewards_of(self, pairs: Any) -> tuple[FloatArray, IntArray]:
         """Score each distinct item once; return rewards and positions of the pairs."""
+        items, ids = self._items_of(pairs)
+        return self.reward(items), ids
+
+    def _items_of(self, pairs: Any) -> tuple[FloatArray, IntArray]:
+        """Check pairs; return their distinct items, and positions among these."""
         check_is_fitted(self)
         refuse_items(pairs)
         checked = as_pairs(pairs)
         rows, ids = checked.unique_items()
-        return self.reward(checked.items[rows]), ids
+        return checked.items[rows], ids
 
 
 def refuse_items(pairs: Any) -> None:

@@ -19,15 +19,15 @@ from embrm.heads.linear.checks import (
 from embrm.heads.linear.fit import fit_linear
 from embrm.heads.linear.plan import FitPlan, LabelModel, Link, Ties
 from embrm.heads.linear.posterior import Posterior, update_problem
+from embrm.heads.linear.posterior_reward import PosteriorRewardHead
 from embrm.heads.linear.training import LinearProblem, minimise
-from embrm.heads.linear.uncertain_reward import UncertainRewardHead
 from embrm.heads.parameters import check_count, check_real
 from embrm.heads.state import HeadState
 
 _ROWS_AT_A_TIME = 4096
 
 
-class LinearBradleyTerry(UncertainRewardHead):
+class LinearBradleyTerry(PosteriorRewardHead):
     r"""Linear reward :math:`r(x) = w^\top (x - \bar x)`, in nats.
 
     Minimises, over wins i of a winner over a loser,

@@ -5,10 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from embrm._typing import FloatArray, RandomState
+from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, three_parts
-from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
 from embrm.heads.linear.column_scale import mean_and_scale
@@ -19,11 +18,16 @@ from embrm.heads.siamese.plan import make_plan
 from embrm.heads.siamese.splits import draw_splits, enough_splits, linear_leads
 from embrm.heads.siamese.training import Split, TrainingPlan, Wins, train_network
 from embrm.heads.state import HeadState
+from embrm.heads.uncertain_reward import (
+    UncertainRewardHead,
+    spread,
+    spread_of_deltas,
+)
 
 _ROWS_AT_A_TIME = 1024
 
 
-class SiameseBradleyTerry(RewardHead):
+class SiameseBradleyTerry(UncertainRewardHead):
     r"""Nonlinear reward: a linear head plus a multilayer perceptron, in nats.
 
     The network minimises the weighted mean of
@@ -82,8 +86,8 @@ class SiameseBradleyTerry(RewardHead):
         epochs if `linear_start` is off.
     ensemble_size : int >= 1, default=4
         Networks with different initial weights and different held-out wins, trained in
-        one batched pass; their mean counts, and `reward(X, return_std=True)` tells how
-        far they differ.
+        one batched pass; their mean counts, and `return_std=True` tells how far they
+        differ, as a standard deviation.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of matrix products in training. "auto" is bfloat16 where the hardware has it
         and the network is large enough to gain. Scoring is in float32.
@@ -100,6 +104,8 @@ class SiameseBradleyTerry(RewardHead):
         The linear part.
     linear_weight_, network_weight_ : float >= 0
         a and b.
+    network_offsets_ : ndarray of shape (n_members,), float32
+        Mean score of the training items by each member, which is taken off.
     mean_, scale_ : ndarray of shape (d,)
         By which the network's input is standardised.
     offset_ : float
@@ -204,7 +210,9 @@ class SiameseBradleyTerry(RewardHead):
         self.held_out_loss_ = np.array(training.held_out_loss)
         self._mix(comparisons, wins, splits, plan)
         # The items are standardised already: no use to do it again.
-        reward = self._sum(wins.items, comparisons.items)
+        members = self.network_.members(wins.items)
+        self.network_offsets_ = members.mean(axis=1)
+        reward = self._sum(members - self.network_offsets_[:, None], comparisons.items)
         self.offset_ = float(reward.mean())
 
     def _mix(
@@ -232,27 +240,17 @@ class SiameseBradleyTerry(RewardHead):
         )
         self.linear_.coordinates_ = None  # as large as the square of d, and of no use
 
-    def reward(self, X: Any, *, return_std: bool = False) -> Any:
-        """Compute the reward of items.
+    def _reward_and_std(self, items: FloatArray) -> tuple[FloatArray, FloatArray]:
+        members = self._members(items)
+        std = self.network_weight_ * spread(members)
+        return self._sum(members, items) - self.offset_, std
 
-        Parameters
-        ----------
-        X : array-like of shape (n_items, d)
-        return_std : bool, default=False
-            Whether to return the standard deviation over the members, too: 0 for an
-            ensemble of one, and where no network was trained.
-
-        Returns
-        -------
-        ndarray of shape (n_items,), float64, or two of them
-            In nats.
-        """
-        reward = super().reward(X)
-        if not return_std:
-            return reward
-        items = self._standardise(self._preprocessed(X))
-        std = self.network_.members(items).std(axis=0, dtype=np.float64)
-        return reward, self.network_weight_ * std
+    def _reward_and_delta_std(
+        self, items: FloatArray, ids: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        members = self._members(items)
+        std = self.network_weight_ * spread_of_deltas(members, ids)
+        return self._sum(members, items) - self.offset_, std
 
     def _standardise(self, items: FloatArray) -> FloatArray:
         """Centre and scale items into float32, in blocks: no copy in float64."""
@@ -264,22 +262,29 @@ class SiameseBradleyTerry(RewardHead):
             np.multiply(items[part] - mean, factor, out=out[part], casting="same_kind")
         return out
 
-    def _sum(self, standardised: FloatArray, items: FloatArray) -> FloatArray:
+    def _members(self, items: FloatArray) -> FloatArray:
+        """Score items by each network, shape (n_members, n_items)."""
+        if self.network_weight_ == 0:
+            return np.zeros((1, len(items)), dtype=np.float32)
+        members = self.network_.members(self._standardise(items))
+        return np.asarray(members - self.network_offsets_[:, None])
+
+    def _sum(self, members: FloatArray, items: FloatArray) -> FloatArray:
         """Add up the two parts, uncentred."""
-        reward = np.zeros(len(items))
-        if self.network_weight_ > 0:
-            reward += self.network_weight_ * self.network_(standardised)
+        reward: FloatArray = np.zeros(len(items))
+        reward += self.network_weight_ * members.mean(axis=0)
         if self.linear_ is not None:
             reward += self.linear_weight_ * self.linear_.reward(items)
         return reward
 
     def _reward(self, items: FloatArray) -> FloatArray:
-        return self._sum(self._standardise(items), items) - self.offset_
+        return self._sum(self._members(items), items) - self.offset_
 
     def _get_state(self) -> HeadState:
         network = self.network_
         arrays = {"mean": self.mean_, "scale": self.scale_}
         arrays["held_out_loss"] = self.held_out_loss_
+        arrays["network_offsets"] = self.network_offsets_
         arrays |= {f"weight{n}": weight for n, weight in enumerate(network.weights)}
         arrays |= {f"bias{n}": bias for n, bias in enumerate(network.biases)}
         values = {
@@ -299,7 +304,12 @@ class SiameseBradleyTerry(RewardHead):
         n_layers = state.value("n_layers", int)
         weights = [state.array(f"weight{n}", ndim=3) for n in range(n_layers)]
         biases = [state.array(f"bias{n}", ndim=2) for n in range(n_layers - 1)]
-        _check_shapes(weights, biases)
+        # Heads stored before their networks were centred have rewards without it.
+        mean = np.zeros(len(weights[0]) if weights else 0, dtype=np.float32)
+        if "network_offsets" in state.arrays:
+            mean = state.array("network_offsets", ndim=1)
+        _check_shapes(weights, biases, mean)
+        self.network_offsets_ = mean
         self.network_ = Network(weights, biases)
         self.mean_ = state.array("mean", ndim=1)
         self.scale_ = state.array("scale", ndim=1)
@@ -317,10 +327,12 @@ class SiameseBradleyTerry(RewardHead):
             self.linear_ = LinearBradleyTerry().set_state(nested)
 
 
-def _check_shapes(weights: list[FloatArray], biases: list[FloatArray]) -> None:
+def _check_shapes(
+    weights: list[FloatArray], biases: list[FloatArray], mean: FloatArray
+) -> None:
     shapes = [weight.shape for weight in weights]
     n_hidden = [bias.shape[1] for bias in biases]
-    n_members = {array.shape[0] for array in [*weights, *biases]}
+    n_members = {array.shape[0] for array in [*weights, *biases, mean]}
     fits = (
         len(shapes) > 0
         and len(n_members) == 1

@@ -3,18 +3,23 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, get_args, overload
+from typing import Any, Literal, get_args
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from embrm._typing import FloatArray, RandomState
+from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.base import RewardHead
-from embrm.heads.comparisons import Comparisons, as_pairs
+from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count, check_real
 from embrm.heads.state import HeadState
+from embrm.heads.uncertain_reward import (
+    UncertainRewardHead,
+    spread,
+    spread_of_deltas,
+)
 from embrm.heads.wrappers.nested import (
     has_randomness,
     mean_and_spread,
@@ -29,7 +34,7 @@ Bagging = Literal["prompt", "pair", "seed"]
 Aggregate = Literal["mean", "min", "lower", "quantile"]
 
 
-class RewardEnsemble(RewardHead):
+class RewardEnsemble(UncertainRewardHead):
     r"""Reward from many heads, with the spread among them as uncertainty.
 
     Member m has reward :math:`r_m`, shifted to mean 0 over the distinct training
@@ -143,7 +148,7 @@ class RewardEnsemble(RewardHead):
         samples = self._draw_samples(comparisons, len(unfitted), rng)
         self._fit_members(unfitted, comparisons, samples)
         if self.uncertainty_weighted:
-            variance = _std(self._member_rewards(comparisons.items)) ** 2
+            variance = spread(self._member_rewards(comparisons.items)) ** 2
             doubt = variance[comparisons.winner] + variance[comparisons.loser]
             samples = [counts / (1.0 + doubt) for counts in samples]
             self._fit_members(unfitted, comparisons, samples)
@@ -231,7 +236,7 @@ class RewardEnsemble(RewardHead):
         if self.aggregate == "quantile":
             return np.asarray(np.quantile(rewards, self.quantile, axis=0))
         mean = _mean(rewards)
-        return mean - self.k * _std(rewards) if self.aggregate == "lower" else mean
+        return mean - self.k * spread(rewards) if self.aggregate == "lower" else mean
 
     def member_rewards(self, X: Any) -> FloatArray:
         """Compute the reward of items by every member.
@@ -251,73 +256,15 @@ class RewardEnsemble(RewardHead):
             return np.empty((len(self.members_), 0))
         return self._member_rewards(items)
 
-    @overload
-    def reward(self, X: Any, *, return_std: Literal[False] = ...) -> FloatArray: ...
+    def _reward_and_std(self, items: FloatArray) -> tuple[FloatArray, FloatArray]:
+        rewards = self._member_rewards(items)
+        return self._aggregate(rewards), spread(rewards)
 
-    @overload
-    def reward(
-        self, X: Any, *, return_std: Literal[True]
-    ) -> tuple[FloatArray, FloatArray]: ...
-
-    def reward(
-        self, X: Any, *, return_std: bool = False
-    ) -> FloatArray | tuple[FloatArray, FloatArray]:
-        """Compute the reward of items, and on demand how far members disagree.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_items, d)
-        return_std : bool, default=False
-
-        Returns
-        -------
-        reward : ndarray of shape (n_items,), float64
-            In nats if members are Bradley-Terry heads of one kind.
-        std : ndarray of shape (n_items,), float64, >= 0
-            Standard deviation of the members' rewards; only with `return_std`.
-        """
-        if not return_std:
-            return super().reward(X)
-        rewards = self.member_rewards(X)
-        return self._aggregate(rewards), _std(rewards)
-
-    @overload
-    def decision_function(
-        self, pairs: Any, *, return_std: Literal[False] = ...
-    ) -> FloatArray: ...
-
-    @overload
-    def decision_function(
-        self, pairs: Any, *, return_std: Literal[True]
-    ) -> tuple[FloatArray, FloatArray]: ...
-
-    def decision_function(
-        self, pairs: Any, *, return_std: bool = False
-    ) -> FloatArray | tuple[FloatArray, FloatArray]:
-        """Compute delta = r(first) - r(second), and on demand its spread.
-
-        Parameters
-        ----------
-        pairs : Pairs or array-like of shape (n_pairs, 2, d)
-        return_std : bool, default=False
-
-        Returns
-        -------
-        delta : ndarray of shape (n_pairs,)
-            Difference of the ensemble's rewards; changes sign exactly on a swap.
-        std : ndarray of shape (n_pairs,), >= 0
-            Standard deviation of the members' deltas, in which what members add to
-            all rewards of a prompt cancels; the same on a swap. Only with
-            `return_std`.
-        """
-        if not return_std:
-            return super().decision_function(pairs)
-        checked = as_pairs(pairs)
-        rows, ids = checked.unique_items()
-        rewards = self.member_rewards(checked.items[rows])
-        reward = self._aggregate(rewards)
-        deltas = rewards[:, ids[:, 0]] - rewards[:, ids[:, 1]]
-        return reward[ids[:, 0]] - reward[ids[:, 1]], _std(deltas)
+    def _reward_and_delta_std(
+        self, items: FloatArray, ids: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        rewards = self._member_rewards(items)
+        return self._aggregate(rewards), spread_of_deltas(rewards, ids)
 
     def _get_state(self) -> HeadState:
         shifts = HeadState({"center": self.center_, "scale": self.scale_})
@@ -359,11 +306,6 @@ def _kind(head: RewardHead) -> tuple[str, str]:
 def _mean(values: FloatArray) -> FloatArray:
     # From the first member on, so that equal members have exactly their own mean.
     return np.asarray(values[0] + (values - values[0]).mean(axis=0))
-
-
-def _std(values: FloatArray) -> FloatArray:
-    # The same for the deviation: equal members differ by exactly nothing.
-    return np.asarray((values - values[0]).std(axis=0))
 
 
 def _wrong(expected: str, got: str, name: str) -> InvalidInputError:

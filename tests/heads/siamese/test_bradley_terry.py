@@ -61,7 +61,8 @@ def test_the_reward_is_the_weighted_sum_of_its_parts(bent_preferences):
     assert head.network_weight_ > 0
     items = ((pairs.items - head.mean_) / head.scale_).astype(np.float32)
     total = head.linear_weight_ * head.linear_.reward(pairs.items)
-    total += head.network_weight_ * head.network_(items)
+    network = head.network_(items) - head.network_offsets_.mean()
+    total += head.network_weight_ * network
     np.testing.assert_allclose(
         head.reward(pairs.items), total - head.offset_, rtol=1e-4, atol=1e-4
     )
@@ -216,8 +217,35 @@ def test_members_of_an_ensemble_differ_and_their_mean_is_the_reward(bent_prefere
             ensemble_size=m, linear_start=False, max_epochs=5, random_state=0
         ).fit(*train)
         reward, std = head.reward(pairs.items, return_std=True)
+        delta, std_of_delta = head.decision_function(pairs, return_std=True)
         np.testing.assert_array_equal(reward, head.reward(pairs.items))
-        assert bool(std.any()) is differs
+        np.testing.assert_array_equal(delta, head.decision_function(pairs))
+        assert bool(std.any()) is bool(std_of_delta.any()) is differs
+
+
+def test_constants_of_members_are_no_uncertainty(bent_preferences):
+    """A reward is defined up to a constant, and so is each member's."""
+    (pairs, y), _ = bent_preferences
+    head = SiameseBradleyTerry(
+        ensemble_size=3, linear_start=False, max_epochs=5, random_state=0
+    ).fit(pairs, y)
+    items = ((pairs.items - head.mean_) / head.scale_).astype(np.float32)
+    centred = head.network_.members(items) - head.network_offsets_[:, None]
+    used = np.unique(pairs.ids)
+    np.testing.assert_allclose(centred[:, used].mean(axis=1), 0, atol=1e-4)
+    np.testing.assert_allclose(
+        head.reward(pairs.items, return_std=True)[1],
+        head.network_weight_ * centred.std(axis=0),
+        rtol=1e-3,
+        atol=1e-5,
+    )
+    first, second = centred[:, pairs.first], centred[:, pairs.second]
+    np.testing.assert_allclose(
+        head.decision_function(pairs, return_std=True)[1],
+        head.network_weight_ * (first - second).std(axis=0),
+        rtol=1e-3,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("loss", ["hinge", "squared", "exponential", "savage"])
