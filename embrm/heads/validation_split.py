@@ -99,6 +99,20 @@ def holdout(
     return np.ones(n_wins, dtype=bool), np.zeros(n_wins, dtype=bool)
 
 
+def share_across_prompts(comparisons: Comparisons) -> float:
+    """Compute the share of the weight that is on wins between two prompts.
+
+    Where it is more than half, the loss of held-out prompts would be about how good
+    prompts are, which cancels where responses to one prompt are compared: hold out
+    items instead. It is 0 where prompts are unknown.
+    """
+    groups = comparisons.groups
+    if groups is None:
+        return 0.0
+    is_across = groups[comparisons.winner] != groups[comparisons.loser]
+    return float(comparisons.weight @ is_across / comparisons.weight.sum())
+
+
 def split_units(comparisons: Comparisons) -> IntArray:
     """Say which unit of splitting each item belongs to.
 

@@ -43,7 +43,7 @@ _PRIORS = np.geomspace(0.03, 30.0, 13)
 _N_FOLDS = 5
 _FEWEST_HELD_OUT = 20
 _MANY_WINS = 20_000
-_ENOUGH_HELD_OUT = 1_500
+_ENOUGH_HELD_OUT = 4_000
 _PATIENCE = 3
 _TOLERANCE = 1e-3
 _MAX_ITER = 30
@@ -77,6 +77,11 @@ class AlphaSearch:
     weight: FloatArray = field(default_factory=lambda: np.empty(0))
     coordinates: Coordinates | None = None
 
+    def has_less_loss_than(self, other: "AlphaSearch") -> bool:
+        """Compare the least held-out losses of two searches, on the same wins."""
+        tried = len(self.held_out_loss) and len(other.held_out_loss)
+        return bool(tried and self.held_out_loss.min() < other.held_out_loss.min())
+
     def is_clearly_worse(self, other: "AlphaSearch") -> bool:
         """Say whether another search has less loss by over one standard error.
 
@@ -89,12 +94,16 @@ class AlphaSearch:
 
 
 def search_alpha(
-    comparisons: Comparisons, problem: LinearProblem, *, cautious: bool = True
+    comparisons: Comparisons,
+    problem: LinearProblem,
+    *,
+    cautious: bool = True,
+    square: float | None = None,
 ) -> AlphaSearch:
     r"""Choose the penalty by held-out loss, from strong to weak.
 
     Folds are by prompt group with both items held out (see `validation_split`); from
-    20,000 wins on, no more of the five are used than hold out 1,500. The
+    20,000 wins on, no more of the five are used than hold out 4,000. The
     path starts at the strongest penalty, each fit starts from the last one, and the
     search ends when the choice has not changed three times in a row. It minimises
 
@@ -110,13 +119,15 @@ def search_alpha(
         Made from `comparisons`, in coordinates where the prior is a plain ridge.
     cautious : bool, default=True
         False leaves the prior of tau out: the penalty of least held-out loss.
+    square : float, optional
+        E ||x_1 - x_2||^2 of the columns that tau is about; by default all of them.
 
     Returns
     -------
     AlphaSearch
     """
     folds = _enough_folds(grouped_folds(comparisons, _N_FOLDS))
-    square = mean_square_difference(problem)
+    square = mean_square_difference(problem) if square is None else square
     nothing = np.empty(0)
     zero: FloatArray = np.zeros(len(problem.curvature))
     if sum(int(held.sum()) for _, held in folds) < _FEWEST_HELD_OUT:

@@ -1,6 +1,7 @@
 """LinearBradleyTerry: a linear reward, fitted by penalised maximum likelihood."""
 
-from typing import Any, Literal, Self, get_args
+from dataclasses import replace
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,17 +12,14 @@ from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear.checks import (
     check_annotator,
-    check_number_or,
-    check_standardise,
-    check_word,
-    wrong,
+    check_parameters,
 )
+from embrm.heads.linear.coordinates import Coordinates
 from embrm.heads.linear.fit import fit_linear
-from embrm.heads.linear.plan import FitPlan, LabelModel, Link, Ties
+from embrm.heads.linear.plan import LabelModel, Link, Ties
 from embrm.heads.linear.posterior import Posterior, update_problem
 from embrm.heads.linear.posterior_reward import PosteriorRewardHead
 from embrm.heads.linear.training import LinearProblem, minimise
-from embrm.heads.parameters import check_count, check_real
 from embrm.heads.state import HeadState
 
 _ROWS_AT_A_TIME = 4096
@@ -58,6 +56,14 @@ class LinearBradleyTerry(PosteriorRewardHead):
         columns that vary little count as well. "auto" does so with alpha="auto" and 50
         distinct items, unless one column varies more than all others together or M = I
         has less held-out loss by over one standard error.
+    prompt_effects : bool or "auto", default="auto"
+        Whether each prompt has an intercept in training, :math:`P = \sigma(r(x_1) -
+        r(x_2) + b_1 - b_2)`, with :math:`b \sim N(0, \sigma_b^2)` of three times the
+        prior variance of rewards. It is not part of the reward: it keeps what prompts
+        are worth out of w where pairs are across prompts, and cancels in other pairs.
+        "auto" does so with alpha="auto", if most pairs are across prompts and the
+        held-out loss is less. Never without prompt ids, nor where items and prompts
+        would take over 1 GiB or 4,096 columns together.
     link : {"logit", "probit"}, default="logit"
         Gumbel noise (Bradley and Terry) or Gaussian noise (Thurstone): with "probit",
         :math:`P = \Phi(\delta)`, and the unit of reward is the standard deviation of
@@ -88,8 +94,10 @@ class LinearBradleyTerry(PosteriorRewardHead):
         :math:`\bar x`.
     offset_ : float
         :math:`w^\top \bar x`, which rewards are centred by.
-    standardise_ : bool
-        Whether columns were standardised.
+    standardise_, prompt_effects_ : bool
+        Whether columns were standardised, and whether prompts had intercepts.
+    prompt_values_ : ndarray of shape (n_prompts,) or None
+        These intercepts in nats, by group of the `Comparisons`; not stored.
     scale_ : ndarray of shape (d,)
         The columns' standard deviations s, or ones.
     alpha_, whitening_ : float
@@ -147,6 +155,8 @@ class LinearBradleyTerry(PosteriorRewardHead):
     """
 
     coef_: FloatArray
+    prompt_values_: FloatArray | None
+    coordinates_: Coordinates | None
     flip_rates_: FloatArray
 
     def __init__(
@@ -155,6 +165,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
         *,
         whitening: float = 0.0,
         standardise: bool | Literal["auto"] = "auto",
+        prompt_effects: bool | Literal["auto"] = "auto",
         link: Link = "logit",
         ties: Ties | None = None,
         noise: float | Literal["estimate"] | None = None,
@@ -168,6 +179,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
         self.alpha = alpha
         self.whitening = whitening
         self.standardise = standardise
+        self.prompt_effects = prompt_effects
         self.link = link
         self.ties = ties
         self.noise = noise
@@ -238,7 +250,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
         if not hasattr(self, "coef_"):
             return self.fit(pairs, y, sample_weight=sample_weight, margin=margin)
         comparisons = make_comparisons(pairs, y, sample_weight, margin)
-        items = self._centred(self._prepared(comparisons.items))
+        items = self._centred(self._preprocessed(comparisons.items))
         posterior = self._posterior().spanning(items)
         problem = LinearProblem(
             items,
@@ -285,7 +297,11 @@ class LinearBradleyTerry(PosteriorRewardHead):
         return np.zeros(len(delta)) if loss is None else loss.tie_probability(delta)
 
     def _fit(self, comparisons: Comparisons) -> None:
-        plan = self._plan(comparisons)
+        n_margins = int(np.count_nonzero(comparisons.margin))
+        plan = check_parameters(self.get_params(deep=False), n_margins)
+        if self.warm_start and hasattr(self, "coef_"):
+            coordinates = self.coordinates_
+            plan = replace(plan, start=self.coef_, coordinates=coordinates)
         fit = fit_linear(comparisons, plan)
         self.coef_, self.mean_, self.n_iter_ = fit.coef, fit.mean, fit.n_iter
         self.offset_ = float(fit.mean @ fit.coef)
@@ -298,43 +314,8 @@ class LinearBradleyTerry(PosteriorRewardHead):
         self.annotators_ = np.arange(len(fit.labels.rates))
         self.posterior_ = fit.posterior
         self.coordinates_ = fit.search.coordinates if self.warm_start else None
-
-    def _plan(self, comparisons: Comparisons) -> FitPlan:
-        noise = 0.0 if self.noise is None else self.noise
-        check_word(self.link, "link", get_args(Link))
-        if self.ties is not None:
-            check_word(self.ties, "ties", get_args(Ties))
-            if self.link != "logit" or self.noise is not None:
-                raise wrong(
-                    "ties with link='logit' and noise=None",
-                    f"link={self.link!r}, noise={self.noise!r}",
-                    "use ties=None, which counts a tie as half a win each way",
-                )
-            if comparisons.margin.any():
-                raise wrong(
-                    "ties without margins",
-                    f"{int(np.count_nonzero(comparisons.margin))} positive margins",
-                    "drop margin, or use ties=None",
-                )
-        alpha = check_number_or(self.alpha, "alpha", "auto", np.inf)
-        above_one = float(np.nextafter(1.0, 2.0))
-        whitening = check_real(
-            self.whitening, "whitening", 0.0, above_one, open_at_low=False
-        )
-        warm = bool(self.warm_start) and hasattr(self, "coef_")
-        return FitPlan(
-            alpha=alpha,
-            whitening=whitening,
-            standardise=check_standardise(self.standardise, alpha),
-            link=self.link,
-            ties=self.ties,
-            noise=check_number_or(noise, "noise", "estimate", 0.5),
-            start=self.coef_ if warm else None,
-            coordinates=self.coordinates_ if warm else None,
-            posterior=bool(self.posterior),
-            tol=check_real(self.tol, "tol", 0.0, open_at_low=True),
-            max_iter=check_count(self.max_iter, "max_iter", 1),
-        )
+        self.prompt_effects_ = fit.prompt_values is not None
+        self.prompt_values_ = fit.prompt_values
 
     def _label_model(self) -> LabelModel:
         check_is_fitted(self)
@@ -365,6 +346,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
             "flip_rate": self.flip_rate_,
             "annotators": self.annotators_.tolist(),
             "has_posterior": self.posterior_ is not None,
+            "prompt_effects": self.prompt_effects_,
         }
         if self.standardise_:
             arrays["scale"] = self.scale_
@@ -394,7 +376,9 @@ class LinearBradleyTerry(PosteriorRewardHead):
         self.tie_parameter_ = np.nan
         if "tie_parameter" in state.values:
             self.tie_parameter_ = state.value("tie_parameter", float)
-        self.posterior_ = self.coordinates_ = None
+        self.posterior_ = self.coordinates_ = self.prompt_values_ = None
+        # Heads stored before there were effects have none.
+        self.prompt_effects_ = bool(state.values.get("prompt_effects", False))
         if state.value("has_posterior", bool):
             nested = state.without_prefix("posterior__")
             self.posterior_ = Posterior.from_state(nested)

@@ -25,9 +25,14 @@ from embrm.heads.linear.label_model import (
 from embrm.heads.linear.large_fit import LARGEST_FACTOR, minimise_in_place
 from embrm.heads.linear.plan import FitPlan, LabelModel, clean_loss, first_labels
 from embrm.heads.linear.posterior import Posterior, posterior_at
-from embrm.heads.linear.prior_search import find_prior, is_cautious
+from embrm.heads.linear.prior_search import Prior, find_prior, is_cautious
 from embrm.heads.linear.prior_shape import whiten_prior
-from embrm.heads.linear.training import LinearProblem, minimise
+from embrm.heads.linear.prompt_effects import PromptEffects, held_out_by_item
+from embrm.heads.linear.training import (
+    LinearProblem,
+    mean_square_difference,
+    minimise,
+)
 from embrm.heads.linear.win_loss import (
     DavidsonLoss,
     RaoKupperLoss,
@@ -52,6 +57,8 @@ class LinearFit:
     n_iter : int
     posterior : Posterior or None
         Of weights on the scaled columns.
+    prompt_values : ndarray of shape (n_prompts,) or None
+        Effects of the prompts, in nats.
     """
 
     coef: FloatArray
@@ -61,6 +68,19 @@ class LinearFit:
     labels: LabelModel
     n_iter: int
     posterior: Posterior | None
+    prompt_values: FloatArray | None = None
+
+    def without(self, effects: PromptEffects) -> "LinearFit":
+        """Take the weights of prompt effects out of the others."""
+        d = len(self.coef) - effects.n_prompts
+        return replace(
+            self,
+            coef=self.coef[:d],
+            mean=self.mean[:d],
+            scale=None if self.scale is None else self.scale[:d],
+            posterior=self.posterior and self.posterior.marginal(d),
+            prompt_values=effects.size * self.coef[d:],
+        )
 
 
 def fit_linear(comparisons: Comparisons, plan: FitPlan) -> LinearFit:
@@ -77,8 +97,18 @@ def fit_linear(comparisons: Comparisons, plan: FitPlan) -> LinearFit:
     """
     if plan.alpha == 0.0:
         _warn_of_components(comparisons)
+    prior = find_prior(comparisons, plan)
+    if prior.effects is None:
+        return _fit_with(held_out_by_item(comparisons), prior, plan)
+    joint = held_out_by_item(prior.effects.append_to(comparisons))
+    found = _fit_with(joint, replace(prior, scale=prior.effects.pad(prior.scale)), plan)
+    return found.without(prior.effects)
+
+
+def _fit_with(comparisons: Comparisons, prior: Prior, plan: FitPlan) -> LinearFit:
+    """Fit weights of all columns, those of prompt effects included."""
     labels, loss = first_labels(comparisons, plan)
-    scale, search = find_prior(comparisons, plan)
+    scale, search = prior.scale, prior.search
     large = _large_problem(comparisons, scale, plan)
     if large is not None:
         return _fit_large(replace(large, loss=loss), search, plan, labels)
@@ -89,7 +119,10 @@ def fit_linear(comparisons: Comparisons, plan: FitPlan) -> LinearFit:
     labels, problem, start = _fit_labels(comparisons, plan, labels, problem, search)
     if plan.alpha is None and problem.loss is not loss:
         # The penalty was chosen under the first guess of the label model.
-        search = search_alpha(comparisons, problem, cautious=is_cautious(plan))
+        square = mean_square_difference(problem) - prior.square_of_effects
+        search = search_alpha(
+            comparisons, problem, cautious=is_cautious(plan), square=square
+        )
         labels, problem, start = _fit_labels(comparisons, plan, labels, problem, search)
     w, n_iter, converged = minimise(
         problem, search.alpha, start, tol=plan.tol, max_iter=plan.max_iter

@@ -89,6 +89,8 @@ class FitPlan:
     max_iter : int
     coordinates : Coordinates or None, default=None
         What an earlier fit to similar data had, to condition this one.
+    prompt_effects : bool or None, default=False
+        Whether prompts have intercepts; None to choose that with the penalty.
     """
 
     alpha: float | None
@@ -102,6 +104,7 @@ class FitPlan:
     tol: float
     max_iter: int
     coordinates: Coordinates | None = None
+    prompt_effects: bool | None = False
 
 
 def clean_loss(link: Link) -> LogisticLoss | ProbitLoss:

@@ -103,6 +103,12 @@ class Posterior:
         covariance[np.diag_indices_from(covariance)] += 1 / self.outside
         return np.asarray((covariance + covariance.T) / 2)
 
+    def marginal(self, d: int) -> "Posterior":
+        """Return the posterior of the first d weights alone."""
+        covariance = self.covariance()[:d, :d]
+        precision = cho_solve((cholesky(covariance, lower=True), True), np.eye(d))
+        return Posterior((precision + precision.T) / 2, None, self.outside)
+
     def spanning(self, items: FloatArray) -> "Posterior":
         """Return the same posterior in a basis that spans more items (n, d)."""
         if self.basis is None:

@@ -1,6 +1,6 @@
 """Choose the prior of the linear head: its strength, and the scale of columns."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +16,17 @@ from embrm.heads.linear.in_place_problem import (
 )
 from embrm.heads.linear.plan import FitPlan, first_labels
 from embrm.heads.linear.prior_shape import whiten_prior
+from embrm.heads.linear.prompt_effects import (
+    PromptEffects,
+    effects_for,
+    held_out_by_item,
+)
 from embrm.heads.linear.some_wins import some_wins
-from embrm.heads.linear.training import LARGEST_ROTATION, LinearProblem
+from embrm.heads.linear.training import (
+    LARGEST_ROTATION,
+    LinearProblem,
+    mean_square_difference,
+)
 
 _ENOUGH_TO_CHOOSE = 50_000
 """Wins by which a penalty is chosen where there are many more."""
@@ -29,14 +38,34 @@ _ALIKE = 1.1
 """Ratio of columns' deviations up to which it does not matter to standardise."""
 
 
-def find_prior(
-    comparisons: Comparisons, plan: FitPlan
-) -> tuple[FloatArray | None, AlphaSearch]:
-    """Choose scale and penalty, unless given.
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """The prior of a fit.
+
+    Attributes
+    ----------
+    scale : ndarray of shape (d,) or None
+        By which columns are divided.
+    effects : PromptEffects or None
+    search : AlphaSearch
+        Its start is in the user's coordinates, on scaled columns, with those of
+        effects.
+    square_of_effects : float, default=0.0
+        Their part of the mean squared difference of winner and loser.
+    """
+
+    scale: FloatArray | None
+    effects: PromptEffects | None
+    search: AlphaSearch
+    square_of_effects: float = 0.0
+
+
+def find_prior(comparisons: Comparisons, plan: FitPlan) -> Prior:
+    """Choose scale, prompt effects and penalty, unless given.
 
     Columns are standardised unless one of them varies more than all others together,
     or weights on the columns as they are do better by more than one standard error of
-    the held-out loss.
+    the held-out loss. Prompts have effects where that lowers the held-out loss.
 
     Parameters
     ----------
@@ -45,9 +74,7 @@ def find_prior(
 
     Returns
     -------
-    scale : ndarray of shape (d,) or None
-    search : AlphaSearch
-        Its start is in the user's coordinates, on scaled columns.
+    Prior
     """
     items, scale, matters = comparisons.items, None, False
     if plan.standardise is not False and len(items) >= _FEWEST_TO_SCALE:
@@ -56,18 +83,26 @@ def find_prior(
             scale = np.where(deviation == 0, 1.0, deviation)
             matters = bool(scale.max() > _ALIKE * scale.min())
     if plan.alpha is not None:
+        effects = effects_for(comparisons, scale) if plan.prompt_effects else None
         start: FloatArray = np.zeros(items.shape[1])
         if plan.start is not None and len(plan.start) == len(start):
             start = plan.start if scale is None else plan.start * scale
+        if effects is not None:
+            start = np.append(start, np.zeros(effects.n_prompts))
         given = AlphaSearch(plan.alpha, np.empty(0), np.empty(0), start)
-        return scale, replace(given, coordinates=plan.coordinates)
+        return Prior(scale, effects, replace(given, coordinates=plan.coordinates))
     searcher = _Searcher(comparisons, plan)
     search = searcher.search(scale)
     if plan.standardise is None and matters:
         bare = searcher.search(None)
         if search.is_clearly_worse(bare):
-            return None, bare
-    return scale, search
+            scale, search = None, bare
+    effects = None if plan.prompt_effects is False else effects_for(comparisons, scale)
+    if effects is not None:
+        known = _Searcher(comparisons, plan, effects).search(effects.pad(scale))
+        if plan.prompt_effects or known.has_less_loss_than(search):
+            return Prior(scale, effects, known, effects.square(comparisons))
+    return Prior(scale, None, search)
 
 
 def is_cautious(plan: FitPlan) -> bool:
@@ -80,9 +115,17 @@ def is_cautious(plan: FitPlan) -> bool:
 class _Searcher:
     """Chooses penalties on the same wins, for different scales of the columns."""
 
-    def __init__(self, comparisons: Comparisons, plan: FitPlan) -> None:
+    def __init__(
+        self,
+        comparisons: Comparisons,
+        plan: FitPlan,
+        effects: PromptEffects | None = None,
+    ) -> None:
         self._n_all, self._plan = len(comparisons), plan
-        self._comparisons = some_wins(comparisons, _ENOUGH_TO_CHOOSE)
+        some = some_wins(comparisons, _ENOUGH_TO_CHOOSE)
+        self._square_of_effects = 0.0 if effects is None else effects.square(some)
+        some = some if effects is None else effects.append_to(some)
+        self._comparisons = held_out_by_item(some)
         self._in_place = stay_in_place(self._comparisons)
         # Of the losses at zero, about, and of the columns as they are.
         self._hessian: FloatArray | None = None
@@ -93,7 +136,12 @@ class _Searcher:
         plain = self._problem(scale)
         shaped = whiten_prior(plain, plan.whitening, comparisons.items.shape[1])
         problem = replace(shaped, loss=first_labels(comparisons, plan)[1])
-        search = search_alpha(comparisons, problem, cautious=is_cautious(plan))
+        search = search_alpha(
+            comparisons,
+            problem,
+            cautious=is_cautious(plan),
+            square=mean_square_difference(problem) - self._square_of_effects,
+        )
         basis = problem.basis
         if basis is None:
             return search

@@ -8,7 +8,7 @@ from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
 from embrm.heads.siamese.training import Split
-from embrm.heads.validation_split import holdout
+from embrm.heads.validation_split import holdout, share_across_prompts
 
 _FEWEST_HELD_OUT = 10
 """Wins held out by any member below which nothing is held out."""
@@ -46,11 +46,9 @@ def draw_splits(
         As `holdout` returns them, one for each member; empty if fewer than 10 wins
         would be held out by any.
     """
-    groups = comparisons.groups
-    if groups is not None:
-        is_across = groups[comparisons.winner] != groups[comparisons.loser]
-        if comparisons.weight @ is_across > comparisons.weight.sum() / 2:
-            comparisons = replace(comparisons, groups=np.arange(len(groups)))
+    if share_across_prompts(comparisons) > 0.5:
+        items = np.arange(len(comparisons.items))
+        comparisons = replace(comparisons, groups=items)
     splits = [holdout(comparisons, fraction, rng) for _ in range(n_members)]
     held_out = np.stack([validation for _, validation in splits])
     enough = held_out.any(axis=0).sum() >= _FEWEST_HELD_OUT
@@ -86,6 +84,7 @@ def linear_leads(
     head = LinearBradleyTerry(
         linear.alpha_,
         standardise=linear.standardise_,
+        prompt_effects=linear.prompt_effects_,
         warm_start=True,
         posterior=False,
         tol=_TOLERANCE,
@@ -96,6 +95,9 @@ def linear_leads(
         head.fit_comparisons(comparisons.take(train))
         held_out = comparisons.take(validation)
         rows = np.stack([held_out.winner, held_out.loser])
-        first, second = head.reward(comparisons.items[rows.ravel()]).reshape(2, -1)
-        leads.append(first - second)
+        rewards = head.reward(comparisons.items[rows.ravel()]).reshape(2, -1)
+        if comparisons.groups is not None and head.prompt_values_ is not None:
+            # The networks know from other items what these prompts are worth.
+            rewards += head.prompt_values_[comparisons.groups[rows]]
+        leads.append(rewards[0] - rewards[1])
     return np.concatenate(leads)

@@ -6,8 +6,8 @@ import pytest
 from embrm.exceptions import InvalidInputError
 from embrm.heads.linear.checks import (
     check_annotator,
+    check_automatic,
     check_number_or,
-    check_standardise,
     check_word,
 )
 
@@ -60,4 +60,4 @@ def test_annotators_that_cannot_be_used_are_refused(annotator, noise, message):
 )
 def test_auto_standardises_as_the_penalty_is_chosen(value, alpha, wanted):
     """A given penalty is that of the columns as they are."""
-    assert check_standardise(value, alpha) is wanted
+    assert check_automatic(value, "standardise", alpha) is wanted
