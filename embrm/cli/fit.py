@@ -110,6 +110,7 @@ def _cross_validate(
     head: Any, preferences: Any, pairs: Any, cv: int, seed: int, as_json: bool
 ) -> dict[str, Any]:
     from embrm.embed.progress import progress_bar
+    from embrm.model.fit_params import fit_params
     from embrm.report.crossfit import cross_fit
     from embrm.report.leaderboard import evaluate_fit
 
@@ -124,8 +125,7 @@ def _cross_validate(
             head,
             pairs,
             preferences.y,
-            sample_weight=preferences.weight,
-            margin=preferences.margin,
+            fit_params=fit_params(head, preferences),
             n_splits=folds,
             random_state=seed,
             after_fit=advance,

@@ -25,6 +25,7 @@ from embrm.embed.server.identity import recognise
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.exceptions import LeakageWarning
 from embrm.heads.registry import make_head
+from embrm.model.fit_params import fit_params
 from embrm.model.frames import (
     item_texts,
     prompt_hashes,
@@ -138,7 +139,8 @@ class RewardModel(BaseEstimator):
         ----------
         data : DataFrame, path or Preferences
             Any format of `embrm.datasets`: `prompt, chosen, rejected`, or `prompt,
-            response, score`, or `prompt, responses, ranking`, ...
+            response, score`, or `prompt, responses, ranking`, ... A column `annotator`
+            is told to a head with noise="estimate", lengths to `LengthDebiased`.
         format : str, optional
             Name of the format; None detects it by the columns.
         on_error : {"raise", "skip", "skip-uninformative"}, default="raise"
@@ -178,8 +180,7 @@ class RewardModel(BaseEstimator):
         self.head_ = head.fit(
             pairs,
             preferences.y,
-            sample_weight=preferences.weight,
-            margin=preferences.margin,
+            **fit_params(head, preferences),
         )
         self.fingerprint_ = fingerprint
         self.account_ = preferences.account

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from embrm._typing import BoolArray, FloatArray
+from embrm._typing import AnyArray, BoolArray, FloatArray
 from embrm.evaluate import PromptGroupKFold
 from embrm.exceptions import LeftOutWarning
 from embrm.pairs import Pairs
@@ -49,8 +49,7 @@ def cross_fit(
     pairs: Pairs,
     y: ArrayLike,
     *,
-    sample_weight: FloatArray | None = None,
-    margin: FloatArray | None = None,
+    fit_params: Mapping[str, AnyArray] | None = None,
     n_splits: int = 5,
     random_state: int = 0,
     after_fit: Callable[[], None] | None = None,
@@ -64,7 +63,8 @@ def cross_fit(
     pairs : Pairs
         With prompt ids.
     y : array-like of shape (n_pairs,) in [0, 1]
-    sample_weight, margin : ndarray of shape (n_pairs,), optional
+    fit_params : mapping of str to ndarray of n_pairs rows, optional
+        What `fit` is told beside the labels, e.g. sample_weight; split like them.
     n_splits : int, default=5
         Fewer where there are fewer prompts.
     random_state : int, default=0
@@ -102,8 +102,7 @@ def cross_fit(
             fitted = clone(head).fit(
                 pairs[train],
                 labels[train],
-                sample_weight=None if sample_weight is None else sample_weight[train],
-                margin=None if margin is None else margin[train],
+                **{name: array[train] for name, array in (fit_params or {}).items()},
             )
         seconds.append(time.perf_counter() - start)
         rows, _ = pairs[test].unique_items()

@@ -14,6 +14,7 @@ from embrm.datasets import Preferences
 from embrm.evaluate import Evaluation, compare_heads, evaluate_deltas
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
 from embrm.evaluate.intervals import Interval
+from embrm.model.fit_params import fit_params
 from embrm.model.frames import response_lengths
 from embrm.pairs import Pairs
 from embrm.report.crossfit import CrossFit, cross_fit
@@ -160,8 +161,7 @@ def make_leaderboard(
             head,
             pairs,
             preferences.y,
-            sample_weight=preferences.weight,
-            margin=preferences.margin,
+            fit_params=fit_params(head, preferences),
             n_splits=n_splits,
             random_state=random_state,
             after_fit=after_fit,

@@ -54,7 +54,7 @@ def test_weights_reach_the_fits(data):
     """Weights that silence half of the pairs change the deltas."""
     head = LinearBradleyTerry(alpha=1.0)
     weight = np.arange(150) % 2.0
-    weighted = cross_fit(head, data.pairs, data.y, sample_weight=weight)
+    weighted = cross_fit(head, data.pairs, data.y, fit_params={"sample_weight": weight})
     plain = cross_fit(head, data.pairs, data.y)
     assert not np.allclose(weighted.delta, plain.delta)
 
