@@ -29,6 +29,9 @@ FREE_BRADLEY_TERRY, FREE_CLASSIFIER = "siamese, free", "mlp, free"
 PUBLISHED = "siamese, published network"
 """1024 and 512 units, early stopping, no weight decay, no linear start."""
 
+PROMPTS_ALIKE = "linear, prompts alike"
+"""The linear head without an intercept for each prompt."""
+
 
 def heads_by_name(names: tuple[str, ...]) -> dict[str, Any]:
     """Make heads that choose their capacity themselves, by word.

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from embrm.studies.claims import CONSISTENCY, MARGINS, Claim, Rule
 from embrm.studies.contrasts import FACTORS, Estimate, average, change, halves, paired
+from embrm.studies.levels import PROMPTS_ALIKE
 from embrm.studies.parts import CROSS, DIVERSE, MIXED, RANDOM, SAME, SIMILAR
 from embrm.studies.wording import cells_of, difference_words, recovery_of
 
@@ -19,7 +20,7 @@ def pairing_claims(frame: "pd.DataFrame") -> list[Claim]:
     Parameters
     ----------
     frame : DataFrame
-        From `run_part`; the rows of parts "b" and "b-equal" are taken.
+        From `run_part`; the rows of parts "b", "b-equal" and "b-alike" are taken.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def pairing_claims(frame: "pd.DataFrame") -> list[Claim]:
         ),
         *_easier_pairs(cells),
     ]
-    return claims + _at_equal_rates(frame)
+    return claims + _at_equal_rates(frame) + _prompts_apart(frame)
 
 
 def diversity_claims(frame: "pd.DataFrame") -> list[Claim]:
@@ -161,6 +162,28 @@ def _at_equal_rates(frame: "pd.DataFrame") -> list[Claim]:
             average(gain),
             cells_of(gain),
             (*_by_noise(gain), *_by_head(gain)),
+            of_paper=False,
+        )
+    ]
+
+
+def _prompts_apart(frame: "pd.DataFrame") -> list[Claim]:
+    """Compare linear heads with and without intercepts on the same labels."""
+    # Both parts draw the same: only their heads differ.
+    cells = frame[frame["part"].isin(["b", "b-alike"])].assign(part="b")
+    gain = paired(cells, "head", [("linear", PROMPTS_ALIKE)], CONSISTENCY)
+    return [
+        Claim(
+            "b",
+            "Cross-prompt pairs teach more to a head that keeps what prompts are worth "
+            "apart.",
+            "linear head with an intercept for each prompt less without, order "
+            "consistency, cross-prompt pairs",
+            Rule.ABOVE,
+            MARGINS[CONSISTENCY],
+            average(gain),
+            cells_of(gain),
+            _by_noise(gain),
             of_paper=False,
         )
     ]

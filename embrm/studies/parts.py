@@ -4,11 +4,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from embrm.heads import LinearBradleyTerry
 from embrm.pool import CandidatePool
 from embrm.simulate import CrossPrompt, MixedPrompt, PairingDesign, SamePrompt
 from embrm.simulate.experiment import Experiment
 from embrm.studies.levels import (
     ALL_HEADS,
+    PROMPTS_ALIKE,
     equally_wrong,
     heads_by_name,
     matched_heads,
@@ -242,7 +244,14 @@ def _pairing(pools: Sequence[CandidatePool], preset: Preset) -> list[Part]:
         title="same- or cross-prompt pairs, at equal error rates",
         by_design=True,
     )
-    return [grid, equal]
+    alike = replace(
+        grid,
+        name="b-alike",
+        title="cross-prompt pairs, to a head that takes prompts for alike",
+        designs={CROSS: designs[CROSS]},
+        heads={PROMPTS_ALIKE: LinearBradleyTerry(prompt_effects=False)},
+    )
+    return [grid, equal, alike]
 
 
 def _diversity(pools: Sequence[CandidatePool], preset: Preset) -> list[Part]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from embrm import CandidatePool
-from embrm.studies.levels import ALL_HEADS, matched_heads
+from embrm.studies.levels import ALL_HEADS, PROMPTS_ALIKE, matched_heads
 
 NOISE, BUDGETS, SEEDS = (0.1, 0.2, 0.4), (100, 400), (0, 1, 2)
 DESIGNS = ("same-prompt", "half each", "cross-prompt")
@@ -28,6 +28,7 @@ GRIDS = {
     "a-matched": _grid("a-matched", tuple(matched_heads(4))),
     "b": _grid("b", FEW_HEADS, designs=DESIGNS),
     "b-equal": _grid("b-equal", FEW_HEADS, designs=DESIGNS),
+    "b-alike": _grid("b-alike", (PROMPTS_ALIKE,), designs=DESIGNS[2:]),
     "c": _grid(
         *("c", FEW_HEADS, ("similar", "random", "diverse")),
         designs=(DESIGNS[0], DESIGNS[2]),

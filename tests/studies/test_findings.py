@@ -35,10 +35,10 @@ def test_only_the_studies_that_were_run_are_told(made_up):
 
 def test_failed_cells_are_counted(made_up):
     """In the first paragraph; the verdicts come from the others."""
-    frame = made_up(parts=("b", "b-equal"))
+    frame = made_up(parts=("b", "b-equal", "b-alike"))
     frame.loc[[3, 4], "order_consistency"] = np.nan
     found = find(frame, FACTS, [])
-    assert "216 cells, of which 2 failed." in found.text
+    assert "234 cells, of which 2 failed." in found.text
     assert all(claim.estimate.n_seeds == 3 for claim in found.claims)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from embrm.studies.pairing_claims import diversity_claims, pairing_claims
 
-BETTER, PICKS, DISTANCE, ERRORS, EQUAL = range(5)
+BETTER, PICKS, DISTANCE, ERRORS, EQUAL, APART = range(6)
 SIMILAR, MORE, DIVERSE = range(3)
 
 
@@ -28,6 +28,20 @@ def test_better_labels_alone_are_told_from_better_pairs(made_up):
     found = verdicts(pairing_claims(frame))
     assert found[BETTER] == "holds"
     assert found[EQUAL] != "holds"
+
+
+@pytest.mark.parametrize(
+    ("loss", "verdict"), [(0.05, "holds"), (-0.05, "does not hold")]
+)
+def test_a_head_that_takes_prompts_for_alike_is_compared_alone(made_up, loss, verdict):
+    """It has no part in what is said of cross-prompt pairs."""
+    frame = made_up(lambda row: -loss * (row["part"] == "b-alike"))
+    claims = pairing_claims(frame)
+    assert verdicts(claims)[APART] == verdict
+    assert claims[APART].estimate.mean == pytest.approx(loss, abs=0.005)
+    assert claims[APART].estimate.n_cells == 3 * 2 * 3
+    plain = pairing_claims(made_up())
+    assert claims[BETTER].estimate == plain[BETTER].estimate
 
 
 def test_propositions_are_checked_on_the_pairs_drawn(made_up):

@@ -42,7 +42,7 @@ def test_a_second_run_computes_nothing_anew(splits, tmp_path):
 
 def test_at_equal_rates_errors_are_alike_and_of_one_annotator_they_are_not(splits):
     """Across prompts one annotator errs less, in expectation."""
-    part, equal = parts_of("b", splits[:1], replace(TINY, budgets=(300,)))
+    part, equal, _ = parts_of("b", splits[:1], replace(TINY, budgets=(300,)))
     rates = {}
     for grid in (part, equal):
         one_level = replace(grid, noise=(0.4,), heads=heads_by_name(("linear",)))
