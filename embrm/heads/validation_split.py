@@ -7,6 +7,8 @@ neither side. Whatever is held out is so with its mirror, since both have the sa
 items.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -111,6 +113,17 @@ def share_across_prompts(comparisons: Comparisons) -> float:
         return 0.0
     is_across = groups[comparisons.winner] != groups[comparisons.loser]
     return float(comparisons.weight @ is_across / comparisons.weight.sum())
+
+
+def held_out_by_item(comparisons: Comparisons) -> Comparisons:
+    """Make each item its own group where most wins are across prompts.
+
+    What prompts are worth is then learned from others of their items, and held-out
+    wins tell about responses.
+    """
+    if share_across_prompts(comparisons) <= 0.5:
+        return comparisons
+    return replace(comparisons, groups=np.arange(len(comparisons.items)))
 
 
 def split_units(comparisons: Comparisons) -> IntArray:

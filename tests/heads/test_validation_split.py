@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from embrm import Pairs
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.validation_split import grouped_folds, holdout, split_units
+from embrm.heads.validation_split import (
+    grouped_folds,
+    held_out_by_item,
+    holdout,
+    share_across_prompts,
+    split_units,
+)
 
 
 def groups_of(comparisons, wins):
@@ -63,6 +69,21 @@ def test_both_ends_of_a_cross_prompt_win_are_held_out(cross_prompt):
         assert not (train & validation).any()
         assert not groups_of(cross_prompt, train) & groups_of(cross_prompt, validation)
         assert not (train | validation).all()
+
+
+def test_items_are_held_out_where_most_wins_cross_prompts(
+    cross_prompt, make_preferences
+):
+    """And whole prompts where they do not, or are unknown."""
+    assert share_across_prompts(cross_prompt) == 1.0
+    by_item = held_out_by_item(cross_prompt)
+    assert len(np.unique(by_item.groups)) == len(by_item.items)
+    data = make_preferences()
+    within = make_comparisons(data.pairs, data.y)
+    unknown = make_comparisons(Pairs(data.pairs.items, data.pairs.ids), data.y)
+    for comparisons in (within, unknown):
+        assert share_across_prompts(comparisons) == 0.0
+        assert held_out_by_item(comparisons) is comparisons
 
 
 def test_unknown_prompts_are_split_by_connected_component():

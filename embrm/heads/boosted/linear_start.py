@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
-from embrm.heads.validation_split import grouped_folds
+from embrm.heads.validation_split import grouped_folds, held_out_by_item
 
 _N_FOLDS = 5
 _LOG_SCALES = (-0.7, 10.0)
@@ -31,7 +31,8 @@ class LinearStart:
         What its rewards are multiplied by for the least out-of-fold log loss: the
         penalty that "auto" chooses orders items well and states deltas too small.
     lead : ndarray of shape (n_wins,)
-        Scaled out-of-fold delta of each win, in nats; margins are not subtracted.
+        Scaled out-of-fold delta of each win, in nats, with effects of prompts where
+        the head has them; margins are not subtracted.
     """
 
     head: LinearBradleyTerry
@@ -56,17 +57,19 @@ def fit_linear_start(comparisons: Comparisons) -> LinearStart:
         With scale 1 and in-sample leads where the wins cannot be divided into folds.
     """
     head = LinearBradleyTerry(posterior=False).fit_comparisons(comparisons)
-    reward = head.reward(comparisons.items)
-    folds = grouped_folds(comparisons, _N_FOLDS)
+    items = np.arange(len(comparisons.items))
+    reward = head.reward_in_training(comparisons, items)
+    # With effects of prompts items are held out, so that these are known from others.
+    units = held_out_by_item(comparisons) if head.prompt_effects_ else comparisons
+    folds = grouped_folds(units, _N_FOLDS)
     if len(folds) < 2:
         return LinearStart(head, 1.0, _delta(comparisons, reward))
     same = _with_chosen_parameters(head)
     for train, _ in folds:
         part = comparisons.take(train)
-        unseen = np.ones(len(reward), dtype=bool)
-        unseen[part.winner] = unseen[part.loser] = False
+        unseen = np.setdiff1d(items, [part.winner, part.loser])
         fitted = same.fit_comparisons(part)
-        reward[unseen] = fitted.reward(comparisons.items[unseen])
+        reward[unseen] = fitted.reward_in_training(comparisons, unseen)
     lead = _delta(comparisons, reward)
     scale = best_scale(lead, comparisons.margin, comparisons.weight)
     return LinearStart(head, scale, scale * lead)

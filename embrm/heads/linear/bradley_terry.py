@@ -317,6 +317,27 @@ class LinearBradleyTerry(PosteriorRewardHead):
         self.prompt_effects_ = fit.prompt_values is not None
         self.prompt_values_ = fit.prompt_values
 
+    def reward_in_training(
+        self, comparisons: Comparisons, rows: IntArray
+    ) -> FloatArray:
+        """Score items as the fit did: what their prompts are worth is added.
+
+        Parameters
+        ----------
+        comparisons : Comparisons
+            With the items of the fit, maybe with others of its wins.
+        rows : ndarray of int
+            Which items, of any shape.
+
+        Returns
+        -------
+        ndarray of the shape of `rows`, in nats
+        """
+        reward = self.reward(comparisons.items[rows.ravel()]).reshape(rows.shape)
+        if self.prompt_values_ is None or comparisons.groups is None:
+            return reward
+        return np.asarray(reward + self.prompt_values_[comparisons.groups[rows]])
+
     def _label_model(self) -> LabelModel:
         check_is_fitted(self)
         parts = (self.tie_parameter_, self.flip_rate_, np.empty(0))

@@ -27,7 +27,7 @@ from embrm.heads.linear.plan import FitPlan, LabelModel, clean_loss, first_label
 from embrm.heads.linear.posterior import Posterior, posterior_at
 from embrm.heads.linear.prior_search import Prior, find_prior, is_cautious
 from embrm.heads.linear.prior_shape import whiten_prior
-from embrm.heads.linear.prompt_effects import PromptEffects, held_out_by_item
+from embrm.heads.linear.prompt_effects import PromptEffects
 from embrm.heads.linear.training import (
     LinearProblem,
     mean_square_difference,
@@ -38,6 +38,7 @@ from embrm.heads.linear.win_loss import (
     RaoKupperLoss,
     WinLoss,
 )
+from embrm.heads.validation_split import held_out_by_item
 
 LARGEST_POSTERIOR = 4096
 """Dimensions above which no covariance is kept: it would take over 128 MiB."""

@@ -16,17 +16,14 @@ from embrm.heads.linear.in_place_problem import (
 )
 from embrm.heads.linear.plan import FitPlan, first_labels
 from embrm.heads.linear.prior_shape import whiten_prior
-from embrm.heads.linear.prompt_effects import (
-    PromptEffects,
-    effects_for,
-    held_out_by_item,
-)
+from embrm.heads.linear.prompt_effects import PromptEffects, effects_for
 from embrm.heads.linear.some_wins import some_wins
 from embrm.heads.linear.training import (
     LARGEST_ROTATION,
     LinearProblem,
     mean_square_difference,
 )
+from embrm.heads.validation_split import held_out_by_item
 
 _ENOUGH_TO_CHOOSE = 50_000
 """Wins by which a penalty is chosen where there are many more."""

@@ -106,14 +106,3 @@ def effects_for(
     mean = float(np.average(square, weights=comparisons.weight[::step]))
     size = float(np.sqrt(_RELATIVE_VARIANCE * mean / 2))
     return PromptEffects(size, n_prompts) if size > 0 else None
-
-
-def held_out_by_item(comparisons: Comparisons) -> Comparisons:
-    """Make each item its own group where most wins are across prompts.
-
-    What prompts are worth is then learned from others of their items, and held-out
-    wins tell about responses.
-    """
-    if share_across_prompts(comparisons) <= 0.5:
-        return comparisons
-    return replace(comparisons, groups=np.arange(len(comparisons.items)))

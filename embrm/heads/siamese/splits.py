@@ -1,14 +1,12 @@
 """What each member of an ensemble holds out, and a linear head for the same wins."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
 from embrm.heads.siamese.training import Split
-from embrm.heads.validation_split import holdout, share_across_prompts
+from embrm.heads.validation_split import held_out_by_item, holdout
 
 _FEWEST_HELD_OUT = 10
 """Wins held out by any member below which nothing is held out."""
@@ -46,9 +44,7 @@ def draw_splits(
         As `holdout` returns them, one for each member; empty if fewer than 10 wins
         would be held out by any.
     """
-    if share_across_prompts(comparisons) > 0.5:
-        items = np.arange(len(comparisons.items))
-        comparisons = replace(comparisons, groups=items)
+    comparisons = held_out_by_item(comparisons)
     splits = [holdout(comparisons, fraction, rng) for _ in range(n_members)]
     held_out = np.stack([validation for _, validation in splits])
     enough = held_out.any(axis=0).sum() >= _FEWEST_HELD_OUT
@@ -95,9 +91,7 @@ def linear_leads(
         head.fit_comparisons(comparisons.take(train))
         held_out = comparisons.take(validation)
         rows = np.stack([held_out.winner, held_out.loser])
-        rewards = head.reward(comparisons.items[rows.ravel()]).reshape(2, -1)
-        if comparisons.groups is not None and head.prompt_values_ is not None:
-            # The networks know from other items what these prompts are worth.
-            rewards += head.prompt_values_[comparisons.groups[rows]]
-        leads.append(rewards[0] - rewards[1])
+        # The networks, too, know from other items what these prompts are worth.
+        first, second = head.reward_in_training(comparisons, rows)
+        leads.append(first - second)
     return np.concatenate(leads)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from embrm import Pairs
 from embrm.heads import LinearBradleyTerry
 from embrm.heads.boosted.linear_start import best_scale, fit_linear_start
 from embrm.heads.comparisons import make_comparisons
@@ -34,6 +35,21 @@ def test_the_head_is_the_linear_head_on_all_wins(make_preferences):
         start.scale * linear.reward(data.pairs.items),
         rtol=1e-12,
     )
+
+
+def test_leads_know_what_prompts_are_worth():
+    """Trees are not to grow on differences between prompts."""
+    rng = np.random.default_rng(0)
+    prompt = np.repeat(np.arange(40), 6)
+    items = rng.normal(size=(240, 5))
+    gold = items[:, 0] + 3 * rng.normal(size=40)[prompt]
+    ids = rng.integers(240, size=(3000, 2))
+    ids = ids[prompt[ids[:, 0]] != prompt[ids[:, 1]]]
+    y = gold[ids[:, 0]] > gold[ids[:, 1]]
+    start = fit_linear_start(make_comparisons(Pairs(items, ids, prompt), y))
+    assert start.head.prompt_effects_
+    assert accuracy(start.lead) > 0.85
+    assert start.head.score(Pairs(items, ids), y) < 0.7
 
 
 def test_one_pair_has_no_folds(make_preferences):

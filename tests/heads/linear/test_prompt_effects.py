@@ -9,7 +9,7 @@ from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.linear import prompt_effects
-from embrm.heads.linear.prompt_effects import effects_for, held_out_by_item
+from embrm.heads.linear.prompt_effects import effects_for
 
 N_PROMPTS, N_RESPONSES, D = 40, 6, 5
 
@@ -132,12 +132,17 @@ def test_too_many_prompts_are_not_tried(monkeypatch):
     assert effects_for(comparisons, None) is None
 
 
-def test_items_are_held_out_where_most_pairs_cross_prompts():
-    """And whole prompts where most do not."""
-    across = make_comparisons(*draw(300)[:2])
-    assert len(np.unique(held_out_by_item(across).groups)) == len(across.items)
-    mixed = make_comparisons(*draw(300, across=0.4)[:2])
-    assert held_out_by_item(mixed) is mixed
+def test_rewards_in_training_have_what_prompts_are_worth():
+    """They predict the labels of cross-prompt pairs better than rewards do."""
+    pairs, y, _ = draw()
+    comparisons = make_comparisons(pairs, y)
+    head = LinearBradleyTerry(5.0, prompt_effects=True).fit_comparisons(comparisons)
+    rows = np.stack([comparisons.winner, comparisons.loser])
+    known = head.reward_in_training(comparisons, rows)
+    reward = head.reward(comparisons.items)[rows]
+    values = head.prompt_values_[comparisons.groups[rows]]
+    np.testing.assert_allclose(known, reward + values)
+    assert np.mean(known[0] > known[1]) > np.mean(reward[0] > reward[1]) + 0.1
 
 
 def test_a_stored_head_says_whether_prompts_had_effects():
