@@ -21,7 +21,7 @@ import numpy as np
 
 from embrm._typing import BoolArray, FloatArray
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.coordinates import Coordinates
+from embrm.heads.linear.coordinates import RotatedCoordinates
 from embrm.heads.linear.training import (
     LinearProblem,
     mean_square_difference,
@@ -65,7 +65,7 @@ class AlphaSearch:
         Weights to start a fit at `alpha` from.
     least_losses, weight : ndarray of shape (n_held_out,)
         Loss of each held-out win at the penalty of least loss, and its weight.
-    coordinates : Coordinates or None
+    coordinates : RotatedCoordinates or None
         In which the Hessian of a fit at `alpha` is about one, where that was found.
     """
 
@@ -75,7 +75,7 @@ class AlphaSearch:
     start: FloatArray
     least_losses: FloatArray = field(default_factory=lambda: np.empty(0))
     weight: FloatArray = field(default_factory=lambda: np.empty(0))
-    coordinates: Coordinates | None = None
+    coordinates: RotatedCoordinates | None = None
 
     def has_less_loss_than(self, other: "AlphaSearch") -> bool:
         """Compare the least held-out losses of two searches, on the same wins."""

@@ -14,7 +14,7 @@ from embrm.heads.linear.checks import (
     check_annotator,
     check_parameters,
 )
-from embrm.heads.linear.coordinates import Coordinates
+from embrm.heads.linear.coordinates import RotatedCoordinates
 from embrm.heads.linear.fit import fit_linear
 from embrm.heads.linear.plan import LabelModel, Link, Ties
 from embrm.heads.linear.posterior import Posterior, update_problem
@@ -63,7 +63,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
         are worth out of w where pairs are across prompts, and cancels in other pairs.
         "auto" does so with alpha="auto", if most pairs are across prompts and the
         held-out loss is less. Never without prompt ids, nor where items and prompts
-        would take over 1 GiB or 4,096 columns together.
+        would take over 1 GiB or 3,072 columns together.
     link : {"logit", "probit"}, default="logit"
         Gumbel noise (Bradley and Terry) or Gaussian noise (Thurstone): with "probit",
         :math:`P = \Phi(\delta)`, and the unit of reward is the standard deviation of
@@ -117,7 +117,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
         The annotators, sorted, and the rate of each; NaN if none of their pairs
         counted. Empty where annotators were not told.
     n_iter_ : int
-    coordinates_ : Coordinates or None
+    coordinates_ : RotatedCoordinates or None
         With `warm_start`: in which fits to such data are well conditioned.
 
     Notes
@@ -156,7 +156,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
 
     coef_: FloatArray
     prompt_values_: FloatArray | None
-    coordinates_: Coordinates | None
+    coordinates_: RotatedCoordinates | None
     flip_rates_: FloatArray
 
     def __init__(

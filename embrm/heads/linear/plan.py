@@ -7,7 +7,7 @@ import numpy as np
 
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.coordinates import Coordinates
+from embrm.heads.linear.coordinates import RotatedCoordinates
 from embrm.heads.linear.label_model import first_tie_loss
 from embrm.heads.linear.win_loss import (
     DavidsonLoss,
@@ -87,7 +87,7 @@ class FitPlan:
     posterior : bool
     tol : float
     max_iter : int
-    coordinates : Coordinates or None, default=None
+    coordinates : RotatedCoordinates or None, default=None
         What an earlier fit to similar data had, to condition this one.
     prompt_effects : bool or None, default=False
         Whether prompts have intercepts; None to choose that with the penalty.
@@ -103,7 +103,7 @@ class FitPlan:
     posterior: bool
     tol: float
     max_iter: int
-    coordinates: Coordinates | None = None
+    coordinates: RotatedCoordinates | None = None
     prompt_effects: bool | None = False
 
 

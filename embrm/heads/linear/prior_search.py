@@ -16,7 +16,7 @@ from embrm.heads.linear.in_place_problem import (
 )
 from embrm.heads.linear.plan import FitPlan, first_labels
 from embrm.heads.linear.prior_shape import whiten_prior
-from embrm.heads.linear.prompt_effects import PromptEffects, effects_for
+from embrm.heads.linear.prompt_effects import MOST_COLUMNS, PromptEffects, effects_for
 from embrm.heads.linear.some_wins import some_wins
 from embrm.heads.linear.training import (
     LARGEST_ROTATION,
@@ -80,14 +80,7 @@ def find_prior(comparisons: Comparisons, plan: FitPlan) -> Prior:
             scale = np.where(deviation == 0, 1.0, deviation)
             matters = bool(scale.max() > _ALIKE * scale.min())
     if plan.alpha is not None:
-        effects = effects_for(comparisons, scale) if plan.prompt_effects else None
-        start: FloatArray = np.zeros(items.shape[1])
-        if plan.start is not None and len(plan.start) == len(start):
-            start = plan.start if scale is None else plan.start * scale
-        if effects is not None:
-            start = np.append(start, np.zeros(effects.n_prompts))
-        given = AlphaSearch(plan.alpha, np.empty(0), np.empty(0), start)
-        return Prior(scale, effects, replace(given, coordinates=plan.coordinates))
+        return _given_prior(comparisons, plan, scale, plan.alpha)
     searcher = _Searcher(comparisons, plan)
     search = searcher.search(scale)
     if plan.standardise is None and matters:
@@ -100,6 +93,23 @@ def find_prior(comparisons: Comparisons, plan: FitPlan) -> Prior:
         if plan.prompt_effects or known.has_less_loss_than(search):
             return Prior(scale, effects, known, effects.square(comparisons))
     return Prior(scale, None, search)
+
+
+def _given_prior(
+    comparisons: Comparisons, plan: FitPlan, scale: FloatArray | None, alpha: float
+) -> Prior:
+    """Take penalty and start from the plan, as far as they fit the data."""
+    effects = effects_for(comparisons, scale) if plan.prompt_effects else None
+    start: FloatArray = np.zeros(comparisons.items.shape[1])
+    if plan.start is not None and len(plan.start) == len(start):
+        start = plan.start if scale is None else plan.start * scale
+    if effects is not None:
+        start = np.append(start, np.zeros(effects.n_prompts))
+    given = AlphaSearch(alpha, np.empty(0), np.empty(0), start)
+    coordinates = plan.coordinates
+    if coordinates is not None and len(coordinates.basis) == len(start):
+        given = replace(given, coordinates=coordinates)
+    return Prior(scale, effects, given)
 
 
 def is_cautious(plan: FitPlan) -> bool:
@@ -123,6 +133,8 @@ class _Searcher:
         self._square_of_effects = 0.0 if effects is None else effects.square(some)
         some = some if effects is None else effects.append_to(some)
         self._comparisons = held_out_by_item(some)
+        # Columns of prompts and of items are far from orthogonal: a rotation pays.
+        self._largest_rotation = LARGEST_ROTATION if effects is None else MOST_COLUMNS
         self._in_place = stay_in_place(self._comparisons)
         # Of the losses at zero, about, and of the columns as they are.
         self._hessian: FloatArray | None = None
@@ -151,7 +163,7 @@ class _Searcher:
 
     def _problem(self, scale: FloatArray | None) -> LinearProblem:
         in_place = self._in_place
-        if in_place is None or in_place.items.shape[1] > LARGEST_ROTATION:
+        if in_place is None or in_place.items.shape[1] > self._largest_rotation:
             return make_frugal_problem(self._comparisons, scale)
         if self._hessian is None:
             self._hessian = in_place.sampled_gram() / 4

@@ -27,7 +27,9 @@ from embrm.heads.validation_split import share_across_prompts
 _RELATIVE_VARIANCE = 3.0
 """Prior variance of a prompt's effect over that of an item's reward."""
 
-_MOST_COLUMNS = 4096
+MOST_COLUMNS = 3072
+"""Of items and prompts together; with more, a search takes too long."""
+
 _MOST_BYTES = 2**30
 _ENOUGH_WINS = 4096
 
@@ -95,7 +97,7 @@ def effects_for(
     n_prompts = int(comparisons.groups.max()) + 1
     n_columns = comparisons.items.shape[1] + n_prompts
     n_bytes = len(comparisons.items) * n_columns * comparisons.items.itemsize
-    if n_columns > _MOST_COLUMNS or n_bytes > _MOST_BYTES:
+    if n_columns > MOST_COLUMNS or n_bytes > _MOST_BYTES:
         return None
     step = max(1, len(comparisons) // _ENOUGH_WINS)
     winner, loser = comparisons.winner[::step], comparisons.loser[::step]

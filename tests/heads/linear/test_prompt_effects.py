@@ -8,7 +8,7 @@ from embrm import Pairs
 from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear import prompt_effects
+from embrm.heads.linear import in_place_problem, prompt_effects
 from embrm.heads.linear.prompt_effects import effects_for
 
 N_PROMPTS, N_RESPONSES, D = 40, 6, 5
@@ -125,9 +125,9 @@ def test_too_many_prompts_are_not_tried(monkeypatch):
     """Their columns would take too much memory, or too long."""
     comparisons = make_comparisons(*draw(300)[:2])
     assert effects_for(comparisons, None) is not None
-    monkeypatch.setattr(prompt_effects, "_MOST_COLUMNS", N_PROMPTS)
+    monkeypatch.setattr(prompt_effects, "MOST_COLUMNS", N_PROMPTS)
     assert effects_for(comparisons, None) is None
-    monkeypatch.setattr(prompt_effects, "_MOST_COLUMNS", 1000)
+    monkeypatch.setattr(prompt_effects, "MOST_COLUMNS", 1000)
     monkeypatch.setattr(prompt_effects, "_MOST_BYTES", 1000)
     assert effects_for(comparisons, None) is None
 
@@ -166,6 +166,18 @@ def test_a_warm_start_ends_where_a_cold_one_does():
     head = LinearBradleyTerry(5.0, prompt_effects=True, warm_start=True)
     first = head.fit(pairs, y).coef_
     np.testing.assert_allclose(head.fit(pairs, y).coef_, first, atol=1e-6)
+
+
+def test_a_warm_start_from_other_prompts_is_as_good(monkeypatch):
+    """What conditioned a fit with more prompts does not fit this one."""
+    monkeypatch.setattr(in_place_problem, "_WORTH_LEAVING", 0)
+    pairs, y, _ = draw(1500)
+    head = LinearBradleyTerry(prompt_effects=True, warm_start=True).fit(pairs, y)
+    head.set_params(alpha=5.0)
+    few = pairs.prompt_ids[pairs.ids].max(axis=1) < 30
+    cold = LinearBradleyTerry(5.0, prompt_effects=True).fit(pairs[few], y[few])
+    head.fit(pairs[few], y[few])
+    np.testing.assert_allclose(head.coef_, cold.coef_, atol=1e-5)
 
 
 @pytest.mark.parametrize("way", ["noise", "annotator", "ties", "probit"])
