@@ -43,7 +43,6 @@ _PRIORS = np.geomspace(0.03, 30.0, 13)
 _N_FOLDS = 5
 _FEWEST_HELD_OUT = 20
 _MANY_WINS = 20_000
-_ENOUGH_HELD_OUT = 4_000
 _PATIENCE = 3
 _TOLERANCE = 1e-3
 _MAX_ITER = 30
@@ -99,11 +98,12 @@ def search_alpha(
     *,
     cautious: bool = True,
     square: float | None = None,
+    enough: int = 1_500,
 ) -> AlphaSearch:
     r"""Choose the penalty by held-out loss, from strong to weak.
 
     Folds are by prompt group with both items held out (see `validation_split`); from
-    20,000 wins on, no more of the five are used than hold out 4,000. The
+    20,000 wins on, no more of the five are used than hold out `enough`. The
     path starts at the strongest penalty, each fit starts from the last one, and the
     search ends when the choice has not changed three times in a row. It minimises
 
@@ -121,12 +121,14 @@ def search_alpha(
         False leaves the prior of tau out: the penalty of least held-out loss.
     square : float, optional
         E ||x_1 - x_2||^2 of the columns that tau is about; by default all of them.
+    enough : int, default=1500
+        Held-out wins by which the penalty is chosen where there are many wins.
 
     Returns
     -------
     AlphaSearch
     """
-    folds = _enough_folds(grouped_folds(comparisons, _N_FOLDS))
+    folds = _enough_folds(grouped_folds(comparisons, _N_FOLDS), enough)
     square = mean_square_difference(problem) if square is None else square
     nothing = np.empty(0)
     zero: FloatArray = np.zeros(len(problem.curvature))
@@ -161,13 +163,13 @@ def search_alpha(
 
 
 def _enough_folds(
-    folds: list[tuple[BoolArray, BoolArray]],
+    folds: list[tuple[BoolArray, BoolArray]], enough: int
 ) -> list[tuple[BoolArray, BoolArray]]:
     """Leave out folds beyond those whose held-out wins tell penalties apart."""
     n_held_out = np.cumsum([int(held.sum()) for _, held in folds])
     if not folds or len(folds[0][0]) < _MANY_WINS:
         return folds
-    return folds[: int(np.searchsorted(n_held_out, _ENOUGH_HELD_OUT)) + 1]
+    return folds[: int(np.searchsorted(n_held_out, enough)) + 1]
 
 
 def _held_out_losses(

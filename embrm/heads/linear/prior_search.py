@@ -23,13 +23,16 @@ from embrm.heads.linear.training import (
     LinearProblem,
     mean_square_difference,
 )
-from embrm.heads.validation_split import held_out_by_item
+from embrm.heads.validation_split import held_out_by_item, share_across_prompts
 
 _ENOUGH_TO_CHOOSE = 50_000
 """Wins by which a penalty is chosen where there are many more."""
 
 _FEWEST_TO_SCALE = 50
 """Items below which the variance of a column says little."""
+
+_ENOUGH_WITHIN, _ENOUGH_ACROSS = 1_500, 4_000
+"""Held-out wins to choose by; across prompts they decide about effects, too."""
 
 _ALIKE = 1.1
 """Ratio of columns' deviations up to which it does not matter to standardise."""
@@ -131,6 +134,8 @@ class _Searcher:
         self._n_all, self._plan = len(comparisons), plan
         some = some_wins(comparisons, _ENOUGH_TO_CHOOSE)
         self._square_of_effects = 0.0 if effects is None else effects.square(some)
+        is_across = share_across_prompts(some) > 0.5
+        self._enough = _ENOUGH_ACROSS if is_across else _ENOUGH_WITHIN
         some = some if effects is None else effects.append_to(some)
         self._comparisons = held_out_by_item(some)
         # Columns of prompts and of items are far from orthogonal: a rotation pays.
@@ -150,6 +155,7 @@ class _Searcher:
             problem,
             cautious=is_cautious(plan),
             square=mean_square_difference(problem) - self._square_of_effects,
+            enough=self._enough,
         )
         basis = problem.basis
         if basis is None:

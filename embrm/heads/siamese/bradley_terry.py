@@ -209,11 +209,12 @@ class SiameseBradleyTerry(UncertainRewardHead):
         self.best_epoch_ = training.best_epoch
         self.held_out_loss_ = np.array(training.held_out_loss)
         self._mix(comparisons, wins, splits, plan)
-        # The items are standardised already: no use to do it again.
-        members = self.network_.members(wins.items)
-        self.network_offsets_ = members.mean(axis=1)
-        reward = self._sum(members - self.network_offsets_[:, None], comparisons.items)
-        self.offset_ = float(reward.mean())
+        self.network_offsets_ = np.zeros(plan.n_members, dtype=np.float32)
+        members = self._members(comparisons.items)
+        if self.network_weight_ > 0:
+            self.network_offsets_ = members.mean(axis=1)
+            members -= self.network_offsets_[:, None]
+        self.offset_ = float(self._sum(members, comparisons.items).mean())
 
     def _mix(
         self,

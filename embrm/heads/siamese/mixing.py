@@ -11,7 +11,7 @@ linear reward by half a point of order consistency and more at label errors of 3
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit
 
 from embrm._typing import FloatArray
@@ -19,6 +19,7 @@ from embrm._typing import FloatArray
 _LEAST = 0.01
 """Bound of the first weight, so that the reward always says something."""
 
+_LOG_SCALES = (float(np.log(_LEAST)), 10.0)
 _SHRINKAGE = 30.0
 _SCALE_SHRINKAGE = 0.01
 
@@ -56,8 +57,16 @@ def fit_scale(lead: FloatArray, wins: HeldOut) -> float:
     float
     """
     spread = _spread(lead, wins)
-    unit = lead[:, None] / spread
-    return float(_minimise(unit, wins, np.ones(1), _SCALE_SHRINKAGE)[0] / spread)
+    unit = lead / spread
+
+    def cost(log_scale: float) -> float:
+        scale = np.exp(log_scale)
+        loss, _ = _loss_and_slope(scale * unit - wins.margin, wins.flip_rate)
+        return float(wins.weight @ loss + _SCALE_SHRINKAGE / 2 * (scale - 1) ** 2)
+
+    # In one dimension this takes a tenth of the time of a quasi-Newton method.
+    found = minimize_scalar(cost, bounds=_LOG_SCALES, method="bounded")
+    return float(np.exp(found.x) / spread)
 
 
 def scaled_loss(lead: FloatArray, wins: HeldOut) -> float:
@@ -98,7 +107,7 @@ def fit_weights(
     """
     scale = fit_scale(network, wins)
     leads = np.column_stack([linear, scale * network])
-    a, b = _minimise(leads, wins, np.array([1.0, 0.0]), _SHRINKAGE)
+    a, b = _minimise(leads, wins, np.array([1.0, 0.0]))
     return float(a), float(scale * b)
 
 
@@ -107,14 +116,12 @@ def _spread(lead: FloatArray, wins: HeldOut) -> float:
     return float(np.sqrt(np.average(lead**2, weights=wins.weight))) or 1.0
 
 
-def _minimise(
-    leads: FloatArray, wins: HeldOut, prior: FloatArray, shrinkage: float
-) -> FloatArray:
+def _minimise(leads: FloatArray, wins: HeldOut, prior: FloatArray) -> FloatArray:
     def objective(b: FloatArray) -> tuple[float, FloatArray]:
         loss, slope = _loss_and_slope(leads @ b - wins.margin, wins.flip_rate)
         away = b - prior
-        value = float(wins.weight @ loss + shrinkage / 2 * away @ away)
-        return value, leads.T @ (wins.weight * slope) + shrinkage * away
+        value = float(wins.weight @ loss + _SHRINKAGE / 2 * away @ away)
+        return value, leads.T @ (wins.weight * slope) + _SHRINKAGE * away
 
     bounds = [(_LEAST, None)] + [(0.0, None)] * (len(prior) - 1)
     found = minimize(objective, prior, jac=True, bounds=bounds, method="L-BFGS-B")
