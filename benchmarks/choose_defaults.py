@@ -25,7 +25,6 @@ import numpy as np
 from embrm import Pairs
 from embrm.heads import ClassificationReward, LinearBradleyTerry
 from embrm.heads.comparisons import Comparisons, make_comparisons
-from embrm.heads.linear.alpha_search import log_evidence
 from embrm.heads.linear.prior_shape import whiten_prior
 from embrm.heads.linear.training import (
     LinearProblem,
@@ -156,6 +155,28 @@ def draw_pairs(
     other = (one + rng.integers(1, N_RESPONSES, n)) % N_RESPONSES
     ends = np.stack([prompts[first], prompts[second]]) * N_RESPONSES
     return (ends + np.stack([one, other])).T
+
+
+def log_evidence(problem: LinearProblem, w: np.ndarray, alpha: float) -> float:
+    r"""Compute Laplace's log evidence at the minimum `w` for a penalty alpha > 0.
+
+    With H the Hessian of the losses it is, up to a constant [1]_,
+
+    .. math:: -F(w) - \tfrac12 \log \lvert I + H / \alpha \rvert
+
+    H is taken as the Hessian at zero, whose eigenvalues are known, times the wins'
+    mean curvature in proportion to that at zero.
+
+    References
+    ----------
+    .. [1] MacKay (1992). The evidence framework applied to classification networks.
+       Neural Computation 4.
+    """
+    value, _, curvature = problem.loss.evaluate(problem.delta(w) - problem.margin)
+    total = problem.weight.sum()
+    bend = 4.0 * float(problem.weight @ curvature) / total
+    cost = float(problem.weight @ value) + alpha / 2 * float(w @ w)
+    return -cost - 0.5 * float(np.log1p(bend * problem.curvature / alpha).sum())
 
 
 def run_path(comparisons: Comparisons, problem: LinearProblem, task: Task) -> dict:

@@ -54,6 +54,9 @@ class Comparisons:
     annotator : ndarray of int of shape (n_wins,) or None
         Who made the annotation, where it was asked to be kept; then every
         (winner, loser, margin, annotator) occurs once.
+    flip_rate : ndarray of shape (n_wins,) in [0, 1/2), or None
+        Probability that the annotation is the opposite of what was meant, where a
+        head allows for that.
     """
 
     items: FloatArray
@@ -64,6 +67,7 @@ class Comparisons:
     groups: IntArray | None
     tied: FloatArray | None = None
     annotator: IntArray | None = None
+    flip_rate: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.winner)
@@ -79,7 +83,14 @@ class Comparisons:
             self.groups,
             None if self.tied is None else self.tied[wins],
             None if self.annotator is None else self.annotator[wins],
+            None if self.flip_rate is None else self.flip_rate[wins],
         )
+
+    def pair_numbers(self) -> IntArray:
+        """Give each unordered pair of items a number; say which one each win is of."""
+        low, high = np.sort([self.winner, self.loser], axis=0).astype(np.int64)
+        number = np.unique(low * len(self.items) + high, return_inverse=True)[1]
+        return np.asarray(number)
 
 
 def as_pairs(pairs: Any) -> Pairs:

@@ -42,6 +42,21 @@ def check_count(value: Any, name: str, low: int) -> int:
     raise _wrong(f"{name}: an integer >= {low}", value, name)
 
 
+def check_number_or(value: Any, name: str, word: str, high: float) -> float | None:
+    """Return a number in [0, high), or None for the word.
+
+    Examples
+    --------
+    >>> check_number_or(2, "alpha", "auto", np.inf)
+    2.0
+    """
+    if isinstance(value, str) and value == word:
+        return None
+    if not isinstance(value, str):
+        return check_real(value, name, 0.0, high, open_at_low=False)
+    raise _wrong(f"{name} that is '{word}' or a finite number >= 0", value, name)
+
+
 def _wrong(expected: str, value: Any, name: str) -> InvalidInputError:
     return InvalidInputError(
         three_parts(

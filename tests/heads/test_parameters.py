@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embrm.exceptions import InvalidInputError
-from embrm.heads.parameters import check_count, check_real
+from embrm.heads.parameters import check_count, check_number_or, check_real
 
 
 @pytest.mark.parametrize("value", [1, 0.5, np.float32(0.5), np.int64(3)])
@@ -45,3 +45,19 @@ def test_a_count_that_is_too_small_or_no_integer_is_refused(value):
         InvalidInputError, match=r"patience: an integer >= 1; got .*set_params\(pat"
     ):
         check_count(value, "patience", 1)
+
+
+def test_a_word_stands_for_a_choice_to_be_made():
+    """Numbers are numbers."""
+    assert check_number_or("auto", "alpha", "auto", np.inf) is None
+    assert check_number_or(2, "alpha", "auto", np.inf) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("best", "alpha that is 'auto' or a finite number"), (None, "alpha: a finite")],
+)
+def test_another_word_or_none_is_refused(value, message):
+    """The message names the word."""
+    with pytest.raises(InvalidInputError, match=message):
+        check_number_or(value, "alpha", "auto", np.inf)

@@ -8,7 +8,6 @@ import numpy as np
 from embrm._typing import BoolArray, FloatArray, IntArray, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import InvalidInputError, three_parts
-from embrm.heads.base import RewardHead
 from embrm.heads.boosted.binned_items import (
     Backend,
     BinnedItems,
@@ -27,6 +26,8 @@ from embrm.heads.boosted.growing import (
 from embrm.heads.boosted.linear_start import LinearStart, fit_linear_start
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
+from embrm.heads.linear.plan import loss_of_wins
+from embrm.heads.noisy_labels import NoisyLabelHead
 from embrm.heads.parameters import check_count, check_real
 from embrm.heads.state import HeadState
 from embrm.heads.validation_split import holdout
@@ -37,7 +38,7 @@ _SHARE_OF_FEATURES = 0.2
 _FEWEST_FEATURES = 16
 
 
-class BoostedBradleyTerry(RewardHead):
+class BoostedBradleyTerry(NoisyLabelHead):
     r"""Tree reward: a linear head plus gradient-boosted trees, in nats.
 
     Trees are grown one by one on the pairwise log loss itself [1]_ [2]_,
@@ -63,6 +64,11 @@ class BoostedBradleyTerry(RewardHead):
         The library that grows the trees.
     linear_start : bool, default=True
         Whether to add the trees to a linear head, or to grow them alone.
+    noise : float in [0, 0.5), "estimate" or None, default=None
+        Rate e at which labels are flipped: then the loss is
+        :math:`-\log(e + (1 - 2e)\,\sigma(t))`. "estimate" takes the rates that
+        `LinearBradleyTerry` would estimate, one for each `annotator` if `fit` is told
+        who they are.
     learning_rate : float > 0, default=0.05
         Each tree's leaves are shrunk by it.
     max_rounds : int >= 1, default=1000
@@ -110,6 +116,8 @@ class BoostedBradleyTerry(RewardHead):
         The trees.
     offset_ : float
         Mean of the uncentred reward over training items.
+    flip_rate_, flip_rates_, annotators_
+        See `NoisyLabelHead`.
 
     Notes
     -----
@@ -142,6 +150,7 @@ class BoostedBradleyTerry(RewardHead):
         backend: Backend = "lightgbm",
         *,
         linear_start: bool = True,
+        noise: float | Literal["estimate"] | None = None,
         learning_rate: float = 0.05,
         max_rounds: int = 1000,
         max_leaves: int = 4,
@@ -159,6 +168,7 @@ class BoostedBradleyTerry(RewardHead):
         super().__init__(preprocessor=preprocessor)
         self.backend = backend
         self.linear_start = linear_start
+        self.noise = noise
         self.learning_rate = learning_rate
         self.max_rounds = max_rounds
         self.max_leaves = max_leaves
@@ -180,6 +190,7 @@ class BoostedBradleyTerry(RewardHead):
         fraction = check_real(
             self.validation_fraction, "validation_fraction", 0.0, 1.0, open_at_low=True
         )
+        comparisons = self._allow_for_flips(comparisons, LinearBradleyTerry)
         growing = _Growing(*self._binned(comparisons), comparisons, plan)
         train, validation = holdout(comparisons, fraction, rng)
         blind = validation.sum() < _FEWEST_HELD_OUT
@@ -272,6 +283,7 @@ class BoostedBradleyTerry(RewardHead):
             },
             {} if self.forest_ is None else {_FOREST: self.forest_.to_bytes()},
         )
+        state |= self._get_flips()
         if self.linear_ is None:
             return state
         return state | self.linear_.get_state().with_prefix(_LINEAR)
@@ -281,6 +293,7 @@ class BoostedBradleyTerry(RewardHead):
         self.n_trees_ = state.value("n_trees", int)
         self.linear_scale_ = state.value("linear_scale", float)
         self.offset_ = state.value("offset", float)
+        self._set_flips(state)
         self.linear_ = None
         if state.value("linear_start", bool):
             nested = state.without_prefix(_LINEAR)
@@ -333,7 +346,13 @@ class _Growing:
 
     def _wins(self, lead: FloatArray, wins: BoolArray) -> BoostingWins:
         c = self.comparisons
-        every = BoostingWins(self.rows[c.winner], self.rows[c.loser], lead, c.weight)
+        every = BoostingWins(
+            self.rows[c.winner],
+            self.rows[c.loser],
+            lead,
+            c.weight,
+            loss_of_wins(c),
+        )
         return every.take(wins)
 
 

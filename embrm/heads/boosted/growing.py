@@ -1,9 +1,10 @@
 r"""Gradient boosting of a pairwise loss, whichever library grows the trees.
 
-.. math:: F(f) = \sum_i c_i \, \mathrm{softplus}(-(l_i + f(x_{\text{winner}_i})
-          - f(x_{\text{loser}_i})))
+.. math:: F(f) = \sum_i c_i \, \ell_i(l_i + f(x_{\text{winner}_i})
+          - f(x_{\text{loser}_i}))
 
-with :math:`l_i` the lead that the winner has already. A boosting library wants the
+with :math:`l_i` the lead that the winner has already, and :math:`\ell(t) =
+\mathrm{softplus}(-t)` unless labels are flipped. A boosting library wants the
 gradient and the hessian of F with respect to the score of each item: those of a win
 are scattered to its two items, so trees are grown on distinct items, never on pairs.
 """
@@ -13,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import numpy as np
-from scipy.special import expit
 
 from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm.heads.linear.win_loss import LogisticLoss, WinLoss
 
 Gradients: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 """Scores of the binned items -> gradient and hessian, all of shape (n_items,)."""
@@ -69,17 +70,24 @@ class BoostingWins:
     lead : ndarray of shape (n_wins,)
         What another model says about each win, minus the margin, in nats.
     weight : ndarray of shape (n_wins,), > 0
+    loss : WinLoss, default=LogisticLoss()
+        Of each win.
     """
 
     winner: IntArray
     loser: IntArray
     lead: FloatArray
     weight: FloatArray
+    loss: WinLoss = field(default_factory=LogisticLoss)
 
     def take(self, wins: BoolArray) -> "BoostingWins":
         """Keep some wins."""
         return BoostingWins(
-            self.winner[wins], self.loser[wins], self.lead[wins], self.weight[wins]
+            self.winner[wins],
+            self.loser[wins],
+            self.lead[wins],
+            self.weight[wins],
+            self.loss.take(wins),
         )
 
     def lead_with(self, scores: FloatArray) -> FloatArray:
@@ -87,8 +95,8 @@ class BoostingWins:
         return self.lead + scores[self.winner] - scores[self.loser]
 
     def losses(self, scores: FloatArray) -> FloatArray:
-        """Compute the log loss of each win, in nats; finite for any finite lead."""
-        return np.asarray(np.logaddexp(0.0, -self.lead_with(scores)))
+        """Compute the loss of each win, in nats; finite for any finite lead."""
+        return self.loss.evaluate(self.lead_with(scores))[0]
 
     def gradients(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Differentiate F by the score of each item.
@@ -103,12 +111,12 @@ class BoostingWins:
         hessian : ndarray of shape (n_items,), >= 0
             The diagonal; 0 for items without a win. A win's share is at least an
             eighth of its share of the gradient, so that no Newton step on one win
-            exceeds 8 nats where the logistic curve is flat.
+            exceeds 8 nats where the loss is nearly straight.
         """
         n_items = len(scores)
-        wrong = expit(-self.lead_with(scores))
-        slope = self.weight * wrong
-        bend = self.weight * np.maximum(wrong * (1 - wrong), wrong / _LARGEST_STEP)
+        _, pull, bend = self.loss.evaluate(self.lead_with(scores))
+        slope = self.weight * -pull
+        bend = np.maximum(self.weight * bend, slope / _LARGEST_STEP)
         gradient, hessian = np.zeros(n_items), np.zeros(n_items)
         gradient += np.bincount(self.loser, slope, n_items)
         gradient -= np.bincount(self.winner, slope, n_items)

@@ -13,6 +13,7 @@ from scipy.optimize import minimize_scalar
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
+from embrm.heads.linear.plan import loss_of_wins
 from embrm.heads.validation_split import grouped_folds, held_out_by_item
 
 _N_FOLDS = 5
@@ -64,18 +65,18 @@ def fit_linear_start(comparisons: Comparisons) -> LinearStart:
     folds = grouped_folds(units, _N_FOLDS)
     if len(folds) < 2:
         return LinearStart(head, 1.0, _delta(comparisons, reward))
-    same = _with_chosen_parameters(head)
+    same = head.as_chosen()
     for train, _ in folds:
         part = comparisons.take(train)
         unseen = np.setdiff1d(items, [part.winner, part.loser])
         fitted = same.fit_comparisons(part)
         reward[unseen] = fitted.reward_in_training(comparisons, unseen)
     lead = _delta(comparisons, reward)
-    scale = best_scale(lead, comparisons.margin, comparisons.weight)
+    scale = best_scale(lead, comparisons)
     return LinearStart(head, scale, scale * lead)
 
 
-def best_scale(delta: FloatArray, margin: FloatArray, weight: FloatArray) -> float:
+def best_scale(delta: FloatArray, wins: Comparisons) -> float:
     """Find the factor on deltas that gives the least log loss.
 
     Each win counts as a label of (n + 1) / (n + 2) instead of 1, with n the sum of
@@ -83,7 +84,9 @@ def best_scale(delta: FloatArray, margin: FloatArray, weight: FloatArray) -> flo
 
     Parameters
     ----------
-    delta, margin, weight : ndarray of shape (n_wins,)
+    delta : ndarray of shape (n_wins,)
+        Of the winner and the loser.
+    wins : Comparisons
 
     Returns
     -------
@@ -96,28 +99,24 @@ def best_scale(delta: FloatArray, margin: FloatArray, weight: FloatArray) -> flo
 
     Examples
     --------
-    >>> import numpy as np
+    >>> from embrm import Pairs
+    >>> from embrm.heads.comparisons import make_comparisons
+    >>> pairs = Pairs(np.eye(8), np.arange(8).reshape(4, 2))
+    >>> wins = make_comparisons(pairs, sample_weight=np.full(4, 1000.0))
     >>> delta = np.array([0.1, 0.1, 0.1, -0.1])  # right 3 times in 4: log(3) nats
-    >>> round(best_scale(delta, np.zeros(4), np.full(4, 1000.0)), 1)
+    >>> round(best_scale(delta, wins), 1)
     11.0
     """
-    doubt = 1.0 / (float(weight.sum()) + 2.0)
+    doubt = 1.0 / (float(wins.weight.sum()) + 2.0)
+    of = loss_of_wins(wins)
 
     def loss(log_scale: float) -> float:
-        lead = np.exp(log_scale) * delta - margin
-        right, wrong = (np.logaddexp(0.0, -side) for side in (lead, -lead))
-        return float(weight @ ((1 - doubt) * right + doubt * wrong))
+        lead = np.exp(log_scale) * delta - wins.margin
+        right, wrong = (of.evaluate(side)[0] for side in (lead, -lead))
+        return float(wins.weight @ ((1 - doubt) * right + doubt * wrong))
 
     found = minimize_scalar(loss, bounds=_LOG_SCALES, method="bounded")
     return float(np.exp(found.x))
-
-
-def _with_chosen_parameters(head: LinearBradleyTerry) -> LinearBradleyTerry:
-    """Make an unfitted head with what "auto" chose for this one."""
-    params = head.get_params(deep=False)
-    automatic = (n for n, value in params.items() if isinstance(value, str))
-    chosen = {n: getattr(head, f"{n}_") for n in automatic if hasattr(head, f"{n}_")}
-    return LinearBradleyTerry(**{**params, **chosen})
 
 
 def _delta(comparisons: Comparisons, reward: FloatArray) -> FloatArray:

@@ -96,7 +96,6 @@ def search_alpha(
     comparisons: Comparisons,
     problem: LinearProblem,
     *,
-    cautious: bool = True,
     square: float | None = None,
     enough: int = 1_500,
 ) -> AlphaSearch:
@@ -117,8 +116,6 @@ def search_alpha(
     comparisons : Comparisons
     problem : LinearProblem
         Made from `comparisons`, in coordinates where the prior is a plain ridge.
-    cautious : bool, default=True
-        False leaves the prior of tau out: the penalty of least held-out loss.
     square : float, optional
         E ||x_1 - x_2||^2 of the columns that tau is about; by default all of them.
     enough : int, default=1500
@@ -137,7 +134,7 @@ def search_alpha(
     parts = [(problem.take(train), problem.take(held)) for train, held in folds]
     weight = np.concatenate([held.weight for _, held in parts])
     alphas = square / _PRIORS**2
-    doubt = (np.log(_PRIORS / USUAL_PRIOR) / _SPREAD) ** 2 / 2 * cautious
+    doubt = (np.log(_PRIORS / USUAL_PRIOR) / _SPREAD) ** 2 / 2
     losses, costs = list[FloatArray](), list[float]()
     starts = [zero] * len(parts)
     middles = list[FloatArray]()
@@ -181,29 +178,6 @@ def _held_out_losses(
             for (_, held), w in zip(parts, fits, strict=True)
         ]
     )
-
-
-def log_evidence(problem: LinearProblem, w: FloatArray, alpha: float) -> float:
-    r"""Compute Laplace's log evidence at the minimum `w` for a penalty alpha > 0.
-
-    With H the Hessian of the losses it is, up to a constant [1]_,
-
-    .. math:: -F(w) - \tfrac12 \log \lvert I + H / \alpha \rvert
-
-    H is taken as the Hessian at zero, whose eigenvalues are known, times the wins'
-    mean curvature in proportion to that at zero. Label models choose their parameters
-    by it.
-
-    References
-    ----------
-    .. [1] MacKay (1992). The evidence framework applied to classification networks.
-       Neural Computation 4.
-    """
-    value, _, curvature = problem.loss.evaluate(problem.delta(w) - problem.margin)
-    total = problem.weight.sum()
-    bend = 4.0 * float(problem.weight @ curvature) / total
-    cost = float(problem.weight @ value) + alpha / 2 * float(w @ w)
-    return -cost - 0.5 * float(np.log1p(bend * problem.curvature / alpha).sum())
 
 
 def _fit(problem: LinearProblem, alpha: float, start: FloatArray) -> FloatArray:

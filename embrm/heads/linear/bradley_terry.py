@@ -8,24 +8,22 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm._typing import FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons, make_comparisons
-from embrm.heads.linear.checks import (
-    check_annotator,
-    check_parameters,
-)
+from embrm.heads.linear.checks import check_parameters
 from embrm.heads.linear.coordinates import RotatedCoordinates
 from embrm.heads.linear.fit import fit_linear
 from embrm.heads.linear.plan import LabelModel, Link, Ties
 from embrm.heads.linear.posterior import Posterior, update_problem
 from embrm.heads.linear.posterior_reward import PosteriorRewardHead
 from embrm.heads.linear.training import LinearProblem, minimise
+from embrm.heads.noisy_labels import NoisyLabelHead
 from embrm.heads.state import HeadState
 
 _ROWS_AT_A_TIME = 4096
 
 
-class LinearBradleyTerry(PosteriorRewardHead):
+class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
     r"""Linear reward :math:`r(x) = w^\top (x - \bar x)`, in nats.
 
     Minimises, over wins i of a winner over a loser,
@@ -73,7 +71,8 @@ class LinearBradleyTerry(PosteriorRewardHead):
         [3]_, or as half a win each way. Not with "probit", noise or margins.
     noise : float in [0, 0.5), "estimate" or None, default=None
         Rate e at which labels are flipped: :math:`P = e + (1 - 2e) F(\delta)`.
-        "estimate" fits it, one for each `annotator` if `fit` is told who they are.
+        "estimate" fits it, one for each `annotator` if `fit` is told who they are; see
+        `embrm.heads.flip_rates`.
     warm_start : bool, default=False
         Whether `fit` with a given alpha starts from the last fit.
     posterior : bool, default=True
@@ -111,11 +110,8 @@ class LinearBradleyTerry(PosteriorRewardHead):
         The same in small form.
     tie_parameter_ : float
         Rao and Kupper's theta or Davidson's nu; NaN without a tie model.
-    flip_rate_ : float
-        Flip rate, given or estimated; the mean over wins where annotators differ.
-    annotators_, flip_rates_ : ndarray of shape (n_annotators,)
-        The annotators, sorted, and the rate of each; NaN if none of their pairs
-        counted. Empty where annotators were not told.
+    flip_rate_, flip_rates_, annotators_
+        See `NoisyLabelHead`.
     n_iter_ : int
     coordinates_ : RotatedCoordinates or None
         With `warm_start`: in which fits to such data are well conditioned.
@@ -157,7 +153,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
     coef_: FloatArray
     prompt_values_: FloatArray | None
     coordinates_: RotatedCoordinates | None
-    flip_rates_: FloatArray
+    reads_in_place = True
 
     def __init__(
         self,
@@ -187,42 +183,6 @@ class LinearBradleyTerry(PosteriorRewardHead):
         self.posterior = posterior
         self.max_iter = max_iter
         self.tol = tol
-
-    def fit(
-        self,
-        pairs: Any,
-        y: ArrayLike | None = None,
-        *,
-        sample_weight: ArrayLike | None = None,
-        margin: ArrayLike | None = None,
-        annotator: ArrayLike | None = None,
-    ) -> Self:
-        """Fit the head on comparisons.
-
-        Parameters
-        ----------
-        pairs, y, sample_weight, margin
-            As for every head, see `RewardHead.fit`.
-        annotator : array-like of int or str of shape (n_pairs,), optional
-            Who labelled each pair; needs noise="estimate".
-
-        Returns
-        -------
-        self
-        """
-        names: AnyArray = np.empty(0)
-        codes: IntArray | None = None
-        if annotator is not None:
-            names, codes = check_annotator(annotator, self.noise)
-        self.fit_comparisons(
-            make_comparisons(
-                pairs, y, sample_weight, margin, annotator=codes, in_place=True
-            )
-        )
-        rates = np.full(len(names), np.nan)
-        rates[: len(self.flip_rates_)] = self.flip_rates_
-        self.annotators_, self.flip_rates_ = names, rates
-        return self
 
     def partial_fit(
         self,
@@ -260,7 +220,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
             comparisons.loser,
             comparisons.margin,
             comparisons.weight,
-            self._label_model().loss(comparisons),
+            self._label_model().loss(self._noisy(comparisons, self.flip_rate_)),
         )
         coef = self.coef_ * self.scale_
         update = update_problem(posterior, problem, problem.delta(coef))
@@ -299,6 +259,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
     def _fit(self, comparisons: Comparisons) -> None:
         n_margins = int(np.count_nonzero(comparisons.margin))
         plan = check_parameters(self.get_params(deep=False), n_margins)
+        comparisons = self._allow_for_flips(comparisons, self._make_plain)
         if self.warm_start and hasattr(self, "coef_"):
             coordinates = self.coordinates_
             plan = replace(plan, start=self.coef_, coordinates=coordinates)
@@ -310,12 +271,35 @@ class LinearBradleyTerry(PosteriorRewardHead):
         self.alpha_, self.whitening_ = fit.search.alpha, plan.whitening
         self.alphas_, self.held_out_loss_ = fit.search.alphas, fit.search.held_out_loss
         self.tie_parameter_ = fit.labels.tie_parameter
-        self.flip_rate_, self.flip_rates_ = fit.labels.rate, fit.labels.rates
-        self.annotators_ = np.arange(len(fit.labels.rates))
         self.posterior_ = fit.posterior
         self.coordinates_ = fit.search.coordinates if self.warm_start else None
         self.prompt_effects_ = fit.prompt_values is not None
         self.prompt_values_ = fit.prompt_values
+
+    def _make_plain(self) -> "LinearBradleyTerry":
+        """Make an unfitted head like this one, by which to estimate flip rates."""
+        given = {"noise": None, "preprocessor": None, "warm_start": False}
+        return LinearBradleyTerry(**self.get_params(deep=False) | given)
+
+    def as_chosen(self, **params: Any) -> "LinearBradleyTerry":
+        """Make an unfitted head with what "auto" chose for this one.
+
+        Parameters
+        ----------
+        **params
+            To be changed, or given in place of what was chosen.
+
+        Returns
+        -------
+        LinearBradleyTerry
+            Which allows for no flips of its own.
+        """
+        known = self.get_params(deep=False) | {"noise": None, "preprocessor": None}
+        chosen = {
+            name: getattr(self, f"{name}_") if value == "auto" else value
+            for name, value in known.items()
+        }
+        return LinearBradleyTerry(**chosen | params)
 
     def reward_in_training(
         self, comparisons: Comparisons, rows: IntArray
@@ -340,8 +324,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
 
     def _label_model(self) -> LabelModel:
         check_is_fitted(self)
-        parts = (self.tie_parameter_, self.flip_rate_, np.empty(0))
-        return LabelModel(self.link, self.ties, *parts)
+        return LabelModel(self.link, self.ties, self.tie_parameter_)
 
     def _reward(self, items: FloatArray) -> FloatArray:
         if items.dtype == np.float64:
@@ -357,15 +340,12 @@ class LinearBradleyTerry(PosteriorRewardHead):
             "mean": self.mean_,
             "alphas": self.alphas_,
             "held_out_loss": self.held_out_loss_,
-            "flip_rates": self.flip_rates_,
         }
         values = {
             "offset": self.offset_,
             "alpha": self.alpha_,
             "whitening": self.whitening_,
             "n_iter": self.n_iter_,
-            "flip_rate": self.flip_rate_,
-            "annotators": self.annotators_.tolist(),
             "has_posterior": self.posterior_ is not None,
             "prompt_effects": self.prompt_effects_,
         }
@@ -373,7 +353,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
             arrays["scale"] = self.scale_
         if not np.isnan(self.tie_parameter_):
             values["tie_parameter"] = self.tie_parameter_
-        state = HeadState(arrays, values)
+        state = HeadState(arrays, values) | self._get_flips()
         if self.posterior_ is None:
             return state
         return state | self.posterior_.get_state().with_prefix("posterior__")
@@ -391,9 +371,7 @@ class LinearBradleyTerry(PosteriorRewardHead):
         self.n_iter_ = state.value("n_iter", int)
         self.alphas_ = state.array("alphas", ndim=1)
         self.held_out_loss_ = state.array("held_out_loss", ndim=1)
-        self.flip_rate_ = state.value("flip_rate", float)
-        self.flip_rates_ = state.array("flip_rates", ndim=1)
-        self.annotators_ = np.array(state.value("annotators", list))
+        self._set_flips(state)
         self.tie_parameter_ = np.nan
         if "tie_parameter" in state.values:
             self.tie_parameter_ = state.value("tie_parameter", float)

@@ -1,15 +1,13 @@
-"""Checks of the linear head's own parameters and of its annotators."""
+"""Checks of the linear head's own parameters."""
 
 from collections.abc import Mapping
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from embrm._typing import AnyArray, IntArray
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.linear.plan import FitPlan, Link, Ties
-from embrm.heads.parameters import check_count, check_real
+from embrm.heads.parameters import check_count, check_number_or, check_real
 
 
 def check_parameters(params: Mapping[str, Any], n_margins: int) -> FitPlan:
@@ -46,14 +44,12 @@ def check_parameters(params: Mapping[str, Any], n_margins: int) -> FitPlan:
             f"whitening={whitening:g}",
             "leave one of them at its default",
         )
-    noise = 0.0 if params["noise"] is None else params["noise"]
     return FitPlan(
         alpha=alpha,
         whitening=whitening,
         standardise=check_automatic(params["standardise"], "standardise", alpha),
         link=params["link"],
         ties=params["ties"],
-        noise=check_number_or(noise, "noise", "estimate", 0.5),
         start=None,
         posterior=bool(params["posterior"]),
         tol=check_real(params["tol"], "tol", 0.0, open_at_low=True),
@@ -80,19 +76,6 @@ def _check_ties(params: Mapping[str, Any], n_margins: int) -> None:
         )
 
 
-def check_number_or(value: Any, name: str, word: str, high: float) -> float | None:
-    """Return a number in [0, high), or None for the word."""
-    if isinstance(value, str) and value == word:
-        return None
-    if not isinstance(value, str):
-        return check_real(value, name, 0.0, high, open_at_low=False)
-    raise wrong(
-        f"{name} that is '{word}' or a finite number >= 0",
-        repr(value)[:40],
-        f"use {name}='{word}' unless you know better",
-    )
-
-
 def check_word(value: Any, name: str, words: tuple[str, ...]) -> None:
     """Refuse a value that is none of the words."""
     if value not in words:
@@ -101,27 +84,6 @@ def check_word(value: Any, name: str, words: tuple[str, ...]) -> None:
             repr(value)[:40],
             f"leave {name} at its default",
         )
-
-
-def check_annotator(annotator: ArrayLike, noise: Any) -> tuple[AnyArray, IntArray]:
-    """Return the names of annotators, sorted, and who labelled each pair."""
-    if noise != "estimate":
-        raise wrong(
-            "annotator with noise='estimate'",
-            f"noise={noise!r}",
-            "drop annotator, or set noise='estimate'",
-        )
-    array = np.asarray(annotator)
-    if array.ndim != 1 or array.dtype.kind not in "iuUO":
-        raise wrong(
-            "annotator of shape (n_pairs,), integers or strings",
-            f"shape {array.shape}, dtype {array.dtype}",
-            "say for each pair who labelled it",
-        )
-    if array.dtype.kind == "O":
-        array = array.astype(str)
-    names, codes = np.unique(array, return_inverse=True)
-    return names, codes
 
 
 def wrong(expected: str, got: str, cure: str) -> InvalidInputError:

@@ -17,27 +17,19 @@ from embrm.heads.linear.in_place_problem import (
     make_frugal_problem,
     stay_in_place,
 )
-from embrm.heads.linear.label_model import (
-    fit_common_rate,
-    fit_rates,
-    fit_tie_parameter,
-)
 from embrm.heads.linear.large_fit import LARGEST_FACTOR, minimise_in_place
-from embrm.heads.linear.plan import FitPlan, LabelModel, clean_loss, first_labels
+from embrm.heads.linear.plan import FitPlan, LabelModel, first_labels
 from embrm.heads.linear.posterior import Posterior, posterior_at
-from embrm.heads.linear.prior_search import Prior, find_prior, is_cautious
+from embrm.heads.linear.prior_search import Prior, find_prior
 from embrm.heads.linear.prior_shape import whiten_prior
 from embrm.heads.linear.prompt_effects import PromptEffects
+from embrm.heads.linear.tie_parameter import fit_tie_parameter
 from embrm.heads.linear.training import (
     LinearProblem,
     mean_square_difference,
     minimise,
 )
-from embrm.heads.linear.win_loss import (
-    DavidsonLoss,
-    RaoKupperLoss,
-    WinLoss,
-)
+from embrm.heads.linear.win_loss import DavidsonLoss, RaoKupperLoss
 from embrm.heads.validation_split import held_out_by_item
 
 LARGEST_POSTERIOR = 4096
@@ -117,14 +109,12 @@ def _fit_with(comparisons: Comparisons, prior: Prior, plan: FitPlan) -> LinearFi
     plain = make_frugal_problem(comparisons, scale)
     problem = replace(whiten_prior(plain, plan.whitening, d), loss=loss)
     search = replace(search, start=_to_coordinates(problem, search.start))
-    labels, problem, start = _fit_labels(comparisons, plan, labels, problem, search)
+    labels, problem, start = _fit_ties(labels, problem, search)
     if plan.alpha is None and problem.loss is not loss:
         # The penalty was chosen under the first guess of the label model.
         square = mean_square_difference(problem) - prior.square_of_effects
-        search = search_alpha(
-            comparisons, problem, cautious=is_cautious(plan), square=square
-        )
-        labels, problem, start = _fit_labels(comparisons, plan, labels, problem, search)
+        search = search_alpha(comparisons, problem, square=square)
+        labels, problem, start = _fit_ties(labels, problem, search)
     w, n_iter, converged = minimise(
         problem, search.alpha, start, tol=plan.tol, max_iter=plan.max_iter
     )
@@ -151,7 +141,7 @@ def _large_problem(
     comparisons: Comparisons, scale: FloatArray | None, plan: FitPlan
 ) -> InPlaceProblem | None:
     """Make the problem for `minimise_in_place`, None where another way is needed."""
-    needs_basis = plan.whitening > 0 or plan.ties is not None or plan.noise is None
+    needs_basis = plan.whitening > 0 or plan.ties is not None
     if needs_basis or comparisons.items.shape[1] > LARGEST_FACTOR:
         return None
     return stay_in_place(comparisons, scale)
@@ -196,36 +186,15 @@ def _warn_of_steps(plan: FitPlan) -> None:
     )
 
 
-def _fit_labels(
-    comparisons: Comparisons,
-    plan: FitPlan,
-    labels: LabelModel,
-    problem: LinearProblem,
-    search: AlphaSearch,
+def _fit_ties(
+    labels: LabelModel, problem: LinearProblem, search: AlphaSearch
 ) -> tuple[LabelModel, LinearProblem, FloatArray]:
-    """Fit what is open of the label model, with the weights, at a given penalty."""
-    alpha, start = search.alpha, search.start
-    if isinstance(problem.loss, RaoKupperLoss | DavidsonLoss):
-        tie_loss, w = fit_tie_parameter(problem, problem.loss, alpha, start)
-        log_parameter = (
-            tie_loss.eta if isinstance(tie_loss, RaoKupperLoss) else tie_loss.kappa
-        )
-        labels = replace(labels, tie_parameter=float(np.exp(log_parameter)))
-        loss: WinLoss = tie_loss
-    elif plan.noise is not None or plan.ties is not None:
-        return labels, problem, start
-    else:
-        clean, who = clean_loss(plan.link), comparisons.annotator
-        if who is None:
-            rate, w = fit_common_rate(problem, alpha, start, clean)
-            labels = replace(labels, rate=rate)
-        else:
-            rates, w = fit_rates(problem, alpha, start, clean, who, labels.rates)
-            rate = float(np.average(rates[who], weights=comparisons.weight))
-            has_wins = np.bincount(who, minlength=len(rates)) > 0
-            rates = np.where(has_wins, rates, np.nan)
-            labels = replace(labels, rate=rate, rates=rates)
-        loss = labels.loss(comparisons)
+    """Fit the parameter of a tie model, with the weights, at a given penalty."""
+    if not isinstance(problem.loss, RaoKupperLoss | DavidsonLoss):
+        return labels, problem, search.start
+    loss, w = fit_tie_parameter(problem, problem.loss, search.alpha, search.start)
+    log_parameter = loss.eta if isinstance(loss, RaoKupperLoss) else loss.kappa
+    labels = replace(labels, tie_parameter=float(np.exp(log_parameter)))
     return labels, replace(problem, loss=loss), w
 
 

@@ -1,6 +1,6 @@
 """What the linear head is to fit, and its model of how labels come about."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.coordinates import RotatedCoordinates
-from embrm.heads.linear.label_model import first_tie_loss
+from embrm.heads.linear.tie_parameter import first_tie_loss
 from embrm.heads.linear.win_loss import (
     DavidsonLoss,
     FlippedLoss,
@@ -21,8 +21,6 @@ from embrm.heads.linear.win_loss import (
 Link: TypeAlias = Literal["logit", "probit"]
 Ties: TypeAlias = Literal["rao-kupper", "davidson"]
 
-_FIRST_RATE = 0.1
-
 
 @dataclass(frozen=True, eq=False)
 class LabelModel:
@@ -34,28 +32,19 @@ class LabelModel:
     ties : {"rao-kupper", "davidson"} or None
     tie_parameter : float
         Rao and Kupper's theta >= 1 or Davidson's nu >= 0; NaN where ties is None.
-    rate : float in [0, 1/2)
-        Flip rate; the mean over wins where annotators have their own.
-    rates : ndarray of shape (n_annotators,)
-        NaN for those without a win; empty where all have the same.
     """
 
     link: Link
     ties: Ties | None
-    tie_parameter: float
-    rate: float
-    rates: FloatArray
+    tie_parameter: float = np.nan
 
     def loss(self, comparisons: Comparisons) -> WinLoss:
-        """Make the loss of wins under these parameters."""
+        """Make the loss of wins under these parameters, and their flip rates."""
         if self.ties is not None:
             tied = comparisons.tied
             never = np.zeros(len(comparisons))
             return self.tie_loss(never if tied is None else tied) or LogisticLoss()
-        clean = clean_loss(self.link)
-        if self.rates.size and comparisons.annotator is not None:
-            return FlippedLoss(clean, self.rates[comparisons.annotator])
-        return FlippedLoss(clean, self.rate) if self.rate > 0 else clean
+        return loss_of_wins(comparisons, self.link)
 
     def tie_loss(self, tied: FloatArray) -> RaoKupperLoss | DavidsonLoss | None:
         """Make the tie model of wins, None where there never is a tie."""
@@ -80,8 +69,6 @@ class FitPlan:
         choose that with the penalty.
     link : {"logit", "probit"}
     ties : {"rao-kupper", "davidson"} or None
-    noise : float or None
-        None to estimate it.
     start : ndarray of shape (d,) or None
         Weights to start from.
     posterior : bool
@@ -98,7 +85,6 @@ class FitPlan:
     standardise: bool | None
     link: Link
     ties: Ties | None
-    noise: float | None
     start: FloatArray | None
     posterior: bool
     tol: float
@@ -107,23 +93,20 @@ class FitPlan:
     prompt_effects: bool | None = False
 
 
-def clean_loss(link: Link) -> LogisticLoss | ProbitLoss:
-    """Return the loss of labels without ties or flips."""
-    return ProbitLoss() if link == "probit" else LogisticLoss()
+def loss_of_wins(comparisons: Comparisons, link: Link = "logit") -> WinLoss:
+    """Return the loss of wins without ties, flipped at times if comparisons say so."""
+    clean = ProbitLoss() if link == "probit" else LogisticLoss()
+    rate = comparisons.flip_rate
+    return clean if rate is None else FlippedLoss(clean, rate)
 
 
 def first_labels(comparisons: Comparisons, plan: FitPlan) -> tuple[LabelModel, WinLoss]:
     """Guess the label model, so that a penalty can be chosen."""
-    none = np.empty(0)
-    rate = plan.noise or 0.0
+    labels = LabelModel(plan.link, plan.ties)
     if plan.ties is None:
-        labels = LabelModel(plan.link, None, np.nan, rate, none)
-        if plan.noise is None and comparisons.annotator is not None:
-            n_annotators = int(comparisons.annotator.max()) + 1
-            labels = replace(labels, rates=np.full(n_annotators, _FIRST_RATE))
         return labels, labels.loss(comparisons)
     never = 1.0 if plan.ties == "rao-kupper" else 0.0
-    labels = LabelModel(plan.link, plan.ties, never, rate, none)
+    labels = LabelModel(plan.link, plan.ties, never)
     if comparisons.tied is None:
         return labels, LogisticLoss()
     return labels, first_tie_loss(plan.ties, comparisons.tied, comparisons.weight)

@@ -115,13 +115,6 @@ def _given_prior(
     return Prior(scale, effects, given)
 
 
-def is_cautious(plan: FitPlan) -> bool:
-    """Say whether the penalty has a prior of its own, see `search_alpha`."""
-    # An estimated flip rate accounts for wrong labels already, and is drowned by more
-    # shrinkage than the held-out loss asks for.
-    return plan.noise is not None
-
-
 class _Searcher:
     """Chooses penalties on the same wins, for different scales of the columns."""
 
@@ -153,7 +146,6 @@ class _Searcher:
         search = search_alpha(
             comparisons,
             problem,
-            cautious=is_cautious(plan),
             square=mean_square_difference(problem) - self._square_of_effects,
             enough=self._enough,
         )

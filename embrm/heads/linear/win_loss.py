@@ -71,12 +71,12 @@ class FlippedLoss:
     ----------
     clean : WinLoss
         Of labels that are not flipped.
-    rate : ndarray of shape (n_wins,) in [0, 1/2), or a float
+    rate : ndarray of shape (n_wins,), in [0, 1/2)
         The flip rate e of each win.
     """
 
     clean: LogisticLoss | ProbitLoss
-    rate: FloatArray | float
+    rate: FloatArray
 
     def evaluate(self, lead: FloatArray) -> Losses:
         """Compute value, slope and expected curvature."""
@@ -95,8 +95,6 @@ class FlippedLoss:
 
     def take(self, wins: AnyArray) -> Self:
         """Keep the rates of some wins."""
-        if isinstance(self.rate, float):
-            return self
         return replace(self, rate=self.rate[wins])
 
 

@@ -11,12 +11,13 @@ from embrm.exceptions import IntegrityError, three_parts
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
 from embrm.heads.linear.column_scale import mean_and_scale
+from embrm.heads.noisy_labels import NoisyLabelHead
 from embrm.heads.parameters import check_real
 from embrm.heads.siamese.mixing import fit_scale, fit_weights
 from embrm.heads.siamese.network import Network
 from embrm.heads.siamese.plan import make_plan
 from embrm.heads.siamese.splits import draw_splits, enough_splits, linear_leads
-from embrm.heads.siamese.training import Split, TrainingPlan, Wins, train_network
+from embrm.heads.siamese.training import Split, Wins, train_network
 from embrm.heads.state import HeadState
 from embrm.heads.uncertain_reward import (
     UncertainRewardHead,
@@ -27,7 +28,7 @@ from embrm.heads.uncertain_reward import (
 _ROWS_AT_A_TIME = 1024
 
 
-class SiameseBradleyTerry(UncertainRewardHead):
+class SiameseBradleyTerry(NoisyLabelHead, UncertainRewardHead):
     r"""Nonlinear reward: a linear head plus a multilayer perceptron, in nats.
 
     The network minimises the weighted mean of
@@ -51,12 +52,13 @@ class SiameseBradleyTerry(UncertainRewardHead):
         and b still fitted.
     loss : str, default="logistic"
         One of "logistic", "hinge", "squared", "exponential", "truncated_quadratic",
-        "savage"; see `embrm.heads.siamese.losses`. Early stopping goes by log loss in
-        any case. For scaled Bradley-Terry pass the strength as `sample_weight`.
+        "savage", "robust"; see `embrm.heads.siamese.losses`. Early stopping goes by log
+        loss in any case. For scaled Bradley-Terry pass the strength as `sample_weight`.
     label_smoothing : float in [0, 0.5), default=0.0
-    flip_rate : float in [0, 0.5), default=0.0
-        Share of labels known to be wrong; above 0 the loss is the robust one, and
-        held-out wins are taken to be as often wrong.
+    noise : float in [0, 0.5), "estimate" or None, default=None
+        Rate e at which labels are flipped: the loss is that of such labels, for
+        held-out wins, too. "estimate" takes the rates that `LinearBradleyTerry` would
+        estimate, one for each `annotator` if `fit` is told who they are.
     centering : float >= 0, default=0.0
         Weight of the mean of (r(winner) + r(loser))^2, which keeps rewards near 0.
     learning_rate : float > 0, default=1e-3
@@ -112,6 +114,8 @@ class SiameseBradleyTerry(UncertainRewardHead):
         Mean of the uncentred reward over training items.
     best_epoch_ : int
         0 if no network was trained.
+    flip_rate_, flip_rates_, annotators_
+        See `NoisyLabelHead`.
     held_out_loss_ : ndarray of shape (n_epochs + 1,)
         Log loss of a held-out win after each epoch, from epoch 0, by the network at
         its best scale; may be empty.
@@ -149,7 +153,7 @@ class SiameseBradleyTerry(UncertainRewardHead):
         linear_start: bool = True,
         loss: str = "logistic",
         label_smoothing: float = 0.0,
-        flip_rate: float = 0.0,
+        noise: float | Literal["estimate"] | None = None,
         centering: float = 0.0,
         learning_rate: float = 1e-3,
         schedule: Literal["constant", "cosine"] = "constant",
@@ -171,7 +175,7 @@ class SiameseBradleyTerry(UncertainRewardHead):
         self.linear_start = linear_start
         self.loss = loss
         self.label_smoothing = label_smoothing
-        self.flip_rate = flip_rate
+        self.noise = noise
         self.centering = centering
         self.learning_rate = learning_rate
         self.schedule = schedule
@@ -194,6 +198,7 @@ class SiameseBradleyTerry(UncertainRewardHead):
             self.validation_fraction, "validation_fraction", 0.0, 1.0, open_at_low=True
         )
         rng = check_random_state(self.random_state)
+        comparisons = self._allow_for_flips(comparisons, LinearBradleyTerry)
         splits = draw_splits(comparisons, fraction, plan.n_members, rng)
         self.linear_ = None
         if self.linear_start:
@@ -208,7 +213,7 @@ class SiameseBradleyTerry(UncertainRewardHead):
         self.network_ = training.network
         self.best_epoch_ = training.best_epoch
         self.held_out_loss_ = np.array(training.held_out_loss)
-        self._mix(comparisons, wins, splits, plan)
+        self._mix(comparisons, wins, splits)
         self.network_offsets_ = np.zeros(plan.n_members, dtype=np.float32)
         members = self._members(comparisons.items)
         if self.network_weight_ > 0:
@@ -221,7 +226,6 @@ class SiameseBradleyTerry(UncertainRewardHead):
         comparisons: Comparisons,
         wins: Wins,
         splits: list[Split],
-        plan: TrainingPlan,
     ) -> None:
         """Weigh the linear part and the network by held-out wins."""
         self.linear_weight_ = 0.0 if self.linear_ is None else 1.0
@@ -229,7 +233,7 @@ class SiameseBradleyTerry(UncertainRewardHead):
         if not splits:
             return
         if self.linear_ is None:
-            held_out = wins.held_out(splits, plan.flip_rate)
+            held_out = wins.held_out(splits)
             leads = wins.leads(self.network_, splits)
             self.network_weight_ = fit_scale(leads, held_out)
             return
@@ -237,7 +241,7 @@ class SiameseBradleyTerry(UncertainRewardHead):
         self.linear_weight_, self.network_weight_ = fit_weights(
             linear_leads(self.linear_, comparisons, few),
             wins.leads(self.network_, few),
-            wins.held_out(few, plan.flip_rate),
+            wins.held_out(few),
         )
         self.linear_.coordinates_ = None  # as large as the square of d, and of no use
 
@@ -296,7 +300,7 @@ class SiameseBradleyTerry(UncertainRewardHead):
             "network_weight": self.network_weight_,
             "linear_start": self.linear_ is not None,
         }
-        state = HeadState(arrays, values)
+        state = HeadState(arrays, values) | self._get_flips()
         if self.linear_ is None:
             return state
         return state | self.linear_.get_state().with_prefix("linear__")
@@ -317,6 +321,7 @@ class SiameseBradleyTerry(UncertainRewardHead):
         self.held_out_loss_ = state.array("held_out_loss", ndim=1)
         self.offset_ = state.value("offset", float)
         self.best_epoch_ = state.value("best_epoch", int)
+        self._set_flips(state)
         # Heads stored before parts were weighted are their plain sum.
         self.linear_weight_ = self.network_weight_ = 1.0
         if "linear_weight" in state.values:

@@ -13,23 +13,32 @@ squared             :math:`(u - 1)^2`, IPO with target 1
 exponential         :math:`e^{-u}`, continued linearly below u = -10
 truncated_quadratic :math:`\max(0, 1 - u)^2`
 savage              :math:`1 / (1 + e^{u})^2`, bounded
+robust              as logistic, but for flipped labels
 ==================  ==============================================================
 
-Two corrections for labels that are wrong with probability e act on any of them:
-label smoothing takes :math:`(1 - e)\,l(u) + e\,l(-u)`; the robust form takes
-:math:`((1 - e)\,l(u) - e\,l(-u)) / (1 - 2e)`, whose expectation over flips is the loss
-on clean labels (Natarajan et al. 2013, lemma 1; Chowdhury et al. 2024,
-arXiv:2403.00409).
+Label smoothing takes :math:`(1 - e)\,l(u) + e\,l(-u)` of any of them. Where labels are
+flipped at a known rate e, the logistic loss becomes the likelihood of such labels,
+:math:`-\log(e + (1 - 2e)\,\sigma(u))`; the others, and "robust", which is the logistic
+one otherwise, take the form :math:`((1 - e)\,l(u) - e\,l(-u)) / (1 - 2e)`, whose
+expectation over flips is the loss on clean labels (Natarajan et al. 2013, lemma 1;
+Chowdhury et al. 2024, arXiv:2403.00409), with weight :math:`(1 - 2e)^2`: the less a
+label tells, the less it counts.
 """
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
+
+import numpy as np
+
+from embrm._typing import FloatArray
 
 Tensor: TypeAlias = Any
 Loss: TypeAlias = Callable[[Any, Tensor], Tensor]
 """Takes torch and leads; returns the loss of each."""
 
 _LINEAR_BELOW = -10.0
+_LEAST_RATE = 1e-30
+"""Its logarithm is finite, and so is the slope of the loss."""
 
 
 def _logistic(torch: Any, u: Tensor) -> Tensor:
@@ -58,6 +67,10 @@ def _savage(torch: Any, u: Tensor) -> Tensor:
     return torch.sigmoid(-u) ** 2
 
 
+def _robust(torch: Any, u: Tensor) -> Tensor:
+    return _logistic(torch, u)
+
+
 LOSSES: dict[str, Loss] = {
     "logistic": _logistic,
     "hinge": _hinge,
@@ -65,33 +78,46 @@ LOSSES: dict[str, Loss] = {
     "exponential": _exponential,
     "truncated_quadratic": _truncated_quadratic,
     "savage": _savage,
+    "robust": _robust,
 }
 
 
-def corrected(loss: Loss, *, label_smoothing: float, flip_rate: float) -> Loss:
-    """Correct a loss for labels that are wrong at times.
+def smoothed(loss: Loss, share: float) -> Loss:
+    """Smooth labels by a share in [0, 0.5); `loss` itself where that is 0."""
+    if share == 0:
+        return loss
+
+    def both_sides(torch: Any, u: Tensor) -> Tensor:
+        return (1 - share) * loss(torch, u) + share * loss(torch, -u)
+
+    return both_sides
+
+
+def weight_of_flipped(loss: Loss, rate: FloatArray) -> FloatArray:
+    """Say how much wins count under `of_flipped`, by their flip rates.
+
+    A likelihood weighs wins itself. The robust form has a variance that grows as one
+    over the square of 1 - 2e, and that the weight undoes.
+    """
+    return np.ones(len(rate)) if loss is _logistic else (1 - 2 * rate) ** 2
+
+
+def of_flipped(torch: Any, loss: Loss, u: Tensor, rate: Tensor) -> Tensor:
+    """Compute a loss where labels are flipped at a known rate.
 
     Parameters
     ----------
+    torch : module
     loss : Loss
-    label_smoothing : float in [0, 0.5)
-    flip_rate : float in [0, 0.5)
-        Share of wrong labels that the robust form undoes.
+    u : Tensor of shape (..., n_wins)
+    rate : Tensor of shape (n_wins,), in [0, 0.5)
 
     Returns
     -------
-    Loss
-        `loss` itself where both are 0.
+    Tensor of the shape of `u`
     """
-    if label_smoothing == 0 and flip_rate == 0:
-        return loss
-    # Both are the same matrix [[1 - e, e], [e, 1 - e]] on (l(u), l(-u)); the robust
-    # form is its inverse.
-    e = label_smoothing
-    f = -flip_rate / (1 - 2 * flip_rate)
-    on_other_side = e * (1 - f) + f * (1 - e)
-
-    def both_sides(torch: Any, u: Tensor) -> Tensor:
-        return (1 - on_other_side) * loss(torch, u) + on_other_side * loss(torch, -u)
-
-    return both_sides
+    if loss is _logistic:
+        right = torch.log1p(-2 * rate) + torch.nn.functional.logsigmoid(u)
+        return -torch.logaddexp(torch.log(rate.clamp(min=_LEAST_RATE)), right)
+    clean = 1 - 2 * rate
+    return ((1 - rate) * loss(torch, u) - rate * loss(torch, -u)) / clean

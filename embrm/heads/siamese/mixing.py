@@ -21,6 +21,7 @@ _LEAST = 0.01
 
 _LOG_SCALES = (float(np.log(_LEAST)), 10.0)
 _SHRINKAGE = 30.0
+_LEAST_PROBABILITY = 1e-300
 _SCALE_SHRINKAGE = 0.01
 
 
@@ -30,13 +31,13 @@ class HeldOut(NamedTuple):
     Attributes
     ----------
     margin, weight : ndarray of shape (n_wins,)
-    flip_rate : float in [0, 0.5)
-        Share of wins that are none.
+    flip_rate : ndarray of shape (n_wins,) in [0, 0.5), or None
+        How likely it is that a win is none.
     """
 
     margin: FloatArray
     weight: FloatArray
-    flip_rate: float
+    flip_rate: FloatArray | None
 
 
 def fit_scale(lead: FloatArray, wins: HeldOut) -> float:
@@ -101,7 +102,7 @@ def fit_weights(
     >>> u, v = np.random.default_rng(0).normal(size=(2, 1000))
     >>> true = 2 * u + np.random.default_rng(1).logistic(size=1000)
     >>> u, v = np.sign(true) * u, np.sign(true) * v
-    >>> a, b = fit_weights(u, v, HeldOut(np.zeros(1000), np.ones(1000), 0.0))
+    >>> a, b = fit_weights(u, v, HeldOut(np.zeros(1000), np.ones(1000), None))
     >>> round(a), round(b)
     (2, 0)
     """
@@ -129,10 +130,10 @@ def _minimise(leads: FloatArray, wins: HeldOut, prior: FloatArray) -> FloatArray
 
 
 def _loss_and_slope(
-    lead: FloatArray, flip_rate: float
+    lead: FloatArray, flip_rate: FloatArray | None
 ) -> tuple[FloatArray, FloatArray]:
-    if flip_rate == 0:
+    if flip_rate is None:
         return np.logaddexp(0, -lead), -expit(-lead)
     won = expit(lead)
-    p = flip_rate + (1 - 2 * flip_rate) * won
+    p = np.maximum(flip_rate + (1 - 2 * flip_rate) * won, _LEAST_PROBABILITY)
     return -np.log(p), -(1 - 2 * flip_rate) * won * expit(-lead) / p

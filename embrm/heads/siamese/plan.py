@@ -6,7 +6,7 @@ from typing import Any
 
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.parameters import check_count, check_real
-from embrm.heads.siamese.losses import LOSSES, corrected
+from embrm.heads.siamese.losses import LOSSES, smoothed
 from embrm.heads.siamese.training import TrainingPlan
 
 _LAYERS_BY_WINS: tuple[tuple[int, tuple[int, ...]], ...] = (
@@ -38,10 +38,9 @@ def make_plan(params: Mapping[str, Any], n_wins: int, n_features: int) -> Traini
         If a parameter is unknown or out of range; the message names it.
     """
     hidden = _hidden_sizes(params["hidden_sizes"], n_wins)
-    loss = corrected(
+    loss = smoothed(
         LOSSES[_check_word(params, "loss", LOSSES)],
-        label_smoothing=_share(params, "label_smoothing", below=0.5),
-        flip_rate=_share(params, "flip_rate", below=0.5),
+        _share(params, "label_smoothing", below=0.5),
     )
     schedule = _check_word(params, "schedule", ("constant", "cosine"))
     batching = _check_word(params, "batching", ("pairs", "prompts"))
@@ -49,7 +48,6 @@ def make_plan(params: Mapping[str, Any], n_wins: int, n_features: int) -> Traini
         hidden_sizes=hidden,
         n_members=_count(params, "ensemble_size"),
         loss=loss,
-        flip_rate=_share(params, "flip_rate", below=0.5),
         learning_rate=_positive(params, "learning_rate"),
         cosine=schedule == "cosine",
         max_epochs=_count(params, "max_epochs"),

@@ -77,14 +77,7 @@ def linear_leads(
     ndarray of shape (n_held_out,)
         In the order of splits, then of wins.
     """
-    head = LinearBradleyTerry(
-        linear.alpha_,
-        standardise=linear.standardise_,
-        prompt_effects=linear.prompt_effects_,
-        warm_start=True,
-        posterior=False,
-        tol=_TOLERANCE,
-    )
+    head = linear.as_chosen(tol=_TOLERANCE)
     leads = []
     for train, validation in splits:
         head.coef_, head.coordinates_ = linear.coef_, linear.coordinates_

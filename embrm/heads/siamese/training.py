@@ -15,7 +15,7 @@ import numpy as np
 from embrm._optional import import_optional
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.siamese.losses import Loss
+from embrm.heads.siamese.losses import Loss, of_flipped, weight_of_flipped
 from embrm.heads.siamese.mixing import HeldOut, scaled_loss
 from embrm.heads.siamese.network import (
     Network,
@@ -47,7 +47,6 @@ class TrainingPlan:
     hidden_sizes: tuple[int, ...]
     n_members: int
     loss: Loss
-    flip_rate: float
     learning_rate: float
     cosine: bool
     max_epochs: int
@@ -91,6 +90,8 @@ class Wins:
     margin, weight : ndarray of shape (n_wins,)
     groups : ndarray of int of shape (n_items,)
         Prompt of each item, or its connected component where prompts are unknown.
+    flip_rate : ndarray of shape (n_wins,), or None
+        As in `Comparisons`.
     """
 
     items: FloatArray
@@ -99,6 +100,7 @@ class Wins:
     margin: FloatArray
     weight: FloatArray
     groups: IntArray
+    flip_rate: FloatArray | None = None
 
     @classmethod
     def of(cls, items: FloatArray, comparisons: Comparisons) -> "Wins":
@@ -110,6 +112,7 @@ class Wins:
             comparisons.margin,
             comparisons.weight,
             split_units(comparisons),
+            comparisons.flip_rate,
         )
 
     @cached_property
@@ -133,10 +136,11 @@ class Wins:
             found.append((self.items[rows], ids))
         return found
 
-    def held_out(self, splits: Sequence[Split], flip_rate: float) -> HeldOut:
-        """Gather margins and weights of held-out wins, in the order of `leads`."""
+    def held_out(self, splits: Sequence[Split]) -> HeldOut:
+        """Gather what is known of held-out wins, in the order of `leads`."""
         rows = np.concatenate([np.flatnonzero(v) for _, v in splits])
-        return HeldOut(self.margin[rows], self.weight[rows], flip_rate)
+        rate = None if self.flip_rate is None else self.flip_rate[rows]
+        return HeldOut(self.margin[rows], self.weight[rows], rate)
 
     def distinct_items(self, wins: IntArray) -> tuple[IntArray, IntArray]:
         """List the distinct items of some wins, and both ends as positions in them."""
@@ -196,7 +200,7 @@ def _stop_early(
     A network goes on to learn the order of items long after it became too sure of it,
     and a scale mends the latter.
     """
-    held_out, ends = wins.held_out(splits, plan.flip_rate), wins.ends(splits)
+    held_out, ends = wins.held_out(splits), wins.ends(splits)
 
     def loss_of(network: Network) -> float:
         return scaled_loss(leads_of(network, ends), held_out)
@@ -281,7 +285,9 @@ class _Trainer:
             self.schedule.step()
 
     def _weights(self) -> FloatArray:
-        weight = self.wins.weight
+        weight, rate = self.wins.weight, self.wins.flip_rate
+        if rate is not None:
+            weight = weight * weight_of_flipped(self.plan.loss, rate)
         if self.plan.whole_prompts:
             # Ouyang et al. 2022 (arXiv:2203.02155), eq. 1: 1 / C(K, 2) for each of the
             # C(K, 2) comparisons of a prompt, so that prompts count alike.
@@ -326,13 +332,19 @@ class _Trainer:
         margin = self._tensor(self.wins.margin[batch].astype(np.float32))
         taken = self.weight[batch] * self.masks[:, batch] / self.share
         weight = self._tensor(taken.astype(np.float32))
-        loss = self.plan.loss(self.torch, won - lost - margin)
+        loss = self._loss_of(won - lost - margin, batch)
         if self.plan.centering > 0:
             # Eisenstein et al. 2023 (arXiv:2312.09244), section 2: among rewards that
             # differ by a constant, the one near zero.
             loss = loss + self.plan.centering * (won + lost) ** 2
         # A sum over members: each has the gradient it would have alone.
         return (weight * loss).mean(dim=1).sum()
+
+    def _loss_of(self, lead: Any, batch: IntArray) -> Any:
+        if self.wins.flip_rate is None:
+            return self.plan.loss(self.torch, lead)
+        rate = self._tensor(self.wins.flip_rate[batch].astype(np.float32))
+        return of_flipped(self.torch, self.plan.loss, lead, rate)
 
     def _clip(self) -> None:
         """Scale each member's gradient to at most `max_grad_norm`."""

@@ -47,7 +47,11 @@ def draw_counts(
     >>> int(draw_counts(wins, "pair", np.random.default_rng(0)).sum())
     4
     """
-    ends = _pair_ends(comparisons) if unit == "pair" else _prompt_ends(comparisons)
+    ends = (
+        np.stack([comparisons.pair_numbers()] * 2)
+        if unit == "pair"
+        else _prompt_ends(comparisons)
+    )
     n_units = int(ends.max()) + 1
     for _ in range(_MOST_DRAWS):
         drawn = np.bincount(rng.integers(n_units, size=n_units), minlength=n_units)
@@ -64,12 +68,3 @@ def _prompt_ends(comparisons: Comparisons) -> IntArray:
     ends = np.stack([units[comparisons.winner], units[comparisons.loser]])
     number: IntArray = np.unique(ends, return_inverse=True)[1]
     return number.reshape(ends.shape)
-
-
-def _pair_ends(comparisons: Comparisons) -> IntArray:
-    """Give each unordered pair a number: the same at both ends of a win."""
-    low = np.minimum(comparisons.winner, comparisons.loser)
-    high = np.maximum(comparisons.winner, comparisons.loser)
-    key = low.astype(np.int64) * len(comparisons.items) + high
-    pair = np.unique(key, return_inverse=True)[1]
-    return np.stack([pair, pair])

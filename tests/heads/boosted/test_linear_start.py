@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry
 from embrm.heads.boosted.linear_start import best_scale, fit_linear_start
-from embrm.heads.comparisons import make_comparisons
+from embrm.heads.comparisons import Comparisons, make_comparisons
 
 
 def accuracy(lead):
@@ -60,6 +60,24 @@ def test_one_pair_has_no_folds(make_preferences):
     assert start.lead[0] > 0
 
 
+def wins_of(n, **columns):
+    """Wins of which nothing counts but what they are told."""
+    nobody = np.zeros(n, dtype=int)
+    told = {"margin": np.zeros(n), "weight": np.ones(n)} | columns
+    return Comparisons(np.empty((0, 1)), nobody, nobody, groups=None, **told)
+
+
+def test_the_scale_is_that_of_clean_labels_where_flips_are_known():
+    """Without knowing it is smaller."""
+    rng = np.random.default_rng(0)
+    delta = rng.normal(size=50_000)
+    right = np.where(rng.random(50_000) < 1 / (1 + np.exp(-2 * delta)), 1, -1)
+    said = np.where(rng.random(50_000) < 0.2, -right, right)
+    known = wins_of(50_000, flip_rate=np.full(50_000, 0.2))
+    assert best_scale(said * delta, known) == pytest.approx(2.0, rel=0.05)
+    assert best_scale(said * delta, wins_of(50_000)) < 1.3
+
+
 @pytest.mark.parametrize("margin", [0.0, 0.5])
 def test_the_scale_minimises_the_log_loss(margin):
     """As a general-purpose optimiser says."""
@@ -68,11 +86,11 @@ def test_the_scale_minimises_the_log_loss(margin):
     wanted = minimize(
         lambda s: weight @ np.logaddexp(0, margin - s[0] * delta), [1.0]
     ).x[0]
-    got = best_scale(delta, np.full(500, margin), weight)
+    got = best_scale(delta, wins_of(500, margin=np.full(500, margin), weight=weight))
     assert got == pytest.approx(wanted, rel=0.02)
 
 
 def test_separable_wins_have_a_finite_scale():
     """A label counts as (n + 1) / (n + 2)."""
-    scale = best_scale(np.full(20, 0.5), np.zeros(20), np.ones(20))
+    scale = best_scale(np.full(20, 0.5), wins_of(20))
     assert scale * 0.5 == pytest.approx(np.log(21), rel=1e-3)

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embrm.heads.siamese.losses import LOSSES, corrected
+from embrm.heads.linear.win_loss import FlippedLoss, LogisticLoss
+from embrm.heads.siamese.losses import LOSSES, of_flipped, smoothed, weight_of_flipped
 
 FORMULAS = {
     "logistic": lambda u: np.logaddexp(0, -u),
@@ -15,6 +16,7 @@ FORMULAS = {
     "exponential": lambda u: np.exp(-u),
     "truncated_quadratic": lambda u: np.maximum(0, 1 - u) ** 2,
     "savage": lambda u: 1 / (1 + np.exp(u)) ** 2,
+    "robust": lambda u: np.logaddexp(0, -u),
 }
 LEADS = np.linspace(-8, 8, 33)
 
@@ -60,30 +62,57 @@ def test_losing_by_more_never_costs_less(word):
     assert np.all(np.diff(losses) <= 0)
 
 
+def value_of_flipped(word, leads, rate):
+    rates = torch.full((len(leads),), rate, dtype=torch.float64)
+    leads = torch.tensor(leads, dtype=torch.float64)
+    return of_flipped(torch, LOSSES[word], leads, rates).numpy()
+
+
+@pytest.mark.parametrize("word", sorted(set(LOSSES) - {"logistic"}))
 @given(st.floats(0, 0.45), st.floats(-5, 5))
-def test_the_robust_loss_is_unbiased_under_flips(rate, lead):
+def test_the_robust_form_is_unbiased_under_flips(word, rate, lead):
     """Natarajan et al. 2013, lemma 1: its mean over flips is the clean loss."""
-    robust = corrected(LOSSES["logistic"], label_smoothing=0.0, flip_rate=rate)
-    right, wrong = value(robust, [lead, -lead])
+    right, wrong = value_of_flipped(word, [lead, -lead], rate)
     mean = (1 - rate) * right + rate * wrong
-    np.testing.assert_allclose(mean, FORMULAS["logistic"](lead), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(mean, FORMULAS[word](lead), rtol=1e-9, atol=1e-12)
+
+
+@given(st.floats(0, 0.49), st.floats(-30, 30))
+def test_the_logistic_loss_of_flipped_labels_is_their_likelihood(rate, lead):
+    """-log(e + (1 - 2e) sigma(u)), as for the linear head."""
+    wanted, *_ = FlippedLoss(LogisticLoss(), np.array([rate])).evaluate(
+        np.array([lead])
+    )
+    got = value_of_flipped("logistic", [lead], rate)
+    np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-11)
+
+
+def test_robust_losses_of_coin_tosses_have_next_to_no_weight():
+    """Their slopes are multiplied by up to 50; a likelihood has no such factor."""
+    rate = np.array([0.0, 0.25, 0.49])
+    weight = weight_of_flipped(LOSSES["hinge"], rate)
+    np.testing.assert_allclose(weight, [1.0, 0.25, 0.0004])
+    np.testing.assert_array_equal(weight_of_flipped(LOSSES["logistic"], rate), 1.0)
+
+
+@pytest.mark.parametrize("word", LOSSES)
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_far_leads_of_flipped_labels_have_finite_slopes(word, rate):
+    """In float32, a rate of nothing among others included."""
+    u = torch.tensor([-1e3, 0.0, 1e3], requires_grad=True)
+    of_flipped(torch, LOSSES[word], u, torch.full((3,), rate)).sum().backward()
+    assert torch.isfinite(u.grad).all()
 
 
 @given(st.floats(0, 0.45), st.floats(-5, 5))
 def test_label_smoothing_mixes_both_sides(rate, lead):
     """(1 - e) l(u) + e l(-u)."""
-    smooth = corrected(LOSSES["hinge"], label_smoothing=rate, flip_rate=0.0)
+    smooth = smoothed(LOSSES["hinge"], rate)
     expected = (1 - rate) * FORMULAS["hinge"](lead) + rate * FORMULAS["hinge"](-lead)
     np.testing.assert_allclose(value(smooth, [lead])[0], expected, rtol=1e-12)
 
 
-def test_smoothing_and_flips_of_one_rate_cancel():
-    """Each undoes the other: the robust form is the inverse of smoothing."""
-    both = corrected(LOSSES["savage"], label_smoothing=0.2, flip_rate=0.2)
-    np.testing.assert_allclose(value(both, LEADS), FORMULAS["savage"](LEADS), rtol=1e-9)
-
-
-def test_nothing_to_correct_leaves_the_loss_itself():
+def test_nothing_to_smooth_leaves_the_loss_itself():
     """The plain loss is not wrapped."""
     loss = LOSSES["logistic"]
-    assert corrected(loss, label_smoothing=0.0, flip_rate=0.0) is loss
+    assert smoothed(loss, 0.0) is loss

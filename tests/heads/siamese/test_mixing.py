@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from embrm.heads.siamese.mixing import HeldOut, fit_scale, fit_weights, scaled_loss
 
 
-def noisy_wins(n, weights, *, flip_rate=0.0, known=0.0):
+def noisy_wins(n, weights, *, flip_rate=0.0, known=None):
     """Two leads of wins that Bradley-Terry labels decide, with flips."""
     rng = np.random.default_rng(0)
     u = rng.normal(size=(2, n))
     won = weights @ u + rng.logistic(size=n) > 0
     won ^= rng.random(n) < flip_rate
-    return (*np.where(won, 1.0, -1.0) * u, HeldOut(np.zeros(n), np.ones(n), known))
+    rate = None if known is None else np.full(n, known)
+    return (*np.where(won, 1.0, -1.0) * u, HeldOut(np.zeros(n), np.ones(n), rate))
 
 
 def test_many_wins_bring_back_the_weights():
@@ -56,7 +57,7 @@ def test_margins_ask_for_larger_rewards():
 @pytest.mark.parametrize("lead", [-1.0, 0.0, 1.0])
 def test_weights_are_finite_and_the_first_is_above_zero(lead):
     """Whether all wins are ordered rightly, wrongly, or not at all."""
-    leads, wins = np.full(30, lead), HeldOut(np.zeros(30), np.ones(30), 0.0)
+    leads, wins = np.full(30, lead), HeldOut(np.zeros(30), np.ones(30), None)
     a, b = fit_weights(leads, leads, wins)
     assert 0 < a < 100
     assert 0 <= b < 100
@@ -76,7 +77,7 @@ def test_the_sum_does_not_depend_on_the_scale_of_the_network(factor):
 def test_a_win_of_weight_two_counts_as_two():
     """Copies and weights give the same."""
     u, v, wins = noisy_wins(100, [1.0, 0.3])
-    copies = HeldOut(np.tile(wins.margin, 2), np.tile(wins.weight, 2), 0.0)
+    copies = HeldOut(np.tile(wins.margin, 2), np.tile(wins.weight, 2), None)
     np.testing.assert_allclose(
         fit_weights(np.tile(u, 2), np.tile(v, 2), copies),
         fit_weights(u, v, wins._replace(weight=2 * wins.weight)),

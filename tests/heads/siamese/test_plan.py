@@ -44,7 +44,7 @@ def test_auto_precision_is_bfloat16_only_for_large_fits():
         ({"batching": "items"}, "batching of pairs, prompts"),
         ({"precision": "float16"}, "precision of auto, float32, bfloat16"),
         ({"label_smoothing": 0.5}, "label_smoothing"),
-        ({"flip_rate": -0.1}, "flip_rate"),
+        ({"label_smoothing": -0.1}, "label_smoothing"),
         ({"centering": -1.0}, "centering"),
         ({"ensemble_size": 0}, "ensemble_size"),
         ({"max_grad_norm": 0.0}, "max_grad_norm"),

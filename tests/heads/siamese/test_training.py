@@ -22,7 +22,6 @@ PLAN = TrainingPlan(
     hidden_sizes=(16,),
     n_members=1,
     loss=LOSSES["logistic"],
-    flip_rate=0.0,
     learning_rate=1e-2,
     cosine=False,
     max_epochs=30,
@@ -108,7 +107,7 @@ def test_being_too_sure_does_not_end_training(train, comparisons):
     double = Network([*network.weights[:-1], 2 * network.weights[-1]], network.biases)
     split = [(all_wins(comparisons)[0], all_wins(comparisons)[0])]
     loss = [
-        scaled_loss(wins.leads(n, split), wins.held_out(split, 0.0))
+        scaled_loss(wins.leads(n, split), wins.held_out(split))
         for n in (network, double)
     ]
     assert loss[0] == pytest.approx(loss[1], rel=1e-4)
