@@ -10,20 +10,15 @@ comes from the data that results are judged by. A half-done run goes on where it
 stopped.
 """
 
-import argparse
-import json
-import time
-import warnings
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 from choose_penalty import PRIORS, teacher_pool
-from demo import describe_machine
 from heads_data import make_task
-from text_pools import CACHE, GOLDS, make_pool
+from resumable import make_parser, run_tasks, write_summary
+from text_pools import GOLDS, make_pool
 
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.linear.column_scale import mean_and_scale
@@ -35,7 +30,6 @@ from embrm.heads.validation_split import grouped_folds
 VARIANCES = (0.0, 0.1, 0.3, 1.0, 3.0)
 TRIED = PRIORS[2:11]
 DOUBT = (np.log(TRIED / 0.5) / 0.7) ** 2 / 2
-KEY = ("kind", "seed", "n", "error")
 
 
 def tasks() -> list[dict]:
@@ -93,10 +87,11 @@ def run(wanted: dict, directory: Path) -> dict:
         reward = pool.items @ (coef / scale)
         return float(order_consistency(reward[first] - reward[second], task.test_y))
 
-    return {
+    paths = {
         str(variance): follow_path(comparisons, items, square, variance, consistency)
         for variance in VARIANCES
     }
+    return {"paths": paths}
 
 
 def summarise(rows: list[dict]) -> list[dict]:
@@ -132,36 +127,10 @@ def _chosen(row: dict, variance: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument(
-        "--out", type=Path, default=Path("benchmarks/results/choose_effects.json")
-    )
+    parser = make_parser(__doc__, "choose_effects")
     arguments = parser.parse_args()
-    rows_file = arguments.out.with_suffix(".rows.jsonl")
-    rows = []
-    if rows_file.exists():
-        rows = [json.loads(line) for line in rows_file.read_text().splitlines()]
-    done = [{key: row[key] for key in KEY} for row in rows]
-    warnings.simplefilter("ignore")
-    begun = time.monotonic()
-    for wanted in tasks():
-        known = {key: wanted[key] for key in KEY} in done
-        if known or time.monotonic() - begun > 60 * arguments.minutes:
-            continue
-        rows.append(wanted | {"paths": run(wanted, arguments.cache)})
-        with rows_file.open("a") as stream:
-            stream.write(json.dumps(rows[-1]) + "\n")
-        print(wanted, flush=True)
-    result = {
-        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(),
-        "n_tasks": len(rows),
-        "summary": summarise(rows),
-    }
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result["summary"][: len(VARIANCES)], indent=1))
+    rows = run_tasks(tasks(), lambda task: run(task, arguments.cache), arguments)
+    write_summary(rows, summarise(rows), arguments.out)
 
 
 if __name__ == "__main__":

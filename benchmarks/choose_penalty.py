@@ -10,18 +10,13 @@ which embeddings show better. Nothing here comes from the data that results are 
 by. A half-done run goes on where it was stopped.
 """
 
-import argparse
-import json
-import time
-import warnings
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-from demo import describe_machine
 from heads_data import make_task
-from text_pools import CACHE, CELLS, GOLDS, load_texts, make_pool, standard
+from resumable import make_parser, run_tasks, write_summary
+from text_pools import CELLS, GOLDS, load_texts, make_pool, standard
 
 from embrm import CandidatePool
 from embrm.heads import make_head
@@ -34,7 +29,6 @@ from embrm.heads.validation_split import grouped_folds
 
 PRIORS = np.geomspace(0.03, 30.0, 13)
 LOG_PRIORS = np.log(PRIORS)
-KEY = ("gold", "seed", "n", "error", "pairing")
 
 
 def teacher_pool(k: int, directory: Path) -> CandidatePool:
@@ -179,35 +173,12 @@ def summarise(rows: list[dict]) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cache", type=Path, default=CACHE)
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument(
-        "--out", type=Path, default=Path("benchmarks/results/choose_penalty.json")
-    )
+    parser = make_parser(__doc__, "choose_penalty")
     arguments = parser.parse_args()
-    rows_file = arguments.out.with_suffix(".rows.jsonl")
-    rows = []
-    if rows_file.exists():
-        rows = [json.loads(line) for line in rows_file.read_text().splitlines()]
-    done = [{key: row[key] for key in KEY} for row in rows]
-    warnings.simplefilter("ignore")
-    begun = time.monotonic()
-    for wanted in tasks():
-        if wanted in done or time.monotonic() - begun > 60 * arguments.minutes:
-            continue
-        rows.append(wanted | follow_path(wanted, arguments.cache))
-        with rows_file.open("a") as stream:
-            stream.write(json.dumps(rows[-1]) + "\n")
-        print(wanted, flush=True)
-    result = {
-        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(),
-        "n_tasks": len(rows),
-        "summary": summarise(rows),
-    }
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result["summary"], indent=1))
+    rows = run_tasks(
+        tasks(), lambda task: follow_path(task, arguments.cache), arguments
+    )
+    write_summary(rows, summarise(rows), arguments.out)
 
 
 if __name__ == "__main__":
