@@ -18,6 +18,7 @@ from embrm.cli.options import (
     MaxRows,
     OnError,
     Seed,
+    head_params,
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
@@ -33,6 +34,14 @@ HeadName = Annotated[
         "boosted-xgboost, general, two-stage, ensemble, stacked or calibrated.",
     ),
 ]
+HeadParams = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param",
+        help="Parameter of the head, e.g. noise=estimate; may be repeated.",
+        show_default=False,
+    ),
+]
 Folds = Annotated[
     int,
     typer.Option(
@@ -45,6 +54,7 @@ def fit(
     prefs: Prefs,
     out: Out,
     head: HeadName = "linear",
+    param: HeadParams = None,
     encoder: EncoderName = "minilm",
     cache: CacheDir = None,
     cv: Folds = 5,
@@ -66,7 +76,7 @@ def fit(
         # What can go wrong is found before hours are spent on vectors.
         _check_folds(cv)
         options = read_options(format, column, on_error, max_rows)
-        made = make_head(head, random_state=seed)
+        made = make_head(head, **{"random_state": seed, **head_params(param)})
         check_destination(out)
         model = RewardModel(open_encoder(encoder), made, cache)
         preferences = model.read(read_and_say(prefs, as_json=as_json, **options))

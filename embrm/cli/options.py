@@ -1,5 +1,6 @@
 """Options that several commands share, and reading them from a YAML file."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,8 +19,8 @@ def load_config(ctx: typer.Context, path: Path | None) -> Path | None:
     # "json" is the option's name, "as_json" the parameter's: json is a module.
     if "json" in given:
         given["as_json"] = given.pop("json")
-    if "column" in given:
-        given["column"] = _as_repeated(given["column"])
+    for name in {"column", "param"} & set(given):
+        given[name] = _as_repeated(given[name])
     unknown = sorted(set(given) - known)
     if unknown:
         options = sorted(f"{'json' if n == 'as_json' else n}" for n in known if n)
@@ -55,11 +56,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return {str(key).replace("-", "_"): value for key, value in values.items()}
 
 
-def _as_repeated(columns: Any) -> Any:
-    """Take one column, a list of them, or a mapping, as the repeated option does."""
-    if isinstance(columns, dict):
-        return [f"{ours}={theirs}" for ours, theirs in columns.items()]
-    return [columns] if isinstance(columns, str) else columns
+def _as_repeated(given: Any) -> Any:
+    """Take one NAME=VALUE, a list of them or a mapping as the repeated option does."""
+    if isinstance(given, dict):
+        return [f"{name}={_as_text(value)}" for name, value in given.items()]
+    return [given] if isinstance(given, str) else given
+
+
+def _as_text(value: Any) -> str:
+    """Write a value of a YAML file so that it is read again as what it is."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 Config = Annotated[
@@ -122,16 +128,36 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything ran
 
 def column_map(columns: list[str] | None) -> dict[str, str] | None:
     """Turn `["prompt=question"]` into `{"prompt": "question"}`."""
-    pairs: list[list[str]] = [column.split("=", 1) for column in columns or []]
+    return _named(columns, "--column NAME=YOURS", "--column prompt=question") or None
+
+
+def head_params(params: list[str] | None) -> dict[str, Any]:
+    """Turn `["noise=estimate", "alpha=2"]` into `{"noise": "estimate", "alpha": 2}`."""
+    example = "--param noise=estimate"
+    named = _named(params, "--param NAME=VALUE", example)
+    try:
+        return {name: yaml.safe_load(value) for name, value in named.items()}
+    except yaml.YAMLError as error:
+        raise _misspelt("--param NAME=VALUE", params, example) from error
+
+
+def _named(given: list[str] | None, expected: str, example: str) -> dict[str, str]:
+    pairs: list[list[str]] = [part.split("=", 1) for part in given or []]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
-        raise InvalidInputError(
-            three_parts(
-                expected="--column NAME=YOURS",
-                got=", ".join(columns or [])[:60],
-                cure="write it as in --column prompt=question",
-            )
+        raise _misspelt(expected, given, example)
+    return dict(pairs)
+
+
+def _misspelt(
+    expected: str, given: list[str] | None, example: str
+) -> InvalidInputError:
+    return InvalidInputError(
+        three_parts(
+            expected=expected,
+            got=", ".join(given or [])[:60],
+            cure=f"write it as in {example}",
         )
-    return dict(pairs) or None
+    )
 
 
 def read_options(

@@ -37,6 +37,9 @@ _CLASSES: dict[str, type[RewardHead]] = {
 }
 
 
+_RENAMED = {"SiameseBradleyTerry": {"flip_rate": "noise"}}
+"""What parameters of heads that were stored before are called now."""
+
 _DETERMINISTIC = frozenset({"linear", "general", "two-stage", "calibrated"})
 
 
@@ -182,8 +185,10 @@ def head_from_spec(spec: Mapping[str, Any]) -> RewardHead:
                 cure="check where the file comes from, or upgrade embrm",
             )
         )
-    cls = _CLASSES[name]
+    cls, renamed = _CLASSES[name], _RENAMED.get(name, {})
     known = set(inspect.signature(cls).parameters)
+    if isinstance(params, Mapping):
+        params = {renamed.get(key, key): value for key, value in params.items()}
     if not isinstance(params, Mapping) or not set(params) <= known:
         raise IntegrityError(
             three_parts(

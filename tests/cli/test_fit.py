@@ -112,3 +112,37 @@ def test_bad_rows_can_be_skipped_and_are_counted(run, prefs, tmp_path):
     assert result.exit_code == 0
     assert "1 left out" in result.stdout
     assert "line 41" in result.stdout
+
+
+def test_parameters_reach_the_head(run, prefs, tmp_path):
+    """On the command line, or as a mapping in the file."""
+    config = tmp_path / "fit.yaml"
+    config.write_text("param: {alpha: 2.5, standardise: false}\nencoder: hashing\n")
+    out = tmp_path / "m"
+    result = run("fit", prefs, "--out", out, "--cv", 0, "--config", config)
+    assert result.exit_code == 0
+    head = load_model(out).head_
+    assert (head.alpha, head.standardise) == (2.5, False)
+
+
+def test_annotators_are_judged_where_the_head_is_to(run, prefs, tmp_path):
+    """The column is found, and every annotator has a rate."""
+    rows = [json.loads(line) for line in prefs.read_text().splitlines()]
+    told = [row | {"annotator": f"a{n % 2}"} for n, row in enumerate(rows)]
+    file = tmp_path / "told.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in told))
+    out = tmp_path / "m"
+    result = run(
+        *("fit", file, "--out", out, "--encoder", "hashing"),
+        *("--param", "noise=estimate"),
+    )
+    assert result.exit_code == 0
+    assert load_model(out).head_.annotators_.tolist() == ["a0", "a1"]
+
+
+def test_an_unknown_parameter_is_a_usage_error(run, prefs, tmp_path):
+    """The known ones are listed, before anything is embedded."""
+    out = tmp_path / "m"
+    result = run("fit", prefs, "--out", out, "--param", "alhpa=2")
+    assert result.exit_code == 2
+    assert "parameters of 'linear': alpha" in result.stderr

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from embrm.cli.options import column_map
+from embrm.cli.options import column_map, head_params
 from embrm.exceptions import InvalidInputError
 
 
@@ -22,6 +22,25 @@ def test_other_spellings_are_usage_errors(column):
     """The error shows how to write it."""
     with pytest.raises(InvalidInputError, match="--column prompt=question"):
         column_map([column])
+
+
+def test_parameters_of_heads_are_read_as_yaml():
+    """Numbers, lists and switches are what they look like; the rest is text."""
+    given = ["alpha=2.5", "noise=estimate", "hidden_sizes=[8, 4]", "linear_start=no"]
+    assert head_params(given) == {
+        "alpha": 2.5,
+        "noise": "estimate",
+        "hidden_sizes": [8, 4],
+        "linear_start": False,
+    }
+    assert head_params(None) == {}
+
+
+@pytest.mark.parametrize("param", ["alpha", "=2", "alpha=", "alpha=[1"])
+def test_parameters_that_cannot_be_read_are_usage_errors(param):
+    """The message has an example."""
+    with pytest.raises(InvalidInputError, match="--param noise=estimate"):
+        head_params([param])
 
 
 def test_on_error_is_one_of_three_words(run, prefs, tmp_path):

@@ -163,3 +163,10 @@ def test_heads_inside_heads_are_specs_inside_specs():
     head = RewardEnsemble((LinearBradleyTerry(alpha=2.0), make_head("logistic")))
     again = head_from_spec(json.loads(json.dumps(head_spec(head))))
     assert repr(again) == repr(head)
+
+
+def test_parameters_that_were_renamed_are_still_read():
+    """A stored Siamese head knew its flip rate under another name."""
+    spec = head_spec(make_head("siamese", noise=0.2))
+    spec["params"]["flip_rate"] = spec["params"].pop("noise")
+    assert head_from_spec(spec).noise == 0.2
