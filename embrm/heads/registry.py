@@ -67,7 +67,7 @@ def known_heads() -> dict[str, Callable[..., RewardHead]]:
 
 
 def make_head(
-    name: str, *, random_state: RandomState = None, **params: Any
+    name: str, /, *, random_state: RandomState = None, **params: Any
 ) -> RewardHead:
     """Make an unfitted head by name.
 

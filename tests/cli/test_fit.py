@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from typer.main import get_command
 
 from embrm.cli.app import app
@@ -140,9 +141,10 @@ def test_annotators_are_judged_where_the_head_is_to(run, prefs, tmp_path):
     assert load_model(out).head_.annotators_.tolist() == ["a0", "a1"]
 
 
-def test_an_unknown_parameter_is_a_usage_error(run, prefs, tmp_path):
+@pytest.mark.parametrize("param", ["strength=2", "name=linear"])
+def test_an_unknown_parameter_is_a_usage_error(run, prefs, tmp_path, param):
     """The known ones are listed, before anything is embedded."""
     out = tmp_path / "m"
-    result = run("fit", prefs, "--out", out, "--param", "alhpa=2")
+    result = run("fit", prefs, "--out", out, "--param", param)
     assert result.exit_code == 2
     assert "parameters of 'linear': alpha" in result.stderr
