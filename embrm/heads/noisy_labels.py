@@ -3,16 +3,15 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm.exceptions import EmbrmWarning, InvalidInputError, three_parts
-from embrm.heads.base import RewardHead
-from embrm.heads.comparisons import Comparisons, make_comparisons
+from embrm.exceptions import EmbrmWarning
+from embrm.heads.annotated_head import AnnotatedHead
+from embrm.heads.comparisons import Comparisons
 from embrm.heads.flip_rates import AnnotatedLeads, estimate_flip_rates, likely_rates
 from embrm.heads.parameters import check_number_or
 from embrm.heads.state import HeadState
@@ -21,11 +20,14 @@ _N_FOLDS = 5
 _TURNS = 2
 """The second has leads of heads that trust annotators as the first says."""
 
+_TOLERANCE = 1e-4
+"""Of heads that only tell how much to trust labels."""
+
 _TOO_WIDE = 0.3
 _TO_THE_USER = 5
 
 
-class NoisyLabelHead(RewardHead):
+class NoisyLabelHead(AnnotatedHead):
     r"""Base of heads with :math:`P = e + (1 - 2e) F(\delta)`, e the rate of flips.
 
     Parameters
@@ -43,51 +45,20 @@ class NoisyLabelHead(RewardHead):
         counted. Empty where annotators were not told.
     """
 
-    reads_in_place: ClassVar[bool] = False
     noise: float | Literal["estimate"] | None
     flip_rate_: float
     flip_rates_: FloatArray
     annotators_: AnyArray
 
-    def fit(
-        self,
-        pairs: Any,
-        y: ArrayLike | None = None,
-        *,
-        sample_weight: ArrayLike | None = None,
-        margin: ArrayLike | None = None,
-        annotator: ArrayLike | None = None,
-    ) -> Self:
-        """Fit the head on comparisons.
+    @property
+    def estimates_noise(self) -> bool:
+        """Whether flip rates are to be estimated."""
+        return isinstance(self.noise, str)
 
-        Parameters
-        ----------
-        pairs, y, sample_weight, margin
-            As for every head, see `RewardHead.fit`.
-        annotator : array-like of int or str of shape (n_pairs,), optional
-            Who labelled each pair; needs noise="estimate".
-
-        Returns
-        -------
-        self
-        """
-        codes: IntArray | None = None
-        if annotator is not None:
-            names, codes = check_annotator(annotator, self.noise)
-        comparisons = make_comparisons(
-            pairs,
-            y,
-            sample_weight,
-            margin,
-            annotator=codes,
-            in_place=self.reads_in_place,
-        )
-        self.fit_comparisons(comparisons)
-        if annotator is not None:
-            rates = np.full(len(names), np.nan)
-            rates[: len(self.flip_rates_)] = self.flip_rates_
-            self.annotators_, self.flip_rates_ = names, rates
-        return self
+    def _name_annotators(self, names: AnyArray) -> None:
+        rates = np.full(len(names), np.nan)
+        rates[: len(self.flip_rates_)] = self.flip_rates_
+        self.annotators_, self.flip_rates_ = names, rates
 
     def _allow_for_flips(
         self, comparisons: Comparisons, linear: Callable[[], Any]
@@ -155,33 +126,6 @@ class NoisyLabelHead(RewardHead):
             self.annotators_ = np.array(state.value("annotators", list))
 
 
-def check_annotator(annotator: ArrayLike, noise: Any) -> tuple[AnyArray, IntArray]:
-    """Return the names of annotators, sorted, and who labelled each pair.
-
-    Examples
-    --------
-    >>> check_annotator(["bob", "ann", "bob"], "estimate")
-    (array(['ann', 'bob'], dtype='<U3'), array([1, 0, 1]))
-    """
-    array = np.asarray(annotator)
-    if noise != "estimate":
-        expected, got = "annotator with noise='estimate'", f"noise={noise!r}"
-        cure = "drop annotator, or set noise='estimate'"
-        raise InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
-    if array.ndim != 1 or array.dtype.kind not in "iuUO":
-        raise InvalidInputError(
-            three_parts(
-                expected="annotator of shape (n_pairs,), integers or strings",
-                got=f"shape {array.shape}, dtype {array.dtype}",
-                cure="say for each pair who labelled it",
-            )
-        )
-    if array.dtype.kind == "O":
-        array = array.astype(str)
-    names, codes = np.unique(array, return_inverse=True)
-    return names, codes
-
-
 def _unseen_leads(
     comparisons: Comparisons, annotator: IntArray, linear: Any
 ) -> AnnotatedLeads:
@@ -190,7 +134,8 @@ def _unseen_leads(
     pair = comparisons.pair_numbers()
     n_folds = min(_N_FOLDS, int(pair.max()) + 1)
     if n_folds > 1:
-        head = linear.fit_comparisons(comparisons).as_chosen(posterior=False)
+        fitted = linear.fit_comparisons(comparisons)
+        head = fitted.as_chosen(posterior=False, tol=_TOLERANCE)
         for fold in range(n_folds):
             held_out = pair % n_folds == fold
             head.fit_comparisons(comparisons.take(~held_out))

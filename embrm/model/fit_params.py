@@ -28,7 +28,8 @@ def fit_params(head: Any, preferences: Preferences) -> dict[str, AnyArray]:
         Arrays with one row per pair, in order: `sample_weight` and `margin` where the
         preferences have them; `lengths` (n_pairs, 2) in characters where `fit` takes
         them; `annotator`, from the column of that name, for heads that estimate flip
-        rates (noise="estimate"). Pairs without an annotator share one, "unknown".
+        rates (noise="estimate"), or that hold such heads. Pairs without an annotator
+        share one, "unknown".
 
     Examples
     --------
@@ -45,7 +46,7 @@ def fit_params(head: Any, preferences: Preferences) -> dict[str, AnyArray]:
     }
     if "lengths" in known:
         told["lengths"] = response_lengths(preferences)
-    estimates = getattr(head, "noise", None) == "estimate"
+    estimates = getattr(head, "estimates_noise", False)
     if estimates and "annotator" in known and "annotator" in preferences.pairs:
         told["annotator"] = _names(preferences.pairs["annotator"])
     return told

@@ -10,7 +10,6 @@ from embrm.exceptions import EmbrmWarning, InvalidInputError
 from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
 from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.noisy_labels import check_annotator
 
 NAMES = np.array(["ann", "bob", "cy"])
 RATES = np.array([0.0, 0.1, 0.3])
@@ -154,37 +153,3 @@ def test_a_rate_that_is_none_is_refused(make, noise):
     """Above one half the opposite label would be the truer one."""
     with pytest.raises(InvalidInputError, match="noise"):
         make(noise=noise).fit(Pairs(np.eye(2), [[0, 1]]))
-
-
-@pytest.mark.parametrize(
-    ("noise", "annotator", "message"),
-    [
-        (None, ["a"], "annotator with noise='estimate'"),
-        ("estimate", [0.5], "annotator of shape"),
-        ("estimate", ["a", "b"], "annotator of shape .1,., one per pair"),
-    ],
-)
-def test_annotators_that_are_of_no_use_are_refused(make, noise, annotator, message):
-    """They need an estimate, names, and one name for each pair."""
-    with pytest.raises(InvalidInputError, match=message):
-        make(noise=noise).fit(Pairs(np.eye(2), [[0, 1]]), annotator=annotator)
-
-
-def test_annotators_are_numbered_in_the_order_of_their_names():
-    """Objects are taken by their text."""
-    names, codes = check_annotator(np.array(["b", "a", "b"], dtype=object), "estimate")
-    assert (names.tolist(), codes.tolist()) == (["a", "b"], [1, 0, 1])
-
-
-@pytest.mark.parametrize(
-    ("annotator", "noise", "message"),
-    [
-        (["a"], None, "annotator with noise='estimate'; got noise=None"),
-        ([0.5], "estimate", "annotator of shape .*; got shape .1,., dtype float64"),
-        ([["a"]], "estimate", "annotator of shape"),
-    ],
-)
-def test_annotators_that_cannot_be_used_are_refused(annotator, noise, message):
-    """Without an estimate nothing would be done with them."""
-    with pytest.raises(InvalidInputError, match=message):
-        check_annotator(annotator, noise)

@@ -124,8 +124,8 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
 
     A flip rate and the scale of rewards explain nearly the same: only pairs that are
     all but certain tell them apart. Where the data do not, `fit` warns; differences
-    between annotators are well determined even then. With flips the expected Hessian
-    (Fisher's information) takes the place of the Hessian.
+    between annotators are well determined even then. With flips, what a win adds to
+    the Hessian is at least a twentieth of what is expected.
 
     Item matrices above 64 MiB are not copied; float32 is read in float64 blocks.
 

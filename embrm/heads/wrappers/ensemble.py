@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
-from embrm._typing import FloatArray, IntArray, RandomState
+from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.heads.annotated_head import AnnotatedHead
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count, check_real
@@ -21,9 +22,11 @@ from embrm.heads.uncertain_reward import (
     spread_of_deltas,
 )
 from embrm.heads.wrappers.nested import (
+    estimate_noise,
     has_randomness,
     mean_and_spread,
     members_state,
+    name_annotators_of,
     restore_members,
     seed_head,
     unfitted_head,
@@ -34,7 +37,7 @@ Bagging = Literal["prompt", "pair", "seed"]
 Aggregate = Literal["mean", "min", "lower", "quantile"]
 
 
-class RewardEnsemble(UncertainRewardHead):
+class RewardEnsemble(AnnotatedHead, UncertainRewardHead):
     r"""Reward from many heads, with the spread among them as uncertainty.
 
     Member m has reward :math:`r_m`, shifted to mean 0 over the distinct training
@@ -140,6 +143,14 @@ class RewardEnsemble(UncertainRewardHead):
     def accepts_margin(self) -> bool:  # type: ignore[override]
         """Whether every member takes a positive `margin`."""
         return all(head.accepts_margin for head in self._list_heads())
+
+    @property
+    def estimates_noise(self) -> bool:
+        """Whether a member estimates flip rates."""
+        return estimate_noise(self._list_heads())
+
+    def _name_annotators(self, names: AnyArray) -> None:
+        name_annotators_of(self.members_, names)
 
     def _fit(self, comparisons: Comparisons) -> None:
         self._check_aggregate()

@@ -133,7 +133,7 @@ class LengthDebiased(HeadWrapper):
         self.transform = transform
         self.cv = cv
 
-    def fit(
+    def fit(  # type: ignore[override] # what members do with annotators, it cannot say
         self,
         pairs: Any,
         y: ArrayLike | None = None,

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from embrm._typing import FloatArray
+from embrm._typing import AnyArray, FloatArray
 from embrm.exceptions import InvalidInputError, three_parts
+from embrm.heads.annotated_head import AnnotatedHead
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import HeadState
@@ -16,7 +17,7 @@ _SPEC = "spec"
 _INNER = "inner__"
 
 
-class HeadWrapper(RewardHead):
+class HeadWrapper(AnnotatedHead):
     """Base of the wrappers around one head, which is cloned and kept as `head_`.
 
     Parameters
@@ -41,8 +42,28 @@ class HeadWrapper(RewardHead):
         """Whether the wrapped head takes a positive `margin`."""
         return unfitted_head(self.head).accepts_margin
 
+    @property
+    def estimates_noise(self) -> bool:
+        """Whether the wrapped head estimates flip rates."""
+        return estimate_noise([unfitted_head(self.head)])
+
+    def _name_annotators(self, names: AnyArray) -> None:
+        name_annotators_of([self.head_], names)
+
     def _fit_head(self, comparisons: Comparisons) -> RewardHead:
         return unfitted_head(self.head).fit_comparisons(comparisons)
+
+
+def estimate_noise(heads: Sequence[RewardHead]) -> bool:
+    """Say whether any of the heads estimates flip rates."""
+    return any(getattr(head, "estimates_noise", False) for head in heads)
+
+
+def name_annotators_of(heads: Sequence[RewardHead], names: AnyArray) -> None:
+    """Tell fitted heads that estimate flip rates whose they are."""
+    for head in heads:
+        if isinstance(head, AnnotatedHead) and head.estimates_noise:
+            head._name_annotators(names)
 
 
 def unfitted_head(head: Any) -> RewardHead:

@@ -8,17 +8,20 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from embrm._typing import FloatArray, RandomState
+from embrm._typing import AnyArray, FloatArray, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.heads.annotated_head import AnnotatedHead
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
 from embrm.heads.wrappers.calibration_maps import fit_scale
 from embrm.heads.wrappers.nested import (
+    estimate_noise,
     mean_and_spread,
     members_state,
+    name_annotators_of,
     restore_members,
     seed_head,
     unfitted_head,
@@ -29,7 +32,7 @@ _FEWEST_HELD_OUT = 20
 _PRIOR_WINS = 3.0
 
 
-class StackedReward(RewardHead):
+class StackedReward(AnnotatedHead):
     r"""Weighted sum of the rewards of several heads, in nats.
 
     .. math:: r(x) = \sum_k w_k \, s_k \, (r_k(x) - \bar r_k)
@@ -114,6 +117,14 @@ class StackedReward(RewardHead):
     def accepts_margin(self) -> bool:  # type: ignore[override]
         """Whether every head takes a positive `margin`."""
         return all(head.accepts_margin for head in self._list_heads())
+
+    @property
+    def estimates_noise(self) -> bool:
+        """Whether a head estimates flip rates."""
+        return estimate_noise(self._list_heads())
+
+    def _name_annotators(self, names: AnyArray) -> None:
+        name_annotators_of(self.members_, names)
 
     def _fit(self, comparisons: Comparisons) -> None:
         cv, rng = check_count(self.cv, "cv", 2), check_random_state(self.random_state)
