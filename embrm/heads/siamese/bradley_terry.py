@@ -214,11 +214,11 @@ class SiameseBradleyTerry(NoisyLabelHead, UncertainRewardHead):
         self.best_epoch_ = training.best_epoch
         self.held_out_loss_ = np.array(training.held_out_loss)
         self._mix(comparisons, wins, splits)
-        self.network_offsets_ = np.zeros(plan.n_members, dtype=np.float32)
-        members = self._members(comparisons.items)
+        members = np.zeros((plan.n_members, len(wins.items)), dtype=np.float32)
         if self.network_weight_ > 0:
-            self.network_offsets_ = members.mean(axis=1)
-            members -= self.network_offsets_[:, None]
+            members = self.network_.members(wins.items)
+        self.network_offsets_ = members.mean(axis=1)
+        members -= self.network_offsets_[:, None]
         self.offset_ = float(self._sum(members, comparisons.items).mean())
 
     def _mix(
