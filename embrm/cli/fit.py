@@ -1,5 +1,6 @@
 """`embrm fit`: from a preference file to a saved reward model."""
 
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,9 @@ from embrm.cli.options import (
 from embrm.cli.output import emit, reporting, say
 from embrm.cli.reading import read_and_say
 from embrm.exceptions import InvalidInputError, three_parts
+
+_MOST_NAMES = 10
+"""Annotators that are listed."""
 
 Out = Annotated[Path, typer.Option("--out", help="Directory of the saved model.")]
 HeadName = Annotated[
@@ -85,6 +89,12 @@ def fit(
         pairs = preferences.to_pairs(embedded.vectors)
         held_out = _cross_validate(made, preferences, pairs, cv, seed, as_json)
         model.fit_pairs(preferences, pairs)
+        flip_rates = _flip_rates(model.head_)
+        if flip_rates:
+            say(
+                f"share of labels flipped, by estimate: {_most(flip_rates)}",
+                as_json=as_json,
+            )
         save_model(model, out, metrics=held_out)
         say(
             f"{head} head fitted on {len(pairs)} pairs of "
@@ -100,6 +110,7 @@ def fit(
                     "encoder": model.fingerprint_.to_json(),
                     "training": model.training_,
                     "embedded": embedded.to_json(),
+                    **({"flip_rates": flip_rates} if flip_rates else {}),
                     **held_out,
                 }
             )
@@ -114,6 +125,23 @@ def _check_folds(cv: int) -> None:
                 cure="use --cv 5, or --cv 0 for no estimate",
             )
         )
+
+
+def _flip_rates(head: Any) -> dict[str, float]:
+    """Name annotators with their estimated flip rates, the highest first."""
+    names, rates = getattr(head, "annotators_", ()), getattr(head, "flip_rates_", ())
+    known = {
+        str(name): float(rate)
+        for name, rate in zip(names, rates, strict=True)
+        if not isnan(rate)
+    }
+    return dict(sorted(known.items(), key=lambda pair: -pair[1]))
+
+
+def _most(flip_rates: dict[str, float]) -> str:
+    shown = [f"{name} {rate:.0%}" for name, rate in flip_rates.items()][:_MOST_NAMES]
+    rest = len(flip_rates) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
 def _cross_validate(

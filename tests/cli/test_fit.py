@@ -139,6 +139,14 @@ def test_annotators_are_judged_where_the_head_is_to(run, prefs, tmp_path):
     )
     assert result.exit_code == 0
     assert load_model(out).head_.annotators_.tolist() == ["a0", "a1"]
+    assert re.search(r"flipped, by estimate: a\d \d+%, a\d \d+%\n", result.stdout)
+    result = run(
+        *("fit", file, "--out", tmp_path / "n", "--encoder", "hashing", "--json"),
+        *("--param", "noise=estimate", "--cv", 0),
+    )
+    rates = json.loads(result.stdout)["flip_rates"]
+    assert set(rates) == {"a0", "a1"}
+    assert list(rates.values()) == sorted(rates.values(), reverse=True)
 
 
 @pytest.mark.parametrize("param", ["strength=2", "name=linear"])
