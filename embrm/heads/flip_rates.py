@@ -12,9 +12,8 @@ labelled little is taken to be like the others. What is reported are posterior m
 over rates, scale, mean and strength, by summing over grids.
 
 Leads of pairs that were fitted to are of no use: the head has gone some way towards
-their labels, wrong ones included, and takes next to none for flipped. By such leads
-rates came out a quarter too small, and the order of unseen pairs gained nothing
-(`benchmarks/annotators.py`).
+their labels, wrong ones included, and takes next to none for flipped where vectors
+have many dimensions. `benchmarks/annotators.py` says what the rates are worth.
 
 References
 ----------

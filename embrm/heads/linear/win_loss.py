@@ -67,8 +67,7 @@ class FlippedLoss:
 
     F is the probability under `clean`. The curvature is negative where a flip is
     likely, and is replaced by a twentieth of the expected one (Fisher's information)
-    where that is more. By the expected one alone Newton's method takes twice as many
-    steps, and does not arrive in a hundred once in nine times.
+    where that is more. By the expected one alone Newton's method takes more steps.
 
     Attributes
     ----------
