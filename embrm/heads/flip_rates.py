@@ -22,7 +22,8 @@ References
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,12 +39,12 @@ _SIZES = np.geomspace(0.05, 30.0, 33)
 _PRIOR_MEANS = np.linspace(0.05, 0.95, 10)
 _PRIOR_STRENGTHS = np.array([2.0, 5.0, 15.0, 50.0, 150.0])
 
-_NEGLIGIBLE = 1e-4
 _LIKELY = 1.92
 """Half the 95% point of chi square with one degree of freedom, in nats."""
 
 
-class AnnotatedLeads(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class AnnotatedLeads:
     """Wins, by how much a head that did not see them has them lead, and who said so.
 
     Attributes
@@ -60,13 +61,13 @@ class AnnotatedLeads(NamedTuple):
     annotator: IntArray
     probability: Callable[[FloatArray], FloatArray]
 
-    def scales(self) -> FloatArray:
-        """List the factors by which leads may have to be multiplied, (n_scales,)."""
-        size = np.sqrt(np.average(self.lead**2, weights=self.weight))
-        return np.asarray(_SIZES / (size or 1.0))
+    @cached_property
+    def log_likelihoods(self) -> FloatArray:
+        """Of each annotator's wins, (n_scales, n_annotators, n_rates)."""
+        size = np.sqrt(np.average(self.lead**2, weights=self.weight)) or 1.0
+        return np.stack([self._log_likelihood(s) for s in _SIZES / size])
 
-    def log_likelihood(self, scale: float) -> FloatArray:
-        """Sum up each annotator's wins under every rate, (n_annotators, n_rates)."""
+    def _log_likelihood(self, scale: float) -> FloatArray:
         right = self.probability(scale * self.lead)
         found = np.empty((int(self.annotator.max()) + 1, len(_RATES)))
         for k, rate in enumerate(_RATES):
@@ -99,15 +100,13 @@ def estimate_flip_rates(wins: AnnotatedLeads) -> FloatArray:
     array([0. , 0.3])
     """
     priors = _priors()
-    scales = wins.scales()
-    evidence = np.array([_log_evidence(wins.log_likelihood(s), priors) for s in scales])
+    by_scale = wins.log_likelihoods
+    evidence = np.array([_log_evidence(log, priors) for log in by_scale])
     share = np.exp(evidence - evidence.max())
     share /= share.sum()
-    rates = np.zeros(int(wins.annotator.max()) + 1)
-    for s, of_priors in zip(scales, share, strict=True):
-        if of_priors.sum() > _NEGLIGIBLE:
-            rates += _posterior_means(wins.log_likelihood(s), priors) @ of_priors
-    return np.minimum(rates, HIGHEST_RATE)
+    parts = zip(by_scale, share, strict=True)
+    rates = sum(_posterior_means(log, priors) @ weight for log, weight in parts)
+    return np.asarray(np.minimum(rates, HIGHEST_RATE))
 
 
 def likely_rates(wins: AnnotatedLeads) -> tuple[float, float]:
@@ -122,8 +121,7 @@ def likely_rates(wins: AnnotatedLeads) -> tuple[float, float]:
     low, high : float
         At the scale that suits each rate best: a 95% interval, up to the grid.
     """
-    by_scale = np.array([wins.log_likelihood(s).sum(axis=0) for s in wins.scales()])
-    profile = by_scale.max(axis=0)
+    profile = wins.log_likelihoods.sum(axis=1).max(axis=0)
     likely = _RATES[profile > profile.max() - _LIKELY]
     return float(likely.min()), float(likely.max())
 

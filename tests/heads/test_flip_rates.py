@@ -1,5 +1,7 @@
 """Flip rates of annotators are found by leads that their labels had no part in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,7 +36,7 @@ def test_planted_rates_are_found(link):
 def test_leads_may_be_in_any_unit():
     """A head with a strong penalty states all of them too small."""
     wins = annotated([0.05, 0.3], 1000)
-    small = wins._replace(lead=wins.lead / 50)
+    small = replace(wins, lead=wins.lead / 50)
     np.testing.assert_allclose(
         estimate_flip_rates(small), estimate_flip_rates(wins), rtol=1e-9
     )
@@ -91,10 +93,13 @@ def test_rates_follow_annotators_and_weights_are_copies(seed, n_annotators):
     wins = annotated(rng.uniform(0, 0.5, n_annotators), 20, seed=seed)
     rates = estimate_flip_rates(wins)
     order = rng.permutation(n_annotators)
-    renumbered = wins._replace(annotator=order[wins.annotator])
+    renumbered = replace(wins, annotator=order[wins.annotator])
     np.testing.assert_allclose(estimate_flip_rates(renumbered)[order], rates, rtol=1e-9)
-    copies = AnnotatedLeads(*(np.tile(column, 2) for column in wins[:3]), expit)
-    double = wins._replace(weight=2 * wins.weight)
+    copies = AnnotatedLeads(
+        *(np.tile(column, 2) for column in (wins.lead, wins.weight, wins.annotator)),
+        expit,
+    )
+    double = replace(wins, weight=2 * wins.weight)
     np.testing.assert_allclose(
         estimate_flip_rates(copies), estimate_flip_rates(double), rtol=1e-9
     )
@@ -103,7 +108,7 @@ def test_rates_follow_annotators_and_weights_are_copies(seed, n_annotators):
 
 def test_leads_of_nothing_leave_the_prior():
     """Every rate is as likely as before, and none is ruled out."""
-    wins = annotated([0.1], 50)._replace(lead=np.zeros(50))
+    wins = replace(annotated([0.1], 50), lead=np.zeros(50))
     assert estimate_flip_rates(wins)[0] == pytest.approx(0.25, abs=0.02)
     assert likely_rates(wins) == (0.0, pytest.approx(0.49))
 

@@ -317,7 +317,8 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         -------
         ndarray of the shape of `rows`, in nats
         """
-        reward = self.reward(comparisons.items[rows.ravel()]).reshape(rows.shape)
+        each, where = np.unique(rows, return_inverse=True)
+        reward = self.reward(comparisons.items[each])[where].reshape(rows.shape)
         if self.prompt_values_ is None or comparisons.groups is None:
             return reward
         return np.asarray(reward + self.prompt_values_[comparisons.groups[rows]])

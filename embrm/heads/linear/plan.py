@@ -102,9 +102,8 @@ def loss_of_wins(comparisons: Comparisons, link: Link = "logit") -> WinLoss:
 
 def first_labels(comparisons: Comparisons, plan: FitPlan) -> tuple[LabelModel, WinLoss]:
     """Guess the label model, so that a penalty can be chosen."""
-    labels = LabelModel(plan.link, plan.ties)
     if plan.ties is None:
-        return labels, labels.loss(comparisons)
+        return LabelModel(plan.link, None), loss_of_wins(comparisons, plan.link)
     never = 1.0 if plan.ties == "rao-kupper" else 0.0
     labels = LabelModel(plan.link, plan.ties, never)
     if comparisons.tied is None:
