@@ -150,7 +150,7 @@ def _open(
         return MemoryStore(encoder.fingerprint)
     opened = cache if isinstance(cache, VectorCache) else VectorCache(cache)
     recognise_in_cache(encoder, opened)
-    return opened.open(encoder.fingerprint)
+    return opened.open_columns(encoder.fingerprint)
 
 
 def _check_limits(commit_items: int, commit_seconds: float) -> None:

@@ -42,9 +42,11 @@ class RewardModel(BaseEstimator):
 
     Parameters
     ----------
-    encoder : str or Encoder, default="minilm"
-        A word that `embrm.embed.registry` knows (`"minilm"`, `"hashing"`, a local
-        directory, a hub id), or an encoder.
+    encoder : str or Encoder, default="smollm2"
+        A name that `embrm.embed.registry` knows, or an encoder. `"smollm2"` is the mean
+        over the response at layer 20 of 30 of SmolLM2-135M-Instruct; `"minilm"` takes a
+        tenth of its time and orders fewer pairs right; `"hashing"` knows words only; a
+        local directory, a GGUF file or a hub id names another model.
     head : str or RewardHead, default="linear"
         A word (`"linear"`, `"siamese"`, `"logistic"`, `"mlp"`, `"lightgbm"`,
         `"xgboost"`), or a head, which is cloned; for a seed,
@@ -93,7 +95,7 @@ class RewardModel(BaseEstimator):
 
     def __init__(
         self,
-        encoder: str | Encoder = "minilm",
+        encoder: str | Encoder = "smollm2",
         head: Any = "linear",
         cache: str | PathLike[str] | VectorCache | None = None,
         *,

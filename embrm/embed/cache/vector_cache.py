@@ -12,6 +12,7 @@ from embrm.embed.cache.meta import read_meta
 from embrm.embed.cache.names import DAMAGED, list_segments, names_in
 from embrm.embed.cache.remote import Place, RemotePath, as_place
 from embrm.embed.cache.segment import count_rows
+from embrm.embed.cache.side_by_side import SideBySideStore
 from embrm.embed.cache.store import SEGMENTS, VectorStore, Verify
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 
@@ -132,6 +133,13 @@ class VectorCache:
         else:
             store.refresh()
         return store
+
+    def open_columns(self, fingerprint: Fingerprint) -> VectorStore | SideBySideStore:
+        """Open the store of an encoder, or those of its columns as one; see `open`."""
+        parts = fingerprint.parts
+        if not parts:
+            return self.open(fingerprint)
+        return SideBySideStore([self.open(part) for part in parts], parts)
 
     def store_directories(self) -> list[Place]:
         """List the directories of the stores, by digest."""

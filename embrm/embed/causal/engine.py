@@ -46,6 +46,8 @@ class CausalEngine:
     model : CausalModel
     columns : sequence of Column
     sharing : {"auto", "kv", "tree", "off"}
+    padding_side : {"right", "left"}
+        Of batches in which nothing is shared.
     tokenizer : transformers tokenizer
         For the self-test.
     dim : int
@@ -60,6 +62,7 @@ class CausalEngine:
         columns: Sequence[Column],
         *,
         sharing: str,
+        padding_side: str,
         tokenizer: Any,
         dim: int,
         limit: int,
@@ -67,6 +70,7 @@ class CausalEngine:
         self.model = model
         self.columns = list(columns)
         self.sharing = sharing
+        self._padding_side = padding_side
         self._tokenizer = tokenizer
         self._limit = limit
         is_sparse = has_flex(model)
@@ -169,7 +173,8 @@ class CausalEngine:
                 return run_kv(model, states, tokens, step, columns)
             if isinstance(step, TreeStep):
                 return run_tree(model, states, tokens, step, columns)
-            return run_padded(model, states, [tokens[r] for r in step.rows], columns)
+            texts = [tokens[row] for row in step.rows]
+            return run_padded(model, states, texts, columns, side=self._padding_side)
 
     @property
     def _layers(self) -> tuple[int, ...]:
@@ -192,7 +197,7 @@ class CausalEngine:
                 self.model,
                 self._layers,
                 texts,
-                lambda columns: run_padded(self.model, lean, texts, columns),
+                partial(run_padded, self.model, lean, texts),
             )
         return lean if self.model.verdicts[key] is None else make(is_lean=False)
 

@@ -7,9 +7,14 @@ from functools import cached_property
 from typing import Any
 
 from embrm._optional import import_optional
-from embrm.embed.batching import set_evaluation_mode
-from embrm.embed.weights import ModelFiles, loading
-from embrm.exceptions import IntegrityError, three_parts
+from embrm.embed.batching import choose_device, set_evaluation_mode
+from embrm.embed.causal.shape import read_shape
+from embrm.embed.weights import (
+    ModelFiles,
+    check_no_weights_missing,
+    loading,
+    resolve_model,
+)
 
 
 def load_causal_model(files: ModelFiles, *, dtype: str, device: str) -> Any:
@@ -42,17 +47,55 @@ def load_causal_model(files: ModelFiles, *, dtype: str, device: str) -> Any:
             use_safetensors=True,
             output_loading_info=True,
         )
-    if missing := sorted(report["missing_keys"]):
-        raise IntegrityError(
-            three_parts(
-                expected="weights for every part of the model",
-                got=f"{len(missing)} missing, the first is {missing[0]}",
-                cure="fetch the model again",
-            )
-        )
+    check_no_weights_missing(report)
     model.config.use_cache = False
     set_evaluation_mode(model)
     return model.to(device)
+
+
+class ModelHandle:
+    """A model's files, its tokenizer and the model, each loaded at its first use.
+
+    Parameters
+    ----------
+    model : str
+        As `resolve_model` takes it.
+    revision : str, optional
+    dtype : {"bfloat16", "float32"}
+    device : str, optional
+    """
+
+    def __init__(
+        self, model: str, *, revision: str | None, dtype: str, device: str | None
+    ) -> None:
+        self._name, self._revision = model, revision
+        self._dtype, self._device = dtype, device
+
+    @cached_property
+    def files(self) -> ModelFiles:
+        """Where the model lies, and who it is."""
+        return resolve_model(self._name, revision=self._revision)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer of transformers."""
+        transformers = import_optional("transformers", extra="embed")
+        with loading(self.files):
+            return transformers.AutoTokenizer.from_pretrained(
+                str(self.files.directory),
+                local_files_only=True,
+                trust_remote_code=False,
+            )
+
+    @cached_property
+    def model(self) -> "CausalModel":
+        """The model without its language-model head, in evaluation mode."""
+        device = choose_device(self._device)
+        return CausalModel(
+            load_causal_model(self.files, dtype=self._dtype, device=device),
+            n_layers=read_shape(self.files).n_layers,
+            pad_id=self.tokenizer.pad_token_id or 0,
+        )
 
 
 @dataclass(frozen=True)
@@ -65,8 +108,6 @@ class CausalModel:
     n_layers : int
     pad_id : int
         Any id will do under a causal mask.
-    padding_side : {"right", "left"}, default="right"
-        Of batches in which nothing is shared.
 
     Attributes
     ----------
@@ -78,7 +119,6 @@ class CausalModel:
     torch_model: Any
     n_layers: int
     pad_id: int
-    padding_side: str = "right"
     verdicts: dict[Hashable, str | None] = field(default_factory=dict)
 
     @property

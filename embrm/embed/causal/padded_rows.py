@@ -18,6 +18,8 @@ def run_padded(
     states: HiddenLayers,
     tokens: Sequence[FittedTokens],
     columns: Sequence[Column],
+    *,
+    side: str = "right",
 ) -> list[Any]:
     """Compute the vectors of one batch of texts.
 
@@ -27,15 +29,17 @@ def run_padded(
     states : HiddenLayers
     tokens : sequence of FittedTokens
     columns : sequence of Column
+    side : {"right", "left"}, default="right"
+        Of the padding.
 
     Returns
     -------
     list of torch.Tensor of shape (n_texts, d), float32
         One for each column.
     """
-    batch = pad(tokens, pad_id=model.pad_id, side=model.padding_side)
+    batch = pad(tokens, pad_id=model.pad_id, side=side)
     inputs = {"input_ids": batch.ids, "attention_mask": batch.mask.astype(np.int64)}
-    if model.padding_side == "left" and model.takes_positions:
+    if side == "left" and model.takes_positions:
         # Models with absolute positions would count the pads.
         inputs["position_ids"] = batch.position_ids
     rows = range(len(tokens))

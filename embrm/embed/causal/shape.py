@@ -1,9 +1,36 @@
 """What a language model's config.json says about its size."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from embrm.embed.weights import ModelFiles
 from embrm.exceptions import InvalidInputError, three_parts
+
+Layer: TypeAlias = int | float
+"""A layer's number, or, as a float, the share of the layers up to it."""
+
+
+def check_layer(layer: Any) -> None:
+    """Check that something can be a layer, of a model that is not known yet.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no number, or a share outside (0, 1].
+    """
+    is_share = isinstance(layer, float)
+    if isinstance(layer, bool) or not isinstance(layer, int | float):
+        got = repr(layer)[:40]
+    elif is_share and not 0 < layer <= 1:
+        got = f"the share {layer:g}"
+    else:
+        return
+    raise InvalidInputError(
+        three_parts(
+            expected="layers that are whole numbers, or shares of the depth in (0, 1]",
+            got=got,
+            cure="pass layer=20, layer=-1 for the last, or layer=2/3",
+        )
+    )
 
 
 class CausalShape(NamedTuple):
@@ -14,21 +41,30 @@ class CausalShape(NamedTuple):
     n_layers: int
     n_positions: int
 
-    def layer(self, number: int) -> int:
+    def layer(self, number: Layer) -> int:
         """Spell a layer in one way: -1 for the last, else 0 to n_layers - 1.
 
         Raises
         ------
         InvalidInputError
             If the model has no such layer.
+
+        Examples
+        --------
+        >>> shape = CausalShape("llama", dim=576, n_layers=30, n_positions=8192)
+        >>> shape.layer(2 / 3), shape.layer(30), shape.layer(1.0), shape.layer(-2)
+        (20, -1, -1, 29)
         """
         n_layers = self.n_layers
+        if isinstance(number, float):
+            number = max(round(number * n_layers), 1)
         if not -n_layers - 1 <= number <= n_layers:
             raise InvalidInputError(
                 three_parts(
                     expected=f"a layer from {-n_layers - 1} to {n_layers}",
                     got=f"layer={number}",
-                    cure="pass -1 for the last, 0 for the embedding of the tokens",
+                    cure="pass -1 for the last, 0 for the embedding of the tokens, or "
+                    "a share of the depth such as 0.67",
                 )
             )
         layer = number % (n_layers + 1)

@@ -80,7 +80,7 @@ def embed_shard(
     started = time.monotonic()
     opened = cache if isinstance(cache, VectorCache) else VectorCache(cache)
     recognise_in_cache(encoder, opened)
-    store = opened.open(encoder.fingerprint)
+    store = opened.open_columns(encoder.fingerprint)
     before = {segment.name for segment in store.segments}
     texts = read_shard(shard)
     with warnings.catch_warnings():
@@ -141,7 +141,7 @@ def find_missing(
     flat = np.array([at for group in chosen for at in group], dtype=np.int64)
     is_here = np.zeros(len(keys), dtype=bool)
     recognise_in_cache(encoder, cache)
-    is_here[flat] = cache.open(encoder.fingerprint).contains(keys[flat])
+    is_here[flat] = cache.open_columns(encoder.fingerprint).contains(keys[flat])
     is_chosen = np.zeros(len(keys), dtype=bool)
     is_chosen[flat] = True
     missing = [[at for at in group if not is_here[at]] for group in chosen]

@@ -19,7 +19,7 @@ from sklearn.base import clone
 from transformers.utils import logging as transformers_logging
 
 from embrm.embed.base import Encoder
-from embrm.embed.causal.encoder import CausalLMEncoder
+from embrm.embed.causal.encoder import PUBLISHED_RECIPE, CausalLMEncoder
 from embrm.exceptions import IntegrityError, InvalidInputError
 
 TEXTS = [
@@ -38,15 +38,14 @@ POOLINGS = ["last_content", "mean_response", "mean", "prompt"]
 @pytest.fixture(scope="module")
 def encoder_of(tiny_models: dict[str, Path]) -> Callable[..., CausalLMEncoder]:
     """Make an encoder of a tiny model; those of one model and dtype share weights."""
-    loaded: dict[tuple[str, str], Any] = {}
+    made: dict[tuple[str, str], CausalLMEncoder] = {}
 
     def make(name: str, **options: Any) -> CausalLMEncoder:
-        options = FLOAT32 | {"template": "plain"} | options
-        encoder = CausalLMEncoder(str(tiny_models[name]), **options)
-        key = (name, encoder.dtype)
-        loaded[key] = loaded.get(key) or encoder._loaded
-        vars(encoder)["_loaded"] = loaded[key]
-        return encoder
+        options = FLOAT32 | {"template": "plain"} | dict(PUBLISHED_RECIPE) | options
+        key = (name, options["dtype"])
+        if key not in made:
+            made[key] = CausalLMEncoder(str(tiny_models[name]), **options)
+        return made[key].with_options(**options)
 
     return make
 
@@ -555,3 +554,32 @@ def test_loading_and_encoding_are_silent(tiny_models, capfd):
     CausalLMEncoder(str(tiny_models["llama"]), **FLOAT32).encode(TEXTS)
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
+
+
+def test_the_default_is_the_mean_over_the_response_at_two_thirds(tiny_models):
+    """Of the tiny model's three layers the second; the fingerprint names the layer."""
+    encoder = CausalLMEncoder(str(tiny_models["llama"]))
+    fields = encoder.fingerprint.fields
+    assert (fields["layer"], fields["pooling"]) == (2, "mean_response")
+    assert "layer 2, mean over the response" in encoder.fingerprint.describe()
+
+
+def test_the_published_recipe_is_the_last_token_of_the_last_layer(tiny_models):
+    """As in arXiv 2411.04991."""
+    directory = str(tiny_models["llama"])
+    fields = CausalLMEncoder.published_recipe(directory).fingerprint.fields
+    assert (fields["layer"], fields["pooling"]) == (-1, "last_content")
+
+
+@pytest.mark.parametrize(("share", "layer"), [(0.01, 1), (1 / 3, 1), (0.67, 2)])
+def test_a_share_of_the_depth_is_rounded_to_a_layer(encoder_of, share, layer):
+    """Never to the embedding of the tokens; the whole depth is the last layer."""
+    assert encoder_of("llama", layer=share).columns[0].layer == layer
+    assert encoder_of("llama", layer=1.0).columns[0].layer == -1
+
+
+@pytest.mark.parametrize("layer", [0.0, 1.5, -0.5, float("nan"), True, "20", None])
+def test_what_cannot_be_a_layer_is_refused_before_the_model_is_found(layer):
+    """A share outside (0, 1], or no number."""
+    with pytest.raises((InvalidInputError, TypeError), match=r"in \(0, 1\]"):
+        CausalLMEncoder("./missing", layer=(layer,))
