@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ExportPath = Annotated[
     Path,
-    typer.Option("--out", help="Where to write: .parquet, .arrow, .npy or .lance."),
+    typer.Option("--out", help="Where to write: .parquet, .arrow or .npy."),
 ]
 ChosenItems = Annotated[
     str | None,

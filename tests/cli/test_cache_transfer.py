@@ -103,21 +103,7 @@ def test_export_writes_every_format(run, frame, stated, tmp_path):
         assert (tmp_path / name).exists()
     result = run("cache", "export", tmp_path / "c", "--out", tmp_path / "x.csv")
     assert result.exit_code == 2
-    assert ".parquet, .arrow, .npy, .lance" in result.stderr
-
-
-def test_lance_without_its_package_names_the_extra(
-    run, frame, stated, tmp_path, monkeypatch
-):
-    """The cure can be pasted."""
-    items, _, vectors = frame
-    np.save(tmp_path / "v.npy", vectors)
-    arguments = ["--items", items, "--fingerprint", stated]
-    run("cache", "import", tmp_path / "c", tmp_path / "v.npy", *arguments)
-    monkeypatch.setitem(__import__("sys").modules, "lance", None)
-    result = run("cache", "export", tmp_path / "c", "--out", tmp_path / "x.lance")
-    assert result.exit_code == 2
-    assert "pip install 'embrm[lance]'" in result.stderr
+    assert ".parquet, .arrow, .npy" in result.stderr
 
 
 @pytest.mark.parametrize(

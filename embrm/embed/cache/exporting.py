@@ -14,7 +14,6 @@ from embrm._typing import FloatArray
 from embrm.embed.base import Fingerprint
 from embrm.embed.cache.arrow_file import arrow_schema, vectors_to_arrow
 from embrm.embed.cache.durable import durable_file, storage_errors
-from embrm.embed.cache.lance_dataset import size_on_disk, write_lance
 from embrm.embed.cache.store import VectorStore
 from embrm.embed.keys import Keys
 from embrm.exceptions import InvalidInputError, three_parts
@@ -51,7 +50,7 @@ def export(
 ) -> ExportReport:
     """Write the vectors of a store to a file that other tools read.
 
-    Tables (Parquet, Arrow, Lance) have the columns `key` (32 hexadecimal digits) and
+    Tables (Parquet, Arrow) have the columns `key` (32 hexadecimal digits) and
     `vector` (fixed-size list), and the fingerprint's digest in their schema metadata.
     `.npy` is the array of vectors, shape (n, d); the keys go to `*.keys.npy` beside
     it, shape (n, 16), uint8.
@@ -60,8 +59,7 @@ def export(
     ----------
     store : VectorStore
     path : str or path
-        Ends in `.parquet`, `.arrow`, `.npy` or `.lance`. An existing file is replaced,
-        at once; an existing Lance directory is refused.
+        Ends in `.parquet`, `.arrow` or `.npy`. An existing file is replaced, at once.
     keys : ndarray of shape (n,), dtype V16, optional
         Rows to write, in this order; repetitions are fine. By default each key once,
         in the order of the store.
@@ -74,8 +72,6 @@ def export(
     ------
     InvalidInputError
         If the path has another ending, or keys are missing.
-    MissingDependencyError
-        For `.lance`, without the extra `lance`.
     EmbrmError
         If the disk refuses; `path` then holds what it held before.
 
@@ -108,7 +104,7 @@ def export(
     n_rows, batches = _rows(store) if keys is None else _chosen(store, keys)
     with storage_errors("export vectors to", target):
         write(target, store.fingerprint, batches, n_rows)
-        n_bytes = size_on_disk(target)
+        n_bytes = target.stat().st_size
     return ExportReport(str(target), n_rows, n_bytes)
 
 
@@ -155,14 +151,6 @@ def _write_table(path: Path, who: Fingerprint, batches: Batches, _: int) -> None
             writer.write_batch(batch)
 
 
-def _write_lance(path: Path, who: Fingerprint, batches: Batches, _: int) -> None:
-    """Write a Lance dataset."""
-    reader = pa.RecordBatchReader.from_batches(
-        _schema(who), _record_batches(who, batches)
-    )
-    write_lance(path, reader)
-
-
 def _write_npy(path: Path, who: Fingerprint, batches: Batches, n_rows: int) -> None:
     """Write vectors and keys as two arrays; with the vectors, the keys are there."""
     with durable_file(path) as file:
@@ -178,7 +166,6 @@ _WRITERS: dict[str, Callable[[Path, Fingerprint, Batches, int], None]] = {
     ".parquet": _write_table,
     ".arrow": _write_table,
     ".npy": _write_npy,
-    ".lance": _write_lance,
 }
 
 

@@ -76,7 +76,8 @@ def test_an_existing_file_is_replaced(store, rows, tmp_path):
 
 def test_another_ending_is_refused(store, tmp_path):
     """Claim: the error names the formats."""
-    with pytest.raises(InvalidInputError, match=r"\.parquet, .*\.lance; got .*'\.csv'"):
+    endings = r"\.parquet, \.arrow, \.npy; got .*'\.csv'"
+    with pytest.raises(InvalidInputError, match=endings):
         export(store, tmp_path / "out.csv")
 
 
