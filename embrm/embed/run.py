@@ -15,7 +15,6 @@ from embrm.embed.cache.memory import MemoryStore, Store
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.keys import Keys, item_keys
 from embrm.embed.progress import EmbeddingProgress
-from embrm.embed.server.identity import recognise_in_cache
 from embrm.embed.slices import Slices
 from embrm.exceptions import InvalidInputError, three_parts
 
@@ -149,8 +148,7 @@ def _open(
     if cache is None:
         return MemoryStore(encoder.fingerprint)
     opened = cache if isinstance(cache, VectorCache) else VectorCache(cache)
-    recognise_in_cache(encoder, opened)
-    return opened.open(encoder.fingerprint)
+    return opened.open_for(encoder)
 
 
 def _check_limits(commit_items: int, commit_seconds: float) -> None:

@@ -17,11 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
 from embrm.datasets import Preferences
 from embrm.datasets.reading import OnError
-from embrm.embed.base import Encoder, Fingerprint
+from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
 from embrm.embed.run import Embedded, embed_items
-from embrm.embed.server.identity import recognise
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.exceptions import LeakageWarning
 from embrm.heads.registry import make_head

@@ -2,11 +2,12 @@
 
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from embrm.embed.base import Fingerprint
+from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache.durable import TEMPORARY, storage_errors
 from embrm.embed.cache.meta import read_meta
 from embrm.embed.cache.names import DAMAGED, list_segments, names_in
@@ -73,7 +74,7 @@ class VectorCache:
     --------
     >>> import tempfile
     >>> import numpy as np
-    >>> from embrm.embed.base import Fingerprint
+    >>> from embrm.embed.base import Encoder, Fingerprint, recognise
     >>> from embrm.embed.keys import item_keys
     >>> who = Fingerprint({"kind": "example"}, dim=2, dtype="float32")
     >>> with tempfile.TemporaryDirectory() as directory:
@@ -133,6 +134,20 @@ class VectorCache:
             store.refresh()
         return store
 
+    def open_for(self, encoder: Encoder) -> VectorStore:
+        """Open the store of an encoder, which may recognise its own among all here.
+
+        A server does, by its answers; see `embrm.embed.base.recognise`. Stores whose
+        meta.json cannot be read are not shown to it.
+
+        Raises
+        ------
+        InvalidInputError, IntegrityError
+            As `open` does.
+        """
+        recognise(encoder, self._fingerprints())
+        return self.open(encoder.fingerprint)
+
     def store_directories(self) -> list[Place]:
         """List the directories of the stores, by digest."""
         if not self.directory.is_dir():
@@ -150,6 +165,13 @@ class VectorCache:
     def stores(self) -> list[StoreInfo]:
         """List what is here, by digest, quickly: digests are not checked."""
         return [_info(path) for path in self.store_directories()]
+
+    def _fingerprints(self) -> Iterator[Fingerprint]:
+        """Read whose stores there are, when somebody asks."""
+        for directory in self.store_directories():
+            with suppress(IntegrityError):
+                if (found := read_meta(directory)) is not None:
+                    yield found
 
     def __repr__(self) -> str:
         return f"VectorCache({str(self.directory)!r})"

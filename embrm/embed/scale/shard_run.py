@@ -30,7 +30,6 @@ from embrm.embed.scale.tally import (
     ShardReport,
     ShardTally,
 )
-from embrm.embed.server.identity import recognise_in_cache
 from embrm.exceptions import InvalidInputError, TruncationWarning, three_parts
 
 SHARD_TOKENS = 300_000
@@ -79,8 +78,7 @@ def embed_shard(
     """
     started = time.monotonic()
     opened = cache if isinstance(cache, VectorCache) else VectorCache(cache)
-    recognise_in_cache(encoder, opened)
-    store = opened.open(encoder.fingerprint)
+    store = opened.open_for(encoder)
     before = {segment.name for segment in store.segments}
     texts = read_shard(shard)
     with warnings.catch_warnings():
@@ -140,8 +138,7 @@ def find_missing(
     chosen = groups[blocks[number - 1]]
     flat = np.array([at for group in chosen for at in group], dtype=np.int64)
     is_here = np.zeros(len(keys), dtype=bool)
-    recognise_in_cache(encoder, cache)
-    is_here[flat] = cache.open(encoder.fingerprint).contains(keys[flat])
+    is_here[flat] = cache.open_for(encoder).contains(keys[flat])
     is_chosen = np.zeros(len(keys), dtype=bool)
     is_chosen[flat] = True
     missing = [[at for at in group if not is_here[at]] for group in chosen]

@@ -11,25 +11,22 @@ and still tells models apart. So the first sketch that was seen is the one that 
 as with ssh's known hosts. It lives where it matters, in the fingerprints that caches
 and saved models keep anyway: an encoder is shown those, and if one of them differs
 from what the server answers now by less than `TOLERANCE`, the encoder takes that one
-for its own (`recognise`). Any other model, pooling or scaling is further away, and is
-a new encoder with a store of its own.
+for its own (its method `recognise`). Any other model, pooling or scaling is further
+away, and is a new encoder with a store of its own.
 
 A change below the tolerance, such as the same weights in float32 instead of bfloat16,
 cannot be told from noise and counts as the same.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embrm._typing import Text
-from embrm.embed.base import Encoder, Fingerprint
-from embrm.embed.cache.meta import read_meta
-from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.server.response import Answer
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 
@@ -182,32 +179,6 @@ def sketch(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return short.T
 
 
-@runtime_checkable
-class RecognisingEncoder(Protocol):
-    """An encoder that can tell whether a fingerprint seen before is its own."""
-
-    def recognise(self, known: Iterable[Fingerprint]) -> bool:
-        """Take one of `known` for the fingerprint, if it fits; say whether one did."""
-        ...
-
-
-def recognise(encoder: Encoder, known: Iterable[Fingerprint]) -> None:
-    """Show fingerprints to an encoder that may recognise its own among them.
-
-    Encoders that know from their files who they are are left alone.
-    """
-    if isinstance(encoder, RecognisingEncoder):
-        encoder.recognise(known)
-
-
-def recognise_in_cache(encoder: Encoder, cache: VectorCache) -> None:
-    """Show an encoder the stores of a cache, before its fingerprint opens one.
-
-    Stores whose meta.json cannot be read are left out.
-    """
-    recognise(encoder, _known(cache))
-
-
 def end_texts(n_chars: int) -> tuple[Text, Text]:
     """Make two texts that are longer than a limit and differ only at their ends.
 
@@ -269,14 +240,6 @@ _ENDS = (
     "Yes, that is right, and it was a pleasure to read it.",
     "No, 4711 goats disagree: buy cheap thunder elsewhere!",
 )
-
-
-def _known(cache: VectorCache) -> Iterator[Fingerprint]:
-    """Read whose stores there are, when somebody asks."""
-    for directory in cache.store_directories():
-        with suppress(IntegrityError):
-            if (found := read_meta(directory)) is not None:
-                yield found
 
 
 def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
