@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from embrm.embed.base import Encoder, Fingerprint, recognise
-from embrm.embed.cache.durable import TEMPORARY, storage_errors
-from embrm.embed.cache.meta import read_meta
-from embrm.embed.cache.names import DAMAGED, list_segments, names_in
-from embrm.embed.cache.remote import Place, RemotePath, as_place
-from embrm.embed.cache.segment import count_rows
+from embrm.embed.cache._layout import DAMAGED, list_segments, names_in, read_meta
+from embrm.embed.cache._segment import count_rows
+from embrm.embed.cache.durable import (
+    TEMPORARY,
+    Place,
+    RemotePath,
+    as_place,
+    storage_errors,
+)
 from embrm.embed.cache.store import SEGMENTS, VectorStore, Verify
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 

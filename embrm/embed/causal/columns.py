@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from embrm._typing import BoolArray, FloatArray, Text
 from embrm.embed.base import Fingerprint, OnBatch
-from embrm.embed.cache.memory import MemoryStore, Store
+from embrm.embed.cache.store import MemoryStore, Store
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.keys import Keys, item_keys
 from embrm.embed.run import Embedded, embed_items

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from embrm.embed.base import Encoder
-from embrm.embed.cache.remote import Place
+from embrm.embed.cache.durable import Place
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.registry import encoder_from_spec, encoder_spec
 from embrm.embed.scale.shard_run import embed_shard

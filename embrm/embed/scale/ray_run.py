@@ -15,8 +15,7 @@ from typing import Any
 from embrm._optional import import_optional
 from embrm._typing import Text
 from embrm.embed.base import Encoder
-from embrm.embed.cache.durable import make_directory, storage_errors
-from embrm.embed.cache.remote import Place
+from embrm.embed.cache.durable import Place, make_directory, storage_errors
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.scale.actors import ActorPool, ActorSetup, plan_actors
 from embrm.embed.scale.shard_run import SHARD_TOKENS, check_shard_tokens, find_missing

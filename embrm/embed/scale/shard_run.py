@@ -12,9 +12,8 @@ import numpy as np
 
 from embrm._typing import Text
 from embrm.embed.base import Encoder
-from embrm.embed.cache.index import KeyIndex
 from embrm.embed.cache.vector_cache import VectorCache
-from embrm.embed.keys import item_keys
+from embrm.embed.keys import KeyIndex, item_keys
 from embrm.embed.run import embed_items
 from embrm.embed.scale.shards import (
     Shard,

@@ -28,7 +28,7 @@ def test_an_open_store_is_opened_once(cache, fingerprint, rows, monkeypatch):
     cache.open(fingerprint).append(*rows())
     fresh = VectorCache(cache.directory, verify="open")
     checked = []
-    from embrm.embed.cache import segment as module
+    from embrm.embed.cache import _segment as module
 
     original = module.check_digest
     monkeypatch.setattr(

@@ -1,32 +1,4 @@
-"""Segments: immutable Arrow files of keys and vectors.
-
-Layout 1
---------
-A segment is one file named `<utc>-<host>-<pid>-<random>-<digest>.arrow`.
-
-- The file MUST be an Arrow IPC file, uncompressed, with exactly one record batch and
-  two columns without nulls: `key`, fixed_size_binary(16), and `vector`,
-  fixed_size_list<float16 or float32>[d].
-- Its schema metadata MUST hold `embrm.layout` ("1"), `embrm.fingerprint` (digest of
-  the encoder's fingerprint) and `embrm.rows`.
-- `<digest>` MUST be the first 32 hexadecimal digits of the SHA-256 of the whole file,
-  so that it covers rows, schema and metadata alike, needs no second file, and can be
-  checked by hand with `sha256sum`.
-- `<utc>` MUST be 20 digits of date and time to the microsecond as in
-  `20260131T235959000000Z`. Segments are ordered by name, rows by place: of rows with
-  the same key the FIRST counts.
-- A writer MUST choose a `<utc>` later than that of every segment it can list. So
-  clocks do not decide between a vector that is there and one that comes later; they
-  do between writers of the same key at the same moment, alike for every reader.
-- A key MUST be unique within a segment and MAY be in several segments.
-- A reader MUST ignore names of any other form: `*.tmp` is being written or was left
-  by a killed writer, `*.damaged` failed its digest. It MUST refuse another layout.
-- A writer MUST make a segment appear under its name by one rename of a synced file,
-  or by one PUT to an object store, and MUST NOT change it afterwards. Any number of
-  writers MAY write at once.
-- A maintainer MAY delete a segment once all its rows that count are in others. A
-  reader that meets a segment gone MUST list the directory again.
-"""
+"""One segment of a store: write it, map it, compare it with its digest."""
 
 import hashlib
 import mmap
@@ -42,18 +14,19 @@ import pyarrow as pa
 
 from embrm._typing import FloatArray
 from embrm.embed.base import Fingerprint
-from embrm.embed.cache.arrow_file import (
+from embrm.embed.cache._layout import (
+    DAMAGED,
     LAYOUT,
     NotASegmentError,
     arrow_schema,
     encode,
     keys_of,
     open_batch,
+    segment_name,
+    split_name,
     vectors_of,
 )
-from embrm.embed.cache.durable import write_durably
-from embrm.embed.cache.names import DAMAGED, segment_name, split_name
-from embrm.embed.cache.remote import Place, RemotePath
+from embrm.embed.cache.durable import Place, RemotePath, write_durably
 from embrm.embed.keys import Keys
 from embrm.exceptions import (
     DamagedSegmentWarning,

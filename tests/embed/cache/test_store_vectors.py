@@ -1,9 +1,9 @@
-"""Only vectors that are what the fingerprint says go into a store."""
+"""Vectors are checked before they are kept, on disk or in memory."""
 
 import numpy as np
 import pytest
 
-from embrm.embed.cache.checking import check_vectors
+from embrm.embed.cache.store import MemoryStore, check_vectors
 from embrm.exceptions import FingerprintMismatchError, InvalidInputError
 
 
@@ -61,3 +61,29 @@ def test_what_is_not_finite_is_refused_by_item(rows, fingerprint):
 def test_large_float16_numbers_are_finite(fingerprint):
     """Claim: the check itself does not overflow."""
     check_vectors(np.full((1, 4), 65504, "float16"), 1, fingerprint)
+
+
+def test_rows_come_back_in_any_order_like_from_disk(store, rows, fingerprint):
+    """Claim: take gives the same bits from memory and from disk."""
+    memory = MemoryStore(fingerprint)
+    for seed in range(3):
+        for one in (memory, store):
+            one.append(*rows(4, seed))
+    keys = np.concatenate([rows(4, 2)[0][::-1], rows(4, 0)[0]])
+    assert memory.take(keys).tobytes() == store.take(keys).tobytes()
+    assert not memory.take(keys).flags.writeable
+
+
+def test_it_knows_what_it_holds(rows, fingerprint):
+    """Claim: contains is true for what was appended, before and after a refresh."""
+    memory = MemoryStore(fingerprint)
+    assert not memory.contains(rows()[0]).any()
+    memory.append(*rows())
+    memory.refresh()
+    assert memory.contains(rows()[0]).all()
+
+
+def test_an_empty_store_gives_empty_vectors(rows, fingerprint):
+    """Claim: no keys give shape (0, d) in the right dtype."""
+    vectors = MemoryStore(fingerprint).take(rows(0)[0])
+    assert (vectors.shape, vectors.dtype) == ((0, 4), "float16")
