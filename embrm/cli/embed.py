@@ -137,7 +137,7 @@ def embed(
         if as_json:
             emit(
                 {
-                    "account": preferences.account.to_json(),
+                    "account": preferences.read_report.to_json(),
                     "encoder": opened.fingerprint.to_json(),
                     "embedded": embedded.to_json(),
                 }

@@ -71,7 +71,7 @@ def evaluate(
             emit(
                 {
                     **evaluation.to_json(),
-                    "account": preferences.account.to_json(),
+                    "account": preferences.read_report.to_json(),
                     "n_pairs_seen_in_training": int(seen.sum()),
                     "on_training_prompts": on_training,
                     "held_out_at_fit": metrics.get("held_out"),

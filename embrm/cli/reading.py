@@ -32,5 +32,5 @@ def read_and_say(
         # The warning holds the account, which is printed in any case.
         warnings.simplefilter("ignore", LeftOutWarning)
         preferences = read_preferences(source, **options)
-    say(f"{prefix}{preferences.account}", as_json=as_json)
+    say(f"{prefix}{preferences.read_report}", as_json=as_json)
     return preferences

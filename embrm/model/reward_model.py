@@ -63,7 +63,7 @@ class RewardModel(BaseEstimator):
         What `encoder` stands for; made anew when that is set to something else.
     fingerprint_ : Fingerprint
         The encoder whose vectors the head was fitted on. Others are refused.
-    account_ : Account
+    account_ : ReadReport
         What `fit` read, kept, and left out; a loaded model has it in `training_`.
     training_ : dict
         Sizes and account of the training data, ready for JSON.
@@ -182,13 +182,13 @@ class RewardModel(BaseEstimator):
             **fit_params(head, preferences),
         )
         self.fingerprint_ = fingerprint
-        self.account_ = preferences.account
+        self.account_ = preferences.read_report
         self.training_prompts_ = np.unique(prompt_hashes(preferences.items["prompt"]))
         self.training_ = {
             "n_pairs": len(pairs),
             "n_items": len(preferences.items),
             "n_prompts": int(preferences.items["prompt_id"].nunique()),
-            "account": preferences.account.to_json(),
+            "account": preferences.read_report.to_json(),
         }
         return self
 

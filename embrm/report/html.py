@@ -111,7 +111,7 @@ def _facts(
     n_prompts = preferences.items["prompt_id"].nunique()
     fields = ", ".join(f"{k}={v}" for k, v in fingerprint.fields.items())
     return [
-        ("data", str(preferences.account)),
+        ("data", str(preferences.read_report)),
         (
             "size",
             (

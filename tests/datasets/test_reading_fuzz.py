@@ -88,7 +88,7 @@ def _check(source, n_rows=None, **options):
         assert "To mend: " in message
         assert len(message) < 4000
         return
-    account = preferences.account
+    account = preferences.read_report
     assert account.n_read == account.n_kept + account.n_left_out
     assert n_rows is None or account.n_read == n_rows
     for numbers in (preferences.y, preferences.margin, preferences.weight):

@@ -50,7 +50,7 @@ def read(name: str, row: dict) -> RowReader:
 def test_a_rated_row_is_an_item_whose_score_is_helpfulness():
     """The five attributes are columns; there are no pairs."""
     preferences = read_preferences([RATED])
-    assert preferences.account.format == "helpsteer2"
+    assert preferences.read_report.format == "helpsteer2"
     assert len(preferences) == 0
     (item,) = preferences.items.to_dict("records")
     assert item["score"] == item["helpfulness"] == 3.0

@@ -93,7 +93,7 @@ def test_rows_of_a_real_schema_are_detected_and_read(case, container, tmp_path):
     """Format, prompts, texts, labels, columns and account are those written by hand."""
     source = container(case["rows"], tmp_path)
     preferences = read_preferences(source, on_error="skip-uninformative")
-    account = preferences.account
+    account = preferences.read_report
     left_out = {entry.reason: entry.n for entry in account.left_out}
     assert account.format == case["format"]
     assert left_out == case.get("left_out", {})

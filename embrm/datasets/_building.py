@@ -8,9 +8,13 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import Prompt
-from embrm.datasets.account import Account
 from embrm.datasets.formats.base import RowReader, is_missing, refusal
-from embrm.datasets.preferences import ITEM_COLUMNS, PAIR_COLUMNS, Preferences
+from embrm.datasets.preferences import (
+    ITEM_COLUMNS,
+    PAIR_COLUMNS,
+    Preferences,
+    ReadReport,
+)
 from embrm.exceptions import NoPreferenceError
 from embrm.messages import as_messages
 
@@ -46,7 +50,7 @@ class PreferencesBuilder:
             self._pair_rows.append((first, second, float(pair["y"]), source_row))
             self._pair_attributes.append(_without(pair, _PAIR_WORDS))
 
-    def build(self, account: Account) -> Preferences:
+    def build(self, read_report: ReadReport) -> Preferences:
         """Make the two tables."""
         prompt_id, response, item_source = _columns(self._item_rows, 3)
         items = {
@@ -64,7 +68,7 @@ class PreferencesBuilder:
             "source_row": pd.Series(pair_source, dtype=np.int64),
             **_attribute_columns(self._pair_attributes, _pair_is_float),
         }
-        return Preferences(pd.DataFrame(items), pd.DataFrame(pairs), account)
+        return Preferences(pd.DataFrame(items), pd.DataFrame(pairs), read_report)
 
     def _check(self, row: RowReader) -> None:
         if not row.items:
