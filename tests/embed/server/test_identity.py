@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embrm.embed.keys import item_keys
-from embrm.embed.server.identity import (
+from embrm.embed.server._answers import Answer
+from embrm.embed.server._identity import (
     GOLDEN_TEXTS,
     TOLERANCE,
     ServerIdentity,
@@ -16,7 +17,6 @@ from embrm.embed.server.identity import (
     end_texts,
     sketch,
 )
-from embrm.embed.server.response import Answer
 from embrm.exceptions import IntegrityError, InvalidInputError
 
 DIM = 384

@@ -13,7 +13,7 @@ from typing import Any
 
 from embrm._optional import import_optional
 from embrm._typing import Text
-from embrm.embed.server.client import Content
+from embrm.embed.server._client import Content
 from embrm.embed.template import (
     ChatRenderer,
     Rendered,
@@ -25,6 +25,9 @@ from embrm.embed.template import (
 from embrm.embed.truncation import tokenise
 from embrm.embed.weights import ModelFiles, loading
 from embrm.exceptions import InvalidInputError, three_parts
+
+_NO_LIMIT = 10**9
+_WANTED = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
 
 
 @dataclass(frozen=True)
@@ -269,10 +272,6 @@ class TokenFitter:
                 )
         kept = rendered.text[start:]
         return _as_sent(rendered, kept, start, limit - room + n_tokens)
-
-
-_NO_LIMIT = 10**9
-_WANTED = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
 
 
 def _as_sent(

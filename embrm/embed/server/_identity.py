@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embrm._typing import Text
-from embrm.embed.server.response import Answer
+from embrm.embed.server._answers import Answer
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 
 GOLDEN_TEXTS: tuple[Text, ...] = (
@@ -48,6 +48,15 @@ GOLDEN_TEXTS: tuple[Text, ...] = (
 TOLERANCE = 0.02
 """Largest relative distance of two sketches of the same server: three times the
 largest difference measured between batches in bfloat16, 0.0065."""
+
+_WIDTH = 64
+_SAME = 1e-4
+_TINY = 1e-300
+# Of one length, so that truncation by characters keeps as much of the filler.
+_ENDS = (
+    "Yes, that is right, and it was a pleasure to read it.",
+    "No, 4711 goats disagree: buy cheap thunder elsewhere!",
+)
 
 
 @dataclass(frozen=True)
@@ -230,16 +239,6 @@ def check_ends_are_read(answer: Answer, limit: str) -> None:
                 "and max_tokens=, which count exactly",
             )
         )
-
-
-_WIDTH = 64
-_SAME = 1e-4
-_TINY = 1e-300
-# Of one length, so that truncation by characters keeps as much of the filler.
-_ENDS = (
-    "Yes, that is right, and it was a pleasure to read it.",
-    "No, 4711 goats disagree: buy cheap thunder elsewhere!",
-)
 
 
 def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

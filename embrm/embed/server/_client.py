@@ -11,7 +11,7 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,12 +19,22 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from embrm._optional import import_optional
-from embrm.embed.server.refusals import LONGEST_WAIT, PassingError, host, refusal
-from embrm.embed.server.response import Answer, NoJSONError, read_answer
+from embrm.embed.server._answers import (
+    LONGEST_WAIT,
+    Answer,
+    NoJSONError,
+    PassingError,
+    host,
+    read_answer,
+    refusal,
+)
 from embrm.exceptions import EmbrmError, InvalidInputError, three_parts
 
 Content: TypeAlias = str | list[int]
 """One input: a text, or the ids of its tokens."""
+
+_REFUSAL_BYTES = 65_536
+_CHECK = "check that an embeddings server runs there, and the address"
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class Server:
     Attributes
     ----------
     url : str
-        As `embrm.embed.server.refusals.endpoint` returned it.
+        As `embrm.embed.server._answers.endpoint` returned it.
     fields : mapping
         What every request says besides its input: `model`, `encoding_format`, ...
     api_key_env : str
@@ -256,10 +266,6 @@ def wait_seconds(error: BaseException | None, jitter: float) -> float:
     return float(getattr(error, "wait", 0.0)) + jitter
 
 
-_REFUSAL_BYTES = 65_536
-_CHECK = "check that an embeddings server runs there, and the address"
-
-
 def _read_key(name: str) -> str:
     """Read the key; refuse one that no header can hold, without showing it."""
     key = os.environ.get(name, "").strip()
@@ -277,3 +283,47 @@ def _read_key(name: str) -> str:
 def _headers(key: str) -> dict[str, str]:
     common = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
     return common | ({"Authorization": f"Bearer {key}"} if key else {})
+
+
+def request_waves(
+    groups: Sequence[Hashable], *, batch_items: int, concurrency: int
+) -> list[list[list[int]]]:
+    """Plan requests: one text of every prompt first, then the rest prompt by prompt.
+
+    Parameters
+    ----------
+    groups : sequence of hashable
+        The prompt of each text.
+    batch_items : int
+        Texts of a request at most, >= 1.
+    concurrency : int
+        Requests under way at once, >= 1. A wave that would be fewer requests is cut
+        into that many.
+
+    Returns
+    -------
+    list of list of list of int
+        At most two waves; each is a list of requests, each a list of positions. A
+        wave is sent when the one before it is answered.
+
+    Examples
+    --------
+    >>> request_waves("aabaab", batch_items=2, concurrency=1)
+    [[[0, 2]], [[1, 3], [4, 5]]]
+    >>> request_waves("abcd", batch_items=32, concurrency=2)
+    [[[0, 1], [2, 3]]]
+    """
+    members: dict[Hashable, list[int]] = {}
+    for position, group in enumerate(groups):
+        members.setdefault(group, []).append(position)
+    first = [rows[0] for rows in members.values()]
+    rest = [row for rows in members.values() for row in rows[1:]]
+    return [
+        _cut(wave, min(batch_items, -(-len(wave) // concurrency)))
+        for wave in (first, rest)
+        if wave
+    ]
+
+
+def _cut(rows: list[int], size: int) -> list[list[int]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
