@@ -1,18 +1,36 @@
-"""Checks of what scikit-learn demands of an estimator."""
+"""Checks of what scikit-learn demands: parameters, fitted state, selection, storage."""
 
+import json
 import warnings
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    cross_val_score,
+    train_test_split,
+)
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from embrm.exceptions import InvalidInputError
+from embrm.heads.registry import head_from_spec, head_spec
+from embrm.heads.state import HeadState
 from embrm.pairs import Pairs
-from embrm.testing.expectations import expect, expect_close, expect_equal
-from embrm.testing.samples import N_FEATURES, fresh, make_sample, tolerance_of
+from embrm.testing._samples import (
+    N_FEATURES,
+    expect,
+    expect_close,
+    expect_equal,
+    fresh,
+    make_sample,
+    tolerance_of,
+)
 
 
 def fit_returns_the_head(head: Any) -> None:
@@ -203,4 +221,134 @@ CONTRACT_CHECKS = (
     a_failed_fit_leaves_the_head_unfitted,
     the_preprocessor_acts_on_distinct_items,
     fitting_and_scoring_are_quiet,
+)
+
+
+def cross_val_score_is_manual_cross_validation(head: Any) -> None:
+    """Expect cross_val_score on Pairs to give what a loop over the folds gives."""
+    s = make_sample()
+    folds = KFold(3, shuffle=True, random_state=0)
+    manual = [
+        fresh(head).fit(s.pairs[train], s.y[train]).score(s.pairs[test], s.y[test])
+        for train, test in folds.split(s.pairs)
+    ]
+    scores = cross_val_score(fresh(head), s.pairs, s.y, cv=folds, error_score="raise")
+    expect_equal(scores, manual, "cross_val_score is manual cross-validation")
+
+
+def grid_search_finds_a_head(head: Any) -> None:
+    """Expect GridSearchCV to fit, score and refit on Pairs with soft labels."""
+    s = make_sample()
+    search = GridSearchCV(
+        fresh(head),
+        {"preprocessor": [None, StandardScaler()]},
+        cv=2,
+        error_score="raise",
+    )
+    search.fit(s.pairs, np.where(s.y == 1, 0.9, 0.1))
+    expect(
+        np.isfinite(search.cv_results_["mean_test_score"]).all(), "scores are finite"
+    )
+    found = search.best_estimator_.decision_function(s.pairs)
+    expect_equal(
+        search.decision_function(s.pairs), found, "the search predicts as its best head"
+    )
+
+
+def pairs_split_into_train_and_test(head: Any) -> None:
+    """Expect train_test_split to give Pairs that the head takes."""
+    s = make_sample()
+    train, test, y_train, y_test = train_test_split(
+        s.pairs, s.y, test_size=0.5, random_state=0
+    )
+    score = fresh(head).fit(train, y_train).score(test, y_test)
+    expect(0 <= score <= 1, f"the score of a split is {score}")
+
+
+def sample_weight_is_routed(head: Any) -> None:
+    """Expect cross_val_score to hand weights on if metadata routing is on."""
+    s = make_sample()
+    folds = KFold(3)
+    manual = []
+    for train, test in folds.split(s.pairs):
+        fitted = fresh(head).fit(
+            s.pairs[train], s.y[train], sample_weight=s.weight[train]
+        )
+        manual.append(fitted.score(s.pairs[test], s.y[test], s.weight[test]))
+    with config_context(enable_metadata_routing=True):
+        routed = fresh(head).set_fit_request(sample_weight=True)
+        routed.set_score_request(sample_weight=True)
+        scores = cross_val_score(
+            routed,
+            s.pairs,
+            s.y,
+            cv=folds,
+            params={"sample_weight": s.weight},
+            error_score="raise",
+        )
+    expect_equal(scores, manual, "routed weights are weights")
+
+
+SELECTION_CHECKS = (
+    cross_val_score_is_manual_cross_validation,
+    grid_search_finds_a_head,
+    pairs_split_into_train_and_test,
+    sample_weight_is_routed,
+)
+
+
+def _rebuilt(fitted: Any) -> Any:
+    """Send spec and state through JSON and bytes, as a bundle on disk would."""
+    state = fitted.get_state()
+    travelled = HeadState(
+        {name: np.array(array, order="C") for name, array in state.arrays.items()},
+        json.loads(json.dumps(dict(state.values), allow_nan=False)),
+        {name: bytes(blob) for name, blob in state.blobs.items()},
+    )
+    try:
+        spec = json.loads(json.dumps(head_spec(fitted), allow_nan=False))
+    except InvalidInputError:
+        # A head from outside embrm has a state, but no place in its registry.
+        return clone(fitted).set_state(travelled)
+    return head_from_spec(spec).set_state(travelled)
+
+
+def a_stored_head_scores_the_same_bits(head: Any) -> None:
+    """Expect rewards after get_state, JSON and set_state to be the same bits."""
+    s = make_sample()
+    fitted = fresh(head).fit(s.pairs, s.y)
+    rebuilt = _rebuilt(fitted)
+    expect_equal(
+        rebuilt.reward(s.items), fitted.reward(s.items), "rewards are the same bits"
+    )
+    expect_equal(
+        rebuilt.predict_proba(s.pairs),
+        fitted.predict_proba(s.pairs),
+        "probabilities are the same bits",
+    )
+    expect(repr(rebuilt) == repr(fitted), "parameters are the same")
+
+
+def a_stored_head_keeps_its_preprocessor(head: Any) -> None:
+    """Expect the fitted preprocessor to travel with the head."""
+    s = make_sample()
+    fitted = fresh(head).set_params(preprocessor=StandardScaler())
+    fitted.fit(s.pairs, s.y)
+    expect_equal(
+        _rebuilt(fitted).reward(s.items), fitted.reward(s.items), "the same bits"
+    )
+
+
+def a_stored_head_can_be_fitted_again(head: Any) -> None:
+    """Expect a head put together from its state to fit as the original does."""
+    s = make_sample()
+    fitted = fresh(head).fit(s.pairs, s.y)
+    again = _rebuilt(fitted).fit(s.pairs, s.y)
+    expect_equal(again.reward(s.items), fitted.reward(s.items), "the same bits")
+
+
+STORAGE_CHECKS = (
+    a_stored_head_scores_the_same_bits,
+    a_stored_head_keeps_its_preprocessor,
+    a_stored_head_can_be_fitted_again,
 )
