@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from embrm.cli.opening import open_encoder
+from embrm.cli.inputs import open_encoder, read_and_say
 from embrm.cli.options import AsJson, Config, Debug, EncoderName, Seed
 from embrm.cli.output import console, emit, reporting, say
-from embrm.cli.reading import read_and_say
 
 _FOLDS = 5
 HEADS = ("linear", "siamese", "mlp", "lightgbm", "xgboost")

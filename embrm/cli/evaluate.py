@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from embrm.cli.embed import Prefs
-from embrm.cli.opening import open_model
+from embrm.cli.inputs import open_model, read_and_say
 from embrm.cli.options import (
     AsJson,
     CacheDir,
@@ -20,7 +20,6 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
-from embrm.cli.reading import read_and_say
 
 ModelDir = Annotated[Path, typer.Argument(help="Directory that `embrm fit` wrote.")]
 OtherEncoder = Annotated[

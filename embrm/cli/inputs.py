@@ -1,13 +1,24 @@
-"""Open what `embrm cache` looks after, from what was typed."""
+"""What commands open and read: preference files, encoders, saved models, caches."""
 
-from typing import TYPE_CHECKING, Annotated
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.cli.output import say
+from embrm.exceptions import (
+    IntegrityError,
+    InvalidInputError,
+    LeftOutWarning,
+    three_parts,
+)
 
 if TYPE_CHECKING:
+    from embrm.datasets import Preferences
     from embrm.embed.cache import VectorCache, VectorStore
+    from embrm.embed.registry import KnownEncoder
+    from embrm.model import RewardModel
 
 Directory = Annotated[
     str, typer.Argument(help="The cache's directory, or a URI as s3://bucket/dir.")
@@ -20,6 +31,72 @@ Digest = Annotated[
         show_default=False,
     ),
 ]
+
+
+def read_and_say(
+    source: Any, *, as_json: bool, prefix: str = "", **options: Any
+) -> "Preferences":
+    """Read preferences and print what was read, kept and left out.
+
+    Parameters
+    ----------
+    source
+        As for `read_preferences`.
+    as_json : bool
+        Whether stdout belongs to a JSON result.
+    prefix : str, default=""
+        Words before the report.
+    **options
+        As for `read_preferences`.
+    """
+    from embrm.datasets import read_preferences
+
+    with warnings.catch_warnings():
+        # The warning holds the report, which is printed in any case.
+        warnings.simplefilter("ignore", LeftOutWarning)
+        preferences = read_preferences(source, **options)
+    say(f"{prefix}{preferences.read_report}", as_json=as_json)
+    return preferences
+
+
+def open_encoder(name: str) -> "KnownEncoder":
+    """Make an encoder, and find out now whether its files are there.
+
+    Parameters
+    ----------
+    name : str
+        As `make_encoder` takes it.
+    """
+    from embrm.embed.registry import make_encoder
+
+    encoder = make_encoder(name)
+    _ = encoder.fingerprint
+    return encoder
+
+
+def open_model(
+    directory: Path, cache: str | None, encoder: str | None
+) -> "RewardModel":
+    """Load a saved model, and find out now whether its encoder is there.
+
+    Parameters
+    ----------
+    directory : Path
+    cache : str, optional
+    encoder : str, optional
+        Where the model's encoder is found now.
+    """
+    from embrm.persist import load_model
+
+    model = load_model(directory, cache=cache, encoder=encoder)
+    try:
+        model.check_encoder()
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"the encoder of this model: {error} If it is elsewhere now, say where "
+            "with --encoder."
+        ) from error
+    return model
 
 
 def open_cache(directory: str) -> "VectorCache":
