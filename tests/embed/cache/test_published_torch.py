@@ -198,12 +198,17 @@ def test_damaged_programs_end_cleanly(opened, value, protocol, data):
 
 
 def program(
-    *, start="K\x00", shape="K\x02K\x03\x86", stride="K\x03K\x01\x86", of="Float"
+    *,
+    start="K\x00",
+    shape="K\x02K\x03\x86",
+    stride="K\x03K\x01\x86",
+    of="Float",
+    place="cpu",
 ):
     """Write the program of one tensor, of the first six numbers of X."""
     text = (
         "\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage"
-        f"ctorch\n{of}Storage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x0ctQ"
+        f"ctorch\n{of}Storage\nX\x01\x00\x00\x000X{chr(len(place))}\x00\x00\x00{place}K\x0ctQ"
         f"{start}{shape}{stride}\x89ccollections\nOrderedDict\n)RtR."
     )
     return text.encode("latin-1")
@@ -213,6 +218,12 @@ def test_a_tensor_is_where_its_program_says(opened):
     """Claim: its storage, where it starts and its shape."""
     rows = opened(archive(program(start="K\x04")))
     np.testing.assert_array_equal(rows, X.ravel()[4:10].reshape(2, 3).numpy())
+
+
+def test_a_tensor_of_a_gpu_is_read_without_one(opened):
+    """Claim: embeddings are mostly saved where they were computed."""
+    rows = opened(archive(program(place="cuda:0")))
+    np.testing.assert_array_equal(rows, X.ravel()[:6].reshape(2, 3).numpy())
 
 
 @pytest.mark.parametrize(
