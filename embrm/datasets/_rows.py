@@ -29,7 +29,7 @@ class Source:
     Attributes
     ----------
     name : str
-        As errors and accounts call it: a file name, a dataset id, "frame", "rows".
+        As errors and reports call it: a file name, a dataset id, "frame", "rows".
     rows : generator of (int, row or DataError)
     place : callable
         Turns a row's number into words: `"prefs.jsonl, line 7"`.

@@ -212,7 +212,7 @@ def test_a_real_pool_gives_all_its_pairs(shared_data):
 
 
 def test_some_pairs_can_be_taken():
-    """A mask or positions keep pairs; items and account stay."""
+    """A mask or positions keep pairs; items and report stay."""
     rows = [{"prompt": f"p{n}", "chosen": "a", "rejected": "b"} for n in range(3)]
     read = read_preferences(rows)
     kept = read.take_pairs(np.array([True, False, True]))
@@ -260,48 +260,48 @@ def test_the_labels_of_unpaired_data_are_truth_values():
 @given(st.lists(st.sampled_from(["", "empty response", "label out of range"])))
 def test_rows_read_are_rows_kept_and_rows_left_out(reasons):
     """n_read == n_kept + n_left_out after any sequence of rows."""
-    account = ReadReport("prefs.jsonl", "pairs")
+    report = ReadReport("prefs.jsonl", "pairs")
     for line, reason in enumerate(reasons, start=1):
-        account.leave_out(reason, f"line {line}") if reason else account.keep()
-    assert account.n_read == account.n_kept + account.n_left_out == len(reasons)
+        report.leave_out(reason, f"line {line}") if reason else report.keep()
+    assert report.n_read == report.n_kept + report.n_left_out == len(reasons)
 
 
 def test_reasons_stand_in_order_of_frequency():
     """The most frequent reason comes first."""
-    account = ReadReport("frame", "pairs")
-    account.leave_out("rare", "row 1")
-    account.leave_out("usual", "row 2")
-    account.leave_out("usual", "row 3")
-    assert account.left_out == (
+    report = ReadReport("frame", "pairs")
+    report.leave_out("rare", "row 1")
+    report.leave_out("usual", "row 2")
+    report.leave_out("usual", "row 3")
+    assert report.left_out == (
         LeftOut("usual", 2, ("row 2", "row 3")),
         LeftOut("rare", 1, ("row 1",)),
     )
 
 
 def test_only_five_places_are_remembered():
-    """An account of a million bad rows stays small."""
-    account = ReadReport("frame", "pairs")
+    """A report of a million bad rows stays small."""
+    report = ReadReport("frame", "pairs")
     for row in range(100):
-        account.leave_out("empty response", f"row {row}")
-    assert len(account.left_out[0].where) == 5
+        report.leave_out("empty response", f"row {row}")
+    assert len(report.left_out[0].where) == 5
 
 
 def test_text_says_that_there_are_more_places():
     """Places not listed are not passed over in silence."""
-    account = ReadReport("frame", "pairs")
+    report = ReadReport("frame", "pairs")
     for row in range(6):
-        account.leave_out("empty response", f"row {row}")
-    assert str(account).endswith(
+        report.leave_out("empty response", f"row {row}")
+    assert str(report).endswith(
         "6 empty response (row 0; row 1; row 2; row 3; row 4, ...)"
     )
 
 
 def test_json_holds_the_counts():
     """to_json has what a report needs."""
-    account = ReadReport("frame", "pairs")
-    account.keep()
-    account.leave_out("empty response", "row 1")
-    assert account.to_json() == {
+    report = ReadReport("frame", "pairs")
+    report.keep()
+    report.leave_out("empty response", "row 1")
+    assert report.to_json() == {
         "source": "frame",
         "format": "pairs",
         "n_read": 2,

@@ -115,7 +115,7 @@ def test_an_item_that_never_had_a_pair_stays():
 
 
 def test_filters_leave_their_input_and_the_account_alone():
-    """A filter is a pure function; the account counts rows of the source."""
+    """A filter is a pure function; the report counts rows of the source."""
     preferences = of_pairs((words(3), words(12)), (words(11), words(12)))
     items, pairs = preferences.items.copy(), preferences.pairs.copy()
     kept, _ = filter_by_length(preferences)

@@ -1,4 +1,4 @@
-"""Reading: formats, columns, errors that name the line, and full accounts."""
+"""Reading: formats, columns, errors that name the line, and full reports."""
 
 import io
 import json
@@ -136,10 +136,10 @@ ROWS = st.sampled_from(
 def test_every_row_is_accounted_for(rows, max_rows):
     """n_read == n_kept + n_left_out == the rows there were, up to max_rows."""
     preferences = read_preferences([GOOD, *rows], on_error="skip", max_rows=max_rows)
-    account = preferences.read_report
-    assert account.n_read == account.n_kept + account.n_left_out
-    assert account.n_read == min(len(rows) + 1, max_rows or 100)
-    assert account.n_kept == preferences.pairs["source_row"].nunique()
+    report = preferences.read_report
+    assert report.n_read == report.n_kept + report.n_left_out
+    assert report.n_read == min(len(rows) + 1, max_rows or 100)
+    assert report.n_kept == preferences.pairs["source_row"].nunique()
 
 
 @pytest.mark.parametrize("name", known_formats())
@@ -254,7 +254,7 @@ def test_a_source_without_a_readable_row_is_refused_when_skipping_too(tmp_path):
 
 
 def test_a_recognised_source_without_a_usable_row_gives_empty_tables():
-    """The account says why nothing is left."""
+    """The report says why nothing is left."""
     with pytest.warns(
         LeftOutWarning, match="read as pairs: 1 rows, 0 kept, 1 left out"
     ):
@@ -308,8 +308,8 @@ def test_real_benchmarks_are_detected_and_kept_whole(
 ):
     """Benchmarks in their native files need no argument."""
     preferences = read_preferences(shared_data / name)
-    account = preferences.read_report
-    assert (account.format, account.n_kept, len(preferences)) == (
+    report = preferences.read_report
+    assert (report.format, report.n_kept, len(preferences)) == (
         format_name,
         n_rows,
         n_pairs,

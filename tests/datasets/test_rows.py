@@ -46,7 +46,7 @@ def test_naming_puts_the_place_first():
 
 
 def test_naming_keeps_the_reason():
-    """The account's reason survives."""
+    """The report's reason survives."""
     with pytest.raises(DataError) as caught, naming("here"):
         raise _bad()
     assert caught.value.reason == "why"

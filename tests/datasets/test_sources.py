@@ -281,7 +281,7 @@ def test_ids_are_taken_apart(hub, source, args, split):
 
 
 def test_preferences_are_read_from_the_hub(hub):
-    """An account names the dataset."""
+    """A report names the dataset."""
     hub([ROW])
     assert read_preferences("hf:o/n@train").read_report.source == "hf:o/n@train"
 

@@ -161,8 +161,8 @@ def test_no_row_brings_a_format_down(name, data):
     row = dict(FIRST_ROWS[name])
     for column in data.draw(st.sets(st.sampled_from(sorted(row)), min_size=1)):
         row[column] = data.draw(CELLS)
-    account = read_preferences([row], format=name, on_error="skip").read_report
-    assert account.n_read == account.n_kept + account.n_left_out == 1
+    report = read_preferences([row], format=name, on_error="skip").read_report
+    assert report.n_read == report.n_kept + report.n_left_out == 1
 
 
 @pytest.mark.parametrize("name", FIRST_ROWS)
