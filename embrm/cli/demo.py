@@ -7,10 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from embrm.cli.embed import say_how_long
-from embrm.cli.opening import open_encoder
+from embrm.cli.inputs import open_encoder, read_and_say
 from embrm.cli.options import DEFAULT_ENCODER, AsJson, Config, Debug, Seed
 from embrm.cli.output import console, emit, reporting, say
-from embrm.cli.reading import read_and_say
 
 _FOLDS = 5
 ENCODERS = (DEFAULT_ENCODER, "minilm")

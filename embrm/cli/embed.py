@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from embrm.cli.opening import open_encoder
+from embrm.cli.inputs import open_encoder, read_and_say
 from embrm.cli.options import (
     DEFAULT_ENCODER,
     AsJson,
@@ -21,7 +21,6 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
-from embrm.cli.reading import read_and_say
 from embrm.exceptions import InvalidInputError, three_parts
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ def embed(
         if as_json:
             emit(
                 {
-                    "account": preferences.account.to_json(),
+                    "account": preferences.read_report.to_json(),
                     "encoder": opened.fingerprint.to_json(),
                     "embedded": embedded.to_json(),
                 }

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from embrm.cli.embed import Prefs, say_how_long
-from embrm.cli.opening import open_encoder
+from embrm.cli.inputs import open_encoder, read_and_say
 from embrm.cli.options import (
     DEFAULT_ENCODER,
     AsJson,
@@ -24,7 +24,6 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
-from embrm.cli.reading import read_and_say
 from embrm.exceptions import InvalidInputError, three_parts
 
 _MOST_NAMES = 10

@@ -7,7 +7,7 @@ tokenizer, template, pooling, layer, normalisation, dtype and truncation all cou
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -189,3 +189,21 @@ class Encoder(Protocol):
             In the order of `texts`, in the fingerprint's dtype, all finite.
         """
         ...
+
+
+@runtime_checkable
+class RecognisingEncoder(Protocol):
+    """An encoder that can tell whether a fingerprint seen before is its own."""
+
+    def recognise(self, known: Iterable[Fingerprint]) -> bool:
+        """Take one of `known` for the fingerprint, if it fits; say whether one did."""
+        ...
+
+
+def recognise(encoder: Encoder, known: Iterable[Fingerprint]) -> None:
+    """Show fingerprints to an encoder that may recognise its own among them.
+
+    Encoders that know from their files who they are are left alone.
+    """
+    if isinstance(encoder, RecognisingEncoder):
+        encoder.recognise(known)

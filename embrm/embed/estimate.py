@@ -9,9 +9,8 @@ import numpy as np
 
 from embrm._typing import IntArray, Text
 from embrm.embed.base import Encoder
-from embrm.embed.cache.index import KeyIndex
 from embrm.embed.cache.vector_cache import VectorCache
-from embrm.embed.keys import item_keys
+from embrm.embed.keys import KeyIndex, item_keys
 from embrm.embed.run import embed_items
 from embrm.messages import prompt_text
 
@@ -67,10 +66,8 @@ def estimate_embedding(
     keys = item_keys(texts)
     missing = KeyIndex(keys).rows
     if cache is not None:
-        opened = cache if isinstance(cache, VectorCache) else VectorCache(cache)
-        store = opened.open_columns(encoder.fingerprint)
-        missing = missing[~store.contains(keys[missing])]
-        cache = opened
+        cache = cache if isinstance(cache, VectorCache) else VectorCache(cache)
+        missing = missing[~cache.open_for(encoder).contains(keys[missing])]
     if len(missing) == 0:
         return Estimate(0, 0.0)
     sizes = np.array([_n_characters(texts[row]) for row in missing], dtype=np.float64)

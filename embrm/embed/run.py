@@ -9,13 +9,10 @@ from typing import Any
 from embrm._typing import FloatArray, IntArray, Text
 from embrm.embed.account import EmbeddingAccount, add_reports, warn_if_truncated
 from embrm.embed.base import BatchReport, Encoder
-from embrm.embed.cache.checking import check_vectors
-from embrm.embed.cache.index import KeyIndex
-from embrm.embed.cache.memory import MemoryStore, Store
+from embrm.embed.cache.store import MemoryStore, Store, check_vectors
 from embrm.embed.cache.vector_cache import VectorCache
-from embrm.embed.keys import Keys, item_keys
+from embrm.embed.keys import KeyIndex, Keys, item_keys
 from embrm.embed.progress import EmbeddingProgress
-from embrm.embed.server.identity import recognise_in_cache
 from embrm.embed.slices import Slices
 from embrm.exceptions import InvalidInputError, three_parts
 
@@ -149,8 +146,7 @@ def _open(
     if cache is None:
         return MemoryStore(encoder.fingerprint)
     opened = cache if isinstance(cache, VectorCache) else VectorCache(cache)
-    recognise_in_cache(encoder, opened)
-    return opened.open_columns(encoder.fingerprint)
+    return opened.open_for(encoder)
 
 
 def _check_limits(commit_items: int, commit_seconds: float) -> None:

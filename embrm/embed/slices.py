@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm.embed.cache.memory import Store
+from embrm.embed.cache.store import Store
 from embrm.embed.keys import Keys
 
 
@@ -28,7 +28,7 @@ class Slices:
     Examples
     --------
     >>> from embrm.embed.base import Fingerprint
-    >>> from embrm.embed.cache.memory import MemoryStore
+    >>> from embrm.embed.cache.store import MemoryStore
     >>> from embrm.embed.keys import item_keys
     >>> store = MemoryStore(Fingerprint({"kind": "example"}, dim=1, dtype="float32"))
     >>> slices = Slices(store, n_items=2, seconds=60)

@@ -108,7 +108,7 @@ def _facts(
 ) -> list[tuple[str, str]]:
     n_prompts = preferences.items["prompt_id"].nunique()
     return [
-        ("data", str(preferences.account)),
+        ("data", str(preferences.read_report)),
         (
             "size",
             (
