@@ -25,8 +25,8 @@ from embrm.exceptions import InvalidInputError, three_parts
 
 if TYPE_CHECKING:
     from embrm._typing import Text
-    from embrm.embed.account import EmbeddingAccount
     from embrm.embed.base import Encoder
+    from embrm.embed.run import EmbeddingAccount
 
 ANY_CLUSTER = "auto"
 # Seconds of embedding from which the estimate is printed, and a faster way.

@@ -110,7 +110,7 @@ class Fingerprint:
         ...     "pooling": "mean_response",
         ... }
         >>> Fingerprint(fields, dim=8, dtype="float32").describe()
-        'causal-lm SmolLM2, layer 20, mean over the response (e9b8cd08)'
+        'causal-lm SmolLM2, layer 20, mean over the response (49f60bf4)'
         """
         return f"{self._in_words()} ({self.digest[:8]})"
 

@@ -179,7 +179,7 @@ def encoder_spec(encoder: Encoder) -> dict[str, Any]:
         if field.name != "device"
     }
     files = vars(encoder).get("files")
-    if isinstance(encoder, CausalLMEncoder) and files is not None:
+    if isinstance(encoder, CausalLMEncoder) and files is not None and encoder.has_share:
         # A share of the depth as the layer that it is.
         layers = tuple(dict.fromkeys(layer for layer, _ in encoder.columns))
         values["layer"] = layers if len(layers) > 1 else layers[0]

@@ -125,7 +125,8 @@ def test_a_directory_with_modules_is_sentence_transformers(tmp_path):
 
 def test_a_directory_without_modules_is_causal(tmp_path):
     """Everything else is taken for a language model."""
-    assert make_encoder(str(tmp_path)) == CausalLMEncoder(str(tmp_path))
+    made = make_encoder(str(tmp_path), on_long_response="raise")
+    assert made == CausalLMEncoder(str(tmp_path))
 
 
 def test_options_go_to_the_constructor():
@@ -174,7 +175,7 @@ def test_the_device_stays_on_its_machine():
 
 def test_a_resolved_revision_is_pinned(tmp_path):
     """A branch may move; what was embedded with was a commit."""
-    encoder = CausalLMEncoder("owner/name", revision="main")
+    encoder = CausalLMEncoder("owner/name", layer=20, revision="main")
     vars(encoder)["files"] = ModelFiles(tmp_path, source="hub", revision="c" * 40)
     assert encoder_spec(encoder)["revision"] == "c" * 40
 

@@ -1,6 +1,6 @@
 """Encoders from causal language models: hidden states of Llama, Gemma, GPT-2, ..."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property, partial
 from types import MappingProxyType
@@ -13,8 +13,13 @@ from embrm._typing import Text
 from embrm.embed.base import Fingerprint, OnBatch
 from embrm.embed.batching import check_options
 from embrm.embed.causal.engine import SHARINGS, CausalEngine
-from embrm.embed.causal.language_model import ModelHandle
-from embrm.embed.causal.shape import CausalShape, Layer, check_layer, read_shape
+from embrm.embed.causal.language_model import (
+    CausalShape,
+    Layer,
+    ModelHandle,
+    check_layer,
+    read_shape,
+)
 from embrm.embed.pooling import LAST, POOLINGS, Column
 from embrm.embed.sliced_encoder import Outputs, SlicedEncoder
 from embrm.embed.template import (
@@ -27,7 +32,6 @@ from embrm.embed.template import (
 )
 from embrm.embed.truncation import FittedTokens, tokenise
 from embrm.embed.weights import (
-    SMOLLM2,
     ModelFiles,
     model_name,
     transformers_major,
@@ -56,7 +60,7 @@ class CausalLMEncoder(SlicedEncoder):
 
     Parameters
     ----------
-    model : str, default="smollm2"
+    model : str
         `"smollm2"`, SmolLM2-135M-Instruct from the package that the error message
         names where it is missing; a local directory with `config.json` and
         safetensors; a local GGUF file, converted once; or the id of a repository of
@@ -129,7 +133,7 @@ class CausalLMEncoder(SlicedEncoder):
     'last_content'
     """
 
-    model: str = SMOLLM2
+    model: str
     _: KW_ONLY
     layer: Layer | tuple[Layer, ...] = DEFAULT_DEPTH
     pooling: str | tuple[str, ...] = "mean_response"
@@ -155,21 +159,21 @@ class CausalLMEncoder(SlicedEncoder):
         for name in ("layer", "pooling"):
             # A list would make the encoder unhashable, and equal ones different.
             value = getattr(self, name)
-            if not isinstance(value, str | int | float | tuple):
+            if isinstance(value, Iterable) and not isinstance(value, str):
                 object.__setattr__(self, name, tuple(value))
-        for layer in _as_tuple(self.layer):
+        for layer in _as_tuple(self.layer) or (None,):
             check_layer(layer)
         _check_names("pooling", _as_tuple(self.pooling), tuple(POOLINGS))
         for name, known in _KNOWN.items():
             _check_names(name, (getattr(self, name),), known)
 
     @classmethod
-    def published_recipe(cls, model: str = SMOLLM2, **options: Any) -> Self:
+    def published_recipe(cls, model: str, **options: Any) -> Self:
         """Make the encoder of arXiv 2411.04991: last layer, last token of the response.
 
         Parameters
         ----------
-        model : str, default="smollm2"
+        model : str
         **options
             As for the constructor.
         """
@@ -225,6 +229,11 @@ class CausalLMEncoder(SlicedEncoder):
             for layer in dict.fromkeys(layers)
             for pooling in dict.fromkeys(_as_tuple(self.pooling))
         )
+
+    @property
+    def has_share(self) -> bool:
+        """Whether a layer is given as a share of the depth."""
+        return any(isinstance(layer, float) for layer in _as_tuple(self.layer))
 
     @property
     def column_slices(self) -> dict[Column, slice]:

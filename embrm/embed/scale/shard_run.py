@@ -15,12 +15,16 @@ import numpy as np
 from rich.progress import TextColumn
 
 from embrm._typing import Text
-from embrm.embed.account import EmbeddingAccount, add_reports, warn_if_truncated
 from embrm.embed.base import BatchReport, Encoder, Fingerprint
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.keys import KeyIndex, item_keys
 from embrm.embed.progress import one_bar
-from embrm.embed.run import embed_items
+from embrm.embed.run import (
+    EmbeddingAccount,
+    add_reports,
+    embed_items,
+    warn_if_truncated,
+)
 from embrm.embed.scale.shards import (
     Groups,
     Shard,

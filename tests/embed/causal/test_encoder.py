@@ -274,7 +274,9 @@ def test_no_text_has_no_vector(encoder_of):
 def test_overflow_of_the_stored_dtype_is_refused(make_model):
     """Trap: hidden states of some models exceed float16; float32 holds them."""
     directory = str(make_model("gpt2", initializer_range=3e4))
-    options = {"template": "plain", "dtype": "float32", "layer": 0}
+    options = {"template": "plain", "dtype": "float32", "layer": 0} | {
+        "pooling": "last_content"
+    }
     with pytest.raises(InvalidInputError, match="store_dtype='float32'"):
         CausalLMEncoder(directory, **options).encode(TEXTS[:1])
     vectors = CausalLMEncoder(directory, store_dtype="float32", **options).encode(TEXTS)
@@ -390,11 +392,13 @@ def test_sizes_are_found_in_the_text_part_of_a_config(make_model):
     "changed",
     [
         {"pooling": "mean"},
-        {"pooling": "mean_response"},
+        {"pooling": "last_content"},
+        {"pooling": ("mean_response", "mean")},
         {"template": "plain"},
         {"max_tokens": 99},
-        {"layer": -2},
+        {"layer": -1},
         {"layer": 0},
+        {"layer": (2, 0)},
         {"dtype": "float32"},
         {"store_dtype": "float32"},
     ],
@@ -415,12 +419,13 @@ def test_options_that_change_numbers_change_the_fingerprint(tiny_models, changed
         {"sharing": "off"},
         {"sharing": "tree"},
         {"on_long_response": "truncate"},
-        {"layer": 3},
+        {"layer": 2},
+        {"layer": (2, 0.67)},
         {"max_tokens": 256},
     ],
 )
 def test_options_that_change_no_number_keep_the_fingerprint(tiny_models, changed):
-    """The cache is used again; layer 3 of 3 is the last."""
+    """The cache is used again; layer 2 of 3 is at two thirds of the depth."""
     directory = str(tiny_models["llama"])
     one, other = CausalLMEncoder(directory), CausalLMEncoder(directory, **changed)
     assert one.fingerprint.digest == other.fingerprint.digest
@@ -462,7 +467,8 @@ def test_a_moved_model_keeps_its_fingerprint(tiny_models, tmp_path):
 
 def test_vectors_are_marked_as_not_normalised(tiny_models):
     """Trap: unit vectors of a server and raw vectors must never be mixed."""
-    fields = CausalLMEncoder(str(tiny_models["llama"])).fingerprint.fields
+    encoder = CausalLMEncoder(str(tiny_models["llama"]), layer=-1)
+    fields = encoder.fingerprint.fields
     assert (fields["normalised"], fields["final_norm"]) == (False, True)
 
 
@@ -470,8 +476,8 @@ def test_copies_leave_the_loaded_model_behind(encoder_of):
     """Another process loads its own."""
     encoder = encoder_of("llama")
     other = copy.deepcopy(encoder)
-    assert "_loaded" in vars(encoder)
-    assert "_loaded" not in vars(other)
+    assert "_handle" in vars(encoder)
+    assert "_handle" not in vars(other)
     assert other == encoder
 
 

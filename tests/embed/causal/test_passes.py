@@ -5,10 +5,8 @@ import pytest
 import torch
 
 from embrm.embed.causal.hidden_layers import HiddenLayers
-from embrm.embed.causal.padded_rows import run_padded
-from embrm.embed.causal.prefix_groups import prefix_groups
-from embrm.embed.causal.prefix_kv import run_kv
-from embrm.embed.causal.sharing_plan import KVStep, Machine, plan_kv
+from embrm.embed.causal.passes import run_kv, run_padded
+from embrm.embed.causal.sharing_plan import KVStep, Machine, plan_kv, prefix_groups
 from embrm.embed.pooling import LAST, POOLINGS, Column
 
 COLUMNS = [Column(layer, name) for layer in (LAST, 1) for name in POOLINGS]
@@ -109,3 +107,26 @@ def test_positions_at_the_models_limit_are_not_exceeded(make_causal_model):
     got = run_kv(model, states_of(model), texts, step, COLUMNS)
     expected = one_by_one(model, [texts[row] for row in step.rows])
     np.testing.assert_allclose(got[0], expected[0], atol=2e-5, rtol=1e-4)
+
+
+COLUMNS = [Column(layer, name) for layer in (LAST, 1) for name in POOLINGS]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "opt", "mistral"])
+def test_vectors_are_means_of_the_states_of_each_text(
+    make_causal_model, grouped_tokens, name, side
+):
+    """Run one by one without padding, and averaged over the span by hand."""
+    model = make_causal_model(name)
+    lean = HiddenLayers(model.torch_model, (LAST, 1), n_layers=3)
+    got = run_padded(model, lean, grouped_tokens, COLUMNS, side=side)
+    for row, text in enumerate(grouped_tokens):
+        with torch.inference_mode():
+            output = model.torch_model(
+                torch.as_tensor(text.ids[None]).long(), output_hidden_states=True
+            )
+        for (layer, pooling), vectors in zip(COLUMNS, got, strict=True):
+            begin, end = (int(part[0]) for part in POOLINGS[pooling]([text]))
+            expected = output.hidden_states[layer][0, begin:end].mean(dim=0)
+            np.testing.assert_allclose(vectors[row], expected, atol=2e-5, rtol=1e-4)
