@@ -13,6 +13,7 @@ from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
 from embrm.cli.evaluate import evaluate
 from embrm.cli.fit import fit
+from embrm.cli.layers import layers
 from embrm.cli.output import STOPPED, USAGE, report_error
 from embrm.cli.paper import paper
 from embrm.cli.score import score
@@ -61,6 +62,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command(cls=EmbedCommand)(embed)
+app.command()(layers)
 app.command()(fit)
 app.command()(evaluate)
 app.command()(score)

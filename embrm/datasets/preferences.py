@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from embrm._typing import AnyArray, FloatArray, IntArray, Text
+from embrm._typing import AnyArray, FloatArray, IntArray, RandomState, Text
+from embrm._validation import check_random_state
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.pairs import Pairs
 
@@ -232,6 +233,45 @@ class Preferences:
         _check_taken(taken, len(self))
         kept = self.pairs.iloc[taken].reset_index(drop=True)
         return Preferences(self.items, kept, self.read_report)
+
+    def sample_prompts(self, n: int, *, random_state: RandomState = 0) -> "Preferences":
+        """Keep some prompts, drawn at random, with their items and pairs.
+
+        Parameters
+        ----------
+        n : int >= 1
+            Prompts to keep; all where there are no more.
+        random_state : int, Generator, RandomState or None, default=0
+
+        Returns
+        -------
+        Preferences
+            Pairs across prompts stay where both prompts do; the report is as it is.
+
+        Examples
+        --------
+        >>> from embrm.datasets import read_preferences
+        >>> rows = [{"prompt": p, "chosen": "4", "rejected": "5"} for p in "abc"]
+        >>> few = read_preferences(rows).sample_prompts(2)
+        >>> len(few), len(few.items)
+        (2, 4)
+        """
+        if n < 1:
+            raise InvalidInputError(
+                three_parts(
+                    expected="n >= 1", got=str(n), cure="keep one prompt or more"
+                )
+            )
+        prompts = self.items["prompt_id"].to_numpy()
+        known = np.unique(prompts)
+        kept = check_random_state(random_state).permutation(known)[:n]
+        is_kept = np.isin(prompts, kept)
+        number = np.cumsum(is_kept) - 1
+        ends = self.pairs[["first", "second"]].to_numpy()
+        pairs = self.pairs[is_kept[ends].all(axis=1)].reset_index(drop=True)
+        pairs[["first", "second"]] = number[pairs[["first", "second"]].to_numpy()]
+        items = self.items[is_kept].reset_index(drop=True)
+        return Preferences(items, pairs, self.read_report)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each pair, with its texts.

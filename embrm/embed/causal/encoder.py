@@ -231,6 +231,11 @@ class CausalLMEncoder(SlicedEncoder):
         )
 
     @property
+    def n_layers(self) -> int:
+        """Depth of the model."""
+        return self._shape.n_layers
+
+    @property
     def has_share(self) -> bool:
         """Whether a layer is given as a share of the depth."""
         return any(isinstance(layer, float) for layer in _as_tuple(self.layer))

@@ -1,6 +1,7 @@
 """Pictures of evaluations, as scikit-learn-like displays that hold plain arrays."""
 
 from embrm.evaluate.displays.best_of_n import BestOfNDisplay
+from embrm.evaluate.displays.depth import DepthDisplay
 from embrm.evaluate.displays.leaderboard import LeaderboardDisplay
 from embrm.evaluate.displays.learning_curve import LearningCurveDisplay
 from embrm.evaluate.displays.length_bias import LengthBiasDisplay
@@ -11,6 +12,7 @@ from embrm.evaluate.displays.reliability import ReliabilityDisplay
 
 __all__ = [
     "BestOfNDisplay",
+    "DepthDisplay",
     "LeaderboardDisplay",
     "LearningCurveDisplay",
     "LengthBiasDisplay",

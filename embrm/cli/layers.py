@@ -1,0 +1,203 @@
+"""`embrm layers`: where in a language model to look, measured on one's own data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embrm.cli.embed import Prefs, say_how_long
+from embrm.cli.inputs import open_encoder, read_and_say
+from embrm.cli.options import (
+    DEFAULT_ENCODER,
+    AsJson,
+    CacheDir,
+    Columns,
+    Config,
+    Debug,
+    EncoderName,
+    Format,
+    MaxRows,
+    OnError,
+    Seed,
+    read_options,
+)
+from embrm.cli.output import console, emit, reporting, say, table
+from embrm.exceptions import InvalidInputError, three_parts
+
+if TYPE_CHECKING:
+    from embrm.embed.causal import CausalLMEncoder
+    from embrm.report.layers import LayerComparison
+
+_FOLDS = 5
+
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        "--layers",
+        help="Layers to compare, as 5,10,15 or 0.33,0.67; seven over the whole depth "
+        "by default.",
+        show_default=False,
+    ),
+]
+Poolings = Annotated[
+    str | None,
+    typer.Option(
+        "--poolings",
+        help="Poolings to compare; mean_response,last_content,mean by default.",
+        show_default=False,
+    ),
+]
+Prompts = Annotated[
+    int,
+    typer.Option("--prompts", min=10, help="Prompts to compare on, drawn at random."),
+]
+Picture = Annotated[
+    Path | None,
+    typer.Option("--out", help="Where to draw the picture (.png, .svg or .pdf)."),
+]
+
+
+def layers(
+    prefs: Prefs,
+    encoder: EncoderName = DEFAULT_ENCODER,
+    layers: Layers = None,
+    poolings: Poolings = None,
+    prompts: Prompts = 300,
+    out: Picture = None,
+    cache: CacheDir = None,
+    format: Format = None,  # noqa: A002
+    column: Columns = None,
+    on_error: OnError = "skip-uninformative",
+    max_rows: MaxRows = None,
+    seed: Seed = 0,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Compare layers and poolings of a causal language model on a sample of a file.
+
+    One pass computes all of them. A linear head is fitted on each, in the same folds
+    by prompt; the recommendation is the default unless another is better by more than
+    noise.
+    """
+    with reporting(debug=debug, as_json=as_json):
+        from embrm.embed.run import embed_items
+        from embrm.model.reading import read_pairs
+
+        options = read_options(format, column, on_error, max_rows)
+        opened = _open_columns(encoder, layers, poolings)
+        preferences = read_and_say(prefs, as_json=as_json, **options)
+        sample = read_pairs(preferences).sample_prompts(prompts, random_state=seed)
+        say(
+            f"{len(sample)} pairs of {sample.items['prompt_id'].nunique()} prompts, "
+            f"{len(opened.columns)} settings of {opened.n_layers} layers",
+            as_json=as_json,
+        )
+        say_how_long(sample.texts, opened, cache, as_json=as_json)
+        embedded = embed_items(sample.texts, opened, cache)
+        say(str(embedded), as_json=as_json)
+        compared = _compare(sample, embedded.vectors, opened, seed)
+        _print(compared, encoder, prefs, as_json)
+        if out is not None:
+            _draw(compared, out)
+            say(f"picture: {out}", as_json=as_json)
+        if as_json:
+            emit({**compared.to_json(), "embedded": embedded.to_json()})
+
+
+def _open_columns(
+    name: str, layers: str | None, poolings: str | None
+) -> "CausalLMEncoder":
+    """Open a causal encoder with the columns to compare."""
+    from embrm.embed.causal import CausalLMEncoder
+    from embrm.report.layers import LAYER_POOLINGS, layers_to_compare
+
+    opened = open_encoder(name)
+    if not isinstance(opened, CausalLMEncoder):
+        raise InvalidInputError(
+            three_parts(
+                expected="a causal language model, whose layers can be compared",
+                got=repr(name)[:60],
+                cure="use --encoder smollm2, or causal:MODEL",
+            )
+        )
+    return opened.with_options(
+        layer=_numbers(layers) if layers else layers_to_compare(opened.n_layers),
+        pooling=tuple(poolings.split(",")) if poolings else LAYER_POOLINGS,
+    )
+
+
+def _numbers(words: str) -> tuple[int | float, ...]:
+    try:
+        return tuple(float(n) if "." in n else int(n) for n in words.split(","))
+    except ValueError as error:
+        raise InvalidInputError(
+            three_parts(
+                expected="--layers such as 5,10,15 or 0.33,0.67",
+                got=repr(words)[:40],
+                cure="write numbers with commas between them",
+            )
+        ) from error
+
+
+def _compare(
+    sample: Any, vectors: Any, opened: "CausalLMEncoder", seed: int
+) -> "LayerComparison":
+    from embrm.embed.progress import progress_bar
+    from embrm.report.layers import compare_layers
+
+    total = _FOLDS * len(opened.columns)
+    with progress_bar("Fitting heads", total=total) as advance:
+        return compare_layers(
+            sample,
+            vectors,
+            opened,
+            n_splits=_FOLDS,
+            random_state=seed,
+            after_fit=advance,
+        )
+
+
+def _print(
+    compared: "LayerComparison", encoder: str, prefs: str, as_json: bool
+) -> None:
+    """Print the table, what it means, and the command that follows."""
+    from embrm.embed.registry import causal_name
+
+    undecided = compared.undecided
+    intervals = compared.intervals()
+    if not as_json:
+        rows = [
+            [
+                "last" if layer == -1 else str(layer),
+                pooling,
+                str(interval),
+                "=" if (layer, pooling) in undecided else "",
+            ]
+            for (layer, pooling), interval in intervals.items()
+        ]
+        headings = {"layer": "right", "pooling": "left"}
+        headings |= {"order consistency [95%]": "left", "": "left"}
+        console().print(table(headings, rows))
+        ruler = compared.board.evaluations[compared.board.best].length_ruler
+        say(f"length alone: {ruler}")
+    n_noise = len(undecided)
+    if n_noise > 1:
+        say(
+            f"{n_noise} of {len(intervals)} settings (=) cannot be told from the best "
+            "on these prompts: differences among them are noise. More --prompts would "
+            "tell more.",
+            as_json=as_json,
+        )
+    layer, pooling = compared.recommended
+    model = encoder.partition("@")[0].removeprefix("causal:")
+    name = causal_name(model, [compared.recommended])
+    where = "the last layer" if layer == -1 else f"layer {layer} of {compared.n_layers}"
+    why = "the default" if compared.recommended != compared.best else "the best here"
+    say(f"recommended: {where}, {pooling} ({why})", as_json=as_json)
+    say(f"  embrm fit {prefs} --encoder {name} --out model", as_json=as_json)
+
+
+def _draw(compared: "LayerComparison", out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    compared.to_display().plot().figure_.savefig(out, dpi=160)
