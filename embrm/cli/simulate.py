@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from embrm.datasets.candidate_pools import Candidates
+    from embrm.experiment import Experiment
+    from embrm.experiment.config import GridConfig
     from embrm.pool import CandidatePool
-    from embrm.simulate.experiment import Experiment
-    from embrm.simulate.experiment.config import GridConfig
 
 
 PoolFile = Annotated[
@@ -107,7 +107,7 @@ def simulate(
     with reporting(debug=debug, as_json=as_json):
         start = time.perf_counter()
         from embrm.datasets.candidate_pools import read_candidates
-        from embrm.simulate.experiment.config import read_grid
+        from embrm.experiment.config import read_grid
 
         _check_jobs(jobs)
         grid = read_grid(grid_file)
@@ -164,7 +164,7 @@ def _experiment(
     grid: "GridConfig", candidates: "Candidates", pool: "CandidatePool"
 ) -> "Experiment":
     """Split the pool, and find out now what the grid asks too much of it."""
-    from embrm.simulate.experiment import Experiment
+    from embrm.experiment import Experiment
 
     train, test = grid.split(pool.prompt_ids)
     if candidates.texts is None and candidates.lengths is not None:

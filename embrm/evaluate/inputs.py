@@ -1,5 +1,6 @@
 """The boundary of this room: deltas, groups and item scores are checked here, once."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,34 @@ def item_codes(prompt_ids: ArrayLike, n_items: int) -> tuple[IntArray, AnyArray]
             "say for each item which prompt it answers",
         )
     return number_prompts(array, "prompt_ids")
+
+
+def prompts_by_size(codes: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Give the prompts of each size K, so that they are computed at once.
+
+    Parameters
+    ----------
+    codes : ndarray of int of shape (n_items,)
+        Number of each item's prompt; every number occurs.
+
+    Yields
+    ------
+    prompts : ndarray of int of shape (m,)
+        Numbers of the prompts; K ascends from one yield to the next.
+    rows : ndarray of int of shape (m, K)
+        Rows of their items.
+
+    Examples
+    --------
+    >>> [rows.tolist() for _, rows in prompts_by_size(np.array([0, 1, 0, 2]))]
+    [[[1], [3]], [[0, 2]]]
+    """
+    by_prompt = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    starts = np.cumsum(sizes) - sizes
+    for size in np.unique(sizes):
+        prompts = np.flatnonzero(sizes == size)
+        yield prompts, by_prompt[starts[prompts, None] + np.arange(size)]
 
 
 def check_choice(value: object, name: str, choices: tuple[str, ...]) -> None:

@@ -174,8 +174,11 @@ def order_values(delta: FloatArray, labels: FloatArray) -> FloatArray:
 
 def log_loss_values(delta: FloatArray, labels: FloatArray) -> FloatArray:
     """Value pairs by negative log likelihood, in nats."""
-    first_loses, second_loses = np.logaddexp(0, delta), np.logaddexp(0, -delta)
-    return labels * second_loses + (1 - labels) * first_loses
+    # softplus(-|delta|), and |delta| where the label is on the other side.
+    size = np.abs(delta)
+    wrong = np.where(delta > 0, 1 - labels, labels)
+    losses: FloatArray = np.log1p(np.exp(-size)) + wrong * size
+    return losses
 
 
 def brier_values(delta: FloatArray, labels: FloatArray) -> FloatArray:

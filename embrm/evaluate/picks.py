@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm.evaluate.inputs import prompts_by_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +69,15 @@ def ranked_prompts(reward: FloatArray, codes: IntArray) -> list[RankedPrompts]:
     list of RankedPrompts
         One for each size, ascending.
     """
-    by_prompt = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
-    starts = np.cumsum(sizes) - sizes
     ranked = []
-    for size in np.unique(sizes):
-        prompts = np.flatnonzero(sizes == size)
-        rows = by_prompt[starts[prompts, None] + np.arange(size)]
+    for prompts, rows in prompts_by_size(codes):
         values = reward[rows]
         order = np.argsort(values, axis=1)
         values = np.take_along_axis(values, order, axis=1)
         tied = np.zeros(rows.shape, dtype=bool)
         tied[:, 1:] = values[:, 1:] == values[:, :-1]
-        rows = np.take_along_axis(rows, order, axis=1)
-        ranked.append(RankedPrompts(prompts, rows, tied))
+        by_reward = np.take_along_axis(rows, order, axis=1)
+        ranked.append(RankedPrompts(prompts, by_reward, tied))
     return ranked
 
 

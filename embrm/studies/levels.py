@@ -6,11 +6,11 @@ from typing import Any
 
 from sklearn.preprocessing import StandardScaler
 
+from embrm.experiment import AtErrorRate
 from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
 from embrm.heads.registry import make_head
 from embrm.pool import CandidatePool
 from embrm.simulate import BradleyTerryAnnotator, SamePrompt, calibrate
-from embrm.simulate.experiment import AtErrorRate
 
 OBJECTIVES = (("logistic", "linear"), ("mlp", "siamese"))
 """A classification head, and the Bradley-Terry head of the same kind of model."""

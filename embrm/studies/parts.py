@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from embrm.experiment import Experiment
 from embrm.heads import LinearBradleyTerry
 from embrm.pool import CandidatePool
 from embrm.simulate import CrossPrompt, MixedPrompt, PairingDesign, SamePrompt
-from embrm.simulate.experiment import Experiment
 from embrm.studies.levels import (
     ALL_HEADS,
     PROMPTS_ALIKE,

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import embrm.studies.parts as parts
+from embrm.experiment import Experiment
 from embrm.heads import LinearBradleyTerry
-from embrm.simulate.experiment import Experiment
 
 MATCHED = ("linear, weak penalty", "logistic, strong penalty")
 

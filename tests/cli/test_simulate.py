@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from embrm.cli.simulate import simulate
-from embrm.simulate.experiment import SECONDS, Experiment
-from embrm.simulate.experiment.config import grid_from_mapping, read_grid
+from embrm.experiment import SECONDS, Experiment
+from embrm.experiment.config import grid_from_mapping, read_grid
 
 GRID = {
     "annotators": ["perfect", {"bradley-terry": {"error_rate": 0.3}}],

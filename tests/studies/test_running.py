@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embrm.simulate.experiment import SECONDS
+from embrm.experiment import SECONDS
 from embrm.studies.levels import heads_by_name
 from embrm.studies.parts import QUICK, parts_of
 from embrm.studies.running import run_part

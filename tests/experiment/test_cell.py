@@ -1,18 +1,29 @@
-"""cell: what a worker does, and what it sends back."""
+"""cell: what a worker does, in one thread, and what it sends back."""
 
+import json
+import os
+import subprocess
+import sys
 import warnings
 
 import pytest
+from joblib import cpu_count
+from threadpoolctl import threadpool_info
 
+from embrm.experiment import _cell as module
+from embrm.experiment._canonical import digest_of
+from embrm.experiment._cell import (
+    Cell,
+    Draw,
+    Failure,
+    clear_caches,
+    one_thread,
+    run_cell,
+)
+from embrm.experiment._storage import CellRecord, CellStore, pool_digest, write_pool
+from embrm.experiment.evaluator import EvaluationSettings
 from embrm.heads import LinearBradleyTerry
 from embrm.simulate import BradleyTerryAnnotator, SamePrompt
-from embrm.simulate.experiment import cell as module
-from embrm.simulate.experiment.canonical import digest_of
-from embrm.simulate.experiment.cell import Cell, Draw, Failure, forget, run_cell
-from embrm.simulate.experiment.cell_store import CellRecord, CellStore
-from embrm.simulate.experiment.exam import ExamSettings
-from embrm.simulate.experiment.pool_files import pool_digest, write_pool
-from embrm.simulate.experiment.table import columns_of
 
 
 class Noisy(LinearBradleyTerry):
@@ -34,19 +45,19 @@ class Failing(LinearBradleyTerry):
 @pytest.fixture
 def make_cell(train, test, tmp_path):
     """Make a cell from a head and changes of its draw."""
-    forget()
+    clear_caches()
     pools = [write_pool(p, pool_digest(p), tmp_path / "pools") for p in (train, test)]
     store = CellStore.create(tmp_path / "cells").directory
     annotator = BradleyTerryAnnotator()
 
     def make(head, n_pairs=40):
         draw = Draw(str(n_pairs), pools[0], SamePrompt(), annotator, n_pairs, 0)
-        settings = ExamSettings((2,), 0.95, 50)
+        settings = EvaluationSettings((2,), 0.95, 50)
         content = {"head": repr(head), "n_pairs": n_pairs}
         return Cell(content, draw, head, pools[1], annotator, settings, store)
 
     yield make
-    forget()
+    clear_caches()
 
 
 def test_a_finished_cell_is_stored(make_cell):
@@ -101,19 +112,58 @@ def test_a_failure_is_raised_on_demand(make_cell):
         run_cell(make_cell(Failing()), raise_errors=True)
 
 
-def test_a_worker_can_forget(make_cell):
+def test_caches_can_be_cleared(make_cell):
     """Nothing is held between runs."""
     run_cell(make_cell(LinearBradleyTerry(alpha=1.0)), raise_errors=False)
-    forget()
+    clear_caches()
     assert module._pool.cache_info().currsize == 0
 
 
-def test_a_row_has_every_column_of_the_table(make_cell):
-    """No more, no less: the table invents nothing and drops nothing."""
-    cell = make_cell(LinearBradleyTerry(alpha=1.0))
-    record = run_cell(cell, raise_errors=False)
-    factors = {"design", "annotator", "budget", "head", "seed", "target_error_rate"}
-    words = {"error_type", "error"}
-    assert factors | words | {*record.row, *record.seconds} == set(
-        columns_of(cell.settings)
+def test_every_library_has_one_thread_inside():
+    """BLAS and OpenMP alike."""
+    with one_thread():
+        threads = {library["num_threads"] for library in threadpool_info()}
+    assert threads == {1}
+
+
+def _fail_in_one_thread():
+    with one_thread():
+        raise KeyError(os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"])
+
+
+def test_the_environment_is_put_back(monkeypatch):
+    """Set variables get their value, others vanish, even after an error."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with pytest.raises(KeyError, match="'1', '1'"):
+        _fail_in_one_thread()
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_a_library_loaded_inside_has_one_thread_there_alone():
+    """It runs with one thread inside, and gets all processors when the block ends."""
+    script = """
+import json
+from threadpoolctl import threadpool_info
+from embrm.experiment._cell import one_thread
+def threads():
+    found = threadpool_info()
+    return [f["num_threads"] for f in found if "lightgbm" in f["filepath"]
+            or f["user_api"] == "openmp"]
+with one_thread():
+    import lightgbm
+    inside = threads()
+print(json.dumps([inside, threads()]))
+"""
+    environment = {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
     )
+    inside, after = json.loads(done.stdout)
+    assert set(inside) == {1}
+    assert set(after) == {cpu_count()}

@@ -7,13 +7,7 @@ from typing import Any
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm.evaluate import prompt_train_test_split
-from embrm.heads.registry import make_head
-from embrm.pool import CandidatePool
-from embrm.simulate.annotation import Annotator
-from embrm.simulate.checks import wrong
-from embrm.simulate.design import PairingDesign
-from embrm.simulate.experiment.factors import AtErrorRate
-from embrm.simulate.grid_file import (
+from embrm.experiment._grid_file import (
     count_at,
     counts_at,
     read_yaml,
@@ -22,6 +16,12 @@ from embrm.simulate.grid_file import (
     under,
     wrong_at,
 )
+from embrm.experiment.factors import AtErrorRate
+from embrm.heads.registry import make_head
+from embrm.pool import CandidatePool
+from embrm.simulate.annotation import Annotator
+from embrm.simulate.checks import wrong
+from embrm.simulate.design import PairingDesign
 from embrm.simulate.registry import (
     ANNOTATORS,
     make_annotator,

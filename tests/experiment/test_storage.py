@@ -1,14 +1,21 @@
-"""pool_files: raw bytes on disk, mapped into memory, never trusted when damaged."""
+"""storage: what is on disk comes back bit for bit, or not at all."""
+
+import json
+import os
 
 import numpy as np
 import pytest
 
 from embrm import CandidatePool
-from embrm.exceptions import EmbrmWarning, IntegrityError, InvalidInputError
-from embrm.simulate.experiment.pool_files import (
+from embrm.exceptions import EmbrmError, EmbrmWarning, IntegrityError, InvalidInputError
+from embrm.experiment._canonical import digest_of
+from embrm.experiment._storage import (
+    CellRecord,
+    CellStore,
     PoolFiles,
     open_pool,
     pool_digest,
+    remove_leftovers,
     write_pool,
 )
 
@@ -87,3 +94,78 @@ def test_a_missing_pool_is_an_error_with_a_cure(tmp_path):
     """A worker that does not see the directory says so."""
     with pytest.raises(IntegrityError, match="a directory that every worker sees"):
         open_pool(PoolFiles(str(tmp_path / "nowhere"), "0"))
+
+
+CONTENT = {"head": "linear", "seed": 1}
+KEY = digest_of(CONTENT)
+RECORD = CellRecord({"a": 0.1 + 0.2, "n": 3, "words": "é"}, {"fit_seconds": 1.5})
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store with one cell."""
+    store = CellStore.create(tmp_path / "cells")
+    store.save(CONTENT, RECORD)
+    return store
+
+
+def test_a_stored_cell_comes_back(store):
+    """Every bit of every number, and seconds."""
+    assert store.load(KEY) == RECORD
+
+
+def test_nan_comes_back(store):
+    """A metric that is undefined stays so, though JSON has no NaN."""
+    store.save({"n": 2}, CellRecord({"a": float("nan"), "b": 1.0}, {}))
+    row = store.load(digest_of({"n": 2})).row
+    assert row["a"] != row["a"]
+    assert row["b"] == 1.0
+
+
+def test_a_cell_that_was_never_stored_is_none(store):
+    """No warning: it is merely new."""
+    assert store.load("0" * 32) is None
+
+
+@pytest.mark.parametrize("at", ["half", "none", "digit", "list", "other"])
+def test_a_damaged_cell_is_not_trusted(store, at):
+    """Truncated, emptied, changed, foreign or misnamed files count as absent."""
+    path = store.path(KEY)
+    whole = path.read_bytes()
+    store.save({"n": 2}, RECORD)
+    path.write_bytes(
+        {
+            "half": whole[: len(whole) // 2],
+            "none": b"",
+            "digit": whole.replace(b"1.5", b"1.6"),
+            "list": b"[]",
+            "other": store.path(digest_of({"n": 2})).read_bytes(),
+        }[at]
+    )
+    with pytest.warns(EmbrmWarning, match="damaged; it is computed anew"):
+        assert store.load(KEY) is None
+
+
+def test_a_cell_says_what_it_is_of(store):
+    """The file can be read by people."""
+    assert json.loads(store.path(KEY).read_bytes())["cell"]["content"] == CONTENT
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_with_a_cure(tmp_path):
+    """A file stands where the directory should be."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EmbrmError, match=r"to store cells in .*To mend"):
+        CellStore.create(tmp_path / "file" / "cells")
+
+
+def test_old_temporary_files_are_removed(tmp_path):
+    """Young ones stay: another run may be writing them; so does all the rest."""
+    for name in ("cell.json", "items.1.tmp", "deep/items.2.tmp", "young.tmp"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+        if name != "young.tmp":
+            os.utime(path, (0, 0))
+    remove_leftovers(tmp_path)
+    kept = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert kept == {"cell.json", "young.tmp"}

@@ -7,11 +7,11 @@ import pytest
 
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
+from embrm.experiment import Experiment
+from embrm.experiment.config import KEYS, grid_from_mapping, read_grid
+from embrm.experiment.factors import AtErrorRate
 from embrm.heads import LinearBradleyTerry
 from embrm.simulate import BradleyTerryAnnotator, FlipAnnotator, PerfectAnnotator
-from embrm.simulate.experiment import Experiment
-from embrm.simulate.experiment.config import KEYS, grid_from_mapping, read_grid
-from embrm.simulate.experiment.factors import AtErrorRate
 
 SMALL = {"annotators": "perfect", "budgets": 10, "heads": "linear"}
 

@@ -1,21 +1,24 @@
-"""One cell of a grid: simulate, fit, examine, store. This is what workers run."""
+"""One cell of a grid: simulate, fit, evaluate, store. This is what workers run."""
 
+import os
+import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from joblib import cpu_count
 from sklearn.base import clone
+from threadpoolctl import ThreadpoolController
 
+from embrm.experiment._storage import CellRecord, CellStore, PoolFiles, open_pool
+from embrm.experiment.evaluator import EvaluationSettings, Evaluator
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Annotator
 from embrm.simulate.design import PairingDesign
-from embrm.simulate.experiment.cell_store import CellRecord, CellStore
-from embrm.simulate.experiment.exam import Exam, ExamSettings
-from embrm.simulate.experiment.pool_files import PoolFiles, open_pool
-from embrm.simulate.experiment.threads import one_thread
 from embrm.simulate.simulation import SimulatedPreferences, simulate
 
 
@@ -56,7 +59,7 @@ class Cell:
     test_pool : PoolFiles
     test_annotator : Annotator or None
         Looked up in the test pool.
-    settings : ExamSettings
+    settings : EvaluationSettings
     store : str
         Directory of finished cells.
     """
@@ -66,7 +69,7 @@ class Cell:
     head: Any
     test_pool: PoolFiles
     test_annotator: Annotator | None
-    settings: ExamSettings
+    settings: EvaluationSettings
     store: str
 
 
@@ -117,9 +120,42 @@ def run_cell(cell: Cell, *, raise_errors: bool) -> CellRecord | Failure:
     return record
 
 
-def forget() -> None:
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold BLAS and OpenMP to one thread, libraries loaded inside the block included.
+
+    Sums in another order have other last bits: so numbers do not depend on how many
+    cells run beside each other. At the end everything is as it was; a library first
+    loaded inside gets all processors, as it would have had.
+
+    Examples
+    --------
+    >>> with one_thread():
+    ...     threads = os.environ["OMP_NUM_THREADS"]
+    >>> threads
+    '1'
+    """
+    before = {name: os.environ.get(name) for name in _VARIABLES}
+    n_modules = len(sys.modules)
+    controller = _controller(n_modules)
+    try:
+        # What is loaded later reads the environment when it is.
+        os.environ.update(dict.fromkeys(_VARIABLES, "1"))
+        with controller.limit(limits=1):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if len(sys.modules) != n_modules and not any(before.values()):
+            _release(controller)
+
+
+def clear_caches() -> None:
     """Let go of the pools and preferences that this process holds for the next cell."""
-    for held in (_pool, _exam, _preferences):
+    for held in (_pool, _evaluator, _preferences):
         held.cache_clear()
 
 
@@ -132,11 +168,13 @@ def _compute(cell: Cell, row: dict[str, Any]) -> dict[str, float]:
     """Fill in the row; return the seconds."""
     preferences = _preferences(cell.draw)
     row.update(preferences.summary())
-    exam = _exam(cell.test_pool, cell.settings)
+    evaluator = _evaluator(cell.test_pool, cell.settings)
     start = time.perf_counter()
     head = clone(cell.head).fit(preferences.pairs, preferences.y)
     fit_seconds = time.perf_counter() - start
-    metrics, score_seconds = exam.examine(head, cell.test_annotator, preferences.scale)
+    metrics, score_seconds = evaluator.evaluate(
+        head, cell.test_annotator, preferences.scale
+    )
     row.update(metrics)
     return {"fit_seconds": fit_seconds, "score_seconds": score_seconds}
 
@@ -161,5 +199,29 @@ def _pool(files: PoolFiles) -> CandidatePool:
 
 
 @lru_cache(maxsize=1)
-def _exam(files: PoolFiles, settings: ExamSettings) -> Exam:
-    return Exam(_pool(files), settings)
+def _evaluator(files: PoolFiles, settings: EvaluationSettings) -> Evaluator:
+    return Evaluator(_pool(files), settings)
+
+
+@lru_cache(maxsize=1)
+def _controller(n_modules: int) -> ThreadpoolController:
+    """Find the thread pools: it takes 3 ms, and again only after an import."""
+    del n_modules
+    return ThreadpoolController()
+
+
+def _release(known: ThreadpoolController) -> None:
+    """Give the libraries that are not among the known ones all processors."""
+    paths = {library.filepath for library in known.lib_controllers}
+    for library in ThreadpoolController().lib_controllers:
+        if library.filepath not in paths:
+            library.set_num_threads(cpu_count())
+
+
+_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)

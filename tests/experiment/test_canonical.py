@@ -7,14 +7,14 @@ import pytest
 from sklearn.decomposition import PCA
 
 from embrm.exceptions import InvalidInputError
-from embrm.heads import LinearBradleyTerry
-from embrm.simulate import BiasedAnnotator, CallableAnnotator, PerfectAnnotator
-from embrm.simulate.experiment.canonical import (
+from embrm.experiment._canonical import (
     array_digest,
     canonical,
     canonical_bytes,
     digest_of,
 )
+from embrm.heads import LinearBradleyTerry
+from embrm.simulate import BiasedAnnotator, CallableAnnotator, PerfectAnnotator
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def test_an_array_is_digested_in_blocks(monkeypatch):
     """The digest does not depend on how many rows are read at a time."""
     array = np.arange(60.0).reshape(20, 3)
     whole = array_digest(array)
-    monkeypatch.setattr("embrm.simulate.experiment.canonical._BLOCK_BYTES", 50)
+    monkeypatch.setattr("embrm.experiment._canonical._BLOCK_BYTES", 50)
     assert array_digest(array) == whole
 
 

@@ -10,18 +10,17 @@ from typing import Any
 from sklearn.base import clone
 
 from embrm import __version__
+from embrm.experiment._canonical import canonical, digest_of
+from embrm.experiment._cell import Cell, Draw
+from embrm.experiment._storage import PoolFiles, pool_digest
+from embrm.experiment.evaluator import EvaluationSettings
+from embrm.experiment.factors import AnnotatorLevel, AtErrorRate
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Annotator
 from embrm.simulate.design import PairingDesign
-from embrm.simulate.experiment.annotator_level import AnnotatorLevel
-from embrm.simulate.experiment.canonical import canonical, digest_of
-from embrm.simulate.experiment.cell import Cell, Draw
-from embrm.simulate.experiment.exam import ExamSettings
-from embrm.simulate.experiment.factors import AtErrorRate
-from embrm.simulate.experiment.pool_files import PoolFiles, pool_digest
 
 # Another word whenever the same parameters give other numbers than before.
-_RECIPE = "embrm experiment 1"
+_RECIPE = "embrm experiment 2"
 
 
 # Heads innermost: they share what is simulated.
@@ -40,7 +39,7 @@ class Factors:
 
 
 @dataclass(frozen=True)
-class Places:
+class RunPaths:
     """Where a run keeps the two pools, and its cells."""
 
     train: PoolFiles
@@ -57,7 +56,7 @@ class Grid:
         For training and for test.
     designs, annotators, heads : mapping of str to level
     budgets, seeds : tuple of int
-    settings : ExamSettings
+    settings : EvaluationSettings
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class Grid:
         budgets: tuple[int, ...],
         heads: Mapping[str, Any],
         seeds: tuple[int, ...],
-        settings: ExamSettings,
+        settings: EvaluationSettings,
     ) -> None:
         self.pools, self.settings = pools, settings
         self.designs = designs
@@ -126,10 +125,10 @@ class Grid:
                 "seed": factors.seed,
             },
             "head": self._head_contents[factors.head, factors.seed],
-            "exam": {"pool": test, **settings["fields"]},
+            "test": {"pool": test, **settings["fields"]},
         }
 
-    def cell(self, factors: Factors, places: Places) -> Cell:
+    def cell(self, factors: Factors, paths: RunPaths) -> Cell:
         """Put together what a worker needs.
 
         Raises
@@ -146,17 +145,17 @@ class Grid:
             content=content,
             draw=Draw(
                 key=digest_of(content["draw"]),
-                pool=places.train,
+                pool=paths.train,
                 design=design,
                 annotator=annotator,
                 n_pairs=factors.budget,
                 seed=factors.seed,
             ),
             head=self.heads[factors.head, factors.seed],
-            test_pool=places.test,
+            test_pool=paths.test,
             test_annotator=test_annotator,
             settings=self.settings,
-            store=places.store,
+            store=paths.store,
         )
 
 

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from embrm import CandidatePool
 from embrm.evaluate import log_loss, order_consistency
 from embrm.exceptions import EmbrmWarning, InvalidInputError
+from embrm.experiment import SECONDS, AtErrorRate, Experiment, engine
 from embrm.heads import LinearBradleyTerry
 from embrm.heads.registry import make_head
 from embrm.simulate import (
@@ -27,7 +28,6 @@ from embrm.simulate import (
     calibrate,
     simulate,
 )
-from embrm.simulate.experiment import SECONDS, AtErrorRate, Experiment, engine
 
 
 class Counting(LinearBradleyTerry):
@@ -108,6 +108,26 @@ def test_every_cell_is_a_row(train, test):
     assert table["budget"].tolist() == [60] * 4 + [90] * 4
     assert set(table["error"]) == {""}
     assert table["target_error_rate"].isna().all()
+
+
+def test_factors_are_first_and_seconds_last(train, test):
+    """The columns that differ between runs are easily left off; none is empty."""
+    table = make(train, test, seeds=[0], best_of_n=[2, 3]).run()
+    columns = list(table)
+    assert columns[:5] == ["design", "annotator", "budget", "head", "seed"]
+    assert columns[-2:] == list(SECONDS)
+    assert "best_of_3_recovery" in columns
+    assert table.drop(columns="target_error_rate").notna().all(axis=None)
+
+
+def test_a_table_of_failures_has_numeric_columns(train, test):
+    """Types do not hang on whether some cell succeeded."""
+    Counting.fails = True
+    table = make(train, test, seeds=[0]).run()
+    words = {"design", "annotator", "head", "warnings", "error_type", "error"}
+    kinds = {table[name].dtype.kind for name in table if name not in words}
+    assert kinds <= {"i", "f"}
+    assert table["order_consistency"].isna().all()
 
 
 def test_one_seed_gives_every_head_the_same_labels(train, test):
@@ -231,6 +251,15 @@ def test_two_workers_give_the_same_table(train, test, tmp_path):
     assert n_bytes == train.items.nbytes + test.items.nbytes
 
 
+def test_process_pools_give_the_same_table(train, test, monkeypatch):
+    """Though joblib gets no result from them before all are there."""
+    monkeypatch.setattr(engine, "_CELLS_PER_WORKER", 1)
+    experiment = make(train, test, heads=["linear"], budgets=[60, 70, 90])
+    with parallel_config(backend="multiprocessing", n_jobs=2):
+        table = experiment.run()
+    assert_same(table, experiment.run())
+
+
 def test_threads_give_the_same_table(train, test):
     """An outer configuration of joblib decides where cells are computed."""
     experiment = make(train, test, heads=["linear"])
@@ -241,12 +270,22 @@ def test_threads_give_the_same_table(train, test):
     assert warnings.filters == filters
 
 
+def test_the_former_name_still_works_and_warns():
+    """For one version; the warning points at the line that imports."""
+    with pytest.warns(FutureWarning, match="import it from embrm.experiment") as seen:
+        from embrm.simulate.experiment import AtErrorRate as Former
+    assert Former is AtErrorRate
+    assert {warning.filename for warning in seen} == {__file__}
+    with pytest.raises(ImportError, match="Nothing"):
+        from embrm.simulate.experiment import Nothing  # noqa: F401
+
+
 SCRIPT = """
 import sys
 import numpy as np
 from embrm import CandidatePool
 from embrm.simulate import BradleyTerryAnnotator, SamePrompt
-from embrm.simulate.experiment import Experiment
+from embrm.experiment import Experiment
 
 rng = np.random.default_rng(0)
 items = rng.normal(size=(900, 30))

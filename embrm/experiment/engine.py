@@ -2,25 +2,27 @@
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 
 from embrm.embed.progress import progress_bar
 from embrm.evaluate.inputs import check_choice, check_level
 from embrm.exceptions import InvalidInputError
-from embrm.pool import CandidatePool
-from embrm.simulate.annotation import Annotator
-from embrm.simulate.checks import check_count, require_gold, wrong
-from embrm.simulate.design import PairingDesign
-from embrm.simulate.experiment.canonical import digest_of
-from embrm.simulate.experiment.cell import Cell, Failure, forget, run_cell
-from embrm.simulate.experiment.cell_store import CellRecord, CellStore
-from embrm.simulate.experiment.exam import ExamSettings
-from embrm.simulate.experiment.factors import (
+from embrm.experiment._canonical import digest_of
+from embrm.experiment._cell import Cell, Failure, clear_caches, one_thread, run_cell
+from embrm.experiment._storage import (
+    CellRecord,
+    CellStore,
+    remove_leftovers,
+    write_pool,
+)
+from embrm.experiment.evaluator import EvaluationSettings
+from embrm.experiment.factors import (
     AtErrorRate,
     Factor,
     annotators_of,
@@ -28,14 +30,18 @@ from embrm.simulate.experiment.factors import (
     designs_of,
     heads_of,
 )
-from embrm.simulate.experiment.grid import Factors, Grid, Places
-from embrm.simulate.experiment.leftovers import remove_leftovers
-from embrm.simulate.experiment.pool_files import write_pool
-from embrm.simulate.experiment.table import make_table, row_of
-from embrm.simulate.experiment.threads import one_thread
+from embrm.experiment.grid import Factors, Grid, RunPaths
+from embrm.pool import CandidatePool
+from embrm.simulate.annotation import Annotator
+from embrm.simulate.checks import check_count, require_gold, wrong
+from embrm.simulate.design import PairingDesign
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+SECONDS = ("fit_seconds", "score_seconds")
+"""The columns that two runs of the same cells do not have in common."""
 
 
 class Experiment:
@@ -43,8 +49,8 @@ class Experiment:
 
     One cell: `design` draws `budget` pairs of the training pool, `annotator` labels
     them, `head` is fitted on that, and ranks the responses of the test pool. A seed
-    draws the same pairs and labels for every head, and every head is examined on the
-    same test pairs: differences between rows of one seed are paired.
+    draws the same pairs and labels for every head, and every head is evaluated
+    on the same test pairs: differences between rows of one seed are paired.
 
     Parameters
     ----------
@@ -138,7 +144,7 @@ class Experiment:
         n_resamples: int = 1000,
         allow_shared_prompts: bool = False,
     ) -> None:
-        check_pools(train_pool, test_pool, allow_shared_prompts=allow_shared_prompts)
+        _check_pools(train_pool, test_pool, allow_shared_prompts=allow_shared_prompts)
         self._grid = Grid(
             (train_pool, test_pool),
             designs_of(designs),
@@ -146,7 +152,7 @@ class Experiment:
             counts_of(budgets, "budgets", 1),
             heads_of(heads),
             counts_of(seeds, "seeds", 0),
-            ExamSettings(
+            EvaluationSettings(
                 counts_of(best_of_n, "best_of_n", 1),
                 check_level(level),
                 check_count(n_resamples, "n_resamples"),
@@ -231,42 +237,42 @@ class Experiment:
                     tempfile.TemporaryDirectory(prefix="embrm-experiment-")
                 )
             stack.enter_context(one_thread())
-            stack.callback(forget)
-            places = self._places(Path(directory).absolute())
-            results = self._results(places, n_jobs, progress, on_error == "raise")
+            stack.callback(clear_caches)
+            paths = self._store_pools(Path(directory).absolute())
+            results = self._results(paths, n_jobs, progress, on_error == "raise")
         rows = (
-            row_of(at, self._grid.annotators[at.annotator].target, result)
+            _row(at, self._grid.annotators[at.annotator].target, result)
             for at, result in results.items()
         )
-        return make_table(rows, self._grid.settings)
+        return _table(rows, self._grid.settings)
 
-    def _places(self, directory: Path) -> Places:
-        """Store both pools, and find the place of cells."""
+    def _store_pools(self, directory: Path) -> RunPaths:
+        """Store both pools, and make the directory of cells."""
         for name in ("pools", "cells"):
             remove_leftovers(directory / name)
         train, test = (
             write_pool(pool, digest, directory / "pools")
             for pool, digest in zip(self._grid.pools, self._grid.digests, strict=True)
         )
-        return Places(train, test, CellStore.create(directory / "cells").directory)
+        return RunPaths(train, test, CellStore.create(directory / "cells").directory)
 
     def _results(
-        self, places: Places, n_jobs: int | None, show: bool | None, raise_errors: bool
+        self, paths: RunPaths, n_jobs: int | None, show: bool | None, raise_errors: bool
     ) -> dict[Factors, CellRecord | Failure]:
         """Load what is stored, compute the rest."""
-        store = CellStore(places.store)
         keys = {at: digest_of(self._grid.content(at)) for at in self._grid}
         # Levels of two names may be the same: each cell is computed once.
-        places_of_key = {key: at for at, key in keys.items()}
+        factors_of_key = {key: at for at, key in keys.items()}
         found: dict[str, CellRecord | Failure] = {}
         cells: dict[str, Cell] = {}
-        for key, at in places_of_key.items():
+        store = CellStore(paths.store)
+        for key, at in factors_of_key.items():
             record = store.load(key)
             if record is not None:
                 found[key] = record
                 continue
             try:
-                cells[key] = self._grid.cell(at, places)
+                cells[key] = self._grid.cell(at, paths)
             except InvalidInputError as error:
                 if raise_errors:
                     raise
@@ -274,30 +280,13 @@ class Experiment:
         bar = progress_bar("Computing cells", total=len(cells), show=show)
         # Where workers are threads they share the filters of warnings: restore them.
         with bar as advance, warnings.catch_warnings():
-            results = _Watched(advance, n_jobs)(
-                delayed(run_cell)(cell, raise_errors=raise_errors)
-                for cell in cells.values()
-            )
-        found.update(zip(cells, results, strict=True))
+            for key, result in _computed(cells, n_jobs, raise_errors):
+                found[key] = result
+                advance()
         return {at: found[key] for at, key in keys.items()}
 
 
-class _Watched(Parallel):
-    """Parallel that moves a bar: joblib gives no results early on every backend."""
-
-    def __init__(self, advance: Callable[[], None], n_jobs: int | None) -> None:
-        # What an annotator brings per item is mapped, too, not sent with every task.
-        super().__init__(n_jobs=n_jobs, max_nbytes="64K")
-        self._advance, self._n_shown = advance, 0
-
-    def print_progress(self) -> None:
-        """Move the bar to the number of tasks done."""
-        while self._n_shown < self.n_completed_tasks:
-            self._n_shown += 1
-            self._advance()
-
-
-def check_pools(
+def _check_pools(
     train_pool: CandidatePool, test_pool: CandidatePool, *, allow_shared_prompts: bool
 ) -> None:
     """Refuse pools without gold, of different d, or with prompts in common."""
@@ -318,3 +307,95 @@ def check_pools(
             "split by prompt: pool[train_prompts], pool[test_prompts]; if equal ids "
             "are different prompts, pass allow_shared_prompts=True",
         )
+
+
+def _computed(
+    cells: Mapping[str, Cell], n_jobs: int | None, raise_errors: bool
+) -> Iterator[tuple[str, CellRecord | Failure]]:
+    """Compute cells; give results as soon as joblib's backend does, in any order."""
+    tasks = [
+        delayed(_with_key)(key, cell, raise_errors=raise_errors)
+        for key, cell in cells.items()
+    ]
+    # What an annotator brings per item is mapped, too, not sent with every task.
+    settings: dict[str, Any] = {"n_jobs": n_jobs, "max_nbytes": "64K"}
+    try:
+        parallel = Parallel(return_as="generator_unordered", **settings)
+    except ValueError:
+        # Process pools, and Ray's, give nothing before all is done: slice by slice.
+        with Parallel(**settings) as parallel:
+            step = _CELLS_PER_WORKER * effective_n_jobs(parallel.n_jobs)
+            for start in range(0, len(tasks), step):
+                yield from parallel(tasks[start : start + step])
+    else:
+        yield from parallel(tasks)
+
+
+def _with_key(
+    key: str, cell: Cell, *, raise_errors: bool
+) -> tuple[str, CellRecord | Failure]:
+    return key, run_cell(cell, raise_errors=raise_errors)
+
+
+def _columns(settings: EvaluationSettings) -> list[str]:
+    """List the columns, factors first and seconds last."""
+    intervals = [
+        f"{name}{end}" for name in _WITH_INTERVAL for end in ("", "_low", "_high")
+    ]
+    picks = [
+        f"best_of_{n}{end}"
+        for n in settings.best_of_n
+        for end in ("", "_regret", "_recovery")
+    ]
+    return [
+        *Factors.__dataclass_fields__,
+        "target_error_rate",
+        *_DRAWN,
+        "n_test_pairs",
+        *intervals,
+        "annotator_entropy",
+        "annotator_calibration_error",
+        *picks,
+        *_WORDS,
+        *SECONDS,
+    ]
+
+
+def _row(
+    factors: Factors, target: float, result: CellRecord | Failure
+) -> Mapping[str, Any]:
+    """Write what came out of a cell as a row."""
+    words = dict.fromkeys(_WORDS, "")
+    row = {**words, **asdict(factors), "target_error_rate": target, **result.row}
+    if isinstance(result, Failure):
+        return {**row, "error_type": result.kind, "error": result.message}
+    return {**row, **result.seconds}
+
+
+def _table(
+    rows: Iterable[Mapping[str, Any]], settings: EvaluationSettings
+) -> "pd.DataFrame":
+    """Make the table, NaN where a number is missing."""
+    import pandas as pd
+
+    table = pd.DataFrame(list(rows), columns=_columns(settings))
+    numbers = [name for name in table if name not in (*_WORDS, *_TEXT_FACTORS)]
+    # Where every cell failed, a column of nothing would be of no type.
+    empty = [name for name in numbers if table[name].isna().all()]
+    return table.astype(dict.fromkeys(empty, "float64"))
+
+
+_DRAWN = (
+    "n_pairs",
+    "error_rate",
+    "expected_error_rate",
+    "scale",
+    "cross_prompt_share",
+    "mean_abs_delta",
+    "n_items",
+    "n_prompts",
+)
+_WITH_INTERVAL = ("order_consistency", "kendall", "spearman", "annotator_log_loss")
+_WORDS = ("warnings", "error_type", "error")
+_TEXT_FACTORS = ("design", "annotator", "head")
+_CELLS_PER_WORKER = 16

@@ -7,14 +7,14 @@ from joblib import delayed
 from sklearn.decomposition import PCA
 
 from embrm import CandidatePool
+from embrm.experiment._canonical import digest_of
+from embrm.experiment._cell import run_cell
+from embrm.experiment._storage import PoolFiles
+from embrm.experiment.evaluator import EvaluationSettings
+from embrm.experiment.factors import AtErrorRate
+from embrm.experiment.grid import Factors, Grid, RunPaths, with_seed
 from embrm.heads import LinearBradleyTerry, RewardEnsemble, SiameseBradleyTerry
 from embrm.simulate import BradleyTerryAnnotator, CrossPrompt, SamePrompt
-from embrm.simulate.experiment.canonical import digest_of
-from embrm.simulate.experiment.cell import run_cell
-from embrm.simulate.experiment.exam import ExamSettings
-from embrm.simulate.experiment.factors import AtErrorRate
-from embrm.simulate.experiment.grid import Factors, Grid, Places, with_seed
-from embrm.simulate.experiment.pool_files import PoolFiles
 
 AT = Factors("design", "annotator", 30, "head", 0)
 
@@ -26,7 +26,7 @@ def make_grid(train, test, **changes):
         "budgets": (30,),
         "heads": {"head": LinearBradleyTerry(alpha=1.0)},
         "seeds": (0,),
-        "settings": ExamSettings((2, 4), 0.95, 100),
+        "settings": EvaluationSettings((2, 4), 0.95, 100),
     }
     return Grid((train, test), **levels | changes)
 
@@ -49,9 +49,9 @@ def test_heads_are_innermost(train, test):
         {"annotators": {"annotator": AtErrorRate(BradleyTerryAnnotator(), 0.3)}},
         {"heads": {"head": LinearBradleyTerry(alpha=2.0)}},
         {"heads": {"head": LinearBradleyTerry(alpha=1.0, preprocessor=PCA(2))}},
-        {"settings": ExamSettings((2,), 0.95, 100)},
-        {"settings": ExamSettings((2, 4), 0.9, 100)},
-        {"settings": ExamSettings((2, 4), 0.95, 200)},
+        {"settings": EvaluationSettings((2,), 0.95, 100)},
+        {"settings": EvaluationSettings((2, 4), 0.9, 100)},
+        {"settings": EvaluationSettings((2, 4), 0.95, 200)},
     ],
 )
 def test_any_change_of_a_parameter_is_another_cell(train, test, changes):
@@ -99,7 +99,7 @@ def test_a_task_holds_no_vector():
         for shift in (0, 1000)
     ]
     cell = make_grid(*pools).cell(
-        AT, Places(PoolFiles("a", "b"), PoolFiles("c", "d"), "e")
+        AT, RunPaths(PoolFiles("a", "b"), PoolFiles("c", "d"), "e")
     )
     task = delayed(run_cell)(cell, raise_errors=False)
     assert len(cloudpickle.dumps(task)) < 10_000

@@ -1,4 +1,4 @@
-"""The factors of a grid: what may be handed in, and the names that rows show."""
+"""The factors of a grid: what may be passed in, and the names that rows show."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -6,8 +6,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from embrm.exceptions import InvalidInputError
+from embrm.experiment._canonical import canonical
 from embrm.heads.registry import make_head
+from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Annotator, as_annotator
+from embrm.simulate.calibration import calibrate
 from embrm.simulate.checks import check_count, check_share, kind_of, wrong
 from embrm.simulate.design import PairingDesign, as_design
 
@@ -41,6 +45,10 @@ class AtErrorRate:
 
 Factor: TypeAlias = Mapping[str, Any] | Iterable[Any]
 """Levels of a factor: by name, or in a sequence, which names them itself."""
+
+
+LookedUp: TypeAlias = tuple[Annotator, Annotator | None]
+"""An annotator for the training pool, and for the test pool if it knows that."""
 
 
 def designs_of(factor: Factor | PairingDesign) -> dict[str, PairingDesign]:
@@ -103,6 +111,101 @@ def name_of(level: Any) -> str:
         if not _is_default(getattr(level, field.name), field.default)
     ]
     return _shortened(type(level).__name__ + (f"({', '.join(parts)})" if parts else ""))
+
+
+class AnnotatorLevel:
+    """An annotator, and what becomes of it in two pools.
+
+    Parameters
+    ----------
+    level : Annotator or AtErrorRate
+    train_pool, test_pool : CandidatePool
+        It must fit the first: the second it may not know, as an annotator with a
+        covariate of the training items does not.
+
+    Attributes
+    ----------
+    target : float
+        Error rate it is set to; NaN where its noise is given.
+    content : dict
+        Canonical form.
+
+    Raises
+    ------
+    InvalidInputError
+        If it does not fit the training pool, or cannot be written down.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embrm.simulate import BradleyTerryAnnotator, SamePrompt
+    >>> gold = np.random.default_rng(0).normal(size=(2, 400))
+    >>> train, test = (
+    ...     CandidatePool(np.ones((400, 1)), np.arange(400) // 4, gold=g) for g in gold
+    ... )
+    >>> level = AnnotatorLevel(AtErrorRate(BradleyTerryAnnotator(), 0.2), train, test)
+    >>> set_in_train, set_in_test = level.for_design("same", SamePrompt())
+    >>> round(set_in_train.beta, 2), set_in_test == set_in_train
+    (1.67, True)
+    """
+
+    def __init__(
+        self,
+        level: Annotator | AtErrorRate,
+        train_pool: CandidatePool,
+        test_pool: CandidatePool,
+    ) -> None:
+        self._annotator, rate = (
+            (level.annotator, level.error_rate)
+            if isinstance(level, AtErrorRate)
+            else (level, None)
+        )
+        self.target = float("nan") if rate is None else float(rate)
+        self._calibrated = rate is not None
+        self._pools = train_pool, test_pool
+        self._set: dict[str, LookedUp | InvalidInputError] = {}
+        # Once: the lengths of many texts take longer than a cell.
+        self._looked_up = self._look_up(self._annotator)
+        self.content: dict[str, Any] = {
+            "train": canonical(self._looked_up[0], "annotator"),
+            "test": canonical(self._looked_up[1], "annotator"),
+            "error_rate": self.target if self._calibrated else None,
+        }
+
+    def for_design(self, name: str, design: PairingDesign) -> LookedUp:
+        """Set the noise for a design; return the annotator in train and in test.
+
+        Raises
+        ------
+        InvalidInputError
+            If the error rate cannot be met on that design's pairs.
+        """
+        if not self._calibrated:
+            return self._looked_up
+        if name not in self._set:
+            self._set[name] = self._calibrate(design)
+        found = self._set[name]
+        if isinstance(found, InvalidInputError):
+            raise found
+        return found
+
+    def _calibrate(self, design: PairingDesign) -> LookedUp | InvalidInputError:
+        train = self._pools[0]
+        try:
+            annotator = calibrate(
+                self._annotator, train, design, self.target, random_state=0
+            )
+        except InvalidInputError as error:
+            return error
+        return self._look_up(annotator)
+
+    def _look_up(self, annotator: Annotator) -> LookedUp:
+        train, test = self._pools
+        try:
+            in_test = annotator.for_pool(test)
+        except InvalidInputError:
+            in_test = None
+        return annotator.for_pool(train), in_test
 
 
 def _named(factor: Any, what: str, check: Callable[[Any], Any]) -> dict[str, Any]:
