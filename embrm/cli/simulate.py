@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embrm.cli.failed_cells import report_failed_cells
 from embrm.cli.opening import open_encoder
 from embrm.cli.options import (
     AsJson,
@@ -16,6 +15,7 @@ from embrm.cli.options import (
     column_map,
 )
 from embrm.cli.output import console, emit, reporting, say
+from embrm.cli.simulate_output import report_failed_cells
 from embrm.exceptions import InvalidInputError, three_parts
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _write_pictures(
     frame: "pd.DataFrame", out: Path, *, quiet: bool, as_json: bool
 ) -> list[Path]:
     """Draw what the grid varies; without matplotlib, say that there are no pictures."""
-    from embrm.cli.simulate_pictures import write_pictures
+    from embrm.cli.simulate_output import write_pictures
     from embrm.exceptions import MissingDependencyError
 
     try:
@@ -221,7 +221,7 @@ def _print(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    from embrm.cli.simulate_table import json_table, make_tables
+    from embrm.cli.simulate_output import json_table, make_tables
 
     if as_json:
         emit(
