@@ -78,7 +78,7 @@ def test_pairs_share_items_and_prompt_ids():
     pool = make_pool([0, 0, 1])
     pairs = pool.pairs([[0, 1]])
     assert pairs.items is pool.items
-    assert pairs.groups.tolist() == [[0, 0]]
+    assert pairs.groups.tolist() == [0]
 
 
 def test_gold_labels_say_which_is_better():

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
 from embrm._validation import check_labels, check_sample_weight
 from embrm.exceptions import InvalidInputError, three_parts
+from embrm.pairs import CrossPromptGroups
 
 
 def check_delta(delta: ArrayLike) -> FloatArray:
@@ -126,7 +127,7 @@ def group_codes(groups: ArrayLike, n_pairs: int | None = None) -> tuple[IntArray
     >>> codes.tolist(), n_prompts
     ([[1, 1], [0, 0]], 2)
     """
-    array = np.asarray(groups)
+    array = group_ids(groups)
     if array.ndim != 1 and (array.ndim != 2 or array.shape[1] != 2):
         raise _wrong(
             "groups of shape (n_pairs,) or (n_pairs, 2)",
@@ -142,6 +143,17 @@ def group_codes(groups: ArrayLike, n_pairs: int | None = None) -> tuple[IntArray
     codes, prompts = number_prompts(array, "groups")
     both = codes if codes.ndim == 2 else np.column_stack([codes, codes])
     return both, len(prompts)
+
+
+def group_ids(groups: ArrayLike) -> AnyArray:
+    """Take prompt ids as an array: of pairs (n_pairs,), or of both ends (n_pairs, 2).
+
+    Examples
+    --------
+    >>> group_ids([["a", "b"]]).shape
+    (1, 2)
+    """
+    return groups.ends if isinstance(groups, CrossPromptGroups) else np.asarray(groups)
 
 
 def number_prompts(prompt_ids: ArrayLike, name: str) -> tuple[IntArray, AnyArray]:

@@ -12,6 +12,7 @@ from embrm.evaluate.inputs import (
     check_labelled,
     check_lengths,
     check_untied,
+    group_ids,
 )
 from embrm.evaluate.intervals import prompt_bootstrap, ratio_from_totals
 from embrm.evaluate.length import length_ruler
@@ -187,7 +188,7 @@ def evaluate_deltas(
         expected_calibration_error=intervals["expected_calibration_error"],
         kendall=None if scored is None else _kendall(*scored, random_state, settings),
         n_pairs=len(differences),
-        n_prompts=None if groups is None else len(np.unique(np.asarray(groups))),
+        n_prompts=None if groups is None else len(np.unique(group_ids(groups))),
         n_ties=int((labels == 0.5).sum()),
         n_reward_ties=int((differences == 0).sum()),
     )

@@ -16,7 +16,13 @@ from sklearn.model_selection import BaseCrossValidator
 
 from embrm._typing import BoolArray, IntArray, RandomState
 from embrm._validation import check_random_state
-from embrm.evaluate.inputs import check_choice, check_count, group_codes, number_prompts
+from embrm.evaluate.inputs import (
+    check_choice,
+    check_count,
+    group_codes,
+    group_ids,
+    number_prompts,
+)
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.pairs import Pairs
 
@@ -182,7 +188,7 @@ def leakage_report(train_groups: ArrayLike, test_groups: ArrayLike) -> LeakageRe
     >>> leakage_report([1, 2, 3], [4, 5]).n_shared_prompts
     0
     """
-    train, test = np.asarray(train_groups), np.asarray(test_groups)
+    train, test = group_ids(train_groups), group_ids(test_groups)
     group_codes(train)
     test_codes, _ = group_codes(test)
     _, train_prompts = number_prompts(train, "train_groups")
