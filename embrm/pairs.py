@@ -13,8 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm._validation import check_items, check_pair_ids, check_prompt_ids
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm._validation import (
+    check_items,
+    check_pair_ids,
+    check_prompt_ids,
+    invalid_input,
+)
 
 
 class Pairs:
@@ -77,12 +81,10 @@ class Pairs:
         """
         array = np.asarray(dense)
         if array.ndim != 3 or array.shape[1] != 2:
-            raise InvalidInputError(
-                three_parts(
-                    expected="Pairs, or an array of shape (n_pairs, 2, d)",
-                    got=f"an array of shape {array.shape}",
-                    cure="pass Pairs(items, ids), or stack first and second on axis 1",
-                )
+            raise invalid_input(
+                expected="Pairs, or an array of shape (n_pairs, 2, d)",
+                got=f"an array of shape {array.shape}",
+                cure="pass Pairs(items, ids), or stack first and second on axis 1",
             )
         rows = check_items(array.reshape(-1, array.shape[2]), finite=False)
         kept, inverse = distinct_rows(rows)
@@ -135,12 +137,10 @@ class Pairs:
         CrossPromptGroups(3 pairs, 33% cross-prompt)
         """
         if self.prompt_ids is None:
-            raise InvalidInputError(
-                three_parts(
-                    expected="Pairs made with prompt_ids",
-                    got="Pairs without",
-                    cure="pass prompt_ids=..., one per item, to Pairs",
-                )
+            raise invalid_input(
+                expected="Pairs made with prompt_ids",
+                got="Pairs without",
+                cure="pass prompt_ids=..., one per item, to Pairs",
             )
         return _groups_of(self.prompt_ids[self.ids])
 
@@ -179,12 +179,10 @@ class Pairs:
             # scikit-learn indexes arrays by (rows, ...); the rest must select all.
             key, *rest = key
             if not _selects_all(rest):
-                raise InvalidInputError(
-                    three_parts(
-                        expected="a selection of pairs",
-                        got="an index into the second or third axis",
-                        cure="use .first, .second or np.asarray(pairs)",
-                    )
+                raise invalid_input(
+                    expected="a selection of pairs",
+                    got="an index into the second or third axis",
+                    cure="use .first, .second or np.asarray(pairs)",
                 )
         if isinstance(key, int | np.integer):
             if not -len(self) <= key < len(self):
@@ -263,13 +261,11 @@ class CrossPromptGroups:
         self, dtype: DTypeLike | None = None, copy: bool | None = None
     ) -> AnyArray:
         """Refuse: there is no one group for each pair."""
-        raise InvalidInputError(
-            three_parts(
-                expected="one group for each pair, i.e. pairs within prompts",
-                got=repr(self),
-                cure="split with embrm.evaluate.PromptGroupKFold, which holds out the "
-                "prompts of both ends; .ends has their ids, of shape (n_pairs, 2)",
-            )
+        raise invalid_input(
+            expected="one group for each pair, i.e. pairs within prompts",
+            got=repr(self),
+            cure="split with embrm.evaluate.PromptGroupKFold, which holds out the "
+            "prompts of both ends; .ends has their ids, of shape (n_pairs, 2)",
         )
 
     def __repr__(self) -> str:

@@ -23,8 +23,7 @@ from benchmarks.paper.regularisation import (
     regularisation,
 )
 from benchmarks.paper.studies import diversity_claims, noise_claims, pairing_claims
-from embrm.pool import CandidatePool
-from embrm.simulate.checks import require_gold
+from embrm.pool import CandidatePool, require_gold
 
 if TYPE_CHECKING:
     import pandas as pd

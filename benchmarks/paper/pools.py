@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from embrm._typing import IntArray
+from embrm._validation import check_choice, check_count, invalid_input
 from embrm.evaluate import prompt_train_test_split
-from embrm.evaluate.inputs import check_choice
-from embrm.pool import CandidatePool
+from embrm.pool import CandidatePool, require_gold
 from embrm.simulate import CrossPrompt, PairingDesign, SamePrompt
-from embrm.simulate.checks import check_count, require_gold, wrong
 from embrm.simulate.design import Ends
 
 TEST_SHARE = 0.25
@@ -64,7 +63,7 @@ def make_splits(pool: CandidatePool, seeds: Iterable[int]) -> list[Split]:
     """
     require_gold(pool, "a study")
     if len(pool.sizes) < _FEWEST_PROMPTS or np.median(pool.sizes) < _FEWEST_RESPONSES:
-        raise wrong(
+        raise invalid_input(
             f"a pool of at least {_FEWEST_PROMPTS} prompts, half of them with "
             f"{_FEWEST_RESPONSES} responses or more",
             f"{len(pool.sizes)} prompts with a median of "

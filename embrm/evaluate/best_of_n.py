@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
+from embrm._validation import check_count
 from embrm.evaluate.bands import band_of_curves
 from embrm.evaluate.divergence import best_of_n_kl
-from embrm.evaluate.inputs import check_count, check_scores, item_codes
+from embrm.evaluate.inputs import check_scores, item_codes
 from embrm.evaluate.picks import expected_picks, ranked_prompts
 from embrm.evaluate.resampling import PromptResampler
 

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm.evaluate.inputs import check_choice, check_count, check_labelled
+from embrm._validation import check_choice, check_count
+from embrm.evaluate.inputs import check_labelled
 from embrm.evaluate.metrics import weighted_quantile_edges
 from embrm.evaluate.resampling import Interval, PromptResampler
 

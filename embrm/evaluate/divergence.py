@@ -14,14 +14,14 @@ from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 from embrm._typing import FloatArray, IntArray
-from embrm.evaluate.inputs import check_choice, check_scores, item_codes
+from embrm._validation import check_choice, invalid_input
+from embrm.evaluate.inputs import check_scores, item_codes
 from embrm.evaluate.picks import (
     MAX_ENTRIES,
     RankedPrompts,
     pick_shares,
     ranked_prompts,
 )
-from embrm.exceptions import InvalidInputError, three_parts
 
 
 def best_of_n_kl(n: ArrayLike) -> FloatArray:
@@ -141,13 +141,11 @@ def check_counts(n: ArrayLike) -> IntArray:
     """Check numbers of draws: integers >= 1."""
     counts = np.asarray(n)
     if counts.dtype.kind not in "iu" or counts.size == 0 or counts.min() < 1:
-        raise InvalidInputError(
-            three_parts(
-                expected="n of integers >= 1",
-                got=f"dtype {counts.dtype}, {counts.size} values"
-                + (f", the smallest {counts.min():g}" if counts.size else ""),
-                cure="pass e.g. [1, 2, 4, 8]",
-            )
+        raise invalid_input(
+            expected="n of integers >= 1",
+            got=f"dtype {counts.dtype}, {counts.size} values"
+            + (f", the smallest {counts.min():g}" if counts.size else ""),
+            cure="pass e.g. [1, 2, 4, 8]",
         )
     return counts
 

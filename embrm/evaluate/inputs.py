@@ -1,14 +1,12 @@
 """The boundary of this room: deltas, groups and item scores are checked here, once."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
-from embrm._validation import check_labels, check_sample_weight
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm._validation import check_labels, check_sample_weight, invalid_input
 from embrm.pairs import CrossPromptGroups
 
 
@@ -47,7 +45,7 @@ def check_scores(
         scores, name, "item", f"pass one {name} for every item, in the items' order"
     )
     if n_items is not None and len(values) != n_items:
-        raise _wrong(
+        raise invalid_input(
             f"{name} of shape ({n_items},), one per item",
             f"shape {values.shape}",
             "pass arrays that describe the same items in the same order",
@@ -68,7 +66,7 @@ def check_labelled(
 def check_untied(labels: FloatArray, weights: FloatArray) -> None:
     """Refuse labels that leave order consistency nothing to count."""
     if not weights[labels != 0.5].any():
-        raise _wrong(
+        raise invalid_input(
             "at least one pair whose label is not a tie",
             f"{len(labels)} pairs, none of them with weight",
             "pass pairs with y above or below 0.5",
@@ -79,20 +77,20 @@ def check_lengths(lengths: ArrayLike, n_pairs: int | None = None) -> FloatArray:
     """Check lengths of both ends: shape (n_pairs, 2), finite, >= 0, any one unit."""
     values = _as_numbers(lengths, "lengths")
     if values.ndim != 2 or values.shape[1] != 2 or len(values) == 0:
-        raise _wrong(
+        raise invalid_input(
             "lengths of shape (n_pairs, 2)",
             f"shape {values.shape}",
             "pass two columns: length of first, length of second",
         )
     if n_pairs is not None and len(values) != n_pairs:
-        raise _wrong(
+        raise invalid_input(
             f"lengths of shape ({n_pairs}, 2)",
             f"shape {values.shape}",
             "pass the lengths of the same pairs, in the same order",
         )
     bad = ~(np.isfinite(values) & (values >= 0)).all(axis=1)
     if bad.any():
-        raise _wrong(
+        raise invalid_input(
             "finite lengths >= 0",
             f"another value at pair {int(np.argmax(bad))}",
             "count characters or tokens of both responses",
@@ -129,13 +127,13 @@ def group_codes(groups: ArrayLike, n_pairs: int | None = None) -> tuple[IntArray
     """
     array = group_ids(groups)
     if array.ndim != 1 and (array.ndim != 2 or array.shape[1] != 2):
-        raise _wrong(
+        raise invalid_input(
             "groups of shape (n_pairs,) or (n_pairs, 2)",
             f"shape {array.shape}",
             "pass pairs.groups, or one prompt id per pair",
         )
     if n_pairs is not None and len(array) != n_pairs:
-        raise _wrong(
+        raise invalid_input(
             f"groups of {n_pairs} pairs",
             f"groups of {len(array)}",
             "pass the groups of the same pairs, in the same order",
@@ -162,7 +160,7 @@ def number_prompts(prompt_ids: ArrayLike, name: str) -> tuple[IntArray, AnyArray
     missing = _missing(array)
     if missing.any():
         row = int(np.argwhere(missing)[0][0])
-        raise _wrong(
+        raise invalid_input(
             f"a prompt id everywhere in {name}",
             f"{int(missing.sum())} missing, the first in row {row}",
             "give unknown prompts an id of their own",
@@ -170,7 +168,7 @@ def number_prompts(prompt_ids: ArrayLike, name: str) -> tuple[IntArray, AnyArray
     try:
         prompts, codes = np.unique(array, return_inverse=True)
     except TypeError as error:
-        raise _wrong(
+        raise invalid_input(
             f"{name} of one type, integers or strings",
             "a mixture of types",
             "convert the ids to strings",
@@ -182,7 +180,7 @@ def item_codes(prompt_ids: ArrayLike, n_items: int) -> tuple[IntArray, AnyArray]
     """Give each item the number of its prompt; return numbers and distinct ids."""
     array = np.asarray(prompt_ids)
     if array.shape != (n_items,):
-        raise _wrong(
+        raise invalid_input(
             f"prompt_ids of shape ({n_items},), one per item",
             f"shape {array.shape}",
             "say for each item which prompt it answers",
@@ -218,37 +216,10 @@ def prompts_by_size(codes: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
         yield prompts, by_prompt[starts[prompts, None] + np.arange(size)]
 
 
-def check_choice(value: object, name: str, choices: tuple[str, ...]) -> None:
-    """Refuse an option that is not one of `choices`."""
-    if value not in choices:
-        raise _wrong(
-            f"{name} one of {', '.join(choices)}",
-            repr(value)[:60],
-            "choose one of these words",
-        )
-
-
-def check_count(value: Any, name: str, at_least: int) -> int:
-    """Check an integer that has a smallest sensible value."""
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or value < at_least:
-        raise _wrong(
-            f"{name} an int >= {at_least}", repr(value)[:60], f"pass e.g. {at_least}"
-        )
-    return int(value)
-
-
-def check_level(level: float) -> float:
-    """Check a confidence level: strictly between 0 and 1."""
-    if not 0 < level < 1:
-        raise _wrong("level in (0, 1)", f"{level:g}", "pass 0.95 for 95% intervals")
-    return float(level)
-
-
 def _check_vector(values: ArrayLike, name: str, unit: str, cure: str) -> FloatArray:
     array = _as_numbers(values, name)
     if array.ndim != 1 or len(array) == 0:
-        raise _wrong(
+        raise invalid_input(
             f"{name} of shape (n_{unit}s,), with at least one {unit}",
             f"shape {array.shape}",
             cure,
@@ -256,7 +227,7 @@ def _check_vector(values: ArrayLike, name: str, unit: str, cure: str) -> FloatAr
     bad = ~np.isfinite(array)
     if bad.any():
         at = int(np.argmax(bad))
-        raise _wrong(
+        raise invalid_input(
             f"finite {name}",
             f"{array[at]} at {unit} {at}",
             f"score every item before comparing, or drop this {unit}",
@@ -267,7 +238,9 @@ def _check_vector(values: ArrayLike, name: str, unit: str, cure: str) -> FloatAr
 def _as_numbers(values: ArrayLike, name: str) -> FloatArray:
     array = np.asarray(values)
     if array.dtype.kind not in "iubf":
-        raise _wrong(f"numeric {name}", f"dtype {array.dtype}", "convert it to numbers")
+        raise invalid_input(
+            f"numeric {name}", f"dtype {array.dtype}", "convert it to numbers"
+        )
     return array.astype(np.float64)
 
 
@@ -279,7 +252,3 @@ def _missing(array: AnyArray) -> BoolArray:
     # NaN and pandas' NA are the values of which v == v is not True.
     missing = [v is None or (v == v) is not True for v in array.ravel()]
     return np.array(missing, dtype=bool).reshape(array.shape)
-
-
-def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
-    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))

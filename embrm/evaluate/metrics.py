@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from embrm._typing import FloatArray
-from embrm.evaluate.inputs import check_count, check_labelled, check_untied
+from embrm._validation import check_count
+from embrm.evaluate.inputs import check_labelled, check_untied
 from embrm.heads.order import order_consistency
 
 __all__ = [

@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 from embrm._typing import FloatArray
-from embrm.evaluate.inputs import check_choice, check_scores
+from embrm._validation import check_choice, invalid_input
+from embrm.evaluate.inputs import check_scores
 from embrm.evaluate.overoptimisation import OveroptimisationCurve
 from embrm.evaluate.resampling import Interval
-from embrm.exceptions import InvalidInputError, three_parts
 
 
 @dataclass(frozen=True)
@@ -181,13 +181,11 @@ def _peak(coefficients: FloatArray, form: str) -> tuple[FloatArray, FloatArray]:
 
 def _check_divergence(kl: FloatArray) -> None:
     if (kl < 0).any() or len(np.unique(kl[kl > 0])) < 2:
-        raise InvalidInputError(
-            three_parts(
-                expected="kl >= 0 with at least two different values above zero",
-                got=f"{len(kl)} values, {len(np.unique(kl[kl > 0]))} of them different "
-                f"and positive, {int((kl < 0).sum())} negative",
-                cure="follow the policy to more strengths",
-            )
+        raise invalid_input(
+            expected="kl >= 0 with at least two different values above zero",
+            got=f"{len(kl)} values, {len(np.unique(kl[kl > 0]))} of them different "
+            f"and positive, {int((kl < 0).sum())} negative",
+            cure="follow the policy to more strengths",
         )
 
 

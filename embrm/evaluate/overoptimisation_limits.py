@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from embrm._typing import FloatArray
+from embrm._validation import invalid_input
 from embrm.evaluate.overoptimisation import OveroptimisationCurve
 from embrm.evaluate.resampling import Interval
-from embrm.exceptions import InvalidInputError, three_parts
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,10 @@ def farthest_accurate_kl(
     1.331 [0.999, 2.761] False
     """
     if not 0 < threshold < 1:
-        raise InvalidInputError(
-            three_parts(
-                expected="threshold in (0, 1)",
-                got=f"{threshold:g}",
-                cure="pass 0.75 for three pairs of four",
-            )
+        raise invalid_input(
+            expected="threshold in (0, 1)",
+            got=f"{threshold:g}",
+            cure="pass 0.75 for three pairs of four",
         )
     accuracy = curve.accuracy.mean
     estimate = _last_crossing(curve.kl[None], accuracy[None], threshold)[0]

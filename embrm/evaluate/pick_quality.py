@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from embrm._typing import FloatArray, RandomState
+from embrm._validation import check_count
 from embrm.evaluate.best_of_n import BestOfNCurve, curve_of_prompts
-from embrm.evaluate.inputs import check_count, check_scores, item_codes
+from embrm.evaluate.inputs import check_scores, item_codes
 from embrm.evaluate.picks import RankedPrompts, expected_picks, ranked_prompts
 from embrm.evaluate.resampling import PromptResampler
 

@@ -13,12 +13,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from embrm._typing import AnyArray, FloatArray
-from embrm.evaluate.inputs import (
-    check_choice,
-    check_scores,
-    item_codes,
-    prompts_by_size,
-)
+from embrm._validation import check_choice
+from embrm.evaluate.inputs import check_scores, item_codes, prompts_by_size
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_random_state
-from embrm.evaluate.inputs import check_count, check_level, group_codes
+from embrm._validation import check_count, check_level, check_random_state
+from embrm.evaluate.inputs import group_codes
 
 SAME_PROMPT = "prompt bootstrap"
 CROSS_PROMPT = "prompt bootstrap, two-way (pigeonhole)"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, RandomState
+from embrm._validation import invalid_input
 from embrm.evaluate.calibration import calibration_features, interval_from_features
 from embrm.evaluate.inputs import (
     check_labelled,
@@ -19,7 +20,6 @@ from embrm.evaluate.length import length_ruler
 from embrm.evaluate.metrics import brier_values, log_loss_values, order_values
 from embrm.evaluate.rank_correlation import prompt_rank_correlation
 from embrm.evaluate.resampling import Interval, PromptResampler
-from embrm.exceptions import InvalidInputError, three_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -261,12 +261,10 @@ def _scores_of_items(
     if gold is None or reward is None or prompt_ids is None:
         given = {"gold": gold, "reward": reward, "prompt_ids": prompt_ids}
         missing = [name for name, value in given.items() if value is None]
-        raise InvalidInputError(
-            three_parts(
-                expected="gold, reward and prompt_ids of the items together",
-                got=f"no {' and no '.join(missing)}",
-                cure="pass all three, or none",
-            )
+        raise invalid_input(
+            expected="gold, reward and prompt_ids of the items together",
+            got=f"no {' and no '.join(missing)}",
+            cure="pass all three, or none",
         )
     return gold, reward, prompt_ids
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import AnyArray
-from embrm.simulate.checks import wrong
+from embrm._validation import invalid_input
 
 
 def canonical(value: Any, name: str) -> Any:
@@ -107,7 +107,7 @@ def _canonical_object(value: Any, name: str) -> dict[str, Any]:
         parts = value.get_params(deep=False)
         kind = "params"
     else:
-        raise wrong(
+        raise invalid_input(
             f"a {name} that can be written down: plain data, arrays, dataclasses and "
             "estimators of these",
             f"a {cls.__name__}",

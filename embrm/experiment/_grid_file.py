@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from embrm._validation import invalid_input
 from embrm.exceptions import InvalidInputError, three_parts
 
 
@@ -131,12 +132,10 @@ def _refuse_twins(node: Any, path: str, seen: set[int]) -> None:
 
 
 def _unreadable(got: str) -> InvalidInputError:
-    return InvalidInputError(
-        three_parts(
-            expected="a YAML file that maps the factors of a grid to their levels",
-            got=got,
-            cure="start from the example that embrm simulate --help shows",
-        )
+    return invalid_input(
+        expected="a YAML file that maps the factors of a grid to their levels",
+        got=got,
+        cure="start from the example that embrm simulate --help shows",
     )
 
 

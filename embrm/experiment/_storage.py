@@ -38,8 +38,7 @@ from embrm.experiment._canonical import (
     digest_of,
     rows_at_a_time,
 )
-from embrm.pool import CandidatePool
-from embrm.simulate.checks import require_gold
+from embrm.pool import CandidatePool, require_gold
 
 _HEADER = "pool.json"
 _PARTS = ("items", "gold", "prompts")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm._validation import invalid_input
 from embrm.evaluate import prompt_train_test_split
 from embrm.experiment._grid_file import (
     count_at,
@@ -20,7 +21,6 @@ from embrm.experiment.factors import AtErrorRate
 from embrm.heads.registry import make_head
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Annotator
-from embrm.simulate.checks import wrong
 from embrm.simulate.design import PairingDesign
 from embrm.simulate.registry import (
     ANNOTATORS,
@@ -302,7 +302,7 @@ def _annotators(spec: Any, place: str) -> dict[str, Any]:
     with under(f"{place}.{word}.error_rate"):
         each = rates if isinstance(rates, list) else [rates]
         if not each:
-            raise wrong("one error rate or more", "none", "write [0.1, 0.3]")
+            raise invalid_input("one error rate or more", "none", "write [0.1, 0.3]")
         levels = [AtErrorRate(annotator, rate) for rate in each]
     return {f"{name}{_at(level.error_rate)}": level for level in levels}
 
@@ -311,7 +311,7 @@ def _noisy_annotator(word: str, params: dict[str, Any]) -> Annotator:
     """Make an annotator whose noise an error rate will set."""
     noise = getattr(ANNOTATORS.get(word), "noise", None)
     if noise is not None and noise.name in params:
-        raise wrong(
+        raise invalid_input(
             f"either error_rate or {noise.name}, which it sets",
             "both",
             "leave one out",
@@ -320,7 +320,7 @@ def _noisy_annotator(word: str, params: dict[str, Any]) -> Annotator:
     start = {noise.name: noise.high} if noise is not None and word in _RATED else {}
     annotator = make_annotator(word, **params, **start)
     if annotator.noise_parameter() is None:
-        raise wrong(
+        raise invalid_input(
             "an annotator whose noise error_rate can set",
             f"{word!r}, which has none",
             "leave error_rate out, or use bradley-terry or flip",

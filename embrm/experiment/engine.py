@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from joblib import Parallel, delayed, effective_n_jobs
 
+from embrm._validation import check_choice, check_count, check_level, invalid_input
 from embrm.embed.progress import progress_bar
-from embrm.evaluate.inputs import check_choice, check_level
 from embrm.exceptions import InvalidInputError
 from embrm.experiment._canonical import digest_of
 from embrm.experiment._cell import Cell, Failure, clear_caches, one_thread, run_cell
@@ -31,9 +31,8 @@ from embrm.experiment.factors import (
     heads_of,
 )
 from embrm.experiment.grid import Factors, Grid, RunPaths
-from embrm.pool import CandidatePool
+from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.annotation import Annotator
-from embrm.simulate.checks import check_count, require_gold, wrong
 from embrm.simulate.design import PairingDesign
 
 if TYPE_CHECKING:
@@ -294,14 +293,14 @@ def _check_pools(
         require_gold(pool, "an experiment")
     d_train, d_test = train_pool.items.shape[1], test_pool.items.shape[1]
     if d_train != d_test:
-        raise wrong(
+        raise invalid_input(
             "two pools with vectors of the same encoder",
             f"d = {d_train} in train_pool, d = {d_test} in test_pool",
             "embed both with one encoder",
         )
     shared = set(train_pool.prompts.tolist()) & set(test_pool.prompts.tolist())
     if shared and not allow_shared_prompts:
-        raise wrong(
+        raise invalid_input(
             "a test_pool with other prompts than the train_pool",
             f"{len(shared)} prompt ids that are in both",
             "split by prompt: pool[train_prompts], pool[test_prompts]; if equal ids "

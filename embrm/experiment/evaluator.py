@@ -13,15 +13,15 @@ import numpy as np
 from scipy.special import entr
 
 from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm._validation import invalid_input
 from embrm.evaluate import PromptResampler, prompt_rank_correlation
 from embrm.evaluate.calibration import calibration_gaps
 from embrm.evaluate.inputs import check_scores, item_codes
 from embrm.evaluate.intervals import ratio_from_totals
 from embrm.evaluate.metrics import log_loss_values, order_values
 from embrm.evaluate.picks import expected_picks, ranked_prompts
-from embrm.pool import CandidatePool
+from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.annotation import Annotator
-from embrm.simulate.checks import require_gold, wrong
 from embrm.simulate.layout import Locator, PromptLayout, offsets_of, triangular_pair
 
 
@@ -73,7 +73,7 @@ class Evaluator:
             self._untied += self._pairs.sum_by_prompt(block, block.untied)
         self.n_pairs = int(self._untied.sum())
         if not self.n_pairs:
-            raise wrong(
+            raise invalid_input(
                 "a test pool with responses of different gold to one prompt",
                 "none",
                 "keep two responses or more to each test prompt",

@@ -6,13 +6,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from embrm._validation import check_count, check_share, invalid_input, type_name
 from embrm.exceptions import InvalidInputError
 from embrm.experiment._canonical import canonical
 from embrm.heads.registry import make_head
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Annotator, as_annotator
 from embrm.simulate.calibration import calibrate
-from embrm.simulate.checks import check_count, check_share, kind_of, wrong
 from embrm.simulate.design import PairingDesign, as_design
 
 
@@ -80,7 +80,7 @@ def counts_of(values: Iterable[int] | int, name: str, low: int) -> tuple[int, ..
     given = [values] if isinstance(values, int | np.integer) else list(values)
     counts = tuple(check_count(value, name, low) for value in given)
     if len(set(counts)) < len(counts) or not counts:
-        raise wrong(
+        raise invalid_input(
             f"{name}: one integer or more, all different",
             f"{len(counts)}, of which {len(set(counts))} are different",
             f"pass each of {name} once",
@@ -217,7 +217,7 @@ def _named(factor: Any, what: str, check: Callable[[Any], Any]) -> dict[str, Any
         for level in [factor] if single else factor:
             named[_unused(name_of(level), named)] = check(level)
     if not named:
-        raise wrong(f"at least one of {what}", "none", f"pass {what}=[...]")
+        raise invalid_input(f"at least one of {what}", "none", f"pass {what}=[...]")
     return named
 
 
@@ -239,9 +239,9 @@ def _as_head(level: Any) -> Any:
         return make_head(level)
     methods = ("fit", "reward", "decision_function", "get_params")
     if isinstance(level, type) or not all(hasattr(level, name) for name in methods):
-        raise wrong(
+        raise invalid_input(
             "a head, or its name",
-            kind_of(level),
+            type_name(level),
             "e.g. heads=['linear', LinearBradleyTerry(alpha=1.0)]",
         )
     return level

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_random_state
+from embrm._validation import check_deltas, check_random_state, invalid_input, type_name
 from embrm.pool import CandidatePool
-from embrm.simulate.checks import check_delta, kind_of, wrong
 from embrm.simulate.scale import Scale, check_scale
 
 Outcomes: TypeAlias = tuple[FloatArray, FloatArray | None]
@@ -150,7 +149,7 @@ class SingleAnnotator(Annotator):
         -------
         ndarray of shape (n_pairs,), float64 in [0, 1]
         """
-        return expected_label(*self.outcomes(check_delta(delta), _as_ids(ids)))
+        return expected_label(*self.outcomes(check_deltas(delta), _as_ids(ids)))
 
     def annotate(
         self,
@@ -173,7 +172,7 @@ class SingleAnnotator(Annotator):
         Annotation
         """
         rng = check_random_state(random_state)
-        first, tie = self.outcomes(check_delta(delta), _as_ids(ids))
+        first, tie = self.outcomes(check_deltas(delta), _as_ids(ids))
         return Annotation(draw_labels(first, tie, rng), expected_label(first, tie))
 
     def rescaled(self, scale: float) -> "SingleAnnotator":
@@ -219,9 +218,9 @@ def draw_labels(
 def as_annotator(annotator: Any) -> Annotator:
     """Refuse what is no annotator, such as its class or a pairing design."""
     if not isinstance(annotator, Annotator):
-        raise wrong(
+        raise invalid_input(
             "an annotator",
-            kind_of(annotator),
+            type_name(annotator),
             "e.g. BradleyTerryAnnotator(); the order is simulate(pool, design, "
             "annotator, n_pairs)",
         )
@@ -231,9 +230,9 @@ def as_annotator(annotator: Any) -> Annotator:
 def as_single(base: Any, whose: str) -> SingleAnnotator:
     """Refuse to wrap what is no single annotator."""
     if not isinstance(base, SingleAnnotator):
-        raise wrong(
+        raise invalid_input(
             f"an annotator for {whose}",
-            kind_of(base),
+            type_name(base),
             "e.g. BradleyTerryAnnotator(); wrap the members of a panel, not the panel",
         )
     return base

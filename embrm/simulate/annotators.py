@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 
 from embrm._typing import FloatArray, IntArray
+from embrm._validation import check_positive, check_share, invalid_input
 from embrm.simulate.annotation import (
     Annotation,
     Annotator,
@@ -22,7 +23,6 @@ from embrm.simulate.annotation import (
     SingleAnnotator,
 )
 from embrm.simulate.biased import BiasedAnnotator
-from embrm.simulate.checks import check_positive, check_share, wrong
 from embrm.simulate.lapse import LapseAnnotator
 from embrm.simulate.panel import AnnotatorPanel
 from embrm.simulate.scale import Scale
@@ -245,7 +245,7 @@ class CallableAnnotator(ScaledAnnotator):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not callable(self.xi):
-            raise wrong(
+            raise invalid_input(
                 "a callable xi",
                 type(self.xi).__name__,
                 "pass a function of an array of |delta|",
@@ -253,14 +253,14 @@ class CallableAnnotator(ScaledAnnotator):
         grid = np.concatenate([[0.0], np.geomspace(1e-6, 1e4, 201)])
         correct = self._correct(grid)
         if abs(correct[0] - 0.5) > 1e-9:
-            raise wrong(
+            raise invalid_input(
                 "xi(0) = 1/2, as equal responses are told apart by chance alone",
                 f"{correct[0]:g}",
                 "e.g. 1 - 0.5 * exp(-distance)",
             )
         falls = np.diff(correct) < -1e-12
         if falls.any():
-            raise wrong(
+            raise invalid_input(
                 "a xi that does not decrease",
                 f"a fall beyond |delta| = {grid[np.argmax(falls)]:.3g}",
                 "a larger difference must not be harder to see",
@@ -275,7 +275,7 @@ class CallableAnnotator(ScaledAnnotator):
     def _correct(self, distance: FloatArray) -> FloatArray:
         correct = np.asarray(self.xi(distance), dtype=np.float64)
         if correct.shape != distance.shape:
-            raise wrong(
+            raise invalid_input(
                 f"xi to return an array of the shape it is given, {distance.shape}",
                 f"shape {correct.shape}",
                 "write xi with numpy functions, or wrap it in numpy.vectorize",
@@ -283,7 +283,7 @@ class CallableAnnotator(ScaledAnnotator):
         within = (correct >= 0.5 - 1e-9) & (correct <= 1 + 1e-9)
         if not within.all():
             at = np.argmin(within)
-            raise wrong(
+            raise invalid_input(
                 "xi in [1/2, 1]",
                 f"{correct.flat[at]:g} at |delta| = {distance.flat[at]:.3g}",
                 "xi is P(correct), which is never below chance",

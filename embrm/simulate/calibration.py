@@ -11,9 +11,9 @@ import numpy as np
 from scipy.optimize import brentq
 
 from embrm._typing import IntArray, RandomState
-from embrm.pool import CandidatePool
+from embrm._validation import check_count, check_share, invalid_input
+from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.annotation import Annotator, Noise, as_annotator
-from embrm.simulate.checks import check_count, check_share, require_gold, wrong
 from embrm.simulate.design import PairingDesign, as_design
 from embrm.simulate.errors import gold_error
 from embrm.simulate.scale import gold_scale
@@ -79,7 +79,7 @@ def calibrate(
     check_share(error_rate, "error_rate", high=0.5)
     noise = as_annotator(annotator).noise_parameter()
     if noise is None:
-        raise wrong(
+        raise invalid_input(
             "an annotator with a noise parameter",
             type(annotator).__name__,
             "wrap it in LapseAnnotator, or use FlipAnnotator",
@@ -112,7 +112,7 @@ def _expected_error(
     delta = gold[ids[:, 0]] - gold[ids[:, 1]]
     ids, delta = ids[delta != 0], delta[delta != 0]
     if not len(ids):
-        raise wrong(
+        raise invalid_input(
             "pairs of different gold, to err on",
             "pairs of equal gold alone",
             "check the gold scores, or choose another design",
@@ -169,7 +169,7 @@ def _root(
         return float(at[closest])
     crossing = np.flatnonzero(values[:-1] * values[1:] < 0)
     if not len(crossing):
-        raise wrong(
+        raise invalid_input(
             "an error_rate that this annotator can have on these pairs, "
             f"{values.min() + target:.2%} to {values.max() + target:.2%}",
             f"{target:.2%}",
@@ -179,7 +179,7 @@ def _root(
     found = float(brentq(excess, left, right, xtol=1e-12, rtol=1e-12))
     missed = excess(found)
     if abs(missed) > _TOLERANCE:
-        raise wrong(
+        raise invalid_input(
             f"an error_rate that is not jumped over, such as {missed + target:.2%}",
             f"{target:.2%}, where the rate is not continuous in the noise",
             "use a continuous xi, or another error_rate",

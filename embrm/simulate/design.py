@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from embrm._typing import IntArray, RandomState
-from embrm._validation import check_random_state
+from embrm._validation import check_count, check_random_state, invalid_input, type_name
 from embrm.pool import CandidatePool
-from embrm.simulate.checks import check_count, kind_of, wrong
 from embrm.simulate.distinct import distinct_ranks
 
 Ends: TypeAlias = tuple[IntArray, IntArray]
@@ -88,13 +87,13 @@ class PairingDesign(ABC):
 
     def _check_budget(self, n_pairs: int, possible: int) -> None:
         if possible == 0:
-            raise wrong(
+            raise invalid_input(
                 f"a pool in which {self!r} can form a pair",
                 "one in which it cannot",
                 "add responses or prompts, or choose another design",
             )
         if n_pairs > possible and not self.replacement:
-            raise wrong(
+            raise invalid_input(
                 f"n_pairs of at most {possible:,}, all that {self!r} has in this pool",
                 f"{n_pairs:,}",
                 f"ask for {possible:,} or fewer, enlarge the pool, or allow repeated "
@@ -132,9 +131,9 @@ class EnumeratingDesign(PairingDesign):
 def as_design(design: Any) -> PairingDesign:
     """Refuse what is no pairing design, such as its class or an annotator."""
     if not isinstance(design, PairingDesign):
-        raise wrong(
+        raise invalid_input(
             "a pairing design",
-            kind_of(design),
+            type_name(design),
             "e.g. SamePrompt(); the order is simulate(pool, design, annotator, "
             "n_pairs)",
         )

@@ -7,9 +7,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_items
+from embrm._validation import check_items, check_share, invalid_input
 from embrm.pool import CandidatePool
-from embrm.simulate.checks import check_share, wrong
 from embrm.simulate.design import Ends, EnumeratingDesign
 from embrm.simulate.layout import (
     Locator,
@@ -32,7 +31,7 @@ class _ByDistance(EnumeratingDesign):
     def __post_init__(self) -> None:
         check_share(self.share, "share of each prompt's pairs")
         if self.metric not in ("cosine", "euclidean"):
-            raise wrong(
+            raise invalid_input(
                 "metric 'cosine' or 'euclidean'",
                 repr(self.metric)[:60],
                 "use 'cosine' for text embeddings",

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from embrm._typing import FloatArray, IntArray
+from embrm._validation import check_share
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Noise, Outcomes, SingleAnnotator, as_single
-from embrm.simulate.checks import check_share
 from embrm.simulate.scale import Scale
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from embrm._typing import IntArray
+from embrm._validation import check_share
 from embrm.pool import CandidatePool
-from embrm.simulate.checks import check_share
 from embrm.simulate.design import Ends, EnumeratingDesign, PairingDesign
 from embrm.simulate.distance import DiverseResponses, SimilarResponses
 from embrm.simulate.kwise import BestVersusWorst, KWise

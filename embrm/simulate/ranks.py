@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import IntArray
-from embrm.pool import CandidatePool
-from embrm.simulate.checks import check_share, require_gold, wrong
+from embrm._validation import check_share, invalid_input
+from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.design import Ends, EnumeratingDesign
 from embrm.simulate.layout import PromptLayout
 
@@ -53,7 +53,7 @@ class RankWindow(EnumeratingDesign):
         same_kind = isinstance(self.low, float) == isinstance(self.high, float)
         same_end = (self.low >= 0) == (self.high >= 0)
         if same_kind and same_end and self.low >= self.high:
-            raise wrong(
+            raise invalid_input(
                 "a rank low below the rank high",
                 f"low={self.low}, high={self.high}",
                 "swap them; which response stands first is drawn at random",
@@ -90,7 +90,7 @@ def _check_rank(rank: Any, name: str) -> None:
     if isinstance(rank, float):
         check_share(rank, f"quantile {name}")
     elif isinstance(rank, bool) or not isinstance(rank, int | np.integer):
-        raise wrong(
+        raise invalid_input(
             f"{name} as an int (a rank) or a float in [0, 1] (a quantile)",
             repr(rank)[:60],
             "e.g. RankWindow(0, 9), RankWindow(0, -1) or RankWindow(0.25, 0.75)",

@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm.pool import CandidatePool
-from embrm.simulate.checks import check_positive, require_gold, wrong
+from embrm._validation import check_positive, invalid_input
+from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.layout import PromptLayout
 
 Scale: TypeAlias = float | Literal["std", "within_prompt_std"]
@@ -21,7 +21,7 @@ def check_scale(scale: Any) -> None:
     """Refuse what is neither a known name nor a number > 0."""
     if isinstance(scale, str):
         if scale not in ("std", "within_prompt_std"):
-            raise wrong(
+            raise invalid_input(
                 "scale 'std', 'within_prompt_std' or a number > 0",
                 repr(scale)[:60],
                 "use 'std' to divide gold by its standard deviation over the pool",
@@ -72,7 +72,7 @@ def gold_scale(pool: CandidatePool, scale: Scale) -> float:
     # A mean is rounded: equal scores may leave a spread of that order.
     if not spread > 1e-12 * float(np.abs(gold).max(initial=0.0)):
         where = "" if scale == "std" else " within prompts"
-        raise wrong(
+        raise invalid_input(
             f"gold that varies{where}, to be scaled by {scale!r}",
             "equal scores",
             "check the gold scores, or pass scale as a number",

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm.pool import CandidatePool
-from embrm.simulate.checks import require_gold
+from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.design import Ends, PairingDesign
 from embrm.simulate.layout import PromptLayout, offsets_of, shuffled_responses
 

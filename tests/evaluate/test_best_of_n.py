@@ -164,5 +164,5 @@ def test_the_frame_has_a_row_per_n():
 
 def test_n_max_is_a_positive_integer():
     """Best of none is nothing."""
-    with pytest.raises(InvalidInputError, match="n_max an int >= 1"):
+    with pytest.raises(InvalidInputError, match="an integer n_max >= 1"):
         best_of_n_curve([1.0], [1.0], ["a"], n_max=0)

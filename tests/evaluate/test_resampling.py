@@ -96,13 +96,13 @@ def test_one_unit_has_no_interval():
 
 def test_the_number_of_pairs_is_needed_without_groups():
     """There is nothing else to count."""
-    with pytest.raises(InvalidInputError, match="n_pairs an int >= 1"):
+    with pytest.raises(InvalidInputError, match="an integer n_pairs >= 1"):
         PromptResampler(None)
 
 
 def test_groups_of_no_pair_are_refused():
     """There is nothing to resample."""
-    with pytest.raises(InvalidInputError, match="number of pairs an int >= 1"):
+    with pytest.raises(InvalidInputError, match="an integer number of pairs >= 1"):
         PromptResampler([])
 
 

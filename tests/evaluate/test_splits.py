@@ -205,7 +205,7 @@ def test_a_split_without_pairs_on_a_side_is_refused(groups, words):
 @pytest.mark.parametrize("n_splits", [1, 2.0])
 def test_one_fold_is_refused(n_splits):
     """As scikit-learn does, when the splitter is made."""
-    with pytest.raises(InvalidInputError, match="n_splits an int >= 2"):
+    with pytest.raises(InvalidInputError, match="an integer n_splits >= 2"):
         PromptGroupKFold(n_splits)
 
 

@@ -6,9 +6,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from embrm._validation import invalid_input
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
 from embrm.evaluate.displays.styles import axes_or_new, finish, line_look
-from embrm.exceptions import InvalidInputError, three_parts
 
 
 class BestOfNDisplay:
@@ -47,12 +47,10 @@ class BestOfNDisplay:
         label: str = "gold",
     ) -> None:
         if not curves:
-            raise InvalidInputError(
-                three_parts(
-                    expected="the curve of at least one head",
-                    got="none",
-                    cure="pass curves={'head': best_of_n_curve(...)}",
-                )
+            raise invalid_input(
+                expected="the curve of at least one head",
+                got="none",
+                cure="pass curves={'head': best_of_n_curve(...)}",
             )
         self.curves = dict(curves)
         self.ceiling = ceiling

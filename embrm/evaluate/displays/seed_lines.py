@@ -7,8 +7,7 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm.evaluate.inputs import check_level
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm._validation import check_level, invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,12 +114,10 @@ def lines_from_frame(
     _check_columns(frame, columns)
     known = frame[frame[columns.y].notna()]
     if not len(known):
-        raise InvalidInputError(
-            three_parts(
-                expected=f"a result in column '{columns.y}'",
-                got=f"{len(frame)} rows without one",
-                cure="see the column of errors, and run the grid again",
-            )
+        raise invalid_input(
+            expected=f"a result in column '{columns.y}'",
+            got=f"{len(frame)} rows without one",
+            cure="see the column of errors, and run the grid again",
         )
     _check_seeds(known, columns)
     lines = tuple(
@@ -154,12 +151,10 @@ def _line(name: str, rows: "pd.DataFrame", columns: Columns, level: float) -> Se
 def _check_columns(frame: "pd.DataFrame", columns: Columns) -> None:
     missing = [name for name in dict.fromkeys(columns) if name not in frame.columns]
     if missing:
-        raise InvalidInputError(
-            three_parts(
-                expected="columns " + ", ".join(dict.fromkeys(columns)),
-                got="no column " + ", ".join(missing),
-                cure="name the columns of your table, as in y='accuracy'",
-            )
+        raise invalid_input(
+            expected="columns " + ", ".join(dict.fromkeys(columns)),
+            got="no column " + ", ".join(missing),
+            cure="name the columns of your table, as in y='accuracy'",
         )
 
 
@@ -167,14 +162,12 @@ def _check_seeds(frame: "pd.DataFrame", columns: Columns) -> None:
     """Refuse to average over anything but seeds."""
     same = frame.duplicated([columns.line, columns.point, columns.seed])
     if same.any():
-        raise InvalidInputError(
-            three_parts(
-                expected=f"one row for each {columns.line}, {columns.point} and "
-                f"{columns.seed}",
-                got=f"{int(same.sum())} rows more",
-                cure="choose rows that differ in nothing else first, as in "
-                "frame[frame['budget'] == 1000]",
-            )
+        raise invalid_input(
+            expected=f"one row for each {columns.line}, {columns.point} and "
+            f"{columns.seed}",
+            got=f"{int(same.sum())} rows more",
+            cure="choose rows that differ in nothing else first, as in "
+            "frame[frame['budget'] == 1000]",
         )
 
 

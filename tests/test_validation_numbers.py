@@ -1,19 +1,20 @@
-"""Checks refuse what they should, and say what to do."""
+"""Numbers, counts, shares and names from outside are checked in one place."""
 
 import numpy as np
 import pytest
 
-from embrm import CandidatePool
-from embrm.exceptions import InvalidInputError
-from embrm.simulate.checks import (
+from embrm._validation import (
+    check_choice,
     check_count,
-    check_delta,
-    check_finite,
+    check_deltas,
+    check_inner_share,
+    check_level,
+    check_number,
     check_positive,
     check_share,
-    kind_of,
-    require_gold,
+    type_name,
 )
+from embrm.exceptions import InvalidInputError
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_what_is_not_finite_is_an_error():
     with pytest.raises(
         InvalidInputError, match=r"strength; got an array of shape \(2,"
     ):
-        check_finite(np.ones(2), "strength")
+        check_number(np.ones(2), "strength")
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, "most", np.nan])
@@ -63,18 +64,26 @@ def test_what_is_no_count_is_an_error(value):
 def test_deltas_that_are_not_finite_are_an_error():
     """They are counted, not shown."""
     with pytest.raises(InvalidInputError, match="expected finite deltas; got 2 that"):
-        check_delta([1.0, np.nan, np.inf])
-
-
-def test_a_pool_without_gold_is_an_error():
-    """The message says who needs it."""
-    pool = CandidatePool(np.ones((2, 1)), [0, 0])
-    with pytest.raises(
-        InvalidInputError, match="which calibrate needs; got a pool with"
-    ):
-        require_gold(pool, "calibrate")
+        check_deltas([1.0, np.nan, np.inf])
 
 
 def test_a_class_is_told_from_its_instances():
     """Forgotten parentheses are a common slip."""
-    assert (kind_of(dict), kind_of({})) == ("the class dict", "dict")
+    assert (type_name(dict), type_name({})) == ("the class dict", "dict")
+
+
+@pytest.mark.parametrize("value", [0, 1, 95, "x", None, True, np.nan])
+def test_a_level_is_a_number_between_zero_and_one(value):
+    """95 is not 0.95, and a text is no number."""
+    with pytest.raises(InvalidInputError, match=r"level in \(0, 1\); got .*0\.95"):
+        check_level(value)
+    with pytest.raises(InvalidInputError, match=r"test_size in \(0, 1\)"):
+        check_inner_share(value, "test_size", "0.2")
+
+
+def test_an_unknown_choice_is_answered_with_the_known_ones():
+    """The message lists the names to choose from; an array is none of them."""
+    with pytest.raises(InvalidInputError, match="kind one of a, b; got 'c'"):
+        check_choice("c", "kind", ("a", "b"))
+    with pytest.raises(InvalidInputError, match=r"got an array of shape \(2,\)"):
+        check_choice(np.array(["a", "b"]), "kind", ("a", "b"))
