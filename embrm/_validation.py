@@ -170,9 +170,20 @@ def check_margin(margin: ArrayLike | None, *, n_pairs: int) -> FloatArray:
     return margins
 
 
+def as_numbers(values: ArrayLike, name: str) -> FloatArray:
+    """Take an array of numbers, of any shape, as a float64 copy."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise invalid_input(f"numeric {name}", "ragged rows", _TO_NUMBERS) from error
+    if array.dtype.kind not in "iubf":
+        raise invalid_input(f"numeric {name}", f"dtype {array.dtype}", _TO_NUMBERS)
+    return array.astype(np.float64)
+
+
 def check_deltas(delta: ArrayLike) -> FloatArray:
     """Take finite differences of gold, of any shape, as float64."""
-    array = np.asarray(delta, dtype=np.float64)
+    array = as_numbers(delta, "deltas")
     if not np.isfinite(array).all():
         raise invalid_input(
             "finite deltas",
@@ -282,7 +293,7 @@ def check_random_state(random_state: RandomState) -> np.random.Generator:
         return np.random.default_rng(random_state)
     raise _wrong(
         "random_state that is None, an int >= 0 or a numpy Generator",
-        repr(random_state)[:60],
+        shown(random_state),
         "pass an integer seed",
     )
 
@@ -336,6 +347,9 @@ def _check_finite(array: FloatArray, name: str, cure: str) -> None:
         raise _wrong(
             f"finite {name}", f"{array[at]} at index {at if at[1:] else at[0]}", cure
         )
+
+
+_TO_NUMBERS = "convert it to numbers"
 
 
 def _is_number(value: Any) -> bool:

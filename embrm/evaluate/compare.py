@@ -8,7 +8,12 @@ from numpy.typing import ArrayLike
 from scipy.stats import binom
 
 from embrm._typing import AnyArray, FloatArray, RandomState
-from embrm._validation import check_count, check_labels, invalid_input
+from embrm._validation import (
+    check_choice,
+    check_count,
+    check_labels,
+    invalid_input,
+)
 from embrm.evaluate.inputs import check_delta, check_untied
 from embrm.evaluate.metrics import order_values
 from embrm.evaluate.resampling import PromptResampler
@@ -223,12 +228,7 @@ def _judge(
 
 
 def _position(reference: str, names: list[str]) -> int:
-    if reference not in names:
-        raise invalid_input(
-            expected=f"reference one of {', '.join(names)}",
-            got=repr(reference)[:60],
-            cure="name one of the heads you pass",
-        )
+    check_choice(reference, "reference", names)
     return names.index(reference)
 
 

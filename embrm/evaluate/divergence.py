@@ -140,14 +140,19 @@ def kl_from_uniform(shares: FloatArray) -> FloatArray:
 def check_counts(n: ArrayLike) -> IntArray:
     """Check numbers of draws: integers >= 1."""
     counts = np.asarray(n)
+    if counts.dtype.kind not in "iub" and counts.dtype.kind != "f":
+        raise invalid_input("n of integers >= 1", f"dtype {counts.dtype}", _TO_COUNTS)
     if counts.dtype.kind not in "iu" or counts.size == 0 or counts.min() < 1:
         raise invalid_input(
             expected="n of integers >= 1",
             got=f"dtype {counts.dtype}, {counts.size} values"
             + (f", the smallest {counts.min():g}" if counts.size else ""),
-            cure="pass e.g. [1, 2, 4, 8]",
+            cure=_TO_COUNTS,
         )
     return counts
+
+
+_TO_COUNTS = "pass e.g. [1, 2, 4, 8]"
 
 
 def _independent_shares(size: int, n: IntArray) -> FloatArray:

@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
-from embrm._validation import check_labels, check_sample_weight, invalid_input
+from embrm._validation import (
+    as_numbers,
+    check_labels,
+    check_sample_weight,
+    invalid_input,
+)
 from embrm.pairs import CrossPromptGroups
 
 
@@ -75,7 +80,7 @@ def check_untied(labels: FloatArray, weights: FloatArray) -> None:
 
 def check_lengths(lengths: ArrayLike, n_pairs: int | None = None) -> FloatArray:
     """Check lengths of both ends: shape (n_pairs, 2), finite, >= 0, any one unit."""
-    values = _as_numbers(lengths, "lengths")
+    values = as_numbers(lengths, "lengths")
     if values.ndim != 2 or values.shape[1] != 2 or len(values) == 0:
         raise invalid_input(
             "lengths of shape (n_pairs, 2)",
@@ -217,7 +222,7 @@ def prompts_by_size(codes: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
 
 
 def _check_vector(values: ArrayLike, name: str, unit: str, cure: str) -> FloatArray:
-    array = _as_numbers(values, name)
+    array = as_numbers(values, name)
     if array.ndim != 1 or len(array) == 0:
         raise invalid_input(
             f"{name} of shape (n_{unit}s,), with at least one {unit}",
@@ -233,15 +238,6 @@ def _check_vector(values: ArrayLike, name: str, unit: str, cure: str) -> FloatAr
             f"score every item before comparing, or drop this {unit}",
         )
     return array
-
-
-def _as_numbers(values: ArrayLike, name: str) -> FloatArray:
-    array = np.asarray(values)
-    if array.dtype.kind not in "iubf":
-        raise invalid_input(
-            f"numeric {name}", f"dtype {array.dtype}", "convert it to numbers"
-        )
-    return array.astype(np.float64)
 
 
 def _missing(array: AnyArray) -> BoolArray:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray
-from embrm._validation import check_choice, invalid_input
+from embrm._validation import check_choice, check_share, invalid_input
 from embrm.evaluate.inputs import check_labelled, check_lengths
 from embrm.evaluate.rank_correlation import PromptCorrelation, correlate_by_prompt
 from embrm.heads.order import order_consistency
@@ -142,12 +142,7 @@ def length_matched_order_consistency(
     """
     differences, labels, weights = check_labelled(delta, y, sample_weight)
     checked = check_lengths(lengths, len(differences))
-    if not 0 <= tolerance <= 1:
-        raise invalid_input(
-            expected="tolerance in [0, 1]",
-            got=f"{tolerance:g}",
-            cure="pass 0.1 for lengths that differ by at most 10%",
-        )
+    check_share(tolerance, "tolerance")
     gap = np.abs(checked[:, 0] - checked[:, 1])
     matched = gap <= tolerance * checked.max(axis=1)
     matched &= (labels != 0.5) & (weights > 0)

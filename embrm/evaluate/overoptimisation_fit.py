@@ -123,7 +123,8 @@ def fit_overoptimisation(
     >>> print(fit_overoptimisation(curve).alpha)
     0.803 [0.697, 0.911]
     """
-    form = form or {"best_of_n": "best_of_n", "tilt": "rl"}[curve.policy]
+    if form is None:
+        form = {"best_of_n": "best_of_n", "tilt": "rl"}[curve.policy]
     check_choice(form, "form", tuple(_SHAPES))
     _check_divergence(curve.kl)
     kl, gold = curve.resampled["kl"], curve.resampled["gold"]

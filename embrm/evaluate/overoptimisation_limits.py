@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm._validation import invalid_input
+from embrm._validation import (
+    check_inner_share,
+)
 from embrm.evaluate.overoptimisation import OveroptimisationCurve
 from embrm.evaluate.resampling import Interval
 
@@ -117,12 +119,7 @@ def farthest_accurate_kl(
     >>> print(found.kl, found.reaches_end)
     1.331 [0.999, 2.761] False
     """
-    if not 0 < threshold < 1:
-        raise invalid_input(
-            expected="threshold in (0, 1)",
-            got=f"{threshold:g}",
-            cure="pass 0.75 for three pairs of four",
-        )
+    threshold = check_inner_share(threshold, "threshold", "0.75 for 3 pairs of 4")
     accuracy = curve.accuracy.mean
     estimate = _last_crossing(curve.kl[None], accuracy[None], threshold)[0]
     replicates = _last_crossing(
@@ -131,7 +128,7 @@ def farthest_accurate_kl(
     defined = accuracy[np.isfinite(accuracy)]
     return FarthestAccurate(
         kl=curve.interval(float(estimate), replicates),
-        threshold=float(threshold),
+        threshold=threshold,
         reaches_end=bool(len(defined) and defined[-1] >= threshold),
     )
 

@@ -196,6 +196,8 @@ def _units(groups: ArrayLike | None, n_pairs: int | None) -> tuple[IntArray, int
     if groups is None:
         size = check_count(n_pairs, "n_pairs", 1)
         return _each_its_own(size), size, NO_PROMPTS
+    if n_pairs is not None:
+        check_count(n_pairs, "n_pairs", 0)
     codes, n_prompts = group_codes(groups, n_pairs)
     check_count(len(codes), "number of pairs", 1)
     if n_prompts == 1:

@@ -7,7 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_number, invalid_input
+from embrm._validation import (
+    as_numbers,
+    check_number,
+    invalid_input,
+)
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Noise, Outcomes, SingleAnnotator, as_single
 from embrm.simulate.scale import Scale
@@ -133,7 +137,7 @@ class BiasedAnnotator(SingleAnnotator):
 
 
 def _in_standard_deviations(covariate: Any) -> FloatArray:
-    values = np.asarray(covariate, dtype=np.float64)
+    values = as_numbers(covariate, "covariate")
     if values.ndim != 1 or not np.isfinite(values).all():
         raise invalid_input(
             "a covariate of shape (n_items,), finite",

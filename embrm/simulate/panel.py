@@ -9,10 +9,13 @@ from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import (
+    as_numbers,
+    check_choice,
     check_count,
     check_deltas,
     check_random_state,
     invalid_input,
+    type_name,
 )
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import (
@@ -72,10 +75,10 @@ class AnnotatorPanel(Annotator):
     noise: ClassVar = Noise("scale", 1e-4, 1e4, logarithmic=True)
 
     def __post_init__(self) -> None:
-        if isinstance(self.annotators, Annotator) or not len(self.annotators):
+        if not hasattr(self.annotators, "__len__") or not len(self.annotators):
             raise invalid_input(
                 "a sequence of one annotator or more",
-                "a single annotator" if self.annotators else "none",
+                type_name(self.annotators) if self.annotators else "none",
                 "pass a list, e.g. [BradleyTerryAnnotator(), FlipAnnotator(0.1)]",
             )
         for member in self.annotators:
@@ -89,12 +92,7 @@ class AnnotatorPanel(Annotator):
             )
         self._share_of_each()
         check_count(self.votes, "votes")
-        if self.aggregate not in ("single", "majority", "soft"):
-            raise invalid_input(
-                "aggregate 'single', 'majority' or 'soft'",
-                repr(self.aggregate)[:60],
-                "use 'majority' for votes that are counted",
-            )
+        check_choice(self.aggregate, "aggregate", ("single", "majority", "soft"))
         if self.aggregate == "single" and self.votes > 1:
             raise invalid_input(
                 "one vote where aggregate is 'single'",
@@ -188,7 +186,7 @@ class AnnotatorPanel(Annotator):
         n_members = len(self.annotators)
         if self.shares is None:
             return np.full(n_members, 1 / n_members)
-        shares = np.asarray(self.shares, dtype=np.float64)
+        shares = as_numbers(self.shares, "shares")
         right = shares.shape == (n_members,) and np.isfinite(shares).all()
         if not right or (shares < 0).any() or shares.sum() == 0:
             raise invalid_input(
