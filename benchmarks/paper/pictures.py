@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.paper.claims import CONSISTENCY, difference_words, recovery_of
 from benchmarks.paper.levels import PENALTIES
 from embrm._optional import import_optional
-from embrm.evaluate.displays import (
-    LearningCurveDisplay,
-    NoiseSweepDisplay,
-    PairingDisplay,
-)
+from embrm.evaluate.displays import ExperimentDisplay
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,13 +50,15 @@ def write_pictures(frame: "pd.DataFrame", out: Path) -> list[Path]:
 
 
 def _noise(cells: "pd.DataFrame", ax: Any) -> None:
-    NoiseSweepDisplay.from_frame(_means(cells, "head", "noise"), point="noise").plot(ax)
+    means = _means(cells, "head", "noise")
+    ExperimentDisplay.from_frame(means, "error_rate", point="noise").plot(ax)
 
 
 def _recovery(cells: "pd.DataFrame", ax: Any) -> None:
     column = recovery_of(cells)
-    NoiseSweepDisplay.from_frame(
+    ExperimentDisplay.from_frame(
         _means(cells, "head", "noise"),
+        "error_rate",
         point="noise",
         y=column,
         label=f"{difference_words(column)}\n(0: random pick, 1: best pick)",
@@ -68,7 +66,7 @@ def _recovery(cells: "pd.DataFrame", ax: Any) -> None:
 
 
 def _budget(cells: "pd.DataFrame", ax: Any) -> None:
-    LearningCurveDisplay.from_frame(_means(cells, "head", "budget")).plot(ax)
+    ExperimentDisplay.from_frame(_means(cells, "head", "budget"), "budget").plot(ax)
 
 
 def _penalties(cells: "pd.DataFrame", ax: Any) -> None:
@@ -78,23 +76,28 @@ def _penalties(cells: "pd.DataFrame", ax: Any) -> None:
 
 
 def _designs(cells: "pd.DataFrame", ax: Any) -> None:
-    NoiseSweepDisplay.from_frame(
-        _means(cells, "design", "noise"), line="design", point="noise", x="noise"
+    ExperimentDisplay.from_frame(
+        _means(cells, "design", "noise"),
+        "noise",
+        line="design",
+        x_label="annotator's error rate on same-prompt pairs (share)",
     ).plot(ax)
-    ax.set_xlabel("annotator's error rate on same-prompt pairs (share)")
 
 
 def _designs_at_equal_rates(cells: "pd.DataFrame", ax: Any) -> None:
-    NoiseSweepDisplay.from_frame(
-        _means(cells, "design", "noise"), line="design", point="noise"
+    means = _means(cells, "design", "noise")
+    ExperimentDisplay.from_frame(
+        means, "error_rate", line="design", point="noise"
     ).plot(ax)
 
 
 def _diversity(cells: "pd.DataFrame", ax: Any) -> None:
     means = _means(cells, "design", "diversity")
     place = means["diversity"].map(_DIVERSITY.index)
-    PairingDisplay.from_frame(
+    ExperimentDisplay.from_frame(
         means.iloc[place.argsort(kind="stable")],
+        "diversity",
+        line="design",
         x_label="the two responses of ten that are annotated",
     ).plot(ax)
 

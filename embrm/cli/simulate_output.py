@@ -1,9 +1,9 @@
-r"""What \`embrm simulate\` shows of a grid: tables, pictures, and why cells failed."""
+"""What `embrm simulate` shows of a grid: tables, pictures, and why cells failed."""
 
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -13,15 +13,14 @@ from rich.table import Table
 
 from embrm._optional import import_optional
 from embrm.cli.output import report_error, table
-from embrm.evaluate.displays import (
-    LearningCurveDisplay,
-    NoiseSweepDisplay,
-    PairingDisplay,
-)
-from embrm.evaluate.displays.seed_lines import Columns, lines_from_frame
+from embrm.evaluate.displays import ExperimentDisplay
+from embrm.evaluate.displays.experiment import Columns, lines_from_frame
 
 if TYPE_CHECKING:
     import pandas as pd
+
+FAILED = 1
+"""Exit code of a run in which a cell failed."""
 
 _Y = "order_consistency"
 _COLUMNS = MappingProxyType(
@@ -143,27 +142,6 @@ def json_table(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     ]
 
 
-def _cells(line: Summary) -> dict[str, str]:
-    interval = "" if math.isnan(line.low) else f"[{line.low:.3f}, {line.high:.3f}]"
-    return {
-        "annotator": line.annotator,
-        "error": "" if math.isnan(line.error_rate) else f"{line.error_rate:.1%}",
-        "head": line.head,
-        "consistency": "" if math.isnan(line.mean) else f"{line.mean:.3f}",
-        "95% interval": interval,
-        "seeds": str(line.n_seeds),
-        "failed": str(line.n_failed),
-    }
-
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-_PANELS_PER_FILE, _PANELS_PER_ROW = 6, 3
-_ALONE, _PANEL = (6.4, 4.2), (4.4, 3.9)
-_RESOLUTION, _TITLE_LETTERS = 150, 48
-
-
 def write_pictures(frame: "pd.DataFrame", directory: Path) -> list[Path]:
     """Draw what the grid varies.
 
@@ -187,99 +165,21 @@ def write_pictures(frame: "pd.DataFrame", directory: Path) -> list[Path]:
         If matplotlib is not installed.
     """
     written = []
-    for name, varied, others, display in (
-        ("noise_sweep", "annotator", ("design", "budget"), _noise_sweep),
-        ("learning_curve", "budget", ("design", "annotator"), _learning_curve),
-        ("pairing", "design", ("annotator", "budget"), _pairing),
+    for name, factor, x in (
+        ("noise_sweep", "annotator", "error_rate"),
+        ("learning_curve", "budget", "budget"),
+        ("pairing", "design", "design"),
     ):
-        if not _varies(frame, varied):
+        if not _varies(frame, factor):
             continue
-        panels = _panels(frame, list(others))
+        others = [each for each in ("design", "annotator", "budget") if each != factor]
+        panels = _panels(frame, others)
         for start in range(0, len(panels), _PANELS_PER_FILE):
             number = start // _PANELS_PER_FILE + 1
             path = directory / f"{name}{f'_{number}' if start else ''}.png"
-            _draw(panels[start : start + _PANELS_PER_FILE], display, path)
+            _draw(panels[start : start + _PANELS_PER_FILE], x, path)
             written.append(path)
     return written
-
-
-def _panels(
-    frame: "pd.DataFrame", factors: list[str]
-) -> list[tuple[str, "pd.DataFrame"]]:
-    """Part the cells by the other factors, and name each part by those that vary."""
-    varying = [name for name in factors if _varies(frame, name)]
-    panels = []
-    for levels, cells in frame.groupby(factors, sort=False):
-        named = zip(factors, levels, strict=True)
-        words = [_level(name, level) for name, level in named if name in varying]
-        if cells["order_consistency"].notna().any():
-            panels.append((", ".join(words), cells))
-    return panels
-
-
-def _varies(frame: "pd.DataFrame", factor: str) -> bool:
-    return len(frame[factor].unique()) > 1
-
-
-def _level(factor: str, level: Any) -> str:
-    return f"{level:,} pairs" if factor == "budget" else str(level)
-
-
-def _draw(
-    panels: Sequence[tuple[str, "pd.DataFrame"]],
-    display: Callable[["pd.DataFrame", Any], Any],
-    path: Path,
-) -> None:
-    # A figure of its own, and not pyplot's: nothing stays open, no screen is needed.
-    figures = import_optional("matplotlib.figure", extra="plot")
-    n_columns = min(len(panels), _PANELS_PER_ROW)
-    n_rows = -(-len(panels) // _PANELS_PER_ROW)
-    width, height = _ALONE if len(panels) == 1 else _PANEL
-    size = (width * n_columns, height * n_rows)
-    figure = figures.Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True)
-    for ax, (title, cells) in zip(grid.flat, panels, strict=False):
-        display(cells, ax)
-        if title:
-            _put_title(ax, title)
-    for ax in grid[:, 1:].flat:
-        ax.set_ylabel("")
-    for ax in grid.flat[len(panels) :]:
-        ax.set_visible(False)
-    figure.savefig(path, dpi=_RESOLUTION)
-
-
-def _put_title(ax: Any, title: str) -> None:
-    """Write the title of a panel over its legend, which stands above the axes."""
-    legend = ax.get_legend()
-    lines = [*textwrap.wrap(title, _TITLE_LETTERS), legend.get_title().get_text()]
-    legend.set_title("\n".join(lines), prop={"size": 9})
-
-
-def _noise_sweep(cells: "pd.DataFrame", ax: Any) -> None:
-    NoiseSweepDisplay.from_frame(cells).plot(ax)
-
-
-def _learning_curve(cells: "pd.DataFrame", ax: Any) -> None:
-    LearningCurveDisplay.from_frame(cells).plot(ax)
-
-
-def _pairing(cells: "pd.DataFrame", ax: Any) -> None:
-    PairingDisplay.from_frame(
-        cells, line="head", x="design", x_label="pairing design"
-    ).plot(ax)
-    # Names of designs are longer than the room between them.
-    for label in ax.get_xticklabels():
-        label.set(rotation=20, horizontalalignment="right", rotation_mode="anchor")
-
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-FAILED = 1
-"""Exit code of a run in which a cell failed."""
-
-_MOST_ERRORS = 3
 
 
 def report_failed_cells(frame: "pd.DataFrame", kept_in: Path) -> None:
@@ -316,3 +216,79 @@ def error_lines(frame: "pd.DataFrame") -> list[str]:
     ]
     more = len(counts) - _MOST_ERRORS
     return lines + ([f"And {more} more."] if more > 0 else [])
+
+
+def _cells(line: Summary) -> dict[str, str]:
+    interval = "" if math.isnan(line.low) else f"[{line.low:.3f}, {line.high:.3f}]"
+    return {
+        "annotator": line.annotator,
+        "error": "" if math.isnan(line.error_rate) else f"{line.error_rate:.1%}",
+        "head": line.head,
+        "consistency": "" if math.isnan(line.mean) else f"{line.mean:.3f}",
+        "95% interval": interval,
+        "seeds": str(line.n_seeds),
+        "failed": str(line.n_failed),
+    }
+
+
+def _panels(
+    frame: "pd.DataFrame", factors: list[str]
+) -> list[tuple[str, "pd.DataFrame"]]:
+    """Part the cells by the other factors, and name each part by those that vary."""
+    varying = [name for name in factors if _varies(frame, name)]
+    panels = []
+    for levels, cells in frame.groupby(factors, sort=False):
+        named = zip(factors, levels, strict=True)
+        words = [_level(name, level) for name, level in named if name in varying]
+        if cells["order_consistency"].notna().any():
+            panels.append((", ".join(words), cells))
+    return panels
+
+
+def _varies(frame: "pd.DataFrame", factor: str) -> bool:
+    return len(frame[factor].unique()) > 1
+
+
+def _level(factor: str, level: Any) -> str:
+    return f"{level:,} pairs" if factor == "budget" else str(level)
+
+
+def _draw(panels: Sequence[tuple[str, "pd.DataFrame"]], x: str, path: Path) -> None:
+    # A figure of its own, and not pyplot's: nothing stays open, no screen is needed.
+    figures = import_optional("matplotlib.figure", extra="plot")
+    n_columns = min(len(panels), _PANELS_PER_ROW)
+    n_rows = -(-len(panels) // _PANELS_PER_ROW)
+    width, height = _ALONE if len(panels) == 1 else _PANEL
+    size = (width * n_columns, height * n_rows)
+    figure = figures.Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True)
+    for ax, (title, cells) in zip(grid.flat, panels, strict=False):
+        ExperimentDisplay.from_frame(cells, x).plot(ax)
+        if x == "design":
+            _turn_names(ax)
+        if title:
+            _put_title(ax, title)
+    for ax in grid[:, 1:].flat:
+        ax.set_ylabel("")
+    for ax in grid.flat[len(panels) :]:
+        ax.set_visible(False)
+    figure.savefig(path, dpi=_RESOLUTION)
+
+
+def _put_title(ax: Any, title: str) -> None:
+    """Write the title of a panel over its legend, which stands above the axes."""
+    legend = ax.get_legend()
+    lines = [*textwrap.wrap(title, _TITLE_LETTERS), legend.get_title().get_text()]
+    legend.set_title("\n".join(lines), prop={"size": 9})
+
+
+def _turn_names(ax: Any) -> None:
+    """Turn names of designs, which are longer than the room between them."""
+    for label in ax.get_xticklabels():
+        label.set(rotation=20, horizontalalignment="right", rotation_mode="anchor")
+
+
+_MOST_ERRORS = 3
+_PANELS_PER_FILE, _PANELS_PER_ROW = 6, 3
+_ALONE, _PANEL = (6.4, 4.2), (4.4, 3.9)
+_RESOLUTION, _TITLE_LETTERS = 150, 48

@@ -4,6 +4,8 @@ Every accuracy comes with an interval from resampled prompts, and beside the acc
 of a ruler that looks at length alone.
 """
 
+from typing import Any
+
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
 from embrm.evaluate.calibration import (
     ReliabilityCurve,
@@ -14,14 +16,13 @@ from embrm.evaluate.calibration import (
 from embrm.evaluate.compare import compare_heads, holm, mcnemar_exact
 from embrm.evaluate.displays import (
     BestOfNDisplay,
+    ExperimentDisplay,
     LeaderboardDisplay,
-    LearningCurveDisplay,
     LengthBiasDisplay,
-    NoiseSweepDisplay,
     OveroptimisationDisplay,
-    PairingDisplay,
     ReliabilityDisplay,
 )
+from embrm.evaluate.displays.experiment import FORMER, former_display
 from embrm.evaluate.divergence import best_of_n_kl, pool_best_of_n_kl
 from embrm.evaluate.intervals import prompt_bootstrap, prompt_bootstrap_statistic
 from embrm.evaluate.length import (
@@ -67,20 +68,18 @@ __all__ = [
     "BestOfNCurve",
     "BestOfNDisplay",
     "Evaluation",
+    "ExperimentDisplay",
     "FarthestAccurate",
     "Interval",
     "LeaderboardDisplay",
     "LeakageReport",
-    "LearningCurveDisplay",
     "LengthBiasDisplay",
     "LengthMatched",
     "MeasuredPeak",
-    "NoiseSweepDisplay",
     "OrderConsistencyByDelta",
     "OveroptimisationCurve",
     "OveroptimisationDisplay",
     "OveroptimisationFit",
-    "PairingDisplay",
     "PickQuality",
     "PromptCorrelation",
     "PromptGroupKFold",
@@ -117,3 +116,10 @@ __all__ = [
     "prompt_train_test_split",
     "reliability_curve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Give the displays of former names, with a warning."""
+    if name in FORMER:
+        return former_display(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

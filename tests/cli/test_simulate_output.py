@@ -1,4 +1,4 @@
-r"""What \`embrm simulate\` shows: tables, pictures, and why cells failed."""
+"""What `embrm simulate` shows: tables, pictures, and why cells failed."""
 
 import math
 from itertools import product
