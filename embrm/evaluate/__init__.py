@@ -6,7 +6,12 @@ of a ruler that looks at length alone.
 
 from typing import Any
 
-from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
+from embrm.evaluate.best_of_n import (
+    BestOfNCurve,
+    PickQuality,
+    best_of_n_curve,
+    pick_quality,
+)
 from embrm.evaluate.calibration import (
     ReliabilityCurve,
     calibration_interval,
@@ -24,7 +29,6 @@ from embrm.evaluate.displays import (
 )
 from embrm.evaluate.displays.experiment import FORMER, former_display
 from embrm.evaluate.divergence import best_of_n_kl, pool_best_of_n_kl
-from embrm.evaluate.intervals import prompt_bootstrap, prompt_bootstrap_statistic
 from embrm.evaluate.length import (
     LengthMatched,
     length_correlation,
@@ -43,19 +47,21 @@ from embrm.evaluate.overoptimisation import (
     overoptimisation_curve,
 )
 from embrm.evaluate.overoptimisation_fit import (
-    OveroptimisationFit,
-    fit_form,
-    fit_overoptimisation,
-)
-from embrm.evaluate.overoptimisation_limits import (
     FarthestAccurate,
     MeasuredPeak,
+    OveroptimisationFit,
     farthest_accurate_kl,
+    fit_form,
+    fit_overoptimisation,
     measured_peak,
 )
-from embrm.evaluate.pick_quality import PickQuality, pick_quality
 from embrm.evaluate.rank_correlation import PromptCorrelation, prompt_rank_correlation
-from embrm.evaluate.resampling import Interval, PromptResampler
+from embrm.evaluate.resampling import (
+    Interval,
+    PromptResampler,
+    prompt_bootstrap,
+    prompt_bootstrap_statistic,
+)
 from embrm.evaluate.scores import Evaluation, evaluate_deltas, evaluate_head
 from embrm.evaluate.splits import (
     LeakageReport,

@@ -1,7 +1,7 @@
 """Metrics of deltas against labels: order consistency, log loss, Brier score.
 
 Each metric is a weighted mean of one value per pair; the `*_values` functions give
-these values, from which `embrm.evaluate.intervals` makes intervals.
+these values, from which `embrm.evaluate.resampling` makes intervals.
 """
 
 from dataclasses import dataclass

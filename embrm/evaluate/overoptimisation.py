@@ -8,19 +8,25 @@ from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import check_choice, invalid_input
-from embrm.evaluate.bands import Band, band_of_curves, resampled_means
-from embrm.evaluate.divergence import best_of_n_kl, check_counts
-from embrm.evaluate.inputs import check_scores, item_codes
-from embrm.evaluate.picks import ranked_prompts
-from embrm.evaluate.policy_moments import (
+from embrm.evaluate._picks import ranked_prompts
+from embrm.evaluate.divergence import (
     PolicyMoments,
+    best_of_n_kl,
+    check_counts,
     default_strengths,
     empty_moments,
     policies_on,
     policy_moments,
 )
-from embrm.evaluate.resampling import Interval, PromptResampler
-from embrm.evaluate.within_prompt import within_prompt_std
+from embrm.evaluate.inputs import check_scores, item_codes
+from embrm.evaluate.rank_correlation import within_prompt_std
+from embrm.evaluate.resampling import (
+    Band,
+    Interval,
+    PromptResampler,
+    band_of_curves,
+    resampled_means,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,11 +15,15 @@ from embrm.evaluate.inputs import (
     check_untied,
     group_ids,
 )
-from embrm.evaluate.intervals import prompt_bootstrap, ratio_from_totals
 from embrm.evaluate.length import length_ruler
 from embrm.evaluate.metrics import brier_values, log_loss_values, order_values
 from embrm.evaluate.rank_correlation import prompt_rank_correlation
-from embrm.evaluate.resampling import Interval, PromptResampler
+from embrm.evaluate.resampling import (
+    Interval,
+    PromptResampler,
+    prompt_bootstrap,
+    ratio_from_totals,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

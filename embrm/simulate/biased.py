@@ -13,8 +13,7 @@ from embrm._validation import (
     invalid_input,
 )
 from embrm.pool import CandidatePool
-from embrm.simulate.annotation import Noise, Outcomes, SingleAnnotator, as_single
-from embrm.simulate.scale import Scale
+from embrm.simulate.annotation import Noise, Outcomes, Scale, SingleAnnotator, as_single
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ from embrm._validation import (
     check_share,
 )
 from embrm.pool import CandidatePool
-from embrm.simulate.design import Ends, EnumeratingDesign
-from embrm.simulate.layout import (
+from embrm.simulate.design import (
+    Ends,
+    EnumeratingDesign,
     Locator,
     PromptLayout,
     concatenated_ranges,

@@ -9,11 +9,12 @@ import numpy as np
 from embrm._typing import IntArray
 from embrm._validation import check_count
 from embrm.pool import CandidatePool, require_gold
-from embrm.simulate.design import Ends, PairingDesign
-from embrm.simulate.distinct import distinct_ranks
-from embrm.simulate.layout import (
+from embrm.simulate.design import (
+    Ends,
     Locator,
+    PairingDesign,
     PromptLayout,
+    distinct_ranks,
     offsets_of,
     shuffled_responses,
     triangular_pair,

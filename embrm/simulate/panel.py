@@ -23,13 +23,13 @@ from embrm.simulate.annotation import (
     Annotator,
     Noise,
     Outcomes,
+    Scale,
     SingleAnnotator,
     as_single,
     draw_labels,
     expected_label,
+    majority_outcomes,
 )
-from embrm.simulate.majority import majority_outcomes
-from embrm.simulate.scale import Scale
 
 
 @dataclass(frozen=True)
