@@ -96,7 +96,7 @@ def paper(
     """Run the studies of arXiv 2411.04991 on a pool with gold scores.
 
     Simulated annotators label pairs of the pool; heads are fitted on these
-    and examined on held-out prompts. Writes FINDINGS.md, which says for each
+    and evaluated on held-out prompts. Writes FINDINGS.md, which says for each
     of the paper's claims whether it holds on this pool, with tables and
     pictures. Finished cells are kept: a run that was stopped goes on.
 

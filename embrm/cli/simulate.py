@@ -112,7 +112,7 @@ def simulate(
     """Simulate annotators on a pool with gold scores, and compare heads.
 
     Every combination of design, annotator, budget, head and seed is a cell:
-    pairs are drawn and labelled, the head is fitted, and examined on
+    pairs are drawn and labelled, the head is fitted, and evaluated on
     held-out prompts. Finished cells are kept in --out: a run that was
     stopped goes on, a larger grid computes what is new.
 

@@ -235,16 +235,22 @@ def _as_annotator(level: Any) -> Annotator | AtErrorRate:
 
 
 def _as_head(level: Any) -> Any:
-    if isinstance(level, str):
-        return make_head(level)
+    head = make_head(level) if isinstance(level, str) else level
     methods = ("fit", "reward", "decision_function", "get_params")
-    if isinstance(level, type) or not all(hasattr(level, name) for name in methods):
+    if isinstance(head, type) or not all(hasattr(head, name) for name in methods):
         raise invalid_input(
             "a head, or its name",
-            type_name(level),
+            type_name(head),
             "e.g. heads=['linear', LinearBradleyTerry(alpha=1.0)]",
         )
-    return level
+    learns_from = getattr(head, "learns_from", "pairs")
+    if learns_from != "pairs":
+        raise invalid_input(
+            "heads that learn from pairs, which annotators label",
+            f"{type(head).__name__}, which learns from {learns_from}",
+            "choose a head that embrm heads lists as learning from pairs",
+        )
+    return head
 
 
 def _is_default(value: Any, default: Any) -> bool:

@@ -122,6 +122,18 @@ def test_a_target_is_checked_when_it_is_made(annotator, rate, match):
         AtErrorRate(annotator, rate)
 
 
+class LearnsFromRatings(LinearBradleyTerry):
+    """A head that annotators of pairs cannot feed."""
+
+    learns_from = "ratings"
+
+
+def test_a_head_that_pairs_cannot_feed_is_refused():
+    """Before anything is simulated."""
+    with pytest.raises(InvalidInputError, match="got LearnsFromRatings, which learns"):
+        heads_of([LearnsFromRatings()])
+
+
 def with_texts(pool):
     texts = [("prompt", "x" * (1 + n % 7)) for n in range(len(pool))]
     return CandidatePool(pool.items, pool.prompt_ids, gold=pool.gold, texts=texts)
