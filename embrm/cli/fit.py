@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from embrm.cli.embed import Prefs
-from embrm.cli.opening import open_encoder
+from embrm.cli.embed import Prefs, say_how_long
+from embrm.cli.inputs import open_encoder, read_and_say
 from embrm.cli.options import (
+    DEFAULT_ENCODER,
     AsJson,
     CacheDir,
     Columns,
@@ -23,7 +24,6 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
-from embrm.cli.reading import read_and_say
 from embrm.exceptions import InvalidInputError, three_parts
 
 _MOST_NAMES = 10
@@ -59,7 +59,7 @@ def fit(
     out: Out,
     head: HeadName = "linear",
     param: HeadParams = None,
-    encoder: EncoderName = "minilm",
+    encoder: EncoderName = DEFAULT_ENCODER,
     cache: CacheDir = None,
     cv: Folds = 5,
     format: Format = None,  # noqa: A002
@@ -82,8 +82,11 @@ def fit(
         options = read_options(format, column, on_error, max_rows)
         made = make_head(head, **{"random_state": seed, **head_params(param)})
         check_destination(out)
-        model = RewardModel(open_encoder(encoder), made, cache)
+        opened = open_encoder(encoder)
+        model = RewardModel(opened, made, cache)
         preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
+        command = f"embrm fit {prefs} --out {out} --head {head}"
+        say_how_long(preferences.texts, opened, cache, command=command, as_json=as_json)
         embedded = model.embed(preferences.texts)
         say(str(embedded), as_json=as_json)
         pairs = preferences.to_pairs(embedded.vectors)

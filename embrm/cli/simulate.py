@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embrm.cli.opening import open_encoder
+from embrm.cli.inputs import open_encoder
 from embrm.cli.options import (
     AsJson,
     Columns,

@@ -59,7 +59,7 @@ def read_pairs(
 
 def _no_pair(preferences: Preferences) -> DataError:
     """Say why there is no pair: no row was kept, no score was named, or all tie."""
-    account, items = preferences.account, preferences.items
+    account, items = preferences.read_report, preferences.items
     got = f"{len(items)} items and no pair"
     cure = "give each prompt two responses with different scores"
     numeric = [

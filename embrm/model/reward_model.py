@@ -17,11 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
 from embrm.datasets import Preferences
 from embrm.datasets.reading import OnError
-from embrm.embed.base import Encoder, Fingerprint
+from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
 from embrm.embed.run import Embedded, embed_items
-from embrm.embed.server.identity import recognise
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.exceptions import LeakageWarning
 from embrm.heads.registry import make_head
@@ -42,9 +41,11 @@ class RewardModel(BaseEstimator):
 
     Parameters
     ----------
-    encoder : str or Encoder, default="minilm"
-        A word that `embrm.embed.registry` knows (`"minilm"`, `"hashing"`, a local
-        directory, a hub id), or an encoder.
+    encoder : str or Encoder, default="smollm2"
+        A name that `embrm.embed.registry` knows, or an encoder. `"smollm2"` is the mean
+        over the response at layer 20 of 30 of SmolLM2-135M-Instruct; `"minilm"` takes a
+        tenth of its time and orders fewer pairs right; `"hashing"` knows words only; a
+        local directory, a GGUF file or a hub id names another model.
     head : str or RewardHead, default="linear"
         A word (`"linear"`, `"siamese"`, `"logistic"`, `"mlp"`, `"lightgbm"`,
         `"xgboost"`), or a head, which is cloned; for a seed,
@@ -64,7 +65,7 @@ class RewardModel(BaseEstimator):
         What `encoder` stands for; made anew when that is set to something else.
     fingerprint_ : Fingerprint
         The encoder whose vectors the head was fitted on. Others are refused.
-    account_ : Account
+    account_ : ReadReport
         What `fit` read, kept, and left out; a loaded model has it in `training_`.
     training_ : dict
         Sizes and account of the training data, ready for JSON.
@@ -93,7 +94,7 @@ class RewardModel(BaseEstimator):
 
     def __init__(
         self,
-        encoder: str | Encoder = "minilm",
+        encoder: str | Encoder = "smollm2",
         head: Any = "linear",
         cache: str | PathLike[str] | VectorCache | None = None,
         *,
@@ -183,13 +184,13 @@ class RewardModel(BaseEstimator):
             **fit_params(head, preferences),
         )
         self.fingerprint_ = fingerprint
-        self.account_ = preferences.account
+        self.account_ = preferences.read_report
         self.training_prompts_ = np.unique(prompt_hashes(preferences.items["prompt"]))
         self.training_ = {
             "n_pairs": len(pairs),
             "n_items": len(preferences.items),
             "n_prompts": int(preferences.items["prompt_id"].nunique()),
-            "account": preferences.account.to_json(),
+            "account": preferences.read_report.to_json(),
         }
         return self
 
