@@ -32,9 +32,9 @@ from sklearn.base import BaseEstimator
 
 from embrm import CandidatePool
 from embrm.embed.cache.durable import write_durably
+from embrm.experiment import SECONDS, AtErrorRate, Experiment
 from embrm.heads.pair_scoring import PairScoring
 from embrm.simulate import BradleyTerryAnnotator, CrossPrompt, SamePrompt
-from embrm.simulate.experiment import SECONDS, AtErrorRate, Experiment
 
 D = 64
 # Prompts to train on and to test on, responses to each: a small and a real size.

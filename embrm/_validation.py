@@ -5,6 +5,7 @@ range, or an `InvalidInputError` has already said what was expected, what was go
 what to do.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,112 @@ def check_margin(margin: ArrayLike | None, *, n_pairs: int) -> FloatArray:
     return margins
 
 
+def as_numbers(values: ArrayLike, name: str) -> FloatArray:
+    """Take an array of numbers, of any shape, as a float64 copy."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise invalid_input(f"numeric {name}", "ragged rows", _TO_NUMBERS) from error
+    if array.dtype.kind not in "iubf":
+        raise invalid_input(f"numeric {name}", f"dtype {array.dtype}", _TO_NUMBERS)
+    return array.astype(np.float64)
+
+
+def check_deltas(delta: ArrayLike) -> FloatArray:
+    """Take finite differences of gold, of any shape, as float64."""
+    array = as_numbers(delta, "deltas")
+    if not np.isfinite(array).all():
+        raise invalid_input(
+            "finite deltas",
+            f"{int((~np.isfinite(array)).sum())} that are not",
+            "drop the pairs whose gold is unknown",
+        )
+    return array
+
+
+def check_number(value: Any, name: str) -> float:
+    """Check a parameter that is any finite number."""
+    if not _is_number(value):
+        raise invalid_input(f"a finite {name}", shown(value), "pass a number")
+    return float(value)
+
+
+def check_positive(value: Any, name: str, *, zero: bool = False) -> float:
+    """Check a parameter that is a finite number > 0, or >= 0 with `zero`."""
+    sign = ">= 0" if zero else "> 0"
+    if not _is_number(value) or value < 0 or (value == 0 and not zero):
+        raise invalid_input(
+            f"a finite {name} {sign}", shown(value), "pass a positive number"
+        )
+    return float(value)
+
+
+def check_share(value: Any, name: str, *, high: float = 1.0) -> float:
+    """Check a parameter that is a number in [0, high]."""
+    if not _is_number(value) or not 0 <= value <= high:
+        raise invalid_input(
+            f"{name} in [0, {high:g}]",
+            shown(value),
+            "pass a share, e.g. 0.1 for one in ten",
+        )
+    return float(value)
+
+
+def check_inner_share(value: Any, name: str, example: str) -> float:
+    """Check a parameter that is a number in (0, 1), both ends left out."""
+    if not _is_number(value) or not 0 < value < 1:
+        raise invalid_input(f"{name} in (0, 1)", shown(value), f"pass {example}")
+    return float(value)
+
+
+def check_level(value: Any) -> float:
+    """Check a confidence level: a number in (0, 1)."""
+    return check_inner_share(value, "level", "0.95 for 95% intervals")
+
+
+def check_count(value: Any, name: str, low: int = 1) -> int:
+    """Check a parameter that is an integer >= low."""
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_integer or value < low:
+        raise invalid_input(
+            f"an integer {name} >= {low}", shown(value), f"pass e.g. {low}"
+        )
+    return int(value)
+
+
+def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
+    """Check a parameter that is one of a few names."""
+    if not isinstance(value, str) or value not in choices:
+        raise invalid_input(
+            f"{name} one of {', '.join(choices)}", shown(value), "choose one of these"
+        )
+
+
+def shown(value: Any) -> str:
+    """Write a parameter into an error message; an array only by its shape."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    return repr(value)[:60]
+
+
+def type_name(value: Any) -> str:
+    """Name the type of a value; a class, which lacks its parentheses, as such.
+
+    Examples
+    --------
+    >>> type_name(dict), type_name({})
+    ('the class dict', 'dict')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return type(value).__name__
+
+
+def invalid_input(expected: str, got: str, cure: str) -> InvalidInputError:
+    """Make the three-part error of an argument that is not what it should be."""
+    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+
+
 def check_random_state(random_state: RandomState) -> np.random.Generator:
     """Turn a seed, a generator or a legacy RandomState into one Generator.
 
@@ -186,7 +293,7 @@ def check_random_state(random_state: RandomState) -> np.random.Generator:
         return np.random.default_rng(random_state)
     raise _wrong(
         "random_state that is None, an int >= 0 or a numpy Generator",
-        repr(random_state)[:60],
+        shown(random_state),
         "pass an integer seed",
     )
 
@@ -240,3 +347,11 @@ def _check_finite(array: FloatArray, name: str, cure: str) -> None:
         raise _wrong(
             f"finite {name}", f"{array[at]} at index {at if at[1:] else at[0]}", cure
         )
+
+
+_TO_NUMBERS = "convert it to numbers"
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, int | float | np.integer | np.floating)
+    return number and not isinstance(value, bool) and bool(np.isfinite(value))

@@ -6,14 +6,19 @@ like an array of shape (n_pairs, 2, d), so scikit-learn's splitters, `cross_val_
 and `GridSearchCV` work on it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm._validation import check_items, check_pair_ids, check_prompt_ids
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm._validation import (
+    check_items,
+    check_pair_ids,
+    check_prompt_ids,
+    invalid_input,
+)
 
 
 class Pairs:
@@ -76,12 +81,10 @@ class Pairs:
         """
         array = np.asarray(dense)
         if array.ndim != 3 or array.shape[1] != 2:
-            raise InvalidInputError(
-                three_parts(
-                    expected="Pairs, or an array of shape (n_pairs, 2, d)",
-                    got=f"an array of shape {array.shape}",
-                    cure="pass Pairs(items, ids), or stack first and second on axis 1",
-                )
+            raise invalid_input(
+                expected="Pairs, or an array of shape (n_pairs, 2, d)",
+                got=f"an array of shape {array.shape}",
+                cure="pass Pairs(items, ids), or stack first and second on axis 1",
             )
         rows = check_items(array.reshape(-1, array.shape[2]), finite=False)
         kept, inverse = distinct_rows(rows)
@@ -108,23 +111,38 @@ class Pairs:
         return self.ids[:, 1]
 
     @property
-    def groups(self) -> AnyArray:
-        """Prompt ids of both ends, shape (n_pairs, 2): what `PromptGroupKFold` takes.
+    def groups(self) -> "AnyArray | CrossPromptGroups":
+        """What splitters take as `groups`: which prompt, or prompts, each pair is of.
+
+        Returns
+        -------
+        ndarray of shape (n_pairs,), or CrossPromptGroups of shape (n_pairs, 2)
+            Where both items of every pair answer one prompt, its id: any splitter of
+            scikit-learn that knows groups can take that. Else the prompt ids of both
+            ends, which `PromptGroupKFold` takes; a splitter that holds out one group
+            of each pair would leak the other, and is told so.
 
         Raises
         ------
         InvalidInputError
             If the pairs were made without `prompt_ids`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> pairs = Pairs(np.eye(4), [[0, 1], [3, 2], [1, 2]], list("aabb"))
+        >>> pairs[:2].groups
+        array(['a', 'b'], dtype='<U1')
+        >>> pairs.groups
+        CrossPromptGroups(3 pairs, 33% cross-prompt)
         """
         if self.prompt_ids is None:
-            raise InvalidInputError(
-                three_parts(
-                    expected="Pairs made with prompt_ids",
-                    got="Pairs without",
-                    cure="pass prompt_ids=..., one per item, to Pairs",
-                )
+            raise invalid_input(
+                expected="Pairs made with prompt_ids",
+                got="Pairs without",
+                cure="pass prompt_ids=..., one per item, to Pairs",
             )
-        return self.prompt_ids[self.ids]
+        return _groups_of(self.prompt_ids[self.ids])
 
     def swap(self) -> "Pairs":
         """Return the same comparisons with first and second exchanged."""
@@ -160,13 +178,11 @@ class Pairs:
         if isinstance(key, tuple):
             # scikit-learn indexes arrays by (rows, ...); the rest must select all.
             key, *rest = key
-            if not all(part is ... or part == slice(None) for part in rest):
-                raise InvalidInputError(
-                    three_parts(
-                        expected="a selection of pairs",
-                        got="an index into the second or third axis",
-                        cure="use .first, .second or np.asarray(pairs)",
-                    )
+            if not _selects_all(rest):
+                raise invalid_input(
+                    expected="a selection of pairs",
+                    got="an index into the second or third axis",
+                    cure="use .first, .second or np.asarray(pairs)",
                 )
         if isinstance(key, int | np.integer):
             if not -len(self) <= key < len(self):
@@ -191,8 +207,7 @@ class Pairs:
         words = f"Pairs({len(self)} pairs, {len(self.items)} items, d={self.shape[2]}, "
         words += str(self.dtype)
         if self.prompt_ids is not None and len(self):
-            share = float(np.mean(self.groups[:, 0] != self.groups[:, 1]))
-            words += f", {share:.0%} cross-prompt"
+            words += f", {_cross_share(self.prompt_ids[self.ids]):.0%} cross-prompt"
         return words + ")"
 
     def _with_ids(self, ids: IntArray) -> "Pairs":
@@ -200,6 +215,76 @@ class Pairs:
         other = object.__new__(type(self))
         other.items, other.ids, other.prompt_ids = self.items, ids, self.prompt_ids
         return other
+
+
+class CrossPromptGroups:
+    """Prompt ids of both ends of pairs of which some are across prompts.
+
+    It becomes no array: a pair across two prompts is in no single group, so that a
+    splitter which wants one group for each pair could only leak. `PromptGroupKFold`,
+    and all of `embrm.evaluate`, take it as it is.
+
+    Parameters
+    ----------
+    ends : ndarray of shape (n_pairs, 2)
+        Prompt id of first and of second.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> groups = CrossPromptGroups(np.array([["a", "b"], ["a", "a"]]))
+    >>> groups.ends[:, 1].tolist(), groups.shape
+    (['b', 'a'], (2, 2))
+    >>> groups[[1]]
+    array(['a'], dtype='<U1')
+    """
+
+    def __init__(self, ends: AnyArray) -> None:
+        self.ends = ends
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of `ends`: (n_pairs, 2)."""
+        return (len(self.ends), 2)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, key: Any) -> "AnyArray | CrossPromptGroups":
+        """Select pairs as `Pairs` does; with two indices, from `ends`."""
+        if isinstance(key, tuple) and not _selects_all(key[1:]):
+            return np.asarray(self.ends[key])
+        key = key[0] if isinstance(key, tuple) else key
+        return _groups_of(np.atleast_2d(self.ends[key]))
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> AnyArray:
+        """Refuse: there is no one group for each pair."""
+        raise invalid_input(
+            expected="one group for each pair, i.e. pairs within prompts",
+            got=repr(self),
+            cure="split with embrm.evaluate.PromptGroupKFold, which holds out the "
+            "prompts of both ends; .ends has their ids, of shape (n_pairs, 2)",
+        )
+
+    def __repr__(self) -> str:
+        share = f"{_cross_share(self.ends):.0%} cross-prompt"
+        return f"CrossPromptGroups({len(self)} pairs, {share})"
+
+
+def _selects_all(indices: Sequence[Any]) -> bool:
+    return all(part is ... or part == slice(None) for part in indices)
+
+
+def _groups_of(ends: AnyArray) -> AnyArray | CrossPromptGroups:
+    """Take the one group of each pair where there is one, else both."""
+    within = ends[:, 0] == ends[:, 1]
+    return ends[:, 0] if np.all(within) else CrossPromptGroups(ends)
+
+
+def _cross_share(ends: AnyArray) -> float:
+    return float(np.mean(ends[:, 0] != ends[:, 1]))
 
 
 def distinct_rows(rows: FloatArray) -> tuple[IntArray, IntArray]:

@@ -7,8 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray, Text
-from embrm._validation import check_items, check_pair_ids, check_prompt_ids
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm._validation import (
+    check_items,
+    check_pair_ids,
+    check_prompt_ids,
+    invalid_input,
+)
 from embrm.pairs import Pairs
 
 
@@ -87,12 +91,10 @@ class CandidatePool:
         """
         found = np.flatnonzero(self.prompts == prompt_id)
         if not len(found):
-            raise InvalidInputError(
-                three_parts(
-                    expected="the id of a prompt in the pool",
-                    got=repr(prompt_id)[:60],
-                    cure="choose one of pool.prompts",
-                )
+            raise invalid_input(
+                expected="the id of a prompt in the pool",
+                got=repr(prompt_id)[:60],
+                cure="choose one of pool.prompts",
             )
         position = int(found[0])
         return self.order[self.starts[position] : self.starts[position + 1]]
@@ -148,16 +150,9 @@ class CandidatePool:
         InvalidInputError
             If the pool has no gold.
         """
-        if self.gold is None:
-            raise InvalidInputError(
-                three_parts(
-                    expected="a pool with gold scores",
-                    got="a pool without",
-                    cure="pass gold=..., one score per item, to CandidatePool",
-                )
-            )
+        gold = require_gold(self, "gold_labels")
         checked = check_pair_ids(ids, n_items=len(self))
-        difference = self.gold[checked[:, 0]] - self.gold[checked[:, 1]]
+        difference = gold[checked[:, 0]] - gold[checked[:, 1]]
         return (np.sign(difference) + 1) / 2
 
     def __repr__(self) -> str:
@@ -175,6 +170,23 @@ class CandidatePool:
         return f"CandidatePool({', '.join(words)})"
 
 
+def require_gold(pool: CandidatePool, what: str) -> FloatArray:
+    """Take the gold of a pool, for something that cannot do without it.
+
+    Raises
+    ------
+    InvalidInputError
+        If the pool has none.
+    """
+    if pool.gold is None:
+        raise invalid_input(
+            expected=f"a pool with gold scores, which {what} needs",
+            got="a pool without",
+            cure="pass gold=..., one score per item, to CandidatePool",
+        )
+    return pool.gold
+
+
 def _in_order_of_appearance(values: AnyArray) -> tuple[IntArray, AnyArray]:
     """Replace values by the order of their first appearance; list them in it."""
     distinct, first, inverse = np.unique(values, return_index=True, return_inverse=True)
@@ -188,23 +200,19 @@ def _check_gold(gold: ArrayLike, n_items: int) -> FloatArray:
     scores = np.asarray(gold, dtype=np.float64)
     if scores.shape != (n_items,) or not np.isfinite(scores).all():
         n_bad = int((~np.isfinite(scores)).sum())
-        raise InvalidInputError(
-            three_parts(
-                expected=f"{n_items} finite gold scores, one per item",
-                got=f"shape {scores.shape} with {n_bad} not finite",
-                cure="drop the items whose gold is unknown, or leave gold out",
-            )
+        raise invalid_input(
+            expected=f"{n_items} finite gold scores, one per item",
+            got=f"shape {scores.shape} with {n_bad} not finite",
+            cure="drop the items whose gold is unknown, or leave gold out",
         )
     return scores
 
 
 def _check_texts(texts: Sequence[Text], n_items: int) -> list[Text]:
     if len(texts) != n_items:
-        raise InvalidInputError(
-            three_parts(
-                expected=f"{n_items} texts, one per item",
-                got=f"{len(texts)}",
-                cure="pass (prompt, response) for every row of items",
-            )
+        raise invalid_input(
+            expected=f"{n_items} texts, one per item",
+            got=f"{len(texts)}",
+            cure="pass (prompt, response) for every row of items",
         )
     return list(texts)

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+# First of all: how the threads of OpenMP wait is decided when torch loads it.
+import embrm  # noqa: F401
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -1,8 +1,20 @@
 """Errors keep their three parts and travel between processes."""
 
 import pickle
+from pathlib import Path
 
-from embrm.exceptions import DataError, EmbrmError, IntegrityError, three_parts
+import pytest
+
+import embrm
+from embrm.exceptions import (
+    DataError,
+    EmbrmError,
+    EmbrmWarning,
+    IntegrityError,
+    LeftOutWarning,
+    three_parts,
+    warn,
+)
 
 
 def test_a_message_has_three_parts_in_order():
@@ -23,3 +35,31 @@ def test_one_except_clause_catches_them_all():
     assert issubclass(IntegrityError, EmbrmError)
     assert issubclass(DataError, EmbrmError)
     assert issubclass(DataError, ValueError)
+
+
+def _code_of_embrm(name: str, code: str) -> dict:
+    """Run code as if it stood in a file of the package."""
+    place = Path(embrm.__file__).parent / name
+    space: dict = {"warn": warn, "LeftOutWarning": LeftOutWarning}
+    exec(compile(code, place, "exec"), space)  # noqa: S102
+    return space
+
+
+@pytest.mark.parametrize("depth", [0, 1, 4])
+def test_a_warning_points_at_the_line_that_called_embrm(depth):
+    """However many functions of embrm lie between."""
+    code = (
+        "def call(depth):\n"
+        "    call(depth - 1) if depth else warn('gone', LeftOutWarning)\n"
+    )
+    call = _code_of_embrm("deep/room.py", code)["call"]
+    with pytest.warns(LeftOutWarning, match="gone") as caught:
+        call(depth)
+    assert caught[0].filename == __file__
+
+
+def test_a_warning_of_ones_own_points_at_its_own_line():
+    """Outside of embrm there is nothing to skip."""
+    with pytest.warns(EmbrmWarning, match="own") as caught:
+        warn("own")
+    assert caught[0].filename == __file__

@@ -39,6 +39,7 @@ def test_importing_every_room_loads_no_optional_dependency():
         "embed",
         "heads",
         "simulate",
+        "experiment",
         "evaluate",
         "model",
         "persist",

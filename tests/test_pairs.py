@@ -92,9 +92,28 @@ def test_swap_exchanges_first_and_second(pairs):
     np.testing.assert_array_equal(swapped.swap().ids, pairs.ids)
 
 
-def test_groups_are_the_prompts_of_both_ends(pairs):
-    """groups has one column per end."""
-    assert pairs.groups.tolist() == [["a", "a"], ["b", "b"], ["b", "a"]]
+def test_groups_of_pairs_within_prompts_are_their_prompts(pairs):
+    """One id for each pair, in an array like any other."""
+    assert pairs[:2].groups.tolist() == ["a", "b"]
+    assert pairs[:0].groups.shape == (0,)
+
+
+def test_groups_of_pairs_across_prompts_are_the_prompts_of_both_ends(pairs):
+    """One column per end; a selection without such pairs has one id for each again."""
+    groups = pairs.groups
+    assert groups.ends.tolist() == [["a", "a"], ["b", "b"], ["b", "a"]]
+    assert (groups.shape, len(groups)) == ((3, 2), 3)
+    assert groups[1:, 1].tolist() == ["b", "a"]
+    assert groups[[2, 1], ...].ends.tolist() == [["b", "a"], ["b", "b"]]
+    assert groups[np.array([True, True, False])].tolist() == ["a", "b"]
+    assert groups[1].tolist() == ["b"]
+    assert repr(groups) == "CrossPromptGroups(3 pairs, 33% cross-prompt)"
+
+
+def test_groups_of_pairs_across_prompts_become_no_array(pairs):
+    """Nothing could hold out one group of a pair without leaking the other."""
+    with pytest.raises(InvalidInputError, match=r"split with .*PromptGroupKFold"):
+        np.asarray(pairs.groups)
 
 
 def test_groups_without_prompt_ids_is_an_error():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
+from embrm.pool import require_gold
 
 prompt_lists = st.lists(st.integers(0, 4), min_size=1, max_size=25)
 
@@ -78,7 +79,7 @@ def test_pairs_share_items_and_prompt_ids():
     pool = make_pool([0, 0, 1])
     pairs = pool.pairs([[0, 1]])
     assert pairs.items is pool.items
-    assert pairs.groups.tolist() == [[0, 0]]
+    assert pairs.groups.tolist() == [0]
 
 
 def test_gold_labels_say_which_is_better():
@@ -131,3 +132,12 @@ def test_order_and_starts_list_the_items_prompt_by_prompt(prompts):
     for number, prompt in enumerate(pool.prompts):
         rows = pool.order[pool.starts[number] : pool.starts[number + 1]]
         assert rows.tolist() == [i for i, p in enumerate(prompts) if p == prompt]
+
+
+def test_a_pool_without_gold_is_an_error():
+    """The message says who needs it."""
+    pool = CandidatePool(np.ones((2, 1)), [0, 0])
+    with pytest.raises(
+        InvalidInputError, match="which calibrate needs; got a pool with"
+    ):
+        require_gold(pool, "calibrate")

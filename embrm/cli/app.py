@@ -15,7 +15,6 @@ from embrm.cli.evaluate import evaluate
 from embrm.cli.fit import fit
 from embrm.cli.layers import layers
 from embrm.cli.output import STOPPED, USAGE, report_error
-from embrm.cli.paper import paper
 from embrm.cli.score import score
 from embrm.cli.simulate import simulate
 
@@ -50,6 +49,18 @@ def _report_usage(error: Any, *, as_json: bool) -> int:
     return USAGE
 
 
+def paper(ctx: typer.Context) -> None:
+    """Say where the studies of arXiv 2411.04991 are now."""
+    words = (
+        "the studies have left the package: in a checkout of the repository, "
+        "`python -m benchmarks.paper` takes the options of embrm paper."
+    )
+    report_error(words, USAGE, as_json="--json" in ctx.args)
+    raise typer.Exit(USAGE)
+
+
+_ANY_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
+
 app = typer.Typer(
     name="embrm",
     help="Reward models on frozen embeddings: embed once, fit in minutes.",
@@ -67,7 +78,7 @@ app.command()(fit)
 app.command()(evaluate)
 app.command()(score)
 app.command()(simulate)
-app.command()(paper)
+app.command(hidden=True, context_settings=_ANY_ARGUMENTS)(paper)
 app.add_typer(cache, name="cache")
 app.command()(doctor)
 

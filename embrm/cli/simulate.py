@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embrm.cli.failed_cells import report_failed_cells
 from embrm.cli.inputs import open_encoder
 from embrm.cli.options import (
     AsJson,
@@ -14,17 +13,19 @@ from embrm.cli.options import (
     Debug,
     EncoderName,
     column_map,
+    load_config,
 )
 from embrm.cli.output import console, emit, reporting, say
+from embrm.cli.simulate_output import report_failed_cells
 from embrm.exceptions import InvalidInputError, three_parts
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from embrm.datasets.candidate_pools import Candidates
+    from embrm.experiment import Experiment
+    from embrm.experiment.config import GridConfig
     from embrm.pool import CandidatePool
-    from embrm.simulate.experiment import Experiment
-    from embrm.simulate.experiment.config import GridConfig
 
 
 PoolFile = Annotated[
@@ -53,7 +54,32 @@ TextCache = Annotated[
     ),
 ]
 GridFile = Annotated[
-    Path, typer.Option("--config", help="YAML file of the grid, as above.")
+    Path, typer.Argument(metavar="GRID", help="YAML file of the grid, as above.")
+]
+
+
+def load_options(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Read `--config` as every command does; of a grid, say where that goes now."""
+    try:
+        return load_config(ctx, path)
+    except typer.BadParameter as error:
+        if path is None or not _is_grid(path):
+            raise
+        raise typer.BadParameter(
+            f"{path} is a grid, and --config takes a YAML file of options; write: "
+            f"embrm simulate {path} --pool POOL --out OUT"
+        ) from error
+
+
+SimulateConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="YAML file whose keys are this command's options; flags override it.",
+        is_eager=True,
+        callback=load_options,
+        show_default=False,
+    ),
 ]
 SimulateOut = Annotated[
     Path,
@@ -70,8 +96,8 @@ Quiet = Annotated[
 
 
 def simulate(
+    grid: GridFile,
     pool: PoolFile,
-    grid_file: GridFile,
     out: SimulateOut,
     vectors: Vectors = None,
     column: Columns = None,
@@ -79,13 +105,14 @@ def simulate(
     cache: TextCache = None,
     jobs: Jobs = 1,
     quiet: Quiet = False,
+    config: SimulateConfig = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Simulate annotators on a pool with gold scores, and compare heads.
 
     Every combination of design, annotator, budget, head and seed is a cell:
-    pairs are drawn and labelled, the head is fitted, and examined on
+    pairs are drawn and labelled, the head is fitted, and evaluated on
     held-out prompts. Finished cells are kept in --out: a run that was
     stopped goes on, a larger grid computes what is new.
 
@@ -107,27 +134,37 @@ def simulate(
     with reporting(debug=debug, as_json=as_json):
         start = time.perf_counter()
         from embrm.datasets.candidate_pools import read_candidates
-        from embrm.simulate.experiment.config import read_grid
+        from embrm.experiment.config import read_grid
 
         _check_jobs(jobs)
-        grid = read_grid(grid_file)
+        read = read_grid(grid)
         candidates = read_candidates(
             pool, vectors, columns=column_map(column), needed=["gold"]
         )
         made = _with_vectors(
             candidates, encoder, cache or out / "vectors", quiet=quiet, as_json=as_json
         )
-        experiment = _experiment(grid, candidates, made)
+        experiment = _experiment(read, candidates, made)
         if not quiet:
             say(f"{pool.name}: {made}", as_json=as_json)
-            say(grid.describe(), as_json=as_json)
-        _keep_config(grid_file, out)
+            say(read.describe(), as_json=as_json)
+        _keep_grid(grid, out)
         frame = _run(experiment, out, jobs, quiet=quiet)
         _write_table(frame, out)
         pictures = _write_pictures(frame, out, quiet=quiet, as_json=as_json)
         seconds = time.perf_counter() - start
-        _print(frame, grid, out, pictures, seconds, quiet=quiet, as_json=as_json)
+        _print(frame, read, out, pictures, seconds, quiet=quiet, as_json=as_json)
         report_failed_cells(frame, out / "results.csv")
+
+
+def _is_grid(path: Path) -> bool:
+    from embrm.experiment._grid_file import read_yaml
+    from embrm.experiment.config import KEYS
+
+    try:
+        return not set(KEYS).isdisjoint(read_yaml(path))
+    except InvalidInputError:
+        return False
 
 
 def _check_jobs(jobs: int) -> None:
@@ -164,7 +201,7 @@ def _experiment(
     grid: "GridConfig", candidates: "Candidates", pool: "CandidatePool"
 ) -> "Experiment":
     """Split the pool, and find out now what the grid asks too much of it."""
-    from embrm.simulate.experiment import Experiment
+    from embrm.experiment import Experiment
 
     train, test = grid.split(pool.prompt_ids)
     if candidates.texts is None and candidates.lengths is not None:
@@ -174,11 +211,11 @@ def _experiment(
     return Experiment(train_pool, pool.take(test), **grid.options)
 
 
-def _keep_config(grid_file: Path, out: Path) -> None:
+def _keep_grid(grid: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    kept = out / "config.yaml"
-    if not (kept.exists() and kept.samefile(grid_file)):
-        kept.write_bytes(grid_file.read_bytes())
+    kept = out / "grid.yaml"
+    if not (kept.exists() and kept.samefile(grid)):
+        kept.write_bytes(grid.read_bytes())
 
 
 def _run(
@@ -200,7 +237,7 @@ def _write_pictures(
     frame: "pd.DataFrame", out: Path, *, quiet: bool, as_json: bool
 ) -> list[Path]:
     """Draw what the grid varies; without matplotlib, say that there are no pictures."""
-    from embrm.cli.simulate_pictures import write_pictures
+    from embrm.cli.simulate_output import write_pictures
     from embrm.exceptions import MissingDependencyError
 
     try:
@@ -221,7 +258,7 @@ def _print(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    from embrm.cli.simulate_table import json_table, make_tables
+    from embrm.cli.simulate_output import json_table, make_tables
 
     if as_json:
         emit(
@@ -246,5 +283,5 @@ def _print(
         words = f"\n{n_warned} cells gave warnings: see that column of the results."
         say(words, as_json=as_json)
     names = ", ".join(path.name for path in [Path("results.csv"), *pictures])
-    say(f"\nIn {out}: {names}, results.parquet, config.yaml", as_json=as_json)
+    say(f"\nIn {out}: {names}, results.parquet, grid.yaml", as_json=as_json)
     say(f"Done in {seconds:.1f} s.", as_json=as_json)

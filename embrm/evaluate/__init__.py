@@ -4,7 +4,14 @@ Every accuracy comes with an interval from resampled prompts, and beside the acc
 of a ruler that looks at length alone.
 """
 
-from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
+from typing import Any
+
+from embrm.evaluate.best_of_n import (
+    BestOfNCurve,
+    PickQuality,
+    best_of_n_curve,
+    pick_quality,
+)
 from embrm.evaluate.calibration import (
     ReliabilityCurve,
     calibration_interval,
@@ -14,16 +21,14 @@ from embrm.evaluate.calibration import (
 from embrm.evaluate.compare import compare_heads, holm, mcnemar_exact
 from embrm.evaluate.displays import (
     BestOfNDisplay,
+    ExperimentDisplay,
     LeaderboardDisplay,
-    LearningCurveDisplay,
     LengthBiasDisplay,
-    NoiseSweepDisplay,
     OveroptimisationDisplay,
-    PairingDisplay,
     ReliabilityDisplay,
 )
+from embrm.evaluate.displays.experiment import FORMER, former_display
 from embrm.evaluate.divergence import best_of_n_kl, pool_best_of_n_kl
-from embrm.evaluate.intervals import prompt_bootstrap, prompt_bootstrap_statistic
 from embrm.evaluate.length import (
     LengthMatched,
     length_correlation,
@@ -42,19 +47,21 @@ from embrm.evaluate.overoptimisation import (
     overoptimisation_curve,
 )
 from embrm.evaluate.overoptimisation_fit import (
-    OveroptimisationFit,
-    fit_form,
-    fit_overoptimisation,
-)
-from embrm.evaluate.overoptimisation_limits import (
     FarthestAccurate,
     MeasuredPeak,
+    OveroptimisationFit,
     farthest_accurate_kl,
+    fit_form,
+    fit_overoptimisation,
     measured_peak,
 )
-from embrm.evaluate.pick_quality import PickQuality, pick_quality
 from embrm.evaluate.rank_correlation import PromptCorrelation, prompt_rank_correlation
-from embrm.evaluate.resampling import Interval, PromptResampler
+from embrm.evaluate.resampling import (
+    Interval,
+    PromptResampler,
+    prompt_bootstrap,
+    prompt_bootstrap_statistic,
+)
 from embrm.evaluate.scores import Evaluation, evaluate_deltas, evaluate_head
 from embrm.evaluate.splits import (
     LeakageReport,
@@ -67,20 +74,18 @@ __all__ = [
     "BestOfNCurve",
     "BestOfNDisplay",
     "Evaluation",
+    "ExperimentDisplay",
     "FarthestAccurate",
     "Interval",
     "LeaderboardDisplay",
     "LeakageReport",
-    "LearningCurveDisplay",
     "LengthBiasDisplay",
     "LengthMatched",
     "MeasuredPeak",
-    "NoiseSweepDisplay",
     "OrderConsistencyByDelta",
     "OveroptimisationCurve",
     "OveroptimisationDisplay",
     "OveroptimisationFit",
-    "PairingDisplay",
     "PickQuality",
     "PromptCorrelation",
     "PromptGroupKFold",
@@ -117,3 +122,10 @@ __all__ = [
     "prompt_train_test_split",
     "reliability_curve",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Give the displays of former names, with a warning."""
+    if name in FORMER:
+        return former_display(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

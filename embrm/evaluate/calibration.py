@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm.evaluate.inputs import check_choice, check_count, check_labelled
+from embrm._validation import check_choice, check_count
+from embrm.evaluate.inputs import check_labelled
 from embrm.evaluate.metrics import weighted_quantile_edges
 from embrm.evaluate.resampling import Interval, PromptResampler
 
@@ -230,6 +231,27 @@ def calibration_features(
     return features
 
 
+def calibration_gaps(delta: FloatArray, labels: FloatArray, n_bins: int) -> FloatArray:
+    """Sum, in each of the bins of equal width, how often right less confidence.
+
+    Parameters
+    ----------
+    delta, labels : ndarray of shape (n_pairs,)
+        Already checked.
+    n_bins : int
+
+    Returns
+    -------
+    ndarray of shape (n_bins,)
+        Of which the absolute values sum to n_pairs times the calibration error.
+    """
+    confidence, right = _on_winners_side(delta, labels)
+    bins = _uniform_bins(confidence, n_bins)
+    return np.asarray(
+        np.bincount(bins, weights=right - confidence, minlength=n_bins), np.float64
+    )
+
+
 def interval_from_features(
     features: FloatArray, totals: FloatArray, resampler: PromptResampler
 ) -> Interval:
@@ -270,10 +292,23 @@ def _binned(
     differences, labels, weights = check_labelled(delta, y, sample_weight)
     n_bins = check_count(n_bins, "n_bins", 1)
     check_choice(strategy, "strategy", ("uniform", "quantile"))
-    confidence = expit(np.abs(differences))
-    right = 0.5 + np.sign(differences) * (labels - 0.5)
+    confidence, right = _on_winners_side(differences, labels)
     if strategy == "uniform":
-        edges: FloatArray = np.linspace(0.5, 1, n_bins + 1)[1:-1]
+        bins = _uniform_bins(confidence, n_bins)
     else:
         edges = weighted_quantile_edges(confidence, weights, n_bins)
-    return confidence, right, np.searchsorted(edges, confidence, side="left"), weights
+        bins = np.searchsorted(edges, confidence, side="left")
+    return confidence, right, bins, weights
+
+
+def _on_winners_side(
+    delta: FloatArray, labels: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Compute the head's confidence in the side it prefers, and how often that wins."""
+    right: FloatArray = 0.5 + np.sign(delta) * (labels - 0.5)
+    return expit(np.abs(delta)), right
+
+
+def _uniform_bins(confidence: FloatArray, n_bins: int) -> IntArray:
+    edges = np.linspace(0.5, 1, n_bins + 1)[1:-1]
+    return np.searchsorted(edges, confidence, side="left")

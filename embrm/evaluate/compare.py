@@ -8,11 +8,15 @@ from numpy.typing import ArrayLike
 from scipy.stats import binom
 
 from embrm._typing import AnyArray, FloatArray, RandomState
-from embrm._validation import check_labels
-from embrm.evaluate.inputs import check_count, check_delta, check_untied
+from embrm._validation import (
+    check_choice,
+    check_count,
+    check_labels,
+    invalid_input,
+)
+from embrm.evaluate.inputs import check_delta, check_untied
 from embrm.evaluate.metrics import order_values
 from embrm.evaluate.resampling import PromptResampler
-from embrm.exceptions import InvalidInputError, three_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,22 +208,18 @@ def _judge(
 ) -> tuple[list[str], FloatArray, FloatArray]:
     """Value every pair for every head; say which pairs count (1) or are ties (0)."""
     if not deltas:
-        raise InvalidInputError(
-            three_parts(
-                expected="at least one head",
-                got="none",
-                cure="pass {name: head.decision_function(pairs)}",
-            )
+        raise invalid_input(
+            expected="at least one head",
+            got="none",
+            cure="pass {name: head.decision_function(pairs)}",
         )
     checked = {str(name): check_delta(delta) for name, delta in deltas.items()}
     sizes = {len(delta) for delta in checked.values()}
     if len(sizes) > 1:
-        raise InvalidInputError(
-            three_parts(
-                expected="deltas of all heads on the same pairs",
-                got=f"lengths {', '.join(map(str, sorted(sizes)))}",
-                cure="score every head on the same pairs, in the same order",
-            )
+        raise invalid_input(
+            expected="deltas of all heads on the same pairs",
+            got=f"lengths {', '.join(map(str, sorted(sizes)))}",
+            cure="score every head on the same pairs, in the same order",
         )
     labels = check_labels(y, n_pairs=sizes.pop())
     check_untied(labels, np.ones(len(labels)))
@@ -228,14 +228,7 @@ def _judge(
 
 
 def _position(reference: str, names: list[str]) -> int:
-    if reference not in names:
-        raise InvalidInputError(
-            three_parts(
-                expected=f"reference one of {', '.join(names)}",
-                got=repr(reference)[:60],
-                cure="name one of the heads you pass",
-            )
-        )
+    check_choice(reference, "reference", names)
     return names.index(reference)
 
 

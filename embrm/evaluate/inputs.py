@@ -1,13 +1,18 @@
 """The boundary of this room: deltas, groups and item scores are checked here, once."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
-from embrm._validation import check_labels, check_sample_weight
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm._validation import (
+    as_numbers,
+    check_labels,
+    check_sample_weight,
+    invalid_input,
+)
+from embrm.pairs import CrossPromptGroups
 
 
 def check_delta(delta: ArrayLike) -> FloatArray:
@@ -45,7 +50,7 @@ def check_scores(
         scores, name, "item", f"pass one {name} for every item, in the items' order"
     )
     if n_items is not None and len(values) != n_items:
-        raise _wrong(
+        raise invalid_input(
             f"{name} of shape ({n_items},), one per item",
             f"shape {values.shape}",
             "pass arrays that describe the same items in the same order",
@@ -66,7 +71,7 @@ def check_labelled(
 def check_untied(labels: FloatArray, weights: FloatArray) -> None:
     """Refuse labels that leave order consistency nothing to count."""
     if not weights[labels != 0.5].any():
-        raise _wrong(
+        raise invalid_input(
             "at least one pair whose label is not a tie",
             f"{len(labels)} pairs, none of them with weight",
             "pass pairs with y above or below 0.5",
@@ -75,22 +80,22 @@ def check_untied(labels: FloatArray, weights: FloatArray) -> None:
 
 def check_lengths(lengths: ArrayLike, n_pairs: int | None = None) -> FloatArray:
     """Check lengths of both ends: shape (n_pairs, 2), finite, >= 0, any one unit."""
-    values = _as_numbers(lengths, "lengths")
+    values = as_numbers(lengths, "lengths")
     if values.ndim != 2 or values.shape[1] != 2 or len(values) == 0:
-        raise _wrong(
+        raise invalid_input(
             "lengths of shape (n_pairs, 2)",
             f"shape {values.shape}",
             "pass two columns: length of first, length of second",
         )
     if n_pairs is not None and len(values) != n_pairs:
-        raise _wrong(
+        raise invalid_input(
             f"lengths of shape ({n_pairs}, 2)",
             f"shape {values.shape}",
             "pass the lengths of the same pairs, in the same order",
         )
     bad = ~(np.isfinite(values) & (values >= 0)).all(axis=1)
     if bad.any():
-        raise _wrong(
+        raise invalid_input(
             "finite lengths >= 0",
             f"another value at pair {int(np.argmax(bad))}",
             "count characters or tokens of both responses",
@@ -125,15 +130,15 @@ def group_codes(groups: ArrayLike, n_pairs: int | None = None) -> tuple[IntArray
     >>> codes.tolist(), n_prompts
     ([[1, 1], [0, 0]], 2)
     """
-    array = np.asarray(groups)
+    array = group_ids(groups)
     if array.ndim != 1 and (array.ndim != 2 or array.shape[1] != 2):
-        raise _wrong(
+        raise invalid_input(
             "groups of shape (n_pairs,) or (n_pairs, 2)",
             f"shape {array.shape}",
             "pass pairs.groups, or one prompt id per pair",
         )
     if n_pairs is not None and len(array) != n_pairs:
-        raise _wrong(
+        raise invalid_input(
             f"groups of {n_pairs} pairs",
             f"groups of {len(array)}",
             "pass the groups of the same pairs, in the same order",
@@ -143,13 +148,24 @@ def group_codes(groups: ArrayLike, n_pairs: int | None = None) -> tuple[IntArray
     return both, len(prompts)
 
 
+def group_ids(groups: ArrayLike) -> AnyArray:
+    """Take prompt ids as an array: of pairs (n_pairs,), or of both ends (n_pairs, 2).
+
+    Examples
+    --------
+    >>> group_ids([["a", "b"]]).shape
+    (1, 2)
+    """
+    return groups.ends if isinstance(groups, CrossPromptGroups) else np.asarray(groups)
+
+
 def number_prompts(prompt_ids: ArrayLike, name: str) -> tuple[IntArray, AnyArray]:
     """Give each id its place in sorted order; return places and distinct ids."""
     array = np.asarray(prompt_ids)
     missing = _missing(array)
     if missing.any():
         row = int(np.argwhere(missing)[0][0])
-        raise _wrong(
+        raise invalid_input(
             f"a prompt id everywhere in {name}",
             f"{int(missing.sum())} missing, the first in row {row}",
             "give unknown prompts an id of their own",
@@ -157,7 +173,7 @@ def number_prompts(prompt_ids: ArrayLike, name: str) -> tuple[IntArray, AnyArray
     try:
         prompts, codes = np.unique(array, return_inverse=True)
     except TypeError as error:
-        raise _wrong(
+        raise invalid_input(
             f"{name} of one type, integers or strings",
             "a mixture of types",
             "convert the ids to strings",
@@ -169,7 +185,7 @@ def item_codes(prompt_ids: ArrayLike, n_items: int) -> tuple[IntArray, AnyArray]
     """Give each item the number of its prompt; return numbers and distinct ids."""
     array = np.asarray(prompt_ids)
     if array.shape != (n_items,):
-        raise _wrong(
+        raise invalid_input(
             f"prompt_ids of shape ({n_items},), one per item",
             f"shape {array.shape}",
             "say for each item which prompt it answers",
@@ -177,37 +193,38 @@ def item_codes(prompt_ids: ArrayLike, n_items: int) -> tuple[IntArray, AnyArray]
     return number_prompts(array, "prompt_ids")
 
 
-def check_choice(value: object, name: str, choices: tuple[str, ...]) -> None:
-    """Refuse an option that is not one of `choices`."""
-    if value not in choices:
-        raise _wrong(
-            f"{name} one of {', '.join(choices)}",
-            repr(value)[:60],
-            "choose one of these words",
-        )
+def prompts_by_size(codes: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Give the prompts of each size K, so that they are computed at once.
 
+    Parameters
+    ----------
+    codes : ndarray of int of shape (n_items,)
+        Number of each item's prompt; every number occurs.
 
-def check_count(value: Any, name: str, at_least: int) -> int:
-    """Check an integer that has a smallest sensible value."""
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or value < at_least:
-        raise _wrong(
-            f"{name} an int >= {at_least}", repr(value)[:60], f"pass e.g. {at_least}"
-        )
-    return int(value)
+    Yields
+    ------
+    prompts : ndarray of int of shape (m,)
+        Numbers of the prompts; K ascends from one yield to the next.
+    rows : ndarray of int of shape (m, K)
+        Rows of their items.
 
-
-def check_level(level: float) -> float:
-    """Check a confidence level: strictly between 0 and 1."""
-    if not 0 < level < 1:
-        raise _wrong("level in (0, 1)", f"{level:g}", "pass 0.95 for 95% intervals")
-    return float(level)
+    Examples
+    --------
+    >>> [rows.tolist() for _, rows in prompts_by_size(np.array([0, 1, 0, 2]))]
+    [[[1], [3]], [[0, 2]]]
+    """
+    by_prompt = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    starts = np.cumsum(sizes) - sizes
+    for size in np.unique(sizes):
+        prompts = np.flatnonzero(sizes == size)
+        yield prompts, by_prompt[starts[prompts, None] + np.arange(size)]
 
 
 def _check_vector(values: ArrayLike, name: str, unit: str, cure: str) -> FloatArray:
-    array = _as_numbers(values, name)
+    array = as_numbers(values, name)
     if array.ndim != 1 or len(array) == 0:
-        raise _wrong(
+        raise invalid_input(
             f"{name} of shape (n_{unit}s,), with at least one {unit}",
             f"shape {array.shape}",
             cure,
@@ -215,19 +232,12 @@ def _check_vector(values: ArrayLike, name: str, unit: str, cure: str) -> FloatAr
     bad = ~np.isfinite(array)
     if bad.any():
         at = int(np.argmax(bad))
-        raise _wrong(
+        raise invalid_input(
             f"finite {name}",
             f"{array[at]} at {unit} {at}",
             f"score every item before comparing, or drop this {unit}",
         )
     return array
-
-
-def _as_numbers(values: ArrayLike, name: str) -> FloatArray:
-    array = np.asarray(values)
-    if array.dtype.kind not in "iubf":
-        raise _wrong(f"numeric {name}", f"dtype {array.dtype}", "convert it to numbers")
-    return array.astype(np.float64)
 
 
 def _missing(array: AnyArray) -> BoolArray:
@@ -238,7 +248,3 @@ def _missing(array: AnyArray) -> BoolArray:
     # NaN and pandas' NA are the values of which v == v is not True.
     missing = [v is None or (v == v) is not True for v in array.ravel()]
     return np.array(missing, dtype=bool).reshape(array.shape)
-
-
-def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
-    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray
-from embrm.evaluate.inputs import check_choice, check_labelled, check_lengths
+from embrm._validation import check_choice, check_share, invalid_input
+from embrm.evaluate.inputs import check_labelled, check_lengths
 from embrm.evaluate.rank_correlation import PromptCorrelation, correlate_by_prompt
-from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.order import order_consistency
 
 
@@ -142,24 +142,15 @@ def length_matched_order_consistency(
     """
     differences, labels, weights = check_labelled(delta, y, sample_weight)
     checked = check_lengths(lengths, len(differences))
-    if not 0 <= tolerance <= 1:
-        raise InvalidInputError(
-            three_parts(
-                expected="tolerance in [0, 1]",
-                got=f"{tolerance:g}",
-                cure="pass 0.1 for lengths that differ by at most 10%",
-            )
-        )
+    check_share(tolerance, "tolerance")
     gap = np.abs(checked[:, 0] - checked[:, 1])
     matched = gap <= tolerance * checked.max(axis=1)
     matched &= (labels != 0.5) & (weights > 0)
     if not matched.any():
-        raise InvalidInputError(
-            three_parts(
-                expected="a labelled pair of nearly equal length",
-                got=f"none in {len(matched)} pairs at tolerance {tolerance:g}",
-                cure="raise tolerance, or collect such pairs",
-            )
+        raise invalid_input(
+            expected="a labelled pair of nearly equal length",
+            got=f"none in {len(matched)} pairs at tolerance {tolerance:g}",
+            cure="raise tolerance, or collect such pairs",
         )
     consistency = order_consistency(
         differences[matched], labels[matched], weights[matched]

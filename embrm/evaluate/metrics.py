@@ -1,7 +1,7 @@
 """Metrics of deltas against labels: order consistency, log loss, Brier score.
 
 Each metric is a weighted mean of one value per pair; the `*_values` functions give
-these values, from which `embrm.evaluate.intervals` makes intervals.
+these values, from which `embrm.evaluate.resampling` makes intervals.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from embrm._typing import FloatArray
-from embrm.evaluate.inputs import check_count, check_labelled, check_untied
+from embrm._validation import check_count
+from embrm.evaluate.inputs import check_labelled, check_untied
 from embrm.heads.order import order_consistency
 
 __all__ = [
@@ -174,8 +175,11 @@ def order_values(delta: FloatArray, labels: FloatArray) -> FloatArray:
 
 def log_loss_values(delta: FloatArray, labels: FloatArray) -> FloatArray:
     """Value pairs by negative log likelihood, in nats."""
-    first_loses, second_loses = np.logaddexp(0, delta), np.logaddexp(0, -delta)
-    return labels * second_loses + (1 - labels) * first_loses
+    # softplus(-|delta|), and |delta| where the label is on the other side.
+    size = np.abs(delta)
+    wrong = np.where(delta > 0, 1 - labels, labels)
+    losses: FloatArray = np.log1p(np.exp(-size)) + wrong * size
+    return losses
 
 
 def brier_values(delta: FloatArray, labels: FloatArray) -> FloatArray:

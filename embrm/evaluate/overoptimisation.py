@@ -7,20 +7,26 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm.evaluate.bands import Band, band_of_curves, resampled_means
-from embrm.evaluate.divergence import best_of_n_kl, check_counts
-from embrm.evaluate.inputs import check_choice, check_scores, item_codes
-from embrm.evaluate.picks import ranked_prompts
-from embrm.evaluate.policy_moments import (
+from embrm._validation import check_choice, invalid_input
+from embrm.evaluate._picks import ranked_prompts
+from embrm.evaluate.divergence import (
     PolicyMoments,
+    best_of_n_kl,
+    check_counts,
     default_strengths,
     empty_moments,
     policies_on,
     policy_moments,
 )
-from embrm.evaluate.resampling import Interval, PromptResampler
-from embrm.evaluate.within_prompt import within_prompt_std
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.evaluate.inputs import check_scores, item_codes
+from embrm.evaluate.rank_correlation import within_prompt_std
+from embrm.evaluate.resampling import (
+    Band,
+    Interval,
+    PromptResampler,
+    band_of_curves,
+    resampled_means,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -256,12 +262,10 @@ def _is_published(divergence: str | None, policy: str) -> bool:
 def _spread(values: FloatArray, codes: IntArray, name: str) -> float:
     spread = within_prompt_std(values, codes)
     if spread == 0:
-        raise InvalidInputError(
-            three_parts(
-                expected=f"{name} that differs within some prompt",
-                got="equal scores in every prompt",
-                cure="pass several responses of a prompt, scored apart",
-            )
+        raise invalid_input(
+            expected=f"{name} that differs within some prompt",
+            got="equal scores in every prompt",
+            cure="pass several responses of a prompt, scored apart",
         )
     return spread
 
@@ -277,19 +281,15 @@ def _check_grid(
         else check_scores(strength, "strength")
     )
     if grid.ndim != 1 or grid[0] < 0 or (np.diff(grid) <= 0).any():
-        raise InvalidInputError(
-            three_parts(
-                expected="strength of shape (m,), >= 0 and ascending",
-                got=f"shape {grid.shape}, {len(np.unique(grid))} distinct values",
-                cure="pass np.unique(strength)",
-            )
+        raise invalid_input(
+            expected="strength of shape (m,), >= 0 and ascending",
+            got=f"shape {grid.shape}, {len(np.unique(grid))} distinct values",
+            cure="pass np.unique(strength)",
         )
     if policy == "best_of_n" and grid[-1] > sizes.max():
-        raise InvalidInputError(
-            three_parts(
-                expected=f"n up to {sizes.max()}, the size of the largest prompt",
-                got=f"n = {grid[-1]}",
-                cure="pass smaller n, or more responses of each prompt",
-            )
+        raise invalid_input(
+            expected=f"n up to {sizes.max()}, the size of the largest prompt",
+            got=f"n = {grid[-1]}",
+            cure="pass smaller n, or more responses of each prompt",
         )
     return grid

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from embrm._typing import AnyArray, FloatArray
-from embrm.evaluate.inputs import check_choice, check_scores, item_codes
+from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm._validation import check_choice
+from embrm.evaluate.inputs import check_scores, item_codes, prompts_by_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +100,10 @@ def correlate_by_prompt(
     first = check_scores(one, "score")
     second = check_scores(other, "score", len(first))
     codes, prompts = item_codes(prompt_ids, len(first))
-    order = np.argsort(codes, kind="stable")
-    bounds = np.searchsorted(codes[order], np.arange(1, len(prompts)))
     correlate = _CORRELATIONS[kind]
-    per_prompt = np.array(
-        [correlate(first[rows], second[rows]) for rows in np.split(order, bounds)]
-    )
+    per_prompt = np.empty(len(prompts))
+    for at, rows in prompts_by_size(codes):
+        per_prompt[at] = correlate(first[rows], second[rows])
     defined = per_prompt[np.isfinite(per_prompt)]
     return PromptCorrelation(
         mean=float(defined.mean()) if len(defined) else float("nan"),
@@ -116,54 +115,89 @@ def correlate_by_prompt(
     )
 
 
-def kendall_tau_b(one: FloatArray, other: FloatArray) -> float:
-    """Compute Kendall's tau-b of two arrays of shape (n,); NaN if one is constant."""
-    agreement = untied_one = untied_other = 0
-    for start in range(0, len(one), _BLOCK):
-        rows = slice(start, start + _BLOCK)
+def kendall_tau_b(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Compute Kendall's tau-b along the last axis; NaN where one is constant."""
+    size = one.shape[-1]
+    step = max(1, _COMPARISONS // max(1, one.size))
+    agreement, untied_one, untied_other = np.zeros((3, *one.shape[:-1]))
+    for start in range(0, size, step):
+        rows = slice(start, start + step)
         sign_one, sign_other = _signs(one, rows), _signs(other, rows)
-        agreement += int(np.sum(sign_one * sign_other, dtype=np.int64))
-        untied_one += int(np.count_nonzero(sign_one))
-        untied_other += int(np.count_nonzero(sign_other))
-    if not (untied_one and untied_other):
-        return float("nan")
-    return float(agreement / np.sqrt(float(untied_one) * float(untied_other)))
+        agreement += np.sum(sign_one * sign_other, axis=(-2, -1), dtype=np.int64)
+        untied_one += np.count_nonzero(sign_one, axis=(-2, -1))
+        untied_other += np.count_nonzero(sign_other, axis=(-2, -1))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(agreement / np.sqrt(untied_one * untied_other))
 
 
-def spearman(one: FloatArray, other: FloatArray) -> float:
-    """Compute Spearman's rho of two arrays of shape (n,); NaN if one is constant."""
-    return pearson(rankdata(one), rankdata(other))
+def spearman(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Compute Spearman's rho along the last axis; NaN where one is constant."""
+    return pearson(rankdata(one, axis=-1), rankdata(other, axis=-1))
 
 
-def pearson(one: FloatArray, other: FloatArray) -> float:
-    """Compute Pearson's r of two arrays of shape (n,); NaN if one is constant."""
-    first, second = _standardised(one), _standardised(other)
-    return float(np.clip(np.mean(first * second), -1, 1))
+def pearson(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Compute Pearson's r along the last axis; NaN where one is constant."""
+    product = _standardised(one) * _standardised(other)
+    return np.asarray(np.clip(product.mean(axis=-1), -1, 1))
 
 
 def _standardised(values: FloatArray) -> FloatArray:
     """Scale to mean 0 and variance 1, or to NaN where all values are equal."""
-    if values.min() == values.max():
-        return np.full(len(values), np.nan)
     # Mapped to [0, 1] first: no square overflows, no small spread is rounded away.
-    unit = values / np.abs(values).max()
-    unit = (unit - unit.min()) / (unit.max() - unit.min())
-    centred = unit - unit.mean()
-    standardised: FloatArray = centred / np.sqrt(np.mean(centred**2))
+    with np.errstate(invalid="ignore"):
+        unit = values / np.abs(values).max(axis=-1, keepdims=True)
+        low, high = (end(axis=-1, keepdims=True) for end in (unit.min, unit.max))
+        unit = (unit - low) / (high - low)
+        centred = unit - unit.mean(axis=-1, keepdims=True)
+        deviation = np.sqrt(np.mean(centred**2, axis=-1, keepdims=True))
+        standardised: FloatArray = centred / deviation
     return standardised
 
 
 def _signs(values: FloatArray, rows: slice) -> AnyArray:
     """Compare some values with all: 1 larger, -1 smaller, 0 equal, as int8."""
-    block = values[rows, None]
-    return (block > values).astype(np.int8) - (block < values).astype(np.int8)
+    block, others = values[..., rows, None], values[..., None, :]
+    return (block > others).astype(np.int8) - (block < others).astype(np.int8)
 
 
-# Rows of the comparison matrix held at once: 512 x 12,600 items are 6 MB.
-_BLOCK = 512
+# Comparisons held at once: 6 million take 6 MB.
+_COMPARISONS = 6_000_000
 
-_CORRELATIONS: dict[str, Callable[[FloatArray, FloatArray], float]] = {
+_CORRELATIONS: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
     "kendall": kendall_tau_b,
     "spearman": spearman,
     "pearson": pearson,
 }
+
+
+def centred_on_prompt(values: FloatArray, codes: IntArray) -> FloatArray:
+    """Subtract from values (n_items,) the mean of each item's prompt.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> centred_on_prompt(np.array([1.0, 3.0, 10.0]), np.array([0, 0, 1]))
+    array([-1.,  1.,  0.])
+    """
+    means = np.bincount(codes, weights=values) / np.bincount(codes)
+    centred: FloatArray = values - means[codes]
+    return centred
+
+
+def within_prompt_std(values: FloatArray, codes: IntArray) -> float:
+    r"""Compute :math:`\sqrt{\sum_i (v_i - \bar v_{x(i)})^2 / (n - P)}` for P prompts.
+
+    Zero where no prompt has two different values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(within_prompt_std(np.array([1.0, 3.0, 10.0]), np.array([0, 0, 1])), 3)
+    1.414
+    """
+    freedom = len(values) - len(np.unique(codes))
+    spread = np.sqrt(
+        np.square(centred_on_prompt(values, codes)).sum() / max(freedom, 1)
+    )
+    # A mean is rounded: equal scores may leave a spread of that order.
+    return float(spread) if spread > 1e-12 * np.abs(values).max() else 0.0

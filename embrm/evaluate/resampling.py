@@ -1,25 +1,21 @@
-"""Resampling of prompts, and the intervals it gives.
+"""Resampling of prompts, and the intervals and bands it gives."""
 
-Pairs of one prompt stand or fall together, so prompts are drawn with replacement and a
-pair counts as often as its prompt was drawn. A pair across two prompts counts the
-product of their two counts: the pigeonhole bootstrap (Owen 2007, "The pigeonhole
-bootstrap", Annals of Applied Statistics 1(2), doi:10.1214/07-AOAS122), with prompts as
-the factor at both ends. In simulations of 60 prompts its 95% intervals covered 94 to
-98% where prompts differ, and are 1.8 times too wide where they do not, because the
-noise of a pair is then counted three times: safe, and not sharp.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_random_state
-from embrm.evaluate.inputs import check_count, check_level, group_codes
+from embrm._validation import (
+    check_count,
+    check_level,
+    check_random_state,
+    check_sample_weight,
+)
+from embrm.evaluate.inputs import check_scores, group_codes
 
 SAME_PROMPT = "prompt bootstrap"
 CROSS_PROMPT = "prompt bootstrap, two-way (pigeonhole)"
@@ -196,6 +192,8 @@ def _units(groups: ArrayLike | None, n_pairs: int | None) -> tuple[IntArray, int
     if groups is None:
         size = check_count(n_pairs, "n_pairs", 1)
         return _each_its_own(size), size, NO_PROMPTS
+    if n_pairs is not None:
+        check_count(n_pairs, "n_pairs", 0)
     codes, n_prompts = group_codes(groups, n_pairs)
     check_count(len(codes), "number of pairs", 1)
     if n_prompts == 1:
@@ -206,3 +204,180 @@ def _units(groups: ArrayLike | None, n_pairs: int | None) -> tuple[IntArray, int
 
 def _each_its_own(size: int) -> IntArray:
     return np.column_stack([np.arange(size), np.arange(size)])
+
+
+def prompt_bootstrap(
+    values: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    sample_weight: ArrayLike | None = None,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    random_state: RandomState = 0,
+) -> Interval:
+    """Estimate a weighted mean over pairs, with its interval from resampled prompts.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_pairs,)
+        One value per pair: right or wrong, squared error, loss.
+    groups : array-like of shape (n_pairs,) or (n_pairs, 2), optional
+        Prompt id of each pair, or of both its ends (`Pairs.groups`). If None, or if
+        there is only one prompt, pairs are resampled and `method` says so.
+    sample_weight : array-like of shape (n_pairs,), >= 0, optional
+    level : float in (0, 1), default=0.95
+    n_resamples : int >= 1, default=2000
+    random_state : int, Generator, RandomState or None, default=0
+
+    Returns
+    -------
+    Interval
+        Of the percentile bootstrap. If all values are equal the interval is a point:
+        no resampling can tell what was never seen.
+
+    Raises
+    ------
+    InvalidInputError
+        On a wrong shape or range.
+
+    References
+    ----------
+    Owen (2007), The pigeonhole bootstrap, doi:10.1214/07-AOAS122, for pairs across
+    prompts.
+
+    Examples
+    --------
+    >>> interval = prompt_bootstrap([1, 1, 0, 1, 0, 1], ["a", "a", "b", "b", "c", "c"])
+    >>> print(interval, interval.method)
+    0.667 [0.500, 1.000] prompt bootstrap
+    """
+    checked = check_scores(values, "values")
+    weights = check_sample_weight(sample_weight, n_pairs=len(checked))
+    resampler = PromptResampler(
+        groups,
+        len(checked),
+        n_resamples=n_resamples,
+        level=level,
+        random_state=random_state,
+    )
+    features = np.column_stack([weights * checked, weights])
+    estimate = float(np.average(checked, weights=weights))
+    return resampler.interval(estimate, ratio_from_totals(resampler.totals(features)))
+
+
+def prompt_bootstrap_statistic(
+    statistic: Callable[[FloatArray], float],
+    groups: ArrayLike | None = None,
+    *,
+    n_pairs: int | None = None,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    random_state: RandomState = 0,
+) -> Interval:
+    """Estimate any statistic of weighted pairs, with its interval.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes weights of shape (n_pairs,), how often each pair counts, and returns a
+        float. Weight k must act as k copies of the pair.
+    groups : array-like of shape (n_pairs,) or (n_pairs, 2), optional
+        As in `prompt_bootstrap`.
+    n_pairs : int, optional
+        Needed if `groups` is None.
+    level : float in (0, 1), default=0.95
+    n_resamples : int >= 1, default=2000
+    random_state : int, Generator, RandomState or None, default=0
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    InvalidInputError
+        On a wrong shape or range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = np.array([1.0, 4.0, 2.0, 8.0])
+    >>> def largest(weights):
+    ...     return values[weights > 0].max()
+    >>> prompt_bootstrap_statistic(largest, ["a", "a", "b", "b"]).low
+    4.0
+    """
+    resampler = PromptResampler(
+        groups,
+        n_pairs,
+        n_resamples=n_resamples,
+        level=level,
+        random_state=random_state,
+    )
+    # Two prompts joined by pairs across them alone can leave a resample empty.
+    replicates = np.array(
+        [statistic(w) if w.any() else np.nan for w in resampler.pair_weights()]
+    )
+    estimate = float(statistic(np.ones(resampler.n_pairs)))
+    return resampler.interval(estimate, replicates)
+
+
+def ratio_from_totals(totals: FloatArray) -> FloatArray:
+    """Divide sums of weighted values by sums of weights, row by row of (n, 2)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means: FloatArray = totals[:, 0] / totals[:, 1]
+    return means
+
+
+class Band(NamedTuple):
+    """Mean curve and its pointwise percentile band, each of shape (m,).
+
+    `n_prompts` counts the prompts that are defined at each point.
+    """
+
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
+    n_prompts: IntArray
+
+
+def band_of_curves(curves: FloatArray, resampler: PromptResampler) -> Band:
+    """Average curves (n_prompts, m) over prompts, NaN where undefined.
+
+    The band is NaN where fewer than two prompts are defined.
+    """
+    defined = np.isfinite(curves)
+    n_prompts = defined.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(defined, curves, 0.0).sum(axis=0) / n_prompts
+    lows, highs = [], []
+    # Some points at a time, so that memory stays small.
+    for start in range(0, curves.shape[1], _POINTS_AT_ONCE):
+        points = slice(start, start + _POINTS_AT_ONCE)
+        low, high = resampler.percentiles(resampled_means(curves[:, points], resampler))
+        lows.append(low)
+        highs.append(high)
+    enough = n_prompts > 1
+    return Band(
+        mean,
+        np.where(enough, np.concatenate(lows), np.nan),
+        np.where(enough, np.concatenate(highs), np.nan),
+        n_prompts,
+    )
+
+
+def resampled_means(curves: FloatArray, resampler: PromptResampler) -> FloatArray:
+    """Average curves (n_prompts, m) over each resample, shape (n_resamples, m)."""
+    defined = np.isfinite(curves)
+    # Neighbouring points mostly have the same prompts: count those once.
+    new = np.ones(curves.shape[1], dtype=bool)
+    new[1:] = (defined[:, 1:] != defined[:, :-1]).any(axis=0)
+    features = np.hstack([np.where(defined, curves, 0.0), defined[:, new]])
+    totals = resampler.totals(features)
+    counts = totals[:, curves.shape[1] :][:, np.cumsum(new) - 1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means: FloatArray = totals[:, : curves.shape[1]] / counts
+    return means
+
+
+_POINTS_AT_ONCE = 512

@@ -7,18 +7,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, RandomState
+from embrm._validation import invalid_input
 from embrm.evaluate.calibration import calibration_features, interval_from_features
 from embrm.evaluate.inputs import (
     check_labelled,
     check_lengths,
     check_untied,
+    group_ids,
 )
-from embrm.evaluate.intervals import prompt_bootstrap, ratio_from_totals
 from embrm.evaluate.length import length_ruler
 from embrm.evaluate.metrics import brier_values, log_loss_values, order_values
 from embrm.evaluate.rank_correlation import prompt_rank_correlation
-from embrm.evaluate.resampling import Interval, PromptResampler
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.evaluate.resampling import (
+    Interval,
+    PromptResampler,
+    prompt_bootstrap,
+    ratio_from_totals,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,7 +192,7 @@ def evaluate_deltas(
         expected_calibration_error=intervals["expected_calibration_error"],
         kendall=None if scored is None else _kendall(*scored, random_state, settings),
         n_pairs=len(differences),
-        n_prompts=None if groups is None else len(np.unique(np.asarray(groups))),
+        n_prompts=None if groups is None else len(np.unique(group_ids(groups))),
         n_ties=int((labels == 0.5).sum()),
         n_reward_ties=int((differences == 0).sum()),
     )
@@ -260,12 +265,10 @@ def _scores_of_items(
     if gold is None or reward is None or prompt_ids is None:
         given = {"gold": gold, "reward": reward, "prompt_ids": prompt_ids}
         missing = [name for name, value in given.items() if value is None]
-        raise InvalidInputError(
-            three_parts(
-                expected="gold, reward and prompt_ids of the items together",
-                got=f"no {' and no '.join(missing)}",
-                cure="pass all three, or none",
-            )
+        raise invalid_input(
+            expected="gold, reward and prompt_ids of the items together",
+            got=f"no {' and no '.join(missing)}",
+            cure="pass all three, or none",
         )
     return gold, reward, prompt_ids
 

@@ -15,9 +15,14 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator
 
 from embrm._typing import BoolArray, IntArray, RandomState
-from embrm._validation import check_random_state
-from embrm.evaluate.inputs import check_choice, check_count, group_codes, number_prompts
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm._validation import (
+    check_choice,
+    check_count,
+    check_inner_share,
+    check_random_state,
+    invalid_input,
+)
+from embrm.evaluate.inputs import group_codes, group_ids, number_prompts
 from embrm.pairs import Pairs
 
 
@@ -108,12 +113,10 @@ class PromptGroupKFold(BaseCrossValidator):
         """
         codes, n_prompts = _codes_of(X, groups)
         if n_prompts < self.n_splits:
-            raise InvalidInputError(
-                three_parts(
-                    expected=f"at least one prompt for each of {self.n_splits} folds",
-                    got=f"{n_prompts} prompts",
-                    cure="lower n_splits, or collect pairs on more prompts",
-                )
+            raise invalid_input(
+                expected=f"at least one prompt for each of {self.n_splits} folds",
+                got=f"{n_prompts} prompts",
+                cure="lower n_splits, or collect pairs on more prompts",
             )
         rng = check_random_state(self.random_state) if self.shuffle else None
         fold_of_prompt = _deal(codes, n_prompts, self.n_splits, rng)
@@ -182,7 +185,7 @@ def leakage_report(train_groups: ArrayLike, test_groups: ArrayLike) -> LeakageRe
     >>> leakage_report([1, 2, 3], [4, 5]).n_shared_prompts
     0
     """
-    train, test = np.asarray(train_groups), np.asarray(test_groups)
+    train, test = group_ids(train_groups), group_ids(test_groups)
     group_codes(train)
     test_codes, _ = group_codes(test)
     _, train_prompts = number_prompts(train, "train_groups")
@@ -234,14 +237,7 @@ def prompt_train_test_split(
     (8, 2)
     """
     check_choice(test, "test", ("both", "any"))
-    if not 0 < test_size < 1:
-        raise InvalidInputError(
-            three_parts(
-                expected="test_size in (0, 1), a share of the prompts",
-                got=f"{test_size:g}",
-                cure="pass 0.2 to test on a fifth of the prompts",
-            )
-        )
+    check_inner_share(test_size, "test_size", "0.2 to test on a fifth of the prompts")
     groups = None if isinstance(pairs, Pairs) else pairs
     codes, n_prompts = _codes_of(pairs, groups)
     n_test = max(1, round(test_size * n_prompts))
@@ -255,12 +251,10 @@ def _codes_of(X: Any, groups: ArrayLike | None) -> tuple[IntArray, int]:
     if groups is None and isinstance(X, Pairs):
         groups = X.groups
     if groups is None:
-        raise InvalidInputError(
-            three_parts(
-                expected="groups, the prompt ids of the pairs",
-                got="None",
-                cure="pass groups=pairs.groups, or Pairs made with prompt_ids",
-            )
+        raise invalid_input(
+            expected="groups, the prompt ids of the pairs",
+            got="None",
+            cure="pass groups=pairs.groups, or Pairs made with prompt_ids",
         )
     return group_codes(groups, len(X))
 
@@ -291,13 +285,11 @@ def _train_and_test(
     train = np.flatnonzero(~inside.any(axis=1))
     tested = inside.all(axis=1) if test == "both" else inside.any(axis=1)
     if not len(train) or not tested.any():
-        raise InvalidInputError(
-            three_parts(
-                expected="pairs on both sides of every split",
-                got=f"{len(train)} training and {int(tested.sum())} test pairs, with "
-                f"{int(held_out.sum())} of {len(held_out)} prompts held out",
-                cure="change the number of folds or test_size, or pass test='any' "
-                "where few pairs have both ends in the prompts held out",
-            )
+        raise invalid_input(
+            expected="pairs on both sides of every split",
+            got=f"{len(train)} training and {int(tested.sum())} test pairs, with "
+            f"{int(held_out.sum())} of {len(held_out)} prompts held out",
+            cure="change the number of folds or test_size, or pass test='any' "
+            "where few pairs have both ends in the prompts held out",
         )
     return train, np.flatnonzero(tested)

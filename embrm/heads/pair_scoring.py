@@ -40,6 +40,10 @@ class PairScoring:
     array([ 1., -1.])
     """
 
+    delta_is_reward_difference: ClassVar[bool] = True
+    """Whether delta is always r(first) - r(second), so that items can be scored alone.
+    False where `decision_function` may compute something else."""
+
     # The data argument is called `pairs`, not `X`: it is no metadata to route.
     __metadata_request__predict_proba: ClassVar = {"pairs": UNUSED}
     __metadata_request__decision_function: ClassVar = {"pairs": UNUSED}

@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from embrm._typing import AnyArray, BoolArray, FloatArray
 from embrm.evaluate import PromptGroupKFold
+from embrm.evaluate.inputs import group_codes
 from embrm.exceptions import LeftOutWarning
 from embrm.pairs import Pairs
 
@@ -89,7 +90,7 @@ def cross_fit(
     delta = np.full(len(pairs), np.nan)
     reward = np.full(len(pairs.items), np.nan)
     seconds: list[float] = []
-    n_prompts = len(np.unique(pairs.groups))
+    _, n_prompts = group_codes(pairs.groups)
     folds = PromptGroupKFold(
         max(2, min(n_splits, n_prompts)), shuffle=True, random_state=random_state
     )

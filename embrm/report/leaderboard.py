@@ -13,7 +13,7 @@ from embrm._typing import FloatArray
 from embrm.datasets import Preferences
 from embrm.evaluate import Evaluation, compare_heads, evaluate_deltas
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
-from embrm.evaluate.intervals import Interval
+from embrm.evaluate.resampling import Interval
 from embrm.model.fit_params import fit_params
 from embrm.model.frames import response_lengths
 from embrm.pairs import Pairs

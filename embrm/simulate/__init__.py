@@ -4,27 +4,30 @@ preferences = simulate(pool, SamePrompt(), BradleyTerryAnnotator(), n_pairs=10_0
 head.fit(preferences.pairs, preferences.y)
 """
 
-from embrm.simulate.annotation import Annotation, Annotator
+from embrm.simulate.annotation import Annotation, Annotator, gold_scale
 from embrm.simulate.annotators import (
     BradleyTerryAnnotator,
     CallableAnnotator,
     FlipAnnotator,
+    LapseAnnotator,
     PerfectAnnotator,
     ThurstoneAnnotator,
     TieAnnotator,
 )
 from embrm.simulate.biased import BiasedAnnotator
-from embrm.simulate.calibration import calibrate
+from embrm.simulate.calibration import calibrate, gold_error
 from embrm.simulate.design import PairingDesign
 from embrm.simulate.distance import DiverseResponses, SimilarResponses
-from embrm.simulate.errors import gold_error
 from embrm.simulate.kwise import BestVersusWorst, KWise
-from embrm.simulate.lapse import LapseAnnotator
-from embrm.simulate.pairing import CrossPrompt, MixedPrompt, SamePrompt
+from embrm.simulate.pairing import (
+    CrossPrompt,
+    MixedPrompt,
+    RankWindow,
+    SamePrompt,
+    Tournament,
+)
 from embrm.simulate.panel import AnnotatorPanel
-from embrm.simulate.ranks import RankWindow
 from embrm.simulate.registry import AccuracyCurve, make_annotator, make_design
-from embrm.simulate.scale import gold_scale
 from embrm.simulate.simulation import Diversity, SimulatedPreferences, simulate
 from embrm.simulate.theory import (
     SameAndCross,
@@ -33,7 +36,6 @@ from embrm.simulate.theory import (
     sample_contrast,
     theorem_16,
 )
-from embrm.simulate.tournament import Tournament
 
 __all__ = [
     "AccuracyCurve",

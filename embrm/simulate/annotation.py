@@ -2,16 +2,98 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from math import lgamma
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import bdtrc, xlog1py, xlogy
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_random_state
-from embrm.pool import CandidatePool
-from embrm.simulate.checks import check_delta, kind_of, wrong
-from embrm.simulate.scale import Scale, check_scale
+from embrm._validation import (
+    check_deltas,
+    check_positive,
+    check_random_state,
+    invalid_input,
+    type_name,
+)
+from embrm.pool import CandidatePool, require_gold
+from embrm.simulate.design import PromptLayout
+
+Scale: TypeAlias = float | Literal["std", "within_prompt_std"]
+"""What a gold difference is divided by: see `gold_scale`."""
+
+
+def check_scale(scale: Any) -> None:
+    """Refuse what is neither a known name nor a number > 0."""
+    if isinstance(scale, str):
+        if scale not in ("std", "within_prompt_std"):
+            raise invalid_input(
+                "scale 'std', 'within_prompt_std' or a number > 0",
+                repr(scale)[:60],
+                "use 'std' to divide gold by its standard deviation over the pool",
+            )
+        return
+    check_positive(scale, "scale")
+
+
+def gold_scale(pool: CandidatePool, scale: Scale) -> float:
+    r"""Compute the number that gold differences are divided by.
+
+    Parameters
+    ----------
+    pool : CandidatePool
+        With gold.
+    scale : {"std", "within_prompt_std"} or float > 0
+        "std" is the standard deviation of gold over all items (:math:`1 / n`).
+        "within_prompt_std" is the pooled one around the mean of each prompt,
+        :math:`\sqrt{\sum_i (g_i - \bar g_{x(i)})^2 / (n - P)}` for n items and P
+        prompts: one number, so that cross-prompt pairs have a scale too. A float is
+        taken as it is, in units of gold.
+
+    Returns
+    -------
+    float > 0, in units of gold
+
+    Raises
+    ------
+    InvalidInputError
+        If the pool has no gold, or gold does not vary (within prompts).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pool = CandidatePool(np.eye(4), ["a", "a", "b", "b"], gold=[0, 2, 10, 12])
+    >>> round(gold_scale(pool, "std"), 3)
+    5.099
+    >>> round(gold_scale(pool, "within_prompt_std"), 3)
+    1.414
+    >>> gold_scale(pool, 6.0)
+    6.0
+    """
+    check_scale(scale)
+    if not isinstance(scale, str):
+        return float(scale)
+    gold = require_gold(pool, f"scale={scale!r}")
+    spread = float(np.std(gold)) if scale == "std" else _within_prompt_std(pool, gold)
+    # A mean is rounded: equal scores may leave a spread of that order.
+    if not spread > 1e-12 * float(np.abs(gold).max(initial=0.0)):
+        where = "" if scale == "std" else " within prompts"
+        raise invalid_input(
+            f"gold that varies{where}, to be scaled by {scale!r}",
+            "equal scores",
+            "check the gold scores, or pass scale as a number",
+        )
+    return spread
+
+
+def _within_prompt_std(pool: CandidatePool, gold: FloatArray) -> float:
+    codes = PromptLayout.of(pool).codes
+    means = np.bincount(codes, weights=gold) / pool.sizes
+    freedom = len(pool) - len(pool.sizes)
+    squares = float(np.square(gold - means[codes]).sum())
+    return float(np.sqrt(squares / freedom)) if freedom else 0.0
+
 
 Outcomes: TypeAlias = tuple[FloatArray, FloatArray | None]
 """P(first preferred) and P(tie), each (n_pairs,); None where there are no ties."""
@@ -150,7 +232,7 @@ class SingleAnnotator(Annotator):
         -------
         ndarray of shape (n_pairs,), float64 in [0, 1]
         """
-        return expected_label(*self.outcomes(check_delta(delta), _as_ids(ids)))
+        return expected_label(*self.outcomes(check_deltas(delta), _as_ids(ids)))
 
     def annotate(
         self,
@@ -173,7 +255,7 @@ class SingleAnnotator(Annotator):
         Annotation
         """
         rng = check_random_state(random_state)
-        first, tie = self.outcomes(check_delta(delta), _as_ids(ids))
+        first, tie = self.outcomes(check_deltas(delta), _as_ids(ids))
         return Annotation(draw_labels(first, tie, rng), expected_label(first, tie))
 
     def rescaled(self, scale: float) -> "SingleAnnotator":
@@ -219,9 +301,9 @@ def draw_labels(
 def as_annotator(annotator: Any) -> Annotator:
     """Refuse what is no annotator, such as its class or a pairing design."""
     if not isinstance(annotator, Annotator):
-        raise wrong(
+        raise invalid_input(
             "an annotator",
-            kind_of(annotator),
+            type_name(annotator),
             "e.g. BradleyTerryAnnotator(); the order is simulate(pool, design, "
             "annotator, n_pairs)",
         )
@@ -231,9 +313,9 @@ def as_annotator(annotator: Any) -> Annotator:
 def as_single(base: Any, whose: str) -> SingleAnnotator:
     """Refuse to wrap what is no single annotator."""
     if not isinstance(base, SingleAnnotator):
-        raise wrong(
+        raise invalid_input(
             f"an annotator for {whose}",
-            kind_of(base),
+            type_name(base),
             "e.g. BradleyTerryAnnotator(); wrap the members of a panel, not the panel",
         )
     return base
@@ -241,3 +323,56 @@ def as_single(base: Any, whose: str) -> SingleAnnotator:
 
 def _as_ids(ids: ArrayLike | None) -> IntArray | None:
     return None if ids is None else np.asarray(ids)
+
+
+def majority_outcomes(
+    first: FloatArray, tie: FloatArray | None, n_votes: int
+) -> Outcomes:
+    r"""Compute the outcome of the majority from the outcome of one vote.
+
+    With j of V votes tied, the m = V - j others are binomial with probability
+    :math:`q = p_1 / (1 - p_0)`; more than m / 2 for first are needed.
+
+    Parameters
+    ----------
+    first : ndarray of shape (n_pairs,)
+        P(one vote is for first).
+    tie : ndarray of shape (n_pairs,) or None
+        P(one vote is a tie).
+    n_votes : int >= 1
+        V.
+
+    Returns
+    -------
+    first : ndarray of shape (n_pairs,)
+        P(more votes for first than for second).
+    tie : ndarray of shape (n_pairs,) or None
+        P(as many for either).
+
+    Examples
+    --------
+    >>> majority_outcomes(np.array([0.5, 0.7]), None, 3)[0].round(3)
+    array([0.5  , 0.784])
+    """
+    if n_votes == 1:
+        return first, tie
+    tied = np.zeros_like(first) if tie is None else tie
+    decided = 1 - tied
+    share = np.divide(first, decided, out=np.zeros_like(first), where=decided > 0)
+    share = np.clip(share, 0.0, 1.0)
+    win, draw = np.zeros_like(first), np.zeros_like(first)
+    for n_tied in range(n_votes + 1 if tie is not None else 1):
+        n_decided = n_votes - n_tied
+        weight = _binomial(n_votes, n_tied, tied)
+        if n_decided:
+            win += weight * bdtrc(n_decided // 2, n_decided, share)
+        if n_decided % 2 == 0:
+            draw += weight * _binomial(n_decided, n_decided // 2, share)
+    return win, draw if draw.any() else None
+
+
+def _binomial(n: int, k: int, p: FloatArray) -> FloatArray:
+    """Compute P(k of n), by logarithms: no overflow for any n."""
+    log_coefficient = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+    chance: FloatArray = np.exp(log_coefficient + xlogy(k, p) + xlog1py(n - k, -p))
+    return chance

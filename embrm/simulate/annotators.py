@@ -5,7 +5,7 @@ their `scale`, and choose first with a probability that depends on it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,19 +13,20 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 
 from embrm._typing import FloatArray, IntArray
+from embrm._validation import check_positive, check_share, invalid_input
+from embrm.pool import CandidatePool
 from embrm.simulate.annotation import (
     Annotation,
     Annotator,
     Noise,
     Outcomes,
+    Scale,
     ScaledAnnotator,
     SingleAnnotator,
+    as_single,
 )
 from embrm.simulate.biased import BiasedAnnotator
-from embrm.simulate.checks import check_positive, check_share, wrong
-from embrm.simulate.lapse import LapseAnnotator
 from embrm.simulate.panel import AnnotatorPanel
-from embrm.simulate.scale import Scale
 
 __all__ = [
     "Annotation",
@@ -245,7 +246,7 @@ class CallableAnnotator(ScaledAnnotator):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not callable(self.xi):
-            raise wrong(
+            raise invalid_input(
                 "a callable xi",
                 type(self.xi).__name__,
                 "pass a function of an array of |delta|",
@@ -253,14 +254,14 @@ class CallableAnnotator(ScaledAnnotator):
         grid = np.concatenate([[0.0], np.geomspace(1e-6, 1e4, 201)])
         correct = self._correct(grid)
         if abs(correct[0] - 0.5) > 1e-9:
-            raise wrong(
+            raise invalid_input(
                 "xi(0) = 1/2, as equal responses are told apart by chance alone",
                 f"{correct[0]:g}",
                 "e.g. 1 - 0.5 * exp(-distance)",
             )
         falls = np.diff(correct) < -1e-12
         if falls.any():
-            raise wrong(
+            raise invalid_input(
                 "a xi that does not decrease",
                 f"a fall beyond |delta| = {grid[np.argmax(falls)]:.3g}",
                 "a larger difference must not be harder to see",
@@ -275,7 +276,7 @@ class CallableAnnotator(ScaledAnnotator):
     def _correct(self, distance: FloatArray) -> FloatArray:
         correct = np.asarray(self.xi(distance), dtype=np.float64)
         if correct.shape != distance.shape:
-            raise wrong(
+            raise invalid_input(
                 f"xi to return an array of the shape it is given, {distance.shape}",
                 f"shape {correct.shape}",
                 "write xi with numpy functions, or wrap it in numpy.vectorize",
@@ -283,7 +284,7 @@ class CallableAnnotator(ScaledAnnotator):
         within = (correct >= 0.5 - 1e-9) & (correct <= 1 + 1e-9)
         if not within.all():
             at = np.argmin(within)
-            raise wrong(
+            raise invalid_input(
                 "xi in [1/2, 1]",
                 f"{correct.flat[at]:g} at |delta| = {distance.flat[at]:.3g}",
                 "xi is P(correct), which is never below chance",
@@ -301,3 +302,52 @@ def _flipped(delta: FloatArray, rate: float) -> Outcomes:
     equal = delta == 0
     first = np.where(delta > 0, 1 - rate, np.where(equal, 0.0, rate))
     return first, (equal.astype(np.float64) if equal.any() else None)
+
+
+@dataclass(frozen=True)
+class LapseAnnotator(SingleAnnotator):
+    r"""Toss a coin on a share of pairs, else do as another annotator.
+
+    :math:`P(first) = (1 - \epsilon) p + \epsilon / 2`.
+
+    Parameters
+    ----------
+    base : annotator
+        Gives p; its scale is the scale of this one. No panel.
+    rate : float in [0, 1]
+        :math:`\epsilon`, the share of lapses. A lapse is never a tie.
+
+    Examples
+    --------
+    >>> from embrm.simulate import PerfectAnnotator
+    >>> LapseAnnotator(PerfectAnnotator(), 0.1).probabilities([-1.0, 0.0, 1.0])
+    array([0.05, 0.5 , 0.95])
+    """
+
+    base: SingleAnnotator
+    rate: float
+    noise: ClassVar = Noise("rate", 0.0, 1.0, logarithmic=False)
+
+    def __post_init__(self) -> None:
+        as_single(self.base, "LapseAnnotator")
+        check_share(self.rate, "rate of lapses")
+
+    @property
+    def scale(self) -> Scale:
+        """What gold is divided by: the base's scale."""
+        return self.base.scale
+
+    def outcomes(self, delta: FloatArray, ids: IntArray | None) -> Outcomes:
+        """Mix the base's outcomes with a fair coin."""
+        first, tie = self.base.outcomes(delta, ids)
+        attentive = 1 - self.rate
+        mixed = attentive * first + self.rate / 2
+        return mixed, None if tie is None else attentive * tie
+
+    def rescaled(self, scale: float) -> "LapseAnnotator":
+        """Copy this annotator with another scale of its base."""
+        return replace(self, base=self.base.rescaled(scale))
+
+    def for_pool(self, pool: CandidatePool) -> "LapseAnnotator":
+        """Check the base against a pool."""
+        return replace(self, base=self.base.for_pool(pool))

@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray
+from embrm._validation import (
+    as_numbers,
+    check_number,
+    invalid_input,
+)
 from embrm.pool import CandidatePool
-from embrm.simulate.annotation import Noise, Outcomes, SingleAnnotator, as_single
-from embrm.simulate.checks import check_finite, wrong
-from embrm.simulate.scale import Scale
+from embrm.simulate.annotation import Noise, Outcomes, Scale, SingleAnnotator, as_single
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,18 +59,18 @@ class BiasedAnnotator(SingleAnnotator):
 
     def __post_init__(self) -> None:
         as_single(self.base, "BiasedAnnotator")
-        check_finite(self.strength, "strength")
-        check_finite(self.position, "position")
+        check_number(self.strength, "strength")
+        check_number(self.position, "position")
         if self.covariate is None:
             if self.strength:
-                raise wrong(
+                raise invalid_input(
                     "a covariate for a bias of non-zero strength",
                     "None",
                     "pass covariate='length', or one number per item",
                 )
         elif isinstance(self.covariate, str):
             if self.covariate != "length":
-                raise wrong(
+                raise invalid_input(
                     "the covariate 'length', or one number per item",
                     repr(self.covariate)[:60],
                     "pass the covariate as an array",
@@ -101,7 +104,7 @@ class BiasedAnnotator(SingleAnnotator):
             return replace(self, base=base, covariate=_lengths(pool))
         shape = np.shape(self.covariate)
         if shape != (len(pool),):
-            raise wrong(
+            raise invalid_input(
                 f"a covariate of shape ({len(pool)},), one number per item",
                 f"shape {shape}",
                 "pass the covariate of the pool that is annotated",
@@ -118,13 +121,13 @@ class BiasedAnnotator(SingleAnnotator):
 
     def _covariate_of(self, ids: IntArray | None) -> FloatArray:
         if isinstance(self.covariate, str) or self.covariate is None:
-            raise wrong(
+            raise invalid_input(
                 "an annotator that knows the pool's lengths",
                 "covariate='length' alone",
                 "use simulate(pool, ...), or annotator.for_pool(pool) first",
             )
         if ids is None:
-            raise wrong(
+            raise invalid_input(
                 "ids of the pairs, to look up the covariate",
                 "None",
                 "pass ids of shape (n_pairs, 2)",
@@ -133,9 +136,9 @@ class BiasedAnnotator(SingleAnnotator):
 
 
 def _in_standard_deviations(covariate: Any) -> FloatArray:
-    values = np.asarray(covariate, dtype=np.float64)
+    values = as_numbers(covariate, "covariate")
     if values.ndim != 1 or not np.isfinite(values).all():
-        raise wrong(
+        raise invalid_input(
             "a covariate of shape (n_items,), finite",
             f"shape {values.shape}, {int((~np.isfinite(values)).sum())} not finite",
             "pass one number per item of the pool",
@@ -147,7 +150,7 @@ def _in_standard_deviations(covariate: Any) -> FloatArray:
 
 def _lengths(pool: CandidatePool) -> FloatArray:
     if pool.texts is None:
-        raise wrong(
+        raise invalid_input(
             "a pool with texts for covariate='length'",
             "a pool without",
             "pass the lengths themselves as covariate, one number per item",

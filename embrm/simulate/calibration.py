@@ -10,13 +10,42 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy.optimize import brentq
 
-from embrm._typing import IntArray, RandomState
-from embrm.pool import CandidatePool
-from embrm.simulate.annotation import Annotator, Noise, as_annotator
-from embrm.simulate.checks import check_count, check_share, require_gold, wrong
+from embrm._typing import FloatArray, IntArray, RandomState
+from embrm._validation import check_count, check_share, invalid_input
+from embrm.pool import CandidatePool, require_gold
+from embrm.simulate.annotation import Annotator, Noise, as_annotator, gold_scale
 from embrm.simulate.design import PairingDesign, as_design
-from embrm.simulate.errors import gold_error
-from embrm.simulate.scale import gold_scale
+
+
+def gold_error(labels: FloatArray, gold_delta: FloatArray) -> float:
+    r"""Compute the share of labels that disagree with gold.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_pairs,) in [0, 1]
+        Drawn labels, or probabilities: then the result is the expected share.
+    gold_delta : ndarray of shape (n_pairs,)
+        In any unit; only its sign matters.
+
+    Returns
+    -------
+    float in [0, 1]
+        Mean of :math:`|y - 1[\Delta > 0]|` over the pairs with different gold: a tie
+        is half an error, a soft label as much of one as it gives to the wrong side.
+        NaN where no pair has different gold.
+
+    Examples
+    --------
+    >>> gold_error(np.array([1.0, 1.0, 0.5, 0.0]), np.array([2.0, -1.0, 3.0, 0.0]))
+    0.5
+    """
+    differ = gold_delta != 0
+    n_differ = int(np.count_nonzero(differ))
+    if not n_differ:
+        return float("nan")
+    disagreement = np.abs(labels - (gold_delta > 0))
+    return float(np.sum(disagreement, where=differ)) / n_differ
+
 
 AnyAnnotator = TypeVar("AnyAnnotator", bound=Annotator)
 
@@ -79,7 +108,7 @@ def calibrate(
     check_share(error_rate, "error_rate", high=0.5)
     noise = as_annotator(annotator).noise_parameter()
     if noise is None:
-        raise wrong(
+        raise invalid_input(
             "an annotator with a noise parameter",
             type(annotator).__name__,
             "wrap it in LapseAnnotator, or use FlipAnnotator",
@@ -112,7 +141,7 @@ def _expected_error(
     delta = gold[ids[:, 0]] - gold[ids[:, 1]]
     ids, delta = ids[delta != 0], delta[delta != 0]
     if not len(ids):
-        raise wrong(
+        raise invalid_input(
             "pairs of different gold, to err on",
             "pairs of equal gold alone",
             "check the gold scores, or choose another design",
@@ -169,7 +198,7 @@ def _root(
         return float(at[closest])
     crossing = np.flatnonzero(values[:-1] * values[1:] < 0)
     if not len(crossing):
-        raise wrong(
+        raise invalid_input(
             "an error_rate that this annotator can have on these pairs, "
             f"{values.min() + target:.2%} to {values.max() + target:.2%}",
             f"{target:.2%}",
@@ -179,7 +208,7 @@ def _root(
     found = float(brentq(excess, left, right, xtol=1e-12, rtol=1e-12))
     missed = excess(found)
     if abs(missed) > _TOLERANCE:
-        raise wrong(
+        raise invalid_input(
             f"an error_rate that is not jumped over, such as {missed + target:.2%}",
             f"{target:.2%}, where the rate is not continuous in the noise",
             "use a continuous xi, or another error_rate",

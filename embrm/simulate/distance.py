@@ -7,11 +7,15 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_items
+from embrm._validation import (
+    check_choice,
+    check_items,
+    check_share,
+)
 from embrm.pool import CandidatePool
-from embrm.simulate.checks import check_share, wrong
-from embrm.simulate.design import Ends, EnumeratingDesign
-from embrm.simulate.layout import (
+from embrm.simulate.design import (
+    Ends,
+    EnumeratingDesign,
     Locator,
     PromptLayout,
     concatenated_ranges,
@@ -31,12 +35,7 @@ class _ByDistance(EnumeratingDesign):
 
     def __post_init__(self) -> None:
         check_share(self.share, "share of each prompt's pairs")
-        if self.metric not in ("cosine", "euclidean"):
-            raise wrong(
-                "metric 'cosine' or 'euclidean'",
-                repr(self.metric)[:60],
-                "use 'cosine' for text embeddings",
-            )
+        check_choice(self.metric, "metric", ("cosine", "euclidean"))
 
     def max_pairs(self, pool: CandidatePool) -> int:
         """Count the pairs that are near (or far) enough."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from embrm._typing import IntArray
-from embrm.pool import CandidatePool
-from embrm.simulate.checks import check_count, require_gold
-from embrm.simulate.design import Ends, PairingDesign
-from embrm.simulate.distinct import distinct_ranks
-from embrm.simulate.layout import (
+from embrm._validation import check_count
+from embrm.pool import CandidatePool, require_gold
+from embrm.simulate.design import (
+    Ends,
     Locator,
+    PairingDesign,
     PromptLayout,
+    distinct_ranks,
     offsets_of,
     shuffled_responses,
     triangular_pair,

@@ -8,21 +8,28 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_random_state
+from embrm._validation import (
+    as_numbers,
+    check_choice,
+    check_count,
+    check_deltas,
+    check_random_state,
+    invalid_input,
+    type_name,
+)
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import (
     Annotation,
     Annotator,
     Noise,
     Outcomes,
+    Scale,
     SingleAnnotator,
     as_single,
     draw_labels,
     expected_label,
+    majority_outcomes,
 )
-from embrm.simulate.checks import check_count, check_delta, wrong
-from embrm.simulate.majority import majority_outcomes
-from embrm.simulate.scale import Scale
 
 
 @dataclass(frozen=True)
@@ -68,31 +75,26 @@ class AnnotatorPanel(Annotator):
     noise: ClassVar = Noise("scale", 1e-4, 1e4, logarithmic=True)
 
     def __post_init__(self) -> None:
-        if isinstance(self.annotators, Annotator) or not len(self.annotators):
-            raise wrong(
+        if not hasattr(self.annotators, "__len__") or not len(self.annotators):
+            raise invalid_input(
                 "a sequence of one annotator or more",
-                "a single annotator" if self.annotators else "none",
+                type_name(self.annotators) if self.annotators else "none",
                 "pass a list, e.g. [BradleyTerryAnnotator(), FlipAnnotator(0.1)]",
             )
         for member in self.annotators:
             as_single(member, "AnnotatorPanel")
         scales = {member.scale for member in self.annotators}
         if len(scales) > 1:
-            raise wrong(
+            raise invalid_input(
                 "members of the same scale, which is the panel's",
                 f"scales {sorted(map(str, scales))}",
                 "give all members the same scale=...",
             )
         self._share_of_each()
         check_count(self.votes, "votes")
-        if self.aggregate not in ("single", "majority", "soft"):
-            raise wrong(
-                "aggregate 'single', 'majority' or 'soft'",
-                repr(self.aggregate)[:60],
-                "use 'majority' for votes that are counted",
-            )
+        check_choice(self.aggregate, "aggregate", ("single", "majority", "soft"))
         if self.aggregate == "single" and self.votes > 1:
-            raise wrong(
+            raise invalid_input(
                 "one vote where aggregate is 'single'",
                 f"votes={self.votes}",
                 "use aggregate='majority' or 'soft'",
@@ -119,7 +121,7 @@ class AnnotatorPanel(Annotator):
         -------
         ndarray of shape (n_pairs,), float64 in [0, 1]
         """
-        checked = check_delta(delta)
+        checked = check_deltas(delta)
         first, tie = self._one_vote(checked, None if ids is None else np.asarray(ids))
         if self.aggregate == "majority":
             first, tie = majority_outcomes(first, tie, self.votes)
@@ -147,7 +149,7 @@ class AnnotatorPanel(Annotator):
             With annotator ids, positions in `annotators`.
         """
         rng = check_random_state(random_state)
-        checked = check_delta(delta)
+        checked = check_deltas(delta)
         pairs = None if ids is None else np.asarray(ids)
         expected = self.probabilities(checked, pairs)
         who = rng.choice(
@@ -184,10 +186,10 @@ class AnnotatorPanel(Annotator):
         n_members = len(self.annotators)
         if self.shares is None:
             return np.full(n_members, 1 / n_members)
-        shares = np.asarray(self.shares, dtype=np.float64)
+        shares = as_numbers(self.shares, "shares")
         right = shares.shape == (n_members,) and np.isfinite(shares).all()
         if not right or (shares < 0).any() or shares.sum() == 0:
-            raise wrong(
+            raise invalid_input(
                 f"{n_members} shares >= 0, one per annotator, not all zero",
                 f"shape {shares.shape}"
                 if shares.ndim != 1

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import FloatArray
+from embrm._validation import invalid_input
 from embrm.exceptions import InvalidInputError
 from embrm.simulate.annotation import Annotator
 from embrm.simulate.annotators import (
@@ -22,7 +23,6 @@ from embrm.simulate.annotators import (
     ThurstoneAnnotator,
     TieAnnotator,
 )
-from embrm.simulate.checks import wrong
 from embrm.simulate.pairing import (
     BestVersusWorst,
     CrossPrompt,
@@ -88,7 +88,7 @@ class AccuracyCurve:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or self.name not in _CURVES:
-            raise wrong(
+            raise invalid_input(
                 f"the name of an accuracy curve: {', '.join(_CURVES)}",
                 repr(self.name)[:60],
                 "use one of these; any other function can be passed in Python, as "
@@ -258,7 +258,7 @@ def word_and_params(spec: Any, what: str) -> tuple[str, dict[str, Any]]:
     got = f"{len(spec)} keys" if isinstance(spec, Mapping) else type(spec).__name__
     if isinstance(spec, Mapping) and len(spec) == 1:
         got = f"{str(next(iter(spec)))[:40]}: {repr(next(iter(spec.values())))[:40]}"
-    raise wrong(
+    raise invalid_input(
         f"{what} as a word, or as one word with its parameters",
         got,
         "write WORD, or {WORD: {PARAMETER: VALUE}}",
@@ -268,7 +268,7 @@ def word_and_params(spec: Any, what: str) -> tuple[str, dict[str, Any]]:
 def _look_up(name: Any, known: Mapping[str, Any], what: str) -> Any:
     if not isinstance(name, str) or name not in known:
         kind = what.partition(" ")[2]
-        raise wrong(
+        raise invalid_input(
             f"the name of {what}",
             f"unknown {kind} {str(name)[:40]!r}; known: {', '.join(known)}",
             "use one of the known names",
@@ -287,21 +287,23 @@ def _construct(name: str, cls: Any, params: Mapping[str, Any]) -> Any:
     expected = f"parameters of '{name}': {', '.join(known) or 'none'}"
     if unknown:
         got = f"unknown {', '.join(unknown)[:80]}"
-        raise wrong(expected, got, "check the spelling, or leave it out")
+        raise invalid_input(expected, got, "check the spelling, or leave it out")
     if missing:
-        raise wrong(expected, f"no {', '.join(missing)}", "give it a value")
+        raise invalid_input(expected, f"no {', '.join(missing)}", "give it a value")
     if untrue:
         got = f"{untrue[0]}: {params[untrue[0]]!r}"[:60]
-        raise wrong(f"{untrue[0]} of '{name}' that is true or false", got, "use one")
+        raise invalid_input(
+            f"{untrue[0]} of '{name}' that is true or false", got, "use one"
+        )
     try:
         return cls(**params)
     except (TypeError, ValueError) as error:
         if isinstance(error, InvalidInputError):
             raise
         # What a list or text in the place of a number leads to.
-        raise wrong(expected, str(error)[:80], "check the types of the values") from (
-            error
-        )
+        raise invalid_input(
+            expected, str(error)[:80], "check the types of the values"
+        ) from error
 
 
 def _annotator_value(key: str, value: Any) -> Any:

@@ -7,13 +7,10 @@ import numpy as np
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import check_random_state
 from embrm.pairs import Pairs
-from embrm.pool import CandidatePool
-from embrm.simulate.annotation import Annotator, as_annotator
-from embrm.simulate.checks import require_gold
-from embrm.simulate.design import PairingDesign, as_design
-from embrm.simulate.errors import gold_error
-from embrm.simulate.layout import PromptLayout
-from embrm.simulate.scale import gold_scale
+from embrm.pool import CandidatePool, require_gold
+from embrm.simulate.annotation import Annotator, as_annotator, gold_scale
+from embrm.simulate.calibration import gold_error
+from embrm.simulate.design import PairingDesign, PromptLayout, as_design
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, owens_t
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_random_state
+from embrm._validation import check_count, check_random_state, invalid_input
 from embrm.simulate.annotation import Annotator
 from embrm.simulate.annotators import ThurstoneAnnotator
-from embrm.simulate.checks import check_count, wrong
 
 Family: TypeAlias = Literal["gaussian", "laplace", "logistic", "uniform"]
 """Distribution of z; each is unimodal, symmetric around 0."""
@@ -248,7 +247,7 @@ def _standardised(family: str, n: int, rng: np.random.Generator) -> FloatArray:
         return rng.logistic(scale=np.sqrt(3) / np.pi, size=n)
     if family == "uniform":
         return rng.uniform(-np.sqrt(3), np.sqrt(3), size=n)
-    raise wrong(
+    raise invalid_input(
         "family 'gaussian', 'laplace', 'logistic' or 'uniform'",
         repr(family)[:60],
         "choose one of these unimodal, symmetric families",
@@ -289,7 +288,7 @@ def _check_prompts(means: ArrayLike, stds: ArrayLike) -> tuple[FloatArray, Float
     mean, std = np.asarray(means, dtype=float), np.asarray(stds, dtype=float)
     right = mean.ndim == 1 and mean.shape == std.shape and len(mean) > 1
     if not right or not (np.isfinite(mean) & np.isfinite(std) & (std > 0)).all():
-        raise wrong(
+        raise invalid_input(
             "means and stds > 0, finite, of shape (n_prompts,) for two prompts or more",
             f"shapes {mean.shape} and {std.shape}",
             "pass one mean and one standard deviation per prompt",

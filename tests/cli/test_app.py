@@ -36,6 +36,16 @@ def test_every_command_takes_config_json_and_debug(run, command):
         assert option in shown
 
 
+def test_paper_says_where_it_went(run):
+    """In one line, whatever its options were, and as JSON on demand; not in --help."""
+    result = run("paper", "--out", "paper", "--quick")
+    assert result.exit_code == 2
+    assert "`python -m benchmarks.paper` takes the options" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert json.loads(run("paper", "--json").stdout)["exit_code"] == 2
+    assert "paper" not in run("--help").stdout
+
+
 def test_a_missing_file_exits_with_3(run, tmp_path):
     """The file is named, in one line."""
     result = run("fit", tmp_path / "no.jsonl", "--out", tmp_path / "m")

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from embrm.cli.simulate import simulate
-from embrm.simulate.experiment import SECONDS, Experiment
-from embrm.simulate.experiment.config import grid_from_mapping, read_grid
+from embrm.experiment import SECONDS, Experiment
+from embrm.experiment.config import grid_from_mapping, read_grid
 
 GRID = {
     "annotators": ["perfect", {"bradley-terry": {"error_rate": 0.3}}],
@@ -60,7 +60,7 @@ def run_grid(run, pool, write_grid, tmp_path):
     """Run a grid on the pool, into `out`."""
 
     def invoke(*options, pool=pool, **changes):
-        files = ("--pool", pool, "--config", write_grid(**changes))
+        files = (write_grid(**changes), "--pool", pool)
         return run("simulate", *files, "--out", tmp_path / "out", *options)
 
     return invoke
@@ -76,13 +76,13 @@ def test_a_grid_becomes_a_table_results_and_pictures(run_grid, tmp_path):
     assert "same-prompt, 20 pairs" in shown
     assert "bradley-terry at 30%" in shown
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        *("cells", "pools", "config.yaml", "results.csv", "results.parquet"),
+        *("cells", "pools", "grid.yaml", "results.csv", "results.parquet"),
         *("noise_sweep.png", "learning_curve.png", "pairing.png"),
     }
     table = pd.read_parquet(tmp_path / "out" / "results.parquet")
     assert len(table) == 32
     assert len(pd.read_csv(tmp_path / "out" / "results.csv")) == 32
-    assert (tmp_path / "out" / "config.yaml").read_bytes() == (
+    assert (tmp_path / "out" / "grid.yaml").read_bytes() == (
         tmp_path / "grid.yaml"
     ).read_bytes()
 
@@ -246,11 +246,10 @@ def test_bad_input_is_found_before_the_run(run_grid, changes, options, code, wor
 def test_missing_files_are_named(run, pool, write_grid, tmp_path):
     """The pool is data, the grid is usage."""
     out = ("--out", tmp_path / "out")
-    no_pool = ("--pool", tmp_path / "no.parquet", "--config", write_grid())
-    result = run("simulate", *no_pool, *out)
+    result = run("simulate", write_grid(), "--pool", tmp_path / "no.parquet", *out)
     assert result.exit_code == 3
     assert "no.parquet: expected a file that exists" in result.stderr
-    result = run("simulate", "--pool", pool, "--config", tmp_path / "no.yaml", *out)
+    result = run("simulate", tmp_path / "no.yaml", "--pool", pool, *out)
     assert result.exit_code == 2
     assert "no.yaml: expected a YAML file" in result.stderr
     assert not (tmp_path / "out").exists()
@@ -287,19 +286,44 @@ def test_the_example_in_the_help_is_a_grid(run):
 
 
 def test_a_grid_kept_in_out_can_be_run_again(run, run_grid, pool, tmp_path):
-    """`--config OUT/config.yaml --out OUT` repeats a run."""
+    """`embrm simulate OUT/grid.yaml --out OUT` repeats a run."""
     run_grid("--quiet", budgets=20)
     out = tmp_path / "out"
-    files = ("--pool", pool, "--config", out / "config.yaml", "--out", out)
+    files = (out / "grid.yaml", "--pool", pool, "--out", out)
     assert run("simulate", *files, "--quiet").exit_code == 0
-    assert read_grid(out / "config.yaml").budgets == (20,)
+    assert read_grid(out / "grid.yaml").budgets == (20,)
+
+
+def test_options_can_stand_in_a_file(run, pool, write_grid, tmp_path):
+    """`--config` means the same as in every command; flags override it."""
+    config = tmp_path / "options.yaml"
+    options = {"pool": str(pool), "out": str(tmp_path / "a"), "quiet": True, "jobs": 0}
+    config.write_text(yaml.safe_dump(options))
+    grid = write_grid(budgets=20, annotators="perfect")
+    result = run("simulate", grid, "--config", config)
+    assert (result.exit_code, "expected --jobs" in result.stderr) == (2, True)
+    result = run("simulate", grid, "--config", config, "--jobs", 1)
+    assert (result.exit_code, result.output) == (0, "")
+    assert (tmp_path / "a" / "results.csv").exists()
+
+
+def test_a_grid_as_config_is_told_the_new_form(run, pool, write_grid, tmp_path):
+    """As the command was called until 0.1.0; a mistake in options stays one."""
+    grid = write_grid()
+    where = ("--pool", pool, "--out", tmp_path / "out")
+    result = run("simulate", *where, "--config", grid)
+    assert result.exit_code == 2
+    assert f"write: embrm simulate {grid} --pool POOL --out OUT" in result.stderr
+    grid.write_text("colour: 1")
+    result = run("simulate", *where, "--config", grid)
+    assert "unknown key 'colour'" in result.stderr
 
 
 @pytest.mark.realdata
 def test_a_tiny_grid_on_the_real_pool(run, shared_data, tmp_path):
     """More noise, less order; both heads beat chance by far."""
-    config = tmp_path / "grid.yaml"
-    config.write_text(
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(
         yaml.safe_dump(
             {
                 "annotators": [{"bradley-terry": {"error_rate": [0.1, 0.4]}}],
@@ -311,9 +335,9 @@ def test_a_tiny_grid_on_the_real_pool(run, shared_data, tmp_path):
         )
     )
     result = run(
-        *("simulate", "--pool", shared_data / "pool_dev.parquet"),
+        *("simulate", grid, "--pool", shared_data / "pool_dev.parquet"),
         *("--vectors", shared_data / "pool_dev_minilm_f16.npy"),
-        *("--config", config, "--out", tmp_path / "out", "--json"),
+        *("--out", tmp_path / "out", "--json"),
     )
     assert result.exit_code == 0, result.output
     table = pd.DataFrame(json.loads(result.stdout)["table"])

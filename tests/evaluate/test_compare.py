@@ -158,7 +158,7 @@ def test_mcnemar_agrees_with_the_binomial_test(better, worse):
 
 def test_mcnemar_takes_counts():
     """A negative count is refused."""
-    with pytest.raises(InvalidInputError, match="n_worse an int >= 0"):
+    with pytest.raises(InvalidInputError, match="an integer n_worse >= 0"):
         mcnemar_exact(3, -1)
 
 

@@ -5,12 +5,9 @@ import pandas as pd
 import pytest
 
 from embrm.evaluate.inputs import (
-    check_choice,
-    check_count,
     check_delta,
     check_labelled,
     check_lengths,
-    check_level,
     check_scores,
     check_untied,
     group_codes,
@@ -104,23 +101,3 @@ def test_items_need_one_prompt_id_each():
     """The shapes must agree."""
     with pytest.raises(InvalidInputError, match=r"prompt_ids of shape \(3,\)"):
         item_codes(["a", "b"], 3)
-
-
-def test_an_unknown_choice_is_answered_with_the_known_ones():
-    """The message lists the words to choose from."""
-    with pytest.raises(InvalidInputError, match="kind one of a, b; got 'c'"):
-        check_choice("c", "kind", ("a", "b"))
-
-
-@pytest.mark.parametrize("value", [0, 1.0, True, None, "2"])
-def test_a_count_is_an_integer_from_its_least_value(value):
-    """Booleans and floats are no counts."""
-    with pytest.raises(InvalidInputError, match="n_bins an int >= 1"):
-        check_count(value, "n_bins", 1)
-
-
-@pytest.mark.parametrize("level", [0, 1, 95])
-def test_a_level_is_a_probability(level):
-    """95 is not 0.95."""
-    with pytest.raises(InvalidInputError, match=r"level in \(0, 1\)"):
-        check_level(level)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embrm.evaluate.picks import expected_picks, pick_shares, ranked_prompts
+from embrm.evaluate._picks import expected_picks, pick_shares, ranked_prompts
 
 
 def exact_share(size, n, rank):

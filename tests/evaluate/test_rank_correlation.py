@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from embrm.evaluate import prompt_rank_correlation
-from embrm.evaluate.rank_correlation import kendall_tau_b, pearson, spearman
+from embrm.evaluate.rank_correlation import (
+    centred_on_prompt,
+    kendall_tau_b,
+    pearson,
+    spearman,
+    within_prompt_std,
+)
 from embrm.exceptions import InvalidInputError
 
 REFERENCES = {
@@ -116,3 +122,23 @@ def test_scores_must_describe_the_same_items():
     """Lengths must agree."""
     with pytest.raises(InvalidInputError, match=r"score of shape \(2,\)"):
         prompt_rank_correlation([1, 2], [1], ["a", "a"])
+
+
+CODES = np.array([0, 1, 0, 1, 1])
+SCORES = np.array([1.0, 10.0, 4.0, 12.0, 14.0])
+
+
+def test_each_prompt_is_centred():
+    """Whatever the order of items."""
+    assert centred_on_prompt(SCORES, CODES).tolist() == [-1.5, -2, 1.5, 0, 2]
+
+
+def test_the_standard_deviation_is_pooled():
+    """Squares around prompt means over items less prompts."""
+    assert within_prompt_std(SCORES, CODES) == pytest.approx(np.sqrt(12.5 / 3))
+
+
+def test_equal_scores_have_none():
+    """However their mean was rounded, and for single items."""
+    assert within_prompt_std(np.full(3, 0.1), np.zeros(3, dtype=int)) == 0
+    assert within_prompt_std(np.array([1.0, 2.0]), np.array([0, 1])) == 0

@@ -9,6 +9,11 @@ from sklearn.base import clone
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    LeaveOneGroupOut,
+    LeavePGroupsOut,
+    StratifiedGroupKFold,
     cross_val_predict,
     cross_val_score,
 )
@@ -138,7 +143,7 @@ def test_shuffling_is_fixed_by_its_seed():
 def test_grouping_on_the_first_prompt_would_leak():
     """The defect that this splitter is for: most test pairs share a prompt."""
     pairs, _ = make_pairs()
-    first = pairs.groups[:, 0]
+    first = pairs.groups.ends[:, 0]
     train, test = next(GroupKFold(5).split(first, groups=first))
     report = leakage_report(pairs.groups[train], pairs.groups[test])
     assert report.n_leaking_pairs > 0.5 * report.n_test_pairs
@@ -200,7 +205,7 @@ def test_a_split_without_pairs_on_a_side_is_refused(groups, words):
 @pytest.mark.parametrize("n_splits", [1, 2.0])
 def test_one_fold_is_refused(n_splits):
     """As scikit-learn does, when the splitter is made."""
-    with pytest.raises(InvalidInputError, match="n_splits an int >= 2"):
+    with pytest.raises(InvalidInputError, match="an integer n_splits >= 2"):
         PromptGroupKFold(n_splits)
 
 
@@ -270,6 +275,47 @@ def test_groups_are_routed_as_metadata():
             MeanDifference(), pairs, y, params={"groups": pairs.groups}, cv=cv
         )
     np.testing.assert_array_equal(plain, routed)
+
+
+SPLITTERS = [
+    GroupKFold(4),
+    StratifiedGroupKFold(4),
+    GroupShuffleSplit(4, random_state=0),
+    LeaveOneGroupOut(),
+    LeavePGroupsOut(2),
+]
+
+
+@pytest.mark.parametrize("cv", SPLITTERS[:4], ids=lambda cv: type(cv).__name__)
+def test_splitters_of_scikit_learn_take_groups_of_pairs_within_prompts(cv):
+    """Scores, a search in two processes, and no prompt on both sides."""
+    pairs, y = make_pairs(cross=False)
+    groups = pairs.groups
+    scores = cross_val_score(MeanDifference(), pairs, y, groups=groups, cv=cv)
+    assert np.nanmean(scores) > 0.7
+    for train, test in cv.split(pairs, y, groups):
+        assert set(groups[train]).isdisjoint(groups[test])
+    grid = {"alpha": [0.01, 1.0]}
+    search = GridSearchCV(LinearBradleyTerry(), grid, cv=cv, n_jobs=2)
+    assert search.fit(pairs, y, groups=groups).best_score_ > 0.8
+
+
+@pytest.mark.parametrize("cv", SPLITTERS, ids=lambda cv: type(cv).__name__)
+def test_splitters_of_one_group_refuse_pairs_across_prompts(cv):
+    """They name the splitter that holds out the prompts of both ends."""
+    pairs, y = make_pairs()
+    with pytest.raises(InvalidInputError, match=r"cross-prompt.*PromptGroupKFold"):
+        next(cv.split(pairs, y, pairs.groups))
+    with pytest.raises(InvalidInputError, match=r"cross-prompt.*PromptGroupKFold"):
+        cross_val_score(MeanDifference(), pairs, y, groups=pairs.groups, cv=cv)
+
+
+def test_plain_splitters_take_pairs():
+    """Of both kinds; they know no groups."""
+    for cross in (True, False):
+        pairs, y = make_pairs(cross=cross)
+        scores = cross_val_score(MeanDifference(), pairs, y, cv=KFold(4))
+        assert scores.min() > 0.7
 
 
 def test_the_head_of_these_tests_is_a_proper_estimator():

@@ -1,10 +1,13 @@
 """What every annotator keeps to."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
 from embrm.simulate import (
     AnnotatorPanel,
@@ -16,8 +19,9 @@ from embrm.simulate import (
     PerfectAnnotator,
     ThurstoneAnnotator,
     TieAnnotator,
+    gold_scale,
 )
-from embrm.simulate.annotation import as_annotator, draw_labels
+from embrm.simulate.annotation import as_annotator, draw_labels, majority_outcomes
 
 ANNOTATORS = [
     BradleyTerryAnnotator(2.0),
@@ -136,3 +140,102 @@ def test_what_is_no_annotator_is_an_error(value):
     """A class instead of an instance, for example."""
     with pytest.raises(InvalidInputError, match="expected an annotator; got"):
         as_annotator(value)
+
+
+def test_std_is_the_standard_deviation_over_all_items(pool):
+    """As the reference implementations have it."""
+    assert gold_scale(pool, "std") == pytest.approx(np.std(pool.gold))
+
+
+def test_within_prompt_std_is_pooled_over_prompts(ragged):
+    """An analysis of variance; prompts of one response say nothing."""
+    groups = [ragged.gold[ragged.rows(prompt)] for prompt in ragged.prompts]
+    squares = sum(((gold - gold.mean()) ** 2).sum() for gold in groups)
+    freedom = sum(len(gold) - 1 for gold in groups)
+    expected = np.sqrt(squares / freedom)
+    assert gold_scale(ragged, "within_prompt_std") == pytest.approx(expected)
+
+
+def test_within_prompt_std_does_not_see_prompt_means(pool):
+    """Harder prompts do not make a noisier annotator."""
+    shifted = CandidatePool(
+        pool.items, pool.prompt_ids, gold=pool.gold + 9.0 * pool.prompt_ids
+    )
+    assert gold_scale(shifted, "within_prompt_std") == pytest.approx(
+        gold_scale(pool, "within_prompt_std")
+    )
+    assert gold_scale(shifted, "std") > 10 * gold_scale(pool, "std")
+
+
+def test_a_number_needs_no_gold(pool):
+    """It is taken as it is."""
+    without = CandidatePool(pool.items, pool.prompt_ids)
+    assert gold_scale(without, 6) == 6.0
+
+
+@pytest.mark.parametrize("scale", ["std", "within_prompt_std"])
+def test_constant_gold_cannot_be_scaled(scale):
+    """Rounded means do not hide that it is constant."""
+    pool = CandidatePool(np.ones((6, 1)), np.repeat([0, 1], 3), gold=[0.1] * 6)
+    with pytest.raises(InvalidInputError, match=f"expected gold that varies.*{scale}"):
+        gold_scale(pool, scale)
+
+
+def test_one_response_per_prompt_has_no_spread_within():
+    """Which is an error, not a division by zero."""
+    pool = CandidatePool(np.ones((2, 1)), [0, 1], gold=[0.0, 1.0])
+    with pytest.raises(InvalidInputError, match="gold that varies within prompts"):
+        gold_scale(pool, "within_prompt_std")
+
+
+@pytest.mark.parametrize("scale", ["variance", 0.0, -1, None, float("nan")])
+def test_an_unknown_scale_is_an_error(scale):
+    """When the annotator is made, not when it is used."""
+    with pytest.raises(InvalidInputError, match=r"expected (a finite )?scale"):
+        BradleyTerryAnnotator(scale=scale)
+
+
+def enumerate_votes(first, tie, n_votes):
+    """Sum the probability of every sequence of votes by which side has more."""
+    chance = {1: first, 0: tie, -1: 1 - first - tie}
+    won = drawn = 0.0
+    for votes in itertools.product((1, 0, -1), repeat=n_votes):
+        probability = np.prod([chance[vote] for vote in votes])
+        won += probability * (sum(votes) > 0)
+        drawn += probability * (sum(votes) == 0)
+    return won, drawn
+
+
+@given(
+    first=st.floats(0, 1),
+    tie=st.floats(0, 1),
+    n_votes=st.integers(1, 5),
+)
+@settings(deadline=None, max_examples=100)
+def test_the_majority_agrees_with_all_votes(first, tie, n_votes):
+    """Ties of single votes and of the whole included."""
+    tie = min(tie, 1 - first)
+    win, draw = majority_outcomes(np.array([first]), np.array([tie]), n_votes)
+    expected = enumerate_votes(first, tie, n_votes)
+    draw = np.zeros(1) if draw is None else draw
+    assert (win[0], draw[0]) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("n_votes", "can_draw"), [(3, False), (4, True)])
+def test_an_odd_number_of_votes_cannot_draw(n_votes, can_draw):
+    """Where no single vote is a tie."""
+    draw = majority_outcomes(np.array([0.6]), None, n_votes)[1]
+    assert (draw is not None) == can_draw
+
+
+def test_thousands_of_votes_do_not_overflow():
+    """They come to a clear majority."""
+    win, draw = majority_outcomes(np.array([0.4, 0.5, 0.6]), None, 4000)
+    assert win.round(6).tolist() == [0.0, pytest.approx(0.4937, abs=1e-4), 1.0]
+    assert draw[1] == pytest.approx(1 - 2 * win[1])
+
+
+def test_one_vote_is_its_own_majority():
+    """Nothing is computed."""
+    first, tie = np.array([0.3]), np.array([0.2])
+    assert majority_outcomes(first, tie, 1) == (first, tie)

@@ -1,9 +1,14 @@
 """What every pairing design keeps to."""
 
+import itertools
+import math
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
@@ -19,7 +24,17 @@ from embrm.simulate import (
     SimilarResponses,
     Tournament,
 )
-from embrm.simulate.design import as_design
+from embrm.simulate.design import (
+    Locator,
+    PromptLayout,
+    as_design,
+    concatenated_ranges,
+    distinct_ranks,
+    first_occurrences,
+    offsets_of,
+    shuffled_responses,
+    triangular_pair,
+)
 
 DESIGNS = [
     SamePrompt(),
@@ -166,3 +181,129 @@ def test_a_design_can_be_written_elsewhere(pool):
             yield np.zeros(1, dtype=int), np.ones(1, dtype=int)
 
     assert sorted(FirstTwo().draw(pool, 1)[0].tolist()) == [0, 1]
+
+
+def test_the_layout_lists_the_rows_of_each_prompt(ragged):
+    """In the order of the pool's prompts."""
+    layout = PromptLayout.of(ragged)
+    for p, name in enumerate(ragged.prompts):
+        rows = layout.order[layout.starts[p] : layout.starts[p + 1]]
+        np.testing.assert_array_equal(rows, ragged.rows(name))
+
+
+def test_codes_name_the_prompt_of_each_row(ragged):
+    """Position in the pool's prompts."""
+    codes = PromptLayout.of(ragged).codes
+    np.testing.assert_array_equal(ragged.prompts[codes], ragged.prompt_ids)
+
+
+@given(
+    counts=st.lists(st.integers(0, 50), min_size=1, max_size=40).filter(any),
+    skew=st.integers(1, 10_000),
+)
+@settings(deadline=None, max_examples=100)
+def test_locate_agrees_with_searchsorted(counts, skew):
+    """Empty prompts and one that is far larger than the others included."""
+    offsets = offsets_of(np.array([*counts, skew]))
+    ranks = np.arange(offsets[-1])
+    expected = np.searchsorted(offsets, ranks, side="right") - 1
+    np.testing.assert_array_equal(Locator(offsets)(ranks), expected)
+
+
+def test_pairs_are_numbered_without_gap():
+    """Rank = high (high - 1) / 2 + low."""
+    low, high = triangular_pair(np.arange(5000))
+    assert ((low >= 0) & (low < high)).all()
+    np.testing.assert_array_equal(high * (high - 1) // 2 + low, np.arange(5000))
+
+
+@given(high=st.integers(2, 2**25), step=st.integers(-2, 2))
+@settings(deadline=None, max_examples=200)
+def test_pairs_are_exact_where_the_square_root_is_rounded(high, step):
+    """Around every triangular number up to 2 ** 49."""
+    rank = math.comb(high, 2) + step
+    if rank >= 0:
+        low, top = (int(end[0]) for end in triangular_pair(np.array([rank])))
+        assert math.comb(top, 2) + low == rank
+        assert 0 <= low < top
+
+
+def test_ranges_are_concatenated():
+    """Empty ones included."""
+    starts, sizes = np.array([5, 0, 9]), np.array([2, 0, 1])
+    assert concatenated_ranges(starts, sizes).tolist() == [5, 6, 9]
+
+
+def test_shuffling_keeps_responses_with_their_prompt(ragged):
+    """Every occurrence of a prompt holds each of its responses once."""
+    layout = PromptLayout.of(ragged)
+    prompts = np.array([3, 0, 3])
+    rows, starts = shuffled_responses(layout, prompts, np.random.default_rng(0))
+    for i, p in enumerate(prompts):
+        found = np.sort(rows[starts[i] : starts[i + 1]])
+        np.testing.assert_array_equal(found, ragged.rows(ragged.prompts[p]))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_shuffling_puts_every_response_in_every_place(pool, place):
+    """Equally often, give or take four standard errors."""
+    layout = PromptLayout.of(pool)
+    prompts = np.zeros(4000, dtype=int)
+    rows, starts = shuffled_responses(layout, prompts, np.random.default_rng(0))
+    counts = np.bincount(rows[starts[:-1] + place], minlength=10)
+    assert np.abs(counts - 400).max() < 4 * np.sqrt(4000 * 0.1 * 0.9)
+
+
+@given(size=st.integers(1, 3000), share=st.floats(0, 1), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=100)
+def test_ranks_are_distinct_and_within_size(size, share, seed):
+    """For any share of all ranks that is drawn."""
+    n = int(share * size)
+    ranks = distinct_ranks(size, n, np.random.default_rng(seed))
+    assert len(ranks) == n == len(np.unique(ranks))
+    assert ((ranks >= 0) & (ranks < size)).all()
+
+
+@pytest.mark.parametrize(("size", "n"), [(5, 2), (5, 4), (7, 2), (4, 4)])
+def test_every_ordered_draw_is_equally_likely(size, n):
+    """By a chi-square test against all permutations, with repeats and by a shuffle."""
+    rng = np.random.default_rng(1)
+    number = {draw: i for i, draw in enumerate(itertools.permutations(range(size), n))}
+    draws = [number[tuple(distinct_ranks(size, n, rng))] for _ in range(8000)]
+    assert chisquare(np.bincount(draws, minlength=len(number))).pvalue > 0.001
+
+
+def test_ranks_of_a_huge_size_take_memory_for_the_draw_alone():
+    """200,000 of 40 million: numpy's own choice would take 320 MB."""
+    tracemalloc.start()
+    distinct_ranks(40_000_000, 200_000, np.random.default_rng(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 * 200_000
+
+
+@pytest.mark.parametrize("size", [20, 2**62])
+def test_first_occurrences_keep_their_order(size):
+    """Whether or not value and position fit one integer."""
+    values = np.array([3, 1, 3, 3, 0, 1, 19])
+    assert first_occurrences(values, size).tolist() == [3, 1, 0, 19]
+
+
+def test_too_few_first_draws_are_made_up_for():
+    """Values that repeat more often than expected lead to another draw."""
+
+    class Stubborn:
+        """Repeats itself in the first draw."""
+
+        def __init__(self):
+            self.rng, self.calls = np.random.default_rng(0), 0
+
+        def integers(self, size_of_range, size):
+            self.calls += 1
+            drawn = self.rng.integers(size_of_range, size=size)
+            return drawn * 0 if self.calls == 1 else drawn
+
+    rng = Stubborn()
+    ranks = distinct_ranks(1000, 50, rng)
+    assert len(np.unique(ranks)) == 50
+    assert rng.calls > 1

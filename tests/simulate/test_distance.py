@@ -88,7 +88,7 @@ def test_a_vector_that_is_not_finite_is_an_error(pool):
 
 def test_an_unknown_metric_is_an_error():
     """Two are known."""
-    with pytest.raises(InvalidInputError, match="metric 'cosine' or 'euclidean'"):
+    with pytest.raises(InvalidInputError, match="metric one of cosine, euclidean"):
         SimilarResponses(metric="manhattan")
 
 

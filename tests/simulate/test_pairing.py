@@ -9,7 +9,7 @@ from scipy.stats import chisquare
 
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
-from embrm.simulate import CrossPrompt, MixedPrompt, SamePrompt
+from embrm.simulate import CrossPrompt, MixedPrompt, RankWindow, SamePrompt, Tournament
 from embrm.simulate import pairing as pairing_module
 
 TINY = CandidatePool(np.ones((7, 1)), ["a", "b", "a", "c", "a", "b", "d"])
@@ -125,3 +125,152 @@ def test_the_module_names_every_design():
     """`embrm.simulate.pairing` holds all that can be drawn by."""
     assert all(hasattr(pairing_module, name) for name in pairing_module.__all__)
     assert {"KWise", "RankWindow", "Tournament"} < set(pairing_module.__all__)
+
+
+def gold_ranks(pool, ids):
+    """Rank of each item among the responses to its prompt, 0 for the lowest gold."""
+    ranks = np.empty(len(pool), dtype=int)
+    for prompt in pool.prompts:
+        rows = pool.rows(prompt)
+        ranks[rows[np.argsort(pool.gold[rows])]] = np.arange(len(rows))
+    return np.sort(ranks[ids], axis=1)
+
+
+@pytest.mark.parametrize(("low", "high"), [(4, 5), (0, 9), (2, -3), (-2, -1)])
+def test_pairs_have_the_two_ranks(pool, low, high):
+    """The paper's diversity stress: {4, 5} and {0, 9} of ten."""
+    ids = RankWindow(low, high).draw(pool, 60, random_state=0)
+    assert (gold_ranks(pool, ids) == [low % 10, high % 10]).all()
+    assert (pool.prompt_ids[ids[:, 0]] == pool.prompt_ids[ids[:, 1]]).all()
+
+
+def test_each_prompt_has_one_pair(pool):
+    """So that the budget is the number of prompts."""
+    assert RankWindow(4, 5).max_pairs(pool) == 60
+
+
+def test_extreme_ranks_differ_more_than_middling_ones(pool):
+    """Random pairs lie between the two."""
+
+    def spread(design):
+        ids = design.draw(pool, 60, random_state=0)
+        return np.abs(np.diff(pool.gold[ids], axis=1)).mean()
+
+    assert spread(RankWindow(4, 5)) < spread(SamePrompt()) < spread(RankWindow(0, 9))
+
+
+def test_quantiles_adapt_to_the_size_of_a_prompt(ragged):
+    """0.0 is the worst and 1.0 the best, whatever K; a prompt of one is left out."""
+    assert RankWindow(0.0, 1.0).max_pairs(ragged) == 7
+    ids = RankWindow(0.0, 1.0).draw(ragged, 7, random_state=0)
+    for pair in ids:
+        gold = ragged.gold[ragged.rows(ragged.prompt_ids[pair[0]])]
+        assert set(ragged.gold[pair]) == {gold.min(), gold.max()}
+
+
+def test_prompts_too_small_for_a_rank_are_left_out(ragged):
+    """Rank 5 needs six responses: three prompts of eight have them."""
+    assert RankWindow(0, 5).max_pairs(ragged) == 3
+
+
+def test_equal_gold_ranks_in_the_order_of_the_pool():
+    """So that ranks are two different items."""
+    pool = CandidatePool(np.ones((3, 1)), [0, 0, 0], gold=[1.0, 1.0, 1.0])
+    assert sorted(RankWindow(0, 2).draw(pool, 1)[0].tolist()) == [0, 2]
+
+
+@pytest.mark.parametrize("ranks", [(5, 4), (3, 3), (-1, -2), (0.7, 0.2)])
+def test_ranks_in_the_wrong_order_are_an_error(ranks):
+    """Where no pool could have them."""
+    with pytest.raises(InvalidInputError, match="expected a rank low below the rank"):
+        RankWindow(*ranks)
+
+
+@pytest.mark.parametrize("rank", ["worst", True, None])
+def test_a_rank_that_is_no_number_is_an_error(rank):
+    """Ints are ranks and floats are quantiles."""
+    with pytest.raises(InvalidInputError, match=r"low as an int .a rank. or a float"):
+        RankWindow(rank, 9)
+
+
+def test_a_quantile_beyond_one_is_an_error():
+    """9.0 is probably meant to be 9."""
+    with pytest.raises(InvalidInputError, match=r"expected quantile high in \[0, 1\]"):
+        RankWindow(0, 9.0)
+
+
+def test_ranks_without_gold_are_an_error(pool):
+    """Ranks are by gold."""
+    without = CandidatePool(pool.items, pool.prompt_ids)
+    with pytest.raises(
+        InvalidInputError, match=r"gold scores, which RankWindow\(low=0"
+    ):
+        RankWindow(0, 9).draw(without, 1)
+
+
+def one_prompt(n_responses, seed=0):
+    gold = np.random.default_rng(seed).normal(size=n_responses)
+    return CandidatePool(np.ones((n_responses, 1)), [0] * n_responses, gold=gold)
+
+
+@pytest.mark.parametrize("n_responses", [2, 3, 5, 8, 13])
+def test_all_but_the_winner_lose_once(n_responses):
+    """K - 1 matches, whether or not K is a power of two."""
+    pool = one_prompt(n_responses)
+    ids = Tournament().draw(pool, n_responses - 1, random_state=1)
+    losers = np.where(pool.gold[ids[:, 0]] < pool.gold[ids[:, 1]], *ids.T)
+    assert sorted([*losers, int(pool.gold.argmax())]) == list(range(n_responses))
+
+
+def test_whoever_lost_plays_no_more():
+    """Later matches are among those who have not lost yet."""
+    pool = one_prompt(8)
+    out = set()
+    for pair in Tournament().draw(pool, 7, random_state=2).tolist():
+        assert out.isdisjoint(pair)
+        out.add(min(pair, key=lambda row: pool.gold[row]))
+
+
+def test_the_last_match_is_the_final():
+    """The best response is in it."""
+    pool = one_prompt(8)
+    assert pool.gold.argmax() in Tournament().draw(pool, 7, random_state=3)[-1]
+
+
+def test_the_bracket_is_random():
+    """The first match is between any two responses."""
+    pool = one_prompt(4)
+    firsts = {
+        frozenset(Tournament().draw(pool, 1, random_state=seed)[0].tolist())
+        for seed in range(60)
+    }
+    assert len(firsts) == 6
+
+
+def test_tournaments_meet_good_responses_more_often(pool):
+    """Which is what they are for."""
+
+    def mean_gold(design):
+        return pool.gold[design.draw(pool, 540, random_state=0)].mean()
+
+    assert mean_gold(Tournament()) > mean_gold(SamePrompt()) + 0.2
+
+
+def test_matches_of_a_prompt_are_adjacent(ragged):
+    """Prompt by prompt, in random order."""
+    ids = Tournament().draw(ragged, 28, random_state=0)
+    prompts = ragged.prompt_ids[ids[:, 0]]
+    assert (prompts[1:] != prompts[:-1]).sum() == len(np.unique(prompts)) - 1 == 6
+
+
+def test_equal_gold_is_no_endless_tournament():
+    """One of the two goes on all the same."""
+    pool = CandidatePool(np.ones((6, 1)), [0] * 6, gold=np.zeros(6))
+    assert len(Tournament().draw(pool, 5, random_state=0)) == 5
+
+
+def test_a_tournament_without_gold_is_an_error(pool):
+    """Someone has to win."""
+    without = CandidatePool(pool.items, pool.prompt_ids)
+    with pytest.raises(InvalidInputError, match=r"gold scores, which Tournament"):
+        Tournament().draw(without, 1)

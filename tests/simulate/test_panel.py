@@ -99,17 +99,19 @@ def test_a_panel_is_bound_to_a_pool(pool):
     ("parameters", "message"),
     [
         ({"annotators": []}, "one annotator or more; got none"),
-        ({"annotators": GOOD}, "one annotator or more; got a single annotator"),
+        ({"annotators": GOOD}, "one annotator or more; got PerfectAnnotator"),
         ({"annotators": [GOOD, 0.3]}, "an annotator for AnnotatorPanel; got float"),
         ({"annotators": [AnnotatorPanel([GOOD])]}, "got AnnotatorPanel"),
         ({"annotators": [GOOD, PerfectAnnotator(2.0)]}, "members of the same scale"),
+        ({"annotators": 3}, "one annotator or more; got int"),
+        ({"shares": "x"}, "numeric shares; got dtype"),
         ({"shares": [1.0]}, "2 shares >= 0, one per annotator.*got 1 shares"),
         ({"shares": [1.0, -1.0]}, "not all zero; got 2 shares from -1 to 1"),
         ({"shares": [0.0, 0.0]}, "not all zero"),
         ({"shares": [[1.0, 1.0]]}, r"got shape \(1, 2\)"),
         ({"votes": 0}, "an integer votes >= 1"),
         ({"votes": 3}, "one vote where aggregate is 'single'; got votes=3"),
-        ({"aggregate": "mean"}, "aggregate 'single', 'majority' or 'soft'"),
+        ({"aggregate": "mean"}, "aggregate one of single, majority, soft"),
     ],
 )
 def test_parameters_that_make_no_sense_are_an_error(parameters, message):

@@ -111,7 +111,7 @@ def test_an_unknown_word_lists_the_known_ones(make, words):
         (
             annotator_from_spec,
             {"panel": {"annotators": ["perfect"], "shares": {"a": 1}}},
-            "parameters of 'panel': annotators, .*check the types",
+            "expected numeric shares; got dtype object",
         ),
         (annotator_from_spec, {"callable": {"xi": "steep"}}, "curve: exponential, "),
         (annotator_from_spec, {"callable": {"xi": [1]}}, "curve: exponential, "),

@@ -88,7 +88,7 @@ def test_the_realised_error_is_reported(pool):
 def test_diversity_is_measured(pool):
     """Shares and counts of what was drawn."""
     found = simulate(pool, MixedPrompt(0.25), BT, 40, 0)
-    ids, prompts = found.pairs.ids, found.pairs.groups
+    ids, prompts = found.pairs.ids, pool.prompt_ids[found.pairs.ids]
     assert found.diversity.cross_prompt_share == 0.25
     assert found.diversity.n_items == len(np.unique(ids))
     assert found.diversity.n_prompts == len(np.unique(prompts))

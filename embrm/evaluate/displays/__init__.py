@@ -1,23 +1,31 @@
 """Pictures of evaluations, as scikit-learn-like displays that hold plain arrays."""
 
-from embrm.evaluate.displays.best_of_n import BestOfNDisplay
+from typing import Any
+
+from embrm.evaluate.displays.best_of_n import BestOfNDisplay, OveroptimisationDisplay
 from embrm.evaluate.displays.depth import DepthDisplay
+from embrm.evaluate.displays.experiment import (
+    FORMER,
+    ExperimentDisplay,
+    former_display,
+)
 from embrm.evaluate.displays.leaderboard import LeaderboardDisplay
-from embrm.evaluate.displays.learning_curve import LearningCurveDisplay
 from embrm.evaluate.displays.length_bias import LengthBiasDisplay
-from embrm.evaluate.displays.noise_sweep import NoiseSweepDisplay
-from embrm.evaluate.displays.overoptimisation import OveroptimisationDisplay
-from embrm.evaluate.displays.pairing import PairingDisplay
 from embrm.evaluate.displays.reliability import ReliabilityDisplay
 
 __all__ = [
     "BestOfNDisplay",
     "DepthDisplay",
+    "ExperimentDisplay",
     "LeaderboardDisplay",
-    "LearningCurveDisplay",
     "LengthBiasDisplay",
-    "NoiseSweepDisplay",
     "OveroptimisationDisplay",
-    "PairingDisplay",
     "ReliabilityDisplay",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Give the displays of former names, with a warning."""
+    if name in FORMER:
+        return former_display(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Best-of-n: what picking the highest reward of n responses is worth, head by head."""
+"""What picking the best of n, or optimising further, is worth in gold."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -6,9 +6,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from embrm._validation import invalid_input
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
-from embrm.evaluate.displays.styles import axes_or_new, finish, line_look
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
+from embrm.evaluate.overoptimisation import (
+    OveroptimisationCurve,
+    overoptimisation_curve,
+)
+from embrm.evaluate.overoptimisation_fit import (
+    OveroptimisationFit,
+    fit_overoptimisation,
+)
 
 
 class BestOfNDisplay:
@@ -47,12 +55,10 @@ class BestOfNDisplay:
         label: str = "gold",
     ) -> None:
         if not curves:
-            raise InvalidInputError(
-                three_parts(
-                    expected="the curve of at least one head",
-                    got="none",
-                    cure="pass curves={'head': best_of_n_curve(...)}",
-                )
+            raise invalid_input(
+                expected="the curve of at least one head",
+                got="none",
+                cure="pass curves={'head': best_of_n_curve(...)}",
             )
         self.curves = dict(curves)
         self.ceiling = ceiling
@@ -129,4 +135,120 @@ class BestOfNDisplay:
                 color="0.6",
                 linewidth=1,
                 label=f"by {self.label} itself",
+            )
+
+
+class OveroptimisationDisplay:
+    """Gains in gold and proxy against divergence, with the fitted form and its peak.
+
+    Parameters
+    ----------
+    curve : OveroptimisationCurve
+    fit : OveroptimisationFit, optional
+        A form fitted to the curve.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gold = np.tile([0.0, 1.0, 2.0, 3.0, 1.0, -1.0], 2)
+    >>> display = OveroptimisationDisplay.from_predictions(
+    ...     gold, np.tile(np.arange(6.0), 2), np.repeat(["a", "b"], 6)
+    ... )
+    >>> display.curve.strength.tolist(), display.fit.form
+    ([1, 2, 3, 4, 5, 6], 'best_of_n')
+    """
+
+    def __init__(
+        self, curve: OveroptimisationCurve, fit: OveroptimisationFit | None = None
+    ) -> None:
+        self.curve = curve
+        self.fit = fit
+
+    @classmethod
+    def from_predictions(
+        cls,
+        gold: ArrayLike,
+        reward: ArrayLike,
+        prompt_ids: ArrayLike,
+        **options: Any,
+    ) -> Self:
+        """Compute the curve of a reward and fit the form of its policy.
+
+        Parameters
+        ----------
+        gold, reward, prompt_ids : array-like of shape (n_items,)
+        **options
+            As for `embrm.evaluate.overoptimisation_curve`.
+
+        Returns
+        -------
+        OveroptimisationDisplay
+        """
+        curve = overoptimisation_curve(gold, reward, prompt_ids, **options)
+        return cls(curve, fit_overoptimisation(curve))
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw gold and proxy, each in standard deviations within prompts.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            None makes a new figure.
+
+        Returns
+        -------
+        OveroptimisationDisplay
+            Itself, with `ax_` and `figure_` set.
+        """
+        ax = axes_or_new(ax)
+        curve = self.curve
+        for position, (name, band, unit) in enumerate(
+            (
+                ("gold", curve.gold, curve.gold_std),
+                ("proxy", curve.proxy, curve.reward_std),
+            )
+        ):
+            look = line_look(position)
+            ax.plot(
+                curve.kl,
+                band.mean / unit,
+                label=name,
+                markevery=max(1, len(curve.kl) // 8),
+                **look,
+            )
+            low, high = band.low / unit, band.high / unit
+            ax.fill_between(curve.kl, low, high, color=look["color"], alpha=0.15, lw=0)
+        if self.fit is not None:
+            self._draw_fit(ax, self.fit)
+        ax.set_xlabel("divergence from the reference (nats)")
+        ax.set_ylabel("gain over a random response\n(standard deviations)")
+        finish(ax, f"{curve.level:.0%} interval over {curve.n_prompts} prompts")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _draw_fit(self, ax: Any, fit: OveroptimisationFit) -> None:
+        """Draw the fitted form of gold, and its peak where it was measured."""
+        kl = np.linspace(0, fit.largest_kl, 200)
+        form = {
+            "best_of_n": r"$d(\alpha - \beta d)$",
+            "rl": r"$d(\alpha - \beta \log d)$",
+        }[fit.form]
+        fitted = fit.predict(kl) / self.curve.gold_std
+        ax.plot(kl, fitted, color="0.5", linewidth=1, label=f"gold as {form}")
+        if fit.peak_kl.estimate <= fit.largest_kl:
+            height = fit.peak_gain.estimate / self.curve.gold_std
+            words = f"its peak, {fit.peak_kl.estimate:.1f} nats"
+            ax.plot(
+                [fit.peak_kl.estimate],
+                [height],
+                linestyle="none",
+                marker="*",
+                markersize=11,
+                color="0.5",
+                label=words,
             )

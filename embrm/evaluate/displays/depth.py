@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from embrm.evaluate.displays.styles import axes_or_new, finish, line_look
+from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
 from embrm.evaluate.resampling import Interval
 
 

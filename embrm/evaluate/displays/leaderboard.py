@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from embrm._optional import import_optional
 from embrm._typing import BoolArray, FloatArray
+from embrm._validation import invalid_input
 from embrm.evaluate.compare import compare_heads
 from embrm.evaluate.resampling import Interval
-from embrm.exceptions import InvalidInputError, three_parts
 
 
 class LeaderboardDisplay:
@@ -136,12 +136,10 @@ class LeaderboardDisplay:
         """
         levels = {interval.level for interval in intervals.values()}
         if len(levels) != 1:
-            raise InvalidInputError(
-                three_parts(
-                    expected="intervals of one level",
-                    got=f"{len(intervals)} intervals of {len(levels)} levels",
-                    cure="evaluate every head with the same level",
-                )
+            raise invalid_input(
+                expected="intervals of one level",
+                got=f"{len(intervals)} intervals of {len(levels)} levels",
+                cure="evaluate every head with the same level",
             )
         return cls(
             list(intervals),

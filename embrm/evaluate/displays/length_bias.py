@@ -7,13 +7,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm.evaluate.bands import Band
-from embrm.evaluate.displays.styles import axes_or_new, finish, line_look
-from embrm.evaluate.inputs import check_count, check_scores, item_codes
+from embrm._validation import check_count, invalid_input
+from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
+from embrm.evaluate.inputs import check_scores, item_codes
 from embrm.evaluate.length import length_correlation
-from embrm.evaluate.resampling import PromptResampler
-from embrm.evaluate.within_prompt import centred_on_prompt, within_prompt_std
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.evaluate.rank_correlation import centred_on_prompt, within_prompt_std
+from embrm.evaluate.resampling import Band, PromptResampler
 
 
 class LengthBiasDisplay:
@@ -180,18 +179,14 @@ def _band(
 
 def _check(rewards: Mapping[str, ArrayLike], lengths: FloatArray) -> None:
     if not rewards:
-        raise InvalidInputError(
-            three_parts(
-                expected="the reward of at least one head",
-                got="none",
-                cure="pass rewards={'before': ..., 'after': ...}",
-            )
+        raise invalid_input(
+            expected="the reward of at least one head",
+            got="none",
+            cure="pass rewards={'before': ..., 'after': ...}",
         )
     if (lengths <= 0).any():
-        raise InvalidInputError(
-            three_parts(
-                expected="lengths > 0",
-                got=f"another value at item {int(np.argmax(lengths <= 0))}",
-                cure="count characters or tokens, and drop empty responses",
-            )
+        raise invalid_input(
+            expected="lengths > 0",
+            got=f"another value at item {int(np.argmax(lengths <= 0))}",
+            cure="count characters or tokens, and drop empty responses",
         )

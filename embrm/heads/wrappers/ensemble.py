@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
@@ -113,6 +113,8 @@ class RewardEnsemble(AnnotatedHead, UncertainRewardHead):
     >>> bool((std > 0).all()), head.score(pairs, y) > 0.9
     (True, True)
     """
+
+    delta_is_reward_difference: ClassVar[bool] = False
 
     def __init__(
         self,

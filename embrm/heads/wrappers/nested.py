@@ -1,7 +1,7 @@
 """Heads inside heads: make them, seed them, and store them with what wraps them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import clone
@@ -32,6 +32,8 @@ class HeadWrapper(AnnotatedHead):
     head_ : RewardHead
         The fitted head.
     """
+
+    delta_is_reward_difference: ClassVar[bool] = False
 
     def __init__(self, head: Any = "linear", *, preprocessor: Any = None) -> None:
         super().__init__(preprocessor=preprocessor)

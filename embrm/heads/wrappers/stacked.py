@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import minimize
@@ -99,6 +99,8 @@ class StackedReward(AnnotatedHead):
     >>> bool(head.weights_[0] > head.weights_[1]), head.score(pairs, y) > 0.95
     (True, True)
     """
+
+    delta_is_reward_difference: ClassVar[bool] = False
 
     def __init__(
         self,

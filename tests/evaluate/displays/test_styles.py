@@ -6,7 +6,7 @@ import pytest
 
 mpl.use("Agg")
 
-from embrm.evaluate.displays.styles import axes_or_new, finish, line_look
+from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
 
 
 def test_six_lines_differ_in_style_and_in_marker():

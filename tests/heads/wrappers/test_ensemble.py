@@ -237,7 +237,7 @@ def test_spread_agrees_with_the_sandwich_error(make_preferences):
     x = data.pairs.items[data.pairs.first] - data.pairs.items[data.pairs.second]
     p = fitted.predict_proba(data.pairs)[:, 1]
     hessian = (x.T * (p * (1 - p))) @ x + np.eye(x.shape[1])
-    prompt = data.pairs.groups[:, 0]
+    prompt = data.pairs.groups
     scores = np.stack(
         [(x * (data.y - p)[:, None])[prompt == g].sum(axis=0) for g in range(200)]
     )

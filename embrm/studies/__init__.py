@@ -1,1 +1,0 @@
-"""Published studies, run again on a candidate pool."""

@@ -1,0 +1,149 @@
+"""Splits by prompt, and two of every ten responses."""
+
+import numpy as np
+import pytest
+
+from benchmarks.paper.pools import (
+    KEPT,
+    TwoOfTen,
+    make_splits,
+    size_of_tens,
+    sizes_of_choice,
+)
+from embrm import CandidatePool
+from embrm.exceptions import InvalidInputError
+from embrm.simulate import RankWindow
+
+
+def test_each_seed_holds_out_a_quarter_and_another_one(pool):
+    """No prompt is on both sides."""
+    splits = make_splits(pool, range(3))
+    held_out = [frozenset(split.test.prompts.tolist()) for split in splits]
+    assert len(set(held_out)) == 3
+    for split, test in zip(splits, held_out, strict=True):
+        assert len(test) == 5
+        assert not test & set(split.train.prompts.tolist())
+
+
+def test_more_seeds_leave_the_first_splits_as_they_are(pool):
+    """A study with more seeds goes on from the cells of one with fewer."""
+    few, many = make_splits(pool, range(1)), make_splits(pool, range(2))
+    np.testing.assert_array_equal(few[0].test.prompts, many[0].test.prompts)
+
+
+@pytest.mark.parametrize("shape", [(7, 10), (30, 3)])
+def test_a_pool_that_is_too_small_is_refused(shape):
+    """It says how large one must be."""
+    n = shape[0] * shape[1]
+    small = CandidatePool(
+        np.ones((n, 1)), np.repeat(np.arange(shape[0]), shape[1]), gold=np.arange(n)
+    )
+    with pytest.raises(InvalidInputError, match="at least 8 prompts"):
+        make_splits(small, [0])
+
+
+def test_a_pool_without_gold_is_refused():
+    """Nothing could be simulated."""
+    with pytest.raises(InvalidInputError, match="gold"):
+        make_splits(CandidatePool(np.ones((40, 1)), np.arange(40) // 5), [0])
+
+
+def test_sizes_follow_the_pool(pool):
+    """Ten responses: tens of ten, and choices of up to eight."""
+    assert size_of_tens(pool) == 10
+    assert sizes_of_choice(pool) == (2, 4, 8)
+
+
+@pytest.fixture
+def ragged():
+    """Prompts with 25, 10, 9 and 30 responses, in mixed order."""
+    rng = np.random.default_rng(0)
+    prompts = rng.permutation(np.repeat(np.arange(4), [25, 10, 9, 30]))
+    n = len(prompts)
+    return CandidatePool(np.ones((n, 1)), prompts, gold=rng.permutation(n) * 1.0)
+
+
+def _ranks(pool, rows):
+    """Rank by gold of each row among all responses to its prompt."""
+    gold, prompts = pool.gold, pool.prompt_ids
+    return np.array([(gold[prompts == prompts[r]] < gold[r]).sum() for r in rows])
+
+
+@pytest.mark.parametrize(("kept", "ranks"), [("middle", (4, 5)), ("ends", (0, 9))])
+def test_of_one_ten_the_same_pair_as_of_a_rank_window(pool, kept, ranks):
+    """With ten responses to every prompt, the paper's stress in both spellings."""
+    ours = TwoOfTen(kept).draw(pool, 20, random_state=0)
+    theirs = RankWindow(*ranks).draw(pool, 20, random_state=0)
+    assert {frozenset(pair) for pair in ours.tolist()} == {
+        frozenset(pair) for pair in theirs.tolist()
+    }
+
+
+def test_pairs_within_are_as_many_as_tens(ragged):
+    """25, 10, 9 and 30 responses have 2, 1, 0 and 3 tens, each response in one."""
+    for kept in KEPT:
+        design = TwoOfTen(kept)
+        assert design.max_pairs(ragged) == 6
+        ids = design.draw(ragged, 6, random_state=0)
+        assert len(np.unique(ids)) == 12
+        prompts = ragged.prompt_ids[ids]
+        assert (prompts[:, 0] == prompts[:, 1]).all()
+        assert 2 not in prompts
+
+
+def test_pairs_across_are_of_the_kept_responses(ragged):
+    """Other prompts, but the same twelve responses."""
+    kept = TwoOfTen("ends").draw(ragged, 6, random_state=0)
+    across = TwoOfTen("ends", across=True)
+    possible = across.max_pairs(ragged)
+    assert possible == (12 * 11 - (4 * 3 + 2 * 1 + 6 * 5)) // 2
+    ids = across.draw(ragged, possible, random_state=1)
+    assert set(ids.ravel()) == set(kept.ravel())
+    prompts = ragged.prompt_ids[ids]
+    assert (prompts[:, 0] != prompts[:, 1]).all()
+
+
+def test_gold_differs_least_in_the_middle_and_most_at_the_ends(ragged):
+    """Two at random are between the two."""
+    distance = [
+        np.abs(np.diff(ragged.gold[TwoOfTen(kept).draw(ragged, 6)])).mean()
+        for kept in KEPT
+    ]
+    assert distance == sorted(distance)
+
+
+def test_the_seed_deals_the_tens(ragged):
+    """Another seed, other tens; the same seed, the same ones."""
+    drawn = [
+        sorted(TwoOfTen("ends", seed=seed).draw(ragged, 6, random_state=0).ravel())
+        for seed in (0, 0, 1)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_an_odd_size_has_a_middle(pool):
+    """Of five, ranks 2 and 3; of ten responses there are two such fives."""
+    design = TwoOfTen("middle", size=5)
+    assert design.max_pairs(pool) == 40
+    assert len(_ranks(pool, design.draw(pool, 40).ravel())) == 80
+
+
+def test_pairs_may_be_drawn_again(ragged):
+    """With replacement, there is no largest budget."""
+    design = TwoOfTen("middle", replacement=True)
+    assert design.draw(ragged, 50, random_state=0).shape == (50, 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda pool: TwoOfTen("best"), "kept"),
+        (lambda pool: TwoOfTen("ends", size=1), "size"),
+        (lambda pool: TwoOfTen("ends").draw(pool, 21), "at most 20"),
+        (lambda pool: TwoOfTen("ends", size=11).draw(pool, 1), "can form a pair"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(pool, make, words):
+    """The message names what is wrong."""
+    with pytest.raises(InvalidInputError, match=words):
+        make(pool)
