@@ -4,6 +4,11 @@ A message has three parts: what was expected, what was got, what to do about it.
 `three_parts` writes them, so that no error forgets the cure.
 """
 
+import os
+import sys
+import warnings
+from pathlib import Path
+
 
 class EmbrmError(Exception):
     """Base of every error that embrm raises on purpose."""
@@ -69,6 +74,28 @@ class LeftOutWarning(EmbrmWarning):
     """A reader left rows out; its account says which and why."""
 
 
+def warn(message: str, category: type[Warning] = EmbrmWarning) -> None:
+    """Warn at the line that called embrm, however deep in embrm the cause lies.
+
+    Parameters
+    ----------
+    message : str
+    category : class of Warning, default=EmbrmWarning
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn("3 rows left out", LeftOutWarning)
+    >>> caught[0].category.__name__
+    'LeftOutWarning'
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
 def three_parts(*, expected: str, got: str, cure: str) -> str:
     """Write an error message: what was expected, what was got, what to do.
 
@@ -92,3 +119,6 @@ def three_parts(*, expected: str, got: str, cure: str) -> str:
     'expected ids of shape (n_pairs, 2); got shape (3,). To mend: pass two columns: first and second.'
     """  # noqa: E501
     return f"expected {expected}; got {got}. To mend: {cure}."
+
+
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"

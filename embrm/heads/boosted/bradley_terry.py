@@ -26,11 +26,11 @@ from embrm.heads.boosted.growing import (
 from embrm.heads.boosted.linear_start import LinearStart, fit_linear_start
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
-from embrm.heads.linear.plan import loss_of_wins
 from embrm.heads.noisy_labels import NoisyLabelHead
 from embrm.heads.parameters import check_count, check_real
 from embrm.heads.state import HeadState
 from embrm.heads.validation_split import holdout
+from embrm.heads.win_loss import loss_of_wins
 
 _FEWEST_HELD_OUT = 10
 _BLIND_ROUNDS = 50

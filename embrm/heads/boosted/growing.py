@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm.heads.linear.win_loss import LogisticLoss, WinLoss
+from embrm.heads.win_loss import LogisticLoss, WinLoss
 
 Gradients: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 """Scores of the binned items -> gradient and hessian, all of shape (n_items,)."""

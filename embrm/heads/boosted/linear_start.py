@@ -13,8 +13,8 @@ from scipy.optimize import minimize_scalar
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
-from embrm.heads.linear.plan import loss_of_wins
 from embrm.heads.validation_split import grouped_folds, held_out_by_item
+from embrm.heads.win_loss import loss_of_wins
 
 _N_FOLDS = 5
 _LOG_SCALES = (-0.7, 10.0)

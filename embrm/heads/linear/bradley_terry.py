@@ -1,7 +1,7 @@
 """LinearBradleyTerry: a linear reward, fitted by penalised maximum likelihood."""
 
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,21 +9,23 @@ from scipy.special import expit, ndtr
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
+from embrm._validation import Constraints, Integer, Real, check_parameters
+from embrm.exceptions import EmbrmWarning, InvalidInputError, three_parts, warn
 from embrm.heads.comparisons import Comparisons, make_comparisons
-from embrm.heads.linear.checks import check_parameters
-from embrm.heads.linear.coordinates import RotatedCoordinates
-from embrm.heads.linear.fit import fit_linear
-from embrm.heads.linear.plan import LabelModel, Link, Ties
-from embrm.heads.linear.posterior import Posterior, update_problem
-from embrm.heads.linear.posterior_reward import PosteriorRewardHead
-from embrm.heads.linear.training import LinearProblem, minimise
+from embrm.heads.linear.design import FitSettings, effect_size, fits_in_memory
+from embrm.heads.linear.fit import fit_linear, update_linear
+from embrm.heads.linear.label_model import LabelModel, Ties
+from embrm.heads.linear.newton import RotatedCoordinates
+from embrm.heads.linear.posterior import Posterior
 from embrm.heads.noisy_labels import NoisyLabelHead
 from embrm.heads.state import HeadState
+from embrm.heads.uncertain_reward import UncertainRewardHead
+from embrm.heads.win_loss import Link
 
 _ROWS_AT_A_TIME = 4096
 
 
-class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
+class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
     r"""Linear reward :math:`r(x) = w^\top (x - \bar x)`, in nats.
 
     Minimises, over wins i of a winner over a loser,
@@ -97,6 +99,8 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         Whether columns were standardised, and whether prompts had intercepts.
     prompt_values_ : ndarray of shape (n_prompts,) or None
         These intercepts in nats, by group of the `Comparisons`; not stored.
+    prompt_std_ : float
+        Prior standard deviation of these intercepts, in nats; 0 without them.
     scale_ : ndarray of shape (d,)
         The columns' standard deviations s, or ones.
     alpha_, whitening_ : float
@@ -151,9 +155,26 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
     """
 
     coef_: FloatArray
+    mean_: FloatArray
+    scale_: FloatArray
+    posterior_: Posterior | None
     prompt_values_: FloatArray | None
     coordinates_: RotatedCoordinates | None
     reads_in_place = True
+
+    _constraints: ClassVar[Constraints] = {
+        "alpha": [Real(0), "auto"],
+        "whitening": [Real(0, 1, closed="both")],
+        "standardise": [bool, "auto"],
+        "prompt_effects": [bool, "auto"],
+        "link": ["logit", "probit"],
+        "ties": ["rao-kupper", "davidson", None],
+        "noise": [Real(0, 0.5), "estimate", None],
+        "warm_start": [bool],
+        "posterior": [bool],
+        "max_iter": [Integer(1)],
+        "tol": [Real(0, closed="neither")],
+    }
 
     def __init__(
         self,
@@ -196,7 +217,8 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
 
         The posterior so far is the prior of what follows, as if its Gaussian
         approximation were exact; prior and label model stay as they are. An unfitted
-        head is fitted. Rewards stay centred on the items of the first fit.
+        head is fitted. Rewards stay centred on the items of the first fit. If prompts
+        had intercepts there, those of the new pairs have them, too, of the same prior.
 
         Parameters
         ----------
@@ -210,29 +232,29 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         if not hasattr(self, "coef_"):
             return self.fit(pairs, y, sample_weight=sample_weight, margin=margin)
         comparisons = make_comparisons(pairs, y, sample_weight, margin)
-        items = self._centred(self._preprocessed(comparisons.items))
-        posterior = self._posterior().spanning(items)
-        problem = LinearProblem(
-            items,
-            None,
-            np.zeros(items.shape[1]),
-            comparisons.winner,
-            comparisons.loser,
-            comparisons.margin,
-            comparisons.weight,
+        settings = self._settings(comparisons)
+        items = self._preprocessed(comparisons.items)
+        prompt_std = self._prompt_std(replace(comparisons, items=items))
+        comparisons = replace(comparisons, items=self._centred(items))
+        update = update_linear(
+            self._posterior(),
+            self.coef_ * self.scale_,
+            comparisons,
             self._label_model().loss(self._noisy(comparisons, self.flip_rate_)),
+            prompt_std,
+            settings,
         )
-        coef = self.coef_ * self.scale_
-        update = update_problem(posterior, problem, problem.delta(coef))
-        start = np.zeros(len(update.curvature))
-        v, self.n_iter_, _ = minimise(
-            update, 1.0, start, tol=self.tol, max_iter=self.max_iter
-        )
-        coef = coef + posterior.unproject(v)
-        self.coef_ = coef / self.scale_
+        self.coef_ = update.coef / self.scale_
         self.offset_ = float(self.mean_ @ self.coef_)
-        self.posterior_ = posterior.updated(problem, coef)
+        self.posterior_, self.n_iter_ = update.posterior, update.n_iter
         return self
+
+    @property
+    def covariance_(self) -> FloatArray:
+        """Posterior covariance of the weights, shape (d, d), in 1 / units of items."""
+        check_is_fitted(self)
+        covariance = self._posterior().covariance()
+        return covariance / self.scale_ / self.scale_[:, None]
 
     def predict_proba(self, pairs: Any) -> FloatArray:
         """Compute probabilities of shape (n_pairs, 2): second, first preferred.
@@ -246,7 +268,7 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         loss = self._label_model().tie_loss(np.zeros(len(delta)))
         if loss is None:
             return np.column_stack([expit(-delta), expit(delta)])
-        wins = [np.exp(-loss.evaluate(lead)[0]) for lead in (-delta, delta)]
+        wins = [np.exp(-loss.evaluate(logit)[0]) for logit in (-delta, delta)]
         tie = loss.tie_probability(delta)
         return np.column_stack([win + tie / 2 for win in wins])
 
@@ -257,24 +279,94 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         return np.zeros(len(delta)) if loss is None else loss.tie_probability(delta)
 
     def _fit(self, comparisons: Comparisons) -> None:
-        n_margins = int(np.count_nonzero(comparisons.margin))
-        plan = check_parameters(self.get_params(deep=False), n_margins)
+        settings = self._settings(comparisons)
         comparisons = self._allow_for_flips(comparisons, self._make_plain)
         if self.warm_start and hasattr(self, "coef_"):
             coordinates = self.coordinates_
-            plan = replace(plan, start=self.coef_, coordinates=coordinates)
-        fit = fit_linear(comparisons, plan)
+            settings = replace(settings, start=self.coef_, coordinates=coordinates)
+        fit = fit_linear(comparisons, settings)
         self.coef_, self.mean_, self.n_iter_ = fit.coef, fit.mean, fit.n_iter
         self.offset_ = float(fit.mean @ fit.coef)
         self.standardise_ = fit.scale is not None
         self.scale_ = np.ones(len(fit.coef)) if fit.scale is None else fit.scale
-        self.alpha_, self.whitening_ = fit.search.alpha, plan.whitening
+        self.alpha_, self.whitening_ = fit.search.alpha, settings.whitening
         self.alphas_, self.held_out_loss_ = fit.search.alphas, fit.search.held_out_loss
         self.tie_parameter_ = fit.labels.tie_parameter
         self.posterior_ = fit.posterior
         self.coordinates_ = fit.search.coordinates if self.warm_start else None
         self.prompt_effects_ = fit.prompt_values is not None
-        self.prompt_values_ = fit.prompt_values
+        self.prompt_values_, self.prompt_std_ = fit.prompt_values, fit.prompt_std
+
+    def _settings(self, comparisons: Comparisons) -> FitSettings:
+        """Check parameters, and say what to fit."""
+        check_parameters(self.get_params(deep=False), self._constraints)
+        self._check_ties(int(np.count_nonzero(comparisons.margin)))
+        if self.prompt_effects is True and self.whitening > 0:
+            raise InvalidInputError(
+                three_parts(
+                    expected="whitening=0 with prompt_effects=True",
+                    got=f"whitening={self.whitening:g}",
+                    cure="leave one of them at its default",
+                )
+            )
+        is_auto = isinstance(self.alpha, str)
+
+        def choice(value: bool | str) -> bool | None:
+            """Read a switch; None if it is chosen by held-out loss, as alpha is."""
+            if isinstance(value, str):
+                return None if is_auto else False
+            return bool(value)
+
+        return FitSettings(
+            alpha=None if isinstance(self.alpha, str) else float(self.alpha),
+            whitening=float(self.whitening),
+            standardise=choice(self.standardise),
+            prompt_effects=self.whitening == 0 and choice(self.prompt_effects),
+            link=self.link,
+            ties=self.ties,
+            posterior=bool(self.posterior),
+            tol=float(self.tol),
+            max_iter=int(self.max_iter),
+        )
+
+    def _check_ties(self, n_margins: int) -> None:
+        """Refuse what no tie model takes."""
+        if self.ties is None:
+            return
+        if self.link != "logit" or self.noise is not None:
+            raise InvalidInputError(
+                three_parts(
+                    expected="ties with link='logit' and noise=None",
+                    got=f"link={self.link!r}, noise={self.noise!r}",
+                    cure="use ties=None, which counts a tie as half a win each way",
+                )
+            )
+        if n_margins:
+            raise InvalidInputError(
+                three_parts(
+                    expected="ties without margins",
+                    got=f"{n_margins} positive margins",
+                    cure="drop margin, or use ties=None",
+                )
+            )
+
+    def _prompt_std(self, comparisons: Comparisons) -> float:
+        """Return the prior of prompt effects for a further fit, 0 for none."""
+        groups = comparisons.groups
+        if not self.prompt_effects_ or groups is None:
+            return 0.0
+        n_prompts = int(groups.max()) + 1
+        if not fits_in_memory(comparisons.items, n_prompts):
+            warn(
+                f"{n_prompts} prompts are too many to have intercepts in one update; "
+                "pass the pairs of fewer prompts at a time",
+                EmbrmWarning,
+            )
+            return 0.0
+        if np.isnan(self.prompt_std_):
+            # The head was stored before this was: take the prior of a first fit.
+            return effect_size(comparisons, self.scale_) / float(np.sqrt(self.alpha_))
+        return self.prompt_std_
 
     def _make_plain(self) -> "LinearBradleyTerry":
         """Make an unfitted head like this one, by which to estimate flip rates."""
@@ -323,6 +415,22 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
             return reward
         return np.asarray(reward + self.prompt_values_[comparisons.groups[rows]])
 
+    def _posterior(self) -> Posterior:
+        if self.posterior_ is None:
+            raise InvalidInputError(
+                three_parts(
+                    expected="a head fitted with a posterior",
+                    got=f"{self.n_features_in_} dimensions and none kept",
+                    cure="fit with posterior=True on at most 4,096 dimensions, e.g. "
+                    "with preprocessor=PCA(1024)",
+                )
+            )
+        return self.posterior_
+
+    def _centred(self, items: FloatArray) -> FloatArray:
+        """Write items in the coordinates of the posterior."""
+        return np.asarray((items - self.mean_) / self.scale_)
+
     def _label_model(self) -> LabelModel:
         check_is_fitted(self)
         return LabelModel(self.link, self.ties, self.tie_parameter_)
@@ -334,6 +442,20 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         starts = range(0, len(items), _ROWS_AT_A_TIME)
         blocks = [items[s : s + _ROWS_AT_A_TIME] @ self.coef_ for s in starts]
         return np.concatenate(blocks) - self.offset_
+
+    def _reward_and_std(self, items: FloatArray) -> tuple[FloatArray, FloatArray]:
+        posterior, variance = self._posterior(), np.empty(len(items))
+        for start in range(0, len(items), _ROWS_AT_A_TIME):
+            part = slice(start, start + _ROWS_AT_A_TIME)
+            variance[part] = posterior.variance(self._centred(items[part]))
+        return self._reward(items), np.sqrt(variance)
+
+    def _reward_and_delta_std(
+        self, items: FloatArray, ids: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        posterior, centred = self._posterior(), self._centred(items)
+        variance = posterior.variance_of_differences(centred, ids)
+        return self._reward(items), np.sqrt(variance)
 
     def _get_state(self) -> HeadState:
         arrays = {
@@ -350,6 +472,8 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
             "has_posterior": self.posterior_ is not None,
             "prompt_effects": self.prompt_effects_,
         }
+        if np.isfinite(self.prompt_std_):
+            values["prompt_std"] = self.prompt_std_
         if self.standardise_:
             arrays["scale"] = self.scale_
         if not np.isnan(self.tie_parameter_):
@@ -379,6 +503,9 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         self.posterior_ = self.coordinates_ = self.prompt_values_ = None
         # Heads stored before there were effects have none.
         self.prompt_effects_ = bool(state.values.get("prompt_effects", False))
+        self.prompt_std_ = np.nan if self.prompt_effects_ else 0.0
+        if "prompt_std" in state.values:
+            self.prompt_std_ = state.value("prompt_std", float)
         if state.value("has_posterior", bool):
             nested = state.without_prefix("posterior__")
             self.posterior_ = Posterior.from_state(nested)

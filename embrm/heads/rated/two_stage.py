@@ -15,7 +15,8 @@ from embrm._validation import check_items
 from embrm.exceptions import IntegrityError, three_parts
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, make_comparisons
-from embrm.heads.linear.training import LinearProblem, make_problem, minimise
+from embrm.heads.linear.newton import minimise
+from embrm.heads.linear.problem import LinearProblem, make_problem
 from embrm.heads.parameters import check_count, check_real
 from embrm.heads.rated.rating_stage import RatingStage, make_rating_stage, win_deltas
 from embrm.heads.rated.ridge import check_alpha

@@ -10,7 +10,7 @@ from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, three_parts
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
-from embrm.heads.linear.column_scale import mean_and_scale
+from embrm.heads.linear.design import mean_and_scale
 from embrm.heads.noisy_labels import NoisyLabelHead
 from embrm.heads.parameters import check_real
 from embrm.heads.siamese.mixing import fit_scale, fit_weights

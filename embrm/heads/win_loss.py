@@ -1,19 +1,22 @@
-r"""Losses of a win: minus the log probability of what was annotated, given the lead.
+r"""Losses of a win: negative log likelihoods of its label, given its logit.
 
-The lead of a win is :math:`t = r(\text{winner}) - r(\text{loser}) - m`. A loss gives
-its value, its slope and its curvature in t; curvatures are never negative, so that
-every Newton step descends.
+The logit of a win is :math:`t = r(\text{winner}) - r(\text{loser}) - m`, with m the
+margin. A loss returns its value, its slope and its curvature in t; curvatures are never
+negative, so that every Newton step descends.
 """
 
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self, TypeAlias
 
 import numpy as np
 from scipy.special import expit, log_ndtr
 
 from embrm._typing import AnyArray, FloatArray
+from embrm.heads.comparisons import Comparisons
 
-Losses = tuple[FloatArray, FloatArray, FloatArray]
+Link: TypeAlias = Literal["logit", "probit"]
+
+Losses: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
 """Value, slope and curvature, each of shape (n_wins,)."""
 
 _LEAST_SHARE = 0.05
@@ -23,8 +26,8 @@ _LOG_ROOT_TWO_PI = 0.5 * np.log(2 * np.pi)
 class WinLoss(Protocol):
     """The loss of each of a table of wins."""
 
-    def evaluate(self, lead: FloatArray) -> Losses:
-        """Compute value, slope and curvature at leads of shape (n_wins,), in nats."""
+    def evaluate(self, logit: FloatArray) -> Losses:
+        """Compute value, slope and curvature at logits of shape (n_wins,), in nats."""
 
     def take(self, wins: AnyArray) -> Self:
         """Keep some wins."""
@@ -34,10 +37,10 @@ class WinLoss(Protocol):
 class LogisticLoss:
     r"""Gumbel noise: :math:`\mathrm{softplus}(-t)`, i.e. Bradley and Terry's model."""
 
-    def evaluate(self, lead: FloatArray) -> Losses:
+    def evaluate(self, logit: FloatArray) -> Losses:
         """Compute value, slope and curvature."""
-        lose = expit(-lead)
-        return np.logaddexp(0.0, -lead), -lose, lose * expit(lead)
+        lose = expit(-logit)
+        return np.logaddexp(0.0, -logit), -lose, lose * expit(logit)
 
     def take(self, wins: AnyArray) -> Self:  # noqa: ARG002
         """Return itself: all wins have the same loss."""
@@ -48,13 +51,13 @@ class LogisticLoss:
 class ProbitLoss:
     r"""Gaussian noise: :math:`-\log \Phi(t)`, i.e. Thurstone's model, case V."""
 
-    def evaluate(self, lead: FloatArray) -> Losses:
+    def evaluate(self, logit: FloatArray) -> Losses:
         """Compute value, slope and curvature; exact far out in both tails."""
-        value = -log_ndtr(lead)
+        value = -log_ndtr(logit)
         with np.errstate(under="ignore"):
             # The inverse Mills ratio phi / Phi, which tends to -t as t falls.
-            mills = np.exp(-0.5 * lead**2 - _LOG_ROOT_TWO_PI + value)
-        return value, -mills, np.clip(mills * (mills + lead), 0.0, 1.0)
+            mills = np.exp(-0.5 * logit**2 - _LOG_ROOT_TWO_PI + value)
+        return value, -mills, np.clip(mills * (mills + logit), 0.0, 1.0)
 
     def take(self, wins: AnyArray) -> Self:  # noqa: ARG002
         """Return itself: all wins have the same loss."""
@@ -80,26 +83,24 @@ class FlippedLoss:
     clean: LogisticLoss | ProbitLoss
     rate: FloatArray
 
-    def evaluate(self, lead: FloatArray) -> Losses:
+    def evaluate(self, logit: FloatArray) -> Losses:
         """Compute value, slope and curvature, the latter never negative."""
-        value, slope, curvature = self.clean.evaluate(lead)
+        value, slope, curvature = self.clean.evaluate(logit)
         right = np.exp(-value)
         probability = self.rate + (1 - 2 * self.rate) * right
         # The density f = F' is -slope * F; F(-t) = 1 - F(t) for both links.
         density = (1 - 2 * self.rate) * -slope * right
         # f' = F (s^2 - c), with s and c slope and curvature of -log F.
         steepening = (1 - 2 * self.rate) * right * (slope**2 - curvature)
-        other = np.exp(-self.clean.evaluate(-lead)[0])
+        other = np.exp(-self.clean.evaluate(-logit)[0])
         lose = self.rate + (1 - 2 * self.rate) * other
         with np.errstate(divide="ignore", invalid="ignore"):
             noisy = np.where(probability > 0, -np.log(probability), value)
-            pull = np.where(probability > 0, -density / probability, slope)
+            gradient = np.where(probability > 0, -density / probability, slope)
             expected = np.where(lose > 0, density**2 / (probability * lose), 0.0)
-            observed = pull**2 - steepening / probability
-        bend = np.maximum(
-            np.nan_to_num(observed), _LEAST_SHARE * np.nan_to_num(expected)
-        )
-        return noisy, pull, bend
+            observed = gradient**2 - steepening / probability
+        floor = _LEAST_SHARE * np.nan_to_num(expected)
+        return noisy, gradient, np.maximum(np.nan_to_num(observed), floor)
 
     def take(self, wins: AnyArray) -> Self:
         """Keep the rates of some wins."""
@@ -128,19 +129,19 @@ class RaoKupperLoss:
     tied: FloatArray
     eta: float
 
-    def evaluate(self, lead: FloatArray) -> Losses:
+    def evaluate(self, logit: FloatArray) -> Losses:
         """Compute value, slope and curvature."""
-        ahead, behind = lead - self.eta, -lead - self.eta
+        ahead, behind = logit - self.eta, -logit - self.eta
         lose, win = expit(-ahead), expit(-behind)
         value = np.logaddexp(0.0, -ahead)
         tie = np.logaddexp(0.0, -behind) - np.log(np.expm1(2 * self.eta))
         curvature = lose * expit(ahead) + self.tied * win * expit(behind)
         return value + self.tied * tie, -lose + self.tied * win, curvature
 
-    def slope_in_parameter(self, lead: FloatArray) -> FloatArray:
+    def slope_in_parameter(self, logit: FloatArray) -> FloatArray:
         """Differentiate the value by eta."""
-        tie = expit(lead + self.eta) + 2.0 / np.expm1(-2 * self.eta)
-        return np.asarray(expit(self.eta - lead) + self.tied * tie)
+        tie = expit(logit + self.eta) + 2.0 / np.expm1(-2 * self.eta)
+        return np.asarray(expit(self.eta - logit) + self.tied * tie)
 
     def tie_probability(self, delta: FloatArray) -> FloatArray:
         """Compute P(tie) at differences of reward."""
@@ -180,18 +181,18 @@ class DavidsonLoss:
     tied: FloatArray
     kappa: float
 
-    def evaluate(self, lead: FloatArray) -> Losses:
+    def evaluate(self, logit: FloatArray) -> Losses:
         """Compute value, slope and curvature."""
-        total = self._log_total(lead)
-        win, lose = np.exp(lead / 2 - total), np.exp(-lead / 2 - total)
+        total = self._log_total(logit)
+        win, lose = np.exp(logit / 2 - total), np.exp(-logit / 2 - total)
         middle = (win - lose) / 2
-        value = total - (1 - self.tied) * lead / 2 - self.tied * self.kappa
+        value = total - (1 - self.tied) * logit / 2 - self.tied * self.kappa
         slope = middle - (1 - self.tied) / 2
         return value, slope, np.maximum((win + lose) / 4 - middle**2, 0.0)
 
-    def slope_in_parameter(self, lead: FloatArray) -> FloatArray:
+    def slope_in_parameter(self, logit: FloatArray) -> FloatArray:
         """Differentiate the value by kappa."""
-        return np.asarray(np.exp(self.kappa - self._log_total(lead)) - self.tied)
+        return np.asarray(np.exp(self.kappa - self._log_total(logit)) - self.tied)
 
     def tie_probability(self, delta: FloatArray) -> FloatArray:
         """Compute P(tie) at differences of reward."""
@@ -205,9 +206,21 @@ class DavidsonLoss:
         """Return the same wins under another kappa."""
         return replace(self, kappa=kappa)
 
-    def _log_total(self, lead: FloatArray) -> FloatArray:
-        wins = np.logaddexp(lead / 2, -lead / 2)
+    def _log_total(self, logit: FloatArray) -> FloatArray:
+        wins = np.logaddexp(logit / 2, -logit / 2)
         return np.asarray(np.logaddexp(wins, self.kappa))
 
 
-TieLoss = RaoKupperLoss | DavidsonLoss
+TieLoss: TypeAlias = RaoKupperLoss | DavidsonLoss
+
+
+def loss_of_wins(comparisons: Comparisons, link: Link = "logit") -> WinLoss:
+    """Return the loss of wins without a tie model, given their flip rates if any."""
+    clean = ProbitLoss() if link == "probit" else LogisticLoss()
+    rate = comparisons.flip_rate
+    return clean if rate is None else FlippedLoss(clean, rate)
+
+
+def log_loss(logit: FloatArray, weight: FloatArray) -> float:
+    """Sum weight * softplus(-logit) over wins; finite for any finite logit."""
+    return float(weight @ np.logaddexp(0.0, -logit))

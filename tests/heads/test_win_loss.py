@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from embrm.heads.linear.win_loss import (
+from embrm.heads.win_loss import (
     DavidsonLoss,
     FlippedLoss,
     LogisticLoss,
     ProbitLoss,
     RaoKupperLoss,
+    log_loss,
 )
 
-LEAD = np.linspace(-6, 6, 25)
+LOGIT = np.linspace(-6, 6, 25)
 TIED = np.tile([0.0, 1.0, 0.3, 0.5, 0.0], 5)
 LOSSES = {
     "logistic": LogisticLoss(),
@@ -27,25 +28,25 @@ LOSSES = {
 def test_the_slope_is_that_of_the_value(name):
     """Central differences agree."""
     loss, step = LOSSES[name], 1e-5
-    numeric = (loss.evaluate(LEAD + step)[0] - loss.evaluate(LEAD - step)[0]) / 2e-5
-    np.testing.assert_allclose(loss.evaluate(LEAD)[1], numeric, atol=1e-8)
+    numeric = (loss.evaluate(LOGIT + step)[0] - loss.evaluate(LOGIT - step)[0]) / 2e-5
+    np.testing.assert_allclose(loss.evaluate(LOGIT)[1], numeric, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["logistic", "probit", "rao-kupper", "davidson"])
 def test_the_curvature_is_that_of_the_slope(name):
     """Where the loss is convex."""
     loss, step = LOSSES[name], 1e-5
-    numeric = (loss.evaluate(LEAD + step)[1] - loss.evaluate(LEAD - step)[1]) / 2e-5
-    np.testing.assert_allclose(loss.evaluate(LEAD)[2], numeric, atol=1e-8)
+    numeric = (loss.evaluate(LOGIT + step)[1] - loss.evaluate(LOGIT - step)[1]) / 2e-5
+    np.testing.assert_allclose(loss.evaluate(LOGIT)[2], numeric, atol=1e-8)
 
 
 @pytest.mark.parametrize("clean", [LogisticLoss(), ProbitLoss()])
 def test_the_curvature_under_flips_is_that_of_the_slope_where_it_is_positive(clean):
     """Elsewhere it is a twentieth of slope squared, on average over both labels."""
     loss, step = FlippedLoss(clean, np.full(25, 0.15)), 1e-5
-    numeric = (loss.evaluate(LEAD + step)[1] - loss.evaluate(LEAD - step)[1]) / 2e-5
-    value, slope, curvature = loss.evaluate(LEAD)
-    other_value, other_slope, _ = loss.evaluate(-LEAD)
+    numeric = (loss.evaluate(LOGIT + step)[1] - loss.evaluate(LOGIT - step)[1]) / 2e-5
+    value, slope, curvature = loss.evaluate(LOGIT)
+    other_value, other_slope, _ = loss.evaluate(-LOGIT)
     expected = np.exp(-value) * slope**2 + np.exp(-other_value) * other_slope**2
     wanted = np.maximum(numeric, 0.05 * expected)
     assert (numeric < 0).any()
@@ -55,8 +56,8 @@ def test_the_curvature_under_flips_is_that_of_the_slope_where_it_is_positive(cle
 def test_flips_at_rate_zero_change_nothing():
     """Value and slope are the clean ones."""
     for got, wanted in zip(
-        FlippedLoss(LogisticLoss(), np.zeros(25)).evaluate(LEAD),
-        LogisticLoss().evaluate(LEAD),
+        FlippedLoss(LogisticLoss(), np.zeros(25)).evaluate(LOGIT),
+        LogisticLoss().evaluate(LOGIT),
         strict=True,
     ):
         np.testing.assert_allclose(got, wanted, rtol=1e-12)
@@ -84,8 +85,8 @@ def test_the_probit_tail_is_exact():
 def test_win_loss_and_tie_share_all_probability(name):
     """They add up to one at every difference."""
     loss = LOSSES[name].take(np.zeros(25, dtype=int))
-    win, lose = (np.exp(-loss.evaluate(lead)[0]) for lead in (LEAD, -LEAD))
-    np.testing.assert_allclose(win + lose + loss.tie_probability(LEAD), 1.0)
+    win, lose = (np.exp(-loss.evaluate(lead)[0]) for lead in (LOGIT, -LOGIT))
+    np.testing.assert_allclose(win + lose + loss.tie_probability(LOGIT), 1.0)
 
 
 @pytest.mark.parametrize("name", ["rao-kupper", "davidson"])
@@ -93,7 +94,7 @@ def test_the_value_of_a_tie_is_that_of_its_probability(name):
     """With a share of one in the tie."""
     loss = LOSSES[name].take(np.ones(25, dtype=int))
     np.testing.assert_allclose(
-        np.exp(-loss.evaluate(LEAD)[0]), loss.tie_probability(LEAD)
+        np.exp(-loss.evaluate(LOGIT)[0]), loss.tie_probability(LOGIT)
     )
 
 
@@ -101,10 +102,10 @@ def test_the_value_of_a_tie_is_that_of_its_probability(name):
 def test_the_slope_in_the_tie_parameter_is_that_of_the_value(name, at):
     """Central differences agree."""
     low, high = (
-        LOSSES[name].with_parameter(at + step).evaluate(LEAD)[0]
+        LOSSES[name].with_parameter(at + step).evaluate(LOGIT)[0]
         for step in (-1e-5, 1e-5)
     )
-    slope = LOSSES[name].slope_in_parameter(LEAD)
+    slope = LOSSES[name].slope_in_parameter(LOGIT)
     np.testing.assert_allclose(slope, (high - low) / 2e-5, atol=1e-8)
 
 
@@ -114,3 +115,8 @@ def test_taking_wins_takes_their_rates_and_ties():
     rates = FlippedLoss(LogisticLoss(), np.linspace(0, 0.4, 5))
     np.testing.assert_allclose(rates.take(some).rate, [0.1, 0.3])
     np.testing.assert_allclose(LOSSES["davidson"].take(some).tied, [1.0, 0.5])
+
+
+def test_log_loss_is_finite_for_huge_logits():
+    """softplus does not overflow where log(sigmoid) does."""
+    assert log_loss(np.array([-1e4, 1e4]), np.ones(2)) == pytest.approx(1e4)

@@ -6,18 +6,19 @@ import pytest
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry, comparisons
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear import in_place_problem
-from embrm.heads.linear.in_place_problem import InPlaceProblem, make_frugal_problem
-from embrm.heads.linear.training import make_problem
+from embrm.heads.linear import operators, problem
+from embrm.heads.linear.design import Design, FitSettings
+from embrm.heads.linear.operators import BlockedOperator
+from embrm.heads.linear.problem import make_problem
 
 
 @pytest.fixture
 def all_are_large(monkeypatch):
     """Treat any matrix as one that is too large to copy."""
     monkeypatch.setattr(comparisons, "_TOO_LARGE_TO_COPY", 0)
-    monkeypatch.setattr(in_place_problem, "_WORTH_LEAVING", 0)
-    monkeypatch.setattr(in_place_problem, "_BLOCK_BYTES", 1000)
-    monkeypatch.setattr(in_place_problem, "_GRAM_ROWS", 50)
+    monkeypatch.setattr(problem, "_LARGEST_COPY", 0)
+    monkeypatch.setattr(operators, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(operators, "_GRAM_ROWS", 50)
 
 
 def make_data(offset=0.0, dtype=np.float32):
@@ -36,7 +37,7 @@ def test_the_fit_is_the_same_in_place(monkeypatch, alpha, offset):
     """Also far from the origin, where float32 alone would not do."""
     pairs, y = make_data(offset)
     here = LinearBradleyTerry(alpha=alpha, whitening=0.5).fit(pairs, y)
-    monkeypatch.setattr(in_place_problem, "_WORTH_LEAVING", 2**26)
+    monkeypatch.setattr(problem, "_LARGEST_COPY", 2**26)
     wanted = LinearBradleyTerry(alpha=alpha, whitening=0.5).fit(pairs, y)
     assert here.alpha_ == pytest.approx(wanted.alpha_, rel=1e-3)
     tolerance = {"rtol": 2e-3, "atol": 2e-4 * np.abs(wanted.coef_).max()}
@@ -54,16 +55,16 @@ def test_the_items_are_not_copied():
     pairs, y = make_data()
     made = make_comparisons(pairs, y, in_place=True)
     assert np.shares_memory(made.items, pairs.items)
-    problem = make_frugal_problem(made)
-    assert isinstance(problem, InPlaceProblem)
-    assert problem.items is made.items
+    operator = Design(made, FitSettings()).problem(None).operator
+    assert isinstance(operator, BlockedOperator)
+    assert operator.items is made.items
 
 
 @pytest.mark.usefixtures("all_are_large")
 def test_products_are_those_of_the_copied_problem():
     """Rewards, their adjoint and the Gram matrix, in the user's coordinates."""
     made = make_comparisons(*make_data(5.0, np.float64), in_place=True)
-    here, copied = make_frugal_problem(made), make_problem(made)
+    here, copied = Design(made, FitSettings()).problem(None), make_problem(made)
     rng = np.random.default_rng(1)
     w, per_win = rng.normal(size=12), rng.random(len(made))
     one, other = here.basis.T @ w, copied.basis.T @ w
@@ -75,7 +76,7 @@ def test_products_are_those_of_the_copied_problem():
             got, wanted = got @ here.basis.T, wanted @ copied.basis.T
         np.testing.assert_allclose(got, wanted, atol=1e-8)
     np.testing.assert_allclose(
-        here.bend(one, per_win), here.gram(per_win) @ one, atol=1e-8
+        here.hessian_product(one, per_win), here.gram(per_win) @ one, atol=1e-8
     )
 
 
@@ -84,7 +85,7 @@ def test_without_rotation_the_fit_is_the_same(monkeypatch):
     """Very wide items are preconditioned by the diagonal alone."""
     pairs, y = make_data()
     wanted = LinearBradleyTerry(alpha=0.3).fit(pairs, y)
-    monkeypatch.setattr(in_place_problem, "LARGEST_ROTATION", 2)
+    monkeypatch.setattr(problem, "LARGEST_ROTATION", 2)
     plain = LinearBradleyTerry(alpha=0.3).fit(pairs, y)
     np.testing.assert_allclose(plain.coef_, wanted.coef_, rtol=1e-3, atol=1e-4)
 

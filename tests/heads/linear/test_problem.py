@@ -1,4 +1,4 @@
-"""A whitened prior is a plain ridge in stretched coordinates."""
+"""The problem of the linear head: folds of it, and a whitened prior."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,48 @@ import pytest
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear.prior_shape import oas_shrinkage, whiten_prior
-from embrm.heads.linear.training import make_problem
+from embrm.heads.linear.problem import (
+    make_problem,
+    mean_square_difference,
+    oas_shrinkage,
+    whiten_prior,
+)
+
+
+@pytest.fixture
+def comparisons(make_preferences):
+    """Noisy wins with weights and margins."""
+    data = make_preferences(n_prompts=15, error_rate=0.2)
+    rng = np.random.default_rng(5)
+    n = len(data.y)
+    return make_comparisons(
+        data.pairs, data.y, rng.uniform(0.5, 3, n), rng.uniform(0, 2, n)
+    )
+
+
+def test_the_mean_square_difference_is_that_of_the_wins(comparisons):
+    """It is read off the curvature and equals the direct mean."""
+    direct = np.average(
+        np.sum(
+            (
+                comparisons.items[comparisons.winner]
+                - comparisons.items[comparisons.loser]
+            )
+            ** 2,
+            axis=1,
+        ),
+        weights=comparisons.weight,
+    )
+    problem = make_problem(comparisons)
+    assert mean_square_difference(problem) == pytest.approx(direct)
+
+
+def test_taking_wins_takes_their_share_of_the_curvature(comparisons):
+    """The preconditioner of a fold is that of all wins in proportion."""
+    problem = make_problem(comparisons)
+    half = np.arange(len(comparisons)) % 2 == 0
+    share = comparisons.weight[half].sum() / comparisons.weight.sum()
+    np.testing.assert_allclose(problem.take(half).curvature, share * problem.curvature)
 
 
 def test_no_whitening_changes_nothing(make_preferences):

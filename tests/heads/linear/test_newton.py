@@ -8,14 +8,15 @@ from scipy.optimize import approx_fprime
 
 from embrm import Pairs
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear import training as linear_training
-from embrm.heads.linear.training import (
+from embrm.heads.linear import problem as linear_problem
+from embrm.heads.linear.newton import (
+    FactoredCoordinates,
+    RotatedCoordinates,
+    ScaledCoordinates,
     _Preconditioned,
-    log_loss,
-    make_problem,
-    mean_square_difference,
     minimise,
 )
+from embrm.heads.linear.problem import make_problem, mean_square_difference
 
 
 @pytest.fixture
@@ -67,7 +68,9 @@ def test_the_curvature_is_that_of_the_gradient(comparisons):
     numeric = (
         scaled.evaluate(u + 1e-6 * v).gradient - scaled.evaluate(u - 1e-6 * v).gradient
     ) / 2e-6
-    np.testing.assert_allclose(scaled.curve(scaled.evaluate(u), v), numeric, rtol=1e-6)
+    np.testing.assert_allclose(
+        scaled.hessian_product(scaled.evaluate(u), v), numeric, rtol=1e-6
+    )
 
 
 def test_the_hessian_at_zero_is_about_one_when_preconditioned(comparisons):
@@ -76,7 +79,9 @@ def test_the_hessian_at_zero_is_about_one_when_preconditioned(comparisons):
     bare = replace(comparisons, margin=0 * comparisons.margin)
     scaled = _Preconditioned(make_problem(bare), 0.3)
     there = scaled.evaluate(np.zeros(5))
-    hessian = np.column_stack([scaled.curve(there, axis) for axis in np.eye(5)])
+    hessian = np.column_stack(
+        [scaled.hessian_product(there, axis) for axis in np.eye(5)]
+    )
     np.testing.assert_allclose(hessian, np.eye(5), atol=1e-9)
 
 
@@ -98,30 +103,13 @@ def test_without_rotation_the_solution_is_the_same(comparisons, monkeypatch):
     """Wide data are preconditioned by the diagonal alone."""
     rotated = make_problem(comparisons)
     wanted = rotated.basis @ solve(rotated, 0.5)[0]
-    monkeypatch.setattr(linear_training, "LARGEST_ROTATION", 2)
+    monkeypatch.setattr(linear_problem, "LARGEST_ROTATION", 2)
     plain = make_problem(comparisons)
     assert plain.basis is None
     np.testing.assert_allclose(solve(plain, 0.5)[0], wanted, atol=1e-8)
     assert mean_square_difference(plain) == pytest.approx(
         mean_square_difference(rotated)
     )
-
-
-def test_the_mean_square_difference_is_that_of_the_wins(comparisons):
-    """It is read off the curvature and equals the direct mean."""
-    direct = np.average(
-        np.sum(
-            (
-                comparisons.items[comparisons.winner]
-                - comparisons.items[comparisons.loser]
-            )
-            ** 2,
-            axis=1,
-        ),
-        weights=comparisons.weight,
-    )
-    problem = make_problem(comparisons)
-    assert mean_square_difference(problem) == pytest.approx(direct)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-12, 1e-3, 1e6])
@@ -157,19 +145,6 @@ def test_the_scale_of_the_items_changes_the_weights_alone(comparisons):
     )
 
 
-def test_taking_wins_takes_their_share_of_the_curvature(comparisons):
-    """The preconditioner of a fold is that of all wins in proportion."""
-    problem = make_problem(comparisons)
-    half = np.arange(len(comparisons)) % 2 == 0
-    share = comparisons.weight[half].sum() / comparisons.weight.sum()
-    np.testing.assert_allclose(problem.take(half).curvature, share * problem.curvature)
-
-
-def test_log_loss_is_finite_for_huge_leads():
-    """softplus does not overflow where log(sigmoid) does."""
-    assert log_loss(np.array([-1e4, 1e4]), np.ones(2)) == pytest.approx(1e4)
-
-
 def test_a_tolerance_below_rounding_ends_the_search(comparisons):
     """Where no step lowers the loss any further, the fit is as good as it gets."""
     problem = make_problem(comparisons)
@@ -197,3 +172,62 @@ def test_huge_margins_have_a_finite_solution(alpha):
     w, _, converged = solve(problem, alpha, tol=1e-8)
     assert converged
     assert np.isfinite(w).all()
+
+
+@pytest.fixture
+def hessian():
+    """A positive definite matrix with a spread spectrum."""
+    draw = np.random.default_rng(0).normal(size=(40, 6)) * np.linspace(0.1, 3, 6)
+    return draw.T @ draw
+
+
+def rotated(hessian, alpha):
+    curvature, basis = np.linalg.eigh(hessian)
+    return RotatedCoordinates(basis, ScaledCoordinates.of(curvature, alpha))
+
+
+def every(hessian, alpha):
+    return (
+        ScaledCoordinates.of(np.diagonal(hessian), alpha),
+        rotated(hessian, alpha),
+        FactoredCoordinates.of(hessian, alpha),
+    )
+
+
+def test_gradient_is_the_adjoint_of_weights(hessian):
+    """So that a derivative by u is the chain rule's."""
+    u, v = np.random.default_rng(1).normal(size=(2, 6))
+    for made in every(hessian, 0.3):
+        assert made.weights(u) @ v == pytest.approx(u @ made.gradient(v))
+
+
+def test_weights_have_their_coordinates(hessian):
+    """`of_weights` undoes `weights`."""
+    u = np.random.default_rng(1).normal(size=6)
+    for made in every(hessian, 0.3):
+        np.testing.assert_allclose(made.of_weights(made.weights(u)), u)
+
+
+@pytest.mark.parametrize("make", [FactoredCoordinates.of, rotated])
+def test_the_hessian_is_one(hessian, make):
+    """With the penalty, in the new coordinates."""
+    made = make(hessian, 0.3)
+    columns = [
+        made.gradient((hessian + 0.3 * np.eye(6)) @ made.weights(axis))
+        for axis in np.eye(6)
+    ]
+    np.testing.assert_allclose(np.array(columns), np.eye(6), atol=1e-10)
+
+
+@pytest.mark.parametrize("make", [FactoredCoordinates.of, rotated])
+def test_the_effective_dimension_is_the_trace(hessian, make):
+    """Of the Hessian of the losses over that with the penalty."""
+    wanted = np.trace(np.linalg.solve(hessian + 2.0 * np.eye(6), hessian))
+    made = make(hessian, 2.0)
+    assert made.effective_dimension == pytest.approx(wanted)
+
+
+def test_a_singular_hessian_without_a_penalty_is_factored():
+    """A floor takes the place of the penalty, as large as rounding asks for."""
+    made = FactoredCoordinates.of(np.diag([1.0, 1.0, -1e-6]), 0.0)
+    assert np.isfinite(made.inverse).all()
