@@ -20,11 +20,11 @@ from heads_data import make_task
 from resumable import make_parser, run_tasks, write_summary
 from text_pools import GOLDS, make_pool
 
+from embrm.heads.base import order_consistency
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.linear.design import mean_and_scale
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import make_problem
-from embrm.heads.order import order_consistency
 from embrm.heads.validation_split import grouped_folds
 
 VARIANCES = (0.0, 0.1, 0.3, 1.0, 3.0)

@@ -20,11 +20,11 @@ from text_pools import CELLS, GOLDS, load_texts, make_pool, standard
 
 from embrm import CandidatePool
 from embrm.heads import make_head
+from embrm.heads.base import order_consistency
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.linear.design import mean_and_scale
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import make_problem, mean_square_difference
-from embrm.heads.order import order_consistency
 from embrm.heads.validation_split import grouped_folds
 
 PRIORS = np.geomspace(0.03, 30.0, 13)

@@ -7,7 +7,6 @@ independent of the order of pairs, of their orientation, and of how they were pa
 for every head at once.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -24,7 +23,7 @@ from embrm._validation import (
     check_sample_weight,
     widened,
 )
-from embrm.exceptions import InvalidInputError, LeftOutWarning, three_parts
+from embrm.exceptions import InvalidInputError, LeftOutWarning, three_parts, warn
 from embrm.pairs import Pairs, distinct_rows
 
 _TOO_LARGE_TO_COPY = 2**26
@@ -236,11 +235,10 @@ def _distinguishable(ids: IntArray) -> BoolArray:
             )
         )
     if n_equal:
-        warnings.warn(
+        warn(
             f"left out {n_equal} of {len(ids)} pairs whose two items have the same "
             "vector; no reward on vectors can order them",
             LeftOutWarning,
-            stacklevel=4,
         )
     return different
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm.heads.order import order_consistency
+from embrm.heads.base import order_consistency
 from embrm.pairs import Pairs
 from embrm.testing.expectations import expect, expect_close
 from embrm.testing.samples import fresh, make_sample, tolerance_of

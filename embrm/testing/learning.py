@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from embrm.heads.order import order_consistency
+from embrm.heads.base import order_consistency
 from embrm.pairs import Pairs
 from embrm.testing.expectations import expect, expect_close, expect_refusal
 from embrm.testing.samples import fresh, make_sample, tolerance_of

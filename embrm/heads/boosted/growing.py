@@ -11,7 +11,7 @@ are scattered to its two items, so trees are grown on distinct items, never on p
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
@@ -41,6 +41,9 @@ class TreePlan:
 
 class Forest(Protocol):
     """Fitted trees."""
+
+    backend: ClassVar[str]
+    """The library that grew them."""
 
     def __call__(self, items: FloatArray) -> FloatArray:
         """Score items, (n_items, d) -> (n_items,), float64."""

@@ -65,7 +65,7 @@ def fit_linear_start(comparisons: Comparisons) -> LinearStart:
     folds = grouped_folds(units, _N_FOLDS)
     if len(folds) < 2:
         return LinearStart(head, 1.0, _delta(comparisons, reward))
-    same = head.as_chosen()
+    same = head.with_selected_params()
     for train, _ in folds:
         part = comparisons.take(train)
         unseen = np.setdiff1d(items, [part.winner, part.loser])

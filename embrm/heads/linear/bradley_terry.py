@@ -1,5 +1,6 @@
 """LinearBradleyTerry: a linear reward, fitted by penalised maximum likelihood."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -17,15 +18,32 @@ from embrm.heads.linear.fit import fit_linear, update_linear
 from embrm.heads.linear.label_model import LabelModel, Ties
 from embrm.heads.linear.newton import RotatedCoordinates
 from embrm.heads.linear.posterior import Posterior
-from embrm.heads.noisy_labels import NoisyLabelHead
-from embrm.heads.state import HeadState
+from embrm.heads.noisy_labels import (
+    NOISE,
+    STORED_NOISE,
+    model_label_noise,
+    with_flip_rates,
+)
+from embrm.heads.state import (
+    HeadState,
+    NotStored,
+    Stored,
+    StoredArray,
+    StoredPart,
+    StoredValue,
+)
 from embrm.heads.uncertain_reward import UncertainRewardHead
 from embrm.heads.win_loss import Link
 
 _ROWS_AT_A_TIME = 4096
 
 
-class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
+def _unknown_prompt_std(state: HeadState) -> float:
+    """Say that a stored head does not know its prior of effects, if it has any."""
+    return np.nan if state.values.get("prompt_effects", False) else 0.0
+
+
+class LinearBradleyTerry(UncertainRewardHead):
     r"""Linear reward :math:`r(x) = w^\top (x - \bar x)`, in nats.
 
     Minimises, over wins i of a winner over a loser,
@@ -74,7 +92,7 @@ class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
     noise : float in [0, 0.5), "estimate" or None, default=None
         Rate e at which labels are flipped: :math:`P = e + (1 - 2e) F(\delta)`.
         "estimate" fits it, one for each `annotator` if `fit` is told who they are; see
-        `embrm.heads.flip_rates`.
+        `embrm.heads.noisy_labels`.
     warm_start : bool, default=False
         Whether `fit` with a given alpha starts from the last fit.
     posterior : bool, default=True
@@ -114,8 +132,11 @@ class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
         The same in small form.
     tie_parameter_ : float
         Rao and Kupper's theta or Davidson's nu; NaN without a tie model.
-    flip_rate_, flip_rates_, annotators_
-        See `NoisyLabelHead`.
+    flip_rate_ : float
+        Flip rate, given or estimated; the mean over wins where annotators differ.
+    annotators_, flip_rates_ : ndarray of shape (n_annotators,)
+        The annotators that `fit` was told of, sorted, and the flip rate of each; NaN
+        if none of their pairs counted.
     n_iter_ : int
     coordinates_ : RotatedCoordinates or None
         With `warm_start`: in which fits to such data are well conditioned.
@@ -169,12 +190,34 @@ class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
         "prompt_effects": [bool, "auto"],
         "link": ["logit", "probit"],
         "ties": ["rao-kupper", "davidson", None],
-        "noise": [Real(0, 0.5), "estimate", None],
+        "noise": NOISE,
         "warm_start": [bool],
         "posterior": [bool],
         "max_iter": [Integer(1)],
         "tol": [Real(0, closed="neither")],
     }
+
+    _stored: ClassVar[Sequence[Stored]] = (
+        StoredArray("coef_", ndim=1),
+        StoredArray("mean_", ndim=1),
+        # Heads of embrm 0.1.0 stored a scale only if they standardised.
+        StoredArray("scale_", ndim=1, default=lambda s: np.ones(len(s.arrays["coef"]))),
+        StoredValue("standardise_", bool, default=lambda s: "scale" in s.arrays),
+        StoredValue("offset_", float),
+        StoredValue("alpha_", float),
+        StoredValue("whitening_", float),
+        StoredValue("n_iter_", int),
+        StoredArray("alphas_", ndim=1),
+        StoredArray("held_out_loss_", ndim=1),
+        *STORED_NOISE,
+        StoredValue("tie_parameter_", float, default=lambda _: np.nan),
+        # Heads stored before there were effects have none.
+        StoredValue("prompt_effects_", bool, default=lambda _: False),
+        StoredValue("prompt_std_", float, default=_unknown_prompt_std),
+        StoredPart("posterior_", Posterior.from_state, flag="has_posterior"),
+        NotStored("prompt_values_"),
+        NotStored("coordinates_"),
+    )
 
     def __init__(
         self,
@@ -212,6 +255,7 @@ class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
         *,
         sample_weight: ArrayLike | None = None,
         margin: ArrayLike | None = None,
+        annotator: ArrayLike | None = None,
     ) -> Self:
         """Learn from further comparisons, without the ones learned from before.
 
@@ -222,16 +266,27 @@ class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
 
         Parameters
         ----------
-        pairs, y, sample_weight, margin
-            As in `fit`, of new annotations only.
+        pairs, y, sample_weight, margin, annotator
+            As in `fit`, of new annotations only. Annotators whose flip rate is not
+            known yet have that of all.
 
         Returns
         -------
         self
         """
         if not hasattr(self, "coef_"):
-            return self.fit(pairs, y, sample_weight=sample_weight, margin=margin)
-        comparisons = make_comparisons(pairs, y, sample_weight, margin)
+            return self.fit(
+                pairs,
+                y,
+                sample_weight=sample_weight,
+                margin=margin,
+                annotator=annotator,
+            )
+        check_parameters(self.get_params(deep=False), self._constraints)
+        names, codes = self._number_annotators(annotator)
+        comparisons = make_comparisons(pairs, y, sample_weight, margin, annotator=codes)
+        known = dict(zip(self.annotators_.tolist(), self.flip_rates_, strict=True))
+        comparisons = with_flip_rates(comparisons, self.flip_rate_, names, known)
         settings = self._settings(comparisons)
         items = self._preprocessed(comparisons.items)
         prompt_std = self._prompt_std(replace(comparisons, items=items))
@@ -240,7 +295,7 @@ class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
             self._posterior(),
             self.coef_ * self.scale_,
             comparisons,
-            self._label_model().loss(self._noisy(comparisons, self.flip_rate_)),
+            self._label_model().loss(comparisons),
             prompt_std,
             settings,
         )
@@ -280,11 +335,13 @@ class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
 
     def _fit(self, comparisons: Comparisons) -> None:
         settings = self._settings(comparisons)
-        comparisons = self._allow_for_flips(comparisons, self._make_plain)
+        noise = model_label_noise(comparisons, self.noise, self._make_plain)
+        self.flip_rate_, self.flip_rates_ = noise.flip_rate, noise.flip_rates
+        self.annotators_ = noise.annotators
         if self.warm_start and hasattr(self, "coef_"):
             coordinates = self.coordinates_
             settings = replace(settings, start=self.coef_, coordinates=coordinates)
-        fit = fit_linear(comparisons, settings)
+        fit = fit_linear(noise.comparisons, settings)
         self.coef_, self.mean_, self.n_iter_ = fit.coef, fit.mean, fit.n_iter
         self.offset_ = float(fit.mean @ fit.coef)
         self.standardise_ = fit.scale is not None
@@ -298,57 +355,8 @@ class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
         self.prompt_values_, self.prompt_std_ = fit.prompt_values, fit.prompt_std
 
     def _settings(self, comparisons: Comparisons) -> FitSettings:
-        """Check parameters, and say what to fit."""
-        check_parameters(self.get_params(deep=False), self._constraints)
-        self._check_ties(int(np.count_nonzero(comparisons.margin)))
-        if self.prompt_effects is True and self.whitening > 0:
-            raise InvalidInputError(
-                three_parts(
-                    expected="whitening=0 with prompt_effects=True",
-                    got=f"whitening={self.whitening:g}",
-                    cure="leave one of them at its default",
-                )
-            )
-        is_auto = isinstance(self.alpha, str)
-
-        def choice(value: bool | str) -> bool | None:
-            """Read a switch; None if it is chosen by held-out loss, as alpha is."""
-            if isinstance(value, str):
-                return None if is_auto else False
-            return bool(value)
-
-        return FitSettings(
-            alpha=None if isinstance(self.alpha, str) else float(self.alpha),
-            whitening=float(self.whitening),
-            standardise=choice(self.standardise),
-            prompt_effects=self.whitening == 0 and choice(self.prompt_effects),
-            link=self.link,
-            ties=self.ties,
-            posterior=bool(self.posterior),
-            tol=float(self.tol),
-            max_iter=int(self.max_iter),
-        )
-
-    def _check_ties(self, n_margins: int) -> None:
-        """Refuse what no tie model takes."""
-        if self.ties is None:
-            return
-        if self.link != "logit" or self.noise is not None:
-            raise InvalidInputError(
-                three_parts(
-                    expected="ties with link='logit' and noise=None",
-                    got=f"link={self.link!r}, noise={self.noise!r}",
-                    cure="use ties=None, which counts a tie as half a win each way",
-                )
-            )
-        if n_margins:
-            raise InvalidInputError(
-                three_parts(
-                    expected="ties without margins",
-                    got=f"{n_margins} positive margins",
-                    cure="drop margin, or use ties=None",
-                )
-            )
+        n_margins = int(np.count_nonzero(comparisons.margin))
+        return FitSettings.of(self.get_params(deep=False), n_margins)
 
     def _prompt_std(self, comparisons: Comparisons) -> float:
         """Return the prior of prompt effects for a further fit, 0 for none."""
@@ -373,25 +381,30 @@ class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
         given = {"noise": None, "preprocessor": None, "warm_start": False}
         return LinearBradleyTerry(**self.get_params(deep=False) | given)
 
-    def as_chosen(self, **params: Any) -> "LinearBradleyTerry":
-        """Make an unfitted head with what "auto" chose for this one.
+    def with_selected_params(self, **params: Any) -> "LinearBradleyTerry":
+        """Make an unfitted head with the parameters that "auto" selected for this one.
 
         Parameters
         ----------
         **params
-            To be changed, or given in place of what was chosen.
+            To be changed, or given in place of what was selected.
 
         Returns
         -------
         LinearBradleyTerry
-            Which allows for no flips of its own.
+            Without label noise of its own.
         """
         known = self.get_params(deep=False) | {"noise": None, "preprocessor": None}
-        chosen = {
+        selected = {
             name: getattr(self, f"{name}_") if value == "auto" else value
             for name, value in known.items()
         }
-        return LinearBradleyTerry(**chosen | params)
+        return LinearBradleyTerry(**selected | params)
+
+    def as_chosen(self, **params: Any) -> "LinearBradleyTerry":
+        """Call `with_selected_params`, which is its new name."""
+        warn("as_chosen is now called with_selected_params", FutureWarning)
+        return self.with_selected_params(**params)
 
     def reward_in_training(
         self, comparisons: Comparisons, rows: IntArray
@@ -457,55 +470,7 @@ class LinearBradleyTerry(NoisyLabelHead, UncertainRewardHead):
         variance = posterior.variance_of_differences(centred, ids)
         return self._reward(items), np.sqrt(variance)
 
-    def _get_state(self) -> HeadState:
-        arrays = {
-            "coef": self.coef_,
-            "mean": self.mean_,
-            "alphas": self.alphas_,
-            "held_out_loss": self.held_out_loss_,
-        }
-        values = {
-            "offset": self.offset_,
-            "alpha": self.alpha_,
-            "whitening": self.whitening_,
-            "n_iter": self.n_iter_,
-            "has_posterior": self.posterior_ is not None,
-            "prompt_effects": self.prompt_effects_,
-        }
-        if np.isfinite(self.prompt_std_):
-            values["prompt_std"] = self.prompt_std_
-        if self.standardise_:
-            arrays["scale"] = self.scale_
-        if not np.isnan(self.tie_parameter_):
-            values["tie_parameter"] = self.tie_parameter_
-        state = HeadState(arrays, values) | self._get_flips()
-        if self.posterior_ is None:
-            return state
-        return state | self.posterior_.get_state().with_prefix("posterior__")
 
-    def _set_state(self, state: HeadState) -> None:
-        self.coef_ = state.array("coef", ndim=1)
-        self.mean_ = state.array("mean", ndim=1)
-        self.scale_ = np.ones(len(self.coef_))
-        if "scale" in state.arrays:
-            self.scale_ = state.array("scale", ndim=1)
-        self.standardise_ = "scale" in state.arrays
-        self.offset_ = state.value("offset", float)
-        self.alpha_ = state.value("alpha", float)
-        self.whitening_ = state.value("whitening", float)
-        self.n_iter_ = state.value("n_iter", int)
-        self.alphas_ = state.array("alphas", ndim=1)
-        self.held_out_loss_ = state.array("held_out_loss", ndim=1)
-        self._set_flips(state)
-        self.tie_parameter_ = np.nan
-        if "tie_parameter" in state.values:
-            self.tie_parameter_ = state.value("tie_parameter", float)
-        self.posterior_ = self.coordinates_ = self.prompt_values_ = None
-        # Heads stored before there were effects have none.
-        self.prompt_effects_ = bool(state.values.get("prompt_effects", False))
-        self.prompt_std_ = np.nan if self.prompt_effects_ else 0.0
-        if "prompt_std" in state.values:
-            self.prompt_std_ = state.value("prompt_std", float)
-        if state.value("has_posterior", bool):
-            nested = state.without_prefix("posterior__")
-            self.posterior_ = Posterior.from_state(nested)
+def restore_linear(state: HeadState) -> LinearBradleyTerry:
+    """Rebuild a fitted linear head that is part of another."""
+    return LinearBradleyTerry().set_state(state)

@@ -16,13 +16,16 @@ References
    models, chapter 11.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.label_model import LabelModel, Ties
 from embrm.heads.linear.newton import RotatedCoordinates
@@ -94,6 +97,73 @@ class FitSettings:
     max_iter: int = 100
     start: FloatArray | None = None
     coordinates: RotatedCoordinates | None = None
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any], n_margins: int) -> "FitSettings":
+        """Read the parameters of a `LinearBradleyTerry`.
+
+        Parameters
+        ----------
+        params : mapping
+            By name, each checked by itself.
+        n_margins : int
+            How many wins have a margin, which no tie model takes.
+
+        Raises
+        ------
+        InvalidInputError
+            If two parameters exclude each other.
+        """
+        _check_ties(params, n_margins)
+        is_auto, whitening = isinstance(params["alpha"], str), params["whitening"]
+        if params["prompt_effects"] is True and whitening > 0:
+            raise InvalidInputError(
+                three_parts(
+                    expected="whitening=0 with prompt_effects=True",
+                    got=f"whitening={whitening:g}",
+                    cure="leave one of them at its default",
+                )
+            )
+
+        def switch(name: str) -> bool | None:
+            """Read a switch; None if it is chosen by held-out loss, as alpha is."""
+            if isinstance(params[name], str):
+                return None if is_auto else False
+            return bool(params[name])
+
+        return cls(
+            alpha=None if is_auto else float(params["alpha"]),
+            whitening=float(whitening),
+            standardise=switch("standardise"),
+            prompt_effects=whitening == 0 and switch("prompt_effects"),
+            link=params["link"],
+            ties=params["ties"],
+            posterior=bool(params["posterior"]),
+            tol=float(params["tol"]),
+            max_iter=int(params["max_iter"]),
+        )
+
+
+def _check_ties(params: Mapping[str, Any], n_margins: int) -> None:
+    """Refuse what no tie model takes."""
+    if params["ties"] is None:
+        return
+    if params["link"] != "logit" or params["noise"] is not None:
+        raise InvalidInputError(
+            three_parts(
+                expected="ties with link='logit' and noise=None",
+                got=f"link={params['link']!r}, noise={params['noise']!r}",
+                cure="use ties=None, which counts a tie as half a win each way",
+            )
+        )
+    if n_margins:
+        raise InvalidInputError(
+            three_parts(
+                expected="ties without margins",
+                got=f"{n_margins} positive margins",
+                cure="drop margin, or use ties=None",
+            )
+        )
 
 
 @dataclass(frozen=True)

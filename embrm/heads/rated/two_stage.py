@@ -134,6 +134,7 @@ class TwoStageReward(RewardHead):
         ratings: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         margin: ArrayLike | None = None,
+        annotator: ArrayLike | None = None,
     ) -> Self:
         """Fit both stages.
 
@@ -148,6 +149,8 @@ class TwoStageReward(RewardHead):
         sample_weight : array-like of shape (n_pairs,), >= 0, optional
             Strength of each preference.
         margin : array-like of shape (n_pairs,), >= 0, in nats, optional
+        annotator : None
+            Refused: the head estimates no flip rate.
 
         Returns
         -------
@@ -159,6 +162,7 @@ class TwoStageReward(RewardHead):
             On a wrong shape, dtype, range or length, or on NaN or infinity in an item
             that is rated or compared.
         """
+        self._number_annotators(annotator)
         comparisons = make_comparisons(pairs, y, sample_weight, margin)
         if ratings is None:
             return self.fit_comparisons(comparisons)

@@ -77,7 +77,7 @@ def linear_leads(
     ndarray of shape (n_held_out,)
         In the order of splits, then of wins.
     """
-    head = linear.as_chosen(tol=_TOLERANCE)
+    head = linear.with_selected_params(tol=_TOLERANCE)
     leads = []
     for train, validation in splits:
         head.coef_, head.coordinates_ = linear.coef_, linear.coordinates_

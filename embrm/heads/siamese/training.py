@@ -4,18 +4,25 @@ Every random number comes from the caller's generator; neither torch's global se
 its thread settings are touched.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from embrm._optional import import_optional
 from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm._validation import Integer, check_parameters
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.siamese.losses import Loss, of_flipped, weight_of_flipped
+from embrm.heads.siamese.losses import (
+    LOSSES,
+    Loss,
+    of_flipped,
+    smoothed,
+    weight_of_flipped,
+)
 from embrm.heads.siamese.mixing import HeldOut, scaled_loss
 from embrm.heads.siamese.network import (
     Network,
@@ -31,6 +38,15 @@ and to look at the held-out loss is cheap."""
 
 _BLIND_EPOCHS = 10
 """How long to train where nothing can be held out to say when to stop."""
+
+_LAYERS_BY_WINS: tuple[tuple[int, tuple[int, ...]], ...] = (
+    (100_000, (256,)),
+    (0, (64,)),
+)
+"""From how many wins on which hidden layers are used."""
+
+_WORTH_BFLOAT16 = 5e9
+"""Multiplications of an epoch from which rounding costs less than waiting."""
 
 Split: TypeAlias = tuple[BoolArray, BoolArray]
 """Masks of shape (n_wins,): what a member trains on, and what it is judged by."""
@@ -58,6 +74,57 @@ class TrainingPlan:
     centering: float
     patience: int
     bfloat16: bool
+
+    @classmethod
+    def of(
+        cls, params: Mapping[str, Any], n_wins: int, n_features: int
+    ) -> "TrainingPlan":
+        """Settle the parameters that are "auto".
+
+        Parameters
+        ----------
+        params : mapping
+            Of a `SiameseBradleyTerry`, by name, checked.
+        n_wins, n_features : int
+        """
+        hidden = _hidden_sizes(params["hidden_sizes"], n_wins)
+        sizes = (n_features, *hidden)
+        batch_size = params["batch_size"]
+        return cls(
+            hidden_sizes=hidden,
+            n_members=int(params["ensemble_size"]),
+            loss=smoothed(LOSSES[params["loss"]], float(params["label_smoothing"])),
+            learning_rate=float(params["learning_rate"]),
+            cosine=params["schedule"] == "cosine",
+            max_epochs=int(params["max_epochs"]),
+            batch_size=_batch_size(n_wins) if batch_size == "auto" else int(batch_size),
+            whole_prompts=params["batching"] == "prompts",
+            weight_decay=float(params["weight_decay"]),
+            dropout=float(params["dropout"]),
+            max_grad_norm=float(params["max_grad_norm"]),
+            centering=float(params["centering"]),
+            patience=int(params["patience"]),
+            bfloat16=_uses_bfloat16(params["precision"], n_wins, sizes),
+        )
+
+
+def _hidden_sizes(hidden: Any, n_wins: int) -> tuple[int, ...]:
+    if isinstance(hidden, str):
+        return next(sizes for fewest, sizes in _LAYERS_BY_WINS if n_wins >= fewest)
+    sizes = hidden if isinstance(hidden, tuple | list) else (hidden,)
+    for n in sizes:
+        check_parameters({"hidden_sizes": n}, {"hidden_sizes": [Integer(1)]})
+    return tuple(int(n) for n in sizes)
+
+
+def _batch_size(n_wins: int) -> int:
+    return min(1024, max(128, n_wins // 50))
+
+
+def _uses_bfloat16(precision: str, n_wins: int, sizes: tuple[int, ...]) -> bool:
+    if precision != "auto":
+        return precision == "bfloat16"
+    return sum(m * n for m, n in pairwise(sizes)) * n_wins >= _WORTH_BFLOAT16
 
 
 @dataclass(eq=False)

@@ -403,6 +403,16 @@ def test_a_damaged_state_is_refused():
         LinearBradleyTerry().set_state(state)
 
 
+def test_the_old_name_of_selected_parameters_still_works(make_preferences):
+    """For one version, with a warning."""
+    data = make_preferences(error_rate=0.2)
+    head = LinearBradleyTerry().fit(data.pairs, data.y)
+    with pytest.warns(FutureWarning, match="now called with_selected_params"):
+        old = head.as_chosen(tol=1e-4)
+    assert old.get_params() == head.with_selected_params(tol=1e-4).get_params()
+    assert (old.alpha, old.standardise) == (head.alpha_, head.standardise_)
+
+
 @pytest.mark.realdata
 def test_real_noisy_labels_are_learned_from(shared_data):
     """On 2,000 real pairs of which 40% are flipped, held-out prompts are ordered.
