@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import check_items, widened
 from embrm.exceptions import InvalidInputError, three_parts
-from embrm.heads.boosted.backends import (
+from embrm.heads.boosted._backends import (
     LightGBMForest,
     LightGBMGrower,
     XGBoostForest,
@@ -17,7 +17,7 @@ from embrm.heads.boosted.backends import (
     bin_with_lightgbm,
     bin_with_xgboost,
 )
-from embrm.heads.boosted.growing import Forest, Grower, TreePlan
+from embrm.heads.boosted._growing import Forest, Grower, TreePlan
 from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
 from embrm.pairs import distinct_rows

@@ -10,14 +10,7 @@ from embrm._typing import BoolArray, FloatArray, IntArray, RandomState
 from embrm._validation import Constraints, Integer, Real, check_random_state
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.base import RewardHead
-from embrm.heads.boosted.binned_items import (
-    Backend,
-    BinnedItems,
-    bin_distinct_items,
-    read_forest,
-    write_forest,
-)
-from embrm.heads.boosted.growing import (
+from embrm.heads.boosted._growing import (
     BoostingWins,
     EarlyStopping,
     Forest,
@@ -25,7 +18,14 @@ from embrm.heads.boosted.growing import (
     boost,
     boost_until_stalled,
 )
-from embrm.heads.boosted.linear_start import LinearStart, fit_linear_start
+from embrm.heads.boosted._linear_start import LinearStart, fit_linear_start
+from embrm.heads.boosted.binned_items import (
+    Backend,
+    BinnedItems,
+    bin_distinct_items,
+    read_forest,
+    write_forest,
+)
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry, restore_linear
 from embrm.heads.noisy_labels import NOISE, STORED_NOISE, model_label_noise

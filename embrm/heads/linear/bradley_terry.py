@@ -13,9 +13,9 @@ from embrm._typing import FloatArray, IntArray
 from embrm._validation import Constraints, Integer, Real, check_parameters
 from embrm.exceptions import EmbrmWarning, InvalidInputError, three_parts, warn
 from embrm.heads.comparisons import Comparisons, make_comparisons
+from embrm.heads.linear._fit import fit_linear, update_linear
+from embrm.heads.linear._label_model import LabelModel, Ties
 from embrm.heads.linear.design import FitSettings, effect_size, fits_in_memory
-from embrm.heads.linear.fit import fit_linear, update_linear
-from embrm.heads.linear.label_model import LabelModel, Ties
 from embrm.heads.linear.newton import RotatedCoordinates
 from embrm.heads.linear.posterior import Posterior
 from embrm.heads.noisy_labels import (

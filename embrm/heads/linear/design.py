@@ -27,9 +27,9 @@ from numpy.typing import DTypeLike
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.label_model import LabelModel, Ties
+from embrm.heads.linear._label_model import LabelModel, Ties
+from embrm.heads.linear._operators import BlockedOperator
 from embrm.heads.linear.newton import RotatedCoordinates
-from embrm.heads.linear.operators import BlockedOperator
 from embrm.heads.linear.problem import (
     LARGEST_ROTATION,
     LinearProblem,

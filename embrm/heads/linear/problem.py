@@ -30,7 +30,7 @@ from scipy.sparse import csr_array
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.operators import BlockedOperator, DenseOperator, ItemOperator
+from embrm.heads.linear._operators import BlockedOperator, DenseOperator, ItemOperator
 from embrm.heads.win_loss import LogisticLoss, WinLoss
 
 LARGEST_ROTATION = 2048

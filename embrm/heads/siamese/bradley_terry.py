@@ -13,11 +13,11 @@ from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry, restore_linear
 from embrm.heads.linear.design import mean_and_scale
 from embrm.heads.noisy_labels import NOISE, STORED_NOISE, model_label_noise
+from embrm.heads.siamese._mixing import fit_scale, fit_weights
+from embrm.heads.siamese._splits import draw_splits, enough_splits, linear_leads
+from embrm.heads.siamese._training import Split, TrainingPlan, Wins, train_network
 from embrm.heads.siamese.losses import LOSSES
-from embrm.heads.siamese.mixing import fit_scale, fit_weights
 from embrm.heads.siamese.network import Network
-from embrm.heads.siamese.splits import draw_splits, enough_splits, linear_leads
-from embrm.heads.siamese.training import Split, TrainingPlan, Wins, train_network
 from embrm.heads.state import (
     HeadState,
     Stored,

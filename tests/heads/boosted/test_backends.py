@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads.boosted.backends import (
+from embrm.heads.boosted._backends import (
     LightGBMForest,
     LightGBMGrower,
     XGBoostForest,
@@ -12,8 +12,8 @@ from embrm.heads.boosted.backends import (
     bin_with_lightgbm,
     bin_with_xgboost,
 )
+from embrm.heads.boosted._growing import TreePlan
 from embrm.heads.boosted.binned_items import read_forest
-from embrm.heads.boosted.growing import TreePlan
 from embrm.heads.state import HeadState
 
 PLAN = TreePlan(

@@ -7,7 +7,9 @@ from sklearn.linear_model import LogisticRegression
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear import fit, operators, problem
+from embrm.heads.linear import _fit as fit
+from embrm.heads.linear import _operators as operators
+from embrm.heads.linear import problem
 
 
 @pytest.fixture(autouse=True)

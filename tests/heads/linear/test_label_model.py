@@ -7,7 +7,7 @@ import pytest
 
 from embrm import Pairs
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear.label_model import LabelModel, fit_ties
+from embrm.heads.linear._label_model import LabelModel, fit_ties
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import make_problem
 from embrm.heads.win_loss import (

@@ -6,9 +6,10 @@ import pytest
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry, comparisons
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear import operators, problem
+from embrm.heads.linear import _operators as operators
+from embrm.heads.linear import problem
+from embrm.heads.linear._operators import BlockedOperator
 from embrm.heads.linear.design import Design, FitSettings
-from embrm.heads.linear.operators import BlockedOperator
 from embrm.heads.linear.problem import make_problem
 
 

@@ -8,16 +8,16 @@ import torch
 
 from embrm.heads import SiameseBradleyTerry
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.siamese import training
-from embrm.heads.siamese.losses import LOSSES
-from embrm.heads.siamese.mixing import scaled_loss
-from embrm.heads.siamese.network import Network
-from embrm.heads.siamese.training import (
+from embrm.heads.siamese import _training as training
+from embrm.heads.siamese._mixing import scaled_loss
+from embrm.heads.siamese._training import (
     TrainingPlan,
     Wins,
     _Trainer,
     train_network,
 )
+from embrm.heads.siamese.losses import LOSSES
+from embrm.heads.siamese.network import Network
 
 PLAN = TrainingPlan(
     hidden_sizes=(16,),

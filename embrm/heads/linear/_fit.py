@@ -11,10 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from embrm._typing import FloatArray
 from embrm.exceptions import EmbrmWarning, warn
 from embrm.heads.comparisons import Comparisons
+from embrm.heads.linear._label_model import LabelModel, fit_ties
+from embrm.heads.linear._operators import DenseOperator
 from embrm.heads.linear.design import FitSettings, PromptEffects
-from embrm.heads.linear.label_model import LabelModel, fit_ties
 from embrm.heads.linear.newton import Coordinates, FactoredCoordinates, minimise
-from embrm.heads.linear.operators import DenseOperator
 from embrm.heads.linear.posterior import Posterior, posterior_at
 from embrm.heads.linear.problem import (
     LinearProblem,

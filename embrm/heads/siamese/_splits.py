@@ -5,7 +5,7 @@ import numpy as np
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
-from embrm.heads.siamese.training import Split
+from embrm.heads.siamese._training import Split
 from embrm.heads.validation_split import held_out_by_item, holdout
 
 _FEWEST_HELD_OUT = 10

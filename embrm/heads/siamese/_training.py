@@ -16,6 +16,7 @@ from embrm._optional import import_optional
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import Integer, check_parameters
 from embrm.heads.comparisons import Comparisons
+from embrm.heads.siamese._mixing import HeldOut, scaled_loss
 from embrm.heads.siamese.losses import (
     LOSSES,
     Loss,
@@ -23,7 +24,6 @@ from embrm.heads.siamese.losses import (
     smoothed,
     weight_of_flipped,
 )
-from embrm.heads.siamese.mixing import HeldOut, scaled_loss
 from embrm.heads.siamese.network import (
     Network,
     TrainableNetwork,
