@@ -16,7 +16,7 @@ from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear._fit import fit_linear, update_linear
 from embrm.heads.linear._label_model import LabelModel, Ties
 from embrm.heads.linear.design import FitSettings, effect_size, fits_in_memory
-from embrm.heads.linear.newton import RotatedCoordinates
+from embrm.heads.linear.newton import DiagonalCoordinates
 from embrm.heads.linear.posterior import Posterior
 from embrm.heads.noisy_labels import (
     NOISE,
@@ -138,7 +138,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         The annotators that `fit` was told of, sorted, and the flip rate of each; NaN
         if none of their pairs counted.
     n_iter_ : int
-    coordinates_ : RotatedCoordinates or None
+    coordinates_ : DiagonalCoordinates or None
         With `warm_start`: in which fits to such data are well conditioned.
 
     Notes
@@ -180,7 +180,7 @@ class LinearBradleyTerry(UncertainRewardHead):
     scale_: FloatArray
     posterior_: Posterior | None
     prompt_values_: FloatArray | None
-    coordinates_: RotatedCoordinates | None
+    coordinates_: DiagonalCoordinates | None
     reads_in_place = True
 
     _constraints: ClassVar[Constraints] = {

@@ -29,7 +29,7 @@ from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear._label_model import LabelModel, Ties
 from embrm.heads.linear._operators import BlockedOperator
-from embrm.heads.linear.newton import RotatedCoordinates
+from embrm.heads.linear.newton import DiagonalCoordinates
 from embrm.heads.linear.problem import (
     LARGEST_ROTATION,
     LinearProblem,
@@ -82,7 +82,7 @@ class FitSettings:
     max_iter : int
     start : ndarray of shape (d,) or None
         Weights to start from.
-    coordinates : RotatedCoordinates or None
+    coordinates : DiagonalCoordinates or None
         What an earlier fit to similar data had, to condition this one.
     """
 
@@ -96,7 +96,7 @@ class FitSettings:
     tol: float = 1e-8
     max_iter: int = 100
     start: FloatArray | None = None
-    coordinates: RotatedCoordinates | None = None
+    coordinates: DiagonalCoordinates | None = None
 
     @classmethod
     def of(cls, params: Mapping[str, Any], n_margins: int) -> "FitSettings":

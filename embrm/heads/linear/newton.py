@@ -43,62 +43,44 @@ class Coordinates(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class ScaledCoordinates:
-    """u = w / scale, for a Hessian that is about diagonal."""
-
-    scale: FloatArray
-    effective_dimension: float
-
-    @classmethod
-    def of(cls, curvature: FloatArray, alpha: float) -> "ScaledCoordinates":
-        """Make them from the diagonal of the Hessian of the losses, and the penalty."""
-        floor = _SMALLEST_CURVATURE * curvature.max()
-        square = 1.0 / (curvature + alpha + floor)
-        return cls(np.sqrt(square), float(square @ curvature))
-
-    def weights(self, u: FloatArray) -> FloatArray:
-        """Return the weights at u."""
-        return self.scale * u
-
-    def of_weights(self, w: FloatArray) -> FloatArray:
-        """Return the coordinates of weights."""
-        return w / self.scale
-
-    def gradient(self, by_weights: FloatArray) -> FloatArray:
-        """Turn a gradient by the weights into one by u."""
-        return self.scale * by_weights
-
-
-@dataclass(frozen=True, eq=False)
-class RotatedCoordinates:
+class DiagonalCoordinates:
     """u = B'w / scale, for a Hessian that is about diagonal in the orthonormal basis B.
 
     Attributes
     ----------
-    basis : ndarray of shape (k, k)
-    scaled : ScaledCoordinates
-        Of the weights in that basis.
+    scale : ndarray of shape (k,)
+    effective_dimension : float
+    basis : ndarray of shape (k, k) or None
+        None for the coordinates of the weights themselves.
     """
 
-    basis: FloatArray
-    scaled: ScaledCoordinates
+    scale: FloatArray
+    effective_dimension: float
+    basis: FloatArray | None = None
 
-    @property
-    def effective_dimension(self) -> float:
-        """Trace of the Hessian of the losses in these coordinates, about."""
-        return self.scaled.effective_dimension
+    @classmethod
+    def of(
+        cls, curvature: FloatArray, alpha: float, basis: FloatArray | None = None
+    ) -> "DiagonalCoordinates":
+        """Make them from the diagonal of the Hessian of the losses, and the penalty."""
+        floor = _SMALLEST_CURVATURE * curvature.max()
+        square = 1.0 / (curvature + alpha + floor)
+        return cls(np.sqrt(square), float(square @ curvature), basis)
 
     def weights(self, u: FloatArray) -> FloatArray:
         """Return the weights at u."""
-        return np.asarray(self.basis @ self.scaled.weights(u))
+        scaled = self.scale * u
+        return scaled if self.basis is None else np.asarray(self.basis @ scaled)
 
     def of_weights(self, w: FloatArray) -> FloatArray:
         """Return the coordinates of weights."""
-        return self.scaled.of_weights(self.basis.T @ w)
+        return (w if self.basis is None else self.basis.T @ w) / self.scale
 
     def gradient(self, by_weights: FloatArray) -> FloatArray:
         """Turn a gradient by the weights into one by u."""
-        return self.scaled.gradient(self.basis.T @ by_weights)
+        return self.scale * (
+            by_weights if self.basis is None else self.basis.T @ by_weights
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +202,7 @@ class _Preconditioned:
         coordinates: Coordinates | None = None,
     ) -> None:
         self.problem, self.alpha = problem, alpha
-        self.coordinates: Coordinates = coordinates or ScaledCoordinates.of(
+        self.coordinates: Coordinates = coordinates or DiagonalCoordinates.of(
             problem.curvature, alpha
         )
 

@@ -24,7 +24,7 @@ import numpy as np
 from embrm._typing import BoolArray, FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.design import Design, FitSettings, PromptEffects, column_scale
-from embrm.heads.linear.newton import RotatedCoordinates, ScaledCoordinates, minimise
+from embrm.heads.linear.newton import DiagonalCoordinates, minimise
 from embrm.heads.linear.problem import LinearProblem, mean_square_difference
 from embrm.heads.validation_split import split_units, strongest_within_one_error
 
@@ -73,7 +73,7 @@ class PenaltySearch:
         Mean held-out loss of a win, in nats.
     least_losses, weight : ndarray of shape (n_held_out,)
         Loss of each held-out win at the penalty of least loss, and its weight.
-    coordinates : RotatedCoordinates or None
+    coordinates : DiagonalCoordinates or None
         In which the Hessian of a fit at `alpha` is about one, where that was found.
     """
 
@@ -83,7 +83,7 @@ class PenaltySearch:
     held_out_loss: FloatArray = field(default_factory=lambda: np.empty(0))
     least_losses: FloatArray = field(default_factory=lambda: np.empty(0))
     weight: FloatArray = field(default_factory=lambda: np.empty(0))
-    coordinates: RotatedCoordinates | None = None
+    coordinates: DiagonalCoordinates | None = None
 
     def has_less_loss_than(self, other: "PenaltySearch") -> bool:
         """Compare the least held-out losses of two searches, on the same wins."""
@@ -184,7 +184,7 @@ def _given_prior(
         start = np.append(start, np.zeros(effects.n_prompts))
         scale = effects.pad(scale)
     coordinates = settings.coordinates
-    if coordinates is not None and len(coordinates.basis) != len(start):
+    if coordinates is not None and len(coordinates.scale) != len(start):
         coordinates = None
     given = PenaltySearch(alpha, start, coordinates=coordinates)
     return Prior(Design(comparisons, settings, effects), scale, given)
@@ -198,8 +198,8 @@ def _search(design: Design, scale: FloatArray | None, share: float) -> PenaltySe
     search = search_penalty(problem, design.folds, square=square, enough=enough)
     basis, coordinates = problem.basis, None
     if basis is not None and problem.stretch is None and len(basis) == basis.shape[1]:
-        scaled = ScaledCoordinates.of(share * problem.curvature, search.alpha)
-        coordinates = RotatedCoordinates(basis, scaled)
+        curvature = share * problem.curvature
+        coordinates = DiagonalCoordinates.of(curvature, search.alpha, basis)
     start = problem.to_user(search.start)
     return replace(search, start=start, coordinates=coordinates)
 

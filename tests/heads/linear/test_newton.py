@@ -10,9 +10,8 @@ from embrm import Pairs
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.linear import problem as linear_problem
 from embrm.heads.linear.newton import (
+    DiagonalCoordinates,
     FactoredCoordinates,
-    RotatedCoordinates,
-    ScaledCoordinates,
     _Preconditioned,
     minimise,
 )
@@ -183,12 +182,12 @@ def hessian():
 
 def rotated(hessian, alpha):
     curvature, basis = np.linalg.eigh(hessian)
-    return RotatedCoordinates(basis, ScaledCoordinates.of(curvature, alpha))
+    return DiagonalCoordinates.of(curvature, alpha, basis)
 
 
 def every(hessian, alpha):
     return (
-        ScaledCoordinates.of(np.diagonal(hessian), alpha),
+        DiagonalCoordinates.of(np.diagonal(hessian), alpha),
         rotated(hessian, alpha),
         FactoredCoordinates.of(hessian, alpha),
     )
