@@ -21,9 +21,9 @@ from resumable import make_parser, run_tasks, write_summary
 from text_pools import GOLDS, make_pool
 
 from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
+from embrm.heads.base import order_consistency
 from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.order import order_consistency
 
 HEADS = {
     "linear": lambda **params: LinearBradleyTerry(posterior=False, **params),

@@ -25,12 +25,12 @@ import numpy as np
 from embrm import Pairs
 from embrm.heads import ClassificationReward, LinearBradleyTerry
 from embrm.heads.comparisons import Comparisons, make_comparisons
-from embrm.heads.linear.prior_shape import whiten_prior
-from embrm.heads.linear.training import (
+from embrm.heads.linear.newton import minimise
+from embrm.heads.linear.problem import (
     LinearProblem,
     make_problem,
     mean_square_difference,
-    minimise,
+    whiten_prior,
 )
 from embrm.heads.validation_split import grouped_folds
 

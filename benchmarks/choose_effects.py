@@ -20,11 +20,11 @@ from heads_data import make_task
 from resumable import make_parser, run_tasks, write_summary
 from text_pools import GOLDS, make_pool
 
+from embrm.heads.base import order_consistency
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear.column_scale import mean_and_scale
-from embrm.heads.linear.in_place_problem import make_frugal_problem
-from embrm.heads.linear.training import minimise
-from embrm.heads.order import order_consistency
+from embrm.heads.linear.design import mean_and_scale
+from embrm.heads.linear.newton import minimise
+from embrm.heads.linear.problem import make_problem
 from embrm.heads.validation_split import grouped_folds
 
 VARIANCES = (0.0, 0.1, 0.3, 1.0, 3.0)
@@ -47,7 +47,7 @@ def follow_path(comparisons, items, gap, variance, consistency) -> dict:
     if variance > 0:
         one_hot = np.eye(int(comparisons.groups.max()) + 1)[comparisons.groups]
         columns = np.hstack([items, np.sqrt(variance * gap / 2) * one_hot])
-    problem = make_frugal_problem(replace(comparisons, items=columns))
+    problem = make_problem(replace(comparisons, items=columns))
     by_item = replace(comparisons, groups=np.arange(len(items)))
     parts = [(problem.take(t), problem.take(v)) for t, v in grouped_folds(by_item, 5)]
     whole = np.zeros(len(problem.curvature))

@@ -20,11 +20,11 @@ from text_pools import CELLS, GOLDS, load_texts, make_pool, standard
 
 from embrm import CandidatePool
 from embrm.heads import make_head
+from embrm.heads.base import order_consistency
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear.column_scale import mean_and_scale
-from embrm.heads.linear.in_place_problem import make_frugal_problem
-from embrm.heads.linear.training import mean_square_difference, minimise
-from embrm.heads.order import order_consistency
+from embrm.heads.linear.design import mean_and_scale
+from embrm.heads.linear.newton import minimise
+from embrm.heads.linear.problem import make_problem, mean_square_difference
 from embrm.heads.validation_split import grouped_folds
 
 PRIORS = np.geomspace(0.03, 30.0, 13)
@@ -83,7 +83,7 @@ def follow_path(wanted: dict, directory: Path) -> dict:
     )
     comparisons = make_comparisons(task.pairs, task.y)
     scale = mean_and_scale(comparisons.items)[1]
-    problem = make_frugal_problem(comparisons, scale)
+    problem = make_problem(comparisons, scale)
     square = mean_square_difference(problem)
     folds = grouped_folds(comparisons, 5)
     parts = [(problem.take(train), problem.take(held)) for train, held in folds]

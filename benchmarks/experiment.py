@@ -33,7 +33,7 @@ from sklearn.base import BaseEstimator
 from embrm import CandidatePool
 from embrm.embed.cache.durable import write_durably
 from embrm.experiment import SECONDS, AtErrorRate, Experiment
-from embrm.heads.pair_scoring import PairScoring
+from embrm.heads.base import BaseHead
 from embrm.simulate import BradleyTerryAnnotator, CrossPrompt, SamePrompt
 
 D = 64
@@ -42,7 +42,7 @@ SIZES = {"small": (500, 200, 10), "real": (400, 200, 35)}
 N_KILLS = 5
 
 
-class SumOfDifferences(PairScoring, BaseEstimator):
+class SumOfDifferences(BaseHead, BaseEstimator):
     """The least that can be called a head."""
 
     def __init__(self, sign: float = 1.0) -> None:

@@ -27,7 +27,7 @@ from reference_recipes import RECIPES
 
 from embrm.exceptions import LeftOutWarning
 from embrm.heads import make_head
-from embrm.heads.order import order_consistency
+from embrm.heads.base import order_consistency
 
 HEADS = ("linear", "siamese", "stacked", "boosted", "boosted-xgboost")
 HEADS += ("logistic", "mlp", "lightgbm", "xgboost")

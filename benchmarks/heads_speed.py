@@ -11,7 +11,7 @@ from reference_recipes import siamese_mlp
 
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry
-from embrm.heads.order import order_consistency
+from embrm.heads.base import order_consistency
 
 
 def timed(call):

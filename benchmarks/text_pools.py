@@ -39,7 +39,7 @@ from embrm import CandidatePool
 from embrm.embed.run import embed_items
 from embrm.embed.sentence import SentenceTransformerEncoder
 from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry, make_head
-from embrm.heads.order import order_consistency
+from embrm.heads.base import order_consistency
 
 PACKAGES = ("scipy", "sklearn", "torch", "pandas", "matplotlib", "networkx")
 PACKAGES += ("statsmodels", "sympy", "numpy", "lightgbm", "transformers", "ray")

@@ -5,8 +5,9 @@ range, or an `InvalidInputError` has already said what was expected, what was go
 what to do.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -296,6 +297,122 @@ def check_random_state(random_state: RandomState) -> np.random.Generator:
         shown(random_state),
         "pass an integer seed",
     )
+
+
+@dataclass(frozen=True)
+class Real:
+    """Constraint of a parameter: a real number in an interval.
+
+    Parameters
+    ----------
+    low, high : float
+    closed : {"left", "right", "both", "neither"}, default="left"
+        Which bounds belong to the interval.
+    """
+
+    low: float = 0.0
+    high: float = np.inf
+    closed: Literal["left", "right", "both", "neither"] = "left"
+
+    def accepts(self, value: Any) -> bool:
+        """Say whether a value is such a number; True and False are none."""
+        is_real = isinstance(value, int | float | np.integer | np.floating)
+        if not is_real or isinstance(value, bool):
+            return False
+        above = self.low < value or (value == self.low and self._has_low)
+        return bool(
+            above and (value < self.high or (value == self.high and self._has_high))
+        )
+
+    def __str__(self) -> str:
+        if self.high == np.inf:
+            kind = "number" if self._has_high else "finite number"
+            return f"a {kind} {'>=' if self._has_low else '>'} {self.low:g}"
+        left, right = "(["[self._has_low], ")]"[self._has_high]
+        return f"a number in {left}{self.low:g}, {self.high:g}{right}"
+
+    @property
+    def _has_low(self) -> bool:
+        return self.closed in ("left", "both")
+
+    @property
+    def _has_high(self) -> bool:
+        return self.closed in ("right", "both")
+
+
+@dataclass(frozen=True)
+class Integer:
+    """Constraint of a parameter: an integer >= low."""
+
+    low: int = 0
+
+    def accepts(self, value: Any) -> bool:
+        """Say whether a value is such an integer; True and False are none."""
+        is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        return bool(is_integer and value >= self.low)
+
+    def __str__(self) -> str:
+        return f"an integer >= {self.low}"
+
+
+Constraint: TypeAlias = Real | Integer | str | type | None
+"""A number, an exact name, a type, or None; `bool` takes numpy's booleans, too."""
+
+Constraints: TypeAlias = Mapping[str, Sequence[Constraint]]
+"""What each parameter may be: one of the listed constraints."""
+
+
+def check_parameters(params: Mapping[str, Any], constraints: Constraints) -> None:
+    """Check the constructor parameters of an estimator, which is done in `fit`.
+
+    Parameters
+    ----------
+    params : mapping of str to value
+        As `get_params(deep=False)` returns them.
+    constraints : mapping of str to sequence of Constraint
+        Parameters that are not in it are not checked.
+
+    Raises
+    ------
+    InvalidInputError
+        If a parameter is none of what its constraints list.
+
+    Examples
+    --------
+    >>> constraints = {"alpha": [Real(0), "auto"], "refit": [bool]}
+    >>> check_parameters({"alpha": "auto", "refit": True}, constraints)
+    """
+    for name, allowed in constraints.items():
+        value = params[name]
+        if not any(_accepts(constraint, value) for constraint in allowed):
+            *others, last = [part for one in allowed for part in _describe(one)]
+            known = f"{', '.join(others)} or {last}" if others else last
+            raise _wrong(
+                f"{name}: {known}",
+                repr(value)[:40],
+                f"set_params({name}=...), or leave {name} at its default",
+            )
+
+
+def _accepts(constraint: Constraint, value: Any) -> bool:
+    if isinstance(constraint, Real | Integer):
+        return constraint.accepts(value)
+    if constraint is None:
+        return value is None
+    if isinstance(constraint, str):
+        return isinstance(value, str) and value == constraint
+    if constraint is bool:
+        return isinstance(value, bool | np.bool_)
+    return isinstance(value, constraint)
+
+
+def _describe(constraint: Constraint) -> list[str]:
+    if isinstance(constraint, Real | Integer):
+        return [str(constraint)]
+    if isinstance(constraint, type):
+        is_switch = constraint is bool
+        return ["True", "False"] if is_switch else [f"a {constraint.__name__}"]
+    return [repr(constraint)]
 
 
 _TO_ITEMS = "pass a numeric matrix with one row per item"

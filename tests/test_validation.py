@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from embrm._validation import (
+    Integer,
+    Real,
     check_items,
     check_labels,
     check_margin,
     check_pair_ids,
+    check_parameters,
     check_random_state,
     check_sample_weight,
 )
@@ -115,3 +118,40 @@ def test_what_is_no_seed_is_refused(seed):
     """The error says what to pass."""
     with pytest.raises(InvalidInputError, match="pass an integer seed"):
         check_random_state(seed)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "good", "bad", "message"),
+    [
+        (Real(), [0, 2.5, np.float32(1)], [-1, np.inf, np.nan, True, "1"], ">= 0;"),
+        (Real(0, closed="neither"), [1e-9], [0, -1], "a finite number > 0;"),
+        (Real(0, 1), [0, 0.5], [1, 2], r"a number in \[0, 1\);"),
+        (Real(0, 1, closed="both"), [0, 1], [1.5], r"a number in \[0, 1\];"),
+        (Real(0, 1, closed="right"), [1], [0], r"a number in \(0, 1\];"),
+        (Real(0, closed="right"), [np.inf], [0], "a number > 0;"),
+        (Integer(1), [1, np.int64(7)], [0, 1.0, True, "1"], "an integer >= 1;"),
+        ("auto", ["auto"], ["Auto", None, ["auto"]], "'auto';"),
+        (bool, [True, np.False_], [0, 3, "no", None], "True or False;"),
+        (None, [None], [0, ""], "None;"),
+        (dict, [{}], [[]], "a dict;"),
+    ],
+)
+def test_each_constraint_takes_what_it_describes(constraint, good, bad, message):
+    """And nothing else: True is no number, 3 is no switch."""
+    for value in good:
+        check_parameters({"p": value}, {"p": [constraint]})
+    for value in bad:
+        with pytest.raises(InvalidInputError, match=f"expected p: .*{message}"):
+            check_parameters({"p": value}, {"p": [constraint]})
+
+
+def test_a_parameter_may_be_any_of_its_constraints():
+    """The message lists them, and says how to change the parameter."""
+    constraints = {"alpha": [Real(), "auto", None]}
+    for value in (1.0, "auto", None):
+        check_parameters({"alpha": value, "other": object()}, constraints)
+    with pytest.raises(
+        InvalidInputError,
+        match=r"a finite number >= 0, 'auto' or None; got 'best'.*set_params\(alpha=",
+    ):
+        check_parameters({"alpha": "best"}, constraints)

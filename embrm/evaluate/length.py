@@ -14,7 +14,7 @@ from embrm._typing import FloatArray
 from embrm._validation import check_choice, check_share, invalid_input
 from embrm.evaluate.inputs import check_labelled, check_lengths
 from embrm.evaluate.rank_correlation import PromptCorrelation, correlate_by_prompt
-from embrm.heads.order import order_consistency
+from embrm.heads.base import order_consistency
 
 
 class LengthMatched(NamedTuple):

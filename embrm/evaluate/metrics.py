@@ -13,7 +13,7 @@ from scipy.special import expit
 from embrm._typing import FloatArray
 from embrm._validation import check_count
 from embrm.evaluate.inputs import check_labelled, check_untied
-from embrm.heads.order import order_consistency
+from embrm.heads.base import order_consistency
 
 __all__ = [
     "OrderConsistencyByDelta",

@@ -1,13 +1,12 @@
 """Heads: rewards fitted on vectors, interchangeable, in the manner of scikit-learn."""
 
-from embrm.heads.base import RewardHead
+from embrm.heads.base import RewardHead, order_consistency
 from embrm.heads.boosted.binned_items import BinnedItems, bin_items
 from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.classification import ClassificationReward
 from embrm.heads.cyclic.cycles import cycle_rate
 from embrm.heads.cyclic.general_preference import GeneralPreference
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
-from embrm.heads.order import order_consistency
 from embrm.heads.rated.multi_objective import MultiObjectiveReward
 from embrm.heads.rated.regression import RegressionReward
 from embrm.heads.rated.two_stage import TwoStageReward

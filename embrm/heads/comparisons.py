@@ -7,9 +7,8 @@ independent of the order of pairs, of their orientation, and of how they were pa
 for every head at once.
 """
 
-import warnings
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,7 +23,7 @@ from embrm._validation import (
     check_sample_weight,
     widened,
 )
-from embrm.exceptions import InvalidInputError, LeftOutWarning, three_parts
+from embrm.exceptions import InvalidInputError, LeftOutWarning, three_parts, warn
 from embrm.pairs import Pairs, distinct_rows
 
 _TOO_LARGE_TO_COPY = 2**26
@@ -146,63 +145,84 @@ def make_comparisons(
         itself.
     """
     checked = as_pairs(pairs)
-    n_pairs = len(checked)
-    labels = check_labels(y, n_pairs=n_pairs)
-    weights = check_sample_weight(sample_weight, n_pairs=n_pairs)
-    margins = check_margin(margin, n_pairs=n_pairs)
-    if n_pairs == 0:
-        raise InvalidInputError(
-            three_parts(
-                expected="at least one pair",
-                got="0 pairs",
-                cure="check the filter or split that made them",
-            )
-        )
+    labels = _Labels.check(len(checked), y, sample_weight, margin, annotator)
     _refuse_self_pairs(checked)
-    _refuse_other_length(annotator, n_pairs)
-    weighted = weights > 0
+    weighted = labels.weight > 0
     if not weighted.all():
-        checked = checked[weighted]
-        labels, weights, margins = (c[weighted] for c in (labels, weights, margins))
-        annotator = None if annotator is None else annotator[weighted]
+        checked, labels = checked[weighted], labels.take(weighted)
     rows, ids = checked.unique_items()
     in_place = in_place and _is_too_large_to_copy(checked.items)
     stays = in_place and len(rows) == len(checked.items)
     items = check_items(widened(checked.items if stays else checked.items[rows]))
     kept, inverse = distinct_rows(items)
     if in_place and len(kept) == len(items):
-        wins = _merge_wins(ids, labels, weights, margins, annotator)
         groups = _groups_of_items(checked, rows, np.arange(len(rows)))
-        return Comparisons(items, *wins[:4], groups, *wins[4:])
+        return _merge_wins(items, ids, labels, groups)
     ids = inverse[ids]
     tell = _distinguishable(ids)
     groups = _groups_of_items(checked, rows, inverse)
     taking_part = np.zeros(len(kept), dtype=bool)
     taking_part[ids[tell]] = True
     position = np.cumsum(taking_part) - 1
-    wins = _merge_wins(
-        position[ids[tell]],
-        labels[tell],
-        weights[tell],
-        margins[tell],
-        None if annotator is None else annotator[tell],
-    )
-    return Comparisons(
+    return _merge_wins(
         items[kept[taking_part]],
-        *wins[:4],
+        position[ids[tell]],
+        labels.take(tell),
         None if groups is None else groups[taking_part],
-        *wins[4:],
     )
 
 
-def _refuse_other_length(annotator: IntArray | None, n_pairs: int) -> None:
-    if annotator is not None and annotator.shape != (n_pairs,):
-        raise InvalidInputError(
-            three_parts(
-                expected=f"annotator of shape ({n_pairs},), one per pair",
-                got=f"shape {annotator.shape}",
-                cure="say for each pair who labelled it",
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """What was annotated of each pair, all of shape (n_pairs,)."""
+
+    y: FloatArray
+    weight: FloatArray
+    margin: FloatArray
+    annotator: IntArray | None
+
+    @classmethod
+    def check(
+        cls,
+        n_pairs: int,
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None,
+        margin: ArrayLike | None,
+        annotator: IntArray | None,
+    ) -> "_Labels":
+        """Check what a user says of so many pairs."""
+        labels = cls(
+            check_labels(y, n_pairs=n_pairs),
+            check_sample_weight(sample_weight, n_pairs=n_pairs),
+            check_margin(margin, n_pairs=n_pairs),
+            annotator,
+        )
+        if n_pairs == 0:
+            raise InvalidInputError(
+                three_parts(
+                    expected="at least one pair",
+                    got="0 pairs",
+                    cure="check the filter or split that made them",
+                )
             )
+        if annotator is not None and annotator.shape != (n_pairs,):
+            raise InvalidInputError(
+                three_parts(
+                    expected=f"annotator of shape ({n_pairs},), one per pair",
+                    got=f"shape {annotator.shape}",
+                    cure="say for each pair who labelled it",
+                )
+            )
+        return labels
+
+    def take(self, pairs: BoolArray) -> "_Labels":
+        """Keep those of some pairs."""
+        who = self.annotator
+        return _Labels(
+            self.y[pairs],
+            self.weight[pairs],
+            self.margin[pairs],
+            None if who is None else who[pairs],
         )
 
 
@@ -236,11 +256,10 @@ def _distinguishable(ids: IntArray) -> BoolArray:
             )
         )
     if n_equal:
-        warnings.warn(
+        warn(
             f"left out {n_equal} of {len(ids)} pairs whose two items have the same "
             "vector; no reward on vectors can order them",
             LeftOutWarning,
-            stacklevel=4,
         )
     return different
 
@@ -270,29 +289,21 @@ def _first_seen(labels: IntArray) -> IntArray:
     return first[inverse]
 
 
-_Wins: TypeAlias = tuple[
-    IntArray, IntArray, FloatArray, FloatArray, FloatArray | None, IntArray | None
-]
-
-
 def _merge_wins(
-    ids: IntArray,
-    labels: FloatArray,
-    weights: FloatArray,
-    margins: FloatArray,
-    annotator: IntArray | None,
-) -> _Wins:
-    """Sum the weights of equal wins: winner, loser, margin, weight, tied, annotator."""
-    won, lost = labels > 0, labels < 1
+    items: FloatArray, ids: IntArray, labels: _Labels, groups: IntArray | None
+) -> Comparisons:
+    """Sum the weights of equal wins of pairs of rows of the items."""
+    y, won, lost = labels.y, labels.y > 0, labels.y < 1
 
     def both(first: AnyArray, second: AnyArray) -> AnyArray:
         return np.concatenate([first[won], second[lost]])
 
     winner, loser = both(ids[:, 0], ids[:, 1]), both(ids[:, 1], ids[:, 0])
-    margin = both(margins, margins)
-    weight = both(weights * labels, weights * (1 - labels))
-    half = both(labels, labels) == 0.5
-    who = None if annotator is None else both(annotator, annotator)
+    margin = both(labels.margin, labels.margin)
+    weight = both(labels.weight * y, labels.weight * (1 - y))
+    half = both(y, y) == 0.5
+    who = labels.annotator
+    who = None if who is None else both(who, who)
     keys = (margin, loser, winner) if who is None else (who, margin, loser, winner)
     order = np.lexsort((weight, *keys))
     new = np.zeros(len(order), dtype=bool)
@@ -304,11 +315,13 @@ def _merge_wins(
     ties = np.add.reduceat((weight * half)[order], starts) if half.any() else None
     keep = total > 0
     first = order[starts[keep]]
-    return (
+    return Comparisons(
+        items,
         winner[first],
         loser[first],
         margin[first],
         total[keep],
+        groups,
         None if ties is None else ties[keep] / total[keep],
         None if who is None else who[first],
     )

@@ -9,8 +9,7 @@ from embrm._typing import RandomState
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.base import RewardHead
 from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
-from embrm.heads.classification import ClassificationReward
-from embrm.heads.classifiers import CLASSIFIERS
+from embrm.heads.classification import CLASSIFIERS, ClassificationReward
 from embrm.heads.component_spec import decode, encode
 from embrm.heads.cyclic.general_preference import GeneralPreference
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry

@@ -2,11 +2,16 @@
 
 Arrays go to safetensors, values to JSON, blobs are native model files (text of
 LightGBM, UBJSON of XGBoost). Nothing in a state can execute code when it is read.
+
+A head lists its fitted attributes in a table, `_stored`, with how each is stored; the
+name in the state is that of the attribute without its last underscore.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
 
 from embrm._typing import AnyArray
 from embrm.exceptions import IntegrityError, three_parts
@@ -101,6 +106,167 @@ class HeadState:
             {**self.values, **other.values},
             {**self.blobs, **other.blobs},
         )
+
+
+Default: TypeAlias = Callable[[HeadState], Any]
+"""Makes what heads have that were stored before the attribute was."""
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An attribute that is a numeric array.
+
+    Attributes
+    ----------
+    attribute : str
+    ndim : int
+        Dimensions that it must have.
+    default : callable, optional
+        Without it the array must be there.
+    """
+
+    attribute: str
+    ndim: int
+    default: Default | None = None
+
+    def collect(self, head: Any) -> HeadState:
+        """Return the array under its name."""
+        return HeadState({_name(self.attribute): getattr(head, self.attribute)})
+
+    def restore(self, state: HeadState) -> Any:
+        """Return the array, or its default."""
+        name = _name(self.attribute)
+        if name not in state.arrays and self.default is not None:
+            return self.default(state)
+        return state.array(name, ndim=self.ndim)
+
+
+@dataclass(frozen=True)
+class StoredValue:
+    """An attribute that is a number, a string, a boolean, or a list of them.
+
+    NaN, which JSON has not, and None are not stored: they need a default.
+
+    Attributes
+    ----------
+    attribute : str
+    kind : type
+        Of the JSON value.
+    default : callable, optional
+        Without it the value must be there.
+    decode : callable, optional
+        Turns the JSON value into the attribute; arrays are stored as lists.
+    """
+
+    attribute: str
+    kind: type
+    default: Default | None = None
+    decode: Callable[[Any], Any] | None = None
+
+    def collect(self, head: Any) -> HeadState:
+        """Return the value under its name."""
+        value = getattr(head, self.attribute)
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
+        if value is None or value != value:
+            return HeadState()
+        return HeadState(values={_name(self.attribute): value})
+
+    def restore(self, state: HeadState) -> Any:
+        """Return the value, or its default."""
+        name = _name(self.attribute)
+        if name not in state.values and self.default is not None:
+            value = self.default(state)
+        else:
+            value = state.value(name, self.kind)
+        return value if self.decode is None else self.decode(value)
+
+
+@dataclass(frozen=True)
+class StoredPart:
+    """An attribute that has a state of its own.
+
+    Attributes
+    ----------
+    attribute : str
+    read : callable
+        Rebuilds the part from its state.
+    write : callable, optional
+        Returns the state of the part; by default its method `get_state` does.
+    prefix : str, optional
+        Of the names in its state; by default the name of the part.
+    flag : str, optional
+        Name of the value that says whether there is a part; without it there is.
+    """
+
+    attribute: str
+    read: Callable[[HeadState], Any]
+    write: Callable[[Any], HeadState] | None = None
+    prefix: str | None = None
+    flag: str | None = None
+
+    def collect(self, head: Any) -> HeadState:
+        """Return the state of the part, prefixed, and the flag."""
+        part = getattr(head, self.attribute)
+        state = HeadState()
+        if self.flag is not None:
+            state = HeadState(values={self.flag: part is not None})
+            if part is None:
+                return state
+        own: HeadState = part.get_state() if self.write is None else self.write(part)
+        return state | own.with_prefix(self._prefix)
+
+    def restore(self, state: HeadState) -> Any:
+        """Return the part, None if the flag says that there is none."""
+        if self.flag is not None and not state.value(self.flag, bool):
+            return None
+        return self.read(state.without_prefix(self._prefix))
+
+    @property
+    def _prefix(self) -> str:
+        return f"{_name(self.attribute)}__" if self.prefix is None else self.prefix
+
+
+@dataclass(frozen=True)
+class NotStored:
+    """An attribute that a restored head lacks: it is None."""
+
+    attribute: str
+
+    def collect(self, head: Any) -> HeadState:  # noqa: ARG002
+        """Return nothing."""
+        return HeadState()
+
+    def restore(self, state: HeadState) -> Any:  # noqa: ARG002
+        """Return None."""
+        return None
+
+
+Stored: TypeAlias = StoredArray | StoredValue | StoredPart | NotStored
+
+
+def collect_state(head: Any, table: Sequence[Stored]) -> HeadState:
+    """Return the attributes of a fitted head that a table lists."""
+    state = HeadState()
+    for stored in table:
+        state |= stored.collect(head)
+    return state
+
+
+def restore_state(head: Any, table: Sequence[Stored], state: HeadState) -> None:
+    """Set the attributes that a table lists.
+
+    Raises
+    ------
+    IntegrityError
+        If something is missing from the state, or has the wrong type or shape.
+    """
+    for stored in table:
+        setattr(head, stored.attribute, stored.restore(state))
+
+
+def _name(attribute: str) -> str:
+    return attribute.removesuffix("_")
 
 
 def _damaged(expected: str, got: str) -> IntegrityError:

@@ -1,4 +1,6 @@
-"""Splits inside a head: validation wins share no prompt group with training wins.
+"""Splits inside a head, and choices by what they hold out.
+
+Validation wins share no prompt group with training wins.
 
 The unit of a split is the prompt group where prompts are known, else the connected
 component of the comparison graph. A win is held out if both of its items are, and
@@ -13,7 +15,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from embrm._typing import AnyArray, BoolArray, IntArray
+from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
 
 _DOMINANT = 0.5
@@ -147,6 +149,42 @@ def split_units(comparisons: Comparisons) -> IntArray:
     if size.max() > _DOMINANT * size.sum():
         return np.arange(len(comparisons.items))
     return units
+
+
+def strongest_within_one_error(losses: FloatArray, weight: FloatArray) -> int:
+    """Choose the strongest penalty whose loss is within one error of the least.
+
+    Noisy labels make the minimum shallow, and too weak a penalty costs more order
+    consistency than too strong a one [1]_.
+
+    Parameters
+    ----------
+    losses : ndarray of shape (n_tried, n_units)
+        Held-out loss of each unit, penalties from strong to weak.
+    weight : ndarray of shape (n_units,), >= 0, not all zero
+
+    Returns
+    -------
+    int
+        Row of `losses`. The error is that of the difference to the best row, over the
+        same units.
+
+    References
+    ----------
+    .. [1] Breiman, Friedman, Olshen, Stone (1984). Classification and regression
+       trees, section 3.4.3: the one-standard-error rule.
+
+    Examples
+    --------
+    >>> losses = np.array([[0.7, 0.7], [0.1, 0.4], [0.2, 0.2]])
+    >>> strongest_within_one_error(losses, np.ones(2))
+    1
+    """
+    means = losses @ weight / weight.sum()
+    best = int(np.argmin(means))
+    excess = losses - losses[best] - (means - means[best])[:, None]
+    error = np.sqrt(excess**2 @ weight**2) / weight.sum()
+    return int(np.argmax(means <= means[best] + error))
 
 
 def _components(comparisons: Comparisons) -> IntArray:

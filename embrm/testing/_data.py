@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from embrm.heads.order import order_consistency
+from embrm.heads.base import order_consistency
 from embrm.pairs import Pairs
 from embrm.testing._samples import (
     Sample,

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit
 
 from embrm._typing import FloatArray
-from embrm.heads.order import order_consistency
+from embrm.heads.base import order_consistency
 from embrm.pairs import Pairs
 from embrm.testing._samples import (
     Sample,

@@ -16,7 +16,7 @@ from embrm.evaluate import (
 )
 from embrm.evaluate.metrics import order_values, weighted_quantile_edges
 from embrm.exceptions import InvalidInputError
-from embrm.heads import order
+from embrm.heads import base
 
 DELTAS = hnp.arrays(float, st.integers(1, 20), elements=st.floats(-1e4, 1e4))
 SOFT = st.floats(0, 1)
@@ -31,7 +31,7 @@ def judged():
 
 def test_order_consistency_is_the_one_of_the_heads():
     """There is one definition, which heads score by."""
-    assert order_consistency is order.order_consistency
+    assert order_consistency is base.order_consistency
 
 
 def test_log_loss_agrees_with_scikit_learn(judged):

@@ -1,16 +1,21 @@
-"""RewardHead: what all heads share, beyond what check_head checks of each."""
+"""What all heads share, beyond what check_head checks of each."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from embrm import Pairs
-from embrm.exceptions import InvalidInputError
+from embrm.exceptions import IntegrityError, InvalidInputError
 from embrm.heads import ClassificationReward, LinearBradleyTerry, RewardHead
+from embrm.heads.base import BaseHead, order_consistency
 from embrm.heads.comparisons import make_comparisons
+from embrm.heads.state import HeadState
 
 
 class Recorder(RewardHead):
@@ -141,3 +146,193 @@ def test_a_grid_search_over_processes_shares_pairs(make_preferences):
         for n_jobs in (1, 2)
     )
     np.testing.assert_array_equal(one, two)
+
+
+class Fixed(BaseHead, BaseEstimator):
+    """A reward that is given."""
+
+    def fit(self, coef):
+        self.coef_ = coef
+        return self
+
+    def reward(self, X):
+        return X @ self.coef_
+
+
+@pytest.fixture
+def both(make_preferences):
+    """A linear head, the bare base with the same weights, and preferences."""
+    data = make_preferences(error_rate=0.2)
+    head = LinearBradleyTerry(alpha=1.0).fit(data.pairs, data.y)
+    return head, Fixed().fit(head.coef_), data
+
+
+@pytest.mark.parametrize("method", ["decision_function", "predict_proba"])
+def test_pairs_are_scored_as_a_reward_head_scores_them(both, method):
+    """The same maths, constants aside."""
+    head, fixed, data = both
+    np.testing.assert_allclose(
+        getattr(fixed, method)(data.pairs),
+        getattr(head, method)(data.pairs),
+        atol=1e-12,
+    )
+
+
+def test_the_score_is_order_consistency(both):
+    """Weights included."""
+    head, fixed, data = both
+    weight = np.arange(1.0, len(data.y) + 1)
+    wanted = head.score(data.pairs, data.y, weight)
+    assert fixed.score(data.pairs, data.y, weight) == pytest.approx(wanted)
+
+
+def test_swapping_pairs_negates_delta_exactly(both):
+    """For Pairs and for dense arrays."""
+    _, fixed, data = both
+    delta = fixed.decision_function(data.pairs)
+    np.testing.assert_array_equal(fixed.decision_function(data.pairs.swap()), -delta)
+    dense = np.asarray(data.pairs)
+    np.testing.assert_array_equal(
+        fixed.decision_function(dense[:, ::-1]), -fixed.decision_function(dense)
+    )
+
+
+def test_items_are_refused(both):
+    """The cure is reward(X)."""
+    _, fixed, data = both
+    with pytest.raises(InvalidInputError, match=r"use reward\(X\)"):
+        fixed.decision_function(data.pairs.items)
+
+
+def test_an_unfitted_head_says_so(both):
+    """As scikit-learn wants it."""
+    with pytest.raises(NotFittedError):
+        Fixed().score(both[2].pairs)
+
+
+ITEMS = np.random.default_rng(0).normal(size=(30, 4))
+
+
+class FirstColumn(BaseHead, BaseEstimator):
+    """The smallest head there is."""
+
+    def fit(self, X):
+        self.n_features_in_ = X.shape[1]
+        self.preprocessor_, items = self._fit_preprocessor(X)
+        self.shift_ = float(items[:, 0].mean())
+        return self
+
+    def reward(self, X):
+        return self._preprocessed(X)[:, 0] - self.shift_
+
+    def _get_state(self):
+        return HeadState(values={"shift": self.shift_})
+
+    def _set_state(self, state):
+        self.shift_ = state.value("shift", float)
+
+
+@pytest.mark.parametrize("preprocessor", [None, PCA(2)])
+def test_a_restored_head_scores_the_same_bits(preprocessor):
+    """With the preprocessor or without one, which is not fitted itself."""
+    head = FirstColumn(preprocessor=preprocessor).fit(ITEMS)
+    again = FirstColumn(preprocessor=preprocessor).set_state(head.get_state())
+    np.testing.assert_array_equal(again.reward(ITEMS), head.reward(ITEMS))
+    assert again.n_features_in_ == 4
+    assert not hasattr(preprocessor, "components_")
+
+
+def test_half_precision_is_computed_in_float32():
+    """float16 is what caches store."""
+    head = FirstColumn().fit(ITEMS)
+    stored = ITEMS.astype(np.float16)
+    assert head._preprocessed(stored).dtype == np.float32
+    np.testing.assert_array_equal(
+        head.reward(stored), head.reward(stored.astype(np.float32))
+    )
+
+
+def test_no_items_have_no_rewards():
+    """A transformer of scikit-learn would refuse them."""
+    assert FirstColumn(preprocessor=PCA(2)).fit(ITEMS).reward(ITEMS[:0]).shape == (0,)
+
+
+def test_what_is_wrong_is_said():
+    """Not fitted, another d, a state with something missing."""
+    head = FirstColumn(preprocessor=PCA(2))
+    with pytest.raises(NotFittedError):
+        head.reward(ITEMS)
+    with pytest.raises(NotFittedError):
+        head.get_state()
+    with pytest.raises(InvalidInputError, match="d = 4, as in fit"):
+        head.fit(ITEMS).reward(ITEMS[:, :3])
+    state = head.get_state()
+    for name in ("n_features_in", "shift"):
+        values = {key: v for key, v in state.values.items() if key != name}
+        with pytest.raises(IntegrityError, match=f"'{name}'"):
+            FirstColumn().set_state(HeadState(state.arrays, values))
+
+
+def test_a_tie_of_the_head_counts_one_half():
+    """delta = 0 is neither right nor wrong."""
+    assert order_consistency([0.0], [1]) == 0.5
+
+
+def test_label_ties_are_left_out():
+    """y = 0.5 has no right answer."""
+    assert order_consistency([1.0, -5.0], [1, 0.5]) == 1.0
+
+
+def test_soft_labels_count_by_their_side_of_one_half():
+    """0.6 says first as 1.0 does."""
+    assert order_consistency([1.0, 1.0], [0.6, 0.4]) == 0.5
+
+
+def test_no_labels_mean_first_is_preferred():
+    """Chosen/rejected data need no y."""
+    assert order_consistency([1.0, 2.0, -1.0, 3.0]) == 0.75
+
+
+def test_weights_weigh():
+    """A pair of weight 3 counts three times."""
+    assert order_consistency([1.0, -1.0], [1, 1], [3, 1]) == 0.75
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-2, 2), st.sampled_from([0.0, 0.5, 1.0])), min_size=1
+    )
+)
+def test_it_is_the_share_that_a_loop_counts(rows):
+    """Brute force over pairs gives the same number."""
+    delta, y = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    counted = [
+        0.5 if d == 0 else float((d > 0) == (label > 0.5))
+        for d, label in rows
+        if label != 0.5
+    ]
+    if not counted:
+        with pytest.raises(InvalidInputError, match="not a tie"):
+            order_consistency(delta, y)
+    else:
+        assert order_consistency(delta, y) == pytest.approx(np.mean(counted), abs=1e-12)
+
+
+@given(st.lists(st.floats(-1e300, 1e300), min_size=1))
+def test_it_and_that_of_the_opposite_labels_sum_to_one(delta):
+    """What agrees with y disagrees with 1 - y."""
+    y = (np.arange(len(delta)) % 2).astype(float)
+    total = order_consistency(delta, y) + order_consistency(delta, 1 - y)
+    assert total == pytest.approx(1)
+
+
+def test_nan_is_refused():
+    """A missing score is not a wrong one."""
+    with pytest.raises(InvalidInputError, match=r"NaN at pair 1.*score every item"):
+        order_consistency([0.0, np.nan], [1, 1])
+
+
+def test_only_label_ties_are_refused():
+    """There is nothing to count."""
+    with pytest.raises(InvalidInputError, match="2 pairs, none of them"):
+        order_consistency([0.0, 1.0], [0.5, 0.5])

@@ -15,7 +15,12 @@ from sklearn.svm import LinearSVC
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
 from embrm.heads import ClassificationReward
-from embrm.heads.classification import win_logit, win_lose_rows
+from embrm.heads.classification import (
+    CLASSIFIERS,
+    make_classifier,
+    win_logit,
+    win_lose_rows,
+)
 from embrm.heads.comparisons import make_comparisons
 
 WORDS = ["logistic", "mlp", "lightgbm", "xgboost"]
@@ -191,3 +196,45 @@ def test_the_estimator_that_is_passed_stays_unfitted(make_preferences):
     estimator = LogisticRegression()
     ClassificationReward(estimator).fit(data.pairs, data.y)
     assert not hasattr(estimator, "coef_")
+
+
+@pytest.mark.parametrize("word", CLASSIFIERS)
+def test_every_word_makes_a_classifier(word):
+    """With fit and predict_proba."""
+    classifier = make_classifier(word, 8)
+    assert hasattr(classifier, "fit")
+    assert hasattr(classifier, "predict_proba")
+
+
+@pytest.mark.parametrize("word", ["logistic", "mlp"])
+def test_classifiers_of_sums_standardise(word):
+    """A penalty means the same on every column then."""
+    assert list(make_classifier(word, 8).named_steps) == ["scaler", "classifier"]
+
+
+def test_the_penalty_of_logistic_follows_the_width():
+    """The prior spread of a difference is 0.5 nats: 2 d C = 0.25."""
+    strength = make_classifier("logistic", 50).named_steps["classifier"].C
+    assert 2 * 50 * strength == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("word", ["lightgbm", "xgboost"])
+def test_parameters_replace_defaults(word):
+    """The others stay as they are."""
+    plain = make_classifier(word, 8).get_params()
+    changed = make_classifier(word, 8, {"n_estimators": 7}).get_params()
+    assert changed["n_estimators"] == 7
+    assert changed["learning_rate"] == plain["learning_rate"]
+
+
+@pytest.mark.parametrize("word", CLASSIFIERS)
+def test_a_misspelt_parameter_is_refused(word):
+    """LightGBM and XGBoost would swallow it."""
+    with pytest.raises(InvalidInputError, match=f"parameters of '{word}'.*'n_estim'"):
+        make_classifier(word, 8, {"n_estim": 7})
+
+
+def test_an_unknown_word_is_refused():
+    """The message lists the words."""
+    with pytest.raises(InvalidInputError, match=r"logistic, mlp, lightgbm, xgb.*'svm'"):
+        make_classifier("svm", 8)

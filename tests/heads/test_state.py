@@ -1,10 +1,20 @@
 """HeadState nests, joins, and says what it lacks."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from embrm.exceptions import IntegrityError
-from embrm.heads.state import HeadState
+from embrm.heads.state import (
+    HeadState,
+    NotStored,
+    StoredArray,
+    StoredPart,
+    StoredValue,
+    collect_state,
+    restore_state,
+)
 
 
 @pytest.fixture
@@ -59,3 +69,77 @@ def test_a_missing_blob_is_an_integrity_error(state):
     """A native model file may be missing too."""
     with pytest.raises(IntegrityError, match="model file 'booster'"):
         state.blob("booster")
+
+
+class Part:
+    """What has a state of its own."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def get_state(self):
+        return HeadState(values={"size": self.size})
+
+
+TABLE = (
+    StoredArray("coef_", ndim=1),
+    StoredArray("scale_", ndim=1, default=lambda s: np.ones(len(s.arrays["coef"]))),
+    StoredValue("alpha_", float),
+    StoredValue("tie_", float, default=lambda _: np.nan),
+    StoredValue("names_", list, default=lambda _: [], decode=np.array),
+    StoredPart("part_", lambda s: Part(s.value("size", int)), flag="has_part"),
+    NotStored("start_"),
+)
+
+
+def make(**changes):
+    fitted = {
+        "coef_": np.arange(3.0),
+        "scale_": np.full(3, 2.0),
+        "alpha_": 0.5,
+        "tie_": 1.5,
+        "names_": np.array(["a", "b"]),
+        "part_": Part(7),
+        "start_": np.zeros(3),
+    }
+    return SimpleNamespace(**fitted | changes)
+
+
+def test_a_table_says_what_is_stored_and_how():
+    """Arrays as arrays, the rest as JSON, parts under a prefix."""
+    state = collect_state(make(), TABLE)
+    assert set(state.arrays) == {"coef", "scale"}
+    assert dict(state.values) == {
+        "alpha": 0.5,
+        "tie": 1.5,
+        "names": ["a", "b"],
+        "has_part": True,
+        "part__size": 7,
+    }
+    again = SimpleNamespace()
+    restore_state(again, TABLE, state)
+    np.testing.assert_array_equal(again.scale_, np.full(3, 2.0))
+    assert (again.alpha_, again.tie_, again.part_.size) == (0.5, 1.5, 7)
+    assert again.names_.tolist() == ["a", "b"]
+    assert again.start_ is None
+
+
+def test_what_is_nothing_is_not_stored():
+    """NaN is no JSON; a part may be missing."""
+    state = collect_state(make(tie_=np.nan, part_=None), TABLE)
+    assert "tie" not in state.values
+    again = SimpleNamespace()
+    restore_state(again, TABLE, state)
+    assert np.isnan(again.tie_)
+    assert again.part_ is None
+
+
+def test_older_states_have_defaults():
+    """Of what was not stored then; anything else is missed."""
+    old = HeadState({"coef": np.ones(2)}, {"alpha": 1.0, "has_part": False})
+    again = SimpleNamespace()
+    restore_state(again, TABLE, old)
+    assert again.scale_.tolist() == [1.0, 1.0]
+    assert again.names_.tolist() == []
+    with pytest.raises(IntegrityError, match="value 'alpha'"):
+        restore_state(again, TABLE, HeadState(old.arrays, {"has_part": False}))

@@ -13,6 +13,7 @@ from embrm.heads.validation_split import (
     holdout,
     share_across_prompts,
     split_units,
+    strongest_within_one_error,
 )
 
 
@@ -196,3 +197,21 @@ def test_no_holdout_parts_a_pair_from_its_mirror(comparisons, fraction, seed):
     train, validation = holdout(comparisons, fraction, np.random.default_rng(seed))
     assert_no_leak(comparisons, train, validation)
     assert train.any()
+
+
+def test_a_difference_within_noise_takes_the_stronger_penalty():
+    """The second row is best by less than its error."""
+    losses = np.array([[0.3, 0.1, 0.3, 0.1], [0.1, 0.25, 0.1, 0.25]])
+    assert strongest_within_one_error(losses, np.ones(4)) == 0
+
+
+def test_a_clear_difference_takes_the_best():
+    """All units agree."""
+    losses = np.array([[0.3, 0.4], [0.2, 0.3], [0.25, 0.35]])
+    assert strongest_within_one_error(losses, np.ones(2)) == 1
+
+
+def test_units_without_weight_do_not_count():
+    """Only the first unit has a say."""
+    losses = np.array([[0.3, 0.0], [0.2, 9.0]])
+    assert strongest_within_one_error(losses, np.array([1.0, 0.0])) == 1

@@ -9,24 +9,24 @@ from numpy.typing import ArrayLike
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import check_items, widened
 from embrm.exceptions import InvalidInputError, three_parts
-from embrm.heads.boosted.growing import Forest, Grower, TreePlan
-from embrm.heads.boosted.lightgbm_backend import (
+from embrm.heads.boosted._backends import (
     LightGBMForest,
     LightGBMGrower,
-    bin_with_lightgbm,
-)
-from embrm.heads.boosted.xgboost_backend import (
     XGBoostForest,
     XGBoostGrower,
+    bin_with_lightgbm,
     bin_with_xgboost,
 )
+from embrm.heads.boosted._growing import Forest, Grower, TreePlan
 from embrm.heads.parameters import check_count
+from embrm.heads.state import HeadState
 from embrm.pairs import distinct_rows
 
 Backend: TypeAlias = Literal["lightgbm", "xgboost"]
 
 _BIN = {"lightgbm": bin_with_lightgbm, "xgboost": bin_with_xgboost}
 _GROWER: dict[str, Any] = {"lightgbm": LightGBMGrower, "xgboost": XGBoostGrower}
+_BLOB = "forest"
 _FOREST: dict[str, Any] = {"lightgbm": LightGBMForest, "xgboost": XGBoostForest}
 _MOST_BINS = 255
 
@@ -164,10 +164,21 @@ def bin_distinct_items(items: FloatArray, backend: Any, n_bins: Any) -> BinnedIt
     return BinnedItems(items, backend, count, _BIN[backend](items, count))
 
 
-def read_forest(blob: bytes, backend: Any) -> Forest:
-    """Read trees that `Forest.to_bytes` wrote."""
+def write_forest(forest: Forest | None) -> HeadState:
+    """Write trees in storable form; None, if there are none, as nothing."""
+    if forest is None:
+        return HeadState()
+    blobs = {_BLOB: forest.to_bytes()}
+    return HeadState(values={"backend": forest.backend}, blobs=blobs)
+
+
+def read_forest(state: HeadState) -> Forest | None:
+    """Read trees that `write_forest` wrote."""
+    if state.value("n_trees", int) == 0:
+        return None
+    backend = state.value("backend", str)
     check_backend(backend)
-    forest: Forest = _FOREST[backend].from_bytes(blob)
+    forest: Forest = _FOREST[backend].from_bytes(state.blob(_BLOB))
     return forest
 
 

@@ -1,21 +1,16 @@
 """BoostedBradleyTerry: boosted trees as reward, on top of a linear one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from embrm._typing import BoolArray, FloatArray, IntArray, RandomState
-from embrm._validation import check_random_state
+from embrm._validation import Constraints, Integer, Real, check_random_state
 from embrm.exceptions import InvalidInputError, three_parts
-from embrm.heads.boosted.binned_items import (
-    Backend,
-    BinnedItems,
-    bin_distinct_items,
-    check_backend,
-    read_forest,
-)
-from embrm.heads.boosted.growing import (
+from embrm.heads.base import RewardHead
+from embrm.heads.boosted._growing import (
     BoostingWins,
     EarlyStopping,
     Forest,
@@ -23,14 +18,20 @@ from embrm.heads.boosted.growing import (
     boost,
     boost_until_stalled,
 )
-from embrm.heads.boosted.linear_start import LinearStart, fit_linear_start
+from embrm.heads.boosted._linear_start import LinearStart, fit_linear_start
+from embrm.heads.boosted.binned_items import (
+    Backend,
+    BinnedItems,
+    bin_distinct_items,
+    read_forest,
+    write_forest,
+)
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.bradley_terry import LinearBradleyTerry
-from embrm.heads.linear.plan import loss_of_wins
-from embrm.heads.noisy_labels import NoisyLabelHead
-from embrm.heads.parameters import check_count, check_real
-from embrm.heads.state import HeadState
+from embrm.heads.linear.bradley_terry import LinearBradleyTerry, restore_linear
+from embrm.heads.noisy_labels import NOISE, STORED_NOISE, model_label_noise
+from embrm.heads.state import Stored, StoredArray, StoredPart, StoredValue
 from embrm.heads.validation_split import holdout
+from embrm.heads.win_loss import loss_of_wins
 
 _FEWEST_HELD_OUT = 10
 _BLIND_ROUNDS = 50
@@ -38,7 +39,7 @@ _SHARE_OF_FEATURES = 0.2
 _FEWEST_FEATURES = 16
 
 
-class BoostedBradleyTerry(NoisyLabelHead):
+class BoostedBradleyTerry(RewardHead):
     r"""Tree reward: a linear head plus gradient-boosted trees, in nats.
 
     Trees are grown one by one on the pairwise log loss itself [1]_ [2]_,
@@ -116,8 +117,11 @@ class BoostedBradleyTerry(NoisyLabelHead):
         The trees.
     offset_ : float
         Mean of the uncentred reward over training items.
-    flip_rate_, flip_rates_, annotators_
-        See `NoisyLabelHead`.
+    flip_rate_ : float
+        Flip rate, given or estimated; the mean over wins where annotators differ.
+    annotators_, flip_rates_ : ndarray of shape (n_annotators,)
+        The annotators that `fit` was told of, sorted, and the flip rate of each; NaN
+        if none of their pairs counted.
 
     Notes
     -----
@@ -144,6 +148,32 @@ class BoostedBradleyTerry(NoisyLabelHead):
     >>> BoostedBradleyTerry(random_state=0).fit(pairs, y).score(pairs, y) > 0.9
     True
     """
+
+    _constraints: ClassVar[Constraints] = {
+        "backend": ["lightgbm", "xgboost"],
+        "linear_start": [bool],
+        "noise": NOISE,
+        "learning_rate": [Real(closed="neither")],
+        "max_rounds": [Integer(1)],
+        "max_leaves": [Integer(2)],
+        "min_comparisons": [Real(closed="neither")],
+        "l2": [Real()],
+        "feature_fraction": [Real(0, 1, closed="right"), "auto"],
+        "item_fraction": [Real(0, 1, closed="right")],
+        "patience": [Integer(1)],
+        "validation_fraction": [Real(0, 1, closed="neither")],
+        "refit": [bool],
+        "bins": [Integer(2), BinnedItems],
+    }
+    _stored: ClassVar[Sequence[Stored]] = (
+        StoredArray("held_out_loss_", ndim=1),
+        StoredValue("n_trees_", int),
+        StoredValue("linear_scale_", float),
+        StoredValue("offset_", float),
+        StoredPart("linear_", restore_linear, flag="linear_start"),
+        StoredPart("forest_", read_forest, write=write_forest, prefix=""),
+        *STORED_NOISE,
+    )
 
     def __init__(
         self,
@@ -185,23 +215,23 @@ class BoostedBradleyTerry(NoisyLabelHead):
     def _fit(self, comparisons: Comparisons) -> None:
         rng = check_random_state(self.random_state)
         plan = self._plan(comparisons.items.shape[1], rng)
-        patience = check_count(self.patience, "patience", 1)
-        max_rounds = check_count(self.max_rounds, "max_rounds", 1)
-        fraction = check_real(
-            self.validation_fraction, "validation_fraction", 0.0, 1.0, open_at_low=True
-        )
-        comparisons = self._allow_for_flips(comparisons, LinearBradleyTerry)
+        labels = model_label_noise(comparisons, self.noise, LinearBradleyTerry)
+        self.flip_rate_, self.flip_rates_ = labels.flip_rate, labels.flip_rates
+        self.annotators_, comparisons = labels.annotators, labels.comparisons
         growing = _Growing(*self._binned(comparisons), comparisons, plan)
-        train, validation = holdout(comparisons, fraction, rng)
+        train, validation = holdout(comparisons, self.validation_fraction, rng)
         blind = validation.sum() < _FEWEST_HELD_OUT
-        n_trees = 0 if self.linear_start else min(_BLIND_ROUNDS, max_rounds)
+        n_trees = 0 if self.linear_start else min(_BLIND_ROUNDS, self.max_rounds)
         self.held_out_loss_ = np.empty(0)
         if blind:
             train = np.ones_like(train)
         start, lead = self._start(comparisons, train)
         if not blind:
             stopping = growing.until_stalled(
-                lead, (train, validation), max_rounds=max_rounds, patience=patience
+                lead,
+                (train, validation),
+                max_rounds=self.max_rounds,
+                patience=self.patience,
             )
             n_trees = _n_trees(stopping, may_keep_start=self.linear_start)
             self.held_out_loss_ = np.array(stopping.history)
@@ -216,23 +246,17 @@ class BoostedBradleyTerry(NoisyLabelHead):
         self.offset_ = float(self._reward(comparisons.items).mean())
 
     def _plan(self, n_features: int, rng: np.random.Generator) -> TreePlan:
-        check_backend(self.backend)
         features: Any = self.feature_fraction
         if isinstance(features, str) and features == "auto":
             features = min(1.0, max(_SHARE_OF_FEATURES, _FEWEST_FEATURES / n_features))
-        comparisons = check_real(
-            self.min_comparisons, "min_comparisons", 0.0, open_at_low=True
-        )
         return TreePlan(
-            learning_rate=check_real(
-                self.learning_rate, "learning_rate", 0.0, open_at_low=True
-            ),
-            max_leaves=check_count(self.max_leaves, "max_leaves", 2),
+            learning_rate=float(self.learning_rate),
+            max_leaves=int(self.max_leaves),
             # The hessian of a comparison of equal items is 1/4.
-            min_hessian=comparisons / 4,
-            l2=check_real(self.l2, "l2", 0.0, open_at_low=False),
-            feature_fraction=_check_share(features, "feature_fraction"),
-            item_fraction=_check_share(self.item_fraction, "item_fraction"),
+            min_hessian=self.min_comparisons / 4,
+            l2=float(self.l2),
+            feature_fraction=float(features),
+            item_fraction=float(self.item_fraction),
             seed=int(rng.integers(2**31)),
         )
 
@@ -270,42 +294,6 @@ class BoostedBradleyTerry(NoisyLabelHead):
         if self.forest_ is not None:
             reward += self.forest_(items)
         return reward
-
-    def _get_state(self) -> HeadState:
-        state = HeadState(
-            {"held_out_loss": self.held_out_loss_},
-            {
-                "backend": self.backend,
-                "n_trees": self.n_trees_,
-                "linear_start": self.linear_ is not None,
-                "linear_scale": self.linear_scale_,
-                "offset": self.offset_,
-            },
-            {} if self.forest_ is None else {_FOREST: self.forest_.to_bytes()},
-        )
-        state |= self._get_flips()
-        if self.linear_ is None:
-            return state
-        return state | self.linear_.get_state().with_prefix(_LINEAR)
-
-    def _set_state(self, state: HeadState) -> None:
-        self.held_out_loss_ = state.array("held_out_loss", ndim=1)
-        self.n_trees_ = state.value("n_trees", int)
-        self.linear_scale_ = state.value("linear_scale", float)
-        self.offset_ = state.value("offset", float)
-        self._set_flips(state)
-        self.linear_ = None
-        if state.value("linear_start", bool):
-            nested = state.without_prefix(_LINEAR)
-            self.linear_ = LinearBradleyTerry().set_state(nested)
-        self.forest_ = None
-        if self.n_trees_ > 0:
-            backend = state.value("backend", str)
-            self.forest_ = read_forest(state.blob(_FOREST), backend)
-
-
-_FOREST = "forest"
-_LINEAR = "linear__"
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,10 +350,3 @@ def _n_trees(stopping: EarlyStopping, *, may_keep_start: bool) -> int:
     # Trees alone cannot be none, unless not one could be grown.
     after_first = stopping.history[1:]
     return 1 + int(np.argmin(after_first)) if after_first else 0
-
-
-def _check_share(value: Any, name: str) -> float:
-    """Check a real parameter in (0, 1]."""
-    if value == 1:
-        return 1.0
-    return check_real(value, name, 0.0, 1.0, open_at_low=True)

@@ -12,7 +12,8 @@ import numpy as np
 from embrm._typing import BoolArray, FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.cyclic.skew_training import fit_skew, largest_useful_penalty, lead_of
-from embrm.heads.linear.training import LinearProblem, minimise
+from embrm.heads.linear.newton import minimise
+from embrm.heads.linear.problem import LinearProblem
 from embrm.heads.validation_split import grouped_folds
 
 MODERATE = 0.5

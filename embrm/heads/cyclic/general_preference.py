@@ -12,10 +12,12 @@ from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.cyclic.block_search import search_blocks
 from embrm.heads.cyclic.skew_training import SkewWeights, fit_skew, skew_delta
-from embrm.heads.linear.alpha_search import search_alpha
-from embrm.heads.linear.training import LinearProblem, make_problem, minimise
+from embrm.heads.linear.newton import minimise
+from embrm.heads.linear.problem import LinearProblem, make_problem
+from embrm.heads.linear.search import search_penalty
 from embrm.heads.parameters import check_count, check_real
 from embrm.heads.state import HeadState
+from embrm.heads.validation_split import grouped_folds
 
 
 class GeneralPreference(RewardHead):
@@ -137,7 +139,7 @@ class GeneralPreference(RewardHead):
         tol = check_real(self.tol, "tol", 0.0, open_at_low=True)
         problem = make_problem(comparisons)
         if alpha is None:
-            alpha = search_alpha(comparisons, problem).alpha
+            alpha = search_penalty(problem, grouped_folds(comparisons, 5)).alpha
         start = np.zeros(len(problem.curvature))
         linear, n_iter, converged = minimise(
             problem, alpha, start, tol=1e-8, max_iter=max_iter

@@ -22,8 +22,9 @@ from scipy.sparse import csr_array
 from scipy.special import expit
 
 from embrm._typing import FloatArray, IntArray
-from embrm.heads.linear.training import LinearProblem, log_loss
+from embrm.heads.linear.problem import LinearProblem
 from embrm.heads.smooth_minimiser import minimise_smooth
+from embrm.heads.win_loss import log_loss
 
 _N_POWER_STEPS = 20
 _SIZES = np.geomspace(1e-3, 10.0, 13)

@@ -1,7 +1,8 @@
 """LinearBradleyTerry: a linear reward, fitted by penalised maximum likelihood."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,21 +10,40 @@ from scipy.special import expit, ndtr
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
+from embrm._validation import Constraints, Integer, Real, check_parameters
+from embrm.exceptions import EmbrmWarning, InvalidInputError, three_parts, warn
 from embrm.heads.comparisons import Comparisons, make_comparisons
-from embrm.heads.linear.checks import check_parameters
-from embrm.heads.linear.coordinates import RotatedCoordinates
-from embrm.heads.linear.fit import fit_linear
-from embrm.heads.linear.plan import LabelModel, Link, Ties
-from embrm.heads.linear.posterior import Posterior, update_problem
-from embrm.heads.linear.posterior_reward import PosteriorRewardHead
-from embrm.heads.linear.training import LinearProblem, minimise
-from embrm.heads.noisy_labels import NoisyLabelHead
-from embrm.heads.state import HeadState
+from embrm.heads.linear._fit import fit_linear, update_linear
+from embrm.heads.linear._label_model import LabelModel, Ties
+from embrm.heads.linear.design import FitSettings, effect_size, fits_in_memory
+from embrm.heads.linear.newton import DiagonalCoordinates
+from embrm.heads.linear.posterior import Posterior
+from embrm.heads.noisy_labels import (
+    NOISE,
+    STORED_NOISE,
+    model_label_noise,
+    with_flip_rates,
+)
+from embrm.heads.state import (
+    HeadState,
+    NotStored,
+    Stored,
+    StoredArray,
+    StoredPart,
+    StoredValue,
+)
+from embrm.heads.uncertain_reward import UncertainRewardHead
+from embrm.heads.win_loss import Link
 
 _ROWS_AT_A_TIME = 4096
 
 
-class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
+def _unknown_prompt_std(state: HeadState) -> float:
+    """Say that a stored head does not know its prior of effects, if it has any."""
+    return np.nan if state.values.get("prompt_effects", False) else 0.0
+
+
+class LinearBradleyTerry(UncertainRewardHead):
     r"""Linear reward :math:`r(x) = w^\top (x - \bar x)`, in nats.
 
     Minimises, over wins i of a winner over a loser,
@@ -72,7 +92,7 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
     noise : float in [0, 0.5), "estimate" or None, default=None
         Rate e at which labels are flipped: :math:`P = e + (1 - 2e) F(\delta)`.
         "estimate" fits it, one for each `annotator` if `fit` is told who they are; see
-        `embrm.heads.flip_rates`.
+        `embrm.heads.noisy_labels`.
     warm_start : bool, default=False
         Whether `fit` with a given alpha starts from the last fit.
     posterior : bool, default=True
@@ -97,6 +117,8 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         Whether columns were standardised, and whether prompts had intercepts.
     prompt_values_ : ndarray of shape (n_prompts,) or None
         These intercepts in nats, by group of the `Comparisons`; not stored.
+    prompt_std_ : float
+        Prior standard deviation of these intercepts, in nats; 0 without them.
     scale_ : ndarray of shape (d,)
         The columns' standard deviations s, or ones.
     alpha_, whitening_ : float
@@ -110,10 +132,13 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         The same in small form.
     tie_parameter_ : float
         Rao and Kupper's theta or Davidson's nu; NaN without a tie model.
-    flip_rate_, flip_rates_, annotators_
-        See `NoisyLabelHead`.
+    flip_rate_ : float
+        Flip rate, given or estimated; the mean over wins where annotators differ.
+    annotators_, flip_rates_ : ndarray of shape (n_annotators,)
+        The annotators that `fit` was told of, sorted, and the flip rate of each; NaN
+        if none of their pairs counted.
     n_iter_ : int
-    coordinates_ : RotatedCoordinates or None
+    coordinates_ : DiagonalCoordinates or None
         With `warm_start`: in which fits to such data are well conditioned.
 
     Notes
@@ -151,9 +176,48 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
     """
 
     coef_: FloatArray
+    mean_: FloatArray
+    scale_: FloatArray
+    posterior_: Posterior | None
     prompt_values_: FloatArray | None
-    coordinates_: RotatedCoordinates | None
+    coordinates_: DiagonalCoordinates | None
     reads_in_place = True
+
+    _constraints: ClassVar[Constraints] = {
+        "alpha": [Real(0), "auto"],
+        "whitening": [Real(0, 1, closed="both")],
+        "standardise": [bool, "auto"],
+        "prompt_effects": [bool, "auto"],
+        "link": ["logit", "probit"],
+        "ties": ["rao-kupper", "davidson", None],
+        "noise": NOISE,
+        "warm_start": [bool],
+        "posterior": [bool],
+        "max_iter": [Integer(1)],
+        "tol": [Real(0, closed="neither")],
+    }
+
+    _stored: ClassVar[Sequence[Stored]] = (
+        StoredArray("coef_", ndim=1),
+        StoredArray("mean_", ndim=1),
+        # Heads of embrm 0.1.0 stored a scale only if they standardised.
+        StoredArray("scale_", ndim=1, default=lambda s: np.ones(len(s.arrays["coef"]))),
+        StoredValue("standardise_", bool, default=lambda s: "scale" in s.arrays),
+        StoredValue("offset_", float),
+        StoredValue("alpha_", float),
+        StoredValue("whitening_", float),
+        StoredValue("n_iter_", int),
+        StoredArray("alphas_", ndim=1),
+        StoredArray("held_out_loss_", ndim=1),
+        *STORED_NOISE,
+        StoredValue("tie_parameter_", float, default=lambda _: np.nan),
+        # Heads stored before there were effects have none.
+        StoredValue("prompt_effects_", bool, default=lambda _: False),
+        StoredValue("prompt_std_", float, default=_unknown_prompt_std),
+        StoredPart("posterior_", Posterior.from_state, flag="has_posterior"),
+        NotStored("prompt_values_"),
+        NotStored("coordinates_"),
+    )
 
     def __init__(
         self,
@@ -191,48 +255,61 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         *,
         sample_weight: ArrayLike | None = None,
         margin: ArrayLike | None = None,
+        annotator: ArrayLike | None = None,
     ) -> Self:
         """Learn from further comparisons, without the ones learned from before.
 
         The posterior so far is the prior of what follows, as if its Gaussian
         approximation were exact; prior and label model stay as they are. An unfitted
-        head is fitted. Rewards stay centred on the items of the first fit.
+        head is fitted. Rewards stay centred on the items of the first fit. If prompts
+        had intercepts there, those of the new pairs have them, too, of the same prior.
 
         Parameters
         ----------
-        pairs, y, sample_weight, margin
-            As in `fit`, of new annotations only.
+        pairs, y, sample_weight, margin, annotator
+            As in `fit`, of new annotations only. Annotators whose flip rate is not
+            known yet have that of all.
 
         Returns
         -------
         self
         """
         if not hasattr(self, "coef_"):
-            return self.fit(pairs, y, sample_weight=sample_weight, margin=margin)
-        comparisons = make_comparisons(pairs, y, sample_weight, margin)
-        items = self._centred(self._preprocessed(comparisons.items))
-        posterior = self._posterior().spanning(items)
-        problem = LinearProblem(
-            items,
-            None,
-            np.zeros(items.shape[1]),
-            comparisons.winner,
-            comparisons.loser,
-            comparisons.margin,
-            comparisons.weight,
-            self._label_model().loss(self._noisy(comparisons, self.flip_rate_)),
+            return self.fit(
+                pairs,
+                y,
+                sample_weight=sample_weight,
+                margin=margin,
+                annotator=annotator,
+            )
+        check_parameters(self.get_params(deep=False), self._constraints)
+        names, codes = self._number_annotators(annotator)
+        comparisons = make_comparisons(pairs, y, sample_weight, margin, annotator=codes)
+        known = dict(zip(self.annotators_.tolist(), self.flip_rates_, strict=True))
+        comparisons = with_flip_rates(comparisons, self.flip_rate_, names, known)
+        settings = self._settings(comparisons)
+        items = self._preprocessed(comparisons.items)
+        prompt_std = self._prompt_std(replace(comparisons, items=items))
+        comparisons = replace(comparisons, items=self._centred(items))
+        update = update_linear(
+            self._posterior(),
+            self.coef_ * self.scale_,
+            comparisons,
+            self._label_model().loss(comparisons),
+            prompt_std,
+            settings,
         )
-        coef = self.coef_ * self.scale_
-        update = update_problem(posterior, problem, problem.delta(coef))
-        start = np.zeros(len(update.curvature))
-        v, self.n_iter_, _ = minimise(
-            update, 1.0, start, tol=self.tol, max_iter=self.max_iter
-        )
-        coef = coef + posterior.unproject(v)
-        self.coef_ = coef / self.scale_
+        self.coef_ = update.coef / self.scale_
         self.offset_ = float(self.mean_ @ self.coef_)
-        self.posterior_ = posterior.updated(problem, coef)
+        self.posterior_, self.n_iter_ = update.posterior, update.n_iter
         return self
+
+    @property
+    def covariance_(self) -> FloatArray:
+        """Posterior covariance of the weights, shape (d, d), in 1 / units of items."""
+        check_is_fitted(self)
+        covariance = self._posterior().covariance()
+        return covariance / self.scale_ / self.scale_[:, None]
 
     def predict_proba(self, pairs: Any) -> FloatArray:
         """Compute probabilities of shape (n_pairs, 2): second, first preferred.
@@ -246,7 +323,7 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         loss = self._label_model().tie_loss(np.zeros(len(delta)))
         if loss is None:
             return np.column_stack([expit(-delta), expit(delta)])
-        wins = [np.exp(-loss.evaluate(lead)[0]) for lead in (-delta, delta)]
+        wins = [np.exp(-loss.evaluate(logit)[0]) for logit in (-delta, delta)]
         tie = loss.tie_probability(delta)
         return np.column_stack([win + tie / 2 for win in wins])
 
@@ -257,49 +334,77 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         return np.zeros(len(delta)) if loss is None else loss.tie_probability(delta)
 
     def _fit(self, comparisons: Comparisons) -> None:
-        n_margins = int(np.count_nonzero(comparisons.margin))
-        plan = check_parameters(self.get_params(deep=False), n_margins)
-        comparisons = self._allow_for_flips(comparisons, self._make_plain)
+        settings = self._settings(comparisons)
+        noise = model_label_noise(comparisons, self.noise, self._make_plain)
+        self.flip_rate_, self.flip_rates_ = noise.flip_rate, noise.flip_rates
+        self.annotators_ = noise.annotators
         if self.warm_start and hasattr(self, "coef_"):
             coordinates = self.coordinates_
-            plan = replace(plan, start=self.coef_, coordinates=coordinates)
-        fit = fit_linear(comparisons, plan)
+            settings = replace(settings, start=self.coef_, coordinates=coordinates)
+        fit = fit_linear(noise.comparisons, settings)
         self.coef_, self.mean_, self.n_iter_ = fit.coef, fit.mean, fit.n_iter
         self.offset_ = float(fit.mean @ fit.coef)
         self.standardise_ = fit.scale is not None
         self.scale_ = np.ones(len(fit.coef)) if fit.scale is None else fit.scale
-        self.alpha_, self.whitening_ = fit.search.alpha, plan.whitening
+        self.alpha_, self.whitening_ = fit.search.alpha, settings.whitening
         self.alphas_, self.held_out_loss_ = fit.search.alphas, fit.search.held_out_loss
         self.tie_parameter_ = fit.labels.tie_parameter
         self.posterior_ = fit.posterior
         self.coordinates_ = fit.search.coordinates if self.warm_start else None
         self.prompt_effects_ = fit.prompt_values is not None
-        self.prompt_values_ = fit.prompt_values
+        self.prompt_values_, self.prompt_std_ = fit.prompt_values, fit.prompt_std
+
+    def _settings(self, comparisons: Comparisons) -> FitSettings:
+        n_margins = int(np.count_nonzero(comparisons.margin))
+        return FitSettings.of(self.get_params(deep=False), n_margins)
+
+    def _prompt_std(self, comparisons: Comparisons) -> float:
+        """Return the prior of prompt effects for a further fit, 0 for none."""
+        groups = comparisons.groups
+        if not self.prompt_effects_ or groups is None:
+            return 0.0
+        n_prompts = int(groups.max()) + 1
+        if not fits_in_memory(comparisons.items, n_prompts):
+            warn(
+                f"{n_prompts} prompts are too many to have intercepts in one update; "
+                "pass the pairs of fewer prompts at a time",
+                EmbrmWarning,
+            )
+            return 0.0
+        if np.isnan(self.prompt_std_):
+            # The head was stored before this was: take the prior of a first fit.
+            return effect_size(comparisons, self.scale_) / float(np.sqrt(self.alpha_))
+        return self.prompt_std_
 
     def _make_plain(self) -> "LinearBradleyTerry":
         """Make an unfitted head like this one, by which to estimate flip rates."""
         given = {"noise": None, "preprocessor": None, "warm_start": False}
         return LinearBradleyTerry(**self.get_params(deep=False) | given)
 
-    def as_chosen(self, **params: Any) -> "LinearBradleyTerry":
-        """Make an unfitted head with what "auto" chose for this one.
+    def with_selected_params(self, **params: Any) -> "LinearBradleyTerry":
+        """Make an unfitted head with the parameters that "auto" selected for this one.
 
         Parameters
         ----------
         **params
-            To be changed, or given in place of what was chosen.
+            To be changed, or given in place of what was selected.
 
         Returns
         -------
         LinearBradleyTerry
-            Which allows for no flips of its own.
+            Without label noise of its own.
         """
         known = self.get_params(deep=False) | {"noise": None, "preprocessor": None}
-        chosen = {
+        selected = {
             name: getattr(self, f"{name}_") if value == "auto" else value
             for name, value in known.items()
         }
-        return LinearBradleyTerry(**chosen | params)
+        return LinearBradleyTerry(**selected | params)
+
+    def as_chosen(self, **params: Any) -> "LinearBradleyTerry":
+        """Call `with_selected_params`, which is its new name."""
+        warn("as_chosen is now called with_selected_params", FutureWarning)
+        return self.with_selected_params(**params)
 
     def reward_in_training(
         self, comparisons: Comparisons, rows: IntArray
@@ -323,6 +428,22 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
             return reward
         return np.asarray(reward + self.prompt_values_[comparisons.groups[rows]])
 
+    def _posterior(self) -> Posterior:
+        if self.posterior_ is None:
+            raise InvalidInputError(
+                three_parts(
+                    expected="a head fitted with a posterior",
+                    got=f"{self.n_features_in_} dimensions and none kept",
+                    cure="fit with posterior=True on at most 4,096 dimensions, e.g. "
+                    "with preprocessor=PCA(1024)",
+                )
+            )
+        return self.posterior_
+
+    def _centred(self, items: FloatArray) -> FloatArray:
+        """Write items in the coordinates of the posterior."""
+        return np.asarray((items - self.mean_) / self.scale_)
+
     def _label_model(self) -> LabelModel:
         check_is_fitted(self)
         return LabelModel(self.link, self.ties, self.tie_parameter_)
@@ -335,50 +456,21 @@ class LinearBradleyTerry(NoisyLabelHead, PosteriorRewardHead):
         blocks = [items[s : s + _ROWS_AT_A_TIME] @ self.coef_ for s in starts]
         return np.concatenate(blocks) - self.offset_
 
-    def _get_state(self) -> HeadState:
-        arrays = {
-            "coef": self.coef_,
-            "mean": self.mean_,
-            "alphas": self.alphas_,
-            "held_out_loss": self.held_out_loss_,
-        }
-        values = {
-            "offset": self.offset_,
-            "alpha": self.alpha_,
-            "whitening": self.whitening_,
-            "n_iter": self.n_iter_,
-            "has_posterior": self.posterior_ is not None,
-            "prompt_effects": self.prompt_effects_,
-        }
-        if self.standardise_:
-            arrays["scale"] = self.scale_
-        if not np.isnan(self.tie_parameter_):
-            values["tie_parameter"] = self.tie_parameter_
-        state = HeadState(arrays, values) | self._get_flips()
-        if self.posterior_ is None:
-            return state
-        return state | self.posterior_.get_state().with_prefix("posterior__")
+    def _reward_and_std(self, items: FloatArray) -> tuple[FloatArray, FloatArray]:
+        posterior, variance = self._posterior(), np.empty(len(items))
+        for start in range(0, len(items), _ROWS_AT_A_TIME):
+            part = slice(start, start + _ROWS_AT_A_TIME)
+            variance[part] = posterior.variance(self._centred(items[part]))
+        return self._reward(items), np.sqrt(variance)
 
-    def _set_state(self, state: HeadState) -> None:
-        self.coef_ = state.array("coef", ndim=1)
-        self.mean_ = state.array("mean", ndim=1)
-        self.scale_ = np.ones(len(self.coef_))
-        if "scale" in state.arrays:
-            self.scale_ = state.array("scale", ndim=1)
-        self.standardise_ = "scale" in state.arrays
-        self.offset_ = state.value("offset", float)
-        self.alpha_ = state.value("alpha", float)
-        self.whitening_ = state.value("whitening", float)
-        self.n_iter_ = state.value("n_iter", int)
-        self.alphas_ = state.array("alphas", ndim=1)
-        self.held_out_loss_ = state.array("held_out_loss", ndim=1)
-        self._set_flips(state)
-        self.tie_parameter_ = np.nan
-        if "tie_parameter" in state.values:
-            self.tie_parameter_ = state.value("tie_parameter", float)
-        self.posterior_ = self.coordinates_ = self.prompt_values_ = None
-        # Heads stored before there were effects have none.
-        self.prompt_effects_ = bool(state.values.get("prompt_effects", False))
-        if state.value("has_posterior", bool):
-            nested = state.without_prefix("posterior__")
-            self.posterior_ = Posterior.from_state(nested)
+    def _reward_and_delta_std(
+        self, items: FloatArray, ids: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        posterior, centred = self._posterior(), self._centred(items)
+        variance = posterior.variance_of_differences(centred, ids)
+        return self._reward(items), np.sqrt(variance)
+
+
+def restore_linear(state: HeadState) -> LinearBradleyTerry:
+    """Rebuild a fitted linear head that is part of another."""
+    return LinearBradleyTerry().set_state(state)

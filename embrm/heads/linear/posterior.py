@@ -15,7 +15,7 @@ from scipy.linalg import LinAlgError, cho_solve, cholesky, qr, solve_triangular
 
 from embrm._typing import FloatArray, IntArray
 from embrm.exceptions import InvalidInputError, three_parts
-from embrm.heads.linear.training import LinearProblem
+from embrm.heads.linear.problem import LinearProblem
 from embrm.heads.state import HeadState
 
 _PAIRS_AT_A_TIME = 8192
@@ -126,20 +126,10 @@ class Posterior:
         precision = self.basis @ inside @ self.basis.T + self.outside * np.eye(d)
         return Posterior((precision + precision.T) / 2, None, self.outside)
 
-    def updated(self, problem: LinearProblem, coef: FloatArray) -> "Posterior":
-        """Return the posterior after more wins, whose items the basis spans.
-
-        Parameters
-        ----------
-        problem : LinearProblem
-            The wins, in the coordinates of the user.
-        coef : ndarray of shape (d,)
-            The new mode.
-        """
-        hessian = hessian_of_losses(problem, coef)
-        if self.basis is not None:
-            hessian = self.basis.T @ hessian @ self.basis
-        return replace(self, precision=self.precision + (hessian + hessian.T) / 2)
+    def plus(self, added: FloatArray) -> "Posterior":
+        """Add to the precision, by a matrix (k, k) in the coordinates of `project`."""
+        more = self.factor @ added @ self.factor.T
+        return replace(self, precision=self.precision + (more + more.T) / 2)
 
     def get_state(self) -> HeadState:
         """Return what `from_state` restores."""
@@ -183,7 +173,7 @@ def posterior_at(problem: LinearProblem, w: FloatArray, alpha: float) -> Posteri
     Posterior
         In the coordinates of the user.
     """
-    hessian = hessian_of_losses(problem, w)
+    hessian = problem.hessian_of_losses(w)
     hessian[np.diag_indices_from(hessian)] += alpha
     if problem.basis is None:
         return Posterior(hessian, None, alpha)
@@ -195,40 +185,6 @@ def posterior_at(problem: LinearProblem, w: FloatArray, alpha: float) -> Posteri
         return Posterior(hessian, basis, outside)
     precision = basis @ hessian @ basis.T
     return Posterior((precision + precision.T) / 2, None, outside)
-
-
-def update_problem(
-    posterior: Posterior, problem: LinearProblem, lead: FloatArray
-) -> LinearProblem:
-    """Write new wins under an old posterior as a plain ridge of penalty one.
-
-    Parameters
-    ----------
-    posterior : Posterior
-        Whose basis spans the items.
-    problem : LinearProblem
-        The new wins, on centred items in the coordinates of the user.
-    lead : ndarray of shape (n_wins,)
-        Delta of each win under the old mode.
-
-    Returns
-    -------
-    LinearProblem
-        In whitened coordinates v; weights are the old ones plus `unproject(v)`.
-    """
-    white = replace(
-        problem,
-        items=posterior.project(problem.items),
-        margin=problem.margin - lead,
-    )
-    bend = np.diagonal(white.gram(problem.weight)) / 4
-    return replace(white, curvature=np.maximum(bend, 0.0))
-
-
-def hessian_of_losses(problem: LinearProblem, w: FloatArray) -> FloatArray:
-    """Compute the Hessian of the losses alone, without the prior, shape (k, k)."""
-    _, _, curvature = problem.loss.evaluate(problem.delta(w) - problem.margin)
-    return problem.gram(problem.weight * curvature)
 
 
 def _cholesky(precision: FloatArray) -> FloatArray | None:

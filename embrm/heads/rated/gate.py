@@ -17,8 +17,8 @@ from scipy.special import expit, softmax
 from embrm._typing import FloatArray, IntArray
 from embrm.exceptions import IntegrityError, three_parts
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.training import log_loss
 from embrm.heads.state import HeadState
+from embrm.heads.win_loss import log_loss
 
 BIAS_SPREAD = 2.0
 """Prior standard deviation of f / T at the mean prompt."""

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm.heads.one_error_rule import strongest_within_one_error
 from embrm.heads.rated.gate import Gate, GateProblem, fit_gate
-from embrm.heads.validation_split import grouped_folds
+from embrm.heads.validation_split import grouped_folds, strongest_within_one_error
 
 _PRIORS = np.array([0.1, 0.3, 1.0, 3.0])
 """Prior standard deviations of f / T, the logit of an attribute."""

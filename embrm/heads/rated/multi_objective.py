@@ -12,9 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from embrm._typing import FloatArray, RandomState
 from embrm._validation import check_items, check_random_state
 from embrm.exceptions import InvalidInputError, three_parts
+from embrm.heads.base import order_consistency, refuse_items
 from embrm.heads.comparisons import as_pairs
-from embrm.heads.order import order_consistency
-from embrm.heads.pair_scoring import refuse_items
 from embrm.heads.parameters import check_count, check_real
 from embrm.heads.rated.gate import Gate, GateProblem, initial_gate
 from embrm.heads.rated.gate_search import search_gate

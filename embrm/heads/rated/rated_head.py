@@ -8,10 +8,10 @@ from sklearn.base import BaseEstimator
 
 from embrm._typing import FloatArray
 from embrm.exceptions import InvalidInputError, three_parts
-from embrm.heads.preprocessed_head import PreprocessedHead
+from embrm.heads.base import BaseHead
 
 
-class RatedHead(PreprocessedHead, BaseEstimator):
+class RatedHead(BaseHead, BaseEstimator):
     """Base of heads with `fit(X, ratings)`, which predict ratings of items."""
 
     @abstractmethod

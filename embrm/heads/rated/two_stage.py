@@ -15,7 +15,8 @@ from embrm._validation import check_items
 from embrm.exceptions import IntegrityError, three_parts
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, make_comparisons
-from embrm.heads.linear.training import LinearProblem, make_problem, minimise
+from embrm.heads.linear.newton import minimise
+from embrm.heads.linear.problem import LinearProblem, make_problem
 from embrm.heads.parameters import check_count, check_real
 from embrm.heads.rated.rating_stage import RatingStage, make_rating_stage, win_deltas
 from embrm.heads.rated.ridge import check_alpha
@@ -133,6 +134,7 @@ class TwoStageReward(RewardHead):
         ratings: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         margin: ArrayLike | None = None,
+        annotator: ArrayLike | None = None,
     ) -> Self:
         """Fit both stages.
 
@@ -147,6 +149,8 @@ class TwoStageReward(RewardHead):
         sample_weight : array-like of shape (n_pairs,), >= 0, optional
             Strength of each preference.
         margin : array-like of shape (n_pairs,), >= 0, in nats, optional
+        annotator : None
+            Refused: the head estimates no flip rate.
 
         Returns
         -------
@@ -158,6 +162,7 @@ class TwoStageReward(RewardHead):
             On a wrong shape, dtype, range or length, or on NaN or infinity in an item
             that is rated or compared.
         """
+        self._number_annotators(annotator)
         comparisons = make_comparisons(pairs, y, sample_weight, margin)
         if ratings is None:
             return self.fit_comparisons(comparisons)

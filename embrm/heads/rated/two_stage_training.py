@@ -16,15 +16,11 @@ from scipy.optimize import minimize_scalar
 
 from embrm._typing import BoolArray, FloatArray
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.alpha_search import STRONG_PRIOR
-from embrm.heads.linear.training import (
-    LinearProblem,
-    log_loss,
-    mean_square_difference,
-    minimise,
-)
-from embrm.heads.one_error_rule import strongest_within_one_error
-from embrm.heads.validation_split import grouped_folds
+from embrm.heads.linear.newton import minimise
+from embrm.heads.linear.problem import LinearProblem, mean_square_difference
+from embrm.heads.linear.search import STRONG_PRIOR
+from embrm.heads.validation_split import grouped_folds, strongest_within_one_error
+from embrm.heads.win_loss import log_loss
 
 _PRIORS = np.geomspace(0.03, 30.0, 13)
 _N_FOLDS = 5

@@ -1,24 +1,30 @@
 """SiameseBradleyTerry: a multilayer perceptron as reward, on top of a linear one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_random_state
+from embrm._validation import Constraints, Integer, Real, check_random_state
 from embrm.exceptions import IntegrityError, three_parts
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.bradley_terry import LinearBradleyTerry
-from embrm.heads.linear.column_scale import mean_and_scale
-from embrm.heads.noisy_labels import NoisyLabelHead
-from embrm.heads.parameters import check_real
-from embrm.heads.siamese.mixing import fit_scale, fit_weights
+from embrm.heads.linear.bradley_terry import LinearBradleyTerry, restore_linear
+from embrm.heads.linear.design import mean_and_scale
+from embrm.heads.noisy_labels import NOISE, STORED_NOISE, model_label_noise
+from embrm.heads.siamese._mixing import fit_scale, fit_weights
+from embrm.heads.siamese._splits import draw_splits, enough_splits, linear_leads
+from embrm.heads.siamese._training import Split, TrainingPlan, Wins, train_network
+from embrm.heads.siamese.losses import LOSSES
 from embrm.heads.siamese.network import Network
-from embrm.heads.siamese.plan import make_plan
-from embrm.heads.siamese.splits import draw_splits, enough_splits, linear_leads
-from embrm.heads.siamese.training import Split, Wins, train_network
-from embrm.heads.state import HeadState
+from embrm.heads.state import (
+    HeadState,
+    Stored,
+    StoredArray,
+    StoredPart,
+    StoredValue,
+)
 from embrm.heads.uncertain_reward import (
     UncertainRewardHead,
     spread,
@@ -28,7 +34,11 @@ from embrm.heads.uncertain_reward import (
 _ROWS_AT_A_TIME = 1024
 
 
-class SiameseBradleyTerry(NoisyLabelHead, UncertainRewardHead):
+def _no_offsets(state: HeadState) -> FloatArray:
+    return np.zeros(len(state.array("weight0", ndim=3)), dtype=np.float32)
+
+
+class SiameseBradleyTerry(UncertainRewardHead):
     r"""Nonlinear reward: a linear head plus a multilayer perceptron, in nats.
 
     The network minimises the weighted mean of
@@ -114,8 +124,11 @@ class SiameseBradleyTerry(NoisyLabelHead, UncertainRewardHead):
         Mean of the uncentred reward over training items.
     best_epoch_ : int
         0 if no network was trained.
-    flip_rate_, flip_rates_, annotators_
-        See `NoisyLabelHead`.
+    flip_rate_ : float
+        Flip rate, given or estimated; the mean over wins where annotators differ.
+    annotators_, flip_rates_ : ndarray of shape (n_annotators,)
+        The annotators that `fit` was told of, sorted, and the flip rate of each; NaN
+        if none of their pairs counted.
     held_out_loss_ : ndarray of shape (n_epochs + 1,)
         Log loss of a held-out win after each epoch, from epoch 0, by the network at
         its best scale; may be empty.
@@ -145,6 +158,42 @@ class SiameseBradleyTerry(NoisyLabelHead, UncertainRewardHead):
     >>> SiameseBradleyTerry(random_state=0).fit(pairs, y).score(pairs, y)
     1.0
     """
+
+    _constraints: ClassVar[Constraints] = {
+        "hidden_sizes": [tuple, list, Integer(1), "auto"],
+        "linear_start": [bool],
+        "loss": [*LOSSES],
+        "label_smoothing": [Real(0, 0.5)],
+        "noise": NOISE,
+        "centering": [Real()],
+        "learning_rate": [Real(closed="neither")],
+        "schedule": ["constant", "cosine"],
+        "max_epochs": [Integer(1)],
+        "batch_size": [Integer(1), "auto"],
+        "batching": ["pairs", "prompts"],
+        "weight_decay": [Real()],
+        "dropout": [Real(0, 1)],
+        "max_grad_norm": [Real(closed="right")],
+        "patience": [Integer(1)],
+        "validation_fraction": [Real(0, 1, closed="neither")],
+        "ensemble_size": [Integer(1)],
+        "precision": ["auto", "float32", "bfloat16"],
+    }
+    _stored: ClassVar[Sequence[Stored]] = (
+        StoredPart("network_", Network.from_state, prefix=""),
+        # Heads stored before their networks were centred have rewards without it.
+        StoredArray("network_offsets_", ndim=1, default=_no_offsets),
+        StoredArray("mean_", ndim=1),
+        StoredArray("scale_", ndim=1),
+        StoredArray("held_out_loss_", ndim=1),
+        StoredValue("offset_", float),
+        StoredValue("best_epoch_", int),
+        # Heads stored before parts were weighted are their plain sum.
+        StoredValue("linear_weight_", float, default=lambda _: 1.0),
+        StoredValue("network_weight_", float, default=lambda _: 1.0),
+        StoredPart("linear_", restore_linear, flag="linear_start"),
+        *STORED_NOISE,
+    )
 
     def __init__(
         self,
@@ -193,13 +242,13 @@ class SiameseBradleyTerry(NoisyLabelHead, UncertainRewardHead):
 
     def _fit(self, comparisons: Comparisons) -> None:
         n_features = comparisons.items.shape[1]
-        plan = make_plan(self.get_params(deep=False), len(comparisons), n_features)
-        fraction = check_real(
-            self.validation_fraction, "validation_fraction", 0.0, 1.0, open_at_low=True
-        )
+        params = self.get_params(deep=False)
+        plan = TrainingPlan.of(params, len(comparisons), n_features)
         rng = check_random_state(self.random_state)
-        comparisons = self._allow_for_flips(comparisons, LinearBradleyTerry)
-        splits = draw_splits(comparisons, fraction, plan.n_members, rng)
+        labels = model_label_noise(comparisons, self.noise, LinearBradleyTerry)
+        self.flip_rate_, self.flip_rates_ = labels.flip_rate, labels.flip_rates
+        self.annotators_, comparisons = labels.annotators, labels.comparisons
+        splits = draw_splits(comparisons, self.validation_fraction, plan.n_members, rng)
         self.linear_ = None
         if self.linear_start:
             self.linear_ = LinearBradleyTerry(posterior=False, warm_start=True)
@@ -285,71 +334,14 @@ class SiameseBradleyTerry(NoisyLabelHead, UncertainRewardHead):
     def _reward(self, items: FloatArray) -> FloatArray:
         return self._sum(self._members(items), items) - self.offset_
 
-    def _get_state(self) -> HeadState:
-        network = self.network_
-        arrays = {"mean": self.mean_, "scale": self.scale_}
-        arrays["held_out_loss"] = self.held_out_loss_
-        arrays["network_offsets"] = self.network_offsets_
-        arrays |= {f"weight{n}": weight for n, weight in enumerate(network.weights)}
-        arrays |= {f"bias{n}": bias for n, bias in enumerate(network.biases)}
-        values = {
-            "n_layers": len(network.weights),
-            "offset": self.offset_,
-            "best_epoch": self.best_epoch_,
-            "linear_weight": self.linear_weight_,
-            "network_weight": self.network_weight_,
-            "linear_start": self.linear_ is not None,
-        }
-        state = HeadState(arrays, values) | self._get_flips()
-        if self.linear_ is None:
-            return state
-        return state | self.linear_.get_state().with_prefix("linear__")
-
     def _set_state(self, state: HeadState) -> None:
-        n_layers = state.value("n_layers", int)
-        weights = [state.array(f"weight{n}", ndim=3) for n in range(n_layers)]
-        biases = [state.array(f"bias{n}", ndim=2) for n in range(n_layers - 1)]
-        # Heads stored before their networks were centred have rewards without it.
-        mean = np.zeros(len(weights[0]) if weights else 0, dtype=np.float32)
-        if "network_offsets" in state.arrays:
-            mean = state.array("network_offsets", ndim=1)
-        _check_shapes(weights, biases, mean)
-        self.network_offsets_ = mean
-        self.network_ = Network(weights, biases)
-        self.mean_ = state.array("mean", ndim=1)
-        self.scale_ = state.array("scale", ndim=1)
-        self.held_out_loss_ = state.array("held_out_loss", ndim=1)
-        self.offset_ = state.value("offset", float)
-        self.best_epoch_ = state.value("best_epoch", int)
-        self._set_flips(state)
-        # Heads stored before parts were weighted are their plain sum.
-        self.linear_weight_ = self.network_weight_ = 1.0
-        if "linear_weight" in state.values:
-            self.linear_weight_ = state.value("linear_weight", float)
-            self.network_weight_ = state.value("network_weight", float)
-        self.linear_ = None
-        if state.value("linear_start", bool):
-            nested = state.without_prefix("linear__")
-            self.linear_ = LinearBradleyTerry().set_state(nested)
-
-
-def _check_shapes(
-    weights: list[FloatArray], biases: list[FloatArray], mean: FloatArray
-) -> None:
-    shapes = [weight.shape for weight in weights]
-    n_hidden = [bias.shape[1] for bias in biases]
-    n_members = {array.shape[0] for array in [*weights, *biases, mean]}
-    fits = (
-        len(shapes) > 0
-        and len(n_members) == 1
-        and [n_out for _, _, n_out in shapes] == [*n_hidden, 1]
-        and [n_in for _, n_in, _ in shapes[1:]] == n_hidden
-    )
-    if not fits:
-        raise IntegrityError(
-            three_parts(
-                expected="layers that fit each other in the stored network",
-                got=f"weights of shapes {shapes[:8]}",
-                cure="save the head again",
+        super()._set_state(state)
+        n_members = len(self.network_.weights[0])
+        if len(self.network_offsets_) != n_members:
+            raise IntegrityError(
+                three_parts(
+                    expected=f"offsets of {n_members} members in the stored network",
+                    got=f"{len(self.network_offsets_)}",
+                    cure="save the head again",
+                )
             )
-        )

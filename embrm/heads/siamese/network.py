@@ -13,6 +13,8 @@ import numpy as np
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
+from embrm.exceptions import IntegrityError, three_parts
+from embrm.heads.state import HeadState
 
 _ROWS_AT_A_TIME = 4096
 
@@ -45,6 +47,42 @@ class Network:
         """Take one member, as an ensemble of one."""
         one = slice(number, number + 1)
         return Network([w[one] for w in self.weights], [b[one] for b in self.biases])
+
+    def get_state(self) -> HeadState:
+        """Return what `from_state` restores."""
+        arrays = {f"weight{n}": weight for n, weight in enumerate(self.weights)}
+        arrays |= {f"bias{n}": bias for n, bias in enumerate(self.biases)}
+        return HeadState(arrays, {"n_layers": len(self.weights)})
+
+    @classmethod
+    def from_state(cls, state: HeadState) -> "Network":
+        """Restore what `get_state` returned.
+
+        Raises
+        ------
+        IntegrityError
+            If a layer is missing, or does not fit the others.
+        """
+        n_layers = state.value("n_layers", int)
+        weights = [state.array(f"weight{n}", ndim=3) for n in range(n_layers)]
+        biases = [state.array(f"bias{n}", ndim=2) for n in range(n_layers - 1)]
+        shapes = [weight.shape for weight in weights]
+        n_hidden = [bias.shape[1] for bias in biases]
+        fits = (
+            len(shapes) > 0
+            and len({len(array) for array in [*weights, *biases]}) == 1
+            and [n_out for _, _, n_out in shapes] == [*n_hidden, 1]
+            and [n_in for _, n_in, _ in shapes[1:]] == n_hidden
+        )
+        if not fits:
+            raise IntegrityError(
+                three_parts(
+                    expected="layers that fit each other in the stored network",
+                    got=f"weights of shapes {shapes[:8]}",
+                    cure="save the head again",
+                )
+            )
+        return cls(weights, biases)
 
     def _block(self, items: FloatArray) -> FloatArray:
         first = self.weights[0]

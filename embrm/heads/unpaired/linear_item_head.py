@@ -7,12 +7,12 @@ from sklearn.base import BaseEstimator
 
 from embrm._typing import FloatArray
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.heads.base import BaseHead
 from embrm.heads.parameters import check_real
-from embrm.heads.preprocessed_head import PreprocessedHead
 from embrm.heads.state import HeadState
 
 
-class LinearItemHead(PreprocessedHead, BaseEstimator):
+class LinearItemHead(BaseHead, BaseEstimator):
     r"""Linear reward :math:`r(x) = w^\top x - o`.
 
     Parameters

@@ -15,14 +15,14 @@ import numpy as np
 
 from embrm._typing import AnyArray, FloatArray
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.training import (
+from embrm.heads.linear.problem import (
     LinearProblem,
     make_problem,
     mean_square_difference,
 )
-from embrm.heads.one_error_rule import strongest_within_one_error
 from embrm.heads.smooth_minimiser import Minimum, minimise_smooth
 from embrm.heads.unpaired.rankings import RankedItems, RankingBlock
+from embrm.heads.validation_split import strongest_within_one_error
 
 STRONG_PRIOR = 1.0
 """Prior standard deviation of a delta, in nats, where there is too little to choose."""

@@ -11,7 +11,6 @@ from sklearn.utils.parallel import Parallel, delayed
 from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
-from embrm.heads.annotated_head import AnnotatedHead
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count, check_real
@@ -37,7 +36,7 @@ Bagging = Literal["prompt", "pair", "seed"]
 Aggregate = Literal["mean", "min", "lower", "quantile"]
 
 
-class RewardEnsemble(AnnotatedHead, UncertainRewardHead):
+class RewardEnsemble(UncertainRewardHead):
     r"""Reward from many heads, with the spread among them as uncertainty.
 
     Member m has reward :math:`r_m`, shifted to mean 0 over the distinct training

@@ -8,7 +8,6 @@ from sklearn.base import clone
 
 from embrm._typing import AnyArray, FloatArray
 from embrm.exceptions import InvalidInputError, three_parts
-from embrm.heads.annotated_head import AnnotatedHead
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import HeadState
@@ -17,7 +16,7 @@ _SPEC = "spec"
 _INNER = "inner__"
 
 
-class HeadWrapper(AnnotatedHead):
+class HeadWrapper(RewardHead):
     """Base of the wrappers around one head, which is cloned and kept as `head_`.
 
     Parameters
@@ -58,13 +57,13 @@ class HeadWrapper(AnnotatedHead):
 
 def estimate_noise(heads: Sequence[RewardHead]) -> bool:
     """Say whether any of the heads estimates flip rates."""
-    return any(getattr(head, "estimates_noise", False) for head in heads)
+    return any(head.estimates_noise for head in heads)
 
 
 def name_annotators_of(heads: Sequence[RewardHead], names: AnyArray) -> None:
     """Tell fitted heads that estimate flip rates whose they are."""
     for head in heads:
-        if isinstance(head, AnnotatedHead) and head.estimates_noise:
+        if head.estimates_noise:
             head._name_annotators(names)
 
 

@@ -11,7 +11,6 @@ from scipy.special import expit
 from embrm._typing import AnyArray, FloatArray, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
-from embrm.heads.annotated_head import AnnotatedHead
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count
@@ -32,7 +31,7 @@ _FEWEST_HELD_OUT = 20
 _PRIOR_WINS = 3.0
 
 
-class StackedReward(AnnotatedHead):
+class StackedReward(RewardHead):
     r"""Weighted sum of the rewards of several heads, in nats.
 
     .. math:: r(x) = \sum_k w_k \, s_k \, (r_k(x) - \bar r_k)

@@ -9,8 +9,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from embrm import Pairs
-from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads.boosted.binned_items import BinnedItems, bin_items, read_forest
+from embrm.exceptions import InvalidInputError
+from embrm.heads.boosted.binned_items import BinnedItems, bin_items
 from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.component_spec import encode
 
@@ -145,15 +145,3 @@ def test_bins_are_no_part_of_a_stored_head():
     """A spec takes plain data; the number of bins is."""
     with pytest.raises(InvalidInputError, match="parameter 'bins' that is plain data"):
         encode(bin_items(np.eye(3)), "bins")
-
-
-def test_damaged_lightgbm_text_is_refused():
-    """Bytes that are no text of a model."""
-    with pytest.raises(IntegrityError, match="LightGBM model text"):
-        read_forest(b"\xff", "lightgbm")
-
-
-def test_a_forest_of_an_unknown_backend_is_refused():
-    """The list of backends is closed."""
-    with pytest.raises(InvalidInputError, match="backend 'lightgbm' or 'xgboost'"):
-        read_forest(b"", "catboost")

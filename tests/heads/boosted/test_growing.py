@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from embrm.heads.boosted.growing import (
+from embrm.heads.boosted._growing import (
     BoostingWins,
     EarlyStopping,
     boost,

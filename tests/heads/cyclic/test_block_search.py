@@ -7,7 +7,8 @@ from embrm import Pairs
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.cyclic.block_search import MODERATE, NO_BLOCKS, search_blocks
 from embrm.heads.cyclic.skew_training import largest_useful_penalty
-from embrm.heads.linear.training import make_problem, minimise
+from embrm.heads.linear.newton import minimise
+from embrm.heads.linear.problem import make_problem
 
 
 def search(pairs, y, *, n_blocks=None, beta=None):

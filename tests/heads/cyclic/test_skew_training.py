@@ -13,7 +13,8 @@ from embrm.heads.cyclic.skew_training import (
     skew_delta,
     value_and_gradient,
 )
-from embrm.heads.linear.training import make_problem, minimise
+from embrm.heads.linear.newton import minimise
+from embrm.heads.linear.problem import make_problem
 
 
 @pytest.fixture

@@ -357,22 +357,37 @@ def test_too_few_iterations_warn(make_preferences):
         LinearBradleyTerry(alpha=0.1, max_iter=1).fit(data.pairs, data.y)
 
 
-def test_an_unknown_word_for_alpha_is_refused():
-    """The only word is auto."""
-    with pytest.raises(InvalidInputError, match=r"'auto' or a finite number.*'best'"):
+def test_an_update_that_does_not_converge_warns(make_preferences):
+    """As a fit does."""
+    data = make_preferences(error_rate=0.2)
+    head = LinearBradleyTerry(alpha=0.1).fit(data.pairs[:30], data.y[:30])
+    head.set_params(max_iter=1)
+    with pytest.warns(ConvergenceWarning, match="in 1 steps") as caught:
+        head.partial_fit(data.pairs[30:], data.y[30:])
+    assert caught[0].filename == __file__
+
+
+def test_an_unknown_name_for_alpha_is_refused():
+    """The only name is auto."""
+    with pytest.raises(
+        InvalidInputError, match=r"a finite number >= 0 or 'auto'; got 'best'"
+    ):
         LinearBradleyTerry(alpha="best").fit(Pairs(np.eye(2), [[0, 1]]))
 
 
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"whitening": 1.5}, "whitening: a finite number, 0 <= whitening"),
-        ({"noise": 0.5}, "noise: a finite number, 0 <= noise < 0.5"),
-        ({"link": "cauchit"}, "link: one of logit, probit"),
-        ({"ties": "split"}, "ties: one of rao-kupper, davidson"),
-        ({"alpha": -1.0}, "alpha: a finite number, 0 <= alpha; got -1.0"),
-        ({"tol": 0.0}, "tol: a finite number, 0 < tol"),
+        ({"whitening": 1.5}, r"whitening: a number in \[0, 1\]; got 1.5"),
+        ({"noise": 0.5}, r"noise: a number in \[0, 0.5\), 'estimate' or None"),
+        ({"link": "cauchit"}, "link: 'logit' or 'probit'"),
+        ({"ties": "split"}, "ties: 'rao-kupper', 'davidson' or None"),
+        ({"alpha": -1.0}, "alpha: a finite number >= 0 or 'auto'; got -1.0"),
+        ({"tol": 0.0}, "tol: a finite number > 0; got 0.0"),
         ({"max_iter": 0}, "max_iter: an integer >= 1"),
+        ({"standardise": 3}, "standardise: True, False or 'auto'; got 3"),
+        ({"warm_start": "maybe"}, "warm_start: True or False; got 'maybe'"),
+        ({"posterior": 1}, "posterior: True or False; got 1"),
     ],
 )
 def test_parameters_out_of_range_are_refused(params, message):
@@ -386,6 +401,16 @@ def test_a_damaged_state_is_refused():
     state = HeadState({}, {"offset": 0.0, "n_features_in": 2})
     with pytest.raises(IntegrityError, match="array 'coef'"):
         LinearBradleyTerry().set_state(state)
+
+
+def test_the_old_name_of_selected_parameters_still_works(make_preferences):
+    """For one version, with a warning."""
+    data = make_preferences(error_rate=0.2)
+    head = LinearBradleyTerry().fit(data.pairs, data.y)
+    with pytest.warns(FutureWarning, match="now called with_selected_params"):
+        old = head.as_chosen(tol=1e-4)
+    assert old.get_params() == head.with_selected_params(tol=1e-4).get_params()
+    assert (old.alpha, old.standardise) == (head.alpha_, head.standardise_)
 
 
 @pytest.mark.realdata

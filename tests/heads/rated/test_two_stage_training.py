@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear.training import make_problem
+from embrm.heads.linear.problem import make_problem
 from embrm.heads.rated.two_stage_training import (
     best_extrapolation,
     choose,

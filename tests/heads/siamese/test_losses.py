@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embrm.heads.linear.win_loss import FlippedLoss, LogisticLoss
 from embrm.heads.siamese.losses import LOSSES, of_flipped, smoothed, weight_of_flipped
+from embrm.heads.win_loss import FlippedLoss, LogisticLoss
 
 FORMULAS = {
     "logistic": lambda u: np.logaddexp(0, -u),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embrm.heads.siamese.mixing import HeldOut, fit_scale, fit_weights, scaled_loss
+from embrm.heads.siamese._mixing import HeldOut, fit_scale, fit_weights, scaled_loss
 
 
 def noisy_wins(n, weights, *, flip_rate=0.0, known=None):

@@ -7,7 +7,7 @@ import pytest
 
 from embrm.heads import LinearBradleyTerry
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.siamese.splits import draw_splits, enough_splits, linear_leads
+from embrm.heads.siamese._splits import draw_splits, enough_splits, linear_leads
 
 
 @pytest.fixture

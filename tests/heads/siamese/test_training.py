@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from embrm.heads import SiameseBradleyTerry
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.siamese import training
-from embrm.heads.siamese.losses import LOSSES
-from embrm.heads.siamese.mixing import scaled_loss
-from embrm.heads.siamese.network import Network
-from embrm.heads.siamese.training import (
+from embrm.heads.siamese import _training as training
+from embrm.heads.siamese._mixing import scaled_loss
+from embrm.heads.siamese._training import (
     TrainingPlan,
     Wins,
     _Trainer,
     train_network,
 )
+from embrm.heads.siamese.losses import LOSSES
+from embrm.heads.siamese.network import Network
 
 PLAN = TrainingPlan(
     hidden_sizes=(16,),
@@ -324,3 +325,36 @@ def test_bfloat16_training_finds_nearly_the_same(train):
     """Held-out loss is within a few hundredths of a nat."""
     exact, rounded = (min(train(bfloat16=b).held_out_loss) for b in (False, True))
     assert rounded == pytest.approx(exact, abs=0.05)
+
+
+def plan(n_wins=1000, n_features=8, **params):
+    head = SiameseBradleyTerry(**params)
+    return TrainingPlan.of(head.get_params(deep=False), n_wins, n_features)
+
+
+@pytest.mark.parametrize(
+    ("n_wins", "sizes"),
+    [(500, (64,)), (99_999, (64,)), (100_000, (256,))],
+)
+def test_auto_takes_wider_layers_for_more_wins(n_wins, sizes):
+    """Capacity follows the amount of data."""
+    assert plan(n_wins).hidden_sizes == sizes
+
+
+@pytest.mark.parametrize(("n_wins", "size"), [(10, 128), (20_000, 400), (10**6, 1024)])
+def test_auto_batches_are_a_fiftieth_of_the_wins_within_bounds(n_wins, size):
+    """From 128 to 1024."""
+    assert plan(n_wins).batch_size == size
+
+
+def test_auto_precision_is_bfloat16_only_for_large_fits():
+    """Small fits stay in float32; words decide where they are given."""
+    assert not plan(1000).bfloat16
+    assert plan(40_000, 2048).bfloat16
+    assert plan(10, precision="bfloat16").bfloat16
+    assert not plan(40_000, 2048, precision="float32").bfloat16
+
+
+def test_gradients_may_be_left_unclipped():
+    """Infinity is a legal bound."""
+    assert plan(max_grad_norm=float("inf")).max_grad_norm == float("inf")

@@ -9,7 +9,7 @@ from scipy.special import expit
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry
-from embrm.heads.order import order_consistency
+from embrm.heads.base import order_consistency
 from embrm.heads.state import HeadState
 from embrm.heads.wrappers.calibrated import CalibratedReward, HeldOut, choose_method
 from embrm.testing import check_head, head_checks

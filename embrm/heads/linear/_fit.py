@@ -1,0 +1,284 @@
+"""Fit the linear head: prior, parameters of the label model, weights, posterior."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import solve
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.exceptions import ConvergenceWarning
+
+from embrm._typing import FloatArray
+from embrm.exceptions import EmbrmWarning, warn
+from embrm.heads.comparisons import Comparisons
+from embrm.heads.linear._label_model import LabelModel, fit_ties
+from embrm.heads.linear._operators import DenseOperator
+from embrm.heads.linear.design import FitSettings, PromptEffects
+from embrm.heads.linear.newton import Coordinates, FactoredCoordinates, minimise
+from embrm.heads.linear.posterior import Posterior, posterior_at
+from embrm.heads.linear.problem import (
+    LinearProblem,
+    mean_square_difference,
+    sampled_hessian,
+)
+from embrm.heads.linear.search import (
+    PenaltySearch,
+    Prior,
+    choose_prior,
+    search_penalty,
+)
+from embrm.heads.win_loss import WinLoss
+
+LARGEST_POSTERIOR = 4096
+"""Dimensions above which no covariance is kept: it would take over 128 MiB."""
+
+_FIRST_TOLERANCE = 1e-4
+_FEW_STEPS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class LinearFit:
+    """A fitted linear reward.
+
+    Attributes
+    ----------
+    coef, mean : ndarray of shape (d,)
+    scale : ndarray of shape (d,) or None
+        Columns of the items divided by it are what the prior speaks of.
+    search : PenaltySearch
+    labels : LabelModel
+    n_iter : int
+    posterior : Posterior or None
+        Of weights on the scaled columns.
+    prompt_values : ndarray of shape (n_prompts,) or None
+        Effects of the prompts, in nats.
+    prompt_std : float
+        Their prior standard deviation in nats, 0 without them.
+    """
+
+    coef: FloatArray
+    mean: FloatArray
+    scale: FloatArray | None
+    search: PenaltySearch
+    labels: LabelModel
+    n_iter: int
+    posterior: Posterior | None
+    prompt_values: FloatArray | None = None
+    prompt_std: float = 0.0
+
+    def without(self, effects: PromptEffects) -> "LinearFit":
+        """Take the weights of prompt effects out of the others."""
+        d = len(self.coef) - effects.n_prompts
+        return replace(
+            self,
+            coef=self.coef[:d],
+            mean=self.mean[:d],
+            scale=None if self.scale is None else self.scale[:d],
+            posterior=self.posterior and self.posterior.marginal(d),
+            prompt_values=effects.size * self.coef[d:],
+            prompt_std=effects.std(self.search.alpha),
+        )
+
+
+def fit_linear(comparisons: Comparisons, settings: FitSettings) -> LinearFit:
+    """Fit everything that the settings leave open.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+    settings : FitSettings
+
+    Returns
+    -------
+    LinearFit
+    """
+    if settings.alpha == 0.0:
+        _warn_of_components(comparisons)
+    prior = choose_prior(comparisons, settings)
+    problem = prior.design.bare_problem(prior.scale)
+    fit = (
+        _fit_in_eigenbasis(prior, settings)
+        if problem is None
+        else _fit_blocked(problem, prior, settings)
+    )
+    effects = prior.design.effects
+    return fit if effects is None else fit.without(effects)
+
+
+def _fit_in_eigenbasis(prior: Prior, settings: FitSettings) -> LinearFit:
+    """Fit weights, and the parameter of a tie model, in the eigenbasis."""
+    design, search = prior.design, prior.search
+    problem = design.problem(prior.scale)
+    search = replace(search, start=problem.from_user(search.start))
+    labels, fitted, start = fit_ties(design.labels, problem, search.alpha, search.start)
+    if settings.alpha is None and fitted is not problem:
+        # The penalty was chosen under the first guess of the label model.
+        square = mean_square_difference(problem) - design.square_of_effects
+        search = search_penalty(fitted, design.folds, square=square)
+        labels, fitted, start = fit_ties(labels, fitted, search.alpha, search.start)
+    w, n_iter, converged = minimise(
+        fitted, search.alpha, start, tol=settings.tol, max_iter=settings.max_iter
+    )
+    warn_unless(converged, settings.max_iter)
+    coef = fitted.to_user(w)
+    keep = settings.posterior and design.n_columns <= LARGEST_POSTERIOR
+    return LinearFit(
+        coef=coef if prior.scale is None else coef / prior.scale,
+        mean=design.mean,
+        scale=prior.scale,
+        search=search,
+        labels=labels,
+        n_iter=n_iter,
+        posterior=posterior_at(fitted, w, search.alpha) if keep else None,
+    )
+
+
+def _fit_blocked(
+    problem: LinearProblem, prior: Prior, settings: FitSettings
+) -> LinearFit:
+    """Fit weights of items that are too large to copy.
+
+    Newton's method in the precision of the items comes close to the minimum,
+    conditioned by the eigenbasis that a search for the penalty left behind, or by a
+    Hessian that is summed from some of the wins; a few steps in float64 finish it.
+    The only whole Hessian is that of the posterior, and it conditions these last steps.
+    """
+    search = prior.search
+    coordinates: Coordinates | None = search.coordinates
+    tol, max_iter = settings.tol, settings.max_iter
+    if coordinates is None:
+        coordinates = FactoredCoordinates.of(sampled_hessian(problem), search.alpha)
+    fast = problem.operator.fast()
+    w, n_fast, hessian, posterior = search.start, 0, None, None
+    if fast is not problem.operator:
+        w, n_fast, _ = minimise(
+            replace(problem, operator=fast),
+            search.alpha,
+            w,
+            tol=max(_FIRST_TOLERANCE, tol),
+            max_iter=max_iter,
+            coordinates=coordinates,
+        )
+    if settings.posterior:
+        hessian = problem.hessian_of_losses(w)
+        coordinates = FactoredCoordinates.of(hessian, search.alpha)
+    w, n_last, converged = minimise(
+        problem, search.alpha, w, tol=tol, max_iter=max_iter, coordinates=coordinates
+    )
+    warn_unless(converged, max_iter)
+    if hessian is not None:
+        if n_last > _FEW_STEPS:
+            hessian = problem.hessian_of_losses(w)
+        hessian[np.diag_indices_from(hessian)] += search.alpha
+        posterior = Posterior(hessian, None, search.alpha)
+    return LinearFit(
+        coef=w if prior.scale is None else w / prior.scale,
+        mean=prior.design.mean,
+        scale=prior.scale,
+        search=search,
+        labels=prior.design.labels,
+        n_iter=n_fast + n_last,
+        posterior=posterior,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """What further wins make of weights and their posterior.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (d,)
+        On the scaled columns.
+    posterior : Posterior
+    n_iter : int
+    """
+
+    coef: FloatArray
+    posterior: Posterior
+    n_iter: int
+
+
+def update_linear(
+    posterior: Posterior,
+    coef: FloatArray,
+    wins: Comparisons,
+    loss: WinLoss,
+    prompt_std: float,
+    settings: FitSettings,
+) -> Update:
+    """Learn from further wins, with the posterior so far as their prior.
+
+    In whitened coordinates of the posterior the prior is a plain ridge of penalty one.
+    Prompts are taken to be new ones: their effects are fitted along, and integrated
+    out of the posterior again.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    coef : ndarray of shape (d,)
+        The mode so far, on the scaled columns.
+    wins : Comparisons
+        With centred items on the scaled columns.
+    loss : WinLoss
+    prompt_std : float
+        Prior standard deviation of the effect of a prompt, in nats; 0 for none.
+    settings : FitSettings
+        Of which `tol` and `max_iter` count.
+
+    Returns
+    -------
+    Update
+    """
+    posterior = posterior.spanning(wins.items)
+    k = len(posterior.precision)
+    columns = posterior.project(wins.items)
+    if prompt_std > 0 and wins.groups is not None:
+        effects = PromptEffects(prompt_std, int(wins.groups.max()) + 1)
+        columns = np.hstack([columns, effects.columns(wins.groups, columns.dtype)])
+    problem = LinearProblem.of(DenseOperator(columns), wins)
+    so_far = wins.items @ coef
+    problem = replace(
+        problem,
+        margin=wins.margin - (so_far[wins.winner] - so_far[wins.loser]),
+        loss=loss,
+    )
+    curvature = np.diagonal(problem.gram(wins.weight)) / 4
+    problem = replace(problem, curvature=np.maximum(curvature, 0.0))
+    start = np.zeros(columns.shape[1])
+    v, n_iter, converged = minimise(
+        problem, 1.0, start, tol=settings.tol, max_iter=settings.max_iter
+    )
+    warn_unless(converged, settings.max_iter)
+    added = problem.hessian_of_losses(v)
+    known, cross, unknown = added[:k, :k], added[:k, k:], added[k:, k:]
+    if cross.size:
+        ridge = unknown + np.eye(len(unknown))
+        known = known - cross @ solve(ridge, cross.T, assume_a="pos")
+    return Update(coef + posterior.unproject(v[:k]), posterior.plus(known), n_iter)
+
+
+def warn_unless(converged: bool, max_iter: int) -> None:
+    """Warn of a fit that has not converged."""
+    if not converged:
+        warn(
+            f"the linear head did not converge in {max_iter} steps; raise max_iter "
+            "or alpha",
+            ConvergenceWarning,
+        )
+
+
+def _warn_of_components(comparisons: Comparisons) -> None:
+    n_items = len(comparisons.items)
+    edges = coo_array(
+        (np.ones(len(comparisons)), (comparisons.winner, comparisons.loser)),
+        shape=(n_items, n_items),
+    )
+    n_components = int(connected_components(edges, directed=False)[0])
+    if n_components > 1:
+        warn(
+            f"the comparison graph has {n_components} components, and alpha is 0: no "
+            "pair compares items of different components, the vectors alone do; use "
+            "alpha='auto', or add pairs between them",
+            EmbrmWarning,
+        )
