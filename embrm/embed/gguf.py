@@ -252,7 +252,7 @@ def _write_converted(path: Path, directory: Path) -> None:
     with (
         progress_bar(f"Converting {path.stem} (once)", total=3) as advance,
         _quiet(),
-        _disk_errors(directory.parent),
+        _conversion_errors(path, directory.parent),
         loading(ModelFiles(path.parent, source="gguf")),
     ):
         model, report = transformers.AutoModel.from_pretrained(
@@ -272,7 +272,7 @@ def _write_converted(path: Path, directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def _disk_errors(home: Path) -> Iterator[None]:
+def _conversion_errors(path: Path, home: Path) -> Iterator[None]:
     """Tell a full disk from a model that cannot be loaded, which `loading` raises."""
     try:
         yield
@@ -287,6 +287,16 @@ def _disk_errors(home: Path) -> Iterator[None]:
                 expected=f"room for the converted model in {home}",
                 got="a disk that became full; nothing of it was kept",
                 cure=f"free some space, or name another directory in {MODELS_VARIABLE}",
+            )
+        ) from error
+    # Tokenizers raise plain exceptions, the conversion whatever nonsense leads to.
+    except Exception as error:
+        raise InvalidInputError(
+            three_parts(
+                expected=f"a model in {path.name} that can be converted",
+                got=f"{type(error).__name__}: {str(error)[:120]}",
+                cure="fetch the file again, update transformers, or use the model's "
+                "safetensors",
             )
         ) from error
 
