@@ -12,7 +12,7 @@ from embrm.cli.demo import demo
 from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
 from embrm.cli.evaluate import evaluate
-from embrm.cli.fit import fit
+from embrm.cli.fit import HeadCommand, fit
 from embrm.cli.output import STOPPED, USAGE, report_error
 from embrm.cli.paper import paper
 from embrm.cli.score import score
@@ -61,7 +61,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command(cls=EmbedCommand)(embed)
-app.command()(fit)
+app.command(cls=HeadCommand)(fit)
 app.command()(evaluate)
 app.command()(score)
 app.command()(simulate)

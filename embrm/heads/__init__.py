@@ -11,7 +11,15 @@ from embrm.heads.order import order_consistency
 from embrm.heads.rated.multi_objective import MultiObjectiveReward
 from embrm.heads.rated.regression import RegressionReward
 from embrm.heads.rated.two_stage import TwoStageReward
-from embrm.heads.registry import head_from_spec, head_spec, known_heads, make_head
+from embrm.heads.registry import (
+    HEADS,
+    KnownHead,
+    head_from_spec,
+    head_spec,
+    heads_in_words,
+    known_heads,
+    make_head,
+)
 from embrm.heads.siamese.bradley_terry import SiameseBradleyTerry
 from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry
 from embrm.heads.unpaired.kto import KTOReward
@@ -23,6 +31,7 @@ from embrm.heads.wrappers.length_debiased import LengthDebiased
 from embrm.heads.wrappers.stacked import StackedReward
 
 __all__ = [
+    "HEADS",
     "BinnedItems",
     "BoostedBradleyTerry",
     "CalibratedReward",
@@ -31,6 +40,7 @@ __all__ = [
     "GeneralPreference",
     "ItemBradleyTerry",
     "KTOReward",
+    "KnownHead",
     "LengthDebiased",
     "LinearBradleyTerry",
     "MultiObjectiveReward",
@@ -45,6 +55,7 @@ __all__ = [
     "cycle_rate",
     "head_from_spec",
     "head_spec",
+    "heads_in_words",
     "known_heads",
     "make_head",
     "order_consistency",

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metadata_routing import UNUSED
 
-from embrm._typing import FloatArray, IntArray
+from embrm._typing import FloatArray, IntArray, LearnsFrom
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.preprocessed_head import PreprocessedHead
@@ -35,10 +35,17 @@ class RewardHead(PreprocessedHead, ClassifierMixin, BaseEstimator):
     n_features_in_ : int
         d of the items seen in fit.
     preprocessor_ : fitted transformer or None
+    learns_from : str
+        What `fit` is told: "pairs", for every subclass.
+    is_transitive : bool
+        Class attribute: whether the sign of delta follows from the two rewards, so
+        that no preference goes round in a circle.
     accepts_margin : bool
         Class attribute: whether `fit` takes a positive `margin`.
     """
 
+    learns_from: ClassVar[LearnsFrom] = "pairs"
+    is_transitive: ClassVar[bool] = True
     accepts_margin: ClassVar[bool] = True
 
     # The data argument is called `pairs`, not `X`: it is no metadata to route.

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import clone
 
 from embrm._typing import AnyArray, BoolArray, FloatArray
 from embrm.evaluate import PromptGroupKFold
-from embrm.exceptions import LeftOutWarning
+from embrm.exceptions import InvalidInputError, LeftOutWarning, three_parts
+from embrm.model.training_data import TrainingData, pair_data
 from embrm.pairs import Pairs
 
 
@@ -50,6 +50,7 @@ def cross_fit(
     y: ArrayLike,
     *,
     fit_params: Mapping[str, AnyArray] | None = None,
+    data: TrainingData | None = None,
     n_splits: int = 5,
     random_state: int = 0,
     after_fit: Callable[[], None] | None = None,
@@ -65,6 +66,9 @@ def cross_fit(
     y : array-like of shape (n_pairs,) in [0, 1]
     fit_params : mapping of str to ndarray of n_pairs rows, optional
         What `fit` is told beside the labels, e.g. sample_weight; split like them.
+    data : TrainingData, optional
+        What the head is fitted on, see `embrm.model.training_data`: needed where it
+        learns from other things than pairs. Takes the place of `fit_params`.
     n_splits : int, default=5
         Fewer where there are fewer prompts.
     random_state : int, default=0
@@ -76,6 +80,11 @@ def cross_fit(
     -------
     CrossFit
 
+    Raises
+    ------
+    InvalidInputError
+        If the head does not learn from pairs, and there is no `data`.
+
     Examples
     --------
     >>> from embrm.datasets import make_preferences
@@ -86,6 +95,7 @@ def cross_fit(
     ((200,), 5)
     """
     labels = np.asarray(y, dtype=np.float64)
+    source = _pairs_alone(head, labels, fit_params) if data is None else data
     delta = np.full(len(pairs), np.nan)
     reward = np.full(len(pairs.items), np.nan)
     seconds: list[float] = []
@@ -99,11 +109,7 @@ def cross_fit(
             # Pairs of equal vectors concern all the data, not each fold: they show
             # as ties of the reward in the evaluation.
             warnings.simplefilter("ignore", LeftOutWarning)
-            fitted = clone(head).fit(
-                pairs[train],
-                labels[train],
-                **{name: array[train] for name, array in (fit_params or {}).items()},
-            )
+            fitted = source.fit(head, pairs, (train, test))
         seconds.append(time.perf_counter() - start)
         rows, _ = pairs[test].unique_items()
         reward[rows] = fitted.reward(pairs.items[rows])
@@ -112,3 +118,20 @@ def cross_fit(
         if after_fit is not None:
             after_fit()
     return CrossFit(delta, reward, float(np.median(seconds)), len(seconds))
+
+
+def _pairs_alone(
+    head: Any, labels: FloatArray, fit_params: Mapping[str, AnyArray] | None
+) -> TrainingData:
+    """Take pairs, labels and what goes with them as what the head is fitted on."""
+    kind = getattr(head, "learns_from", "pairs")
+    if kind != "pairs":
+        raise InvalidInputError(
+            three_parts(
+                expected=f"data=training_data(head, preferences) for "
+                f"{type(head).__name__}, which learns from {kind}",
+                got="none",
+                cure="pass what embrm.model.training_data makes of the preferences",
+            )
+        )
+    return pair_data(labels, fit_params or {})

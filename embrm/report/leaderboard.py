@@ -14,8 +14,8 @@ from embrm.datasets import Preferences
 from embrm.evaluate import Evaluation, compare_heads, evaluate_deltas
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
 from embrm.evaluate.intervals import Interval
-from embrm.model.fit_params import fit_params
 from embrm.model.frames import response_lengths
+from embrm.model.training_data import training_data
 from embrm.pairs import Pairs
 from embrm.report.crossfit import CrossFit, cross_fit
 
@@ -156,12 +156,14 @@ def make_leaderboard(
     -------
     Leaderboard
     """
+    # All heads are fed before one is fitted: a refusal costs no fit.
+    sources = {name: training_data(head, preferences) for name, head in heads.items()}
     fits = {
         name: cross_fit(
             head,
             pairs,
             preferences.y,
-            fit_params=fit_params(head, preferences),
+            data=sources[name],
             n_splits=n_splits,
             random_state=random_state,
             after_fit=after_fit,

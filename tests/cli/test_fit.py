@@ -50,7 +50,7 @@ def test_every_head_can_be_fitted_by_its_word(run, prefs, tmp_path):
 
 
 def test_the_help_lists_every_head():
-    """The words are written out, since heads are slow to import."""
+    """It comes from the registry, which is imported when somebody reads it."""
     parameters = get_command(app).commands["fit"].params
     (shown,) = [p.help for p in parameters if p.name == "head"]
     words = re.split(r", | or ", shown.rstrip("."))

@@ -1,7 +1,7 @@
 """GeneralPreference: a preference between two items that need not be transitive."""
 
 import warnings
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -109,6 +109,8 @@ class GeneralPreference(RewardHead):
     >>> bool(np.abs(head.reward(items)).max() < 1e-6)
     True
     """
+
+    is_transitive: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import FloatArray, RandomState
+from embrm._typing import FloatArray, LearnsFrom, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.rated.rated_head import RatedHead, check_attribute_weights
@@ -94,6 +94,8 @@ class RegressionReward(RegressorMixin, RatedHead):
     >>> head.reward_with([[4.0]], [1.0, 0.5]).round(6)
     array([7.])
     """
+
+    learns_from: ClassVar[LearnsFrom] = "ratings"
 
     __metadata_request__fit: ClassVar = {"ratings": UNUSED}
 

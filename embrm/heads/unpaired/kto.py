@@ -1,13 +1,13 @@
 """KTOReward: a linear reward from items that are labelled good or bad, unpaired."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GroupKFold
 
-from embrm._typing import FloatArray, IntArray
+from embrm._typing import FloatArray, IntArray, LearnsFrom
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.parameters import check_real
 from embrm.heads.rated.rated_items import make_rated_items
@@ -95,6 +95,8 @@ class KTOReward(LinearItemHead):
     >>> head.predict_proba(Pairs(items, [[0, 1], [1, 0]])).shape
     (2, 2)
     """
+
+    learns_from: ClassVar[LearnsFrom] = "labels"
 
     lambda_desirable_: float
     lambda_undesirable_: float

@@ -3,13 +3,13 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
-from embrm._typing import FloatArray
+from embrm._typing import FloatArray, LearnsFrom
 from embrm.heads.parameters import check_count, check_real
 from embrm.heads.unpaired.linear_item_head import LinearItemHead
 from embrm.heads.unpaired.plackett_luce_training import (
@@ -79,6 +79,8 @@ class PlackettLuce(LinearItemHead):
     >>> head.reward(items).round(2)
     array([-1.85, -0.62,  0.62,  1.85])
     """
+
+    learns_from: ClassVar[LearnsFrom] = "rankings"
 
     def __init__(
         self,

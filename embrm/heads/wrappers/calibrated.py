@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray
 from embrm.exceptions import InvalidInputError, three_parts
@@ -149,10 +150,12 @@ class CalibratedReward(HeadWrapper):
         """Compute calibrated log odds that first is preferred, shape (n_pairs,).
 
         Swapping a pair negates them exactly. For "temperature" they are the
-        difference of rewards.
+        difference of rewards, unless the head's own delta is more than that.
         """
-        tempered = super().decision_function(pairs)
-        return self.map_(tempered)
+        check_is_fitted(self)
+        if self.head_.is_transitive:
+            return self.map_(super().decision_function(pairs))
+        return self.map_(self._inner_delta(pairs) / self.temperature_)
 
     def _get_state(self) -> HeadState:
         arrays = {"temperature": np.array([self.temperature_])}

@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
+from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.annotated_head import AnnotatedHead
@@ -22,6 +23,7 @@ from embrm.heads.uncertain_reward import (
     spread_of_deltas,
 )
 from embrm.heads.wrappers.nested import (
+    delta_of,
     estimate_noise,
     has_randomness,
     mean_and_spread,
@@ -140,6 +142,16 @@ class RewardEnsemble(AnnotatedHead, UncertainRewardHead):
         self.n_jobs = n_jobs
 
     @property
+    def learns_from(self) -> LearnsFrom:  # type: ignore[override]
+        """What the members are fitted on."""
+        return self._list_heads()[0].learns_from
+
+    @property
+    def is_transitive(self) -> bool:  # type: ignore[override]
+        """Whether the sign of every member's delta follows from its rewards."""
+        return all(head.is_transitive for head in self._list_heads())
+
+    @property
     def accepts_margin(self) -> bool:  # type: ignore[override]
         """Whether every member takes a positive `margin`."""
         return all(head.accepts_margin for head in self._list_heads())
@@ -156,6 +168,7 @@ class RewardEnsemble(AnnotatedHead, UncertainRewardHead):
         self._check_aggregate()
         rng = check_random_state(self.random_state)
         unfitted = self._make_members(rng)
+        self._check_cycles(unfitted)
         samples = self._draw_samples(comparisons, len(unfitted), rng)
         self._fit_members(unfitted, comparisons, samples)
         if self.uncertainty_weighted:
@@ -233,6 +246,19 @@ class RewardEnsemble(AnnotatedHead, UncertainRewardHead):
         check_real(self.k, "k", 0.0, open_at_low=False)
         check_real(self.quantile, "quantile", 0.0, 1.0, open_at_low=False)
 
+    def _check_cycles(self, members: list[RewardHead]) -> None:
+        """Refuse to be a pessimist about rewards that do not make up delta."""
+        cyclic = [type(head).__name__ for head in members if not head.is_transitive]
+        if cyclic and self.aggregate != "mean":
+            raise InvalidInputError(
+                three_parts(
+                    expected=f"heads whose delta follows from their rewards for "
+                    f"aggregate={self.aggregate!r}",
+                    got=f"{cyclic[0]}, whose preferences may go round in circles",
+                    cure="use aggregate='mean', which averages the members' deltas",
+                )
+            )
+
     def _member_rewards(self, items: FloatArray) -> FloatArray:
         """Score preprocessed items by every member, shape (n_members, n_items)."""
         parts = zip(self.members_, self.center_, self.scale_, strict=True)
@@ -276,6 +302,33 @@ class RewardEnsemble(AnnotatedHead, UncertainRewardHead):
     ) -> tuple[FloatArray, FloatArray]:
         rewards = self._member_rewards(items)
         return self._aggregate(rewards), spread_of_deltas(rewards, ids)
+
+    def decision_function(self, pairs: Any, *, return_std: bool = False) -> Any:
+        """Compute delta, and on demand its standard deviation among the members.
+
+        Parameters
+        ----------
+        pairs : Pairs or array-like of shape (n_pairs, 2, d)
+        return_std : bool, default=False
+
+        Returns
+        -------
+        delta : ndarray of shape (n_pairs,)
+            Difference of two rewards; the mean of the members' deltas where those are
+            more than that. Changes sign exactly on a swap.
+        std : ndarray of shape (n_pairs,), >= 0
+            Only with `return_std`.
+        """
+        check_is_fitted(self)
+        if all(head.is_transitive for head in self.members_):
+            if return_std:
+                return super().decision_function(pairs, return_std=True)
+            return super().decision_function(pairs)
+        X, ids = self._items_of(pairs)
+        items = self._preprocessed(X)
+        parts = zip(self.members_, self.scale_, strict=True)
+        deltas = np.stack([delta_of(head, items, ids) / s for head, s in parts])
+        return (_mean(deltas), spread(deltas)) if return_std else _mean(deltas)
 
     def _get_state(self) -> HeadState:
         shifts = HeadState({"center": self.center_, "scale": self.scale_})

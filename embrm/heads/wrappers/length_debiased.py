@@ -5,9 +5,11 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import FloatArray
+from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.heads.annotated_head import name_annotators
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
 from embrm.heads.parameters import check_count
@@ -28,7 +30,12 @@ from embrm.heads.wrappers.length_report import (
     prompt_units,
     report_length,
 )
-from embrm.heads.wrappers.nested import HeadWrapper, nested_state, restore_nested
+from embrm.heads.wrappers.nested import (
+    HeadWrapper,
+    delta_of,
+    nested_state,
+    restore_nested,
+)
 
 Method = Literal["nuisance", "erase"]
 Transform = Literal["log", "identity"]
@@ -133,13 +140,14 @@ class LengthDebiased(HeadWrapper):
         self.transform = transform
         self.cv = cv
 
-    def fit(  # type: ignore[override] # what members do with annotators, it cannot say
+    def fit(
         self,
         pairs: Any,
         y: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
         margin: ArrayLike | None = None,
+        annotator: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
     ) -> Self:
         """Fit the head on comparisons, with the lengths of their items.
@@ -149,6 +157,8 @@ class LengthDebiased(HeadWrapper):
         pairs : Pairs or array-like of shape (n_pairs, 2, d)
         y, sample_weight, margin : array-like of shape (n_pairs,), optional
             As for every head.
+        annotator : array-like of int or str of shape (n_pairs,), optional
+            Who labelled each pair; needs a head with noise="estimate".
         lengths : array-like of shape (n_items,) or (n_pairs, 2), >= 0
             Length of each item of `Pairs`, in characters or tokens; or of both ends
             of each pair, the form that arrays need, and that scikit-learn can split.
@@ -168,14 +178,43 @@ class LengthDebiased(HeadWrapper):
         _check_choice(self.transform, "transform", get_args(Transform))
         by_item = check_item_lengths(lengths, checked)
         covariate = np.log1p(by_item) if self.transform == "log" else by_item
+        names, codes = self._annotators(annotator)
         wins = make_comparisons(
-            append_covariate(checked, covariate), y, sample_weight, margin
+            append_covariate(checked, covariate),
+            y,
+            sample_weight,
+            margin,
+            annotator=codes,
         )
         plain, self._covariate = remove_covariate(wins)
         try:
-            return self.fit_comparisons(plain)
+            self.fit_comparisons(plain)
         finally:
             del self._covariate
+        if names is not None:
+            self._name_annotators(names)
+        return self
+
+    def _annotators(
+        self, annotator: ArrayLike | None
+    ) -> tuple[AnyArray | None, IntArray | None]:
+        """Return names and numbers of annotators, if there are any and of use."""
+        if annotator is None:
+            return None, None
+        self._check_use()
+        return name_annotators(annotator)
+
+    def decision_function(self, pairs: Any) -> FloatArray:
+        """Compute delta without length, shape (n_pairs,), as the head inside does.
+
+        Swapping a pair negates it exactly.
+        """
+        check_is_fitted(self)
+        if self.head_.is_transitive:
+            return super().decision_function(pairs)
+        X, ids = self._items_of(pairs)
+        fitted = Debiased(self.head_, self.direction_, self.level_)
+        return delta_of(self.head_, fitted.seen(self._preprocessed(X)), ids)
 
     def _fit(self, comparisons: Comparisons) -> None:
         covariate = getattr(self, "_covariate", None)
@@ -251,9 +290,13 @@ class Debiased(NamedTuple):
 
     def reward(self, items: FloatArray) -> FloatArray:
         """Score items without their length."""
+        return self.head.reward(self.seen(items))
+
+    def seen(self, items: FloatArray) -> FloatArray:
+        """Make what the head sees of items: all but their length."""
         if self.direction is None:
-            return self.head.reward(with_column(items, np.zeros(len(items))))
-        return self.head.reward(erase(items, self.direction, self.level))
+            return with_column(items, np.zeros(len(items)))
+        return erase(items, self.direction, self.level)
 
 
 def _six(report: FloatArray) -> list[float]:

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from embrm._typing import AnyArray, FloatArray
+from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.annotated_head import AnnotatedHead
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
+from embrm.heads.registry import head_from_spec, head_spec, make_head
 from embrm.heads.state import HeadState
+from embrm.pairs import Pairs
 
 _SPEC = "spec"
 _INNER = "inner__"
@@ -38,6 +40,16 @@ class HeadWrapper(AnnotatedHead):
         self.head = head
 
     @property
+    def learns_from(self) -> LearnsFrom:  # type: ignore[override]
+        """What the wrapped head is fitted on."""
+        return unfitted_head(self.head).learns_from
+
+    @property
+    def is_transitive(self) -> bool:  # type: ignore[override]
+        """Whether the sign of the wrapped head's delta follows from its rewards."""
+        return unfitted_head(self.head).is_transitive
+
+    @property
     def accepts_margin(self) -> bool:  # type: ignore[override]
         """Whether the wrapped head takes a positive `margin`."""
         return unfitted_head(self.head).accepts_margin
@@ -50,8 +62,21 @@ class HeadWrapper(AnnotatedHead):
     def _name_annotators(self, names: AnyArray) -> None:
         name_annotators_of([self.head_], names)
 
+    def _inner_delta(self, pairs: Any) -> FloatArray:
+        """Compute the fitted head's own delta of pairs."""
+        X, ids = self._items_of(pairs)
+        return delta_of(self.head_, self._preprocessed(X), ids)
+
     def _fit_head(self, comparisons: Comparisons) -> RewardHead:
         return unfitted_head(self.head).fit_comparisons(comparisons)
+
+
+def delta_of(head: RewardHead, items: FloatArray, ids: IntArray) -> FloatArray:
+    """Compute a head's delta of pairs of rows of items, its cyclic part included."""
+    if head.is_transitive:
+        reward = head.reward(items)
+        return np.asarray(reward[ids[:, 0]] - reward[ids[:, 1]])
+    return np.asarray(head.decision_function(Pairs(items, ids)))
 
 
 def estimate_noise(heads: Sequence[RewardHead]) -> bool:
@@ -88,14 +113,19 @@ def unfitted_head(head: Any) -> RewardHead:
     >>> unfitted_head("linear")
     LinearBradleyTerry()
     """
-    # The registry lists the wrappers too: whoever loads one of the two needs both.
-    from embrm.heads.registry import make_head
-
-    if isinstance(head, str):
-        return make_head(head)
-    if isinstance(head, RewardHead):
-        copy: RewardHead = clone(head)
+    made = make_head(head) if isinstance(head, str) else head
+    if isinstance(made, RewardHead):
+        copy: RewardHead = made if isinstance(head, str) else clone(made)
         return copy
+    kind = getattr(made, "learns_from", None)
+    if kind is not None and not isinstance(made, type):
+        raise InvalidInputError(
+            three_parts(
+                expected="a head that learns from pairs, inside another head",
+                got=f"{type(made).__name__}, which learns from {kind}",
+                cure="use it by itself, or put 'linear' inside",
+            )
+        )
     raise InvalidInputError(
         three_parts(
             expected="a head, or the name of one",
@@ -143,8 +173,6 @@ def nested_state(head: RewardHead) -> HeadState:
     InvalidInputError
         If the head is of a class that cannot be saved.
     """
-    from embrm.heads.registry import head_spec
-
     spec = HeadState(values={_SPEC: head_spec(head)})
     return spec | head.get_state().with_prefix(_INNER)
 
@@ -157,10 +185,9 @@ def restore_nested(state: HeadState) -> RewardHead:
     IntegrityError
         If the spec names no known head, or the state lacks something.
     """
-    from embrm.heads.registry import head_from_spec
-
     head = head_from_spec(state.value(_SPEC, dict))
-    return head.set_state(state.without_prefix(_INNER))
+    restored: RewardHead = head.set_state(state.without_prefix(_INNER))
+    return restored
 
 
 def members_state(members: Sequence[RewardHead]) -> HeadState:

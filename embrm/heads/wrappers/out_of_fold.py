@@ -9,6 +9,7 @@ from embrm._typing import FloatArray, IntArray
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.validation_split import grouped_folds
+from embrm.heads.wrappers.nested import delta_of
 
 
 class HeldOut(NamedTuple):
@@ -57,8 +58,8 @@ def score_out_of_fold(
         wins = comparisons.take(held_out)
         head = fit(comparisons.take(train))
         rows, ends = np.unique([wins.winner, wins.loser], return_inverse=True)
-        winner, loser = head.reward(wins.items[rows])[ends.reshape(2, -1)]
-        parts.append((winner - loser, wins.weight, np.full(len(wins), n)))
+        delta = delta_of(head, wins.items[rows], ends.reshape(2, -1).T)
+        parts.append((delta, wins.weight, np.full(len(wins), n)))
     if not parts:
         return HeldOut(np.empty(0), np.empty(0), np.empty(0, dtype=np.intp))
     return HeldOut(*(np.concatenate(column) for column in zip(*parts, strict=True)))

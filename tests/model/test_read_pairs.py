@@ -5,7 +5,7 @@ import pytest
 
 from embrm.datasets import read_preferences
 from embrm.exceptions import DataError
-from embrm.model.reading import read_pairs
+from embrm.model.frames import read_pairs
 
 
 def rated(**columns) -> pd.DataFrame:
