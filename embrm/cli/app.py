@@ -13,8 +13,10 @@ from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
 from embrm.cli.evaluate import evaluate
 from embrm.cli.fit import HeadCommand, fit
+from embrm.cli.heads import heads
 from embrm.cli.output import STOPPED, USAGE, report_error
 from embrm.cli.paper import paper
+from embrm.cli.rank_items import rank_items
 from embrm.cli.score import score
 from embrm.cli.simulate import simulate
 
@@ -64,6 +66,8 @@ app.command(cls=EmbedCommand)(embed)
 app.command(cls=HeadCommand)(fit)
 app.command()(evaluate)
 app.command()(score)
+app.command()(heads)
+app.command("rank-items")(rank_items)
 app.command()(simulate)
 app.command()(paper)
 app.add_typer(cache, name="cache")
