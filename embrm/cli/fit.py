@@ -182,8 +182,7 @@ def _cross_validate(
     as_json: bool,
 ) -> dict[str, Any]:
     from embrm.embed.progress import progress_bar
-    from embrm.report.crossfit import cross_fit
-    from embrm.report.leaderboard import evaluate_fit
+    from embrm.report.leaderboard import cross_fit, evaluate_fit
 
     folds = min(cv, len(np.unique(pairs.groups)))
     if folds < 2:

@@ -4,8 +4,7 @@ from embrm.heads.base import RewardHead
 from embrm.heads.boosted.binned_items import BinnedItems, bin_items
 from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.classification import ClassificationReward
-from embrm.heads.cyclic.cycles import cycle_rate
-from embrm.heads.cyclic.general_preference import GeneralPreference
+from embrm.heads.cyclic.general_preference import GeneralPreference, cycle_rate
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
 from embrm.heads.order import order_consistency
 from embrm.heads.rated.multi_objective import MultiObjectiveReward

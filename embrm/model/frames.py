@@ -12,7 +12,7 @@ from embrm.datasets import Preferences, read_preferences
 from embrm.datasets.reading import OnError
 from embrm.exceptions import DataError, InvalidInputError, three_parts
 from embrm.messages import as_messages, canonical_json
-from embrm.model.examples import other_ratings
+from embrm.model._examples import other_ratings
 
 _PAIRED_BY = ("score", "label")
 

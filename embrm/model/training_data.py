@@ -27,7 +27,7 @@ from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, LearnsFrom
 from embrm.datasets import Preferences
 from embrm.exceptions import DataError, InvalidInputError, three_parts
 from embrm.heads.registry import HEADS, make_head
-from embrm.model.examples import labelled_items, rankings_of, rating_names, scores
+from embrm.model._examples import labelled_items, rankings_of, rating_names, scores
 from embrm.model.frames import response_lengths, why_no_pair
 from embrm.pairs import Pairs
 

@@ -29,6 +29,8 @@ from embrm.heads.registry import head_from_spec, head_spec
 from embrm.heads.state import HeadState
 from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry
 from embrm.model import RewardModel
+from embrm.persist import lightgbm_text, xgboost_ubjson
+from embrm.persist._lightgbm_text import damaged
 from embrm.persist.card import write_card
 from embrm.persist.files import (
     check_destination,
@@ -45,7 +47,6 @@ from embrm.persist.manifest import (
     parse_manifest,
     write_manifest,
 )
-from embrm.persist.native import check_native
 from embrm.persist.probe import check_probe, take_probe
 
 _N_PROBED = 16
@@ -375,3 +376,34 @@ def _read_checked_file(path: Path, entry: Mapping[str, Any]) -> bytes:
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise unreadable(path.name, "another checksum than the manifest states")
     return data
+
+
+def check_native(blob: bytes) -> None:
+    """Check that bytes are a model that its library can parse and walk safely.
+
+    Parameters
+    ----------
+    blob : bytes
+        LightGBM text or XGBoost UBJSON.
+
+    Raises
+    ------
+    IntegrityError
+        If they are neither, or not laid out as the library lays them out.
+
+    Examples
+    --------
+    >>> from embrm.exceptions import IntegrityError
+    >>> try:
+    ...     check_native(b"tree")
+    ... except IntegrityError as error:
+    ...     print(error)
+    expected a native model file with LightGBM text or XGBoost UBJSON; got 4 other bytes. To mend: copy the bundle again, or fit again.
+    """  # noqa: E501
+    if blob.startswith(lightgbm_text.MAGIC):
+        lightgbm_text.check_lightgbm_text(blob)
+    elif blob.startswith(xgboost_ubjson.MAGIC):
+        xgboost_ubjson.check_xgboost_ubjson(blob)
+    else:
+        got = f"{len(blob)} other bytes"
+        raise damaged("LightGBM text or XGBoost UBJSON", got)

@@ -10,7 +10,7 @@ from embrm.datasets import read_preferences
 from embrm.heads import LinearBradleyTerry, make_head
 from embrm.heads.wrappers.length_debiased import LengthDebiased
 from embrm.model.training_data import training_data
-from embrm.report.crossfit import cross_fit
+from embrm.report import cross_fit
 
 
 @pytest.fixture(scope="module")

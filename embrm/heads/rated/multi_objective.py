@@ -16,17 +16,21 @@ from embrm.heads.comparisons import as_pairs
 from embrm.heads.order import order_consistency
 from embrm.heads.pair_scoring import refuse_items
 from embrm.heads.parameters import check_count, check_real
-from embrm.heads.rated.gate import Gate, GateProblem, initial_gate
-from embrm.heads.rated.gate_search import search_gate
-from embrm.heads.rated.plain_attributes import (
+from embrm.heads.rated._gate import (
+    Gate,
+    GateProblem,
+    initial_gate,
+    make_prompted_wins,
+    prompt_rows,
+    search_gate,
+)
+from embrm.heads.rated._plain_attributes import (
     PlainAttributes,
     mean_and_scale,
     with_lengths,
 )
-from embrm.heads.rated.prompted_wins import make_prompted_wins, prompt_rows
-from embrm.heads.rated.rated_head import RatedHead
-from embrm.heads.rated.rated_items import make_rated_items
-from embrm.heads.rated.ridge import check_alpha
+from embrm.heads.rated._rated_items import RatedHead, make_rated_items
+from embrm.heads.rated._ridge import check_alpha
 from embrm.heads.state import HeadState
 from embrm.pairs import Pairs
 

@@ -19,9 +19,14 @@ from embrm.exceptions import (
 )
 from embrm.heads.parameters import check_real
 from embrm.heads.state import HeadState
-from embrm.heads.unpaired.games import Games, check_names, make_games
-from embrm.heads.unpaired.item_strengths import Strengths, fit_strengths
-from embrm.heads.unpaired.tie_models import TIE_MODELS, TieModel
+from embrm.heads.unpaired._games import (
+    Games,
+    Strengths,
+    check_names,
+    fit_strengths,
+    make_games,
+)
+from embrm.heads.unpaired._tie_models import TIE_MODELS, TieModel
 
 WEAK_PENALTY = 0.01
 """Penalty where games alone leave a score infinite: a prior of 10 nats."""

@@ -11,7 +11,7 @@ from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.calibration_maps import (
+from embrm.heads.wrappers._calibration_maps import (
     CalibrationMap,
     IsotonicMap,
     SigmoidMap,
@@ -20,8 +20,13 @@ from embrm.heads.wrappers.calibration_maps import (
     fit_sigmoid,
     held_out_losses,
 )
-from embrm.heads.wrappers.nested import HeadWrapper, nested_state, restore_nested
-from embrm.heads.wrappers.out_of_fold import HeldOut, score_out_of_fold
+from embrm.heads.wrappers._nested import (
+    HeadWrapper,
+    HeldOut,
+    nested_state,
+    restore_nested,
+    score_out_of_fold,
+)
 
 Method = Literal["temperature", "platt", "isotonic"]
 

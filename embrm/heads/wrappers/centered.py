@@ -10,7 +10,7 @@ from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.nested import (
+from embrm.heads.wrappers._nested import (
     HeadWrapper,
     mean_and_spread,
     nested_state,

@@ -14,23 +14,21 @@ from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
 from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.length_covariate import (
+from embrm.heads.wrappers._length import (
+    LengthReport,
+    Scorer,
     append_covariate,
     check_item_lengths,
     covarying_direction,
     erase,
     nuisance_column,
+    prompt_units,
     remove_covariate,
+    report_length,
     taking_part,
     with_column,
 )
-from embrm.heads.wrappers.length_report import (
-    LengthReport,
-    Scorer,
-    prompt_units,
-    report_length,
-)
-from embrm.heads.wrappers.nested import (
+from embrm.heads.wrappers._nested import (
     HeadWrapper,
     delta_of,
     nested_state,

@@ -17,18 +17,18 @@ from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.calibration_maps import fit_scale
-from embrm.heads.wrappers.nested import (
+from embrm.heads.wrappers._calibration_maps import fit_scale
+from embrm.heads.wrappers._nested import (
     delta_of,
     estimate_noise,
     mean_and_spread,
     members_state,
     name_annotators_of,
     restore_members,
+    score_out_of_fold,
     seed_head,
     unfitted_head,
 )
-from embrm.heads.wrappers.out_of_fold import score_out_of_fold
 
 _FEWEST_HELD_OUT = 20
 _PRIOR_WINS = 3.0

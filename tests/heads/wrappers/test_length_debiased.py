@@ -14,8 +14,8 @@ from embrm.exceptions import IntegrityError, InvalidInputError
 from embrm.heads import LinearBradleyTerry, make_head
 from embrm.heads.comparisons import as_pairs
 from embrm.heads.state import HeadState
+from embrm.heads.wrappers._length import center_by_unit
 from embrm.heads.wrappers.ensemble import RewardEnsemble
-from embrm.heads.wrappers.length_covariate import center_by_unit
 from embrm.heads.wrappers.length_debiased import LengthDebiased
 from embrm.testing import check_head
 

@@ -18,7 +18,7 @@ from scipy.linalg import eigh, qr
 from embrm._typing import FloatArray, IntArray
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.parameters import check_real
-from embrm.heads.rated.rated_items import RatedItems
+from embrm.heads.rated._rated_items import RatedItems
 from embrm.heads.state import HeadState
 
 _RATIOS = np.geomspace(1e-4, 1e6, 21)

@@ -9,16 +9,22 @@ All parameters are fitted together by L-BFGS, on distinct prompts and items.
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
 from embrm._typing import FloatArray, IntArray
-from embrm.exceptions import IntegrityError, three_parts
-from embrm.heads.comparisons import Comparisons
+from embrm._validation import check_items, widened
+from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear.training import log_loss
+from embrm.heads.one_error_rule import strongest_within_one_error
 from embrm.heads.state import HeadState
+from embrm.heads.validation_split import grouped_folds
+from embrm.pairs import Pairs, distinct_rows
 
 BIAS_SPREAD = 2.0
 """Prior standard deviation of f / T at the mean prompt."""
@@ -275,3 +281,179 @@ def _with_prior(
     to_biases[-1] = to_biases[-1] + stiffness * last
     parts = [part.ravel() for part in (*to_weights, *to_biases)]
     return value, np.concatenate([*parts, [to_factor]])
+
+
+_PRIORS = np.array([0.1, 0.3, 1.0, 3.0])
+"""Prior standard deviations of f / T, the logit of an attribute."""
+
+_BLIND_PRIOR = 0.3
+_N_FOLDS = 5
+_FEWEST_HELD_OUT = 20
+_SEARCH_ITER = 50
+
+
+@dataclass(frozen=True, eq=False)
+class GateSearch:
+    """What was tried and chosen.
+
+    Attributes
+    ----------
+    gate : Gate
+        Fitted to all wins.
+    alpha : float
+        Penalty of its last layer; infinite where it ignores the prompt.
+    alphas, held_out_loss : ndarray of shape (n_tried,)
+        Descending from infinity, with the mean held-out log loss of a win, in nats.
+        Empty where there was nothing, or too little, to choose from.
+    """
+
+    gate: Gate
+    alpha: float
+    alphas: FloatArray
+    held_out_loss: FloatArray
+
+
+def search_gate(
+    problem: GateProblem, start: Gate, *, alpha: float | None, max_iter: int
+) -> GateSearch:
+    """Fit a gate with the given penalty, or with the best on held-out prompts.
+
+    Tries the gate that ignores the prompt, then ever freer ones, each started from
+    the last; takes the strongest penalty within one standard error of the least
+    log loss, as the linear head does.
+
+    Parameters
+    ----------
+    problem : GateProblem
+    start : Gate
+        From `initial_gate`.
+    alpha : float, > 0 or infinite, optional
+    max_iter : int
+        Of L-BFGS, in the last fit.
+
+    Returns
+    -------
+    GateSearch
+    """
+    n_in = len(start.weights[-1])
+    alphas = np.concatenate([[np.inf], n_in / (_PRIORS * start.temperature) ** 2])
+    folds = grouped_folds(problem.wins, _N_FOLDS) if alpha is None else []
+    n_held_out = sum(int(held.sum()) for _, held in folds)
+    if n_held_out < _FEWEST_HELD_OUT:
+        blind = n_in / (_BLIND_PRIOR * start.temperature) ** 2
+        given = blind if alpha is None else alpha
+        gate = _fit(problem, start, start, given, max_iter)
+        return GateSearch(gate, given, np.empty(0), np.empty(0))
+    losses = []
+    gates = [start] * len(folds)
+    weight = np.concatenate([problem.wins.weight[held] for _, held in folds])
+    for candidate in alphas:
+        leads = []
+        for n, (train, held) in enumerate(folds):
+            part = replace(problem, wins=problem.wins.take(train))
+            gates[n] = _fit(part, start, gates[n], float(candidate), _SEARCH_ITER)
+            part = replace(problem, wins=problem.wins.take(held))
+            leads.append(part.leads(gates[n]))
+        losses.append(np.logaddexp(0.0, -np.concatenate(leads)))
+    chosen = strongest_within_one_error(np.array(losses), weight)
+    means = np.array(losses) @ weight / weight.sum()
+    best = float(alphas[chosen])
+    gate = _fit(problem, start, start, best, max_iter)
+    return GateSearch(gate, best, alphas, means)
+
+
+def _fit(
+    problem: GateProblem, initial: Gate, start: Gate, alpha: float, max_iter: int
+) -> Gate:
+    if np.isfinite(alpha):
+        return fit_gate(problem, initial, start, alpha, max_iter)
+    # A single input that is always zero leaves the last bias to be fitted.
+    last = np.zeros((1, len(start.biases[-1])))
+    blind = replace(start, weights=[last], biases=start.biases[-1:])
+    no_prompts = replace(problem, prompts=np.zeros((len(problem.prompts), 1)))
+    fitted = fit_gate(no_prompts, blind, blind, 1.0, max_iter)
+    return replace(
+        start,
+        weights=[*start.weights[:-1], np.zeros_like(start.weights[-1])],
+        biases=[*start.biases[:-1], *fitted.biases],
+        log_factor=fitted.log_factor,
+    )
+
+
+def make_prompted_wins(
+    pairs: Any,
+    prompt_vectors: Any,
+    y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    margin: ArrayLike | None = None,
+) -> tuple[Comparisons, FloatArray, IntArray]:
+    """Bring pairs and the vectors of their prompts into canonical form.
+
+    An item is what it is together with its prompt: equal vectors under different
+    prompts are two items.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        With `prompt_ids` that are rows of `prompt_vectors`.
+    prompt_vectors : array-like of shape (n_prompts, d_p)
+    y, sample_weight, margin : array-like of shape (n_pairs,), optional
+        As in `RewardHead.fit`.
+
+    Returns
+    -------
+    wins : Comparisons
+    prompts : ndarray of shape (n_used, d_p), float64
+        Distinct prompt vectors.
+    prompt : ndarray of int of shape (n_items,)
+        Row of `prompts` for each item of the wins.
+
+    Raises
+    ------
+    InvalidInputError
+        If the pairs have no prompt ids, or these are no rows of `prompt_vectors`.
+    """
+    table = check_items(prompt_vectors, finite=False)
+    if not isinstance(pairs, Pairs):
+        raise InvalidInputError(
+            three_parts(
+                expected="Pairs with prompt_ids that are rows of prompt_vectors",
+                got=type(pairs).__name__,
+                cure="pass Pairs(items, ids, prompt_ids)",
+            )
+        )
+    rows, ids = pairs.unique_items()
+    d = pairs.shape[2]
+    used = prompt_rows(pairs, table)[rows]
+    parts = [widened(pairs.items[rows]), widened(table[used])]
+    both = Pairs(np.hstack(parts), ids, prompt_ids=used)
+    wins = make_comparisons(both, y, sample_weight, margin)
+    joined = wins.items
+    kept, prompt = distinct_rows(np.ascontiguousarray(joined[:, d:]))
+    prompts = joined[kept, d:].astype(np.float64)
+    return replace(wins, items=np.ascontiguousarray(joined[:, :d])), prompts, prompt
+
+
+def prompt_rows(pairs: Pairs, table: FloatArray) -> IntArray:
+    """Read the prompt ids of pairs as rows of a table of prompt vectors."""
+    prompts = pairs.prompt_ids
+    whole = prompts is not None and prompts.dtype.kind in "iu"
+    if prompts is None or not whole:
+        raise InvalidInputError(
+            three_parts(
+                expected="integer prompt_ids, which are rows of prompt_vectors",
+                got="none" if prompts is None else f"dtype {prompts.dtype}",
+                cure="number the prompts in the order of prompt_vectors",
+            )
+        )
+    bad = (prompts < 0) | (prompts >= len(table))
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise InvalidInputError(
+            three_parts(
+                expected=f"prompt_ids in [0, {len(table)}), the rows of prompt_vectors",
+                got=f"{int(prompts[at])} at item {at}",
+                cure="pass one prompt vector for every prompt id",
+            )
+        )
+    return prompts

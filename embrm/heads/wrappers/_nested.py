@@ -1,7 +1,7 @@
 """Heads inside heads: make them, seed them, and store them with what wraps them."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
@@ -13,6 +13,7 @@ from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.registry import head_from_spec, head_spec, make_head
 from embrm.heads.state import HeadState
+from embrm.heads.validation_split import grouped_folds
 from embrm.pairs import Pairs
 
 _SPEC = "spec"
@@ -216,3 +217,56 @@ def mean_and_spread(reward: FloatArray) -> tuple[float, float]:
     # Equal rewards have a deviation of some rounding errors, not of zero.
     equal = spread <= 1e-12 * float(np.max(np.abs(reward)))
     return mean, 1.0 if equal else spread
+
+
+class HeldOut(NamedTuple):
+    """Held-out wins: delta of winner and loser, weight, and number of the fold."""
+
+    delta: FloatArray
+    weight: FloatArray
+    fold: IntArray
+
+
+def score_out_of_fold(
+    fit: Callable[[Comparisons], RewardHead], comparisons: Comparisons, n_folds: int
+) -> HeldOut:
+    """Score every fold's held-out wins by a head fitted on the others.
+
+    Parameters
+    ----------
+    fit : callable
+        Fits a new head to some of the comparisons.
+    comparisons : Comparisons
+    n_folds : int, >= 2
+        Of whole prompt groups; see `grouped_folds`.
+
+    Returns
+    -------
+    HeldOut
+        In the same order for every head; empty where the wins cannot be divided.
+
+    Examples
+    --------
+    >>> from embrm import Pairs
+    >>> from embrm.heads import LinearBradleyTerry
+    >>> from embrm.heads.comparisons import make_comparisons
+    >>> items = np.arange(12.0)[:, None]
+    >>> pairs = Pairs(items, np.arange(12).reshape(6, 2))
+    >>> held_out = score_out_of_fold(
+    ...     LinearBradleyTerry(alpha=1.0).fit_comparisons, make_comparisons(pairs), 3
+    ... )
+    >>> held_out.fold
+    array([0, 0, 1, 1, 2, 2])
+    >>> bool((held_out.delta > 0).all())  # the first item was preferred in each fold
+    True
+    """
+    parts = []
+    for n, (train, held_out) in enumerate(grouped_folds(comparisons, n_folds)):
+        wins = comparisons.take(held_out)
+        head = fit(comparisons.take(train))
+        rows, ends = np.unique([wins.winner, wins.loser], return_inverse=True)
+        delta = delta_of(head, wins.items[rows], ends.reshape(2, -1).T)
+        parts.append((delta, wins.weight, np.full(len(wins), n)))
+    if not parts:
+        return HeldOut(np.empty(0), np.empty(0), np.empty(0, dtype=np.intp))
+    return HeldOut(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -5,6 +5,7 @@ distinct item once, in an order that depends on content alone, makes a fit indep
 of the order of rows, and weight k the same as k copies.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from sklearn.base import BaseEstimator
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import check_items, check_prompt_ids, widened
 from embrm.exceptions import InvalidInputError, three_parts
+from embrm.heads.preprocessed_head import PreprocessedHead
 from embrm.pairs import distinct_rows
 
 
@@ -223,3 +226,26 @@ def _refuse_unrated(weight: FloatArray) -> None:
 
 def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
     return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+
+
+class RatedHead(PreprocessedHead, BaseEstimator):
+    """Base of heads with `fit(X, ratings)`, which predict ratings of items."""
+
+    @abstractmethod
+    def attributes(self, X: Any) -> FloatArray:
+        """Predict the ratings of items, (n_items, d) -> (n_items, k)."""
+
+
+def check_attribute_weights(weights: Any, *, k: int, name: str) -> FloatArray:
+    """Check one finite weight per attribute, shape (k,)."""
+    array = np.asarray(weights)
+    numeric = array.dtype.kind in "iubf"
+    if numeric and array.shape == (k,) and np.isfinite(array).all():
+        return array.astype(np.float64)
+    raise InvalidInputError(
+        three_parts(
+            expected=f"{name}: {k} finite numbers, one per attribute",
+            got=f"shape {array.shape}, dtype {array.dtype}",
+            cure="pass them in the order of the columns of ratings",
+        )
+    )
