@@ -33,7 +33,8 @@ class KnownHead:
         When to choose it, in one sentence without a full stop.
     cost : str
         What a fit costs. Seconds are those of 10,000 pairs with d = 384 on two CPU
-        cores (benchmarks/results/heads.json).
+        cores: of heads in benchmarks/results/heads.json as measured there, of others
+        by their processor time beside that of the linear head.
     fixed : mapping
         Parameters that the name stands for.
     extra : str
@@ -147,42 +148,42 @@ HEADS: tuple[KnownHead, ...] = (
         "embrm.heads.cyclic.general_preference:GeneralPreference",
         "preferences with cycles: a linear reward plus a form in which a can beat b, "
         "b beat c, and c beat a",
-        "tens of linear fits",
+        "minutes",
     ),
     KnownHead(
         "regression",
         "embrm.heads.rated.regression:RegressionReward",
         "scores from people or judges, also one response for each prompt: predicts "
         "the score by ridge regression, an MLP or trees",
-        "one regression, less than a linear fit",
+        "1 s",
     ),
     KnownHead(
         "multi-objective",
         "embrm.heads.rated.multi_objective:MultiObjectiveReward",
         "several ratings of each response: predicts each, takes length out, and weighs "
         "them so that they explain the preferences",
-        "one regression for each rating, and a small fit of the weights",
+        "1 s for each rating",
     ),
     KnownHead(
         "two-stage",
         "embrm.heads.rated.two_stage:TwoStageReward",
         "ratings and preferences together: a linear head from ratings, moved by "
         "preferences, then extrapolated; without ratings a linear head",
-        "ten linear fits",
+        "1 to 2 s",
     ),
     KnownHead(
         "kto",
         "embrm.heads.unpaired.kto:KTOReward",
         "thumbs up and down without pairs: a linear reward by the KTO objective, which "
         "bounds what a wrong label can do",
-        "tens of linear fits",
+        "3 s",
     ),
     KnownHead(
         "plackett-luce",
         "embrm.heads.unpaired.plackett_luce:PlackettLuce",
         "rankings of several responses, each used as a whole; of two it is the linear "
         "head",
-        "ten linear fits",
+        "1 to 2 s",
     ),
     KnownHead(
         "ensemble",

@@ -29,8 +29,10 @@ from embrm.heads.registry import head_from_spec, head_spec
 from embrm.heads.state import HeadState
 from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry
 from embrm.model import RewardModel
-from embrm.persist import lightgbm_text, xgboost_ubjson
-from embrm.persist._lightgbm_text import damaged
+from embrm.persist._lightgbm_text import MAGIC as LIGHTGBM
+from embrm.persist._lightgbm_text import check_lightgbm_text, damaged
+from embrm.persist._xgboost_ubjson import MAGIC as XGBOOST
+from embrm.persist._xgboost_ubjson import check_xgboost_ubjson
 from embrm.persist.card import write_card
 from embrm.persist.files import (
     check_destination,
@@ -400,10 +402,10 @@ def check_native(blob: bytes) -> None:
     ...     print(error)
     expected a native model file with LightGBM text or XGBoost UBJSON; got 4 other bytes. To mend: copy the bundle again, or fit again.
     """  # noqa: E501
-    if blob.startswith(lightgbm_text.MAGIC):
-        lightgbm_text.check_lightgbm_text(blob)
-    elif blob.startswith(xgboost_ubjson.MAGIC):
-        xgboost_ubjson.check_xgboost_ubjson(blob)
+    if blob.startswith(LIGHTGBM):
+        check_lightgbm_text(blob)
+    elif blob.startswith(XGBOOST):
+        check_xgboost_ubjson(blob)
     else:
         got = f"{len(blob)} other bytes"
         raise damaged("LightGBM text or XGBoost UBJSON", got)

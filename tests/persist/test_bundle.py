@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,16 @@ from embrm.exceptions import (
     IntegrityError,
     InvalidInputError,
 )
-from embrm.heads import ClassificationReward, known_heads, make_head
+from embrm.heads import (
+    ClassificationReward,
+    KTOReward,
+    MultiObjectiveReward,
+    PlackettLuce,
+    RegressionReward,
+    TwoStageReward,
+    known_heads,
+    make_head,
+)
 from embrm.persist import load_model, read_manifest, save_model
 from embrm.persist.bundle import check_native
 
@@ -44,6 +54,42 @@ def test_rewards_of_every_head_come_back_bitwise(word, frame, items, tmp_path):
     fitted = RewardModel(encoder="hashing:32", head=head).fit(frame)
     loaded = load_model(save_model(fitted, tmp_path / word))
     np.testing.assert_array_equal(loaded.reward(items), fitted.reward(items))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        RegressionReward("mlp", random_state=0),
+        RegressionReward("lightgbm", random_state=0),
+        RegressionReward(weights=np.array([2.0])),
+        RegressionReward(preprocessor=PCA(4, random_state=0)),
+        MultiObjectiveReward(hidden_sizes=(3,), random_state=0),
+        TwoStageReward(preprocessor=PCA(4, random_state=0)),
+        KTOReward(0.1, balance=1.2),
+        PlackettLuce(preprocessor=PCA(4, random_state=0)),
+    ],
+    ids=str,
+)
+def test_heads_of_items_come_back_bitwise_whatever_is_in_them(head, tmp_path):
+    """Trees, networks, weights, preprocessors and several ratings."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "prompt": f"question {n // 4}",
+            "response": f"{'good' if score > 1 else 'bad'} answer {rng.integers(99)}",
+            "score": score,
+            "brevity": float(rng.integers(5)),
+        }
+        for n, score in enumerate(rng.integers(0, 4, 80).astype(float))
+    ]
+    frame = pd.DataFrame(rows)
+    fitted = RewardModel("hashing:32", head).fit(frame)
+    loaded = load_model(save_model(fitted, tmp_path / "model"))
+    np.testing.assert_array_equal(loaded.reward(frame), fitted.reward(frame))
+    np.testing.assert_array_equal(
+        loaded.decision_function(frame), fitted.decision_function(frame)
+    )
+    assert repr(loaded.head_) == repr(fitted.head_) or "array" in repr(fitted.head_)
 
 
 def test_a_preprocessor_is_saved_with_its_head(frame, items, tmp_path):
