@@ -177,8 +177,8 @@ def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
     return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
 
 
-Scorer: TypeAlias = Callable[[FloatArray], FloatArray]
-"""Takes items, returns rewards."""
+Scorer: TypeAlias = Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]
+"""Takes items and pairs of their rows, returns rewards and deltas."""
 
 FitOnWins: TypeAlias = Callable[[Comparisons], Scorer]
 
@@ -220,7 +220,7 @@ def report_length(
     covariate : ndarray of shape (n_items,)
         Length, or anything that increases with it.
     before, after : callable
-        Take training wins, return a scorer of items.
+        Take training wins, return a scorer of items and of pairs of them.
     n_folds : int >= 2
         Of whole prompt groups.
 
@@ -239,13 +239,12 @@ def report_length(
     for train, held_out in folds:
         wins = comparisons.take(held_out)
         rows = np.flatnonzero(taking_part(wins))
+        ids = np.searchsorted(rows, np.column_stack([wins.winner, wins.loser]))
         for n, fit in enumerate((before, after)):
-            reward = np.zeros(len(wins.items))
-            reward[rows] = fit(comparisons.take(train))(wins.items[rows])
-            lead = reward[wins.winner] - reward[wins.loser]
-            right[n].append((np.sign(lead) + 1.0) / 2.0)
+            reward, delta = fit(comparisons.take(train))(wins.items[rows], ids)
+            right[n].append((np.sign(delta) + 1.0) / 2.0)
             correlation[n].append(
-                rank_correlations(reward[rows], covariate[rows], unit[rows])
+                rank_correlations(reward, covariate[rows], unit[rows])
             )
     weights = np.concatenate(weight)
     shares = [np.average(np.concatenate(parts), weights=weights) for parts in right]

@@ -1,6 +1,7 @@
 """LengthDebiased: a reward that takes no credit for length."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
@@ -227,10 +228,11 @@ class LengthDebiased(HeadWrapper):
             )
 
         def before(wins: Comparisons) -> Scorer:
-            return self._fit_head(wins).reward
+            return partial(_score, self._fit_head(wins))
 
         def after(wins: Comparisons) -> Scorer:
-            return self._fit_debiased(wins, covariate).reward
+            fitted = self._fit_debiased(wins, covariate)
+            return lambda items, ids: _score(fitted.head, fitted.seen(items), ids)
 
         self.report_: LengthReport | None = None
         if self.cv is not None:
@@ -295,6 +297,13 @@ class Debiased(NamedTuple):
         if self.direction is None:
             return with_column(items, np.zeros(len(items)))
         return erase(items, self.direction, self.level)
+
+
+def _score(
+    head: RewardHead, items: FloatArray, ids: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Compute a head's rewards of items, and its delta of pairs of them."""
+    return head.reward(items), delta_of(head, items, ids)
 
 
 def _six(report: FloatArray) -> list[float]:

@@ -87,6 +87,15 @@ def test_an_ensemble_says_how_far_its_members_agree_about_cycles(pairs):
     np.testing.assert_allclose(std, np.std(deltas, axis=0), rtol=1e-9)
 
 
+def test_the_report_on_length_counts_whole_deltas(pairs):
+    """Held-out circles are ordered, with length and without."""
+    head = LengthDebiased(CYCLIC, cv=2)
+    lengths = np.random.default_rng(0).integers(5, 99, pairs.ids.shape)
+    report = head.fit(pairs, lengths=lengths).report_
+    assert report.order_consistency_before > 0.95
+    assert report.order_consistency_after > 0.95
+
+
 @pytest.mark.parametrize("aggregate", ["min", "lower", "quantile"])
 def test_pessimism_about_rewards_is_refused(aggregate, pairs):
     """The least of several rewards says nothing about a cycle."""

@@ -182,10 +182,10 @@ def test_scorers_are_fitted_on_other_prompts_than_they_score(wins):
     def fit(train):
         known = set(comparisons.groups[train.winner])
 
-        def score(items):
+        def score(items, ids):
             scored = {prompt_of[item.tobytes()] for item in items}
             assert scored.isdisjoint(known)
-            return np.zeros(len(items))
+            return np.zeros(len(items)), np.zeros(len(ids))
 
         return score
 
@@ -200,8 +200,8 @@ def test_figures_are_those_of_the_scorers(wins):
     report = report_length(
         comparisons,
         covariate,
-        lambda _: lambda items: items @ gold,
-        lambda _: lambda items: -items @ gold,
+        lambda _: lambda items, ids: (items @ gold, items[ids] @ gold @ [1.0, -1.0]),
+        lambda _: lambda items, ids: (-items @ gold, items[ids] @ gold @ [-1.0, 1.0]),
         5,
     )
     assert report == pytest.approx((1.0, -1.0, 1.0, 0.0, 20, len(comparisons)))
@@ -212,7 +212,7 @@ def test_equal_rewards_have_no_correlation_and_half_consistency(wins):
     comparisons, covariate = wins
 
     def blind(_):
-        return lambda items: np.zeros(len(items))
+        return lambda items, ids: (np.zeros(len(items)), np.zeros(len(ids)))
 
     report = report_length(comparisons, covariate, blind, blind, 5)
     assert np.isnan(report.spearman_before)
