@@ -27,7 +27,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import numpy as np
 from demo import describe_machine
 
-from embrm.embed.cache import VectorCache, compact, names, verify
+from embrm.embed.cache import VectorCache, _layout, compact, verify
 from embrm.exceptions import EmbrmError
 
 HERE = Path(__file__).parent
@@ -219,7 +219,7 @@ def refused_writes(directory: Path, n: int = 50) -> dict:
 
 def clocks(directory: Path, n: int = 200) -> dict:
     """Two machines, clocks up to ten years apart, append the same keys in turn."""
-    rng, real = np.random.default_rng(1), names.datetime
+    rng, real = np.random.default_rng(1), _layout.datetime
     replaced = disagreeing = 0
 
     class Skewed:
@@ -234,14 +234,14 @@ def clocks(directory: Path, n: int = 200) -> dict:
         keys, vectors = make_batch(trial, 0)
         expected = None
         for turn in range(4):
-            names.datetime = Skewed(float(rng.uniform(-3650, 3650)))
+            _layout.datetime = Skewed(float(rng.uniform(-3650, 3650)))
             mine = vectors.copy()
             mine[:, 0] = turn
             VectorCache(place).open(WHO).append(keys, mine)
             seen = VectorCache(place).open(WHO).take(keys)
             expected = seen if expected is None else expected
             replaced += not np.array_equal(seen, expected)
-        names.datetime = real
+        _layout.datetime = real
         one = VectorCache(place).open(WHO)
         compact(one)
         disagreeing += not np.array_equal(one.take(keys), expected)

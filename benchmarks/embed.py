@@ -59,7 +59,7 @@ def encoders(directory: Path, dtype: str, batch_tokens: int, device: str) -> dic
 
 def taken_by_auto(encoder, texts: list) -> str:
     """Which way "auto" takes for these texts as one slice."""
-    from embrm.embed.causal.prefix_groups import prefix_groups
+    from embrm.embed.causal.sharing_plan import prefix_groups
 
     tokens = encoder._tokens(texts)
     return encoder._engine.choose(tokens, prefix_groups(tokens), encoder.batch_tokens)

@@ -17,7 +17,7 @@ from heads import write
 
 from embrm.datasets import read_preferences
 from embrm.embed import SentenceTransformerEncoder
-from embrm.embed.hardware import cpu_flags
+from embrm.embed.sliced_encoder import cpu_flags
 from embrm.embed.template import render_plain
 
 RESULT = Path("benchmarks/results/embed_minilm.json")

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from embrm.cli.app import app
 from embrm.datasets import known_formats
-from embrm.datasets.sources import EXTENSIONS
+from embrm.datasets._sources import EXTENSIONS
 from embrm.heads import HEADS, known_heads
 
 ROOT = Path(__file__).resolve().parents[1]

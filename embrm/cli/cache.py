@@ -1,10 +1,12 @@
 """`embrm cache`: look at a vector cache, check it, clean it, take it elsewhere."""
 
-from typing import Annotated
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embrm.cli.cache_opening import (
+from embrm.cli.inputs import (
     Digest,
     Directory,
     digests,
@@ -12,9 +14,15 @@ from embrm.cli.cache_opening import (
     open_cache,
     open_store,
 )
-from embrm.cli.cache_transfer import export, import_vectors
-from embrm.cli.options import AsJson, Config, Debug
+from embrm.cli.options import AsJson, Columns, Config, Debug, column_map
 from embrm.cli.output import INTEGRITY, console, emit, reporting, say, table
+from embrm.exceptions import DataError, InvalidInputError, three_parts
+
+if TYPE_CHECKING:
+    from embrm.embed import Fingerprint
+    from embrm.embed.cache import PublishedVectors
+    from embrm.embed.keys import Keys
+
 
 app = typer.Typer(
     help="Look at a vector cache and look after it.", no_args_is_help=True
@@ -28,8 +36,61 @@ DryRun = Annotated[
 ]
 _NOTHING = "no vectors here"
 
-app.command()(export)
-app.command("import")(import_vectors)
+ExportPath = Annotated[
+    Path,
+    typer.Option("--out", help="Where to write: .parquet, .arrow or .npy."),
+]
+ChosenItems = Annotated[
+    str | None,
+    typer.Option(
+        "--items",
+        help="File with columns prompt and response: write the vectors of its rows, in "
+        "its order.",
+        show_default=False,
+    ),
+]
+NeededItems = Annotated[
+    str,
+    typer.Option(
+        "--items",
+        help="File with columns prompt and response, one row for each vector, in the "
+        "same order.",
+    ),
+]
+Vectors = Annotated[
+    Path,
+    typer.Argument(
+        help="File of vectors: .npy, .safetensors or .pt; nothing in it is run."
+    ),
+]
+FingerprintFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--fingerprint",
+        help="JSON file with fields, dim and dtype, or a cache's meta.json.",
+        show_default=False,
+    ),
+]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field",
+        help="What made the vectors, e.g. model=google/gemma-2b; may be repeated.",
+        show_default=False,
+    ),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        help="float16 or float32, with --field; float16 for float16 files by default.",
+        show_default=False,
+    ),
+]
+TensorName = Annotated[
+    str | None,
+    typer.Option("--tensor", help="Name of the array in the file.", show_default=False),
+]
 
 
 @app.command()
@@ -145,6 +206,168 @@ def compact(
             say(_NOTHING, as_json=as_json)
         if as_json:
             emit({"stores": reports})
+
+
+@app.command()
+def export(
+    directory: Directory,
+    out: ExportPath,
+    fingerprint: Digest = None,
+    items: ChosenItems = None,
+    column: Columns = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write keys and vectors of one encoder to a file that other tools read."""
+    with reporting(debug=debug, as_json=as_json):
+        from embrm.embed.cache import export as export_store
+
+        found = digests(directory, fingerprint)
+        if len(found) != 1:
+            raise InvalidInputError(
+                three_parts(
+                    expected="one encoder to export",
+                    got=f"{len(found)} in this cache",
+                    cure="name one with --fingerprint; `embrm cache info` lists them",
+                )
+            )
+        keys = None if items is None else _keys(items, column)
+        report = export_store(open_store(directory, found[0]), out, keys=keys)
+        say(f"{report.n_rows} vectors written to {out}", as_json=as_json)
+        if as_json:
+            emit(report.to_json())
+
+
+@app.command("import")
+def import_vectors(
+    directory: Directory,
+    vectors: Vectors,
+    items: NeededItems,
+    fingerprint: FingerprintFile = None,
+    field: Fields = None,
+    dtype: Dtype = None,
+    tensor: TensorName = None,
+    column: Columns = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Keep vectors that others published, under a fingerprint that you state.
+
+    With the fingerprint of an embrm encoder (`embrm embed --json` prints it) that
+    encoder goes on from them; check that it gives the same vectors.
+    """
+    with reporting(debug=debug, as_json=as_json):
+        from embrm.embed.cache import VectorCache, open_published
+        from embrm.embed.cache import import_vectors as import_into
+
+        published = open_published(vectors, tensor=tensor)
+        who = _fingerprint(fingerprint, field, dtype, published)
+        store = VectorCache(directory).open(who)
+        report = import_into(store, _keys(items, column), published)
+        words = f"{report.n_imported} vectors imported as {who.describe()}, "
+        words += f"{report.n_known} were there, "
+        words += f"{report.n_rows - report.n_unique} rows repeat a text"
+        say(words, as_json=as_json)
+        if as_json:
+            emit(
+                {**report.to_json(), "fingerprint": who.to_json(), "digest": who.digest}
+            )
+
+
+def _keys(items: str, column: list[str] | None) -> "Keys":
+    """Compute the keys of the rows of a file."""
+    from embrm.datasets import read_frame
+    from embrm.embed.keys import item_keys
+
+    frame = read_frame(items)
+    names = {
+        "prompt": "prompt",
+        "response": "response",
+        **(column_map(column) or {}),
+    }
+    wanted = [names["prompt"], names["response"]]
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise DataError(
+            three_parts(
+                expected=f"columns {' and '.join(wanted)} in the items",
+                got=f"no column {missing[0][:40]!r}",
+                cure="name yours, as in --column prompt=question",
+            ),
+            reason="missing column",
+        )
+    return item_keys(list(zip(*(frame[name] for name in wanted), strict=True)))
+
+
+def _fingerprint(
+    path: Path | None,
+    fields: list[str] | None,
+    dtype: str | None,
+    published: "PublishedVectors",
+) -> "Fingerprint":
+    """Read the fingerprint that was stated, from a file or from options."""
+    from embrm.embed import Fingerprint
+
+    if (path is None) == (not fields) or (path is not None and dtype is not None):
+        raise InvalidInputError(
+            three_parts(
+                expected="either --fingerprint FILE.json, or --field NAME=VALUE and "
+                "perhaps --dtype",
+                got="both" if path is not None else "neither",
+                cure="state model, layer, pooling and what else decided the numbers",
+            )
+        )
+    if path is not None:
+        return _read_fingerprint(path)
+    # bfloat16 reaches further than float16: only float32 holds all of it.
+    chosen = dtype or ("float16" if published.dtype == "float16" else "float32")
+    return Fingerprint(_parsed(fields or []), published.dim, chosen)
+
+
+def _read_fingerprint(path: Path) -> "Fingerprint":
+    from embrm.embed import Fingerprint
+
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        stated = Fingerprint.from_json(values.get("fingerprint", values))
+        return Fingerprint(dict(stated.fields), stated.dim, stated.dtype)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            three_parts(
+                expected='JSON as {"fields": {...}, "dim": 2048, "dtype": "float16"}',
+                got=f"something else in {path}",
+                cure="write it so, or copy the meta.json of a store",
+            )
+        ) from error
+
+
+def _parsed(fields: list[str]) -> dict[str, Any]:
+    """Turn NAME=VALUE into a dict; a value that is JSON is read as such."""
+    values: dict[str, Any] = {}
+    for field in fields:
+        name, equals, text = field.partition("=")
+        if not name or not equals or name in values:
+            raise InvalidInputError(
+                three_parts(
+                    expected="--field NAME=VALUE, each name once",
+                    got=repr(field[:60]),
+                    cure="write it as in --field pooling=last_token",
+                )
+            )
+        values[name] = _value(text)
+    return values
+
+
+def _value(text: str) -> Any:
+    """Read JSON, and take any other text as it is."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, allow_nan=False)
+    except (RecursionError, ValueError):
+        return text
+    return value
 
 
 def _megabytes(n_bytes: int) -> str:

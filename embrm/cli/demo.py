@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from embrm.cli.opening import open_encoder
-from embrm.cli.options import AsJson, Config, Debug, EncoderName, Seed
+from embrm.cli.embed import say_how_long
+from embrm.cli.inputs import open_encoder, read_and_say
+from embrm.cli.options import DEFAULT_ENCODER, AsJson, Config, Debug, Seed
 from embrm.cli.output import console, emit, reporting, say
-from embrm.cli.reading import read_and_say
 
 _FOLDS = 5
+ENCODERS = (DEFAULT_ENCODER, "minilm")
 HEADS = ("linear", "siamese", "mlp", "lightgbm", "xgboost")
 
 DemoOut = Annotated[Path, typer.Option("--out", help="Directory for what it makes.")]
@@ -23,18 +24,26 @@ DemoData = Annotated[
         show_default=False,
     ),
 ]
+DemoEncoders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoder",
+        help=f"Encoder to compare; may be repeated. {', '.join(ENCODERS)} by default.",
+        show_default=False,
+    ),
+]
 
 
 def demo(
     out: DemoOut = Path("demo"),
     data: DemoData = None,
-    encoder: EncoderName = "minilm",
+    encoder: DemoEncoders = None,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Embed the quickstart data, compare five heads, write a report."""
+    """Embed the quickstart data, compare five heads on two encoders, write a report."""
     with reporting(debug=debug, as_json=as_json):
         start = time.perf_counter()
         from embrm.model import RewardModel
@@ -43,14 +52,24 @@ def demo(
 
         source = data or quickstart_path()
         check_destination(out / "model")
-        model = RewardModel(open_encoder(encoder), cache=out / "cache")
-        preferences = model.read(
+        encoders = {n: open_encoder(n) for n in dict.fromkeys(encoder or ENCODERS)}
+        models = {n: RewardModel(e, cache=out / "cache") for n, e in encoders.items()}
+        preferences = next(iter(models.values())).read(
             read_and_say(source, as_json=as_json, prefix="1. Data: ")
         )
         say(f"   {len(preferences)} same-prompt pairs", as_json=as_json)
-        embedded = model.embed(preferences.texts)
-        say(f"2. Vectors: {embedded}", as_json=as_json)
-        pairs = preferences.to_pairs(embedded.vectors)
+        say("2. Vectors", as_json=as_json)
+        vectors = {
+            name: (
+                _embed(name, model, encoders[name], preferences.texts, as_json),
+                encoders[name].fingerprint,
+            )
+            for name, model in models.items()
+        }
+        pairs = {
+            name: preferences.to_pairs(embedded.vectors)
+            for name, (embedded, _) in vectors.items()
+        }
         folds = min(_FOLDS, int(preferences.items["prompt_id"].nunique()))
         board = _compare(preferences, pairs, seed)
         if not as_json:
@@ -58,27 +77,36 @@ def demo(
             say(words + "95% intervals over prompts:")
             console().print(board.to_table())
             say("   (=: cannot be told from the best head on these prompts)")
-        model.set_params(head=_heads(seed)[board.best])
-        model.fit_pairs(preferences, pairs)
+        head, _, best_encoder = board.best.partition(" on ")
+        model = models[best_encoder].set_params(head=_heads(seed)[head])
+        model.fit_pairs(preferences, pairs[best_encoder])
         held_out = {"folds": folds, **board.evaluations[board.best].to_json()}
         save_model(model, out / "model", metrics={"held_out": held_out})
-        report = write_report(
-            out / "report.html", board, preferences, embedded, model.fingerprint_
-        )
+        report = write_report(out / "report.html", board, preferences, vectors)
         say(f"4. Report: {report}", as_json=as_json)
-        say(f"   Best head, fitted on all pairs: {out / 'model'}", as_json=as_json)
+        say(f"   {board.best}, fitted on all pairs: {out / 'model'}", as_json=as_json)
         seconds = time.perf_counter() - start
         say(f"Done in {seconds:.1f} s.", as_json=as_json)
         if as_json:
             emit(
                 {
                     "leaderboard": board.to_json(),
-                    "embedded": embedded.to_json(),
+                    "best": {"encoder": best_encoder, "head": head},
+                    "embedded": {n: done.to_json() for n, (done, _) in vectors.items()},
                     "report": str(report),
                     "model": str(out / "model"),
                     "seconds": seconds,
                 }
             )
+
+
+def _embed(name: str, model: Any, encoder: Any, texts: Any, as_json: bool) -> Any:
+    """Embed with one encoder, and say who it is and how it went."""
+    say(f"   {name}: {encoder.fingerprint.describe()}", as_json=as_json)
+    say_how_long(texts, encoder, model.cache, as_json=as_json)
+    embedded = model.embed(texts)
+    say(f"   {embedded}", as_json=as_json)
+    return embedded
 
 
 def _heads(seed: int) -> dict[str, Any]:
@@ -92,7 +120,8 @@ def _compare(preferences: Any, pairs: Any, seed: int) -> Any:
     from embrm.report import make_leaderboard
 
     heads = _heads(seed)
-    with progress_bar("Fitting heads", total=_FOLDS * len(heads)) as advance:
+    n_fits = _FOLDS * len(heads) * len(pairs)
+    with progress_bar("Fitting heads", total=n_fits) as advance:
         return make_leaderboard(
             preferences,
             pairs,

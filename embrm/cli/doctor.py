@@ -13,7 +13,7 @@ import typer
 import embrm
 from embrm.cli.options import AsJson, Config, Debug
 from embrm.cli.output import USAGE, console, emit, reporting, say, table
-from embrm.embed.hardware import cpu_flags
+from embrm.embed.sliced_encoder import cpu_flags
 from embrm.exceptions import EmbrmError
 
 # Module, distributions that may bring it, extra that installs it, what it is for.

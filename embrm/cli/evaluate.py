@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from embrm.cli.embed import Prefs
-from embrm.cli.opening import open_model
+from embrm.cli.inputs import open_model, read_and_say
 from embrm.cli.options import (
     AsJson,
     CacheDir,
@@ -20,7 +20,6 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
-from embrm.cli.reading import read_and_say
 
 ModelDir = Annotated[Path, typer.Argument(help="Directory that `embrm fit` wrote.")]
 OtherEncoder = Annotated[
@@ -72,7 +71,7 @@ def evaluate(
             emit(
                 {
                     **evaluation.to_json(),
-                    "account": preferences.account.to_json(),
+                    "account": preferences.read_report.to_json(),
                     "n_pairs_seen_in_training": int(seen.sum()),
                     "on_training_prompts": on_training,
                     "held_out_at_fit": metrics.get("held_out"),

@@ -8,9 +8,10 @@ import numpy as np
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from embrm.cli.embed import Prefs
-from embrm.cli.opening import open_encoder
+from embrm.cli.embed import Prefs, say_how_long
+from embrm.cli.inputs import open_encoder, read_and_say
 from embrm.cli.options import (
+    DEFAULT_ENCODER,
     AsJson,
     CacheDir,
     Columns,
@@ -25,7 +26,6 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
-from embrm.cli.reading import read_and_say
 from embrm.exceptions import InvalidInputError, three_parts
 
 _MOST_NAMES = 10
@@ -82,7 +82,7 @@ def fit(
     out: Out,
     head: HeadName = "linear",
     param: HeadParams = None,
-    encoder: EncoderName = "minilm",
+    encoder: EncoderName = DEFAULT_ENCODER,
     cache: CacheDir = None,
     cv: Folds = 5,
     format: Format = None,  # noqa: A002
@@ -109,9 +109,12 @@ def fit(
         options = read_options(format, column, on_error, max_rows)
         made = make_head(head, **{"random_state": seed, **head_params(param)})
         check_destination(out)
-        model = RewardModel(open_encoder(encoder), made, cache)
+        opened = open_encoder(encoder)
+        model = RewardModel(opened, made, cache)
         preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
         data = training_data(made, preferences)
+        command = f"embrm fit {prefs} --out {out} --head {head}"
+        say_how_long(preferences.texts, opened, cache, command=command, as_json=as_json)
         embedded = model.embed(preferences.texts)
         say(str(embedded), as_json=as_json)
         pairs = preferences.to_pairs(embedded.vectors)

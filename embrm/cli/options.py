@@ -90,12 +90,18 @@ CacheDir = Annotated[
         show_default=False,
     ),
 ]
+DEFAULT_ENCODER = "smollm2"
+"""The library's default, by name: importing it from there would slow every command."""
+
 EncoderName = Annotated[
     str,
     typer.Option(
         "--encoder",
-        help="minilm, hashing, a directory with a model, or an id on the hub; st:... "
-        "or causal:... say which kind.",
+        help="smollm2: mean over the response at layer 20 of 30 of SmolLM2-135M; "
+        "minilm: ten times faster, rougher; hashing; a directory with a model, a GGUF "
+        "file or an id on the hub (st:... or causal:... say which kind). Of causal "
+        "models, where to look: smollm2@15,20 or smollm2@published (last token of the "
+        "last layer).",
     ),
 ]
 Format = Annotated[

@@ -1,20 +1,26 @@
 """What commands print: tables or one JSON object, errors in one line, exit codes."""
 
 import json
+import math
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from embrm.exceptions import DataError, EmbrmError, IntegrityError, three_parts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 USAGE, DATA, INTEGRITY = 2, 3, 4
 STOPPED, BROKEN_PIPE = 130, 141  # as shells say it: 128 and the signal's number
@@ -148,3 +154,51 @@ def _print(markup: str, *, stderr: bool) -> None:
     """Print wrapped between words on a terminal, and as it is to files and pipes."""
     to = console(stderr=stderr)
     to.print(markup, soft_wrap=not to.is_terminal)
+
+
+def json_rows(frame: "pd.DataFrame") -> Iterator[dict[str, Any]]:
+    """Yield each row as a dict that `json.dumps` takes.
+
+    Parameters
+    ----------
+    frame : DataFrame
+
+    Yields
+    ------
+    dict
+        Missing values, NaN and infinity are None; times and whatever else JSON does
+        not have are text.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"when": [pd.Timestamp("2026-11-20")], "x": [np.nan]})
+    >>> list(json_rows(frame))
+    [{'when': '2026-11-20 00:00:00', 'x': None}]
+    """
+    names = [str(name) for name in frame.columns]
+    columns = [frame.iloc[:, n].tolist() for n in range(len(names))]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(names, map(_plain, values), strict=True))
+
+
+def write_json_lines(frame: "pd.DataFrame", stream: Any) -> None:
+    """Write one JSON object per row; numbers come back as the same bits."""
+    for row in json_rows(frame):
+        stream.write(json_line(row, stream))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(part) for part in value]
+    # NA and NaT, told by their text: no bool comes of comparing them.
+    text = str(value)
+    return None if text in ("<NA>", "NaT") else text

@@ -14,8 +14,7 @@ from embrm.cli.options import (
     OnError,
     column_map,
 )
-from embrm.cli.output import console, emit, reporting, say, table
-from embrm.cli.rows import json_rows
+from embrm.cli.output import console, emit, json_rows, reporting, say, table
 from embrm.cli.score import check_ending, write_rows
 from embrm.exceptions import InvalidInputError, three_parts
 
@@ -93,7 +92,7 @@ def rank_items(
         _check_picture(plot)
         options: Any = {"columns": column_map(column), "on_error": on_error}
         games = read_game_log(log, **options)
-        say(str(games.account), as_json=as_json)
+        say(str(games.read_report), as_json=as_json)
         kind: Any = ties
         board = ItemBradleyTerry(alpha, ties=kind).fit(*games.arguments())
         frame = board.to_frame(level).reset_index()
@@ -110,7 +109,7 @@ def rank_items(
         if as_json:
             emit(
                 {
-                    "account": games.account.to_json(),
+                    "account": games.read_report.to_json(),
                     "n_games": len(games),
                     "n_ties": games.n_ties,
                     "n_both_bad": games.n_both_bad,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embrm.cli.evaluate import ModelDir, OtherEncoder
-from embrm.cli.opening import open_model
+from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, column_map
-from embrm.cli.output import emit, reporting, say
-from embrm.cli.rows import json_rows, write_json_lines
+from embrm.cli.output import emit, json_rows, reporting, say, write_json_lines
 from embrm.exceptions import DataError, InvalidInputError, three_parts
 
 if TYPE_CHECKING:

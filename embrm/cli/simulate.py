@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from embrm.cli.failed_cells import report_failed_cells
-from embrm.cli.opening import open_encoder
+from embrm.cli.inputs import open_encoder
 from embrm.cli.options import (
     AsJson,
     Columns,

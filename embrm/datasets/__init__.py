@@ -1,29 +1,30 @@
 """Preference data from any common format into one canonical form."""
 
-from embrm.datasets.account import Account, LeftOut
+import warnings
+from typing import Any
+
 from embrm.datasets.candidate_pools import (
     Candidates,
     read_candidate_pool,
     read_candidates,
 )
 from embrm.datasets.formats import known_formats
-from embrm.datasets.frames import read_frame
-from embrm.datasets.preferences import Preferences
+from embrm.datasets.preferences import LeftOut, Preferences, ReadReport
 from embrm.datasets.quality import (
     QualityReport,
     filter_by_agreement,
     filter_by_length,
     filter_near_duplicates,
 )
-from embrm.datasets.reading import read_preferences
+from embrm.datasets.reading import read_frame, read_preferences
 from embrm.datasets.synthetic import SyntheticPreferences, make_preferences
 
 __all__ = [
-    "Account",
     "Candidates",
     "LeftOut",
     "Preferences",
     "QualityReport",
+    "ReadReport",
     "SyntheticPreferences",
     "filter_by_agreement",
     "filter_by_length",
@@ -35,3 +36,15 @@ __all__ = [
     "read_frame",
     "read_preferences",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Account":
+        warnings.warn(
+            "embrm.datasets.Account is now ReadReport; the old name goes in the next "
+            "version.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return ReadReport
+    raise AttributeError(f"module 'embrm.datasets' has no attribute {name!r}")

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import AnyArray, FloatArray, Text
-from embrm.datasets.candidate_columns import check_columns, read_columns
+from embrm.datasets._candidate_files import check_columns, open_vectors, read_columns
+from embrm.datasets._rows import naming
 from embrm.datasets.formats.base import refusal
-from embrm.datasets.rows import naming
-from embrm.datasets.vector_files import open_vectors
 from embrm.exceptions import DataError
 from embrm.messages import canonical_json
 from embrm.pool import CandidatePool

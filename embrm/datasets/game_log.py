@@ -19,9 +19,8 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import FloatArray
-from embrm.datasets.account import Account
-from embrm.datasets.frames import read_frame
-from embrm.datasets.reading import OnError
+from embrm.datasets.preferences import ReadReport
+from embrm.datasets.reading import OnError, read_frame
 from embrm.exceptions import DataError, InvalidInputError, three_parts
 
 _NAMES = (("model_a", "model_b"), ("item", "opponent"), ("first", "second"))
@@ -52,12 +51,12 @@ class GameLog:
     games : DataFrame
         One row for each game: `first` and `second` (str), `y` (1 if first won, 0 if
         second did, 0.5 for a tie), `both_bad` (bool), `weight` (>= 0).
-    account : Account
+    read_report : ReadReport
         Rows read, kept, and left out by reason.
     """
 
     games: pd.DataFrame
-    account: Account
+    read_report: ReadReport
 
     def __len__(self) -> int:
         return len(self.games)
@@ -129,21 +128,21 @@ def read_game_log(
     frame = frame.drop(columns=taken, errors="ignore")
     frame = frame.rename(columns={actual: name for name, actual in named.items()})
     games, reasons = _games(frame, chosen=set(named))
-    account = Account(_name_of(source), "games")
-    _leave_out(account, reasons, on_error)
+    report = ReadReport(_name_of(source), "games")
+    _leave_out(report, reasons, on_error)
     kept = games[reasons == ""].reset_index(drop=True)
-    account.n_read += len(kept)
-    account.n_kept += len(kept)
+    report.n_read += len(kept)
+    report.n_kept += len(kept)
     if kept.empty:
         raise DataError(
             three_parts(
                 expected="at least one game",
-                got=f"no row kept of {account.n_read}{_first_reason(account)}",
+                got=f"no row kept of {report.n_read}{_first_reason(report)}",
                 cure="check the rows, and the columns that are read",
             ),
             reason="no game",
         )
-    return GameLog(kept, account)
+    return GameLog(kept, report)
 
 
 def _games(frame: pd.DataFrame, chosen: set[str]) -> tuple[pd.DataFrame, pd.Series]:
@@ -225,10 +224,10 @@ def _texts(column: pd.Series) -> pd.Series:
     return column.astype(object).where(column.notna(), "").astype(str).str.strip()
 
 
-def _leave_out(account: Account, reasons: pd.Series, on_error: OnError) -> None:
+def _leave_out(report: ReadReport, reasons: pd.Series, on_error: OnError) -> None:
     """Count the rows that are left out, or stop at the first that may not be."""
     for number, reason in reasons[reasons != ""].items():
-        where = f"{account.source}, row {int(str(number)) + 1}"
+        where = f"{report.source}, row {int(str(number)) + 1}"
         skips = on_error == "skip" or (
             on_error == "skip-uninformative" and reason in _SAYS_NOTHING
         )
@@ -242,12 +241,12 @@ def _leave_out(account: Account, reasons: pd.Series, on_error: OnError) -> None:
                 ),
                 reason=reason,
             )
-        account.leave_out(reason, where)
+        report.leave_out(reason, where)
 
 
 def _name_of(source: Any) -> str:
     return Path(source).name if isinstance(source, str | Path) else "frame"
 
 
-def _first_reason(account: Account) -> str:
-    return f" ({account.left_out[0].reason})" if account.left_out else ""
+def _first_reason(report: ReadReport) -> str:
+    return f" ({report.left_out[0].reason})" if report.left_out else ""

@@ -5,21 +5,122 @@ per comparison and points into `items`. Ratings, rankings and unpaired labels ar
 columns of `items`; margins, weights and benchmark subsets are columns of `pairs`.
 """
 
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from embrm._typing import AnyArray, FloatArray, Text
-from embrm.datasets.account import Account
-from embrm.datasets.score_pairs import score_pairs
+from embrm._typing import AnyArray, FloatArray, IntArray, Text
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.pairs import Pairs
 
 ITEM_COLUMNS = ("prompt_id", "prompt", "response")
 PAIR_COLUMNS = ("first", "second", "y", "source_row")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows left out for one reason.
+
+    Attributes
+    ----------
+    reason : str
+        In a few words, e.g. `"identical chosen and rejected"`.
+    n : int
+        How many rows.
+    where : tuple of str
+        Up to five places, e.g. `"prefs.jsonl, line 7"`.
+    """
+
+    reason: str
+    n: int
+    where: tuple[str, ...]
+
+
+@dataclass
+class ReadReport:
+    """Counts every row of a source: `n_read == n_kept + n_left_out`.
+
+    Attributes
+    ----------
+    source : str
+        File name, dataset id, or "frame".
+    format : str
+        Name of the format the rows were read as.
+    n_read, n_kept : int
+
+    Examples
+    --------
+    >>> report = ReadReport("prefs.jsonl", "pairs")
+    >>> report.keep()
+    >>> report.leave_out("empty text", "prefs.jsonl, line 2")
+    >>> print(report)
+    prefs.jsonl read as pairs: 2 rows, 1 kept, 1 left out
+      1 empty text (prefs.jsonl, line 2)
+    """
+
+    source: str
+    format: str
+    n_read: int = 0
+    n_kept: int = 0
+    _counts: dict[str, int] = field(default_factory=dict, repr=False)
+    _where: dict[str, list[str]] = field(default_factory=dict, repr=False)
+
+    def keep(self) -> None:
+        """Count one row that was kept."""
+        self.n_read += 1
+        self.n_kept += 1
+
+    def leave_out(self, reason: str, where: str) -> None:
+        """Count one row that was left out."""
+        self.n_read += 1
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        places = self._where.setdefault(reason, [])
+        if len(places) < 5:
+            places.append(where)
+
+    @property
+    def n_left_out(self) -> int:
+        """How many rows were left out, for whatever reason."""
+        return sum(self._counts.values())
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Rows left out by reason, most frequent first."""
+        order = sorted(self._counts, key=lambda reason: (-self._counts[reason], reason))
+        return tuple(
+            LeftOut(reason, self._counts[reason], tuple(self._where[reason]))
+            for reason in order
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return a JSON-ready dict."""
+        return {
+            "source": self.source,
+            "format": self.format,
+            "n_read": self.n_read,
+            "n_kept": self.n_kept,
+            "left_out": [
+                {"reason": entry.reason, "n": entry.n, "where": list(entry.where)}
+                for entry in self.left_out
+            ],
+        }
+
+    def _lines(self) -> Iterator[str]:
+        yield (
+            f"{self.source} read as {self.format}: {self.n_read} rows, "
+            f"{self.n_kept} kept, {self.n_left_out} left out"
+        )
+        for entry in self.left_out:
+            more = ", ..." if entry.n > len(entry.where) else ""
+            yield f"  {entry.n} {entry.reason} ({'; '.join(entry.where)}{more})"
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +140,27 @@ class Preferences:
         [0, 1], probability that first is preferred), `source_row`, then what the
         format knows of a pair: `margin` (>= 0, nats) and `weight` (>= 0), NaN where a
         row has none, `subset`, ...
-    account : Account
+    read_report : ReadReport
         Rows read, kept, and left out by reason.
     """
 
     items: pd.DataFrame
     pairs: pd.DataFrame
-    account: Account
+    read_report: ReadReport
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    @property
+    def account(self) -> ReadReport:
+        """The former name of `read_report`."""
+        warnings.warn(
+            "Preferences.account is now Preferences.read_report; the old name goes in "
+            "the next version.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return self.read_report
 
     @property
     def texts(self) -> list[Text]:
@@ -101,7 +213,7 @@ class Preferences:
         return Pairs(vectors, ids, prompt_ids=self.items["prompt_id"].to_numpy())
 
     def take_pairs(self, pairs: ArrayLike) -> "Preferences":
-        """Keep some pairs, by mask or positions; items and account stay as they are.
+        """Keep some pairs, by mask or positions; items and report stay as they are.
 
         Parameters
         ----------
@@ -119,7 +231,7 @@ class Preferences:
         taken = np.asarray(pairs)
         _check_taken(taken, len(self))
         kept = self.pairs.iloc[taken].reset_index(drop=True)
-        return Preferences(self.items, kept, self.account)
+        return Preferences(self.items, kept, self.read_report)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each pair, with its texts.
@@ -222,7 +334,7 @@ class Preferences:
     def __repr__(self) -> str:
         return (
             f"Preferences({len(self.pairs)} pairs, {len(self.items)} items, "
-            f"{self.items['prompt_id'].nunique()} prompts, {self.account.format})"
+            f"{self.items['prompt_id'].nunique()} prompts, {self.read_report.format})"
         )
 
 
@@ -241,3 +353,82 @@ def _check_taken(taken: AnyArray, n_pairs: int) -> None:
                 cure="compute it from .pairs of these very preferences",
             )
         )
+
+
+def same_prompt_pairs(prompt_ids: AnyArray) -> IntArray:
+    """List all pairs of rows with the same prompt id.
+
+    Parameters
+    ----------
+    prompt_ids : ndarray of shape (n_items,)
+
+    Returns
+    -------
+    ndarray of int of shape (n_pairs, 2)
+        The smaller row first, in ascending order.
+
+    Examples
+    --------
+    >>> same_prompt_pairs(np.array([7, 7, 8, 7])).tolist()
+    [[0, 1], [0, 3], [1, 3]]
+    """
+    order = np.argsort(prompt_ids, kind="stable")
+    _, starts, sizes = np.unique(
+        prompt_ids[order], return_index=True, return_counts=True
+    )
+    blocks = [np.empty((0, 2), dtype=np.intp)]
+    # Groups of one size are paired together: there are few sizes, many groups.
+    for size in np.unique(sizes[sizes > 1]):
+        upper = np.column_stack(np.triu_indices(size, k=1))
+        begins = starts[sizes == size]
+        blocks.append(order[(begins[:, None, None] + upper).reshape(-1, 2)])
+    pairs = np.concatenate(blocks)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+def score_pairs(items: pd.DataFrame, column: str, min_gap: float) -> pd.DataFrame:
+    """Make the pair table of `Preferences.prefer_by_score`."""
+    score = _scores(items, column)
+    prompt_ids = items["prompt_id"].to_numpy()
+    rows = np.flatnonzero(np.isfinite(score))
+    rows = rows[np.argsort(prompt_ids[rows], kind="stable")]
+    pairs = rows[same_prompt_pairs(prompt_ids[rows])]
+    texts = pd.factorize(items["response"])[0]
+    gap = score[pairs[:, 0]] - score[pairs[:, 1]]
+    wide_enough = np.abs(gap) >= min_gap if min_gap else gap != 0
+    kept = wide_enough & (texts[pairs[:, 0]] != texts[pairs[:, 1]])
+    pairs, gap = pairs[kept], gap[kept]
+    # Better first in every other pair: the position tells nothing about the label.
+    better_first = np.cumsum(gap != 0) % 2 == 1
+    turned = (gap != 0) & ((gap > 0) != better_first)
+    pairs[turned] = pairs[turned, ::-1]
+    gap[turned] *= -1
+    return pd.DataFrame(
+        {
+            "first": pairs[:, 0].astype(np.int64),
+            "second": pairs[:, 1].astype(np.int64),
+            "y": (np.sign(gap) + 1) / 2,
+            "source_row": items["source_row"].to_numpy()[pairs].max(axis=1),
+            "gap": np.abs(gap),
+        }
+    )
+
+
+def _scores(items: pd.DataFrame, column: str) -> FloatArray:
+    """Read the scores, higher being better; ranks count the other way."""
+    numeric = [
+        str(name)
+        for name in items.select_dtypes(["number", "bool"])
+        if name not in ("prompt_id", "source_row")
+    ]
+    if column not in numeric:
+        names = ", ".join(numeric)[:200] or "none"
+        raise InvalidInputError(
+            three_parts(
+                expected="a numeric column of items to prefer by",
+                got=f"{str(column)[:40]!r}; numeric are: {names}",
+                cure="name one of these, or read data that has ratings",
+            )
+        )
+    score = items[column].to_numpy(np.float64)
+    return -score if column == "rank" else score

@@ -21,7 +21,7 @@ reports add up:
 
 An item goes when the last of its pairs goes. Items that stood in no pair to begin with
 (ratings, unpaired labels) stay; of data without any pairs, `filter_by_length` judges
-the items. The account of the reader is passed on as it was: it counts rows of the
+the items. The reader's report is passed on as it was: it counts rows of the
 source, a `QualityReport` counts pairs. `prompt_id` and `source_row` keep their values.
 """
 
@@ -35,8 +35,7 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import AnyArray, BoolArray
-from embrm.datasets.account import LeftOut
-from embrm.datasets.preferences import Preferences
+from embrm.datasets.preferences import LeftOut, Preferences
 from embrm.exceptions import InvalidInputError, three_parts
 
 _MAX_PLACES = 5
@@ -362,7 +361,7 @@ def _without(
     report = QualityReport(unit, len(keep), int(keep.sum()), _by_reason(reasons, table))
     if unit == "items":
         items = preferences.items[keep].reset_index(drop=True)
-        return Preferences(items, preferences.pairs, preferences.account), report
+        return Preferences(items, preferences.pairs, preferences.read_report), report
     return _with_pairs(preferences, keep), report
 
 
@@ -386,4 +385,4 @@ def _with_pairs(preferences: Preferences, keep: BoolArray) -> Preferences:
     pairs = preferences.pairs[keep].reset_index(drop=True)
     pairs[["first", "second"]] = new_row[ids[keep]]
     items = preferences.items[stays].reset_index(drop=True)
-    return Preferences(items, pairs, preferences.account)
+    return Preferences(items, pairs, preferences.read_report)

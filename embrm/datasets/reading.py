@@ -1,4 +1,4 @@
-"""Read preferences from any source in any known format, and account for every row."""
+"""Read preferences or a plain frame from any source, and report on every row."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
-from embrm.datasets.account import Account
-from embrm.datasets.building import PreferencesBuilder
-from embrm.datasets.csv_rows import typed
+from embrm.datasets._building import PreferencesBuilder, check_unicode
+from embrm.datasets._rows import Source, named_rows, naming
+from embrm.datasets._sources import open_source
+from embrm.datasets._text_rows import typed
 from embrm.datasets.formats import (
     Format,
     RowReader,
@@ -21,9 +22,7 @@ from embrm.datasets.formats import (
     known_formats,
 )
 from embrm.datasets.formats.base import Row, refusal
-from embrm.datasets.preferences import Preferences
-from embrm.datasets.rows import Source, named_rows, naming
-from embrm.datasets.sources import open_source
+from embrm.datasets.preferences import Preferences, ReadReport
 from embrm.exceptions import (
     DataError,
     InvalidInputError,
@@ -68,7 +67,7 @@ def read_preferences(
         Canonical name to actual name, e.g. `{"prompt": "question"}`.
     on_error : {"raise", "skip", "skip-uninformative"}, default="raise"
         Whether a row that cannot be used raises an error that names its line, or is
-        left out, counted in `.account`, and reported in one `LeftOutWarning`.
+        left out, counted in `.read_report`, and reported in one `LeftOutWarning`.
         "skip-uninformative" leaves out rows that can be read but say nothing (an
         empty text, identical responses, no label), and raises for the rest.
     max_rows : int, optional
@@ -82,7 +81,7 @@ def read_preferences(
     Returns
     -------
     Preferences
-        Whose `account` satisfies `n_read == n_kept + n_left_out`.
+        Whose `read_report` satisfies `n_read == n_kept + n_left_out`.
 
     Raises
     ------
@@ -98,7 +97,7 @@ def read_preferences(
     >>> preferences = read_preferences(rows, columns={"prompt": "question"})
     >>> preferences
     Preferences(1 pairs, 2 items, 1 prompts, pairs)
-    >>> print(preferences.account)
+    >>> print(preferences.read_report)
     rows read as pairs: 1 rows, 1 kept, 0 left out
     """
     named = None if format is None else find_format(format)
@@ -110,8 +109,8 @@ def read_preferences(
         for number, row in islice(rows, max_rows):
             reading.take(number, row)
     preferences = reading.finish()
-    if preferences.account.n_left_out:
-        warnings.warn(str(preferences.account), LeftOutWarning, stacklevel=2)
+    if preferences.read_report.n_left_out:
+        warnings.warn(str(preferences.read_report), LeftOutWarning, stacklevel=2)
     return preferences
 
 
@@ -130,7 +129,7 @@ class _Reading:
         self._columns = columns
         self._skipped = skipped
         self._builder = PreferencesBuilder()
-        self._account = Account(source.name, named.name if named else _UNKNOWN)
+        self._report = ReadReport(source.name, named.name if named else _UNKNOWN)
         self._undetected: DataError | None = None
 
     def take(self, number: int, row: Row | DataError) -> None:
@@ -141,11 +140,11 @@ class _Reading:
             place = self._source.place(number)
             if not isinstance(error, self._skipped):
                 raise DataError(f"{place}: {error}", reason=error.reason) from error
-            self._account.leave_out(error.reason, place)
+            self._report.leave_out(error.reason, place)
 
     def finish(self) -> Preferences:
         """Build what was kept; refuse a source in which nothing was recognised."""
-        if self._account.n_read == 0:
+        if self._report.n_read == 0:
             with naming(self._source.name):
                 raise refusal(
                     expected="at least one row",
@@ -153,25 +152,25 @@ class _Reading:
                     cure="check that the rows were written, and to this place",
                     reason="no rows",
                 )
-        if self._account.format == _UNKNOWN:
+        if self._report.format == _UNKNOWN:
             with naming(self._source.name):
                 raise self._undetected or refusal(
                     expected="at least one usable row",
-                    got=str(self._account).replace("\n", " "),
+                    got=str(self._report).replace("\n", " "),
                     cure="mend the rows, or name the format with format=",
                     reason="no usable row",
                 )
-        return self._builder.build(self._account)
+        return self._builder.build(self._report)
 
     def _keep(self, row: Row | DataError) -> None:
         if isinstance(row, DataError):
             raise row
         prepared = self._prepared(row)
         chosen = self._format or self._detected(prepared)
-        self._builder.add(_interpreted(prepared, chosen), self._account.n_read)
+        self._builder.add(_interpreted(prepared, chosen), self._report.n_read)
         # The format is settled by the first row that could be used, not merely seen.
         self._format = chosen
-        self._account.keep()
+        self._report.keep()
 
     def _detected(self, row: Row) -> Format:
         try:
@@ -179,7 +178,7 @@ class _Reading:
         except DataError as error:
             self._undetected = self._undetected or error
             raise
-        self._account.format = detected.name
+        self._report.format = detected.name
         return detected
 
     def _prepared(self, row: Row) -> Row:
@@ -269,3 +268,53 @@ def _check_options(
 
 def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
     return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+
+
+def read_frame(
+    source: str | Path | pd.DataFrame | Iterable[Mapping[str, Any]],
+    *,
+    max_line_bytes: int = 100_000_000,
+    max_json_bytes: int = 500_000_000,
+) -> pd.DataFrame:
+    """Read a source into a data frame, without interpreting its columns.
+
+    Parameters
+    ----------
+    source : str, Path, DataFrame or iterable of mappings
+        As in `read_preferences`.
+    max_line_bytes : int, default=100_000_000
+        Longest line of a text file, in bytes.
+    max_json_bytes : int, default=500_000_000
+        Largest `.json` file that is not JSON lines, in bytes, unpacked.
+
+    Returns
+    -------
+    DataFrame
+        One row for each row of the source, in order.
+
+    Raises
+    ------
+    DataError
+        If the source or a row of it cannot be read; the message names the line.
+
+    Examples
+    --------
+    >>> read_frame([{"prompt": "Hi", "response": "Hello!"}])
+      prompt response
+    0     Hi   Hello!
+    """
+    if isinstance(source, pd.DataFrame):
+        return source
+    opened = open_source(
+        source, max_line_bytes=max_line_bytes, max_json_bytes=max_json_bytes
+    )
+    records = []
+    with closing(named_rows(opened)) as rows:
+        for number, row in rows:
+            with naming(opened.place(number)):
+                if isinstance(row, DataError):
+                    raise row
+                check_unicode(row)
+            records.append(typed(row) if opened.untyped else row)
+    # The index keeps rows without columns, as an empty object has none.
+    return pd.DataFrame(records, index=pd.RangeIndex(len(records)))

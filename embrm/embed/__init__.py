@@ -12,7 +12,7 @@ from embrm.embed.base import BatchReport, Encoder, Fingerprint
 
 if TYPE_CHECKING:
     from embrm.embed.cache import VectorCache
-    from embrm.embed.causal import CausalLMEncoder, Columns, embed_columns
+    from embrm.embed.causal import CausalLMEncoder
     from embrm.embed.hashing import HashingEncoder
     from embrm.embed.registry import encoder_from_spec, encoder_spec, make_encoder
     from embrm.embed.run import Embedded, embed_items
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BatchReport",
     "CausalLMEncoder",
-    "Columns",
     "Embedded",
     "Encoder",
     "Fingerprint",
@@ -30,7 +29,6 @@ __all__ = [
     "OpenAICompatibleEncoder",
     "SentenceTransformerEncoder",
     "VectorCache",
-    "embed_columns",
     "embed_items",
     "encoder_from_spec",
     "encoder_spec",
@@ -39,13 +37,11 @@ __all__ = [
 
 _LAZY = {
     "CausalLMEncoder": "causal",
-    "Columns": "causal",
     "Embedded": "run",
     "HashingEncoder": "hashing",
     "OpenAICompatibleEncoder": "server.openai_compatible",
     "SentenceTransformerEncoder": "sentence",
     "VectorCache": "cache",
-    "embed_columns": "causal",
     "embed_items": "run",
     "encoder_from_spec": "registry",
     "encoder_spec": "registry",

@@ -7,15 +7,26 @@ tokenizer, template, pooling, layer, normalisation, dtype and truncation all cou
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embrm._typing import Text
+
+_SIDE_BY_SIDE = "side-by-side"
+_POOLING_IN_WORDS = MappingProxyType(
+    {
+        "last_content": "last token of the response",
+        "mean_response": "mean over the response",
+        "mean": "mean over prompt and response",
+        "prompt": "last token before the response",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -50,17 +61,73 @@ class Fingerprint:
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
+    @classmethod
+    def side_by_side(cls, parts: Sequence["Fingerprint"]) -> "Fingerprint":
+        """Identify an encoder whose vectors are those of several, next to each other.
+
+        Parameters
+        ----------
+        parts : sequence of Fingerprint
+            In the order of the columns; of one dtype. A single one is returned as it
+            is.
+
+        Examples
+        --------
+        >>> one = Fingerprint({"kind": "hashing"}, dim=8, dtype="float32")
+        >>> other = Fingerprint({"kind": "counts"}, dim=2, dtype="float32")
+        >>> both = Fingerprint.side_by_side([one, other])
+        >>> both.dim, both.parts == (one, other), both.parts[0].parts
+        (10, True, ())
+        """
+        if len(parts) == 1:
+            return parts[0]
+        limits = {part.fields.get("max_tokens") for part in parts}
+        fields = {
+            "kind": _SIDE_BY_SIDE,
+            **({"max_tokens": limits.pop()} if len(limits) == 1 else {}),
+            "parts": [part.to_json() for part in parts],
+        }
+        return cls(fields, sum(part.dim for part in parts), parts[0].dtype)
+
+    @cached_property
+    def parts(self) -> tuple["Fingerprint", ...]:
+        """The fingerprints of the columns where there are several, else none."""
+        if self.fields.get("kind") != _SIDE_BY_SIDE:
+            return ()
+        return tuple(Fingerprint.from_json(part) for part in self.fields["parts"])
+
     def describe(self) -> str:
-        """Name the encoder in a few words, for messages: kind, model, digest.
+        """Name the encoder for messages: kind, model, layer and pooling, digest.
 
         Examples
         --------
         >>> Fingerprint({"kind": "hashing"}, dim=8, dtype="float32").describe()
         'hashing (9b1b1aa0)'
+        >>> fields = {
+        ...     "kind": "causal-lm",
+        ...     "model": "SmolLM2",
+        ...     "layer": 20,
+        ...     "pooling": "mean_response",
+        ... }
+        >>> Fingerprint(fields, dim=8, dtype="float32").describe()
+        'causal-lm SmolLM2, layer 20, mean over the response (49f60bf4)'
         """
+        return f"{self._in_words()} ({self.digest[:8]})"
+
+    def _in_words(self) -> str:
+        if self.parts:
+            first, *rest = (part._in_words() for part in self.parts)
+            # What the columns have in common is said once.
+            common = f"{first.partition(', ')[0]}, "
+            return " and ".join([first, *(word.removeprefix(common) for word in rest)])
         name = str(self.fields.get("model", "")).rstrip("/").rpartition("/")[2]
-        words = [str(self.fields.get("kind", "encoder")), name]
-        return f"{' '.join(filter(None, words))} ({self.digest[:8]})"
+        words = [f"{self.fields.get('kind', 'encoder')} {name}".rstrip()]
+        layer, pooling = self.fields.get("layer"), self.fields.get("pooling")
+        if isinstance(layer, int):
+            words.append("last layer" if layer == -1 else f"layer {layer}")
+        if isinstance(pooling, str) and pooling in _POOLING_IN_WORDS:
+            words.append(_POOLING_IN_WORDS[pooling])
+        return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict with keys `fields`, `dim` and `dtype`."""
@@ -122,3 +189,21 @@ class Encoder(Protocol):
             In the order of `texts`, in the fingerprint's dtype, all finite.
         """
         ...
+
+
+@runtime_checkable
+class RecognisingEncoder(Protocol):
+    """An encoder that can tell whether a fingerprint seen before is its own."""
+
+    def recognise(self, known: Iterable[Fingerprint]) -> bool:
+        """Take one of `known` for the fingerprint, if it fits; say whether one did."""
+        ...
+
+
+def recognise(encoder: Encoder, known: Iterable[Fingerprint]) -> None:
+    """Show fingerprints to an encoder that may recognise its own among them.
+
+    Encoders that know from their files who they are are left alone.
+    """
+    if isinstance(encoder, RecognisingEncoder):
+        encoder.recognise(known)

@@ -47,7 +47,7 @@ def one_bar(*columns: TextColumn, show: bool | None = None) -> Progress:
         MofNCompleteColumn(),
         *columns,
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(file=sys.stderr),
         disable=not visible,
     )
 

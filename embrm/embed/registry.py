@@ -1,16 +1,18 @@
 """Encoders by name for the command line, and as JSON for saved reward models."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from embrm.embed.base import Encoder
-from embrm.embed.causal.encoder import CausalLMEncoder
+from embrm.embed.causal.encoder import PUBLISHED_RECIPE, CausalLMEncoder
 from embrm.embed.hashing import HashingEncoder
 from embrm.embed.sentence import SentenceTransformerEncoder
 from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
+from embrm.embed.weights import SMOLLM2
 from embrm.exceptions import InvalidInputError, three_parts
 
 KnownEncoder: TypeAlias = (
@@ -34,31 +36,45 @@ One that asks a server is not among them: a file from elsewhere must not choose 
 texts are sent, nor which environment variable goes along as the key.
 """
 
+DEFAULT_ENCODER = SMOLLM2
+"""Name of the encoder that is used where none is named, on every machine."""
+
 ENCODER_WORDS = (
+    "smollm2",
     "minilm",
     "hashing",
     "hashing:DIM",
-    "st:MODEL",
     "causal:MODEL",
+    "st:MODEL",
     "openai:MODEL@URL",
     "a directory with a model's files",
+    "FILE.gguf",
     "OWNER/NAME on the Hugging Face hub",
+    "causal:MODEL@LAYERS/POOLINGS, e.g. smollm2@15,20 or smollm2@published",
 )
 """What `make_encoder` understands, for help texts."""
 
 
-def make_encoder(name: str = "minilm", **options: Any) -> KnownEncoder:
-    """Make an encoder from a word of the command line.
+def make_encoder(name: str = DEFAULT_ENCODER, **options: Any) -> KnownEncoder:
+    """Make an encoder by name.
 
     Parameters
     ----------
-    name : str, default="minilm"
-        `"minilm"`; `"hashing"`, or `"hashing:512"` for another dim; `"st:MODEL"` or
-        `"causal:MODEL"` with a directory or an id of the hub; `"openai:MODEL@URL"`
-        for a server, `"openai:MODEL"` for OpenAI's with the key in the environment
-        variable OPENAI_API_KEY; or a bare directory
-        (sentence-transformers if it holds a `modules.json`, else causal) or id
-        (sentence-transformers if it begins so, else causal).
+    name : str, default="smollm2"
+        `"smollm2"`, a small language model, or `"minilm"`, a sentence encoder that is
+        about ten times faster; `"hashing"`, or `"hashing:512"` for another dim;
+        `"st:MODEL"` or `"causal:MODEL"` with a directory, a GGUF file or an id of the
+        hub; `"openai:MODEL@URL"` for a server, `"openai:MODEL"` for OpenAI's with the
+        key in the environment variable OPENAI_API_KEY; or a bare directory
+        (sentence-transformers if it holds a `modules.json`, else causal), GGUF file or
+        id (sentence-transformers if it begins so, else causal).
+
+        A causal model may be followed by where one looks: `@LAYERS` or
+        `@LAYERS/POOLINGS`, separated by commas, layers as numbers or shares of the
+        depth, or `@published` for the last token of the last layer. Without it, it is
+        the mean over the response at two thirds of the depth; see `CausalLMEncoder`.
+        A response that alone exceeds the limit loses its beginning, with a warning:
+        one text in a file must not stop the run. The class itself refuses it.
     **options
         Passed to the encoder's constructor.
 
@@ -69,7 +85,7 @@ def make_encoder(name: str = "minilm", **options: Any) -> KnownEncoder:
     Raises
     ------
     InvalidInputError
-        If the word or an option is unknown; the message lists the known ones.
+        If the name or an option is unknown; the message lists the known ones.
 
     Examples
     --------
@@ -77,6 +93,11 @@ def make_encoder(name: str = "minilm", **options: Any) -> KnownEncoder:
     512
     >>> make_encoder("st:some/model", max_tokens=128).max_tokens
     128
+    >>> encoder = make_encoder("causal:some/model@15,20/mean_response,last_content")
+    >>> encoder.layer, encoder.pooling
+    ((15, 20), ('mean_response', 'last_content'))
+    >>> make_encoder("smollm2@published").layer
+    -1
     """
     word, _, rest = name.partition(":")
     if name == "minilm":
@@ -85,25 +106,44 @@ def make_encoder(name: str = "minilm", **options: Any) -> KnownEncoder:
         return _construct("hashing", ({"dim": int(rest)} if rest else {}) | options)
     if word == _SERVER and rest:
         return _construct("openai-compatible", _place(rest) | options)
-    if word in _PREFIXES and rest:
-        return _construct(_PREFIXES[word], {"model": rest} | options)
-    directory = Path(name).expanduser()
-    if name and directory.is_dir():
-        is_sentence = (directory / "modules.json").is_file()
-        kind = "sentence-transformer" if is_sentence else "causal-lm"
-        return _construct(kind, {"model": name} | options)
-    owner, slash, model = name.partition("/")
-    if slash and owner and model and not name.startswith((".", "~")):
-        is_sentence = owner == "sentence-transformers"
-        kind = "sentence-transformer" if is_sentence else "causal-lm"
-        return _construct(kind, {"model": name} | options)
+    if word == "st" and rest:
+        return _construct("sentence-transformer", {"model": rest} | options)
+    is_causal = word == "causal" and bool(rest)
+    model, where = _split_layers(rest if is_causal else name)
+    if is_causal or model == SMOLLM2 or _is_causal_model(model):
+        made = {"model": model, "on_long_response": "truncate"} | where | options
+        return _construct("causal-lm", made)
+    if not where and _is_sentence_model(name):
+        return _construct("sentence-transformer", {"model": name} | options)
     raise InvalidInputError(
         three_parts(
             expected=f"a known encoder: {', '.join(ENCODER_WORDS)}",
             got=repr(name[:80]),
-            cure="pass one of these; a directory must exist",
+            cure="pass one of these; a directory or file must exist",
         )
     )
+
+
+def causal_name(model: str, columns: Sequence[tuple[int, str]]) -> str:
+    """Write the name by which `make_encoder` makes a causal encoder.
+
+    Parameters
+    ----------
+    model : str
+    columns : sequence of (layer, pooling)
+        Every layer with every pooling.
+
+    Examples
+    --------
+    >>> causal_name("smollm2", [(15, "mean_response"), (20, "mean_response")])
+    'smollm2@15,20'
+    >>> causal_name("some/model", [(-1, "last_content")])
+    'causal:some/model@-1/last_content'
+    """
+    layers = ",".join(str(layer) for layer in dict.fromkeys(n for n, _ in columns))
+    poolings = ",".join(dict.fromkeys(pooling for _, pooling in columns))
+    name = model if model == SMOLLM2 else f"causal:{model}"
+    return f"{name}@{layers}" + ("" if poolings == "mean_response" else f"/{poolings}")
 
 
 def encoder_spec(encoder: Encoder) -> dict[str, Any]:
@@ -138,10 +178,14 @@ def encoder_spec(encoder: Encoder) -> dict[str, Any]:
         for field in fields(ENCODERS[kinds[0]])
         if field.name != "device"
     }
+    files = vars(encoder).get("files")
+    if isinstance(encoder, CausalLMEncoder) and files is not None and encoder.has_share:
+        # A share of the depth as the layer that it is.
+        layers = tuple(dict.fromkeys(layer for layer, _ in encoder.columns))
+        values["layer"] = layers if len(layers) > 1 else layers[0]
     if "dtype" in values:
         # Another machine's hardware must not decide with what a model is used.
         values["dtype"] = getattr(encoder, "compute_dtype", values["dtype"])
-    files = vars(encoder).get("files")
     if files is not None and files.revision is not None:
         values["revision"] = files.revision
     return {"kind": kinds[0]} | {
@@ -179,7 +223,48 @@ def encoder_from_spec(spec: Mapping[str, Any]) -> KnownEncoder:
 
 _OWN = "own"
 _SERVER = "openai"
-_PREFIXES = MappingProxyType({"st": "sentence-transformer", "causal": "causal-lm"})
+_LAYERS = re.compile(
+    r"@(?P<layers>published|-?\d+(\.\d+)?(,-?\d+(\.\d+)?)*)(/(?P<poolings>[a-z_,]+))?$"
+)
+
+
+def _split_layers(name: str) -> tuple[str, dict[str, Any]]:
+    """Split MODEL@LAYERS/POOLINGS into the model and the encoder's options."""
+    found = _LAYERS.search(name)
+    if found is None or Path(name).expanduser().exists():
+        return name, {}
+    words, poolings = found["layers"], found["poolings"]
+    where: dict[str, Any] = dict(PUBLISHED_RECIPE)
+    if words != "published":
+        layers = tuple(float(n) if "." in n else int(n) for n in words.split(","))
+        where = {"layer": layers if len(layers) > 1 else layers[0]}
+    if poolings is not None:
+        several = tuple(poolings.split(","))
+        where["pooling"] = several if len(several) > 1 else several[0]
+    return name[: found.start()], where
+
+
+def _is_causal_model(name: str) -> bool:
+    """Whether a bare name is a directory, a GGUF file or an id of a causal model."""
+    path = Path(name).expanduser()
+    if name and (path.is_dir() or (path.suffix == ".gguf" and path.is_file())):
+        return not (path / "modules.json").is_file()
+    return _is_hub_id(name) and not name.startswith(_SENTENCE_OWNER)
+
+
+def _is_sentence_model(name: str) -> bool:
+    """Whether a bare name is a directory or an id of a sentence-transformers model."""
+    if (Path(name).expanduser() / "modules.json").is_file():
+        return True
+    return _is_hub_id(name) and name.startswith(_SENTENCE_OWNER)
+
+
+def _is_hub_id(name: str) -> bool:
+    owner, slash, model = name.partition("/")
+    return bool(slash and owner and model) and not name.startswith((".", "~"))
+
+
+_SENTENCE_OWNER = "sentence-transformers/"
 
 
 def _place(rest: str) -> dict[str, Any]:

@@ -2,22 +2,214 @@
 
 import os
 import time
+import warnings
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from embrm._typing import FloatArray, IntArray, Text
-from embrm.embed.account import EmbeddingAccount, add_reports, warn_if_truncated
-from embrm.embed.base import BatchReport, Encoder
-from embrm.embed.cache.checking import check_vectors
-from embrm.embed.cache.index import KeyIndex
-from embrm.embed.cache.memory import MemoryStore, Store
+from embrm.embed.base import BatchReport, Encoder, Fingerprint
+from embrm.embed.cache.store import MemoryStore, Store, check_vectors
 from embrm.embed.cache.vector_cache import VectorCache
-from embrm.embed.keys import Keys, item_keys
+from embrm.embed.keys import KeyIndex, Keys, item_keys
 from embrm.embed.progress import EmbeddingProgress
-from embrm.embed.server.identity import recognise_in_cache
-from embrm.embed.slices import Slices
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, TruncationWarning, three_parts
+
+
+class Slices:
+    """Collects vectors, and commits them by number and by time.
+
+    A slice is written by a thread of its own. One at most is in flight: the next
+    waits for it, so that slices are committed in order, memory is bounded, and a
+    store that fails is noticed by the next slice.
+
+    Parameters
+    ----------
+    store : Store
+    n_items : int
+        Vectors after which a slice is committed.
+    seconds : float
+        Seconds after which a slice is committed, however small.
+
+    Examples
+    --------
+    >>> from embrm.embed.base import Fingerprint
+    >>> from embrm.embed.cache.store import MemoryStore
+    >>> from embrm.embed.keys import item_keys
+    >>> store = MemoryStore(Fingerprint({"kind": "example"}, dim=1, dtype="float32"))
+    >>> slices = Slices(store, n_items=2, seconds=60)
+    >>> slices.add(item_keys([("Hi", "Hello")]), np.ones((1, 1), "float32"))
+    >>> slices.close()
+    >>> store.contains(item_keys([("Hi", "Hello")])).tolist()
+    [True]
+    """
+
+    def __init__(self, store: Store, n_items: int, seconds: float) -> None:
+        self.n_items, self.seconds = n_items, seconds
+        self._store = store
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embrm-slices")
+        self._in_flight: Future[None] | None = None
+        self._clear()
+
+    def add(self, keys: Keys, vectors: FloatArray) -> None:
+        """Take vectors, and commit if it is time.
+
+        Raises
+        ------
+        EmbrmError
+            If the slice before could not be written; what waits is given up.
+        """
+        self._parts.append((keys, vectors))
+        n_waiting = sum(len(part) for part, _ in self._parts)
+        waited = time.monotonic() - self._since
+        if n_waiting >= self.n_items or waited >= self.seconds:
+            self._commit()
+
+    def close(self) -> None:
+        """Commit what is waiting, and wait until all is written.
+
+        Raises
+        ------
+        EmbrmError
+            If it cannot be written.
+        """
+        try:
+            self._commit()
+            self._land()
+        finally:
+            self._thread.shutdown()
+
+    def _commit(self) -> None:
+        """Hand what is waiting to the thread, once it is free."""
+        self._land()
+        if not self._parts:
+            return
+        keys, vectors = (
+            np.concatenate(column) for column in zip(*self._parts, strict=True)
+        )
+        self._in_flight = self._thread.submit(self._store.append, keys, vectors)
+        self._clear()
+
+    def _land(self) -> None:
+        """Wait for the slice in flight; its error is raised here, once."""
+        if self._in_flight is None:
+            return
+        try:
+            self._in_flight.result()
+        except Exception:
+            self._in_flight = None
+            self._clear()  # once is enough: the error says what to do
+            raise
+        self._in_flight = None
+
+    def _clear(self) -> None:
+        self._parts: list[tuple[Keys, FloatArray]] = []
+        self._since = time.monotonic()
+
+
+@dataclass(frozen=True)
+class EmbeddingAccount:
+    """How the vectors of some items came about.
+
+    Attributes
+    ----------
+    n_items, n_unique : int
+        Texts, and different texts among them.
+    n_hits, n_embedded : int
+        Different texts found in the cache, and embedded now; together `n_unique`.
+    n_truncated : int
+        Texts embedded now whose prompt lost its beginning.
+    n_response_truncated : int
+        Texts embedded now whose response lost its beginning.
+    n_tokens : int
+        Tokens fed to the encoder now.
+    seconds : float
+        Wall time.
+
+    Examples
+    --------
+    >>> print(EmbeddingAccount(5, 4, 1, 3, 0, 0, 600, 2.0))
+    5 items (4 different): 1 from the cache (25%), 3 embedded in 2.0 s (300 tokens/s)
+    """
+
+    n_items: int
+    n_unique: int
+    n_hits: int
+    n_embedded: int
+    n_truncated: int
+    n_response_truncated: int
+    n_tokens: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict of the counts."""
+        return dict(vars(self))
+
+    def __str__(self) -> str:
+        repeated = self.n_items - self.n_unique
+        words = f"{self.n_items} items"
+        words += f" ({self.n_unique} different)" if repeated else ""
+        if not self.n_embedded:
+            return f"{words}: 100% from the cache, nothing embedded"
+        share = self.n_hits / self.n_unique
+        words += f": {self.n_hits} from the cache ({share:.0%}), "
+        words += f"{self.n_embedded} embedded in {self.seconds:.1f} s"
+        if self.n_tokens:
+            words += f" ({self.n_tokens / self.seconds:,.0f} tokens/s)"
+        if self.n_truncated or self.n_response_truncated:
+            words += f", {self.n_truncated} prompts cut at the beginning"
+            words += f", {self.n_response_truncated} responses too"
+        return words
+
+
+def add_reports(one: BatchReport, other: BatchReport) -> BatchReport:
+    """Add up two reports, count by count.
+
+    Examples
+    --------
+    >>> add_reports(BatchReport(2, n_tokens=10), BatchReport(1, n_truncated=1))
+    BatchReport(n_texts=3, n_tokens=10, n_truncated=1, n_response_truncated=0)
+    """
+    counts = vars(other)
+    return BatchReport(**{name: n + counts[name] for name, n in vars(one).items()})
+
+
+def warn_if_truncated(
+    sums: BatchReport, n_embedded: int, fingerprint: Fingerprint, *, stacklevel: int
+) -> None:
+    """Warn once, with shares, if texts were longer than the encoder's limit.
+
+    Parameters
+    ----------
+    sums : BatchReport
+        Of all texts embedded now.
+    n_embedded : int
+        How many they are.
+    fingerprint : Fingerprint
+        Of the encoder, which may know the limit.
+    stacklevel : int
+        As for `warnings.warn`, counted from the caller.
+    """
+    if not sums.n_truncated and not sums.n_response_truncated:
+        return
+    tokens = fingerprint.fields.get("max_tokens")
+    limit = f"the {tokens}-token limit" if tokens else "the encoder's length limit"
+    share = sums.n_truncated / n_embedded
+    message = (
+        f"{sums.n_truncated} of {n_embedded} prompts ({share:.1%}) "
+        f"lost their beginning to {limit}"
+    )
+    if sums.n_response_truncated:
+        share = sums.n_response_truncated / n_embedded
+        message += (
+            f"; so did {sums.n_response_truncated} responses ({share:.1%}), "
+            "which are longer than it by themselves"
+        )
+    warnings.warn(message, TruncationWarning, stacklevel=stacklevel + 1)
+
 
 # The first slice; the next are twice as long, up to a commit's length, so that a GPU or
 # a server seldom waits. With some encoders the last bits depend on which texts are
@@ -37,7 +229,7 @@ class Embedded(EmbeddingAccount):
     n_items, n_unique, n_hits, n_embedded, n_truncated, n_response_truncated : int
     n_tokens : int
     seconds : float
-        See `embrm.embed.account.EmbeddingAccount`.
+        See `embrm.embed.run.EmbeddingAccount`.
     """
 
     vectors: FloatArray
@@ -149,8 +341,7 @@ def _open(
     if cache is None:
         return MemoryStore(encoder.fingerprint)
     opened = cache if isinstance(cache, VectorCache) else VectorCache(cache)
-    recognise_in_cache(encoder, opened)
-    return opened.open(encoder.fingerprint)
+    return opened.open_for(encoder)
 
 
 def _check_limits(commit_items: int, commit_seconds: float) -> None:

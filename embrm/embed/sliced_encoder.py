@@ -1,21 +1,114 @@
 """SlicedEncoder: tokenise slice by slice, beside the model's work on the one before."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import Field
-from functools import cached_property, partial
-from typing import Any, ClassVar, Self
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from embrm._optional import import_optional
 from embrm._typing import Text
 from embrm.embed.base import Fingerprint, OnBatch
 from embrm.embed.batching import choose_device
-from embrm.embed.prefetch import prefetched
-from embrm.embed.steps import TokenBudget
+from embrm.embed.steps import PaddedStep, TokenBudget, padded_steps, run_steps
 from embrm.embed.truncation import FittedTokens, check_responses_fit
 from embrm.embed.weights import ModelFiles, resolve_model
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def prefetched(
+    work: Callable[[Part], Result], parts: Iterable[Part]
+) -> Iterator[Result]:
+    """Yield `work(part)` for each part, computed one ahead in a thread of its own.
+
+    The first is computed in the caller's thread: nothing runs beside it. What `work`
+    raises is raised here, when its turn comes.
+
+    Parameters
+    ----------
+    work : callable
+    parts : iterable
+
+    Yields
+    ------
+    object
+        What `work` returned, in the order of the parts.
+
+    Examples
+    --------
+    >>> list(prefetched(len, ["a", "bb"]))
+    [1, 2]
+    """
+    remaining = iter(parts)
+    with ThreadPoolExecutor(1, thread_name_prefix="embrm-prefetch") as ahead:
+        for first in remaining:
+            ready = work(first)
+            for part in remaining:
+                running = ahead.submit(work, part)
+                yield ready
+                ready = running.result()
+            yield ready
+
+
+_CPU_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+_CPUINFO = Path("/proc/cpuinfo")
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+def native_dtype(device: str | None = None) -> str:
+    """Name the dtype in which a model computes fastest at no loss that matters.
+
+    Parameters
+    ----------
+    device : str, optional
+        Device of torch; None is the GPU if there is one, else the CPU.
+
+    Returns
+    -------
+    {"bfloat16", "float32"}
+        bfloat16 where the hardware multiplies it natively: CPUs with AMX,
+        AVX-512 BF16 or Arm's BF16, and NVIDIA GPUs from Ampere on. Elsewhere it is
+        emulated, and slower than float32.
+
+    Notes
+    -----
+    torch is imported only where there may be a GPU, so that an encoder can say who
+    it is without it.
+
+    Examples
+    --------
+    >>> native_dtype("cpu") in ("bfloat16", "float32")
+    True
+    """
+    kind = (device or "").partition(":")[0]
+    may_be_gpu = kind == "cuda" or (not kind and _NVIDIA_DRIVER.exists())
+    if may_be_gpu:
+        torch = import_optional("torch", extra="embed")
+        if torch.cuda.is_available():
+            is_native = torch.cuda.is_bf16_supported(including_emulation=False)
+            return "bfloat16" if is_native else "float32"
+    is_cpu = kind in ("", "cpu")
+    return "bfloat16" if is_cpu and _CPU_FLAGS & cpu_flags() else "float32"
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """Return the instruction sets of the first CPU; none where Linux does not say."""
+    if not _CPUINFO.is_file():
+        return frozenset()
+    for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
 
 # Long enough to sort by length and to find shared beginnings within, short enough
 # to be tokenised while the model works on the slice before.
@@ -141,3 +234,36 @@ def _slices(n: int, first: int) -> list[slice]:
         found.append(slice(start, min(start + length, n)))
         start, length = start + length, min(2 * length, _TEXTS_AT_ONCE)
     return found
+
+
+class TokenEncoder(SlicedEncoder):
+    """Base of encoders that embed each text by itself.
+
+    A subclass is a frozen dataclass; besides what `SlicedEncoder` asks for, it says how
+    a batch of tokens becomes vectors (`_forward`).
+    """
+
+    def _embed(
+        self,
+        tokens: Sequence[FittedTokens],
+        outputs: Outputs,
+        *,
+        on_batch: OnBatch | None = None,
+    ) -> None:
+        """Embed tokens in batches of similar length."""
+
+        def run(step: PaddedStep) -> list[NDArray[np.float32]]:
+            return [self._forward([tokens[row] for row in step.rows])]
+
+        run_steps(
+            tokens,
+            partial(padded_steps, tokens),
+            run,
+            outputs,
+            budget=self._budget,
+            on_batch=on_batch,
+        )
+
+    @abstractmethod
+    def _forward(self, tokens: Sequence[FittedTokens]) -> NDArray[np.float32]:
+        """Compute the vectors of a batch."""

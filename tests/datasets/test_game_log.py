@@ -79,7 +79,7 @@ def test_numbers_are_names():
     frame = pd.DataFrame({"item": [1, 2], "opponent": [2.0, np.nan], "y": [1, 1]})
     log = read_game_log(frame)
     assert log.games[["first", "second"]].to_numpy().tolist() == [["1", "2"]]
-    assert log.account.n_left_out == 1
+    assert log.read_report.n_left_out == 1
 
 
 def test_weights_are_kept():
@@ -96,9 +96,9 @@ def test_every_row_is_accounted_for():
         {"model_a": "cat", "model_b": "cat", "winner": "tie"},
         {"model_a": "cat", "model_b": "dog", "winner": None},
     ]
-    account = read_game_log(rows).account
-    assert (account.n_read, account.n_kept) == (7, 4)
-    assert {entry.reason: entry.where for entry in account.left_out} == {
+    report = read_game_log(rows).read_report
+    assert (report.n_read, report.n_kept) == (7, 4)
+    assert {entry.reason: entry.where for entry in report.left_out} == {
         "missing name": ("frame, row 5",),
         "item against itself": ("frame, row 6",),
         "missing result": ("frame, row 7",),
@@ -119,8 +119,8 @@ def test_a_bad_row_stops_the_reading_or_is_counted(change, reason):
     rows = [ARENA[0] | {"weight": 1}, {**ARENA[0], "weight": 1, **change}]
     with pytest.raises(DataError, match=f"in frame, row 2; got {reason}"):
         read_game_log(rows)
-    account = read_game_log(rows, on_error="skip").account
-    assert [entry.reason for entry in account.left_out] == [reason]
+    report = read_game_log(rows, on_error="skip").read_report
+    assert [entry.reason for entry in report.left_out] == [reason]
 
 
 def test_rows_that_say_nothing_stop_the_reading_on_demand():

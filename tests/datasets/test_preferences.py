@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embrm.datasets import Account, Preferences, read_preferences
+from embrm.datasets import LeftOut, Preferences, ReadReport, read_preferences
+from embrm.datasets.preferences import same_prompt_pairs
 from embrm.exceptions import InvalidInputError
 
 ROWS = [
@@ -106,7 +107,7 @@ def test_a_frame_of_cross_prompt_pairs_is_refused():
         {"prompt_id": [0, 1], "prompt": ["p", "q"], "response": ["a"] * 2}
     )
     pairs = pd.DataFrame({"first": [0], "second": [1], "y": [1.0], "source_row": [0]})
-    crossing = Preferences(items, pairs, Account("test", "test"))
+    crossing = Preferences(items, pairs, ReadReport("test", "test"))
     with pytest.raises(InvalidInputError, match="got two prompts in pair 0"):
         crossing.to_frame()
 
@@ -180,7 +181,7 @@ def test_items_and_account_stay():
     rated = _rated([1, 2])
     preferred = rated.prefer_by_score()
     assert preferred.items is rated.items
-    assert preferred.account is rated.account
+    assert preferred.read_report is rated.read_report
 
 
 def test_a_column_that_is_no_rating_is_refused():
@@ -211,7 +212,7 @@ def test_a_real_pool_gives_all_its_pairs(shared_data):
 
 
 def test_some_pairs_can_be_taken():
-    """A mask or positions keep pairs; items and account stay."""
+    """A mask or positions keep pairs; items and report stay."""
     rows = [{"prompt": f"p{n}", "chosen": "a", "rejected": "b"} for n in range(3)]
     read = read_preferences(rows)
     kept = read.take_pairs(np.array([True, False, True]))
@@ -253,3 +254,85 @@ def test_the_labels_of_unpaired_data_are_truth_values():
     preferred = read.prefer_by_score("label")
     assert preferred.pairs["gap"].tolist() == [1.0, 1.0]
     assert {read.items["response"][n] for n in preferred.pairs["first"]} == {"a", "b"}
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.sampled_from(["", "empty response", "label out of range"])))
+def test_rows_read_are_rows_kept_and_rows_left_out(reasons):
+    """n_read == n_kept + n_left_out after any sequence of rows."""
+    report = ReadReport("prefs.jsonl", "pairs")
+    for line, reason in enumerate(reasons, start=1):
+        report.leave_out(reason, f"line {line}") if reason else report.keep()
+    assert report.n_read == report.n_kept + report.n_left_out == len(reasons)
+
+
+def test_reasons_stand_in_order_of_frequency():
+    """The most frequent reason comes first."""
+    report = ReadReport("frame", "pairs")
+    report.leave_out("rare", "row 1")
+    report.leave_out("usual", "row 2")
+    report.leave_out("usual", "row 3")
+    assert report.left_out == (
+        LeftOut("usual", 2, ("row 2", "row 3")),
+        LeftOut("rare", 1, ("row 1",)),
+    )
+
+
+def test_only_five_places_are_remembered():
+    """A report of a million bad rows stays small."""
+    report = ReadReport("frame", "pairs")
+    for row in range(100):
+        report.leave_out("empty response", f"row {row}")
+    assert len(report.left_out[0].where) == 5
+
+
+def test_text_says_that_there_are_more_places():
+    """Places not listed are not passed over in silence."""
+    report = ReadReport("frame", "pairs")
+    for row in range(6):
+        report.leave_out("empty response", f"row {row}")
+    assert str(report).endswith(
+        "6 empty response (row 0; row 1; row 2; row 3; row 4, ...)"
+    )
+
+
+def test_json_holds_the_counts():
+    """to_json has what a report needs."""
+    report = ReadReport("frame", "pairs")
+    report.keep()
+    report.leave_out("empty response", "row 1")
+    assert report.to_json() == {
+        "source": "frame",
+        "format": "pairs",
+        "n_read": 2,
+        "n_kept": 1,
+        "left_out": [{"reason": "empty response", "n": 1, "where": ["row 1"]}],
+    }
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 4), max_size=20))
+def test_all_pairs_of_a_prompt_and_only_those(prompt_ids):
+    """The vectorised list equals the list by brute force."""
+    ids = np.array(prompt_ids, dtype=int)
+    expected = [[i, j] for i, j in combinations(range(len(ids)), 2) if ids[i] == ids[j]]
+    assert same_prompt_pairs(ids).tolist() == expected
+
+
+def test_prompt_ids_may_be_text():
+    """Any ids that can be compared will do."""
+    assert same_prompt_pairs(np.array(["b", "a", "b"])).tolist() == [[0, 2]]
+
+
+def test_the_former_names_of_the_report_warn_and_work():
+    """Files and notebooks that say account go on for a version."""
+    import embrm.datasets
+
+    read = read_preferences([{"prompt": "p", "chosen": "a", "rejected": "b"}])
+    with pytest.warns(FutureWarning, match=r"read_report") as caught:
+        assert read.account is read.read_report
+    assert caught[0].filename == __file__
+    with pytest.warns(FutureWarning, match="is now ReadReport"):
+        assert embrm.datasets.Account is ReadReport
+    with pytest.raises(AttributeError, match="no attribute 'Accounts'"):
+        _ = embrm.datasets.Accounts

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embrm.datasets import Preferences, read_preferences
-from embrm.datasets.account import LeftOut
+from embrm.datasets.preferences import LeftOut
 from embrm.datasets.quality import (
     QualityReport,
     count_words,
@@ -109,19 +109,19 @@ def test_an_item_that_never_had_a_pair_stays():
     extra = preferences.items.head(1).assign(response="Alone.")
     items = pd.concat([preferences.items, extra], ignore_index=True)
     kept, _ = filter_by_length(
-        Preferences(items, preferences.pairs, preferences.account)
+        Preferences(items, preferences.pairs, preferences.read_report)
     )
     assert kept.items["response"].tolist() == ["Alone."]
 
 
 def test_filters_leave_their_input_and_the_account_alone():
-    """A filter is a pure function; the account counts rows of the source."""
+    """A filter is a pure function; the report counts rows of the source."""
     preferences = of_pairs((words(3), words(12)), (words(11), words(12)))
     items, pairs = preferences.items.copy(), preferences.pairs.copy()
     kept, _ = filter_by_length(preferences)
     pd.testing.assert_frame_equal(preferences.items, items)
     pd.testing.assert_frame_equal(preferences.pairs, pairs)
-    assert kept.account is preferences.account
+    assert kept.read_report is preferences.read_report
 
 
 def test_what_is_kept_still_joins_with_vectors():
@@ -199,7 +199,7 @@ def test_the_same_answer_to_two_prompts_is_no_near_duplicate():
     """Across prompts, equal responses tell the prompts apart."""
     preferences = of_pairs((words(10), words(9)), (words(10), words(9)))
     crossed = preferences.pairs.assign(first=[0, 1], second=[2, 3])
-    crossed = Preferences(preferences.items, crossed, preferences.account)
+    crossed = Preferences(preferences.items, crossed, preferences.read_report)
     assert filter_near_duplicates(crossed)[1].n_left_out == 0
 
 
@@ -232,7 +232,7 @@ def test_disputed_pairs_are_left_out_and_unknown_ones_kept():
     shares = [0.6, 0.61, np.nan, 0.2]
     pairs = preferences.pairs.assign(annotator_agreement=shares)
     kept, report = filter_by_agreement(
-        Preferences(preferences.items, pairs, preferences.account)
+        Preferences(preferences.items, pairs, preferences.read_report)
     )
     assert kept.pairs["source_row"].tolist() == [1, 2]
     assert left_out(report) == {"low annotator agreement": 2}

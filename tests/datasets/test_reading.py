@@ -1,4 +1,4 @@
-"""Reading: formats, columns, errors that name the line, and full accounts."""
+"""Reading: formats, columns, errors that name the line, and full reports."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embrm.datasets import known_formats, read_preferences
-from embrm.datasets.json_rows import stream_source
+from embrm.datasets._text_rows import stream_source
 from embrm.exceptions import DataError, InvalidInputError, LeftOutWarning
 
 GOOD = {"prompt": "p", "chosen": "a", "rejected": "b"}
@@ -64,7 +64,7 @@ def test_a_bad_row_is_left_out_and_counted(tmp_path, line):
         preferences = read_preferences(
             path, on_error="skip", max_line_bytes=_limited(line)
         )
-    assert preferences.account.left_out[0].where == ("prefs.jsonl, line 2",)
+    assert preferences.read_report.left_out[0].where == ("prefs.jsonl, line 2",)
     assert preferences.pairs["source_row"].tolist() == [0, 2]
 
 
@@ -112,7 +112,7 @@ def test_one_warning_is_given_for_all_rows_left_out():
 
 def test_no_warning_is_given_when_all_rows_are_kept():
     """Warnings are errors here, so silence is proven by not failing."""
-    assert read_preferences([GOOD], on_error="skip").account.n_left_out == 0
+    assert read_preferences([GOOD], on_error="skip").read_report.n_left_out == 0
 
 
 ROWS = st.sampled_from(
@@ -136,10 +136,10 @@ ROWS = st.sampled_from(
 def test_every_row_is_accounted_for(rows, max_rows):
     """n_read == n_kept + n_left_out == the rows there were, up to max_rows."""
     preferences = read_preferences([GOOD, *rows], on_error="skip", max_rows=max_rows)
-    account = preferences.account
-    assert account.n_read == account.n_kept + account.n_left_out
-    assert account.n_read == min(len(rows) + 1, max_rows or 100)
-    assert account.n_kept == preferences.pairs["source_row"].nunique()
+    report = preferences.read_report
+    assert report.n_read == report.n_kept + report.n_left_out
+    assert report.n_read == min(len(rows) + 1, max_rows or 100)
+    assert report.n_kept == preferences.pairs["source_row"].nunique()
 
 
 @pytest.mark.parametrize("name", known_formats())
@@ -254,7 +254,7 @@ def test_a_source_without_a_readable_row_is_refused_when_skipping_too(tmp_path):
 
 
 def test_a_recognised_source_without_a_usable_row_gives_empty_tables():
-    """The account says why nothing is left."""
+    """The report says why nothing is left."""
     with pytest.warns(
         LeftOutWarning, match="read as pairs: 1 rows, 0 kept, 1 left out"
     ):
@@ -289,7 +289,7 @@ def test_real_pool_of_ratings_is_read_whole(shared_data):
     """Every rated response of a real pool is an item with its prompt's group."""
     preferences = read_preferences(shared_data / "pool_dev.parquet")
     frame = pd.read_parquet(shared_data / "pool_dev.parquet")
-    assert preferences.account.n_kept == len(frame) == 20_978
+    assert preferences.read_report.n_kept == len(frame) == 20_978
     assert preferences.items["gold"].tolist() == frame["gold"].tolist()
     assert preferences.items["prompt_id"].nunique() == frame["prompt_id"].nunique()
 
@@ -308,8 +308,8 @@ def test_real_benchmarks_are_detected_and_kept_whole(
 ):
     """Benchmarks in their native files need no argument."""
     preferences = read_preferences(shared_data / name)
-    account = preferences.account
-    assert (account.format, account.n_kept, len(preferences)) == (
+    report = preferences.read_report
+    assert (report.format, report.n_kept, len(preferences)) == (
         format_name,
         n_rows,
         n_pairs,
@@ -332,7 +332,7 @@ def test_rows_that_say_nothing_can_be_left_out_alone(row):
     good = {"prompt": "p", "chosen": "a", "rejected": "b"}
     with pytest.warns(LeftOutWarning, match="1 left out"):
         read = read_preferences([good, row], on_error="skip-uninformative")
-    assert (read.account.n_kept, read.account.n_left_out) == (1, 1)
+    assert (read.read_report.n_kept, read.read_report.n_left_out) == (1, 1)
 
 
 @pytest.mark.parametrize(

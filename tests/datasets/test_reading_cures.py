@@ -121,7 +121,7 @@ def test_a_row_that_is_mended_as_the_error_says_is_read(row, cure, mended):
     """The advice of each message is sound."""
     with pytest.raises(DataError, match=rf"^rows, row 1: expected .*; got .*{cure}"):
         read_preferences([row])
-    assert read_preferences([mended]).account.n_kept == 1
+    assert read_preferences([mended]).read_report.n_kept == 1
 
 
 OPTIONS = {
@@ -155,7 +155,7 @@ def test_options_that_the_error_names_help(rows, wrong, cure, right):
     """What to pass is spelt as it must be passed."""
     with pytest.raises((DataError, InvalidInputError), match=f"To mend: .*{cure}"):
         read_preferences(rows, **wrong)
-    assert read_preferences(rows, **right).account.n_kept == 1
+    assert read_preferences(rows, **right).read_report.n_kept == 1
 
 
 def _written(folder, name, content):
@@ -216,7 +216,7 @@ def test_a_file_that_is_mended_as_the_error_says_is_read(tmp_path, wrong, cure, 
         DataError, match=rf"^a\..*: expected .*; got .*To mend: .*{cure}"
     ):
         read_preferences(_written(tmp_path, *wrong))
-    assert read_preferences(_written(tmp_path, *right)).account.n_kept == 1
+    assert read_preferences(_written(tmp_path, *right)).read_report.n_kept == 1
 
 
 def test_a_limit_that_the_error_names_can_be_raised(tmp_path):

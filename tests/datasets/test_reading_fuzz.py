@@ -82,15 +82,15 @@ def _outcome(source, options):
 
 
 def _check(source, n_rows=None, **options):
-    """Every row is in the account, or an error of ours says how to mend it."""
+    """Every row is in the report, or an error of ours says how to mend it."""
     preferences, message = _outcome(source, options)
     if preferences is None:
         assert "To mend: " in message
         assert len(message) < 4000
         return
-    account = preferences.account
-    assert account.n_read == account.n_kept + account.n_left_out
-    assert n_rows is None or account.n_read == n_rows
+    report = preferences.read_report
+    assert report.n_read == report.n_kept + report.n_left_out
+    assert n_rows is None or report.n_read == n_rows
     for numbers in (preferences.y, preferences.margin, preferences.weight):
         assert numbers is None or (numbers >= 0).all()
     assert len(preferences.texts) == len(preferences.items)
@@ -101,7 +101,7 @@ def _check(source, n_rows=None, **options):
 @given(st.lists(damaged_rows() | ODD_ROWS | CELLS, min_size=1, max_size=4), OPTIONS)
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
 def test_any_rows_are_kept_or_counted(rows, options):
-    """Whatever a list holds, each of its entries is in the account."""
+    """Whatever a list holds, each of its entries is in the report."""
     _check(rows, len(rows), **options)
 
 

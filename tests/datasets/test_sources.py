@@ -1,16 +1,28 @@
-"""Opening sources: by extension, from stdin, from memory; and refusing the rest."""
+"""Files, streams, frames, tables and the hub are opened as numbered rows."""
 
 import gzip
 import io
 import json
 import sys
-from types import SimpleNamespace
+from decimal import Decimal
+from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from embrm.datasets.sources import open_source
-from embrm.exceptions import DataError, InvalidInputError
+from embrm.datasets import read_preferences
+from embrm.datasets._sources import (
+    frame_source,
+    hub_source,
+    iterable_source,
+    native,
+    open_source,
+    parquet_source,
+)
+from embrm.exceptions import DataError, InvalidInputError, MissingDependencyError
 
 ROWS = [{"prompt": "p", "response": "a"}, {"prompt": "p", "response": "é"}]
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
@@ -101,3 +113,233 @@ def test_a_name_that_no_file_can_have_is_no_file(name):
     ) as caught:
         _read(name)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.nan, None),
+        (np.float64("nan"), None),
+        (pd.NA, None),
+        (pd.NaT, None),
+        (None, None),
+        ((1, "a"), [1, "a"]),
+        (np.array([np.array(["a"]), None], dtype=object), [["a"], None]),
+        ({"a": np.array([1])}, {"a": [1]}),
+        (float("inf"), float("inf")),
+        (np.longdouble(0.5), 0.5),
+        (Decimal("0.5"), 0.5),
+        (Decimal("sNaN"), None),
+        (10**400, 10**400),
+    ],
+)
+def test_values_become_plain_python(value, plain):
+    """Whatever pandas, numpy or Arrow hold, formats see plain values."""
+    assert native(value) == plain
+    assert type(native(value)) is type(plain)
+
+
+def test_a_frame_yields_its_rows_in_order():
+    """All chunks of a long frame are read."""
+    frame = pd.DataFrame({"n": np.arange(20_000)})
+    rows = list(frame_source(frame).rows)
+    assert rows == [(n + 1, {"n": n}) for n in range(20_000)]
+
+
+def test_places_in_a_frame_name_row_and_index():
+    """Both the position and the label are given."""
+    source = frame_source(pd.DataFrame({"n": [1, 2]}, index=["x", "y"]))
+    assert source.place(2) == "frame, row 2 (index y)"
+
+
+def test_two_columns_of_one_name_are_refused():
+    """One of them would be lost."""
+    frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    with pytest.raises(DataError, match="different names; got 'a' twice"):
+        frame_source(frame)
+
+
+def test_column_names_that_are_no_text_become_text():
+    """A frame may number its columns."""
+    assert list(frame_source(pd.DataFrame([[7]])).rows) == [(1, {"0": 7})]
+
+
+def test_entries_that_are_no_mapping_are_bad_rows():
+    """One bad entry is one bad row."""
+    (_, error), good = iterable_source([3, {"a": np.int64(1)}]).rows
+    assert good == (2, {"a": 1})
+    assert error.reason == "not an object"
+
+
+def test_an_iterable_is_read_as_far_as_needed():
+    """Generators are streamed."""
+    rows = iterable_source({"n": n} for n in range(2)).rows
+    assert next(rows) == (1, {"n": 0})
+
+
+def test_a_value_nested_without_end_is_a_bad_row():
+    """A list that holds itself is a DataError."""
+    endless = []
+    endless.append(endless)
+    [(_, error)] = iterable_source([{"a": endless}]).rows
+    assert error.reason == "nested too deeply"
+
+
+def test_parquet_yields_nested_plain_values(tmp_path):
+    """Lists of structs are lists of dicts."""
+    path = tmp_path / "a.parquet"
+    rows = [{"a": [{"role": "user", "content": "Hi"}], "x": 0.5}, {"a": [], "x": None}]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    assert list(parquet_source(path).rows) == [(1, rows[0]), (2, rows[1])]
+
+
+@pytest.mark.parametrize("keep", [0, 10, 100])
+def test_a_truncated_parquet_file_is_refused(tmp_path, keep):
+    """A damaged file is a DataError."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": list(range(1000))}), path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match="whole Parquet file"):
+        list(parquet_source(path).rows)
+
+
+def test_damage_in_the_middle_of_a_parquet_file_is_refused(tmp_path):
+    """Damaged pages are found while reading."""
+    path = tmp_path / "a.parquet"
+    table = pa.table({"a": [f"text {n}" for n in range(1000)]})
+    pq.write_table(table, path, write_page_checksum=False)
+    data = bytearray(path.read_bytes())
+    data[4:400] = b"\xff" * 396
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="cannot be read beyond row 0"):
+        list(parquet_source(path).rows)
+
+
+def test_an_integer_of_thousands_of_digits_is_a_bad_row():
+    """Python would refuse to write it, in whatever message or column it ended."""
+    (_, error), good = iterable_source([{"a": [10**5000]}, {"a": 1}]).rows
+    assert good == (2, {"a": 1})
+    assert error.reason == "number too long"
+
+
+def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
+    """A row would hold the last alone."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table([[1], [2]], names=["a", "a"]), path)
+    with pytest.raises(
+        DataError, match=r"different names; got 'a' twice\. To mend: re"
+    ):
+        list(parquet_source(path).rows)
+
+
+ROW = {"prompt": "p", "chosen": "a", "rejected": "b"}
+
+
+class Hub(ModuleType):
+    """Remembers how it was called, and answers or fails as told."""
+
+    def __init__(self, answer):
+        super().__init__("datasets")
+        self.answer = answer
+        self.calls = []
+
+    def load_dataset(self, *args, **kwargs):
+        self.calls.append((args, kwargs))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Install a stand-in that answers with the given value."""
+
+    def install(answer):
+        module = Hub(answer)
+        monkeypatch.setitem(sys.modules, "datasets", module)
+        return module
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("source", "args", "split"),
+    [
+        ("hf:owner/name@train", ("owner/name", None), "train"),
+        ("hf:owner/name:config@test", ("owner/name", "config"), "test"),
+        ("hf:owner/na.me-2:config", ("owner/na.me-2", "config"), None),
+        ("hf:name@train[:10]", ("name", None), "train[:10]"),
+    ],
+)
+def test_ids_are_taken_apart(hub, source, args, split):
+    """Name, config and split reach the package; rows are streamed."""
+    module = hub([ROW])
+    assert list(hub_source(source).rows) == [(1, ROW)]
+    assert module.calls == [(args, {"split": split, "streaming": True})]
+
+
+def test_preferences_are_read_from_the_hub(hub):
+    """A report names the dataset."""
+    hub([ROW])
+    assert read_preferences("hf:o/n@train").read_report.source == "hf:o/n@train"
+
+
+def test_the_only_split_need_not_be_named(hub):
+    """One split is no choice."""
+    hub({"train": [ROW]})
+    assert list(hub_source("hf:owner/name").rows) == [(1, ROW)]
+
+
+def test_several_splits_must_be_named(hub):
+    """Which data were meant is not guessed."""
+    hub({"train": [ROW], "test": [ROW]})
+    with pytest.raises(
+        DataError, match=r"none of train, test. To mend: end the id with"
+    ):
+        hub_source("hf:owner/name")
+
+
+@pytest.mark.parametrize(
+    "source", ["hf:", "hf:a/b/c", "hf:a/b@", "hf:../x/y", "hf:a b"]
+)
+def test_malformed_ids_are_refused(hub, source):
+    """The error shows the form of an id."""
+    hub([ROW])
+    with pytest.raises(DataError, match=r"hf:owner/name\[:config\]\[@split\]"):
+        hub_source(source)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError("no x"),
+        ValueError("no split x"),
+        RuntimeError("no dataset scripts any more"),
+    ],
+)
+def test_what_the_hub_cannot_serve_is_a_data_error(hub, error):
+    """The package's own words are kept, in short."""
+    hub(error)
+    with pytest.raises(DataError, match=f"{type(error).__name__}: no"):
+        hub_source("hf:owner/name@train")
+
+
+def test_a_connection_lost_on_the_way_is_a_data_error(hub):
+    """Rows already read do not hide that others are missing."""
+
+    def rows():
+        yield ROW
+        raise ConnectionError("reset")
+
+    hub(rows())
+    with pytest.raises(DataError, match=r"^hf:o/n@train: .*ConnectionError: reset"):
+        read_preferences("hf:o/n@train")
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch):
+    """The cure is an install command."""
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingDependencyError, match=r"embrm\[hub\]"):
+        hub_source("hf:owner/name")

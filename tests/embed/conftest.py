@@ -154,10 +154,9 @@ def make_causal_model() -> Callable[..., CausalModel]:
         model_type: str = "llama",
         *,
         dtype: str = "float32",
-        padding_side: str = "right",
         **settings: Any,
     ) -> CausalModel:
-        key = (model_type, dtype, padding_side, *sorted(settings.items()))
+        key = (model_type, dtype, *sorted(settings.items()))
         if key not in made:
             config = transformers.AutoConfig.for_model(
                 model_type,
@@ -171,9 +170,7 @@ def make_causal_model() -> Callable[..., CausalModel]:
                 torch.manual_seed(0)
                 model = transformers.AutoModel.from_config(config)
             model = model.to(getattr(torch, dtype)).eval()
-            made[key] = CausalModel(
-                model, n_layers=3, pad_id=0, padding_side=padding_side
-            )
+            made[key] = CausalModel(model, n_layers=3, pad_id=0)
         return made[key]
 
     return make

@@ -6,10 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from embrm import RewardModel
+from embrm.cli import options
 from embrm.embed.base import Fingerprint
 from embrm.embed.causal.encoder import CausalLMEncoder
 from embrm.embed.hashing import HashingEncoder
-from embrm.embed.registry import encoder_from_spec, encoder_spec, make_encoder
+from embrm.embed.registry import (
+    DEFAULT_ENCODER,
+    causal_name,
+    encoder_from_spec,
+    encoder_spec,
+    make_encoder,
+)
 from embrm.embed.sentence import SentenceTransformerEncoder
 from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
 from embrm.embed.weights import ModelFiles
@@ -23,8 +31,8 @@ from embrm.exceptions import InvalidInputError
         ("hashing", HashingEncoder()),
         ("hashing:512", HashingEncoder(512)),
         ("st:owner/name", SentenceTransformerEncoder("owner/name")),
-        ("causal:gpt2", CausalLMEncoder("gpt2")),
-        ("owner/name", CausalLMEncoder("owner/name")),
+        ("causal:gpt2", CausalLMEncoder("gpt2", on_long_response="truncate")),
+        ("owner/name", CausalLMEncoder("owner/name", on_long_response="truncate")),
         (
             "openai:owner/e5@http://host:8000/v1",
             OpenAICompatibleEncoder("owner/e5", "http://host:8000/v1"),
@@ -46,9 +54,67 @@ def test_words_name_encoders(name, encoder):
     assert make_encoder(name) == encoder
 
 
-def test_minilm_is_the_default():
-    """It works offline."""
-    assert make_encoder() == SentenceTransformerEncoder("all-MiniLM-L6-v2")
+def test_smollm2_is_the_default_everywhere():
+    """Whatever is installed: in the library, in frames and on the command line."""
+    assert make_encoder() == make_encoder("smollm2")
+    assert RewardModel().encoder == DEFAULT_ENCODER == options.DEFAULT_ENCODER
+    assert make_encoder() == CausalLMEncoder("smollm2", on_long_response="truncate")
+
+
+def test_minilm_has_a_name():
+    """For where speed matters."""
+    assert make_encoder("minilm") == SentenceTransformerEncoder("all-MiniLM-L6-v2")
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "layer", "pooling"),
+    [
+        ("smollm2@15,20", "smollm2", (15, 20), "mean_response"),
+        ("smollm2@0.5", "smollm2", 0.5, "mean_response"),
+        ("smollm2@published", "smollm2", -1, "last_content"),
+        ("smollm2@-2/mean", "smollm2", -2, "mean"),
+        ("a/b@20/prompt,mean", "a/b", 20, ("prompt", "mean")),
+        ("causal:a/b@0", "a/b", 0, "mean_response"),
+        ("causal:odd@name", "odd@name", 2 / 3, "mean_response"),
+    ],
+)
+def test_a_name_says_where_in_a_causal_model_to_look(name, model, layer, pooling):
+    """After the last @, if layers follow."""
+    encoder = make_encoder(name)
+    assert (encoder.model, encoder.layer, encoder.pooling) == (model, layer, pooling)
+
+
+def test_a_directory_whose_name_looks_like_layers_is_that_directory(tiny_models):
+    """What exists comes first."""
+    directory = tiny_models["llama"].rename(tiny_models["llama"].parent / "model@2")
+    try:
+        assert make_encoder(str(directory)).model == str(directory)
+        assert make_encoder(f"causal:{directory}").model == str(directory)
+        assert make_encoder(f"{directory}@1").layer == 1
+    finally:
+        directory.rename(tiny_models["llama"])
+
+
+@pytest.mark.parametrize("name", ["smollm2@15,20", "smollm2@-1/last_content"])
+def test_a_causal_encoder_has_a_name_again(name):
+    """The name that `embrm layers` recommends."""
+    assert causal_name("smollm2", make_encoder(name).columns) == name
+
+
+def test_a_layer_of_another_kind_of_model_is_refused():
+    """Only causal models have layers to choose from."""
+    with pytest.raises(InvalidInputError, match="a known encoder"):
+        make_encoder("sentence-transformers/some-model@3")
+
+
+def test_a_share_of_the_depth_is_kept_as_the_layer_that_it_is(tiny_models):
+    """So that a saved model says in numbers where it looks."""
+    for where, layer in (("", 2), ("@0.4,1.0", [1, -1])):
+        encoder = make_encoder(f"causal:{tiny_models['llama']}{where}")
+        digest = encoder.fingerprint.digest
+        spec = encoder_spec(encoder)
+        assert spec["layer"] == layer
+        assert encoder_from_spec(spec).fingerprint.digest == digest
 
 
 def test_a_directory_with_modules_is_sentence_transformers(tmp_path):
@@ -59,7 +125,8 @@ def test_a_directory_with_modules_is_sentence_transformers(tmp_path):
 
 def test_a_directory_without_modules_is_causal(tmp_path):
     """Everything else is taken for a language model."""
-    assert make_encoder(str(tmp_path)) == CausalLMEncoder(str(tmp_path))
+    made = make_encoder(str(tmp_path), on_long_response="raise")
+    assert made == CausalLMEncoder(str(tmp_path))
 
 
 def test_options_go_to_the_constructor():
@@ -108,7 +175,7 @@ def test_the_device_stays_on_its_machine():
 
 def test_a_resolved_revision_is_pinned(tmp_path):
     """A branch may move; what was embedded with was a commit."""
-    encoder = CausalLMEncoder("owner/name", revision="main")
+    encoder = CausalLMEncoder("owner/name", layer=20, revision="main")
     vars(encoder)["files"] = ModelFiles(tmp_path, source="hub", revision="c" * 40)
     assert encoder_spec(encoder)["revision"] == "c" * 40
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from embrm.embed.base import BatchReport, Fingerprint
 from embrm.embed.cache import VectorCache, VectorStore
 from embrm.embed.keys import item_keys
-from embrm.embed.run import embed_items
+from embrm.embed.run import (
+    EmbeddingAccount,
+    Slices,
+    add_reports,
+    embed_items,
+    warn_if_truncated,
+)
 from embrm.exceptions import (
     DamagedSegmentWarning,
     EmbrmError,
@@ -224,7 +231,7 @@ def clock(monkeypatch):
     """A clock that only the test moves."""
     clock = Clock()
     monkeypatch.setattr("embrm.embed.run.time", clock)
-    monkeypatch.setattr("embrm.embed.slices.time", clock)
+    monkeypatch.setattr("embrm.embed.run.time", clock)
     monkeypatch.setattr("embrm.embed.run._ENCODE_ITEMS", 4)
     return clock
 
@@ -419,3 +426,159 @@ def test_an_encoder_that_recognises_its_store_finds_its_vectors_there(cache):
     embed_items(make_texts(4), first, cache)
     again = embed_items(make_texts(4), second, cache)
     assert (again.n_hits, again.n_embedded) == (4, 0)
+
+
+KEYS = item_keys([("p", str(n)) for n in range(8)])
+VECTORS = np.arange(8, dtype="float32")[:, None]
+
+
+class Store:
+    """Notes what is appended; may be made to wait or to fail."""
+
+    def __init__(self):
+        self.written, self.threads = [], set()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self.error = None
+
+    def append(self, keys, vectors):
+        self.go_on.wait(10)
+        if self.error is not None:
+            raise self.error
+        self.threads.add(threading.current_thread())
+        self.written.append(vectors[:, 0].tolist())
+
+
+@pytest.fixture
+def store():
+    """A store that keeps lists."""
+    return Store()
+
+
+def add(slices, *rows):
+    for row in rows:
+        slices.add(KEYS[row : row + 1], VECTORS[row : row + 1])
+
+
+def test_slices_keep_their_order_and_the_rest_comes_last(store):
+    """Claim: vectors arrive in the order in which they were added."""
+    slices = Slices(store, n_items=3, seconds=60)
+    add(slices, *range(8))
+    slices.close()
+    assert store.written == [[0, 1, 2], [3, 4, 5], [6, 7]]
+
+
+def test_the_caller_does_not_wait_for_the_first_slice(store):
+    """Claim: more is taken while a slice is being written, by one other thread."""
+    store.go_on.clear()
+    slices = Slices(store, n_items=2, seconds=60)
+    add(slices, 0, 1, 2)
+    assert store.written == []
+    store.go_on.set()
+    slices.close()
+    assert store.written == [[0, 1], [2]]
+    assert len(store.threads) == 1
+    assert threading.current_thread() not in store.threads
+
+
+def test_one_slice_at_most_is_in_flight(store):
+    """Claim: the second slice waits for the first."""
+    store.go_on.clear()
+    slices = Slices(store, n_items=1, seconds=60)
+    add(slices, 0)
+    second = threading.Thread(target=add, args=(slices, 1))
+    second.start()
+    second.join(0.05)
+    assert second.is_alive()
+    store.go_on.set()
+    second.join()
+    slices.close()
+    assert store.written == [[0], [1]]
+
+
+def test_an_error_is_raised_once_by_the_next_slice(store):
+    """Claim: what waits is given up, and close has nothing left to complain of."""
+    slices = Slices(store, n_items=1, seconds=60)
+    store.error = EmbrmError("full")
+    add(slices, 0)
+    with pytest.raises(EmbrmError, match="full"):
+        add(slices, 1)
+    slices.close()
+    assert store.written == []
+
+
+def test_close_raises_the_error_of_the_last_slice(store):
+    """Claim: no slice fails in silence."""
+    slices = Slices(store, n_items=9, seconds=60)
+    add(slices, 0)
+    store.error = EmbrmError("full")
+    with pytest.raises(EmbrmError, match="full"):
+        slices.close()
+
+
+def test_an_interrupt_while_waiting_loses_nothing(store, monkeypatch):
+    """Claim: Ctrl-C during the wait leaves both slices to be written by close."""
+    slices = Slices(store, n_items=2, seconds=60)
+    add(slices, 0, 1)
+    in_flight = slices._in_flight
+
+    class Interrupted:
+        def result(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(slices, "_in_flight", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        add(slices, 2, 3)
+    monkeypatch.setattr(slices, "_in_flight", in_flight)
+    slices.close()
+    assert store.written == [[0, 1], [2, 3]]
+
+
+def test_close_ends_the_thread(store):
+    """Claim: no thread outlives its slices."""
+    slices = Slices(store, n_items=1, seconds=60)
+    add(slices, 0)
+    slices.close()
+    assert not any(thread.is_alive() for thread in store.threads)
+
+
+WHO = Fingerprint({"kind": "fake", "max_tokens": 8}, dim=2, dtype="float32")
+
+
+def test_an_account_without_tokens_has_no_speed():
+    """Claim: an encoder that counts no tokens gets no tokens per second."""
+    words = str(EmbeddingAccount(2, 2, 0, 2, 0, 0, 0, 1.0))
+    assert words == "2 items: 0 from the cache (0%), 2 embedded in 1.0 s"
+
+
+def test_an_account_says_what_was_cut():
+    """Claim: truncated prompts and responses are part of the sentence."""
+    words = str(EmbeddingAccount(2, 2, 0, 2, 1, 1, 0, 1.0))
+    assert words.endswith("1 prompts cut at the beginning, 1 responses too")
+
+
+def test_an_account_is_json():
+    """Claim: to_json holds every count by name."""
+    account = EmbeddingAccount(5, 4, 1, 3, 0, 0, 600, 2.0)
+    assert EmbeddingAccount(**account.to_json()) == account
+
+
+def test_reports_add_up_count_by_count():
+    """Claim: no count is lost or mixed up with another."""
+    one, other = BatchReport(1, 2, 3, 4), BatchReport(10, 20, 30, 40)
+    assert add_reports(one, other) == BatchReport(11, 22, 33, 44)
+
+
+def test_the_warning_names_the_limit_and_points_at_the_caller():
+    """Claim: stacklevel counts from whoever calls."""
+    with pytest.warns(
+        TruncationWarning, match=r"1 of 4 prompts \(25.0%\).*8-token"
+    ) as w:
+        warn_if_truncated(BatchReport(4, 9, 1), 4, WHO, stacklevel=1)
+    assert w[0].filename == __file__
+
+
+def test_nothing_cut_gives_no_warning(recwarn):
+    """Claim: silence is the rule."""
+    warn_if_truncated(BatchReport(4, 9), 4, WHO, stacklevel=1)
+    assert not recwarn

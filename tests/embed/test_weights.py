@@ -76,7 +76,7 @@ def test_a_directory_is_taken_as_it_is(tmp_path):
 @pytest.mark.parametrize("model", ["./missing", "/no/such/model", "~/no/such/model"])
 def test_a_path_that_is_no_directory_is_refused(model):
     """A mistyped path is not looked for on the hub."""
-    with pytest.raises(InvalidInputError, match="which is not a directory"):
+    with pytest.raises(InvalidInputError, match="which is neither"):
         resolve_model(model)
 
 

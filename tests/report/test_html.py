@@ -30,7 +30,8 @@ class Reader(HTMLParser):
 def page(board, preferences, embedded, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "deep" / "report.html"
     fingerprint = RewardModel("hashing:64").embed([("a", "b")]) and _fingerprint()
-    return write_report(path, board, preferences, embedded, fingerprint)
+    vectors = {"hashing": (embedded, fingerprint)}
+    return write_report(path, board, preferences, vectors)
 
 
 def _fingerprint():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embrm.heads import LinearBradleyTerry
-from embrm.testing.contract import CONTRACT_CHECKS
+from embrm.testing._contract import CONTRACT_CHECKS
 
 
 class ReturnsNothing(LinearBradleyTerry):

@@ -5,7 +5,7 @@ import pytest
 
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry
-from embrm.testing.equivalence import EQUIVALENCE_CHECKS
+from embrm.testing._output import EQUIVALENCE_CHECKS
 
 
 class Linear(LinearBradleyTerry):

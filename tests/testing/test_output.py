@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 from embrm.heads import LinearBradleyTerry
-from embrm.testing.output import OUTPUT_CHECKS
+from embrm.testing._output import OUTPUT_CHECKS
 
 
 class PrefersFirst(LinearBradleyTerry):

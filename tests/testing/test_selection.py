@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embrm.heads import LinearBradleyTerry
-from embrm.testing.selection import SELECTION_CHECKS
+from embrm.testing._contract import SELECTION_CHECKS
 
 
 class Ages(LinearBradleyTerry):

@@ -5,7 +5,7 @@ import pytest
 
 from embrm.heads import LinearBradleyTerry
 from embrm.heads.state import HeadState
-from embrm.testing.storage import STORAGE_CHECKS
+from embrm.testing._contract import STORAGE_CHECKS
 
 
 class RoundsItsWeights(LinearBradleyTerry):

@@ -1,20 +1,25 @@
-"""The preference formats that embrm reads, most specific first."""
+"""The preference formats that embrm reads, most specific first.
+
+A new format is one `Format` in a module here, and one entry in `_FORMATS`.
+"""
 
 import difflib
 
-from embrm.datasets.formats import (
-    helpsteer,
-    hh,
-    judgebench,
-    llmbar,
-    pairs,
-    ranked,
-    ratings,
-    rewardbench,
-    rmbench,
-    trl,
-    ultrafeedback,
-    unpaired,
+from embrm.datasets.formats._benchmarks import (
+    JUDGEBENCH,
+    LLMBAR,
+    REWARDBENCH,
+    REWARDBENCH_2,
+    RM_BENCH,
+)
+from embrm.datasets.formats._pairs import HH, PAIRS, TRL
+from embrm.datasets.formats._ranked import RANKED, UNPAIRED
+from embrm.datasets.formats._rated import (
+    HELPSTEER_2,
+    HELPSTEER_2_PREFERENCE,
+    HELPSTEER_3,
+    RATINGS,
+    ULTRAFEEDBACK,
 )
 from embrm.datasets.formats.base import Format, Row, RowReader
 from embrm.exceptions import DataError, InvalidInputError, three_parts
@@ -24,21 +29,23 @@ __all__ = ["Format", "RowReader", "detect_format", "find_format", "known_formats
 # A row may fit several formats: the first one wins, so general ones stand last.
 _FORMATS: dict[str, Format] = {
     fmt.name: fmt
-    for formats in (
-        rewardbench.FORMATS,
-        rmbench.FORMATS,
-        judgebench.FORMATS,
-        llmbar.FORMATS,
-        helpsteer.FORMATS,
-        ultrafeedback.FORMATS,
-        trl.FORMATS,
-        hh.FORMATS,
-        ranked.FORMATS,
-        unpaired.FORMATS,
-        ratings.FORMATS,
-        pairs.FORMATS,
+    for fmt in (
+        REWARDBENCH,
+        REWARDBENCH_2,
+        RM_BENCH,
+        JUDGEBENCH,
+        LLMBAR,
+        HELPSTEER_2,
+        HELPSTEER_2_PREFERENCE,
+        HELPSTEER_3,
+        ULTRAFEEDBACK,
+        TRL,
+        HH,
+        RANKED,
+        UNPAIRED,
+        RATINGS,
+        PAIRS,
     )
-    for fmt in formats
 }
 
 

@@ -1,21 +1,254 @@
-"""Write a file so that it is there whole or not at all, even after a power cut."""
+"""Files that are there whole or not at all, here or on any pyarrow filesystem."""
 
 import errno
+import math
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, BinaryIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias
 
-from embrm.embed.cache.remote import Place, RemotePath
-from embrm.exceptions import EmbrmError, three_parts
+from embrm.exceptions import EmbrmError, InvalidInputError, three_parts
 
 TEMPORARY = ".tmp"
 """Suffix of files that are still being written."""
 
 # Some network file systems cannot sync a directory; there is nothing more to do.
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP)
+
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+# One PUT makes an object there whole or not at all; elsewhere a rename does.
+_OBJECT_STORES = ("s3", "gcs", "abfs")
+
+
+class Stat(NamedTuple):
+    """What is known about a file: bytes, and seconds (infinite where unknown)."""
+
+    st_size: int
+    st_mtime: float
+
+
+class RemotePath:
+    """A path on a pyarrow filesystem, with those of pathlib's names a cache needs.
+
+    Errors are pathlib's too: `FileNotFoundError` where there is nothing, `OSError`
+    for the rest.
+
+    Parameters
+    ----------
+    filesystem : pyarrow.fs.FileSystem
+    path : str
+        Separated by slashes, in the filesystem's form (`bucket/directory` on S3).
+
+    Examples
+    --------
+    >>> from pyarrow.fs import _MockFileSystem
+    >>> path = RemotePath(_MockFileSystem(), "bucket") / "a" / "b.arrow"
+    >>> str(path), path.name, path.parent.name, path.exists()
+    ('bucket/a/b.arrow', 'b.arrow', 'a', False)
+    """
+
+    def __init__(self, filesystem: Any, path: str) -> None:
+        self.filesystem = filesystem
+        self._path = PurePosixPath(path)
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self._path.name
+
+    @property
+    def parent(self) -> "RemotePath":
+        """The directory it is in."""
+        return RemotePath(self.filesystem, str(self._path.parent))
+
+    @property
+    def atomic(self) -> bool:
+        """Whether a file that is written appears at once, when it is closed."""
+        base = self.filesystem
+        while hasattr(base, "base_fs"):
+            base = base.base_fs
+        return base.type_name in _OBJECT_STORES
+
+    def __truediv__(self, name: str) -> "RemotePath":
+        return RemotePath(self.filesystem, str(self._path / name))
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def __repr__(self) -> str:
+        return f"RemotePath({self.filesystem.type_name!r}, {str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, RemotePath)
+            and str(self) == str(other)
+            and bool(self.filesystem.equals(other.filesystem))
+        )
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def with_name(self, name: str) -> "RemotePath":
+        """Return the path with another last part."""
+        return self.parent / name
+
+    def relative_to(self, other: str) -> PurePosixPath:
+        """Return the part below another path."""
+        return self._path.relative_to(other)
+
+    def exists(self) -> bool:
+        """Say whether there is a file or a directory."""
+        return self._kind() != "NotFound"
+
+    def is_dir(self) -> bool:
+        """Say whether there is a directory."""
+        return self._kind() == "Directory"
+
+    def is_file(self) -> bool:
+        """Say whether there is a file."""
+        return self._kind() == "File"
+
+    def is_symlink(self) -> bool:
+        """Say no: these filesystems have no links."""
+        return False
+
+    def iterdir(self) -> Iterator["RemotePath"]:
+        """Yield what is in the directory."""
+        return self._listed(recursive=False)
+
+    def rglob(self, pattern: str) -> Iterator["RemotePath"]:
+        """Yield what is below the directory and has a name that matches."""
+        found = self._listed(recursive=True)
+        return (path for path in found if PurePosixPath(path.name).match(pattern))
+
+    def stat(self) -> "Stat":
+        """Return size and time of the last change."""
+        found = self._info()
+        if found.type.name == "NotFound":
+            raise FileNotFoundError(2, "No such file", str(self))
+        changed = found.mtime
+        seconds = math.inf if changed is None else float(changed.timestamp())
+        return Stat(int(found.size or 0), seconds)
+
+    def open(self, mode: Literal["rb"] = "rb") -> Any:  # noqa: ARG002
+        """Open the file for reading bytes, at any place in it."""
+        return self.filesystem.open_input_file(str(self))
+
+    def read_bytes(self) -> bytes:
+        """Read the whole file."""
+        with self.open() as file:
+            return bytes(file.read())
+
+    def write_at_once(self, data: Any, temporary: str) -> None:
+        """Write the whole file so that it is there whole or not at all.
+
+        Parameters
+        ----------
+        data : buffer
+        temporary : str
+            Name beside this one to write to first where a write is not atomic.
+        """
+        written = self if self.atomic else self.with_name(temporary)
+        try:
+            with self.filesystem.open_output_stream(str(written)) as file:
+                file.write(data)
+            if written is not self:
+                written.rename(str(self))
+        except BaseException:
+            with suppress(OSError):
+                written.unlink()
+            raise
+
+    def make(self) -> None:
+        """Create the directory and its parents; object stores need none."""
+        if not self.atomic:
+            self.filesystem.create_dir(str(self), recursive=True)
+
+    def rename(self, target: str) -> "RemotePath":
+        """Rename the file; an existing target is replaced."""
+        self.filesystem.move(str(self), target)
+        return RemotePath(self.filesystem, target)
+
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        """Delete the file."""
+        try:
+            self.filesystem.delete_file(str(self))
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def remove_all(self) -> None:
+        """Delete the directory and all below it."""
+        self.filesystem.delete_dir(str(self))
+
+    def _info(self) -> Any:
+        return self.filesystem.get_file_info(str(self))
+
+    def _kind(self) -> str:
+        return str(self._info().type.name)
+
+    def _listed(self, *, recursive: bool) -> Iterator["RemotePath"]:
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(str(self), recursive=recursive)
+        found = self.filesystem.get_file_info(selector)
+        return (RemotePath(self.filesystem, info.path) for info in found)
+
+
+Place: TypeAlias = Path | RemotePath
+"""A file or a directory, here or elsewhere."""
+
+
+def as_place(
+    directory: "str | os.PathLike[str] | RemotePath", filesystem: Any = None
+) -> Place:
+    """Turn a path, a URI, or a filesystem and a path on it, into a place.
+
+    Parameters
+    ----------
+    directory : str or path
+        A local path, or a URI that pyarrow knows: `s3://bucket/dir`, `gs://...`,
+        `abfs://...`, `file:///...`.
+    filesystem : pyarrow.fs.FileSystem, optional
+        Then `directory` is a path on it.
+
+    Raises
+    ------
+    InvalidInputError
+        If pyarrow does not know the URI.
+    """
+    if isinstance(directory, RemotePath):
+        return directory
+    name = os.fspath(directory)
+    if filesystem is None:
+        if not _URI.match(name):
+            return Path(directory)
+        filesystem, name = _from_uri(name)
+    if filesystem.type_name == "local":
+        return Path(name)
+    return RemotePath(filesystem, name)
+
+
+def _from_uri(uri: str) -> tuple[Any, str]:
+    import pyarrow as pa
+    from pyarrow.fs import FileSystem
+
+    try:
+        filesystem, path = FileSystem.from_uri(uri)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InvalidInputError(
+            three_parts(
+                expected="a URI that pyarrow can open, such as s3://bucket/directory",
+                got=f"{uri.partition('?')[0][:80]!r} ({str(error)[:80]})",
+                cure="check the URI and the credentials, or pass filesystem= a "
+                "pyarrow.fs.FileSystem and the path on it",
+            )
+        ) from error
+    return filesystem, str(path)
 
 
 @contextmanager

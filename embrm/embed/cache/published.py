@@ -1,32 +1,39 @@
-"""Vectors that others published: where they lie in a file, without running it.
+"""Vectors that others published: mapped from a file, without running it.
 
 The format is told by the first bytes, never by the name: `.npy` without objects,
-safetensors, or what `torch.save` writes (see `embrm.embed.cache.torch_file`).
+safetensors, or what `torch.save` writes. Each has one entry in `_READERS`.
 """
 
 import json
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm.embed.cache.durable import storage_errors
-from embrm.embed.cache.stored_array import (
-    StoredArray,
-    UnreadableFileError,
-    as_dtype_name,
+from embrm.exceptions import (
+    InvalidInputError,
+    MissingDependencyError,
+    three_parts,
 )
-from embrm.embed.cache.torch_file import read_torch_file
-from embrm.exceptions import InvalidInputError, three_parts
 
-_NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
+# numpy has no bfloat16: its numbers are mapped as the bits that they are.
+_ITEM_DTYPES = {
+    "float16": "<f2",
+    "float32": "<f4",
+    "float64": "<f8",
+    "bfloat16": "<u2",
+}
 _SAFETENSORS_DTYPES = {
     "F16": "float16",
     "F32": "float32",
@@ -34,31 +41,53 @@ _SAFETENSORS_DTYPES = {
     "BF16": "bfloat16",
 }
 _MAX_HEADER_BYTES = 100_000_000  # what safetensors itself allows
+_MAX_PROGRAM_BYTES = 64_000_000
+_FIRST_SAFE_TORCH = (2, 6)
 
 
-@dataclass(frozen=True)
+class _UnreadableFileError(ValueError):
+    """A file is none that is read here; the message says what it holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Array:
+    """An array in a file: its dtype by name, and its numbers, mapped and in C order."""
+
+    dtype: str
+    numbers: NDArray[Any]
+
+    @property
+    def holds_vectors(self) -> bool:
+        """Whether it is of floating-point numbers and of shape (..., d), d > 0."""
+        shape = self.numbers.shape
+        return self.dtype in _ITEM_DTYPES and len(shape) >= 1 and shape[-1] > 0
+
+
+_Found: TypeAlias = tuple[Mapping[str, _Array], bool]
+
+
+@dataclass(frozen=True, eq=False)
 class PublishedVectors:
     """The rows of one or more arrays in a file, in order.
 
     Parameters
     ----------
     path : Path
-    parts : sequence of StoredArray
-        Each of shape (..., d): leading axes are rows, the last of them fastest.
+    dtype : str
+        Dtype of the numbers in the file: float16, float32, float64 or bfloat16.
+    parts : sequence of ndarray
+        Each of shape (..., d) in C order, of the file's numbers (bfloat16 as uint16,
+        its bits): leading axes are rows, the last of them fastest.
     """
 
     path: Path
-    parts: Sequence[StoredArray]
+    dtype: str
+    parts: Sequence[NDArray[Any]]
 
     @property
     def dim(self) -> int:
         """Length d of the vectors."""
-        return self.parts[0].shape[-1]
-
-    @property
-    def dtype(self) -> str:
-        """Dtype of the numbers in the file: float16, float32, float64 or bfloat16."""
-        return self.parts[0].dtype
+        return int(self.parts[0].shape[-1])
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -70,15 +99,13 @@ class PublishedVectors:
 
     def read(self, start: int, stop: int) -> FloatArray:
         """Copy rows, shape (stop - start, d); bfloat16 comes as float32."""
-        with storage_errors("read vectors from", self.path):
-            whole = np.memmap(self.path, dtype=np.uint8, mode="r")
         out = []
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         for at in range(first, len(self.parts)):
             begins, ends = self._starts[at], self._starts[at + 1]
             if begins >= stop:
                 break
-            rows = self.parts[at].view(whole).reshape(-1, self.dim)
+            rows = self.parts[at].reshape(-1, self.dim)
             out.append(rows[max(start, begins) - begins : min(stop, ends) - begins])
         return _as_floats(np.concatenate(out), self.dtype)
 
@@ -88,7 +115,8 @@ def open_published(
 ) -> PublishedVectors:
     """Find the vectors in a file that somebody else wrote.
 
-    Nothing is unpickled and nothing is run, whatever is in the file.
+    Nothing in the file is run. A `.pt` file is read by `torch.load(weights_only=True)`
+    of torch >= 2.6, which knows tensors, lists, dicts and numbers and nothing else.
 
     Parameters
     ----------
@@ -106,6 +134,8 @@ def open_published(
     ------
     InvalidInputError
         If the file holds something else, or it is not clear which array is meant.
+    MissingDependencyError
+        For `.pt`, without torch >= 2.6 (the extra `torch`).
     EmbrmError
         If it cannot be read.
 
@@ -122,8 +152,8 @@ def open_published(
     path = Path(path)
     try:
         with storage_errors("read vectors from", path):
-            arrays, is_list = _arrays(path)
-    except UnreadableFileError as error:
+            arrays, is_list = _find_arrays(path)
+    except _UnreadableFileError as error:
         raise InvalidInputError(
             three_parts(
                 expected="vectors as .npy, .safetensors or .pt with plain tensors",
@@ -134,7 +164,7 @@ def open_published(
         ) from error
     vectors = {name: one for name, one in arrays.items() if one.holds_vectors}
     if is_list and tensor is None and _same_width(vectors, len(arrays)):
-        return PublishedVectors(path, list(vectors.values()))
+        return _published(path, list(vectors.values()))
     chosen = [name for name in vectors if tensor in (None, name)]
     if len(chosen) != 1:
         raise InvalidInputError(
@@ -148,23 +178,25 @@ def open_published(
                 else "save the vectors as an array of shape (n, d)",
             )
         )
-    return PublishedVectors(path, [vectors[chosen[0]]])
+    return _published(path, [vectors[chosen[0]]])
 
 
-def _arrays(path: Path) -> tuple[Mapping[str, StoredArray], bool]:
+def _published(path: Path, arrays: Sequence[_Array]) -> PublishedVectors:
+    return PublishedVectors(path, arrays[0].dtype, [one.numbers for one in arrays])
+
+
+def _find_arrays(path: Path) -> _Found:
     """Find the arrays in a file, by name, and say whether they are one list."""
-    size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
-    if start.startswith(_NPY):
-        return {"array": _npy(path)}, False
-    if start.startswith(_ZIP):
-        return read_torch_file(path)
-    return _safetensors(path, size), False
+    for magic, read in _READERS.items():
+        if start.startswith(magic):
+            return read(path)
+    return _read_safetensors(path)
 
 
-def _npy(path: Path) -> StoredArray:
-    """Read the header of an .npy file; arrays of objects are refused by it."""
+def _read_npy(path: Path) -> _Found:
+    """Map an .npy file; numpy refuses arrays of objects."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers written by Python 2
@@ -173,45 +205,162 @@ def _npy(path: Path) -> StoredArray:
         raise
     # numpy reads the header as a Python literal: its parser may raise anything.
     except Exception as error:
-        raise UnreadableFileError("no plain array") from error
+        raise _UnreadableFileError("no plain array") from error
     if not array.flags.c_contiguous:
-        raise UnreadableFileError("an array in Fortran order")
-    return StoredArray(array.offset, array.shape, as_dtype_name(array.dtype))
+        raise _UnreadableFileError("an array in Fortran order")
+    names = {"<f2": "float16", "<f4": "float32", "<f8": "float64"}
+    return {"array": _Array(names.get(array.dtype.str, "other"), array)}, False
 
 
-def _safetensors(path: Path, size: int) -> dict[str, StoredArray]:
-    """Read the header of a safetensors file."""
+def _read_safetensors(path: Path) -> _Found:
+    """Map the arrays that the header of a safetensors file lists."""
+    size = path.stat().st_size
     with path.open("rb") as file:
         n_header = int.from_bytes(file.read(8), "little")
         if not 2 <= n_header <= min(size - 8, _MAX_HEADER_BYTES):
-            raise UnreadableFileError("a format that is none of the three")
+            raise _UnreadableFileError("a format that is none of the three")
         text = file.read(n_header)
+    data = np.memmap(path, dtype=np.uint8, mode="r")[8 + n_header :]
     try:
         header = json.loads(text)
         entries = {n: e for n, e in header.items() if n != "__metadata__"}
-        arrays = {n: _entry(e, 8 + n_header) for n, e in entries.items()}
+        return {n: _safetensors_array(e, data) for n, e in entries.items()}, False
+    except _UnreadableFileError:
+        raise
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise UnreadableFileError("no safetensors header") from error
-    for array in arrays.values():
-        array.check_bounds(8 + n_header, size)
-    return arrays
+        raise _UnreadableFileError("no safetensors header") from error
 
 
-def _entry(entry: Mapping[str, Any], start: int) -> StoredArray:
+def _safetensors_array(entry: Mapping[str, Any], data: NDArray[np.uint8]) -> _Array:
     begin, _ = map(int, entry["data_offsets"])
+    shape = tuple(map(int, entry["shape"]))
     dtype = _SAFETENSORS_DTYPES.get(entry["dtype"], "other")
-    return StoredArray(start + begin, tuple(map(int, entry["shape"])), dtype)
+    if dtype == "other":
+        return _Array(dtype, np.empty(0))
+    n_bytes = math.prod(shape) * np.dtype(_ITEM_DTYPES[dtype]).itemsize
+    if min(shape, default=0) < 0 or begin < 0 or begin + n_bytes > len(data):
+        raise _UnreadableFileError("an array outside the file")
+    raw = data[begin : begin + n_bytes]
+    return _Array(dtype, raw.view(_ITEM_DTYPES[dtype]).reshape(shape))
 
 
-def _same_width(vectors: Mapping[str, StoredArray], n: int) -> bool:
+def _read_torch(path: Path) -> _Found:
+    """Map the tensors in a file of `torch.save`.
+
+    They are named as in a dict, or numbered as in a list; a file that is one tensor
+    has the name `"tensor"`. Other values are left out.
+    """
+    sizes = _member_sizes(path)
+    value = _load_tensors(path)
+    if _is_tensor(value):
+        return {"tensor": _tensor_array(value, sizes)}, False
+    if not isinstance(value, dict | list | tuple):
+        raise _UnreadableFileError("a value that is no tensor, list or dict")
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    arrays = {str(n): _tensor_array(one, sizes) for n, one in pairs if _is_tensor(one)}
+    return arrays, len(arrays) == len(value) and not isinstance(value, dict)
+
+
+def _member_sizes(path: Path) -> frozenset[int]:
+    """List the sizes of the storages in an archive, which must lie in it as they are.
+
+    torch maps them where they start, and checks neither their lengths nor that they
+    are not compressed.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            orders = [archive.read(one) for one in _ending(members, "/byteorder")]
+    except OSError:
+        raise
+    # zipfile raises many errors for bytes that make no sense.
+    except Exception as error:
+        raise _UnreadableFileError("a damaged archive") from error
+    programs = _ending(members, "/data.pkl")
+    if len(programs) != 1 or programs[0].file_size > _MAX_PROGRAM_BYTES:
+        raise _UnreadableFileError("an archive that torch.save did not write")
+    if any(one.compress_type != zipfile.ZIP_STORED for one in members):
+        raise _UnreadableFileError("a compressed archive")
+    if orders not in ([], [b"little"]):
+        raise _UnreadableFileError("numbers with the most significant byte first")
+    return frozenset(one.file_size for one in members if "/data/" in one.filename)
+
+
+def _ending(members: Sequence[zipfile.ZipInfo], end: str) -> list[zipfile.ZipInfo]:
+    return [one for one in members if one.filename.endswith(end)]
+
+
+def _load_tensors(path: Path) -> Any:
+    """Let torch read an archive, with its unpickler that calls nothing."""
+    import_optional("torch", extra="torch")
+    import torch
+
+    if torch.__version__ < _FIRST_SAFE_TORCH:
+        raise MissingDependencyError(
+            three_parts(
+                expected="torch >= 2.6 to read a .pt file without running it",
+                got=f"torch {torch.__version__}",
+                cure="pip install 'torch>=2.6'",
+            )
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of unusual pickle protocols
+            # The one exception to the ban: weights_only makes it build tensors, lists
+            # and dicts and call nothing else (safe from torch 2.6 on).
+            return torch.load(  # noqa: TID251
+                path, map_location="cpu", weights_only=True, mmap=True
+            )
+    # Its unpickler raises many errors for bytes that make no sense.
+    except Exception as error:
+        raise _UnreadableFileError(
+            "more than plain tensors, or damaged ones: torch.load(weights_only=True) "
+            f"refuses it ({type(error).__name__})"
+        ) from error
+
+
+def _is_tensor(value: Any) -> bool:
+    import torch
+
+    plain = type(value) in (torch.Tensor, torch.nn.Parameter)
+    return plain and value.layout == torch.strided and value.device.type == "cpu"
+
+
+def _tensor_array(tensor: Any, sizes: frozenset[int]) -> _Array:
+    """View the numbers of a tensor that torch mapped, if they are whole."""
+    import torch
+
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype not in _ITEM_DTYPES:
+        return _Array("other", np.empty(0))
+    if tensor.untyped_storage().nbytes() not in sizes or tensor.is_neg():
+        raise _UnreadableFileError("a tensor whose numbers lie outside the file")
+    if not tensor.is_contiguous():
+        raise _UnreadableFileError("a transposed tensor (call .contiguous() first)")
+    bits = tensor.detach()
+    numbers = (bits.view(torch.int16) if dtype == "bfloat16" else bits).numpy()
+    numbers.flags.writeable = False
+    return _Array(dtype, numbers.view(_ITEM_DTYPES[dtype]))
+
+
+# Safetensors files begin with a length; any other beginning is taken for one.
+_READERS: dict[bytes, Callable[[Path], _Found]] = {
+    b"\x93NUMPY": _read_npy,
+    b"PK\x03\x04": _read_torch,
+}
+
+
+def _same_width(vectors: Mapping[str, _Array], n: int) -> bool:
     """Say whether n arrays all hold vectors of one width and dtype."""
-    kinds = {(one.shape[-1], one.dtype) for one in vectors.values()}
+    kinds = {(one.numbers.shape[-1], one.dtype) for one in vectors.values()}
     return len(kinds) == 1 and len(vectors) == n
 
 
-def _listed(vectors: Mapping[str, StoredArray]) -> str:
+def _listed(vectors: Mapping[str, _Array]) -> str:
     """Name a few of the arrays."""
-    some = [f"{name[:30]!r} {one.shape}" for name, one in list(vectors.items())[:8]]
+    some = [
+        f"{name[:30]!r} {one.numbers.shape}" for name, one in list(vectors.items())[:8]
+    ]
     return f"{len(vectors)} of them" + (f" ({', '.join(some)})" if some else "")
 
 

@@ -1,31 +1,28 @@
 """One encoder's vectors on disk: look up, take, append."""
 
 import threading
-from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embrm._typing import BoolArray, FloatArray
+from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.embed.base import Fingerprint
-from embrm.embed.cache.checking import check_vectors
-from embrm.embed.cache.durable import make_directory, storage_errors
-from embrm.embed.cache.index import KeyIndex, check_keys
-from embrm.embed.cache.loading import ATTEMPTS, Loader, restless
-from embrm.embed.cache.meta import META, read_meta, write_meta
-from embrm.embed.cache.names import list_segments, new_prefix
-from embrm.embed.cache.remote import Place
-from embrm.embed.cache.segment import Segment, write_segment
-from embrm.embed.cache.snapshot import Snapshot
-from embrm.embed.keys import Keys
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.embed.cache._layout import (
+    META,
+    list_segments,
+    new_prefix,
+    read_meta,
+    write_meta,
+)
+from embrm.embed.cache._segment import Segment, write_segment
+from embrm.embed.cache._snapshot import ATTEMPTS, Loader, Snapshot, too_many_retries
+from embrm.embed.cache.durable import Place, make_directory, storage_errors
+from embrm.embed.keys import KEY_DTYPE, KeyIndex, Keys, check_keys
+from embrm.exceptions import FingerprintMismatchError, InvalidInputError, three_parts
 
 SEGMENTS = "segments"
-_ATTEMPTS = 10
-
-_N_READERS = 8
-
 Verify = Literal["use", "open", "never"]
 
 
@@ -252,7 +249,7 @@ class VectorStore:
             rows = snapshot.find(check_keys(keys))
             if not check or self._check(snapshot.holding(rows)):
                 return snapshot, rows
-        raise restless(self.directory)
+        raise too_many_retries(self.directory)
 
     def _check(self, segments: Iterable[Segment]) -> bool:
         """Check segments once; say no, and load again, if some are not to be used."""
@@ -272,3 +269,179 @@ class VectorStore:
             # An unchanged snapshot keeps its index.
             if segments != self._snapshot.segments:
                 self._snapshot = Snapshot(segments)
+
+
+class Store(Protocol):
+    """What a run needs of a store; see `VectorStore`."""
+
+    def refresh(self) -> None:
+        """See what others appended."""
+        ...
+
+    def contains(self, keys: Keys) -> BoolArray:
+        """Say for each key whether its vector is here."""
+        ...
+
+    def append(self, keys: Keys, vectors: FloatArray) -> None:
+        """Add vectors."""
+        ...
+
+    def take(self, keys: Keys) -> FloatArray:
+        """Return the vectors of keys."""
+        ...
+
+
+class MemoryStore:
+    """The vectors of one encoder, in memory, for one run.
+
+    Parameters
+    ----------
+    fingerprint : Fingerprint
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from embrm.embed.base import Fingerprint
+    >>> from embrm.embed.keys import item_keys
+    >>> store = MemoryStore(Fingerprint({"kind": "example"}, dim=1, dtype="float32"))
+    >>> keys = item_keys([("Hi", "Hello"), ("Hi", "Bye")])
+    >>> store.append(keys, np.array([[1], [2]], dtype="float32"))
+    >>> store.take(keys[[1, 0, 1]]).tolist()
+    [[2.0], [1.0], [2.0]]
+    """
+
+    def __init__(self, fingerprint: Fingerprint) -> None:
+        self._keys: list[Keys] = []
+        self._vectors = [np.empty((0, fingerprint.dim), fingerprint.dtype)]
+
+    def refresh(self) -> None:
+        """Do nothing: there are no others."""
+
+    def contains(self, keys: Keys) -> BoolArray:
+        """Say for each key whether its vector is here."""
+        return self._index().find(keys) >= 0
+
+    def append(self, keys: Keys, vectors: FloatArray) -> None:
+        """Add vectors; the caller has checked them."""
+        self._keys.append(keys)
+        self._vectors.append(vectors)
+
+    def take(self, keys: Keys) -> FloatArray:
+        """Return the vectors of keys, shape (n, d), read-only."""
+        vectors: FloatArray = np.concatenate(self._vectors)[self._index().find(keys)]
+        vectors.flags.writeable = False
+        return vectors
+
+    def _index(self) -> KeyIndex:
+        return KeyIndex(np.concatenate([np.empty(0, KEY_DTYPE), *self._keys]))
+
+
+def check_vectors(
+    vectors: Any, n: int, fingerprint: Fingerprint, *, items: IntArray | None = None
+) -> None:
+    """Check that vectors are what the fingerprint says: shape, dtype, finite.
+
+    Parameters
+    ----------
+    vectors : object
+    n : int
+        How many there should be.
+    fingerprint : Fingerprint
+    items : ndarray of shape (n,), optional
+        Item number of each vector, for the message.
+
+    Raises
+    ------
+    InvalidInputError, FingerprintMismatchError
+    """
+    shape, dtype = (n, fingerprint.dim), np.dtype(fingerprint.dtype)
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or len(vectors) != n:
+        got = getattr(vectors, "shape", type(vectors).__name__)
+        raise InvalidInputError(
+            three_parts(
+                expected=f"vectors of shape {shape}",
+                got=f"shape {got}",
+                cure="pass one row per key",
+            )
+        )
+    if vectors.shape[1] != fingerprint.dim or vectors.dtype != dtype:
+        raise FingerprintMismatchError(
+            three_parts(
+                expected=f"vectors with d = {fingerprint.dim} and dtype {dtype}",
+                got=f"d = {vectors.shape[1]} and dtype {vectors.dtype}",
+                cure="use the encoder whose fingerprint the store was opened with",
+            )
+        )
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        where = f"row {row}" if items is None else f"item {items[row]}"
+        raise InvalidInputError(
+            three_parts(
+                expected="finite vectors",
+                got=f"NaN or infinity at {where}",
+                cure="compute in bfloat16 or float32 and cast to float16 at the end, "
+                "or leave the text out",
+            )
+        )
+
+
+class SideBySideStore:
+    """Several stores as one; each keeps its own columns of the vectors.
+
+    A text is here if every store has it. A store that was filled by its encoder alone
+    is gone on with, and the other way round.
+
+    Parameters
+    ----------
+    stores : sequence of VectorStore or MemoryStore
+    fingerprints : sequence of Fingerprint
+        Of their encoders, in the order of the columns.
+
+    Examples
+    --------
+    >>> from embrm.embed.keys import item_keys
+    >>> parts = [Fingerprint({"kind": k}, dim=1, dtype="float32") for k in "ab"]
+    >>> store = SideBySideStore([MemoryStore(part) for part in parts], parts)
+    >>> keys = item_keys([("Hi", "Hello")])
+    >>> store.append(keys, np.array([[1, 2]], dtype="float32"))
+    >>> store.take(keys).tolist()
+    [[1.0, 2.0]]
+    """
+
+    def __init__(
+        self, stores: Sequence[Any], fingerprints: Sequence[Fingerprint]
+    ) -> None:
+        self._stores = list(stores)
+        self._bounds = np.cumsum([part.dim for part in fingerprints])[:-1]
+
+    @property
+    def segments(self) -> list[Any]:
+        """The segments of all stores."""
+        return [segment for store in self._stores for segment in store.segments]
+
+    def refresh(self) -> None:
+        """See what others appended."""
+        for store in self._stores:
+            store.refresh()
+
+    def contains(self, keys: Keys) -> BoolArray:
+        """Say for each key whether every store has it."""
+        found: BoolArray = np.all([s.contains(keys) for s in self._stores], axis=0)
+        return found
+
+    def append(self, keys: Keys, vectors: FloatArray) -> None:
+        """Give each store its columns of the vectors that it lacks."""
+        parts = np.split(vectors, self._bounds, axis=1)
+        for store, part in zip(self._stores, parts, strict=True):
+            missing = ~store.contains(keys)
+            if missing.any():
+                store.append(keys[missing], np.ascontiguousarray(part[missing]))
+
+    def take(self, keys: Keys) -> FloatArray:
+        """Return the vectors of keys, shape (n, d), read-only."""
+        vectors: FloatArray = np.concatenate(
+            [store.take(keys) for store in self._stores], axis=1
+        )
+        vectors.flags.writeable = False
+        return vectors

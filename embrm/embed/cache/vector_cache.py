@@ -2,17 +2,22 @@
 
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from embrm.embed.base import Fingerprint
-from embrm.embed.cache.durable import TEMPORARY, storage_errors
-from embrm.embed.cache.meta import read_meta
-from embrm.embed.cache.names import DAMAGED, list_segments, names_in
-from embrm.embed.cache.remote import Place, RemotePath, as_place
-from embrm.embed.cache.segment import count_rows
-from embrm.embed.cache.store import SEGMENTS, VectorStore, Verify
+from embrm.embed.base import Encoder, Fingerprint, recognise
+from embrm.embed.cache._layout import DAMAGED, list_segments, names_in, read_meta
+from embrm.embed.cache._segment import count_rows
+from embrm.embed.cache.durable import (
+    TEMPORARY,
+    Place,
+    RemotePath,
+    as_place,
+    storage_errors,
+)
+from embrm.embed.cache.store import SEGMENTS, SideBySideStore, VectorStore, Verify
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
@@ -73,7 +78,7 @@ class VectorCache:
     --------
     >>> import tempfile
     >>> import numpy as np
-    >>> from embrm.embed.base import Fingerprint
+    >>> from embrm.embed.base import Encoder, Fingerprint, recognise
     >>> from embrm.embed.keys import item_keys
     >>> who = Fingerprint({"kind": "example"}, dim=2, dtype="float32")
     >>> with tempfile.TemporaryDirectory() as directory:
@@ -133,6 +138,24 @@ class VectorCache:
             store.refresh()
         return store
 
+    def open_for(self, encoder: Encoder) -> VectorStore | SideBySideStore:
+        """Open the store of an encoder, which may recognise its own among all here.
+
+        A server does, by its answers; see `embrm.embed.base.recognise`. Stores whose
+        meta.json cannot be read are not shown to it. An encoder with several columns
+        has a store for each of them; they are opened as one.
+
+        Raises
+        ------
+        InvalidInputError, IntegrityError
+            As `open` does.
+        """
+        recognise(encoder, self._fingerprints())
+        parts = encoder.fingerprint.parts
+        if not parts:
+            return self.open(encoder.fingerprint)
+        return SideBySideStore([self.open(part) for part in parts], parts)
+
     def store_directories(self) -> list[Place]:
         """List the directories of the stores, by digest."""
         if not self.directory.is_dir():
@@ -150,6 +173,13 @@ class VectorCache:
     def stores(self) -> list[StoreInfo]:
         """List what is here, by digest, quickly: digests are not checked."""
         return [_info(path) for path in self.store_directories()]
+
+    def _fingerprints(self) -> Iterator[Fingerprint]:
+        """Read whose stores there are, when somebody asks."""
+        for directory in self.store_directories():
+            with suppress(IntegrityError):
+                if (found := read_meta(directory)) is not None:
+                    yield found
 
     def __repr__(self) -> str:
         return f"VectorCache({str(self.directory)!r})"

@@ -5,7 +5,6 @@ its own (`padded_rows`), behind a shared key-value cache (`prefix_kv`) or as a t
 (`tree_rows`). `self_test` proves each way on the model at hand before it is used.
 """
 
-from embrm.embed.causal.columns import Columns, embed_columns
 from embrm.embed.causal.encoder import CausalLMEncoder
 
-__all__ = ["CausalLMEncoder", "Columns", "embed_columns"]
+__all__ = ["CausalLMEncoder"]

@@ -34,7 +34,7 @@ class HiddenLayers:
         How many blocks the model has.
     is_lean : bool, default=True
         False asks transformers for all layers and computes everything: slower, and
-        right for every model. `embrm.embed.causal.self_test` compares the two.
+        right for every model. `embrm.embed.causal.engine` compares the two.
     """
 
     def __init__(

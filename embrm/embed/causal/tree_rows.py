@@ -17,8 +17,8 @@ from embrm._optional import import_optional
 from embrm.embed.causal.hidden_layers import HiddenLayers
 from embrm.embed.causal.language_model import CausalModel
 from embrm.embed.causal.sharing_plan import TreeStep
-from embrm.embed.host_copies import to_device
 from embrm.embed.pooling import Column, ColumnMeans, Placed
+from embrm.embed.steps import to_device
 from embrm.embed.truncation import FittedTokens
 
 # flex_attention works in blocks of 128, and compiles again for other lengths.

@@ -5,9 +5,13 @@ in this process, `embed_on_ray` for all of them on a Ray cluster.
 """
 
 from embrm.embed.scale.ray_run import embed_on_ray
-from embrm.embed.scale.shard_run import embed_part, embed_shard
+from embrm.embed.scale.shard_run import (
+    ShardedAccount,
+    ShardReport,
+    embed_part,
+    embed_shard,
+)
 from embrm.embed.scale.shards import Shard
-from embrm.embed.scale.tally import ShardedAccount, ShardReport
 
 __all__ = [
     "Shard",

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embrm._typing import IntArray, Text
-from embrm.embed.cache.durable import storage_errors, write_durably
-from embrm.embed.cache.remote import Place
+from embrm.embed.cache.durable import Place, storage_errors, write_durably
 from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, three_parts
 from embrm.messages import as_messages, canonical_json
 

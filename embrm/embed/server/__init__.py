@@ -1,6 +1,6 @@
 """Encoders behind an address: servers that follow OpenAI's embeddings protocol.
 
-`OpenAICompatibleEncoder` cuts texts (`texts`), sends them in waves (`waves`) through
-a client that retries (`client`), and checks what comes back (`response`). Who answers
-is told by its vectors (`identity`).
+`OpenAICompatibleEncoder` cuts texts (`_texts`), sends them in waves through a client
+that retries (`_client`), and checks what comes back (`_answers`). Who answers is told
+by its vectors (`_identity`).
 """

@@ -1,5 +1,6 @@
 """Embed texts with a server that has OpenAI's interface: vLLM, TEI, infinity, ..."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
@@ -12,20 +13,24 @@ from numpy.typing import NDArray
 from embrm._typing import Text
 from embrm.embed.base import BatchReport, Fingerprint, OnBatch
 from embrm.embed.batching import as_stored
-from embrm.embed.server.client import EmbeddingsClient, Server
-from embrm.embed.server.identity import (
+from embrm.embed.server._answers import Answer, endpoint
+from embrm.embed.server._client import EmbeddingsClient, Server, request_waves
+from embrm.embed.server._identity import (
     GOLDEN_TEXTS,
     TOLERANCE,
     ServerIdentity,
     check_ends_are_read,
     end_texts,
 )
-from embrm.embed.server.options import check_server_options
-from embrm.embed.server.refusals import endpoint
-from embrm.embed.server.response import Answer
-from embrm.embed.server.texts import ServerInput, TokenFitter, fit_chars
-from embrm.embed.server.waves import request_waves
+from embrm.embed.server._texts import ServerInput, TokenFitter, fit_chars
 from embrm.exceptions import FingerprintMismatchError, InvalidInputError, three_parts
+
+_RECOGNISED = "_recognised"
+RESERVED = ("model", "input", "encoding_format")
+"""Fields of a request that `extra_body` must not set."""
+
+# The texts that probe whether a server reads to the end have to fit.
+_FEWEST_CHARS = 256
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class OpenAICompatibleEncoder:
 
     Who the server is, its vectors say: two golden texts are embedded at first
     contact and once in every call of `encode`, and a sketch of their vectors is in
-    the fingerprint; see `embrm.embed.server.identity`. The address is not: a model
+    the fingerprint; see `embrm.embed.server._identity`. The address is not: a model
     that moves keeps its vectors.
 
     One response of each prompt is sent first, then the others prompt by prompt, so
@@ -322,9 +327,6 @@ class OpenAICompatibleEncoder:
         return self
 
 
-_RECOGNISED = "_recognised"
-
-
 def _report(inputs: Sequence[ServerInput], answer: Answer) -> BatchReport:
     return BatchReport(
         n_texts=len(inputs),
@@ -332,3 +334,64 @@ def _report(inputs: Sequence[ServerInput], answer: Answer) -> BatchReport:
         n_truncated=sum(one.prompt_cut for one in inputs),
         n_response_truncated=sum(one.response_cut for one in inputs),
     )
+
+
+def check_server_options(options: Any) -> None:
+    """Check the options of an `OpenAICompatibleEncoder`.
+
+    Parameters
+    ----------
+    options : OpenAICompatibleEncoder
+        The key's variable is looked at, not the key.
+
+    Raises
+    ------
+    InvalidInputError
+        With the first rule that does not hold; values are not shown.
+    """
+    endpoint(options.url)
+    by_ids = options.tokenizer is not None and options.send_token_ids
+    rules = {
+        "model, a name": bool(options.model),
+        "api_key_env, the name of a variable": options.api_key_env.isidentifier(),
+        "template 'plain', or 'chat' with tokenizer and send_token_ids": (
+            options.template == "plain" or (options.template == "chat" and by_ids)
+        ),
+        f"max_chars >= {_FEWEST_CHARS}": options.max_chars >= _FEWEST_CHARS,
+        "max_tokens >= 1, and only with a tokenizer": options.max_tokens is None
+        or (options.max_tokens >= 1 and options.tokenizer is not None),
+        "send_token_ids only with a tokenizer": by_ids or not options.send_token_ids,
+        "on_long_response 'truncate' or 'raise'": options.on_long_response
+        in ("truncate", "raise"),
+        f"extra_body in JSON and without {', '.join(RESERVED)}": _is_extra(
+            options.extra_body
+        ),
+        "encoding_format 'base64' or 'float'": options.encoding_format
+        in ("base64", "float"),
+        "1 <= batch_items <= 2048": 1 <= options.batch_items <= 2048,
+        "1 <= concurrency <= 256": 1 <= options.concurrency <= 256,
+        "timeout > 0": options.timeout > 0,
+        "1 <= attempts <= 100": 1 <= options.attempts <= 100,
+        "backoff >= 0": options.backoff >= 0,
+        "max_body_bytes >= 1": options.max_body_bytes >= 1,
+        "store_dtype 'float16' or 'float32'": options.store_dtype
+        in ("float16", "float32"),
+    }
+    wrong = [rule for rule, holds in rules.items() if not holds]
+    if wrong:
+        raise InvalidInputError(
+            three_parts(
+                expected=wrong[0],
+                got="something else",
+                cure="see the parameters of OpenAICompatibleEncoder",
+            )
+        )
+
+
+def _is_extra(body: Any) -> bool:
+    """Say whether this can be more fields of a request."""
+    try:
+        text = json.dumps(body, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return bool(json.loads(text) == body) and set(RESERVED).isdisjoint(body)

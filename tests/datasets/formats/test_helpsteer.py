@@ -6,7 +6,7 @@ import pytest
 
 from embrm.datasets import read_preferences
 from embrm.datasets.formats import RowReader, find_format
-from embrm.datasets.formats.helpsteer import ATTRIBUTES
+from embrm.datasets.formats._rated import HELPSTEER_ATTRIBUTES
 from embrm.exceptions import DataError
 
 RATED = {
@@ -50,7 +50,7 @@ def read(name: str, row: dict) -> RowReader:
 def test_a_rated_row_is_an_item_whose_score_is_helpfulness():
     """The five attributes are columns; there are no pairs."""
     preferences = read_preferences([RATED])
-    assert preferences.account.format == "helpsteer2"
+    assert preferences.read_report.format == "helpsteer2"
     assert len(preferences) == 0
     (item,) = preferences.items.to_dict("records")
     assert item["score"] == item["helpfulness"] == 3.0
@@ -148,7 +148,7 @@ def test_a_prompt_that_is_a_list_of_messages_stays_one():
         ("helpsteer2", {"helpfulness": 5}, "helpfulness out of range", "from 0 to 4"),
         (
             "helpsteer2",
-            dict.fromkeys(ATTRIBUTES, None),
+            dict.fromkeys(HELPSTEER_ATTRIBUTES, None),
             "no rating",
             "a number as at least one rating; got none",
         ),

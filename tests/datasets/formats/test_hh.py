@@ -56,9 +56,9 @@ def test_real_transcripts_are_kept_but_for_two_without_a_response(shared_data):
         preferences = read_preferences(
             shared_data / "hh_harmless_dev.jsonl", on_error="skip"
         )
-    account = preferences.account
-    assert (account.n_read, account.n_kept) == (1156, 1154)
-    [left] = account.left_out
+    report = preferences.read_report
+    assert (report.n_read, report.n_kept) == (1156, 1154)
+    [left] = report.left_out
     assert (left.reason, left.n) == ("empty response", 2)
     assert left.where == (
         "hh_harmless_dev.jsonl, line 44",

@@ -28,7 +28,7 @@ def read(row: dict) -> RowReader:
 def test_the_label_says_whether_a_is_preferred(label, y):
     """Response A stands first, so "A>B" is y = 1."""
     preferences = read_preferences([ROW | {"label": label}])
-    assert preferences.account.format == "judgebench"
+    assert preferences.read_report.format == "judgebench"
     assert preferences.y.tolist() == [y]
     assert preferences.items["response"][preferences.pairs["first"][0]] == "54"
 

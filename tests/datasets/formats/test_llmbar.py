@@ -21,7 +21,7 @@ def read(row: dict) -> RowReader:
 def test_the_label_is_the_number_of_the_better_output(label, y):
     """Output 1 stands first, so label 1 is y = 1."""
     preferences = read_preferences([ROW | {"label": label}])
-    assert preferences.account.format == "llmbar"
+    assert preferences.read_report.format == "llmbar"
     assert preferences.y.tolist() == [y]
 
 
@@ -51,6 +51,6 @@ def test_the_real_file_is_read_whole(shared_data):
     path = shared_data / "llmbar_natural.json"
     rows = json.loads(path.read_text(encoding="utf-8"))
     preferences = read_preferences(path)
-    assert preferences.account.format == "llmbar"
-    assert len(preferences) == preferences.account.n_kept == len(rows) == 100
+    assert preferences.read_report.format == "llmbar"
+    assert len(preferences) == preferences.read_report.n_kept == len(rows) == 100
     assert preferences.y.tolist() == [float(row["label"] == 1) for row in rows]

@@ -39,7 +39,7 @@ def test_all_pairs_of_the_responses_enter_the_better_one_first():
 def test_items_carry_their_rank_and_pairs_no_weight():
     """Weighting by K is the business of the head."""
     preferences = read_preferences([ROW])
-    assert preferences.account.format == "ranked"
+    assert preferences.read_report.format == "ranked"
     assert preferences.items["rank"].tolist() == [1, 0, 2]
     assert preferences.weight is None
 
@@ -53,7 +53,7 @@ def test_ranking_is_another_name_for_ranks():
 def test_the_shape_of_nemo_rl_reads_alike():
     """Messages with ranks give the same items and pairs as plain columns."""
     plain, nemo = read_preferences([ROW]), read_preferences([NEMO])
-    assert nemo.account.format == "ranked"
+    assert nemo.read_report.format == "ranked"
     assert nemo.pairs.equals(plain.pairs)
     assert nemo.items["response"].equals(plain.items["response"])
 

@@ -27,7 +27,7 @@ def read(row: dict) -> RowReader:
 def test_a_row_is_a_scored_item_and_no_pair():
     """The score is a float column of items."""
     preferences = read_preferences([ROW, ROW | {"response": "No.", "score": 0.5}])
-    assert preferences.account.format == "ratings"
+    assert preferences.read_report.format == "ratings"
     assert preferences.items["score"].tolist() == [3.0, 0.5]
     assert len(preferences) == 0
 
@@ -44,7 +44,7 @@ def test_every_numeric_column_rates():
     """Without a column `score`, whatever numbers there are rate the response."""
     row = {"prompt": "?", "response": "Soup.", "gold": -1.5, "clarity": 4}
     preferences = read_preferences([row])
-    assert preferences.account.format == "ratings"
+    assert preferences.read_report.format == "ratings"
     (item,) = preferences.items.to_dict("records")
     assert (item["gold"], item["clarity"]) == (-1.5, 4.0)
     assert "score" not in item
@@ -106,8 +106,8 @@ def test_a_real_pool_is_read_whole(shared_data):
     """Every row of a frame with `gold` for a rating becomes an item."""
     frame = pd.read_parquet(shared_data / "pool_dev.parquet").head(2000)
     preferences = read_preferences(frame)
-    assert preferences.account.format == "ratings"
-    assert preferences.account.n_kept == len(frame)
+    assert preferences.read_report.format == "ratings"
+    assert preferences.read_report.n_kept == len(frame)
     n_distinct = len(frame.drop(columns="prompt_id").drop_duplicates())
     assert len(preferences.items) == n_distinct
     assert {"gold", "model", "source", "source_prompt_id"} <= set(preferences.items)

@@ -79,7 +79,7 @@ def test_golden_rows_become_the_expected_items_and_pairs(case):
 @pytest.mark.parametrize("case", CASES, ids=[case["case"] for case in CASES])
 def test_golden_rows_are_detected(case):
     """Each golden case is recognised without being named."""
-    assert read_preferences(case["rows"]).account.format == case["format"]
+    assert read_preferences(case["rows"]).read_report.format == case["format"]
 
 
 @pytest.mark.parametrize("name", FIRST_ROWS)
@@ -91,7 +91,7 @@ def test_a_typical_row_is_detected_as_its_own_format(name):
 @pytest.mark.parametrize("name", FIRST_ROWS)
 def test_a_typical_row_can_be_read(name):
     """One typical row of each format is kept."""
-    assert read_preferences([FIRST_ROWS[name]]).account.n_kept == 1
+    assert read_preferences([FIRST_ROWS[name]]).read_report.n_kept == 1
 
 
 def test_every_known_format_has_a_typical_row_here():
@@ -161,8 +161,8 @@ def test_no_row_brings_a_format_down(name, data):
     row = dict(FIRST_ROWS[name])
     for column in data.draw(st.sets(st.sampled_from(sorted(row)), min_size=1)):
         row[column] = data.draw(CELLS)
-    account = read_preferences([row], format=name, on_error="skip").account
-    assert account.n_read == account.n_kept + account.n_left_out == 1
+    report = read_preferences([row], format=name, on_error="skip").read_report
+    assert report.n_read == report.n_kept + report.n_left_out == 1
 
 
 @pytest.mark.parametrize("name", FIRST_ROWS)

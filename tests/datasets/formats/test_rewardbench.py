@@ -38,7 +38,7 @@ def read(name: str, row: dict) -> RowReader:
 def test_version_1_gives_one_pair_with_subset_and_id():
     """Chosen stands first; the id becomes text."""
     preferences = read_preferences([ROW_1])
-    assert preferences.account.format == "rewardbench"
+    assert preferences.read_report.format == "rewardbench"
     (pair,) = preferences.pairs.to_dict("records")
     assert (pair["y"], pair["subset"], pair["benchmark_id"]) == (
         1.0,
@@ -52,7 +52,7 @@ def test_version_1_gives_one_pair_with_subset_and_id():
 def test_pairs_with_labels_margins_or_weights_are_not_taken_for_version_1(column):
     """A benchmark has none: such rows are plain pairs, and keep what they say."""
     preferences = read_preferences([ROW_1 | {column: 0.25}])
-    assert preferences.account.format == "pairs"
+    assert preferences.read_report.format == "pairs"
     (pair,) = preferences.pairs.to_dict("records")
     assert (pair[column], pair["subset"], pair["id"]) == (0.25, "alpacaeval-easy", 7)
 
@@ -67,7 +67,7 @@ def test_a_pair_of_version_1_without_subset_or_id_is_a_pair():
     """Columns of that name are common, and may have gaps."""
     rows = [ROW_1, ROW_1 | {"rejected": "Ask.", "subset": None, "id": float("nan")}]
     preferences = read_preferences(rows)
-    assert preferences.account.n_kept == 2
+    assert preferences.read_report.n_kept == 2
     assert preferences.pairs[["subset", "benchmark_id"]].isna().all(axis=1).sum() == 1
 
 
@@ -96,7 +96,7 @@ def test_version_2_items_carry_nothing_but_text():
     """A text that is chosen in one row and rejected in another is one item."""
     other = ROW_2 | {"id": "ref:3", "chosen": ["Grey"], "rejected": ["Red"]}
     preferences = read_preferences([ROW_2, other])
-    assert preferences.account.format == "rewardbench2"
+    assert preferences.read_report.format == "rewardbench2"
     assert sorted(preferences.items["response"]) == ["Blue", "Grey", "Pink", "Red"]
     assert len(preferences) == 7
 
@@ -105,7 +105,7 @@ def test_lists_may_be_arrays_as_parquet_gives_them():
     """Arrow hands lists over as NumPy arrays."""
     row = ROW_2 | {"chosen": np.array(["Red"], dtype=object)}
     preferences = read_preferences(pd.DataFrame([row]))
-    assert preferences.account.format == "rewardbench2"
+    assert preferences.read_report.format == "rewardbench2"
     assert len(preferences) == 3
 
 

@@ -28,7 +28,7 @@ def read(row: dict) -> RowReader:
 def test_a_row_gives_nine_pairs_in_the_order_of_the_matrix():
     """Rows of the matrix are chosen styles, columns rejected ones."""
     preferences = read_preferences([ROW])
-    assert preferences.account.format == "rm-bench"
+    assert preferences.read_report.format == "rm-bench"
     pairs = preferences.pairs
     cells = list(zip(pairs["chosen_style"], pairs["rejected_style"], strict=True))
     assert cells == [(chosen, rejected) for chosen in STYLES for rejected in STYLES]
@@ -73,7 +73,10 @@ def test_a_cell_of_identical_texts_is_left_out_and_the_others_kept():
     assert len(pairs) == 8
     assert ("detailed-plain", "concise") not in cells
     assert set(pairs["cells_left_out"]) == {1}
-    assert (preferences.account.n_kept, preferences.account.n_left_out) == (1, 0)
+    assert (preferences.read_report.n_kept, preferences.read_report.n_left_out) == (
+        1,
+        0,
+    )
 
 
 def test_a_row_without_any_cell_left_is_refused():
@@ -111,8 +114,8 @@ def test_the_real_files_lose_no_row_and_no_cell(shared_data, name, subset):
     path = shared_data / f"rmbench_{name}_filtered.json"
     rows = json.loads(path.read_text(encoding="utf-8"))
     preferences = read_preferences(path)
-    assert preferences.account.format == "rm-bench"
-    assert preferences.account.n_kept == preferences.account.n_read == len(rows)
+    assert preferences.read_report.format == "rm-bench"
+    assert preferences.read_report.n_kept == preferences.read_report.n_read == len(rows)
     counts = Counter(preferences.pairs["benchmark_id"])
     assert counts == {str(row["id"]): 9 for row in rows}
     assert subset in set(preferences.pairs["subset"])

@@ -90,16 +90,14 @@ def _missing_as_none(values):
 @pytest.mark.parametrize(("case", "container"), DELIVERED)
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
 def test_rows_of_a_real_schema_are_detected_and_read(case, container, tmp_path):
-    """Format, prompts, texts, labels, columns and account are those written by hand."""
+    """Format, prompts, texts, labels, columns and report are those written by hand."""
     source = container(case["rows"], tmp_path)
     preferences = read_preferences(source, on_error="skip-uninformative")
-    account = preferences.account
-    left_out = {entry.reason: entry.n for entry in account.left_out}
-    assert account.format == case["format"]
+    report = preferences.read_report
+    left_out = {entry.reason: entry.n for entry in report.left_out}
+    assert report.format == case["format"]
     assert left_out == case.get("left_out", {})
-    assert (
-        account.n_read == len(case["rows"]) == account.n_kept + sum(left_out.values())
-    )
+    assert report.n_read == len(case["rows"]) == report.n_kept + sum(left_out.values())
     texts = preferences.to_frame()[["prompt", "first", "second", "y"]]
     assert texts.to_numpy(object).tolist() == case["pairs"]
     for name, values in case.get("columns", {}).items():

@@ -105,7 +105,7 @@ def test_transcripts_are_left_to_hh():
     """Texts that begin as HH transcripts are not cut at a word."""
     start = "\n\nHuman: p\n\nAssistant: "
     read = read_preferences([{"chosen": f"{start}a b", "rejected": f"{start}a c"}])
-    assert read.account.format == "hh"
+    assert read.read_report.format == "hh"
     assert read.items["response"].tolist() == ["a b", "a c"]
 
 

@@ -50,7 +50,7 @@ def read(row: dict) -> RowReader:
 def test_each_completion_is_an_item_and_there_are_no_pairs():
     """The driver makes pairs from scores where they are wanted."""
     preferences = read_preferences([ROW])
-    assert preferences.account.format == "ultrafeedback"
+    assert preferences.read_report.format == "ultrafeedback"
     assert preferences.items["response"].tolist() == ["Soup is hot.", "Soup.", "Soup?"]
     assert len(preferences) == 0
 

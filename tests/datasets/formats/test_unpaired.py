@@ -18,7 +18,7 @@ def read(row: dict) -> RowReader:
 def test_a_row_is_a_labelled_item_and_no_pair():
     """The label is a boolean column of items."""
     preferences = read_preferences([ROW, ROW | {"completion": "No.", "label": False}])
-    assert preferences.account.format == "unpaired"
+    assert preferences.read_report.format == "unpaired"
     assert preferences.items["label"].tolist() == [True, False]
     assert preferences.items["label"].dtype == bool
     assert len(preferences) == 0
@@ -28,7 +28,7 @@ def test_the_response_may_be_called_response():
     """`completion` is TRL's word for it."""
     row = {"prompt": "?", "response": "Soup.", "label": 1}
     preferences = read_preferences([row])
-    assert preferences.account.format == "unpaired"
+    assert preferences.read_report.format == "unpaired"
     assert preferences.items["response"].tolist() == ["Soup."]
 
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embrm.embed.base import Fingerprint
-from embrm.embed.cache.names import new_prefix, segment_name, split_name
-from embrm.embed.cache.segment import (
+from embrm.embed.cache._layout import new_prefix, segment_name, split_name
+from embrm.embed.cache._segment import (
     SegmentDamageError,
     check_digest,
     count_rows,

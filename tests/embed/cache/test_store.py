@@ -310,7 +310,7 @@ def test_segments_that_go_again_and_again_before_use_are_an_error(
     def gone(path):
         raise FileNotFoundError(2, "gone", str(path))
 
-    monkeypatch.setattr("embrm.embed.cache.segment.check_digest", gone)
+    monkeypatch.setattr("embrm.embed.cache._segment.check_digest", gone)
     with pytest.raises(EmbrmError, match=r"some gone, 10 times.*wait until"):
         reader.take(rows()[0])
 
@@ -364,7 +364,7 @@ def test_a_clock_that_is_behind_does_not_replace_a_vector(store, rows, monkeypat
     (keys, first), (_, second) = rows(), rows(seed=1)
     store.append(keys, first)
     with monkeypatch.context() as patch:
-        patch.setattr("embrm.embed.cache.names.datetime", Clock("2000-01-01"))
+        patch.setattr("embrm.embed.cache._layout.datetime", Clock("2000-01-01"))
         reopened(store).append(keys, second)
     store.refresh()
     for one in (store, reopened(store)):
@@ -377,7 +377,7 @@ def test_a_clock_that_is_ahead_does_not_disturb_others(store, rows, monkeypatch)
     keys, vectors = rows(6)
     with monkeypatch.context() as patch:
         patch.setattr(
-            "embrm.embed.cache.names.datetime", Clock("9999-12-31T23:59:59.999999")
+            "embrm.embed.cache._layout.datetime", Clock("9999-12-31T23:59:59.999999")
         )
         store.append(keys[:2], vectors[:2])
     for n in range(1, 5):
@@ -395,7 +395,7 @@ def test_writers_at_the_same_moment_are_ordered_alike_for_all(store, rows, monke
     store.append(keys, first)
     early = reopened(store)
     with monkeypatch.context() as patch:
-        patch.setattr("embrm.embed.cache.names.datetime", Clock("2000-01-01"))
+        patch.setattr("embrm.embed.cache._layout.datetime", Clock("2000-01-01"))
         reopened(store).append(keys, second)
     early.refresh()
     for one in (early, reopened(store)):
@@ -415,7 +415,7 @@ def test_a_segment_that_goes_while_it_is_read_is_looked_for_again(
             raise FileNotFoundError(2, "gone", str(path))
         return original(path, *args, **kwargs)
 
-    from embrm.embed.cache import loading as module
+    from embrm.embed.cache import _snapshot as module
 
     original = module.read_segment
     monkeypatch.setattr(module, "read_segment", read)
@@ -429,7 +429,7 @@ def test_segments_that_always_go_are_an_error(store, rows, monkeypatch):
     def read(path, *args, **kwargs):
         raise FileNotFoundError(2, "gone", str(path))
 
-    monkeypatch.setattr("embrm.embed.cache.loading.read_segment", read)
+    monkeypatch.setattr("embrm.embed.cache._snapshot.read_segment", read)
     with pytest.raises(EmbrmError, match=r"some gone, 10 times.*wait until"):
         reopened(store)
 
@@ -438,7 +438,7 @@ def test_segments_that_come_while_they_are_read_do_not_stop_the_reader(
     store, rows, monkeypatch
 ):
     """Claim: with a writer that never rests, opening still ends."""
-    from embrm.embed.cache import loading as module
+    from embrm.embed.cache import _snapshot as module
 
     original = module.list_segments
     seeds = iter(range(100))

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from embrm.embed.base import Fingerprint
+from embrm.embed.base import Fingerprint, recognise
 from embrm.embed.cache import VectorCache
+from embrm.embed.hashing import HashingEncoder
+from embrm.embed.keys import item_keys
 from embrm.exceptions import InvalidInputError
 
 
@@ -26,7 +28,7 @@ def test_an_open_store_is_opened_once(cache, fingerprint, rows, monkeypatch):
     cache.open(fingerprint).append(*rows())
     fresh = VectorCache(cache.directory, verify="open")
     checked = []
-    from embrm.embed.cache import segment as module
+    from embrm.embed.cache import _segment as module
 
     original = module.check_digest
     monkeypatch.setattr(
@@ -152,3 +154,45 @@ def test_verification_can_be_switched_off(cache, fingerprint, rows, monkeypatch)
 def test_the_repr_says_where(cache):
     """Claim: printing a cache shows its directory."""
     assert repr(cache) == f"VectorCache({str(cache.directory)!r})"
+
+
+class Known:
+    """An encoder that keeps what it was shown."""
+
+    fingerprint = Fingerprint({"kind": "known"}, dim=1, dtype="float32")
+
+    def encode(self, texts, *, on_batch=None):
+        return np.zeros((len(texts), 1), dtype=np.float32)
+
+    def recognise(self, known):
+        self.shown = {fingerprint.digest for fingerprint in known}
+        return False
+
+
+def test_encoders_are_shown_the_stores_of_a_cache(tmp_path):
+    """Except those that cannot be read."""
+    cache = VectorCache(tmp_path)
+    made = [
+        Fingerprint({"kind": "example", "n": n}, dim=1, dtype="float32")
+        for n in range(3)
+    ]
+    for one in made:
+        cache.open(one).append(item_keys([("a", "b")]), np.ones((1, 1), "float32"))
+    (tmp_path / made[0].digest / "meta.json").write_text("{")
+    (tmp_path / made[1].digest / "meta.json").unlink()
+    encoder = Known()
+    cache.open_for(encoder)
+    assert encoder.shown == {made[2].digest}
+
+
+def test_encoders_are_shown_single_fingerprints():
+    """Such as that of a saved model."""
+    encoder, saved = Known(), Fingerprint({"kind": "a"}, dim=1, dtype="float32")
+    recognise(encoder, [saved])
+    assert encoder.shown == {saved.digest}
+
+
+def test_other_encoders_are_left_alone(tmp_path):
+    """They know from their files who they are."""
+    encoder, cache = HashingEncoder(), VectorCache(tmp_path / "none")
+    assert cache.open_for(encoder) is cache.open(encoder.fingerprint)

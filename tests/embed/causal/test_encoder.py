@@ -19,7 +19,7 @@ from sklearn.base import clone
 from transformers.utils import logging as transformers_logging
 
 from embrm.embed.base import Encoder
-from embrm.embed.causal.encoder import CausalLMEncoder
+from embrm.embed.causal.encoder import PUBLISHED_RECIPE, CausalLMEncoder
 from embrm.exceptions import IntegrityError, InvalidInputError
 
 TEXTS = [
@@ -38,15 +38,14 @@ POOLINGS = ["last_content", "mean_response", "mean", "prompt"]
 @pytest.fixture(scope="module")
 def encoder_of(tiny_models: dict[str, Path]) -> Callable[..., CausalLMEncoder]:
     """Make an encoder of a tiny model; those of one model and dtype share weights."""
-    loaded: dict[tuple[str, str], Any] = {}
+    made: dict[tuple[str, str], CausalLMEncoder] = {}
 
     def make(name: str, **options: Any) -> CausalLMEncoder:
-        options = FLOAT32 | {"template": "plain"} | options
-        encoder = CausalLMEncoder(str(tiny_models[name]), **options)
-        key = (name, encoder.dtype)
-        loaded[key] = loaded.get(key) or encoder._loaded
-        vars(encoder)["_loaded"] = loaded[key]
-        return encoder
+        options = FLOAT32 | {"template": "plain"} | dict(PUBLISHED_RECIPE) | options
+        key = (name, options["dtype"])
+        if key not in made:
+            made[key] = CausalLMEncoder(str(tiny_models[name]), **options)
+        return made[key].with_options(**options)
 
     return make
 
@@ -275,7 +274,9 @@ def test_no_text_has_no_vector(encoder_of):
 def test_overflow_of_the_stored_dtype_is_refused(make_model):
     """Trap: hidden states of some models exceed float16; float32 holds them."""
     directory = str(make_model("gpt2", initializer_range=3e4))
-    options = {"template": "plain", "dtype": "float32", "layer": 0}
+    options = {"template": "plain", "dtype": "float32", "layer": 0} | {
+        "pooling": "last_content"
+    }
     with pytest.raises(InvalidInputError, match="store_dtype='float32'"):
         CausalLMEncoder(directory, **options).encode(TEXTS[:1])
     vectors = CausalLMEncoder(directory, store_dtype="float32", **options).encode(TEXTS)
@@ -391,11 +392,13 @@ def test_sizes_are_found_in_the_text_part_of_a_config(make_model):
     "changed",
     [
         {"pooling": "mean"},
-        {"pooling": "mean_response"},
+        {"pooling": "last_content"},
+        {"pooling": ("mean_response", "mean")},
         {"template": "plain"},
         {"max_tokens": 99},
-        {"layer": -2},
+        {"layer": -1},
         {"layer": 0},
+        {"layer": (2, 0)},
         {"dtype": "float32"},
         {"store_dtype": "float32"},
     ],
@@ -416,12 +419,13 @@ def test_options_that_change_numbers_change_the_fingerprint(tiny_models, changed
         {"sharing": "off"},
         {"sharing": "tree"},
         {"on_long_response": "truncate"},
-        {"layer": 3},
+        {"layer": 2},
+        {"layer": (2, 0.67)},
         {"max_tokens": 256},
     ],
 )
 def test_options_that_change_no_number_keep_the_fingerprint(tiny_models, changed):
-    """The cache is used again; layer 3 of 3 is the last."""
+    """The cache is used again; layer 2 of 3 is at two thirds of the depth."""
     directory = str(tiny_models["llama"])
     one, other = CausalLMEncoder(directory), CausalLMEncoder(directory, **changed)
     assert one.fingerprint.digest == other.fingerprint.digest
@@ -463,7 +467,8 @@ def test_a_moved_model_keeps_its_fingerprint(tiny_models, tmp_path):
 
 def test_vectors_are_marked_as_not_normalised(tiny_models):
     """Trap: unit vectors of a server and raw vectors must never be mixed."""
-    fields = CausalLMEncoder(str(tiny_models["llama"])).fingerprint.fields
+    encoder = CausalLMEncoder(str(tiny_models["llama"]), layer=-1)
+    fields = encoder.fingerprint.fields
     assert (fields["normalised"], fields["final_norm"]) == (False, True)
 
 
@@ -471,8 +476,8 @@ def test_copies_leave_the_loaded_model_behind(encoder_of):
     """Another process loads its own."""
     encoder = encoder_of("llama")
     other = copy.deepcopy(encoder)
-    assert "_loaded" in vars(encoder)
-    assert "_loaded" not in vars(other)
+    assert "_handle" in vars(encoder)
+    assert "_handle" not in vars(other)
     assert other == encoder
 
 
@@ -555,3 +560,32 @@ def test_loading_and_encoding_are_silent(tiny_models, capfd):
     CausalLMEncoder(str(tiny_models["llama"]), **FLOAT32).encode(TEXTS)
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
+
+
+def test_the_default_is_the_mean_over_the_response_at_two_thirds(tiny_models):
+    """Of the tiny model's three layers the second; the fingerprint names the layer."""
+    encoder = CausalLMEncoder(str(tiny_models["llama"]))
+    fields = encoder.fingerprint.fields
+    assert (fields["layer"], fields["pooling"]) == (2, "mean_response")
+    assert "layer 2, mean over the response" in encoder.fingerprint.describe()
+
+
+def test_the_published_recipe_is_the_last_token_of_the_last_layer(tiny_models):
+    """As in arXiv 2411.04991."""
+    directory = str(tiny_models["llama"])
+    fields = CausalLMEncoder.published_recipe(directory).fingerprint.fields
+    assert (fields["layer"], fields["pooling"]) == (-1, "last_content")
+
+
+@pytest.mark.parametrize(("share", "layer"), [(0.01, 1), (1 / 3, 1), (0.67, 2)])
+def test_a_share_of_the_depth_is_rounded_to_a_layer(encoder_of, share, layer):
+    """Never to the embedding of the tokens; the whole depth is the last layer."""
+    assert encoder_of("llama", layer=share).columns[0].layer == layer
+    assert encoder_of("llama", layer=1.0).columns[0].layer == -1
+
+
+@pytest.mark.parametrize("layer", [0.0, 1.5, -0.5, float("nan"), True, "20", None])
+def test_what_cannot_be_a_layer_is_refused_before_the_model_is_found(layer):
+    """A share outside (0, 1], or no number."""
+    with pytest.raises((InvalidInputError, TypeError), match=r"in \(0, 1\]"):
+        CausalLMEncoder("./missing", layer=(layer,))

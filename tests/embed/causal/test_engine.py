@@ -7,10 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from embrm.embed.causal import engine as causal_engine
 from embrm.embed.causal.encoder import CausalLMEncoder
-from embrm.embed.causal.prefix_groups import prefix_groups
+from embrm.embed.causal.engine import TOLERANCE, check_equivalence, example_texts
+from embrm.embed.causal.hidden_layers import HiddenLayers
+from embrm.embed.causal.passes import run_padded
+from embrm.embed.causal.sharing_plan import prefix_groups
+from embrm.embed.pooling import LAST
 from embrm.exceptions import EmbrmWarning
 
 PROMPTS = [
@@ -40,17 +45,15 @@ def encoder_of(make_model: Callable[..., Path]) -> Callable[..., CausalLMEncoder
 @pytest.mark.parametrize("name", NAMES)
 def test_all_columns_are_the_same_however_beginnings_are_shared(encoder_of, name):
     """Every pooling and layer; no model of these needs the plain way."""
-    vectors = {
-        sharing: encoder_of(name, sharing=sharing)
-        .columns(layers=LAYERS, poolings=POOLINGS)
-        .encode_columns(TEXTS)
-        for sharing in ("off", "kv", "tree")
-    }
-    for column, expected in vectors["off"].items():
-        scale = np.abs(expected).max()
-        for sharing in ("kv", "tree"):
+    columns = {"layer": LAYERS, "pooling": POOLINGS}
+    encoder = encoder_of(name, sharing="off", **columns)
+    plain = encoder.encode(TEXTS)
+    for sharing in ("kv", "tree"):
+        shared = encoder_of(name, sharing=sharing, **columns).encode(TEXTS)
+        for part in encoder.column_slices.values():
+            scale = np.abs(plain[:, part]).max()
             np.testing.assert_allclose(
-                vectors[sharing][column], expected, atol=1e-5 * scale
+                shared[:, part], plain[:, part], atol=1e-5 * scale
             )
 
 
@@ -121,7 +124,7 @@ def test_a_model_whose_states_cannot_be_tapped_is_run_whole(encoder_of, monkeypa
     encoder = encoder_of("llama", layer=0)
     vectors = encoder.encode(TEXTS)
     monkeypatch.undo()
-    assert encoder._causal_model.verdicts["lean", (0,)] is not None
+    assert encoder._handle.model.verdicts["lean", (0,)] is not None
     np.testing.assert_allclose(
         vectors, encoder_of("llama", layer=0).encode(TEXTS), atol=1e-5
     )
@@ -132,9 +135,9 @@ def test_the_self_test_is_made_once_for_a_model(encoder_of, monkeypatch):
     """All encoders with one loaded model know its verdict."""
     encoder = encoder_of("llama", sharing="kv")
     encoder.encode(TEXTS)
-    monkeypatch.setattr(causal_engine, "find_fault", lambda *_: "asked again")
-    (column,) = encoder.columns()
-    assert column.encode(TEXTS).shape == (len(TEXTS), 32)
+    monkeypatch.setattr(causal_engine, "check_equivalence", lambda *_: "asked again")
+    other = encoder.with_options(pooling="prompt")
+    assert other.encode(TEXTS).shape == (len(TEXTS), 32)
 
 
 def test_shared_vectors_in_bfloat16_are_within_its_noise(encoder_of):
@@ -143,3 +146,101 @@ def test_shared_vectors_in_bfloat16_are_within_its_noise(encoder_of):
     rough = encoder_of("llama", sharing="kv", dtype="bfloat16").encode(TEXTS)
     error = np.linalg.norm(rough - exact, axis=1) / np.linalg.norm(exact, axis=1)
     assert error.max() < 0.1
+
+
+class Words:
+    """A tokenizer that gives one number for each word."""
+
+    def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]:
+        assert not add_special_tokens
+        words = text.split()
+        return {"input_ids": [3 + sorted(set(words)).index(word) for word in words]}
+
+
+def fault_of(model, change, texts=None):
+    texts = texts or example_texts(Words(), limit=200, window=8)
+    states = HiddenLayers(model.torch_model, (LAST,), n_layers=3)
+    return check_equivalence(
+        model,
+        (LAST,),
+        texts,
+        lambda columns: change(run_padded(model, states, texts, columns)),
+    )
+
+
+def test_a_right_way_has_no_fault(make_causal_model):
+    """The plain way in one batch is right."""
+    assert fault_of(make_causal_model(), lambda vectors: vectors) is None
+
+
+@pytest.mark.parametrize(("size", "is_fault"), [(0.5, False), (2.0, True)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_differences_count_from_the_tolerance_on(
+    make_causal_model, dtype, size, is_fault
+):
+    """It depends on the dtype in which the model computes."""
+    scale = 1 + size * TOLERANCE[dtype]
+    model = make_causal_model(dtype=dtype)
+    fault = fault_of(model, lambda vectors: [scale * v for v in vectors])
+    assert (fault is not None) is is_fault
+
+
+def test_vectors_that_are_not_numbers_are_a_fault(make_causal_model):
+    """A mask that hides all gives them."""
+    fault = fault_of(
+        make_causal_model(), lambda vectors: [v * torch.nan for v in vectors]
+    )
+    assert fault == "a relative difference of nan"
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError, RuntimeError, KeyError, TypeError, ValueError]
+)
+def test_what_a_model_raises_is_a_fault(make_causal_model, error):
+    """Architectures that do not know a mask or a cache raise all of these."""
+
+    def change(_vectors):
+        raise error("no such thing")
+
+    assert error.__name__ in fault_of(make_causal_model(), change)
+
+
+def test_a_window_that_is_ignored_is_found(make_causal_model):
+    """Trap: a plain mask makes Mistral look beyond its window, silently."""
+    model = make_causal_model("mistral")
+    wide = make_causal_model("mistral", sliding_window=64)
+    texts = example_texts(Words(), limit=200, window=8)
+    states = HiddenLayers(wide.torch_model, (LAST,), n_layers=3)
+    fault = check_equivalence(
+        model,
+        (LAST,),
+        texts,
+        lambda columns: run_padded(wide, states, texts, columns),
+    )
+    assert fault.startswith("a relative difference of")
+
+
+@pytest.mark.parametrize(
+    ("limit", "window", "lengths"),
+    [
+        (200, None, [24, 31]),
+        (200, 64, [72, 79]),
+        (50, 64, [24, 31]),
+        (12, None, [5, 5]),
+    ],
+)
+def test_beginnings_are_longer_than_the_window_and_fit_the_limit(
+    limit, window, lengths
+):
+    """Two groups, of three texts and two."""
+    texts = example_texts(Words(), limit=limit, window=window)
+    assert sorted({text.response_start for text in texts}) == sorted(set(lengths))
+    assert max(len(text) for text in texts) <= limit
+    groups = prefix_groups(texts, min_shared=1)
+    assert [len(group.rows) for group in groups] == [3, 2]
+
+
+def test_example_texts_differ():
+    """Equal ones would hide that texts see each other."""
+    texts = example_texts(Words(), limit=200, window=None)
+    assert len({tuple(np.asarray(text.ids)) for text in texts}) == 5

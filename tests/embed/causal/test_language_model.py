@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from embrm.embed.causal.language_model import CausalShape
+from embrm.exceptions import InvalidInputError
+
 
 @pytest.mark.parametrize(("name", "takes"), [("llama", True), ("gpt2", True)])
 def test_models_that_take_positions_are_known(make_causal_model, name, takes):
@@ -29,3 +32,18 @@ def test_the_config_is_that_of_the_language_model(make_causal_model):
     """Here it is the whole."""
     model = make_causal_model("mistral")
     assert model.text_config.sliding_window == 8
+
+
+@pytest.mark.parametrize(
+    ("number", "layer"), [(-1, -1), (3, -1), (-2, 2), (2, 2), (0, 0), (-4, 0)]
+)
+def test_a_layer_has_one_spelling(number, layer):
+    """The last is -1 however it is counted."""
+    assert CausalShape("llama", 8, 3, 64).layer(number) == layer
+
+
+@pytest.mark.parametrize("number", [4, -5])
+def test_a_layer_that_is_not_there_is_refused(number):
+    """Three blocks have four states."""
+    with pytest.raises(InvalidInputError, match="from -4 to 3"):
+        CausalShape("llama", 8, 3, 64).layer(number)

@@ -6,9 +6,8 @@ import torch
 
 from embrm.embed.causal import tree_rows
 from embrm.embed.causal.hidden_layers import HiddenLayers
-from embrm.embed.causal.padded_rows import run_padded
-from embrm.embed.causal.prefix_groups import prefix_groups
-from embrm.embed.causal.sharing_plan import Machine, plan_tree
+from embrm.embed.causal.passes import run_padded
+from embrm.embed.causal.sharing_plan import Machine, plan_tree, prefix_groups
 from embrm.embed.causal.tree_rows import has_flex, lay_out, run_tree
 from embrm.embed.pooling import LAST, POOLINGS, Column
 from embrm.embed.truncation import FittedTokens

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
-from embrm.embed.cache.remote import RemotePath
+from embrm.embed.cache.durable import RemotePath
 from embrm.embed.keys import item_keys
 from embrm.embed.scale.shards import (
     balanced_blocks,

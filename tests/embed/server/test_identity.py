@@ -7,21 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embrm.embed.base import Fingerprint
-from embrm.embed.cache import VectorCache
-from embrm.embed.hashing import HashingEncoder
 from embrm.embed.keys import item_keys
-from embrm.embed.server.identity import (
+from embrm.embed.server._answers import Answer
+from embrm.embed.server._identity import (
     GOLDEN_TEXTS,
     TOLERANCE,
     ServerIdentity,
     check_ends_are_read,
     end_texts,
-    recognise,
-    recognise_in_cache,
     sketch,
 )
-from embrm.embed.server.response import Answer
 from embrm.exceptions import IntegrityError, InvalidInputError
 
 DIM = 384
@@ -189,44 +184,3 @@ def test_a_server_that_reads_to_the_end_is_accepted():
     rows = np.ones((2, 8), dtype=np.float32)
     rows[1, 0] += 1e-3
     check_ends_are_read(Answer(rows, 0, "toy"), "max_chars=9")
-
-
-class Known:
-    """An encoder that keeps what it was shown."""
-
-    fingerprint = Fingerprint({"kind": "known"}, dim=1, dtype="float32")
-
-    def encode(self, texts, *, on_batch=None):
-        return np.zeros((len(texts), 1), dtype=np.float32)
-
-    def recognise(self, known):
-        self.shown = {fingerprint.digest for fingerprint in known}
-        return False
-
-
-def test_encoders_are_shown_the_stores_of_a_cache(tmp_path):
-    """Except those that cannot be read."""
-    cache = VectorCache(tmp_path)
-    made = [
-        Fingerprint({"kind": "example", "n": n}, dim=1, dtype="float32")
-        for n in range(3)
-    ]
-    for one in made:
-        cache.open(one).append(item_keys([("a", "b")]), np.ones((1, 1), "float32"))
-    (tmp_path / made[0].digest / "meta.json").write_text("{")
-    (tmp_path / made[1].digest / "meta.json").unlink()
-    encoder = Known()
-    recognise_in_cache(encoder, cache)
-    assert encoder.shown == {made[2].digest}
-
-
-def test_encoders_are_shown_single_fingerprints():
-    """Such as that of a saved model."""
-    encoder, saved = Known(), Fingerprint({"kind": "a"}, dim=1, dtype="float32")
-    recognise(encoder, [saved])
-    assert encoder.shown == {saved.digest}
-
-
-def test_other_encoders_are_left_alone(tmp_path):
-    """They know from their files who they are."""
-    recognise_in_cache(HashingEncoder(), VectorCache(tmp_path / "none"))

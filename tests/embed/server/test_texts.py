@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from embrm.embed.causal.encoder import CausalLMEncoder
-from embrm.embed.server.texts import TokenFitter, fit_chars
+from embrm.embed.server._texts import TokenFitter, fit_chars
 from embrm.exceptions import InvalidInputError
 
 LONG = ("one two three " * 60, "It is the response's end that counts.")

@@ -1,0 +1,174 @@
+"""Rows and lines of a source: numbered, of bounded length, some of them unreadable."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeAlias, cast
+
+from embrm.datasets.formats.base import Row, refusal
+from embrm.exceptions import DataError
+
+NumberedRows: TypeAlias = Generator[tuple[int, Row | DataError], None, None]
+"""Rows with their number in the source (a line, or a row counted from one).
+
+A row that cannot be read comes as the `DataError` that says why, so that the caller
+may count it and read on. An error after which nothing can be read is raised.
+"""
+
+_BOM = b"\xef\xbb\xbf"
+_DRAIN_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened source of rows.
+
+    Attributes
+    ----------
+    name : str
+        As errors and reports call it: a file name, a dataset id, "frame", "rows".
+    rows : generator of (int, row or DataError)
+    place : callable
+        Turns a row's number into words: `"prefs.jsonl, line 7"`.
+    untyped : bool, default=False
+        Whether numbers arrive as text, as they do from CSV.
+    """
+
+    name: str
+    rows: NumberedRows
+    place: Callable[[int], str]
+    untyped: bool = False
+
+
+def in_lines(name: str) -> Callable[[int], str]:
+    """Name places by line."""
+    return lambda number: f"{name}, line {number}"
+
+
+def in_rows(name: str) -> Callable[[int], str]:
+    """Name places by row, counted from one."""
+    return lambda number: f"{name}, row {number}"
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Put the file, line or row before the message of a `DataError` from within."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{place}: {error}", reason=error.reason) from error
+
+
+def named_rows(source: Source) -> NumberedRows:
+    """Pass the rows on; an error that ends the reading names the source."""
+    with naming(source.name):
+        yield from source.rows
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, gunzipped if its name ends in .gz; damage is a `DataError`."""
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as f:
+            yield cast("BinaryIO", f)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise refusal(
+            expected="a whole gzip file",
+            got="one that is truncated or damaged",
+            cure="copy or download it again, and compare its checksum",
+            reason="damaged file",
+        ) from error
+    except OSError as error:
+        raise refusal(
+            expected="a file that can be read",
+            got=error.strerror or type(error).__name__,
+            cure="check its permissions and its disk",
+            reason="unreadable file",
+        ) from error
+
+
+def whole(handle: BinaryIO, max_bytes: int) -> bytes:
+    """Read all of `handle`; no more than `max_bytes` are ever held.
+
+    Raises
+    ------
+    DataError
+        If there is more: a file of a few megabytes may unpack to as many gigabytes.
+    """
+    data = handle.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise refusal(
+            expected=f"a JSON file of at most {max_bytes} bytes, unpacked",
+            got="a larger one",
+            cure="write one row per line as .jsonl, which is read row by row, or raise "
+            "max_json_bytes",
+            reason="file too large",
+        )
+    return data
+
+
+def text_lines(
+    handle: BinaryIO, max_line_bytes: int
+) -> Generator[tuple[int, str | DataError], None, None]:
+    """Yield the numbered lines of `handle`, line ends kept, a leading BOM dropped.
+
+    A line that is too long or not UTF-8 comes as a `DataError`. No more than
+    `max_line_bytes` of a line are ever held.
+    """
+    number, offset = 0, 0
+    while line := handle.readline(max_line_bytes + 1):
+        number += 1
+        size = len(line)
+        ended = line.endswith(b"\n")
+        if size > max_line_bytes and not ended:
+            yield number, too_long(max_line_bytes)
+            size += _skip_to_line_end(handle)
+        else:
+            yield number, _decoded_line(line, offset)
+        offset += size
+
+
+def decoded(data: bytes, offset: int = 0) -> str:
+    """Decode UTF-8, a leading BOM dropped; the error names the byte in the file."""
+    start = len(_BOM) if offset == 0 and data.startswith(_BOM) else 0
+    try:
+        return data[start:].decode() if start else data.decode()
+    except UnicodeDecodeError as error:
+        raise refusal(
+            expected="UTF-8 text",
+            got=f"a byte that is not UTF-8 at byte offset "
+            f"{offset + start + error.start}",
+            cure="save the file as UTF-8",
+            reason="not UTF-8",
+        ) from error
+
+
+def _decoded_line(line: bytes, offset: int) -> str | DataError:
+    """Decode one line, or return what is wrong with it."""
+    try:
+        return decoded(line, offset)
+    except DataError as error:
+        return error
+
+
+def too_long(max_line_bytes: int) -> DataError:
+    """Write the error for a line, or the lines of a CSV record, of too many bytes."""
+    return refusal(
+        expected=f"lines of at most {max_line_bytes} bytes",
+        got="a longer one",
+        cure="write one row per line, or raise max_line_bytes",
+        reason="line too long",
+    )
+
+
+def _skip_to_line_end(handle: BinaryIO) -> int:
+    """Read on to the end of the line, piece by piece; return the bytes skipped."""
+    skipped = 0
+    while piece := handle.readline(_DRAIN_BYTES):
+        skipped += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return skipped

@@ -1,0 +1,312 @@
+"""Formats with ratings of responses: plain ratings, UltraFeedback, HelpSteer."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from embrm._typing import Message
+from embrm.datasets.formats._fields import (
+    check_rated,
+    first_fields,
+    is_list,
+    is_number,
+    list_of,
+    number,
+    record_of,
+    says_missing,
+    texts_among,
+    whole_number,
+)
+from embrm.datasets.formats.base import Format, Row, RowReader, is_missing
+
+_RESERVED = frozenset({"key", "prompt_id", "source_row"})
+
+_ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
+HELPSTEER_ATTRIBUTES = (
+    "helpfulness",
+    "correctness",
+    "coherence",
+    "complexity",
+    "verbosity",
+)
+_TURN = re.compile(r"\n?<extra_id_[01]>(System|User|Assistant)(?:\n|\Z)")
+
+
+def _is_rating(column: str, value: Any) -> bool:
+    """Say whether a column rates the response, rather than describes it."""
+    if column == "score":
+        return True
+    if column in {"id", "index"} or column.endswith("_id") or column in _RESERVED:
+        return False
+    return is_number(value) or (says_missing(value) and value != "")
+
+
+def _attributes(row: Row) -> tuple[dict[str, float], dict[str, Any]]:
+    """Split the columns besides prompt and response into ratings and the rest."""
+    ratings: dict[str, float] = {}
+    others: dict[str, Any] = {}
+    for column, value in _columns(row).items():
+        if _is_rating(column, value):
+            ratings[column] = number(value, column[:40])
+        elif isinstance(value, str | bool) or (
+            is_number(value) and not is_missing(value)
+        ):
+            # Ids stay exact as text; a column of numbers would become float.
+            kept = value if isinstance(value, bool) else str(value)
+            others[f"source_{column}" if column in _RESERVED else column] = kept
+    return ratings, others
+
+
+def _columns(row: Row) -> Mapping[str, Any]:
+    return {
+        str(column): value
+        for column, value in row.items()
+        if column not in ("prompt", "response")
+    }
+
+
+def _is_rated(row: Row) -> bool:
+    if not {"prompt", "response"} <= row.keys():
+        return False
+    if row.keys() >= set(HELPSTEER_ATTRIBUTES):
+        return False
+    rated = any(_is_rating(name, value) for name, value in _columns(row).items())
+    return "score" in row or (rated and "label" not in row)
+
+
+def _read_ratings(row: Row, reader: RowReader) -> None:
+    """Read one rated response in each row.
+
+    Every numeric column is a rating, except those that number rows (`id`, `index`,
+    `..._id`). Text and boolean columns (`category`, `source`, `model`, ...) go along as
+    columns of the item. What the items table already names itself is carried under
+    another name: `prompt_id` becomes `source_prompt_id`.
+
+    Examples
+    --------
+    >>> reader = RowReader()
+    >>> row = {"prompt": "2 + 2?", "response": "4", "score": 5, "source": "sums"}
+    >>> RATINGS.read(row, reader)
+    >>> reader.items[0]["score"], reader.items[0]["source"]
+    (5.0, 'sums')
+    """
+    prompt, response = row["prompt"], row["response"]
+    ratings, others = _attributes(row)
+    check_rated(ratings.values())
+    reader.item(prompt, response, **ratings, **others)
+
+
+RATINGS = Format(
+    name="ratings",
+    columns="prompt, response, score (or any numeric columns)",
+    detect=_is_rated,
+    read=_read_ratings,
+)
+
+
+def _is_ultrafeedback(row: Row) -> bool:
+    completions = row.get("completions")
+    if "instruction" not in row or not is_list(completions):
+        return False
+    # Some instructions have no completions: such a row says nothing, but is of here.
+    return not completions or first_fields(completions) >= {"response", "annotations"}
+
+
+def _read_ultrafeedback(row: Row, reader: RowReader) -> None:
+    """Read UltraFeedback: completions of an instruction, each rated on four aspects.
+
+    Each completion becomes an item with `instruction_following`, `honesty`,
+    `truthfulness` and `helpfulness` (1 to 5; "N/A" is NaN), `overall_score`,
+    `fine_grained_score`, `model` and the row's `source`. `score` is the mean of those
+    of the four ratings that are there, and not `overall_score`: 2,628 completions of
+    the first release have 10 where 1 was meant. There are no pairs; pair by score.
+
+    References
+    ----------
+    Cui et al. 2023, arXiv:2310.01377.
+
+    Examples
+    --------
+    >>> reader = RowReader()
+    >>> ratings = {"honesty": {"Rating": "4"}, "helpfulness": {"Rating": "N/A"}}
+    >>> completion = {"response": "4", "annotations": ratings, "overall_score": 10}
+    >>> ULTRAFEEDBACK.read(
+    ...     {"instruction": "2 + 2?", "completions": [completion]}, reader
+    ... )
+    >>> reader.items[0]["score"], reader.items[0]["helpfulness"]
+    (4.0, nan)
+    """
+    scores = []
+    for each in list_of(row["completions"], "completions"):
+        completion = record_of(each, "completion")
+        attributes = _completion_ratings(completion)
+        scores.append(attributes["score"])
+        reader.item(
+            row["instruction"],
+            completion.get("response"),
+            **attributes,
+            **texts_among(completion, "model"),
+            **texts_among(row, "source"),
+        )
+    check_rated(scores)
+
+
+def _completion_ratings(completion: Row) -> dict[str, float]:
+    annotations = record_of(completion.get("annotations"), "annotations")
+    attributes = {name: _aspect_rating(annotations, name) for name in _ASPECTS}
+    known = [rating for rating in attributes.values() if not math.isnan(rating)]
+    attributes["score"] = math.fsum(known) / len(known) if known else math.nan
+    for name, column in (
+        ("overall_score", "overall_score"),
+        ("fine_grained_score", "fine-grained_score"),
+    ):
+        attributes[name] = number(completion.get(column), column)
+    return attributes
+
+
+def _aspect_rating(annotations: Row, aspect: str) -> float:
+    annotation = annotations.get(aspect)
+    if annotation is None:
+        return math.nan
+    rating = record_of(annotation, aspect).get("Rating")
+    return number(rating, aspect, low=1, high=5)
+
+
+ULTRAFEEDBACK = Format(
+    name="ultrafeedback",
+    columns="instruction, completions [response, annotations, overall_score, ...]",
+    detect=_is_ultrafeedback,
+    read=_read_ultrafeedback,
+)
+
+
+def _conversation(prompt: Any) -> Any:
+    """Split a prompt at its turn markers; one without them stays as it is."""
+    if not isinstance(prompt, str):
+        return prompt
+    # The first turn has no marker: it is the user's.
+    parts = ["User", *_TURN.split(prompt)]
+    if len(parts) == 2:
+        return prompt
+    return [
+        Message(role=role.lower(), content=content)
+        for role, content in zip(parts[::2], parts[1::2], strict=True)
+        if content.strip()
+    ]
+
+
+def _is_helpsteer_2(row: Row) -> bool:
+    return row.keys() >= {"prompt", "response", *HELPSTEER_ATTRIBUTES}
+
+
+def _read_helpsteer_2(row: Row, reader: RowReader) -> None:
+    attributes = {
+        name: number(row[name], name, low=0, high=4) for name in HELPSTEER_ATTRIBUTES
+    }
+    check_rated(attributes.values())
+    reader.item(
+        _conversation(row["prompt"]),
+        row["response"],
+        score=attributes["helpfulness"],
+        **attributes,
+    )
+
+
+def _read_strength(
+    reader: RowReader,
+    prompt: Any,
+    responses: tuple[Any, Any],
+    strength: int,
+    columns: dict[str, str],
+) -> None:
+    r"""Read HelpSteer: rated responses (1 and 2), and preferences (2 and 3).
+
+    Rated rows become items with the five attributes (0 to 4, NaN where one is missing)
+    and `score`, which is `helpfulness`. Preference rows become pairs: a *negative*
+    strength means that the first response is better, 0 is a tie (y = 0.5), and the
+    column `strength` (0 to 3) is its size. Pass `strength` as `sample_weight` for
+    scaled Bradley-Terry, or as `margin`; embrm chooses neither.
+
+    A prompt of several turns, in which lines `<extra_id_1>Assistant` and
+    `<extra_id_1>User` stand between the turns, becomes a list of messages.
+
+    References
+    ----------
+    Wang et al. 2023, arXiv:2311.09528; 2024, arXiv:2406.08673 and arXiv:2410.01257;
+    2025, arXiv:2505.11475. The sign of the strength: NeMo-Aligner, regression reward
+    model.
+
+    Examples
+    --------
+    >>> reader = RowReader()
+    >>> HELPSTEER_2_PREFERENCE.read(
+    ...     {
+    ...         "prompt": "Hi\n<extra_id_1>Assistant\nYes?\n<extra_id_1>User\n2 + 2?",
+    ...         "response_1": "4",
+    ...         "response_2": "5",
+    ...         "preference_strength": -3,
+    ...     },
+    ...     reader,
+    ... )
+    >>> reader.pairs[0]["y"], reader.pairs[0]["strength"]
+    (1.0, 3)
+    >>> [message["role"] for message in reader.items[0]["prompt"]]
+    ['user', 'assistant', 'user']
+    """
+    first, second = (reader.item(prompt, response) for response in responses)
+    y = 0.5 if strength == 0 else float(strength < 0)
+    reader.pair(first, second, y, strength=abs(strength), **columns)
+
+
+def _is_helpsteer_2_preference(row: Row) -> bool:
+    return row.keys() >= {"prompt", "response_1", "response_2", "preference_strength"}
+
+
+def _read_helpsteer_2_preference(row: Row, reader: RowReader) -> None:
+    strength = row["preference_strength"]
+    _read_strength(
+        reader,
+        _conversation(row["prompt"]),
+        (row["response_1"], row["response_2"]),
+        whole_number(strength, "preference_strength", low=-3, high=3),
+        texts_among(row, "split"),
+    )
+
+
+def _is_helpsteer_3(row: Row) -> bool:
+    return row.keys() >= {"context", "response1", "response2", "overall_preference"}
+
+
+def _read_helpsteer_3(row: Row, reader: RowReader) -> None:
+    strength = row["overall_preference"]
+    _read_strength(
+        reader,
+        row["context"],
+        (row["response1"], row["response2"]),
+        whole_number(strength, "overall_preference", low=-3, high=3),
+        texts_among(row, "domain", "language"),
+    )
+
+
+HELPSTEER_2 = Format(
+    name="helpsteer2",
+    columns="prompt, response, helpfulness, correctness, coherence, complexity, "
+    "verbosity (0 to 4)",
+    detect=_is_helpsteer_2,
+    read=_read_helpsteer_2,
+)
+
+HELPSTEER_2_PREFERENCE = Format(
+    name="helpsteer2-preference",
+    columns="prompt, response_1, response_2, preference_strength (-3 to 3)",
+    detect=_is_helpsteer_2_preference,
+    read=_read_helpsteer_2_preference,
+)
+
+HELPSTEER_3 = Format(
+    name="helpsteer3",
+    columns="context, response1, response2, overall_preference (-3 to 3)",
+    detect=_is_helpsteer_3,
+    read=_read_helpsteer_3,
+)

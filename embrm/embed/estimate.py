@@ -1,0 +1,119 @@
+"""How long embedding will take, from embedding a few of the texts first."""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from embrm._typing import IntArray, Text
+from embrm.embed.base import Encoder
+from embrm.embed.cache.vector_cache import VectorCache
+from embrm.embed.keys import KeyIndex, item_keys
+from embrm.embed.run import embed_items
+from embrm.messages import prompt_text
+
+# Neighbours share their prompt, and so a part of the work: samples are runs of them.
+_N_RUNS = 3
+_RUN_TEXTS = 32
+_RUN_CHARACTERS = 6000
+
+
+class Estimate(NamedTuple):
+    """What is to be embedded, and how long it should take.
+
+    Attributes
+    ----------
+    n_texts : int
+        Different texts that the cache lacks.
+    seconds : float
+        Wall time, on this machine as busy as it is now.
+    """
+
+    n_texts: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.n_texts:,} texts to embed, about {in_words(self.seconds)}"
+
+
+def estimate_embedding(
+    texts: Sequence[Text],
+    encoder: Encoder,
+    cache: VectorCache | str | os.PathLike[str] | None = None,
+) -> Estimate:
+    """Estimate how long it takes to embed texts, by embedding some of them.
+
+    Parameters
+    ----------
+    texts : sequence of (prompt, response)
+    encoder : Encoder
+        Loaded by this, where anything is missing.
+    cache : VectorCache, str or path, optional
+        Keeps what is embedded here, too.
+
+    Returns
+    -------
+    Estimate
+
+    Examples
+    --------
+    >>> from embrm.embed.hashing import HashingEncoder
+    >>> estimate_embedding([("Hi", "Hello"), ("Hi", "Hello")], HashingEncoder()).n_texts
+    1
+    """
+    keys = item_keys(texts)
+    missing = KeyIndex(keys).rows
+    if cache is not None:
+        cache = cache if isinstance(cache, VectorCache) else VectorCache(cache)
+        missing = missing[~cache.open_for(encoder).contains(keys[missing])]
+    if len(missing) == 0:
+        return Estimate(0, 0.0)
+    sizes = np.array([_n_characters(texts[row]) for row in missing], dtype=np.float64)
+    runs = _runs(sizes)
+    # The first run loads the model and tests its ways of sharing: not timed.
+    spent, done = [], []
+    for run in runs:
+        part = [texts[missing[at]] for at in run]
+        started = time.perf_counter()
+        embed_items(part, encoder, cache, progress=False)
+        spent.append(time.perf_counter() - started)
+        done.append(sizes[run].sum())
+    timed = slice(1, None) if len(runs) > 1 else slice(None)
+    seconds = sum(spent[timed]) * (sizes.sum() - sum(done)) / sum(done[timed])
+    return Estimate(len(missing), float(seconds))
+
+
+def in_words(seconds: float) -> str:
+    """Say a duration to the precision that an estimate has.
+
+    Examples
+    --------
+    >>> in_words(0.2), in_words(42), in_words(100), in_words(5000), in_words(90000)
+    ('a second', '40 s', '2 min', '1.4 h', '25 h')
+    """
+    if seconds < 1.5:
+        return "a second"
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds < 10 else f"{round(seconds, -1):.0f} s"
+    if seconds < 5400 * 0.9:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 36000 else f"{seconds / 3600:.0f} h"
+
+
+def _n_characters(text: Text) -> int:
+    prompt, response = text
+    return len(prompt_text(prompt)) + len(response) + 1
+
+
+def _runs(sizes: np.ndarray) -> list[IntArray]:
+    """Choose runs of neighbours, spread evenly over the texts, none too long."""
+    starts = np.unique(np.linspace(0, len(sizes), _N_RUNS, endpoint=False, dtype=int))
+    ends = np.append(starts[1:], len(sizes))
+    runs = []
+    for start, end in zip(starts, ends, strict=True):
+        run = np.arange(start, min(start + _RUN_TEXTS, end))
+        fits = np.cumsum(sizes[run]) <= _RUN_CHARACTERS
+        runs.append(run[: max(int(fits.sum()), 1)])
+    return runs

@@ -1,0 +1,329 @@
+"""Ask an embeddings server: bounded requests, patience with what passes, clear errors.
+
+What may pass by itself is asked again, with growing random waits: 408, 429 (after the
+time that the server asks for), 5xx, timeouts, broken connections, bodies that were cut
+off. What will not pass is an error at once: other refusals, redirects, bodies that are
+too large, answers that are wrong.
+"""
+
+import json
+import os
+import ssl
+import threading
+import time
+from collections.abc import Generator, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from embrm._optional import import_optional
+from embrm.embed.server._answers import (
+    LONGEST_WAIT,
+    Answer,
+    NoJSONError,
+    PassingError,
+    host,
+    read_answer,
+    refusal,
+)
+from embrm.exceptions import EmbrmError, InvalidInputError, three_parts
+
+Content: TypeAlias = str | list[int]
+"""One input: a text, or the ids of its tokens."""
+
+_REFUSAL_BYTES = 65_536
+_CHECK = "check that an embeddings server runs there, and the address"
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a server is, and how it is asked.
+
+    Attributes
+    ----------
+    url : str
+        As `embrm.embed.server._answers.endpoint` returned it.
+    fields : mapping
+        What every request says besides its input: `model`, `encoding_format`, ...
+    api_key_env : str
+        Environment variable with the key; none is sent where it is not set.
+    timeout : float
+        Seconds that the server may be silent, and that it may take for an answer.
+    attempts : int
+        How often one request is tried.
+    backoff : float
+        Seconds; the wait after attempt n is random up to `backoff * 2**(n - 1)`.
+    max_body_bytes : int
+        Largest answer that is read.
+    concurrency : int
+        Requests under way at once.
+    """
+
+    url: str
+    fields: Mapping[str, Any]
+    api_key_env: str
+    timeout: float
+    attempts: int
+    backoff: float
+    max_body_bytes: int
+    concurrency: int
+
+
+class EmbeddingsClient:
+    """Connections to one server; a context manager, used from many threads.
+
+    Parameters
+    ----------
+    server : Server
+    dim : int, optional
+        Length that the vectors must have.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the extra `http` is not installed.
+    InvalidInputError
+        If the key holds what no header can.
+    """
+
+    def __init__(self, server: Server, *, dim: int | None = None) -> None:
+        self._server, self._dim = server, dim
+        self._httpx = import_optional("httpx2", extra="http")
+        self._tenacity = import_optional("tenacity", extra="http")
+        self._stopped = threading.Event()
+        self._key = _read_key(server.api_key_env)
+        self._http = self._httpx.Client(
+            headers=_headers(self._key),
+            timeout=server.timeout,
+            follow_redirects=False,
+            verify=trust(),
+            limits=self._httpx.Limits(max_connections=server.concurrency),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._http.close()
+
+    def embed(self, inputs: Sequence[Content]) -> Answer:
+        """Send one request, again where that may help.
+
+        Raises
+        ------
+        EmbrmError
+            If the server refuses, or fails as often as it is asked.
+        IntegrityError
+            If it answers something else than finite vectors, one for each input.
+        """
+        body = json.dumps({**self._server.fields, "input": list(inputs)}).encode()
+        attempts, tenacity = self._server.attempts, self._tenacity
+        jitter = tenacity.wait_random_exponential(self._server.backoff, LONGEST_WAIT)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(PassingError),
+            stop=tenacity.stop_after_attempt(attempts)
+            | tenacity.stop_when_event_set(self._stopped),
+            wait=lambda state: wait_seconds(state.outcome.exception(), jitter(state)),
+            sleep=tenacity.sleep_using_event(self._stopped),
+            reraise=True,
+        )
+        try:
+            answer: Answer = retrying(self._ask, body, len(inputs))
+        except PassingError as error:
+            failure = error.final(attempts)
+        else:
+            return answer
+        raise failure
+
+    def embed_all(
+        self, requests: Sequence[Sequence[Content]]
+    ) -> Generator[tuple[int, Answer], None, None]:
+        """Send requests, several at once, and yield (number, answer) as they come.
+
+        Raises
+        ------
+        EmbrmError, IntegrityError
+            The first failure, see `embed`. What is not sent yet is not sent then.
+        """
+        pool = ThreadPoolExecutor(min(self._server.concurrency, len(requests)))
+        try:
+            waiting = {pool.submit(self.embed, r): n for n, r in enumerate(requests)}
+            for done in as_completed(waiting):
+                yield waiting.pop(done), done.result()
+        except BaseException:
+            self._stopped.set()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _ask(self, body: bytes, n_inputs: int) -> Answer:
+        """Send one request once."""
+        httpx = self._httpx
+        # Raised outside: an error of httpx refers to the request, with its key.
+        try:
+            return read_answer(self._exchange(body), n_inputs, dim=self._dim)
+        except httpx.TimeoutException:
+            waited = f"none within {self._server.timeout:g} s"
+            failure: EmbrmError = PassingError(waited, "raise timeout")
+        except httpx.TransportError as error:
+            failure = self._broken(error)
+        except NoJSONError:
+            failure = PassingError("a body that is no JSON", _CHECK)
+        raise failure
+
+    def _exchange(self, body: bytes) -> bytes:
+        """Post, and return the body of a good answer."""
+        until = time.monotonic() + self._server.timeout
+        with self._http.stream("POST", self._server.url, content=body) as response:
+            status, headers = response.status_code, response.headers
+            limit = self._server.max_body_bytes if status == 200 else _REFUSAL_BYTES
+            raw, is_whole = self._read(response, limit, until)
+        if status != 200:
+            raise refusal(
+                status, headers, raw, key=self._key, key_env=self._server.api_key_env
+            )
+        if not is_whole:
+            raise EmbrmError(
+                three_parts(
+                    expected=f"an answer of at most {limit} bytes",
+                    got="a larger one",
+                    cure="lower batch_items, or raise max_body_bytes",
+                )
+            )
+        # A compressed body may grow without bound.
+        if headers.get("content-encoding", "identity") != "identity":
+            raise EmbrmError(
+                three_parts(
+                    expected="an answer that is not compressed, as was asked for",
+                    got="a compressed one",
+                    cure="switch compression off in the server or its proxy",
+                )
+            )
+        return raw
+
+    def _read(self, response: Any, limit: int, until: float) -> tuple[bytes, bool]:
+        """Read at most `limit` bytes; say whether that was all."""
+        parts, size = [], 0
+        for part in response.iter_raw():
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                return b"".join(parts)[:limit], False
+            if time.monotonic() > until or self._stopped.is_set():
+                raise self._httpx.ReadTimeout("too slow")
+        return b"".join(parts), True
+
+    def _broken(self, error: Exception) -> EmbrmError:
+        """Make the error for a connection that failed."""
+        where = host(self._server.url)
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return EmbrmError(
+                    three_parts(
+                        expected=f"a trusted certificate of {where}",
+                        got=cause.verify_message or "another",
+                        cure="check the address; if the certificate is your own, "
+                        "name it in SSL_CERT_FILE",
+                    )
+                )
+            cause = cause.__cause__ or cause.__context__
+        return PassingError(f"{type(error).__name__} at {where}", _CHECK)
+
+
+@lru_cache(maxsize=1)
+def trust() -> ssl.SSLContext:
+    """Load the certificates that are trusted, once: it takes 50 ms.
+
+    Returns
+    -------
+    ssl.SSLContext
+        Verifies certificates and the names of hosts.
+    """
+    httpx = import_optional("httpx2", extra="http")
+    context: ssl.SSLContext = httpx.create_ssl_context()
+    return context
+
+
+def wait_seconds(error: BaseException | None, jitter: float) -> float:
+    """Return how long to wait after a failure: what was asked for, and some more.
+
+    Clients that were refused together shall not come back together.
+
+    Examples
+    --------
+    >>> wait_seconds(PassingError("busy", "wait", 3.0), 0.25)
+    3.25
+    """
+    return float(getattr(error, "wait", 0.0)) + jitter
+
+
+def _read_key(name: str) -> str:
+    """Read the key; refuse one that no header can hold, without showing it."""
+    key = os.environ.get(name, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidInputError(
+            three_parts(
+                expected=f"a key of printable ASCII in {name}",
+                got="other characters",
+                cure="set the variable again",
+            )
+        )
+    return key
+
+
+def _headers(key: str) -> dict[str, str]:
+    common = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+    return common | ({"Authorization": f"Bearer {key}"} if key else {})
+
+
+def request_waves(
+    groups: Sequence[Hashable], *, batch_items: int, concurrency: int
+) -> list[list[list[int]]]:
+    """Plan requests: one text of every prompt first, then the rest prompt by prompt.
+
+    Parameters
+    ----------
+    groups : sequence of hashable
+        The prompt of each text.
+    batch_items : int
+        Texts of a request at most, >= 1.
+    concurrency : int
+        Requests under way at once, >= 1. A wave that would be fewer requests is cut
+        into that many.
+
+    Returns
+    -------
+    list of list of list of int
+        At most two waves; each is a list of requests, each a list of positions. A
+        wave is sent when the one before it is answered.
+
+    Examples
+    --------
+    >>> request_waves("aabaab", batch_items=2, concurrency=1)
+    [[[0, 2]], [[1, 3], [4, 5]]]
+    >>> request_waves("abcd", batch_items=32, concurrency=2)
+    [[[0, 1], [2, 3]]]
+    """
+    members: dict[Hashable, list[int]] = {}
+    for position, group in enumerate(groups):
+        members.setdefault(group, []).append(position)
+    first = [rows[0] for rows in members.values()]
+    rest = [row for rows in members.values() for row in rows[1:]]
+    return [
+        _cut(wave, min(batch_items, -(-len(wave) // concurrency)))
+        for wave in (first, rest)
+        if wave
+    ]
+
+
+def _cut(rows: list[int], size: int) -> list[list[int]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

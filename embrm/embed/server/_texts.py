@@ -1,0 +1,296 @@
+"""What a server is sent for a text: cut here, where the response can be kept.
+
+Servers cut at the end, where the response is. Without the model's tokenizer the limit
+is in characters: those outside ASCII count as many as they have bytes in UTF-8, since
+tokenizers cut them up. With it, tokens are counted exactly.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from embrm._optional import import_optional
+from embrm._typing import Text
+from embrm.embed.server._client import Content
+from embrm.embed.template import (
+    ChatRenderer,
+    Rendered,
+    check_text,
+    read_chat_template,
+    render_plain,
+    text_sha256,
+)
+from embrm.embed.truncation import tokenise
+from embrm.embed.weights import ModelFiles, loading
+from embrm.exceptions import InvalidInputError, three_parts
+
+_NO_LIMIT = 10**9
+_WANTED = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
+
+
+@dataclass(frozen=True)
+class ServerInput:
+    """One text as it is sent.
+
+    Attributes
+    ----------
+    content : str or list of int
+        Text or token ids.
+    before : str
+        The whole text before the response: texts that share it share a prompt.
+    n_tokens : int
+        Tokens, 0 where they were not counted.
+    prompt_cut, response_cut : bool
+        Whether the beginning of the prompt, of the response was dropped.
+    """
+
+    content: Content
+    before: str
+    n_tokens: int = 0
+    prompt_cut: bool = False
+    response_cut: bool = False
+
+
+def fit_chars(texts: Sequence[Text], limit: int) -> list[ServerInput]:
+    r"""Render texts plainly, and cut their beginnings to a budget of characters.
+
+    Parameters
+    ----------
+    texts : sequence of (prompt, response)
+    limit : int
+        Characters; one outside ASCII counts as 2 to 4.
+
+    Raises
+    ------
+    InvalidInputError
+        If a text is malformed or empty.
+
+    Examples
+    --------
+    >>> (fitted,) = fit_chars([("a long question", "Yes.")], 12)
+    >>> fitted.content, fitted.prompt_cut, fitted.response_cut
+    ('estion\n\nYes.', True, False)
+    """
+    fitted = []
+    for text in texts:
+        rendered = render_plain(*check_text(text))
+        raw = rendered.text.encode()
+        if not raw:
+            raise _empty()
+        kept = raw[-limit:].decode("utf-8", "ignore")
+        start = len(rendered.text) - len(kept)
+        fitted.append(_as_sent(rendered, kept, start))
+    return fitted
+
+
+@dataclass(frozen=True)
+class TokenFitter:
+    """Fits texts into a limit of tokens, with the tokenizer of the server's model.
+
+    Parameters
+    ----------
+    tokenizer : str
+        A directory with the tokenizer's files, or the id of a repository of the hub.
+    revision : str or None
+        Branch, tag or commit on the hub.
+    template : str
+        `"plain"`, or `"chat"`, which needs `sends_ids`.
+    sends_ids : bool
+        Whether token ids are sent, special tokens included, instead of text.
+    """
+
+    tokenizer: str
+    revision: str | None
+    template: str
+    sends_ids: bool
+
+    @cached_property
+    def files(self) -> ModelFiles:
+        """The tokenizer's files; found, or fetched from the hub, at the first use."""
+        path = Path(self.tokenizer).expanduser()
+        if path.is_dir():
+            return ModelFiles(path.resolve(), source="directory")
+        hub = import_optional("huggingface_hub", extra="embed")
+        try:
+            snapshot = hub.snapshot_download(
+                self.tokenizer, revision=self.revision, allow_patterns=_WANTED
+            )
+        # The hub's errors are OSErrors (offline, 404, gated) and ValueErrors (bad id).
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(
+                three_parts(
+                    expected=f"the tokenizer {self.tokenizer}, from the Hugging Face "
+                    "hub",
+                    got=type(error).__name__,
+                    cure="pass a directory with the tokenizer's files",
+                )
+            ) from error
+        return ModelFiles(Path(snapshot), source="hub", revision=Path(snapshot).name)
+
+    def fields(self) -> dict[str, Any]:
+        """Return what decides the tokens, as fields of a fingerprint."""
+        template = {"id": self.template}
+        if self.template == "chat":
+            template["sha256"] = text_sha256(self._chat_template)
+        return {
+            "template": template,
+            "tokenizer_sha256": self.files.tokenizer_sha256(),
+            "sends_token_ids": self.sends_ids,
+        }
+
+    def limit(self, max_tokens: int | None) -> int:
+        """Return the limit: the one given, else the tokenizer's own.
+
+        Raises
+        ------
+        InvalidInputError
+            If neither says one.
+        """
+        limit = int(max_tokens or self._loaded.model_max_length)
+        if limit > _NO_LIMIT:
+            raise InvalidInputError(
+                three_parts(
+                    expected="max_tokens, or a tokenizer that says its model's limit",
+                    got="neither",
+                    cure="pass the tokens that the server's model takes",
+                )
+            )
+        return limit
+
+    def fit(self, texts: Sequence[Text], limit: int) -> list[ServerInput]:
+        """Render texts and cut their beginnings to a limit of tokens.
+
+        Parameters
+        ----------
+        texts : sequence of (prompt, response)
+        limit : int
+            Tokens, special tokens included.
+
+        Raises
+        ------
+        InvalidInputError
+            If a text is malformed or has no token, a chat template refuses it, or
+            the limit leaves no room for the response.
+        """
+        rendered = [self._render(*check_text(text)) for text in texts]
+        if not self.sends_ids:
+            return [self._fit_text(one, limit) for one in rendered]
+        prefix, suffix = self._special_tokens
+        tokens = tokenise(
+            self._loaded,
+            rendered,
+            limit=limit,
+            prefix=prefix,
+            suffix=suffix,
+            bos=self._loaded.bos_token_id,
+        )
+        return [
+            ServerInput(
+                content=fitted.ids.tolist(),
+                before=one.text[: one.response_start],
+                n_tokens=len(fitted),
+                prompt_cut=fitted.prompt_cut,
+                response_cut=fitted.response_cut,
+            )
+            for one, fitted in zip(rendered, tokens, strict=True)
+        ]
+
+    @cached_property
+    def _loaded(self) -> Any:
+        transformers = import_optional("transformers", extra="embed")
+        with loading(self.files):
+            return transformers.AutoTokenizer.from_pretrained(
+                str(self.files.directory),
+                local_files_only=True,
+                trust_remote_code=False,
+            )
+
+    @cached_property
+    def _chat_template(self) -> str:
+        template = read_chat_template(self.files.directory)
+        if template is None:
+            raise InvalidInputError(
+                three_parts(
+                    expected="a tokenizer with a chat template",
+                    got="none in its files",
+                    cure="use template='plain'",
+                )
+            )
+        return template
+
+    @cached_property
+    def _special_tokens(self) -> tuple[list[int], list[int]]:
+        """What the tokenizer puts before and after a text; a template may write BOS."""
+        bare = self._loaded("a", add_special_tokens=False)["input_ids"]
+        whole = self._loaded("a")["input_ids"]
+        n_before = next(
+            n for n in range(len(whole)) if whole[n : n + len(bare)] == bare
+        )
+        prefix, suffix = whole[:n_before], whole[n_before + len(bare) :]
+        bos = self._loaded.bos_token
+        if self.template == "chat" and not prefix and bos:
+            is_written = self._render("a", "a").text.startswith(bos)
+            prefix = [self._loaded.bos_token_id] if is_written else []
+        return prefix, suffix
+
+    def _render(self, prompt: Any, response: str) -> Rendered:
+        if self.template == "plain":
+            return render_plain(prompt, response)
+        return ChatRenderer(self._loaded, self._chat_template)(prompt, response)
+
+    def _fit_text(self, rendered: Rendered, limit: int) -> ServerInput:
+        """Cut a text; what is left may have other tokens at its start, so count again.
+
+        The server adds its special tokens itself.
+        """
+        room, start = limit - sum(map(len, self._special_tokens)), 0
+        if not rendered.text:
+            raise _empty()
+        while True:
+            encoded = self._loaded(
+                rendered.text[start:],
+                add_special_tokens=False,
+                return_offsets_mapping=True,
+                verbose=False,
+            )
+            n_tokens = len(encoded["input_ids"])
+            n_extra = n_tokens - room
+            if n_extra <= 0:
+                break
+            # A character may be more tokens than there is room for.
+            if room > 0:
+                start += max(1, encoded["offset_mapping"][n_extra][0])
+            if room < 1 or start >= len(rendered.text):
+                raise InvalidInputError(
+                    three_parts(
+                        expected="a limit with room for some of the response",
+                        got=f"max_tokens={limit}",
+                        cure="raise max_tokens",
+                    )
+                )
+        kept = rendered.text[start:]
+        return _as_sent(rendered, kept, start, limit - room + n_tokens)
+
+
+def _as_sent(
+    rendered: Rendered, kept: str, start: int, n_tokens: int = 0
+) -> ServerInput:
+    return ServerInput(
+        content=kept,
+        before=rendered.text[: rendered.response_start],
+        n_tokens=n_tokens,
+        prompt_cut=start > 0 and rendered.response_start > 0,
+        response_cut=start > rendered.response_start,
+    )
+
+
+def _empty() -> InvalidInputError:
+    return InvalidInputError(
+        three_parts(
+            expected="texts with at least one character",
+            got="an empty prompt with an empty response",
+            cure="leave such items out",
+        )
+    )
