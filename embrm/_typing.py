@@ -1,7 +1,7 @@
 """Names for the shapes of data that pass between rooms."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,10 @@ AnyArray: TypeAlias = NDArray[Any]
 
 RandomState: TypeAlias = int | np.random.Generator | np.random.RandomState | None
 """Seed or generator, as scikit-learn spells it."""
+
+LearnsFrom: TypeAlias = Literal["pairs", "ratings", "labels", "rankings"]
+"""What a head is fitted on: comparisons of two items, numbers given to items, items
+that are good or bad, or prompts' items from best to worst."""
 
 
 class Message(TypedDict):

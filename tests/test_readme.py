@@ -11,7 +11,7 @@ from typer.main import get_command
 from embrm.cli.app import app
 from embrm.datasets import known_formats
 from embrm.datasets._sources import EXTENSIONS
-from embrm.heads import known_heads, make_head
+from embrm.heads import HEADS, known_heads
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -88,15 +88,19 @@ def test_every_subcommand_that_is_named_exists():
 
 
 def test_the_table_of_heads_is_that_of_the_registry():
-    """Every word stands in it, in the registry's order, with its class."""
+    """Every head stands in it, in the registry's order, with what that says of it."""
     rows = table(section("Heads are scikit-learn estimators"))
-    classes = {
-        word: row[1].strip("`")
-        for row in rows
-        for word in re.findall(r"`([a-z0-9-]+)`", row[0])
-    }
-    assert list(classes) == list(known_heads())
-    assert classes == {word: type(make_head(word)).__name__ for word in classes}
+    expected = [
+        [
+            f"`{known.name}`",
+            f"`{known.class_name}`",
+            known.learns_from,
+            known.good_for,
+            known.cost,
+        ]
+        for known in HEADS
+    ]
+    assert rows == expected
 
 
 def test_every_head_word_in_the_examples_exists():

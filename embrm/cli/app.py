@@ -12,9 +12,11 @@ from embrm.cli.demo import demo
 from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
 from embrm.cli.evaluate import evaluate
-from embrm.cli.fit import fit
+from embrm.cli.fit import HeadCommand, fit
+from embrm.cli.heads import heads
 from embrm.cli.layers import layers
 from embrm.cli.output import STOPPED, USAGE, report_error
+from embrm.cli.rank_items import rank_items
 from embrm.cli.score import score
 from embrm.cli.simulate import simulate
 
@@ -74,9 +76,11 @@ app = typer.Typer(
 app.command()(demo)
 app.command(cls=EmbedCommand)(embed)
 app.command()(layers)
-app.command()(fit)
+app.command(cls=HeadCommand)(fit)
 app.command()(evaluate)
 app.command()(score)
+app.command()(heads)
+app.command("rank-items")(rank_items)
 app.command()(simulate)
 app.command(hidden=True, context_settings=_ANY_ARGUMENTS)(paper)
 app.add_typer(cache, name="cache")

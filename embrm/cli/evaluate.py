@@ -52,11 +52,12 @@ def evaluate(
     are left, all are evaluated, and the output says so.
     """
     with reporting(debug=debug, as_json=as_json):
+        from embrm.model.frames import read_pairs
         from embrm.persist import read_manifest
 
         model = open_model(model_dir, cache, encoder)
         options = read_options(format, column, on_error, max_rows)
-        preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
+        preferences = read_pairs(read_and_say(prefs, as_json=as_json, **options))
         seen = model.seen_pairs(preferences)
         on_training = bool(seen.all())
         unseen = preferences if on_training else preferences.take_pairs(~seen)

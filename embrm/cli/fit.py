@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from embrm.cli.embed import Prefs, say_how_long
 from embrm.cli.inputs import open_encoder, read_and_say
@@ -30,14 +31,8 @@ _MOST_NAMES = 10
 """Annotators that are listed."""
 
 Out = Annotated[Path, typer.Option("--out", help="Directory of the saved model.")]
-HeadName = Annotated[
-    str,
-    typer.Option(
-        "--head",
-        help="linear, siamese, logistic, mlp, lightgbm, xgboost, boosted, "
-        "boosted-xgboost, general, two-stage, ensemble, stacked or calibrated.",
-    ),
-]
+HeadName = Annotated[str, typer.Option("--head")]
+"""Name of a head; its help is written by `HeadCommand`."""
 HeadParams = Annotated[
     list[str] | None,
     typer.Option(
@@ -46,6 +41,33 @@ HeadParams = Annotated[
         show_default=False,
     ),
 ]
+
+
+class HeadOption(TyperOption):
+    """An option whose help names the heads that the registry knows."""
+
+    def _names(self) -> str:
+        """List the names; only who reads it imports the heads, which takes a second."""
+        from embrm.heads import heads_in_words
+
+        return f"{heads_in_words()}."
+
+    def _keep_names(self, text: str) -> None:
+        """Ignore what the command says: the registry knows better."""
+
+    help = property(_names, _keep_names)
+
+
+class HeadCommand(TyperCommand):
+    """A command with a --head whose help comes from the registry."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for parameter in self.params:
+            if parameter.name == "head":
+                parameter.__class__ = HeadOption
+
+
 Folds = Annotated[
     int,
     typer.Option(
@@ -71,10 +93,14 @@ def fit(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Fit a head on all pairs of a file, with a cross-validated estimate beside it."""
+    """Fit a head on a whole file, with a cross-validated estimate beside it.
+
+    A head that the file cannot feed is refused before anything is embedded.
+    """
     with reporting(debug=debug, as_json=as_json):
         from embrm.heads import make_head
         from embrm.model import RewardModel
+        from embrm.model.training_data import training_data
         from embrm.persist import check_destination, read_manifest, save_model
 
         # What can go wrong is found before hours are spent on vectors.
@@ -85,12 +111,13 @@ def fit(
         opened = open_encoder(encoder)
         model = RewardModel(opened, made, cache)
         preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
+        data = training_data(made, preferences)
         command = f"embrm fit {prefs} --out {out} --head {head}"
         say_how_long(preferences.texts, opened, cache, command=command, as_json=as_json)
         embedded = model.embed(preferences.texts)
         say(str(embedded), as_json=as_json)
         pairs = preferences.to_pairs(embedded.vectors)
-        held_out = _cross_validate(made, preferences, pairs, cv, seed, as_json)
+        held_out = _cross_validate(made, data, preferences, pairs, cv, seed, as_json)
         model.fit_pairs(preferences, pairs)
         flip_rates = _flip_rates(model.head_)
         if flip_rates:
@@ -100,7 +127,7 @@ def fit(
             )
         save_model(model, out, metrics=held_out)
         say(
-            f"{head} head fitted on {len(pairs)} pairs of "
+            f"{head} head fitted on {len(data)} {data.learns_from} of "
             f"{model.training_['n_prompts']} prompts, saved to {out}",
             as_json=as_json,
         )
@@ -148,25 +175,31 @@ def _most(flip_rates: dict[str, float]) -> str:
 
 
 def _cross_validate(
-    head: Any, preferences: Any, pairs: Any, cv: int, seed: int, as_json: bool
+    head: Any,
+    data: Any,
+    preferences: Any,
+    pairs: Any,
+    cv: int,
+    seed: int,
+    as_json: bool,
 ) -> dict[str, Any]:
     from embrm.embed.progress import progress_bar
-    from embrm.model.fit_params import fit_params
-    from embrm.report.crossfit import cross_fit
-    from embrm.report.leaderboard import evaluate_fit
+    from embrm.evaluate.inputs import group_codes
+    from embrm.report.leaderboard import cross_fit, evaluate_fit
 
-    n_prompts = int(preferences.items["prompt_id"].nunique())
+    _, n_prompts = group_codes(pairs.groups)
     folds = min(cv, n_prompts)
     if folds < 2:
         if cv:
-            say("one prompt only: nothing can be held out", as_json=as_json)
+            why = "one prompt only" if folds else "no pair to order"
+            say(f"{why}: nothing can be held out", as_json=as_json)
         return {}
     with progress_bar("Cross-validating", total=folds) as advance:
         fitted = cross_fit(
             head,
             pairs,
             preferences.y,
-            fit_params=fit_params(head, preferences),
+            data=data,
             n_splits=folds,
             random_state=seed,
             after_fit=advance,

@@ -82,7 +82,7 @@ def layers(
     """
     with reporting(debug=debug, as_json=as_json):
         from embrm.embed.run import embed_items
-        from embrm.model.reading import read_pairs
+        from embrm.model.frames import read_pairs
 
         options = read_options(format, column, on_error, max_rows)
         opened = _open_columns(encoder, layers, poolings)

@@ -46,7 +46,7 @@ def score(
     with reporting(debug=debug, as_json=as_json):
         from embrm.datasets import read_frame
 
-        _check_ending(out)
+        check_ending(out)
         columns = column_map(column)
         model = open_model(model_dir, cache, encoder).set_params(columns=columns)
         ranked = model.rank(_some_rows(read_frame(items)))
@@ -61,13 +61,14 @@ def score(
         elif out is None:
             write_json_lines(ranked, sys.stdout)
         else:
-            _write(ranked, out)
+            write_rows(ranked, out)
             say(f"{len(ranked)} items scored, written to {out}", as_json=as_json)
             if as_json:
                 emit(summary)
 
 
-def _check_ending(out: Path | None) -> None:
+def check_ending(out: Path | None) -> None:
+    """Refuse a file to write to whose ending says no known format."""
     if out is not None and out.suffix not in _ENDINGS:
         raise InvalidInputError(
             three_parts(
@@ -91,7 +92,8 @@ def _some_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
     return frame
 
 
-def _write(ranked: "pd.DataFrame", out: Path) -> None:
+def write_rows(ranked: "pd.DataFrame", out: Path) -> None:
+    """Write a frame as JSON lines, CSV or Parquet, as its name ends."""
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".jsonl":
         with out.open("w", encoding="utf-8") as stream:

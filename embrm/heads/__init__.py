@@ -4,13 +4,20 @@ from embrm.heads.base import RewardHead, order_consistency
 from embrm.heads.boosted.binned_items import BinnedItems, bin_items
 from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.classification import ClassificationReward
-from embrm.heads.cyclic.cycles import cycle_rate
-from embrm.heads.cyclic.general_preference import GeneralPreference
+from embrm.heads.cyclic.general_preference import GeneralPreference, cycle_rate
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
 from embrm.heads.rated.multi_objective import MultiObjectiveReward
 from embrm.heads.rated.regression import RegressionReward
 from embrm.heads.rated.two_stage import TwoStageReward
-from embrm.heads.registry import head_from_spec, head_spec, known_heads, make_head
+from embrm.heads.registry import (
+    HEADS,
+    KnownHead,
+    head_from_spec,
+    head_spec,
+    heads_in_words,
+    known_heads,
+    make_head,
+)
 from embrm.heads.siamese.bradley_terry import SiameseBradleyTerry
 from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry
 from embrm.heads.unpaired.kto import KTOReward
@@ -22,6 +29,7 @@ from embrm.heads.wrappers.length_debiased import LengthDebiased
 from embrm.heads.wrappers.stacked import StackedReward
 
 __all__ = [
+    "HEADS",
     "BinnedItems",
     "BoostedBradleyTerry",
     "CalibratedReward",
@@ -30,6 +38,7 @@ __all__ = [
     "GeneralPreference",
     "ItemBradleyTerry",
     "KTOReward",
+    "KnownHead",
     "LengthDebiased",
     "LinearBradleyTerry",
     "MultiObjectiveReward",
@@ -44,6 +53,7 @@ __all__ = [
     "cycle_rate",
     "head_from_spec",
     "head_spec",
+    "heads_in_words",
     "known_heads",
     "make_head",
     "order_consistency",

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom
 from embrm._validation import (
     Constraints,
     check_items,
@@ -189,12 +189,19 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
     n_features_in_ : int
         d of the items seen in fit.
     preprocessor_ : fitted transformer or None
+    learns_from : str
+        What `fit` is told: "pairs", for every subclass.
+    is_transitive : bool
+        Class attribute: whether the sign of delta follows from the two rewards, so
+        that no preference goes round in a circle.
     accepts_margin : bool
         Class attribute: whether `fit` takes a positive `margin`.
     reads_in_place : bool
         Class attribute: whether `fit` leaves a large item matrix where it lies.
     """
 
+    learns_from: ClassVar[LearnsFrom] = "pairs"
+    is_transitive: ClassVar[bool] = True
     accepts_margin: ClassVar[bool] = True
     reads_in_place: ClassVar[bool] = False
 

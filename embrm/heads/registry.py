@@ -1,73 +1,260 @@
-"""Heads by name: words for people, closed class ids for stored bundles."""
+"""Every head by name: what it learns from, what it is good for, what a fit costs.
+
+`HEADS` is the only list. `RewardModel`, the command line, stored models, the wrappers
+and the README's table are all read off it. Classes are named by their place and
+imported when one is asked for, so that heads made of heads can import this module.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from typing import Any
 
-from embrm._typing import RandomState
+import numpy as np
+
+from embrm._typing import LearnsFrom, RandomState
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
-from embrm.heads.base import RewardHead
-from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
-from embrm.heads.classification import CLASSIFIERS, ClassificationReward
 from embrm.heads.component_spec import decode, encode
-from embrm.heads.cyclic.general_preference import GeneralPreference
-from embrm.heads.linear.bradley_terry import LinearBradleyTerry
-from embrm.heads.rated.two_stage import TwoStageReward
-from embrm.heads.siamese.bradley_terry import SiameseBradleyTerry
-from embrm.heads.wrappers.calibrated import CalibratedReward
-from embrm.heads.wrappers.centered import CenteredReward
-from embrm.heads.wrappers.ensemble import RewardEnsemble
-from embrm.heads.wrappers.length_debiased import LengthDebiased
-from embrm.heads.wrappers.stacked import StackedReward
 
-_CLASSES: dict[str, type[RewardHead]] = {
-    "LinearBradleyTerry": LinearBradleyTerry,
-    "SiameseBradleyTerry": SiameseBradleyTerry,
-    "ClassificationReward": ClassificationReward,
-    "BoostedBradleyTerry": BoostedBradleyTerry,
-    "GeneralPreference": GeneralPreference,
-    "TwoStageReward": TwoStageReward,
-    "RewardEnsemble": RewardEnsemble,
-    "StackedReward": StackedReward,
-    "CalibratedReward": CalibratedReward,
-    "CenteredReward": CenteredReward,
-    "LengthDebiased": LengthDebiased,
-}
 
+@dataclass(frozen=True)
+class KnownHead:
+    """A head that has a name.
+
+    Attributes
+    ----------
+    name : str
+        In lower-case kebab words, e.g. "two-stage".
+    place : str
+        Module and class, e.g. "embrm.heads.classification:ClassificationReward".
+    good_for : str
+        When to choose it, in one sentence without a full stop.
+    cost : str
+        What a fit costs. Seconds are those of 10,000 pairs with d = 384 on two CPU
+        cores: of heads in benchmarks/results/heads.json as measured there, of others
+        by their processor time beside that of the linear head.
+    fixed : mapping
+        Parameters that the name stands for.
+    extra : str
+        The extra of embrm that it needs; empty if none.
+    """
+
+    name: str
+    place: str
+    good_for: str
+    cost: str
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    extra: str = ""
+
+    @property
+    def class_name(self) -> str:
+        """Name of the class, under which fitted heads are stored."""
+        return self.place.partition(":")[2]
+
+    @property
+    def head_class(self) -> Callable[..., Any]:
+        """The class, imported now."""
+        module, _, name = self.place.partition(":")
+        found: Callable[..., Any] = getattr(import_module(module), name)
+        return found
+
+    @property
+    def learns_from(self) -> LearnsFrom:
+        """What the head, with its defaults, is fitted on."""
+        found: LearnsFrom = known_heads()[self.name]().learns_from
+        return found
+
+    def to_json(self) -> dict[str, str]:
+        """Return the row of this head in a table, ready for JSON."""
+        return {
+            "name": self.name,
+            "class": self.class_name,
+            "learns_from": self.learns_from,
+            "good_for": self.good_for,
+            "cost": self.cost,
+            "extra": self.extra,
+        }
+
+
+_CLASSIFICATION = "embrm.heads.classification:ClassificationReward"
+_BOOSTED = "embrm.heads.boosted.bradley_terry:BoostedBradleyTerry"
+
+HEADS: tuple[KnownHead, ...] = (
+    KnownHead(
+        "linear",
+        "embrm.heads.linear.bradley_terry:LinearBradleyTerry",
+        "the first choice: pairwise logistic loss, penalty chosen by itself, "
+        "uncertainty, noisy annotators, cross-prompt pairs",
+        "1 s; 4 s for a million pairs",
+    ),
+    KnownHead(
+        "siamese",
+        "embrm.heads.siamese.bradley_terry:SiameseBradleyTerry",
+        "many pairs and rewards that are not linear: the same loss on an MLP, mixed "
+        "with a linear head by wins that neither has seen",
+        "3 s",
+        extra="torch",
+    ),
+    KnownHead(
+        "logistic",
+        _CLASSIFICATION,
+        "a quick baseline: classify winners against losers, reward = logit P(win)",
+        "0.1 s",
+        {"estimator": "logistic"},
+    ),
+    KnownHead(
+        "mlp",
+        _CLASSIFICATION,
+        "the same with an MLP of scikit-learn",
+        "2 s",
+        {"estimator": "mlp"},
+    ),
+    KnownHead(
+        "lightgbm",
+        _CLASSIFICATION,
+        "the same with trees, for vectors with columns of different kinds",
+        "0.6 s",
+        {"estimator": "lightgbm"},
+        extra="lightgbm",
+    ),
+    KnownHead(
+        "xgboost",
+        _CLASSIFICATION,
+        "the same with trees of XGBoost",
+        "1 s",
+        {"estimator": "xgboost"},
+        extra="xgboost",
+    ),
+    KnownHead(
+        "boosted",
+        _BOOSTED,
+        "rewards with thresholds: a linear head plus trees grown on the pairwise loss "
+        "itself",
+        "4 s",
+        extra="lightgbm",
+    ),
+    KnownHead(
+        "boosted-xgboost",
+        _BOOSTED,
+        "the same with trees of XGBoost",
+        "4 s",
+        {"backend": "xgboost"},
+        extra="xgboost",
+    ),
+    KnownHead(
+        "general",
+        "embrm.heads.cyclic.general_preference:GeneralPreference",
+        "preferences with cycles: a linear reward plus a form in which a can beat b, "
+        "b beat c, and c beat a",
+        "minutes",
+    ),
+    KnownHead(
+        "regression",
+        "embrm.heads.rated.regression:RegressionReward",
+        "scores from people or judges, also one response for each prompt: predicts "
+        "the score by ridge regression, an MLP or trees",
+        "1 s",
+    ),
+    KnownHead(
+        "multi-objective",
+        "embrm.heads.rated.multi_objective:MultiObjectiveReward",
+        "several ratings of each response: predicts each, takes length out, and weighs "
+        "them so that they explain the preferences",
+        "1 s for each rating",
+    ),
+    KnownHead(
+        "two-stage",
+        "embrm.heads.rated.two_stage:TwoStageReward",
+        "ratings and preferences together: a linear head from ratings, moved by "
+        "preferences, then extrapolated; without ratings a linear head",
+        "1 to 2 s",
+    ),
+    KnownHead(
+        "kto",
+        "embrm.heads.unpaired.kto:KTOReward",
+        "thumbs up and down without pairs: a linear reward by the KTO objective, which "
+        "bounds what a wrong label can do",
+        "3 s",
+    ),
+    KnownHead(
+        "plackett-luce",
+        "embrm.heads.unpaired.plackett_luce:PlackettLuce",
+        "rankings of several responses, each used as a whole; of two it is the linear "
+        "head",
+        "1 to 2 s",
+    ),
+    KnownHead(
+        "ensemble",
+        "embrm.heads.wrappers.ensemble:RewardEnsemble",
+        "uncertainty and pessimism: many heads on resampled prompts, their spread as "
+        "the standard deviation",
+        "ten fits of its head, by default",
+    ),
+    KnownHead(
+        "stacked",
+        "embrm.heads.wrappers.stacked:StackedReward",
+        "not having to choose: several heads, weighed by how they do on prompts that "
+        "they were not fitted on",
+        "six fits of each of its heads",
+    ),
+    KnownHead(
+        "calibrated",
+        "embrm.heads.wrappers.calibrated:CalibratedReward",
+        "probabilities that mean what they say: a head, calibrated on prompts that it "
+        "was not fitted on",
+        "six fits of its head",
+    ),
+    KnownHead(
+        "centered",
+        "embrm.heads.wrappers.centered:CenteredReward",
+        "thresholds and policy optimisation: a head whose reward has mean 0 and "
+        "variance 1 on a reference pool",
+        "one fit of its head",
+    ),
+    KnownHead(
+        "length-debiased",
+        "embrm.heads.wrappers.length_debiased:LengthDebiased",
+        "annotators who like long answers: a head that takes no credit for length",
+        "eleven fits of its head, one with cv=None",
+    ),
+)
+
+_BY_NAME = {known.name: known for known in HEADS}
+_BY_CLASS = {known.class_name: known for known in HEADS}
 
 _RENAMED = {"SiameseBradleyTerry": {"flip_rate": "noise"}}
 """What parameters of heads that were stored before are called now."""
 
-_DETERMINISTIC = frozenset({"linear", "general", "two-stage", "calibrated"})
 
-
-def known_heads() -> dict[str, Callable[..., RewardHead]]:
+def known_heads() -> dict[str, Callable[..., Any]]:
     """Return what makes each head, by its name.
 
     Examples
     --------
     >>> list(known_heads())
     ['linear', 'siamese', 'logistic', 'mlp', 'lightgbm', 'xgboost', 'boosted',
-     'boosted-xgboost', 'general', 'two-stage', 'ensemble', 'stacked', 'calibrated']
+     'boosted-xgboost', 'general', 'regression', 'multi-objective', 'two-stage',
+     'kto', 'plackett-luce', 'ensemble', 'stacked', 'calibrated', 'centered',
+     'length-debiased']
     """
-    return {
-        "linear": LinearBradleyTerry,
-        "siamese": SiameseBradleyTerry,
-        **{word: partial(_make_classification, word) for word in CLASSIFIERS},
-        "boosted": BoostedBradleyTerry,
-        "boosted-xgboost": partial(BoostedBradleyTerry, "xgboost"),
-        "general": GeneralPreference,
-        "two-stage": TwoStageReward,
-        "ensemble": RewardEnsemble,
-        "stacked": StackedReward,
-        "calibrated": CalibratedReward,
-    }
+    return {name: _maker(known) for name, known in _BY_NAME.items()}
 
 
-def make_head(
-    name: str, /, *, random_state: RandomState = None, **params: Any
-) -> RewardHead:
+def heads_in_words() -> str:
+    """Name all heads in half a sentence, for help texts and docstrings.
+
+    Examples
+    --------
+    >>> heads_in_words()[:16]
+    'linear, siamese,'
+    """
+    *first, last = _BY_NAME
+    return f"{', '.join(first)} or {last}"
+
+
+def make_head(name: str, /, *, random_state: RandomState = None, **params: Any) -> Any:
     """Make an unfitted head by name.
 
     Parameters
@@ -82,7 +269,7 @@ def make_head(
 
     Returns
     -------
-    RewardHead
+    RewardHead, or a head that is fitted on items (`learns_from` other than "pairs")
 
     Raises
     ------
@@ -96,43 +283,42 @@ def make_head(
     >>> make_head("lightgbm", num_leaves=8)
     ClassificationReward(estimator='lightgbm', estimator_params={'num_leaves': 8})
     """
-    heads = known_heads()
-    if name not in heads:
+    known = _BY_NAME.get(name)
+    if known is None:
         raise InvalidInputError(
             three_parts(
                 expected="the name of a head",
-                got=f"unknown head {str(name)[:40]!r}; known: {', '.join(heads)}",
+                got=f"unknown head {str(name)[:40]!r}; known: {', '.join(_BY_NAME)}",
                 cure="use one of the known names",
             )
         )
-    if random_state is not None and name not in _DETERMINISTIC:
+    parameters = inspect.signature(known.head_class).parameters
+    if random_state is not None and "random_state" in parameters:
         params["random_state"] = random_state
     try:
-        return heads[name](**params)
+        return _maker(known)(**params)
     except TypeError as error:
-        known = inspect.signature(heads[name]).parameters
         raise InvalidInputError(
             three_parts(
-                expected=f"parameters of '{name}': {', '.join(known)}",
-                got=", ".join(set(params) - set(known))[:80],
+                expected=f"parameters of '{name}': {', '.join(parameters)}",
+                got=", ".join(set(params) - set(parameters))[:80],
                 cure="check the spelling",
             )
         ) from error
 
 
-def head_spec(head: RewardHead) -> dict[str, Any]:
+def head_spec(head: Any) -> dict[str, Any]:
     """Describe an unfitted head as JSON: class id and parameters.
 
     Parameters
     ----------
-    head : RewardHead
-        Of a class that embrm defines.
+    head : RewardHead, or another head of a class that `HEADS` names
 
     Returns
     -------
     dict
         `{"head": class id, "params": {...}}`; estimators and preprocessors among the
-        parameters are nested specs, tuples are lists.
+        parameters are nested specs, tuples and arrays are lists.
 
     Raises
     ------
@@ -146,10 +332,10 @@ def head_spec(head: RewardHead) -> dict[str, Any]:
     'LinearBradleyTerry'
     """
     name = type(head).__name__
-    if _CLASSES.get(name) is not type(head):
+    if not _is_known(head):
         raise InvalidInputError(
             three_parts(
-                expected="a head that can be saved: " + ", ".join(_CLASSES),
+                expected="a head that can be saved: " + ", ".join(_BY_CLASS),
                 got=name,
                 cure="use one of these, or keep the fitted head in memory",
             )
@@ -161,7 +347,7 @@ def head_spec(head: RewardHead) -> dict[str, Any]:
     }
 
 
-def head_from_spec(spec: Mapping[str, Any]) -> RewardHead:
+def head_from_spec(spec: Mapping[str, Any]) -> Any:
     """Make the unfitted head that `head_spec` described.
 
     Raises
@@ -176,15 +362,15 @@ def head_from_spec(spec: Mapping[str, Any]) -> RewardHead:
     LinearBradleyTerry(alpha=2.0)
     """
     name, params = spec.get("head"), spec.get("params")
-    if not isinstance(name, str) or name not in _CLASSES:
+    if not isinstance(name, str) or name not in _BY_CLASS:
         raise IntegrityError(
             three_parts(
-                expected="one of the heads " + ", ".join(_CLASSES),
+                expected="one of the heads " + ", ".join(_BY_CLASS),
                 got=f"head {str(name)[:60]!r}",
                 cure="check where the file comes from, or upgrade embrm",
             )
         )
-    cls, renamed = _CLASSES[name], _RENAMED.get(name, {})
+    cls, renamed = _BY_CLASS[name].head_class, _RENAMED.get(name, {})
     known = set(inspect.signature(cls).parameters)
     if isinstance(params, Mapping):
         params = {renamed.get(key, key): value for key, value in params.items()}
@@ -199,10 +385,36 @@ def head_from_spec(spec: Mapping[str, Any]) -> RewardHead:
     return cls(**{key: _decode(value) for key, value in params.items()})
 
 
+def _maker(known: KnownHead) -> Callable[..., Any]:
+    """Return what makes the head of a name."""
+    if known.place == _CLASSIFICATION:
+        return partial(_make_classification, known.head_class, known.fixed["estimator"])
+    return partial(known.head_class, **known.fixed) if known.fixed else known.head_class
+
+
+def _make_classification(
+    cls: Callable[..., Any], estimator: str, /, **params: Any
+) -> Any:
+    """Tell the parameters of the head from those of the classifier in it."""
+    own = set(inspect.signature(cls).parameters) - {"estimator"}
+    of_head = {key: value for key, value in params.items() if key in own}
+    of_estimator = {key: value for key, value in params.items() if key not in own}
+    of_estimator |= of_head.pop("estimator_params", None) or {}
+    return cls(estimator, estimator_params=of_estimator or None, **of_head)
+
+
+def _is_known(head: Any) -> bool:
+    """Whether a head is of a class of the list, and not of one of the same name."""
+    known = _BY_CLASS.get(type(head).__name__)
+    return known is not None and known.head_class is type(head)
+
+
 def _encode(value: Any, name: str) -> Any:
     """Encode a parameter; heads inside a head become nested specs."""
-    if isinstance(value, RewardHead):
+    if hasattr(type(value), "learns_from"):
         return head_spec(value)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, list | tuple):
         return [_encode(part, name) for part in value]
     return encode(value, name)
@@ -215,11 +427,3 @@ def _decode(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_decode(part) for part in value)
     return decode(value)
-
-
-def _make_classification(word: str, **params: Any) -> ClassificationReward:
-    own = set(inspect.signature(ClassificationReward).parameters) - {"estimator"}
-    of_head = {key: value for key, value in params.items() if key in own}
-    of_estimator = {key: value for key, value in params.items() if key not in own}
-    of_estimator |= of_head.pop("estimator_params", None) or {}
-    return ClassificationReward(word, estimator_params=of_estimator or None, **of_head)

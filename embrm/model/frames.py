@@ -1,4 +1,4 @@
-"""What a reward model takes from a frame: texts, prompt groups, hashes, lengths."""
+"""What a reward model takes from a frame: texts, prompt groups, hashes, pairs."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -8,9 +8,13 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import IntArray, Prompt, Text
-from embrm.datasets import Preferences
+from embrm.datasets import Preferences, read_preferences
+from embrm.datasets.reading import OnError
 from embrm.exceptions import DataError, InvalidInputError, three_parts
 from embrm.messages import as_messages, canonical_json
+from embrm.model._examples import other_ratings
+
+_PAIRED_BY = ("score", "label")
 
 
 def item_texts(
@@ -73,6 +77,80 @@ def response_lengths(preferences: Preferences) -> IntArray:
     lengths = preferences.items["response"].str.len().to_numpy(np.int64)
     ids = preferences.pairs[["first", "second"]].to_numpy()
     return np.asarray(lengths[ids])
+
+
+def read_pairs(
+    data: Any,
+    *,
+    format: str | None = None,  # noqa: A002
+    columns: Mapping[str, str] | None = None,
+    on_error: OnError = "raise",
+) -> Preferences:
+    """Read preferences that have, or can be made into, at least one pair.
+
+    Parameters
+    ----------
+    data : DataFrame, path, list of dicts or Preferences
+    format, columns, on_error
+        As in `read_preferences`.
+
+    Returns
+    -------
+    Preferences
+
+    Raises
+    ------
+    DataError
+        If no pair can be made of the data.
+
+    Examples
+    --------
+    >>> rows = [{"prompt": "2+2?", "response": r, "score": r == "4"} for r in "345"]
+    >>> rows = [row | {"score": float(row["score"])} for row in rows]
+    >>> read_pairs(rows)
+    Preferences(2 pairs, 3 items, 1 prompts, ratings)
+    """
+    preferences = with_pairs(
+        data
+        if isinstance(data, Preferences)
+        else read_preferences(data, format=format, columns=columns, on_error=on_error)
+    )
+    if not len(preferences):
+        got, cure = why_no_pair(preferences)
+        expected = "at least one pair of responses to the same prompt"
+        raise DataError(
+            three_parts(expected=expected, got=got, cure=cure), reason="no pair"
+        )
+    return preferences
+
+
+def with_pairs(preferences: Preferences) -> Preferences:
+    """Make all same-prompt pairs of ratings, or of labels, where there are none yet."""
+    for column in _PAIRED_BY:
+        if not len(preferences) and column in preferences.items:
+            preferences = preferences.prefer_by_score(column)
+    return preferences
+
+
+def why_no_pair(preferences: Preferences) -> tuple[str, str]:
+    """Say why there is no pair, and what to do: no row was kept, all tie, ..."""
+    account, items = preferences.read_report, preferences.items
+    numeric = other_ratings(preferences)
+    if not account.n_kept:
+        return (
+            f"no row kept of {account.n_read} ({account.left_out[0].reason})",
+            "mend the rows; on_error='raise' (--on-error raise) names the first",
+        )
+    got = f"{len(items)} items and no pair"
+    if not numeric or any(column in items for column in _PAIRED_BY):
+        return got, "give each prompt two responses with different scores"
+    return (
+        f"{got}, with ratings in {', '.join(numeric[:5])}",
+        (
+            f"name the one to compare by: columns={{'score': {numeric[0]!r}}}, "
+            f"or --column score={numeric[0]}"
+        ),
+    )
 
 
 def _column(

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Self
 
 import numpy as np
@@ -15,24 +16,29 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
-from embrm.datasets import Preferences
+from embrm.datasets import Preferences, read_preferences
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
 from embrm.embed.run import Embedded, embed_items
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
-from embrm.exceptions import LeakageWarning
-from embrm.heads.registry import make_head
-from embrm.model.fit_params import fit_params
+from embrm.exceptions import (
+    FingerprintMismatchError,
+    InvalidInputError,
+    LeakageWarning,
+    three_parts,
+)
+from embrm.heads.registry import heads_in_words, make_head
 from embrm.model.frames import (
     item_texts,
     prompt_hashes,
+    read_pairs,
     response_lengths,
     row_prompts,
+    with_pairs,
 )
-from embrm.model.matching import check_dim, check_same_encoder
-from embrm.model.reading import read_pairs
+from embrm.model.training_data import training_data
 from embrm.pairs import Pairs
 
 
@@ -47,9 +53,10 @@ class RewardModel(BaseEstimator):
         tenth of its time and orders fewer pairs right; `"hashing"` knows words only; a
         local directory, a GGUF file or a hub id names another model.
     head : str or RewardHead, default="linear"
-        A word (`"linear"`, `"siamese"`, `"logistic"`, `"mlp"`, `"lightgbm"`,
-        `"xgboost"`), or a head, which is cloned; for a seed,
-        `make_head("siamese", random_state=0)`.
+        A head, which is cloned, or the name of one:
+        ALL_HEADS.
+        For a seed, `make_head("siamese", random_state=0)`. `embrm heads` says what
+        each is good for, and what it learns from.
     cache : path or VectorCache, optional
         Directory in which vectors are kept; None embeds anew each time.
     columns : mapping of str to str, optional
@@ -140,8 +147,10 @@ class RewardModel(BaseEstimator):
         ----------
         data : DataFrame, path or Preferences
             Any format of `embrm.datasets`: `prompt, chosen, rejected`, or `prompt,
-            response, score`, or `prompt, responses, ranking`, ... A column `annotator`
-            is told to a head with noise="estimate", lengths to `LengthDebiased`.
+            response, score`, or `prompt, responses, ranking`, ... What the head
+            learns from is made of it; see `embrm.model.training_data`. A column
+            `annotator` is passed to heads with noise="estimate", lengths to heads
+            that take length out, scores beside pairs to `TwoStageReward`.
         format : str, optional
             Name of the format; None detects it by the columns.
         on_error : {"raise", "skip", "skip-uninformative"}, default="raise"
@@ -155,7 +164,8 @@ class RewardModel(BaseEstimator):
         Raises
         ------
         DataError
-            If a row is bad (with `on_error="raise"`), or no pair is left.
+            If a row is bad (with `on_error="raise"`), or the data cannot feed the
+            head; nothing was embedded then.
         """
         preferences = self.read(data, format=format, on_error=on_error)
         pairs = preferences.to_pairs(self.embed(preferences.texts).vectors)
@@ -175,21 +185,20 @@ class RewardModel(BaseEstimator):
         self
         """
         fingerprint = self._encoder().fingerprint
-        check_dim(pairs, fingerprint)
-        head = make_head(self.head) if isinstance(self.head, str) else clone(self.head)
+        _check_dim(pairs, fingerprint)
+        head = self._unfitted_head()
+        data = training_data(head, preferences)
         # Nothing is set before the fit is through: a fitted model stays what it was.
-        self.head_ = head.fit(
-            pairs,
-            preferences.y,
-            **fit_params(head, preferences),
-        )
+        self.head_ = data.fit(head, pairs)
         self.fingerprint_ = fingerprint
         self.account_ = preferences.read_report
         self.training_prompts_ = np.unique(prompt_hashes(preferences.items["prompt"]))
         self.training_ = {
+            "learns_from": data.learns_from,
             "n_pairs": len(pairs),
             "n_items": len(preferences.items),
             "n_prompts": int(preferences.items["prompt_id"].nunique()),
+            **data.facts,
             "account": preferences.read_report.to_json(),
         }
         return self
@@ -201,14 +210,22 @@ class RewardModel(BaseEstimator):
         format: str | None = None,  # noqa: A002
         on_error: OnError = "raise",
     ) -> Preferences:
-        """Read preferences as `fit` does; ratings become all same-prompt pairs.
+        """Read preferences as `fit` does, and check that they can feed the head.
+
+        Returns
+        -------
+        Preferences
+            Ratings and good-or-bad labels become all same-prompt pairs as well; there
+            may be none where the head does not need them.
 
         Raises
         ------
         DataError
-            If no pair can be made of the data.
+            If the data cannot feed the head; names the heads that would fit.
         """
-        return read_pairs(data, format=format, columns=self.columns, on_error=on_error)
+        preferences = self._read(data, format=format, on_error=on_error)
+        training_data(self._unfitted_head(), preferences)
+        return preferences
 
     def embed(self, texts: Iterable[Text]) -> Embedded:
         """Embed (prompt, response) texts with this model's encoder and cache."""
@@ -229,7 +246,7 @@ class RewardModel(BaseEstimator):
         check_is_fitted(self, "head_")
         encoder = self._encoder()
         recognise(encoder, [self.fingerprint_])
-        check_same_encoder(self.fingerprint_, encoder.fingerprint)
+        _check_same_encoder(self.fingerprint_, encoder.fingerprint)
 
     def reward(self, df: pd.DataFrame) -> pd.Series:
         """Compute the reward of items.
@@ -278,7 +295,9 @@ class RewardModel(BaseEstimator):
     def decision_function(self, df: Any) -> FloatArray:
         """Compute delta of each pair of a pair frame, shape (n_pairs,), in nats."""
         check_is_fitted(self, "head_")
-        return np.asarray(self.head_.decision_function(self._pairs(self.read(df))))
+        return np.asarray(
+            self.head_.decision_function(self._pairs(self._read_pairs(df)))
+        )
 
     def predict_proba(self, df: Any) -> FloatArray:
         """Compute probabilities (n_pairs, 2): column 1 is P(first preferred).
@@ -286,7 +305,8 @@ class RewardModel(BaseEstimator):
         In frames with `chosen` and `rejected`, first is chosen.
         """
         check_is_fitted(self, "head_")
-        return np.asarray(self.head_.predict_proba(self._pairs(self.read(df))))
+        pairs = self._pairs(self._read_pairs(df))
+        return np.asarray(self.head_.predict_proba(pairs))
 
     def predict(self, df: Any) -> IntArray:
         """Say which item of each pair is preferred: 1 for first, 0 for second."""
@@ -295,7 +315,7 @@ class RewardModel(BaseEstimator):
     def score(self, df: Any) -> float:
         """Compute order consistency with the labels of a pair frame."""
         check_is_fitted(self, "head_")
-        preferences = self.read(df)
+        preferences = self._read_pairs(df)
         pairs = self._pairs(preferences)
         return float(self.head_.score(pairs, preferences.y, preferences.weight))
 
@@ -318,7 +338,7 @@ class RewardModel(BaseEstimator):
             Order consistency with the length-only ruler beside it, log loss, Brier
             score and calibration error.
         """
-        preferences = self.read(data, format=format, on_error=on_error)
+        preferences = self._read_pairs(data, format=format, on_error=on_error)
         seen = self.seen_pairs(preferences)
         if seen.any():
             warnings.warn(
@@ -370,6 +390,18 @@ class RewardModel(BaseEstimator):
         }
         return type(self)(**params)
 
+    def _unfitted_head(self) -> Any:
+        """Return what the parameter stands for, nobody else's."""
+        return make_head(self.head) if isinstance(self.head, str) else clone(self.head)
+
+    def _read(self, data: Any, **options: Any) -> Preferences:
+        if isinstance(data, Preferences):
+            return with_pairs(data)
+        return with_pairs(read_preferences(data, columns=self.columns, **options))
+
+    def _read_pairs(self, data: Any, **options: Any) -> Preferences:
+        return read_pairs(data, columns=self.columns, **options)
+
     def _encoder(self) -> Encoder:
         """Return what the parameter stands for now, made once."""
         if getattr(self, "_made_from", None) is not self.encoder:
@@ -396,3 +428,34 @@ class RewardModel(BaseEstimator):
     def _vectors(self, texts: list[Text]) -> FloatArray:
         self.check_encoder()
         return self.embed(texts).vectors
+
+
+def _check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
+    """Check that vectors come from the encoder that a head was fitted with."""
+    if fitted.digest != offered.digest:
+        raise FingerprintMismatchError(
+            three_parts(
+                expected=f"vectors of the encoder {fitted.describe()}",
+                got=f"the encoder {offered.describe()}",
+                cure="score with the encoder the head was fitted with, or fit anew",
+            )
+        )
+
+
+def _check_dim(pairs: Pairs, fingerprint: Fingerprint) -> None:
+    """Check that pairs hold vectors as long as the encoder's."""
+    d = pairs.shape[2]
+    if d != fingerprint.dim:
+        raise InvalidInputError(
+            three_parts(
+                expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
+                got=f"d = {d}",
+                cure="take them from this model's embed(preferences.texts)",
+            )
+        )
+
+
+if RewardModel.__doc__ is not None:  # python -OO drops docstrings
+    RewardModel.__doc__ = RewardModel.__doc__.replace(
+        "ALL_HEADS", fill(heads_in_words(), 80, subsequent_indent=" " * 8)
+    )

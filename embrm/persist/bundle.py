@@ -27,7 +27,12 @@ from embrm.embed.registry import encoder_from_spec, encoder_spec
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.registry import head_from_spec, head_spec
 from embrm.heads.state import HeadState
+from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry
 from embrm.model import RewardModel
+from embrm.persist._lightgbm_text import MAGIC as LIGHTGBM
+from embrm.persist._lightgbm_text import check_lightgbm_text, damaged
+from embrm.persist._xgboost_ubjson import MAGIC as XGBOOST
+from embrm.persist._xgboost_ubjson import check_xgboost_ubjson
 from embrm.persist.card import write_card
 from embrm.persist.files import (
     check_destination,
@@ -37,14 +42,16 @@ from embrm.persist.files import (
 )
 from embrm.persist.manifest import (
     CARD,
+    FORMAT,
     MANIFEST,
+    RANKING,
     WEIGHTS,
     parse_manifest,
     write_manifest,
 )
-from embrm.persist.native import check_native
 from embrm.persist.probe import check_probe, take_probe
 
+_N_PROBED = 16
 _PROMPTS = "training_prompts"
 _HEAD = "head__"
 _LIBRARIES = (
@@ -122,16 +129,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
     IntegrityError
         If there is none, or it is damaged.
     """
-    path = Path(directory) / MANIFEST
-    if not path.is_file():
-        raise IntegrityError(
-            three_parts(
-                expected=f"a bundle: a directory that holds {MANIFEST}",
-                got=f"no such file in {str(directory)!r}",
-                cure="pass the directory that `embrm fit --out` or save_model wrote",
-            )
-        )
-    return parse_manifest(read_plain_file(path))
+    return _read_manifest(directory, FORMAT)
 
 
 def load_model(
@@ -177,10 +175,7 @@ def load_model(
                 cure="get the bundle you trust, or pin this digest if you trust it",
             )
         )
-    files = {
-        name: _read_checked_file(Path(directory) / name, entry)
-        for name, entry in manifest["files"].items()
-    }
+    files = _read_files(directory, manifest)
     fingerprint = Fingerprint.from_json(manifest["encoder"]["fingerprint"])
     arrays, head = _load_head(manifest, files)
     check_probe(head, fingerprint.dim, manifest["probe"])
@@ -195,17 +190,108 @@ def load_model(
     )
 
 
-def _with_manifest(
-    values: Mapping[str, Any], files: Mapping[str, bytes]
-) -> dict[str, bytes]:
-    """Add the card and the manifest to the files."""
+def save_ranking(board: ItemBradleyTerry, directory: str | os.PathLike[str]) -> Path:
+    """Save a fitted leaderboard of named items, as models are saved.
+
+    Parameters
+    ----------
+    board : ItemBradleyTerry
+        Fitted.
+    directory : path
+        Where to put it; an older one there is replaced in one step, any other content
+        is left alone and refused.
+
+    Returns
+    -------
+    Path
+        The directory.
+
+    Raises
+    ------
+    InvalidInputError
+        If the directory holds something else.
+    """
+    state = board.get_state()
+    check_destination(directory)
+    arrays = {name: np.ascontiguousarray(a) for name, a in state.arrays.items()}
+    values = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "libraries": _library_versions(),
+        "head": {"head": type(board).__name__, "params": board.get_params()},
+        "values": {"state": dict(state.values), "blobs": {}},
+        "training": {"metrics": {}},
+        "probe": _probe_of_ranking(board),
+    }
+    files = {WEIGHTS: write_safetensors(arrays)}
+    write_directory(Path(directory), _with_manifest(values, files, RANKING))
+    return Path(directory)
+
+
+def load_ranking(directory: str | os.PathLike[str]) -> ItemBradleyTerry:
+    """Load a leaderboard that `save_ranking` wrote; scores are bitwise the same.
+
+    Raises
+    ------
+    IntegrityError
+        If anything in it is damaged, missing or not as its manifest says.
+    """
+    manifest = _read_manifest(directory, RANKING)
+    files = _read_files(directory, manifest)
     try:
-        files = {**files, CARD: write_card(values).encode()}
+        state = HeadState(
+            parse_safetensors(files[WEIGHTS]), manifest["values"]["state"]
+        )
+        board = ItemBradleyTerry(**manifest["head"]["params"]).set_state(state)
+        same = _probe_of_ranking(board) == manifest["probe"]
+    except IntegrityError:
+        raise
+    except Exception as error:
+        raise _misfit(error) from error
+    if not same:
+        raise _misfit(ValueError("other scores of the probe than when it was saved"))
+    return board
+
+
+def _probe_of_ranking(board: ItemBradleyTerry) -> list[float]:
+    """Say how likely each item beats the next one, and ties with it."""
+    ids = np.column_stack([board.items_, np.roll(board.items_, 1)])[:_N_PROBED]
+    return [float(chance) for chance in board.predict_proba(ids).ravel()]
+
+
+def _read_manifest(directory: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+    path = Path(directory) / MANIFEST
+    if not path.is_file():
+        raise IntegrityError(
+            three_parts(
+                expected=f"a bundle: a directory that holds {MANIFEST}",
+                got=f"no such file in {str(directory)!r}",
+                cure="pass the directory that `embrm fit --out` or save_model wrote",
+            )
+        )
+    return parse_manifest(read_plain_file(path), (kind,))
+
+
+def _read_files(
+    directory: str | os.PathLike[str], manifest: Mapping[str, Any]
+) -> dict[str, bytes]:
+    return {
+        name: _read_checked_file(Path(directory) / name, entry)
+        for name, entry in manifest["files"].items()
+    }
+
+
+def _with_manifest(
+    values: Mapping[str, Any], files: Mapping[str, bytes], kind: str = FORMAT
+) -> dict[str, bytes]:
+    """Add the manifest to the files, and to those of a model its card."""
+    try:
+        if kind == FORMAT:
+            files = {**files, CARD: write_card(values).encode()}
         listed = {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             for name, data in files.items()
         }
-        return {**files, MANIFEST: write_manifest({**values, "files": listed})}
+        return {**files, MANIFEST: write_manifest({**values, "files": listed}, kind)}
     except (TypeError, ValueError, UnicodeEncodeError) as error:
         raise InvalidInputError(
             three_parts(
@@ -292,3 +378,34 @@ def _read_checked_file(path: Path, entry: Mapping[str, Any]) -> bytes:
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise unreadable(path.name, "another checksum than the manifest states")
     return data
+
+
+def check_native(blob: bytes) -> None:
+    """Check that bytes are a model that its library can parse and walk safely.
+
+    Parameters
+    ----------
+    blob : bytes
+        LightGBM text or XGBoost UBJSON.
+
+    Raises
+    ------
+    IntegrityError
+        If they are neither, or not laid out as the library lays them out.
+
+    Examples
+    --------
+    >>> from embrm.exceptions import IntegrityError
+    >>> try:
+    ...     check_native(b"tree")
+    ... except IntegrityError as error:
+    ...     print(error)
+    expected a native model file with LightGBM text or XGBoost UBJSON; got 4 other bytes. To mend: copy the bundle again, or fit again.
+    """  # noqa: E501
+    if blob.startswith(LIGHTGBM):
+        check_lightgbm_text(blob)
+    elif blob.startswith(XGBOOST):
+        check_xgboost_ubjson(blob)
+    else:
+        got = f"{len(blob)} other bytes"
+        raise damaged("LightGBM text or XGBoost UBJSON", got)

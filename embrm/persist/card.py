@@ -87,9 +87,16 @@ def write_card(manifest: Mapping[str, Any]) -> str:
 
 
 def _data(training: Mapping[str, Any]) -> Iterator[str]:
-    counts = {"pairs": "n_pairs", "items": "n_items", "prompts": "n_prompts"}
+    counts = {"pairs": "n_pairs", "items": "n_items", "prompts": "n_prompts"} | {
+        "ratings": "n_ratings",
+        "good": "n_good",
+        "bad": "n_bad",
+        "rankings": "n_rankings",
+    }
     sizes = [f"{training[v]:,} {k}" for k, v in counts.items() if v in training]
     yield (", ".join(sizes) or "Unknown.") + ("." if sizes else "")
+    if "learns_from" in training:
+        yield f"The head was fitted on {_line(training['learns_from'])}.\n"
     account = training.get("account")
     if not isinstance(account, Mapping):
         return
@@ -116,7 +123,7 @@ def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
             folds = others.pop("folds")
             yield (
                 f"By {folds}-fold cross-validation, no prompt on both sides; the head "
-                "was then fitted on all pairs.\n"
+                "was then fitted on everything.\n"
             )
         else:
             yield f"{_words(name)}:\n"

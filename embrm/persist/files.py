@@ -9,7 +9,13 @@ from pathlib import Path
 
 from embrm.embed.cache.durable import make_directory, sync_directory
 from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, three_parts
-from embrm.persist.manifest import MANIFEST, MAX_MANIFEST_BYTES, parse_manifest
+from embrm.persist.manifest import (
+    FORMAT,
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    RANKING,
+    parse_manifest,
+)
 
 _OPEN_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 
@@ -147,8 +153,8 @@ def _foreign_content(target: Path) -> str | None:
     if MANIFEST not in names:
         return "other content"
     try:
-        listed = parse_manifest(read_plain_file(target / MANIFEST))["files"]
+        manifest = parse_manifest(read_plain_file(target / MANIFEST), (FORMAT, RANKING))
     except IntegrityError:
         return f"a {MANIFEST} that embrm cannot read"
-    more = sorted(names - set(listed) - {MANIFEST})
+    more = sorted(names - set(manifest["files"]) - {MANIFEST})
     return f"{more[0][:40]!r}, which is not part of the bundle," if more else None

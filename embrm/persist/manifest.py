@@ -9,12 +9,15 @@ Pass `expect_digest` to `load_model` to pin the bundle you trust.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embrm.exceptions import IntegrityError, three_parts
 
 FORMAT = "embrm-bundle"
+RANKING = "embrm-ranking"
+"""Format of a ranking of named items, which has neither texts nor an encoder."""
+
 VERSION = 1
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -49,9 +52,9 @@ _FILE_NAME = re.compile(rf"{re.escape(CARD)}|[a-z0-9][a-z0-9_.-]{{0,99}}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def write_manifest(values: Mapping[str, Any]) -> bytes:
+def write_manifest(values: Mapping[str, Any], kind: str = FORMAT) -> bytes:
     """Serialise a manifest, adding format, version and digest."""
-    manifest = {"format": FORMAT, "version": VERSION, **values}
+    manifest = {"format": kind, "version": VERSION, **values}
     manifest["digest"] = digest_of(manifest)
     text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode()
@@ -64,8 +67,14 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def parse_manifest(data: bytes) -> dict[str, Any]:
+def parse_manifest(data: bytes, kinds: Sequence[str] = (FORMAT,)) -> dict[str, Any]:
     """Parse and check a manifest.
+
+    Parameters
+    ----------
+    data : bytes
+    kinds : sequence of str, default=(FORMAT,)
+        Formats that it may have.
 
     Raises
     ------
@@ -81,7 +90,7 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
         manifest = json.loads(
             data.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
         )
-        _check_format(manifest)
+        _check_format(manifest, kinds)
         digest = digest_of(manifest)
     except (ValueError, RecursionError) as error:
         raise _damaged("a manifest in strict JSON", str(error)[:80]) from error
@@ -93,9 +102,11 @@ def parse_manifest(data: bytes) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _check_format(manifest: Any) -> None:
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _damaged(f"a manifest with format {FORMAT!r}", "something else")
+def _check_format(manifest: Any, kinds: Sequence[str]) -> None:
+    kind = manifest.get("format") if isinstance(manifest, dict) else None
+    if kind not in kinds:
+        got = repr(kind) if kind in (FORMAT, RANKING) else "something else"
+        raise _damaged(f"a manifest with format {' or '.join(map(repr, kinds))}", got)
     version = manifest.get("version")
     if isinstance(version, int) and version > VERSION:
         raise IntegrityError(
@@ -109,6 +120,8 @@ def _check_format(manifest: Any) -> None:
 
 def _check_types(manifest: Mapping[str, Any]) -> None:
     for path, kind in _TYPES.items():
+        if manifest["format"] == RANKING and path.startswith("encoder"):
+            continue
         value: Any = manifest
         for key in path.split("."):
             value = value.get(key)

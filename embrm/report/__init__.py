@@ -1,8 +1,13 @@
 """Fit and compare many heads, and write down what came out."""
 
-from embrm.report.crossfit import CrossFit, cross_fit
 from embrm.report.html import write_report
-from embrm.report.leaderboard import Leaderboard, evaluate_fit, make_leaderboard
+from embrm.report.leaderboard import (
+    CrossFit,
+    Leaderboard,
+    cross_fit,
+    evaluate_fit,
+    make_leaderboard,
+)
 from embrm.report.quickstart import quickstart_path
 
 __all__ = [

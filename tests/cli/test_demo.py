@@ -55,5 +55,5 @@ def test_it_compares_five_heads_and_writes_report_and_model(run, graded, tmp_pat
     assert (tmp_path / "report.html").is_file()
     assert (tmp_path / "model" / "manifest.json").is_file()
     second = json.loads(run(*command, "--json").stdout)
-    assert second["embedded"]["n_embedded"] == 0
+    assert second["embedded"]["hashing:64"]["n_embedded"] == 0
     assert len(second["leaderboard"]) == 5

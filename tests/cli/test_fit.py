@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -50,7 +51,7 @@ def test_every_head_can_be_fitted_by_its_word(run, prefs, tmp_path):
 
 
 def test_the_help_lists_every_head():
-    """The words are written out, since heads are slow to import."""
+    """It comes from the registry, which is imported when somebody reads it."""
     parameters = get_command(app).commands["fit"].params
     (shown,) = [p.help for p in parameters if p.name == "head"]
     words = re.split(r", | or ", shown.rstrip("."))
@@ -156,3 +157,67 @@ def test_an_unknown_parameter_is_a_usage_error(run, prefs, tmp_path, param):
     result = run("fit", prefs, "--out", out, "--param", param)
     assert result.exit_code == 2
     assert "parameters of 'linear': alpha" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def ratings(tmp_path_factory) -> Path:
+    """Twenty prompts with three rated responses each."""
+    rows = [
+        {"prompt": f"question {n}", "response": f"{word} answer {n}", "score": score}
+        for n in range(20)
+        for score, word in enumerate(("bad", "fair", "good"))
+    ]
+    path = tmp_path_factory.mktemp("ratings") / "ratings.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "n"),
+    [
+        ("regression", "ratings", 60),
+        ("multi-objective", "ratings", 60),
+        ("kto", "labels", 40),
+        ("plackett-luce", "rankings", 20),
+        ("two-stage", "pairs", 60),
+    ],
+)
+def test_heads_of_all_kinds_are_fitted_evaluated_and_used(
+    run, ratings, head, kind, n, tmp_path
+):
+    """On one file of ratings, each on what it learns from."""
+    out = tmp_path / "model"
+    options = ("--head", head, "--encoder", "hashing:64", "--out", out, "--cv", 2)
+    result = run("fit", ratings, *options)
+    assert result.exit_code == 0, result.output
+    assert f"{head} head fitted on {n} {kind} of 20 prompts" in result.stdout
+    evaluated = json.loads(run("evaluate", out, ratings, "--json").stdout)
+    assert evaluated["order_consistency"]["estimate"] > 0.6
+    assert evaluated["held_out_at_fit"]["order_consistency"]["estimate"] > 0.5
+    assert run("score", out, ratings).exit_code == 0
+
+
+def test_a_head_that_the_file_cannot_feed_is_refused_first(run, prefs, tmp_path):
+    """Before a vector is made: the cache is not even there."""
+    cache = tmp_path / "vectors"
+    options = ("--encoder", "hashing", "--cache", cache, "--out", tmp_path / "model")
+    result = run("fit", prefs, "--head", "regression", *options)
+    assert result.exit_code == 3
+    assert "RegressionReward learns from ratings" in result.stderr
+    assert "can feed: linear, siamese" in result.stderr
+    assert not cache.exists()
+
+
+def test_labels_without_pairs_are_fitted_without_an_estimate(run, tmp_path):
+    """Nothing can be compared, so nothing can be held out; the head is there."""
+    rows = [
+        {"prompt": f"question {n}", "response": f"{word} {n}", "label": word == "good"}
+        for n, word in enumerate(["good", "bad"] * 15)
+    ]
+    path = tmp_path / "labels.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ("--head", "kto", "--encoder", "hashing:32", "--out", tmp_path / "model")
+    result = run("fit", path, *options)
+    assert result.exit_code == 0, result.output
+    assert "no pair to order: nothing can be held out" in result.stdout
+    assert "fitted on 30 labels" in result.stdout

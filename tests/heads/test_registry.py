@@ -10,8 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+import embrm.heads
 from embrm.exceptions import IntegrityError, InvalidInputError
 from embrm.heads import (
+    HEADS,
     ClassificationReward,
     LinearBradleyTerry,
     RewardEnsemble,
@@ -33,11 +35,23 @@ NAMES = [
     "boosted",
     "boosted-xgboost",
     "general",
+    "regression",
+    "multi-objective",
     "two-stage",
+    "kto",
+    "plackett-luce",
     "ensemble",
     "stacked",
     "calibrated",
+    "centered",
+    "length-debiased",
 ]
+LEARNS_FROM = {
+    "regression": "ratings",
+    "multi-objective": "ratings",
+    "kto": "labels",
+    "plackett-luce": "rankings",
+}
 
 
 def test_the_names_are_these():
@@ -47,8 +61,30 @@ def test_the_names_are_these():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_makes_a_head(name):
-    """With its defaults."""
-    assert isinstance(make_head(name), RewardHead)
+    """With its defaults; heads that are fitted on pairs have a base in common."""
+    head = make_head(name)
+    assert head.learns_from == LEARNS_FROM.get(name, "pairs")
+    assert isinstance(head, RewardHead) == (head.learns_from == "pairs")
+    assert {"reward", "decision_function", "score", "get_state"} <= set(dir(head))
+
+
+def test_the_table_of_heads_says_everything_of_each():
+    """One row for each name, nothing empty but the extra."""
+    rows = [known.to_json() for known in HEADS]
+    assert [row["name"] for row in rows] == NAMES
+    assert all(row["class"] == type(make_head(row["name"])).__name__ for row in rows)
+    assert all(value for row in rows for key, value in row.items() if key != "extra")
+
+
+def test_every_public_head_is_in_the_table():
+    """Only `ItemBradleyTerry` stands outside: it ranks entities."""
+    public = {
+        name
+        for name in embrm.heads.__all__
+        if hasattr(getattr(embrm.heads, name), "get_params")
+    }
+    named = {known.class_name for known in HEADS}
+    assert public - named == {"RewardHead", "ItemBradleyTerry"}
 
 
 def test_parameters_of_the_head_are_passed_on():

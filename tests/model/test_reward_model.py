@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 
 from embrm import RewardModel
+from embrm.datasets import read_preferences
 from embrm.embed.base import Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
@@ -402,3 +403,11 @@ def test_an_encoder_may_recognise_the_fingerprint_of_the_fit(pairs_frame, items_
     expected = model.reward(items_frame)
     model.encoder = Drifting(0.2)
     pd.testing.assert_series_equal(model.reward(items_frame), expected)
+
+
+def test_vectors_of_another_length_are_refused(pairs_frame):
+    """Before the head is fitted: they are not those of this encoder."""
+    preferences = read_preferences(pairs_frame)
+    vectors = np.zeros((len(preferences.items), 5))
+    with pytest.raises(InvalidInputError, match=r"d = 256; got d = 5.*this model's"):
+        RewardModel("hashing").fit_pairs(preferences, preferences.to_pairs(vectors))

@@ -1,9 +1,14 @@
 """Models on disk: what comes back is what was saved, or an error."""
 
 import json
+import os
+import random
 import shutil
+import subprocess
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,8 +24,18 @@ from embrm.exceptions import (
     IntegrityError,
     InvalidInputError,
 )
-from embrm.heads import ClassificationReward, known_heads, make_head
+from embrm.heads import (
+    ClassificationReward,
+    KTOReward,
+    MultiObjectiveReward,
+    PlackettLuce,
+    RegressionReward,
+    TwoStageReward,
+    known_heads,
+    make_head,
+)
 from embrm.persist import load_model, read_manifest, save_model
+from embrm.persist.bundle import check_native
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +47,49 @@ def items(frame):
 def test_rewards_of_every_head_come_back_bitwise(word, frame, items, tmp_path):
     """Saved and loaded, each head gives the same bits."""
     head = make_head(word, random_state=0)
+    if head.learns_from == "ratings":
+        sides = {"chosen": 1.0, "rejected": 0.0}
+        frame = frame.melt("prompt", list(sides), value_name="response")
+        frame = frame.assign(score=frame.pop("variable").map(sides))
     fitted = RewardModel(encoder="hashing:32", head=head).fit(frame)
     loaded = load_model(save_model(fitted, tmp_path / word))
     np.testing.assert_array_equal(loaded.reward(items), fitted.reward(items))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        RegressionReward("mlp", random_state=0),
+        RegressionReward("lightgbm", random_state=0),
+        RegressionReward(weights=np.array([2.0])),
+        RegressionReward(preprocessor=PCA(4, random_state=0)),
+        MultiObjectiveReward(hidden_sizes=(3,), random_state=0),
+        TwoStageReward(preprocessor=PCA(4, random_state=0)),
+        KTOReward(0.1, balance=1.2),
+        PlackettLuce(preprocessor=PCA(4, random_state=0)),
+    ],
+    ids=str,
+)
+def test_heads_of_items_come_back_bitwise_whatever_is_in_them(head, tmp_path):
+    """Trees, networks, weights, preprocessors and several ratings."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "prompt": f"question {n // 4}",
+            "response": f"{'good' if score > 1 else 'bad'} answer {rng.integers(99)}",
+            "score": score,
+            "brevity": float(rng.integers(5)),
+        }
+        for n, score in enumerate(rng.integers(0, 4, 80).astype(float))
+    ]
+    frame = pd.DataFrame(rows)
+    fitted = RewardModel("hashing:32", head).fit(frame)
+    loaded = load_model(save_model(fitted, tmp_path / "model"))
+    np.testing.assert_array_equal(loaded.reward(frame), fitted.reward(frame))
+    np.testing.assert_array_equal(
+        loaded.decision_function(frame), fitted.decision_function(frame)
+    )
+    assert repr(loaded.head_) == repr(fitted.head_) or "array" in repr(fitted.head_)
 
 
 def test_a_preprocessor_is_saved_with_its_head(frame, items, tmp_path):
@@ -240,3 +295,84 @@ def test_a_pinned_digest_must_match(bundle):
     load_model(bundle, expect_digest=read_manifest(bundle)["digest"])
     with pytest.raises(IntegrityError, match="get the bundle you trust"):
         load_model(bundle, expect_digest="0" * 64)
+
+
+N_MUTANTS = 1500
+LOAD = """
+import sys, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+data = sys.stdin.buffer.read()
+items = np.linspace(-1, 1, 48).reshape(3, 16)
+while data:
+    size = int.from_bytes(data[:8], "big")
+    blob, data = data[8 : 8 + size], data[8 + size :]
+    try:
+        if blob.startswith(b"tree"):
+            import lightgbm
+            booster = lightgbm.Booster(model_str=blob.decode())
+            booster.predict(items, raw_score=True)
+        else:
+            import xgboost
+            estimator = xgboost.XGBClassifier()
+            estimator.load_model(bytearray(blob))
+            estimator.predict(items, output_margin=True)
+    except Exception:
+        continue
+print("alive")
+"""
+
+
+def mutants(blob: bytes) -> list[bytes]:
+    """Change a model file in many ways, and keep what passes the check."""
+    rng = random.Random(0)
+    passed = []
+    for n in range(N_MUTANTS):
+        changed = bytearray(blob)
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            at = rng.randrange(len(changed))
+            if n % 4 == 0:
+                changed[at] ^= 1 << rng.randrange(8)
+            elif n % 4 == 1:
+                changed[at] = rng.randrange(256)
+            elif n % 4 == 2:
+                changed[at] = (changed[at] + rng.choice([1, -1])) % 256
+            else:
+                del changed[at : at + rng.randrange(1, 50)]
+        try:
+            check_native(bytes(changed))
+        except IntegrityError:
+            continue
+        passed.append(bytes(changed))
+    return passed
+
+
+@pytest.mark.parametrize("kind", ["lightgbm_text", "xgboost_ubjson"])
+def test_what_passes_never_ends_the_process(kind, request):
+    """Damaged models that get through the check are parsed without harm."""
+    passed = mutants(request.getfixturevalue(kind))
+    assert passed
+    data = b"".join(len(blob).to_bytes(8, "big") + blob for blob in passed)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD],
+        input=data,
+        capture_output=True,
+        check=False,
+        timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert done.stdout.endswith(b"alive\n")
+
+
+def test_both_kinds_are_known(lightgbm_text, xgboost_ubjson):
+    """By their first bytes."""
+    check_native(lightgbm_text)
+    check_native(xgboost_ubjson)
+
+
+@pytest.mark.parametrize("blob", [b"", b"\x80\x04K", b"PK\x03\x04", b"tree", b"[]"])
+def test_other_files_are_refused(blob):
+    """Pickles and archives among them."""
+    with pytest.raises(IntegrityError, match="LightGBM text or XGBoost UBJSON"):
+        check_native(blob)

@@ -1,6 +1,5 @@
 """Preferences with cycles, which no reward can order."""
 
-from embrm.heads.cyclic.cycles import cycle_rate
-from embrm.heads.cyclic.general_preference import GeneralPreference
+from embrm.heads.cyclic.general_preference import GeneralPreference, cycle_rate
 
 __all__ = ["GeneralPreference", "cycle_rate"]

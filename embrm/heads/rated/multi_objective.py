@@ -9,23 +9,27 @@ from scipy.special import expit
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import FloatArray, RandomState
+from embrm._typing import FloatArray, LearnsFrom, RandomState
 from embrm._validation import check_items, check_random_state
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.base import order_consistency, refuse_items
 from embrm.heads.comparisons import as_pairs
 from embrm.heads.parameters import check_count, check_real
-from embrm.heads.rated.gate import Gate, GateProblem, initial_gate
-from embrm.heads.rated.gate_search import search_gate
-from embrm.heads.rated.plain_attributes import (
+from embrm.heads.rated._gate import (
+    Gate,
+    GateProblem,
+    initial_gate,
+    make_prompted_wins,
+    prompt_rows,
+    search_gate,
+)
+from embrm.heads.rated._plain_attributes import (
     PlainAttributes,
     mean_and_scale,
     with_lengths,
 )
-from embrm.heads.rated.prompted_wins import make_prompted_wins, prompt_rows
-from embrm.heads.rated.rated_head import RatedHead
-from embrm.heads.rated.rated_items import make_rated_items
-from embrm.heads.rated.ridge import check_alpha
+from embrm.heads.rated._rated_items import RatedHead, make_rated_items
+from embrm.heads.rated._ridge import check_alpha
 from embrm.heads.state import HeadState
 from embrm.pairs import Pairs
 
@@ -116,6 +120,8 @@ class MultiObjectiveReward(RatedHead):
     array([[1., 0.]])
     """
 
+    learns_from: ClassVar[LearnsFrom] = "ratings"
+
     __metadata_request__fit: ClassVar = dict.fromkeys(
         ("ratings", "pairs", "prompt_vectors", "margin", "lengths"), UNUSED
     )
@@ -147,7 +153,7 @@ class MultiObjectiveReward(RatedHead):
         ratings: ArrayLike,
         *,
         pairs: Pairs,
-        prompt_vectors: ArrayLike,
+        prompt_vectors: ArrayLike | None = None,
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         margin: ArrayLike | None = None,
@@ -163,9 +169,10 @@ class MultiObjectiveReward(RatedHead):
         ratings : array-like of shape (n_items, k)
             NaN where an item is not rated.
         pairs : Pairs
-            With `prompt_ids` that are rows of `prompt_vectors`.
-        prompt_vectors : array-like of shape (n_prompts, d_p)
-            Vectors of the prompts alone.
+            With `prompt_ids` that are rows of `prompt_vectors`, where these are given.
+        prompt_vectors : array-like of shape (n_prompts, d_p), optional
+            Vectors of the prompts alone. None fits one weight for each attribute,
+            the same for all prompts: the gate ignores the prompt.
         y : array-like of shape (n_pairs,) in [0, 1], optional
             Probability that first is preferred; None means always.
         sample_weight : array-like of shape (n_pairs,), >= 0, optional
@@ -187,6 +194,8 @@ class MultiObjectiveReward(RatedHead):
             item or prompt vector.
         """
         alpha, gate_alpha, hidden_sizes = self._capacity()
+        if prompt_vectors is None:
+            pairs, prompt_vectors, gate_alpha = _one_prompt(pairs)
         temperature = check_real(self.temperature, "temperature", 0.0, open_at_low=True)
         max_iter = check_count(self.max_iter, "max_iter", 1)
         name = "max_length_correlation"
@@ -369,6 +378,13 @@ optional
         self.gate_ = Gate.from_state(state.without_prefix("gate__"))
         nested = state.without_prefix("attributes__")
         self.attributes_ = PlainAttributes.from_state(nested)
+
+
+def _one_prompt(pairs: Any) -> tuple[Pairs, FloatArray, float]:
+    """Put all items under one prompt, and let the gate ignore it."""
+    checked = as_pairs(pairs)
+    same = np.zeros(len(checked.items), dtype=np.intp)
+    return Pairs(checked.items, checked.ids, same), np.zeros((1, 1)), np.inf
 
 
 _ARRAYS = ("gate_mean", "gate_alphas", "held_out_loss")

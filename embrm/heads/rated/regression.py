@@ -10,13 +10,18 @@ from sklearn.metrics import r2_score
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import FloatArray, RandomState
+from embrm._typing import FloatArray, LearnsFrom, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import InvalidInputError, three_parts
-from embrm.heads.rated.rated_head import RatedHead, check_attribute_weights
-from embrm.heads.rated.rated_items import RatedItems, check_ratings, make_rated_items
-from embrm.heads.rated.regressors import Model, fit_model, model_from_state
-from embrm.heads.rated.ridge import RidgeFit, check_alpha, fit_attributes
+from embrm.heads.rated._rated_items import (
+    RatedHead,
+    RatedItems,
+    check_attribute_weights,
+    check_ratings,
+    make_rated_items,
+)
+from embrm.heads.rated._regressors import Model, fit_model, model_from_state
+from embrm.heads.rated._ridge import RidgeFit, check_alpha, fit_attributes
 from embrm.heads.state import HeadState
 from embrm.pairs import Pairs
 
@@ -94,6 +99,8 @@ class RegressionReward(RegressorMixin, RatedHead):
     >>> head.reward_with([[4.0]], [1.0, 0.5]).round(6)
     array([7.])
     """
+
+    learns_from: ClassVar[LearnsFrom] = "ratings"
 
     __metadata_request__fit: ClassVar = {"ratings": UNUSED}
 

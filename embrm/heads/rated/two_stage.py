@@ -18,9 +18,14 @@ from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import LinearProblem, make_problem
 from embrm.heads.parameters import check_count, check_real
-from embrm.heads.rated.rating_stage import RatingStage, make_rating_stage, win_deltas
-from embrm.heads.rated.ridge import check_alpha
-from embrm.heads.rated.two_stage_training import choose, with_start
+from embrm.heads.rated._ridge import check_alpha
+from embrm.heads.rated._two_stage_training import (
+    RatingStage,
+    choose,
+    make_rating_stage,
+    win_deltas,
+    with_start,
+)
 from embrm.heads.state import HeadState
 
 

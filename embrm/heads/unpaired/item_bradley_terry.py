@@ -10,12 +10,23 @@ from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import AnyArray, FloatArray
-from embrm.exceptions import EmbrmWarning, InvalidInputError, three_parts
+from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm.exceptions import (
+    EmbrmWarning,
+    IntegrityError,
+    InvalidInputError,
+    three_parts,
+)
 from embrm.heads.parameters import check_real
-from embrm.heads.unpaired.games import Games, check_names, make_games
-from embrm.heads.unpaired.item_strengths import Strengths, fit_strengths
-from embrm.heads.unpaired.tie_models import TIE_MODELS, TieModel
+from embrm.heads.state import HeadState
+from embrm.heads.unpaired._games import (
+    Games,
+    Strengths,
+    check_names,
+    fit_strengths,
+    make_games,
+)
+from embrm.heads.unpaired._tie_models import TIE_MODELS, TieModel
 
 WEAK_PENALTY = 0.01
 """Penalty where games alone leave a score infinite: a prior of 10 nats."""
@@ -58,6 +69,11 @@ class ItemBradleyTerry(BaseEstimator):
         The penalty used.
     n_games_ : ndarray of shape (n_items,)
         Weight of the games of each item.
+    islands_ : ndarray of int of shape (n_items,)
+        Items with equal numbers are connected by games, however these ended. Scores
+        of different islands are not comparable.
+    components_ : ndarray of int of shape (n_items,)
+        Items with equal numbers can be reached from each other along wins and ties.
     n_iter_ : int
 
     Notes
@@ -106,6 +122,8 @@ class ItemBradleyTerry(BaseEstimator):
     tie_parameter_: float
     alpha_: float
     n_games_: FloatArray
+    islands_: IntArray
+    components_: IntArray
     n_iter_: int
 
     def __init__(
@@ -161,6 +179,8 @@ class ItemBradleyTerry(BaseEstimator):
         self.std_ = np.sqrt(np.maximum(np.diag(found.covariance), 0.0))
         self.tie_parameter_, self.alpha_ = tie, alpha
         self.n_games_, self.n_iter_ = games.n_games(), found.n_iter
+        self.islands_ = games.components(strong=False)
+        self.components_ = games.components(strong=True)
         return self
 
     def decision_function(self, ids: Any) -> FloatArray:
@@ -261,6 +281,41 @@ class ItemBradleyTerry(BaseEstimator):
         frame["n_games"] = self.n_games_
         return frame.sort_values("score", ascending=False, kind="stable")
 
+    def get_state(self) -> HeadState:
+        """Return the fitted scores in storable form: arrays, and names as JSON."""
+        check_is_fitted(self)
+        arrays = {name: getattr(self, f"{name}_") for name in _ARRAYS}
+        # Among the arrays, since the tie parameter may be NaN, which JSON lacks.
+        arrays["numbers"] = np.array([self.tie_parameter_, self.alpha_])
+        return HeadState(
+            arrays, {"items": self.items_.tolist(), "n_iter": self.n_iter_}
+        )
+
+    def set_state(self, state: HeadState) -> Self:
+        """Restore the scores that `get_state` returned.
+
+        Raises
+        ------
+        IntegrityError
+            If something is missing from the state, or has the wrong type or shape.
+        """
+        names = state.value("items", list)
+        if not names or {type(name) for name in names} not in ({str}, {int}):
+            raise _damaged("names that are all text or all integers", "others")
+        self.items_ = np.array(names)
+        for name, ndim in _ARRAYS.items():
+            array = state.array(name, ndim=ndim)
+            if array.shape != (len(names),) * ndim:
+                raise _damaged(f"'{name}' of {len(names)} items", f"{array.shape}")
+            setattr(self, f"{name}_", array)
+        numbers = state.array("numbers", ndim=1)
+        if numbers.shape != (2,):
+            raise _damaged("two numbers", f"{len(numbers)}")
+        self.tie_parameter_, self.alpha_ = map(float, numbers)
+        self.std_ = np.sqrt(np.maximum(np.diag(self.covariance_), 0.0))
+        self.n_iter_ = state.value("n_iter", int)
+        return self
+
     def _tie_model(self) -> TieModel:
         if isinstance(self.ties, str) and self.ties in TIE_MODELS:
             return TIE_MODELS[self.ties]
@@ -271,6 +326,20 @@ class ItemBradleyTerry(BaseEstimator):
                 cure="use one of these words",
             )
         )
+
+
+_ARRAYS = {"scores": 1, "covariance": 2, "n_games": 1, "islands": 1, "components": 1}
+"""Stored arrays, with their number of dimensions."""
+
+
+def _damaged(expected: str, got: str) -> IntegrityError:
+    return IntegrityError(
+        three_parts(
+            expected=f"{expected} in the stored leaderboard",
+            got=got,
+            cure="copy it again, or rank the items again",
+        )
+    )
 
 
 def _estimate(games: Games, model: TieModel, alpha: float) -> tuple[Strengths, float]:

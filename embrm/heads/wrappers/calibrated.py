@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray
 from embrm.exceptions import InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.calibration_maps import (
+from embrm.heads.wrappers._calibration_maps import (
     CalibrationMap,
     IsotonicMap,
     SigmoidMap,
@@ -19,8 +20,13 @@ from embrm.heads.wrappers.calibration_maps import (
     fit_sigmoid,
     held_out_losses,
 )
-from embrm.heads.wrappers.nested import HeadWrapper, nested_state, restore_nested
-from embrm.heads.wrappers.out_of_fold import HeldOut, score_out_of_fold
+from embrm.heads.wrappers._nested import (
+    HeadWrapper,
+    HeldOut,
+    nested_state,
+    restore_nested,
+    score_out_of_fold,
+)
 
 Method = Literal["temperature", "platt", "isotonic"]
 
@@ -149,10 +155,12 @@ class CalibratedReward(HeadWrapper):
         """Compute calibrated log odds that first is preferred, shape (n_pairs,).
 
         Swapping a pair negates them exactly. For "temperature" they are the
-        difference of rewards.
+        difference of rewards, unless the head's own delta is more than that.
         """
-        tempered = super().decision_function(pairs)
-        return self.map_(tempered)
+        check_is_fitted(self)
+        if self.head_.is_transitive:
+            return self.map_(super().decision_function(pairs))
+        return self.map_(self._inner_delta(pairs) / self.temperature_)
 
     def _get_state(self) -> HeadState:
         arrays = {"temperature": np.array([self.temperature_])}

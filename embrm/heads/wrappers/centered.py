@@ -10,7 +10,7 @@ from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.nested import (
+from embrm.heads.wrappers._nested import (
     HeadWrapper,
     mean_and_spread,
     nested_state,
@@ -182,17 +182,44 @@ class CenteredReward(HeadWrapper):
         domains : array-like of shape (n_items,), optional
             Of the items of `Pairs`; needed once `calibrate` was given domains. With
             `scope="prompt"` the pairs' own `prompt_ids` are taken.
+
+        Raises
+        ------
+        InvalidInputError
+            If a domain is missing, or the two items of a pair are of domains with
+            different units and the head's delta is no difference of rewards.
         """
         check_is_fitted(self)
-        if self.domains_ is None:
+        if self.domains_ is None and self.head_.is_transitive:
             return super().decision_function(pairs)
+        if self.domains_ is None:
+            return np.asarray(self._inner_delta(pairs) / self.scale_[0])
         checked = as_pairs(pairs)
         if domains is None and self.scope == "prompt":
             domains = checked.prompt_ids
         names = _check_domains(domains, len(checked.items))
         rows, ids = checked.unique_items()
-        reward = self.reward(checked.items[rows], names[rows])
-        return reward[ids[:, 0]] - reward[ids[:, 1]]
+        if self.head_.is_transitive:
+            reward = self.reward(checked.items[rows], names[rows])
+            return reward[ids[:, 0]] - reward[ids[:, 1]]
+        group = self._groups_of(names[rows], len(rows))[ids]
+        return self._cyclic_delta(pairs, group)
+
+    def _cyclic_delta(self, pairs: Any, group: IntArray) -> FloatArray:
+        """Centre a delta that is more than a difference of rewards, in one unit."""
+        center, scale = self.center_[group], self.scale_[group]
+        apart = scale[:, 0] != scale[:, 1]
+        if apart.any():
+            raise InvalidInputError(
+                three_parts(
+                    expected="pairs within one domain: this head's delta is no "
+                    "difference of rewards, and domains have units of their own",
+                    got=f"two domains in pair {int(np.argmax(apart))}",
+                    cure="use scope='global', or scale=False",
+                )
+            )
+        moved = self._inner_delta(pairs) - (center[:, 0] - center[:, 1])
+        return np.asarray(moved / scale[:, 0])
 
     def _reward(self, items: FloatArray) -> FloatArray:
         return self.head_.reward(items)

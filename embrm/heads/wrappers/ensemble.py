@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
+from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.base import RewardHead
@@ -20,7 +21,9 @@ from embrm.heads.uncertain_reward import (
     spread,
     spread_of_deltas,
 )
-from embrm.heads.wrappers.nested import (
+from embrm.heads.validation_split import split_units
+from embrm.heads.wrappers._nested import (
+    delta_of,
     estimate_noise,
     has_randomness,
     mean_and_spread,
@@ -30,7 +33,6 @@ from embrm.heads.wrappers.nested import (
     seed_head,
     unfitted_head,
 )
-from embrm.heads.wrappers.resamples import draw_counts
 
 Bagging = Literal["prompt", "pair", "seed"]
 Aggregate = Literal["mean", "min", "lower", "quantile"]
@@ -141,6 +143,16 @@ class RewardEnsemble(UncertainRewardHead):
         self.n_jobs = n_jobs
 
     @property
+    def learns_from(self) -> LearnsFrom:  # type: ignore[override]
+        """What the members are fitted on."""
+        return self._list_heads()[0].learns_from
+
+    @property
+    def is_transitive(self) -> bool:  # type: ignore[override]
+        """Whether the sign of every member's delta follows from its rewards."""
+        return all(head.is_transitive for head in self._list_heads())
+
+    @property
     def accepts_margin(self) -> bool:  # type: ignore[override]
         """Whether every member takes a positive `margin`."""
         return all(head.accepts_margin for head in self._list_heads())
@@ -157,6 +169,7 @@ class RewardEnsemble(UncertainRewardHead):
         self._check_aggregate()
         rng = check_random_state(self.random_state)
         unfitted = self._make_members(rng)
+        self._check_cycles(unfitted)
         samples = self._draw_samples(comparisons, len(unfitted), rng)
         self._fit_members(unfitted, comparisons, samples)
         if self.uncertainty_weighted:
@@ -234,6 +247,19 @@ class RewardEnsemble(UncertainRewardHead):
         check_real(self.k, "k", 0.0, open_at_low=False)
         check_real(self.quantile, "quantile", 0.0, 1.0, open_at_low=False)
 
+    def _check_cycles(self, members: list[RewardHead]) -> None:
+        """Refuse to be a pessimist about rewards that do not make up delta."""
+        cyclic = [type(head).__name__ for head in members if not head.is_transitive]
+        if cyclic and self.aggregate != "mean":
+            raise InvalidInputError(
+                three_parts(
+                    expected=f"heads whose delta follows from their rewards for "
+                    f"aggregate={self.aggregate!r}",
+                    got=f"{cyclic[0]}, whose preferences may go round in circles",
+                    cure="use aggregate='mean', which averages the members' deltas",
+                )
+            )
+
     def _member_rewards(self, items: FloatArray) -> FloatArray:
         """Score preprocessed items by every member, shape (n_members, n_items)."""
         parts = zip(self.members_, self.center_, self.scale_, strict=True)
@@ -277,6 +303,33 @@ class RewardEnsemble(UncertainRewardHead):
     ) -> tuple[FloatArray, FloatArray]:
         rewards = self._member_rewards(items)
         return self._aggregate(rewards), spread_of_deltas(rewards, ids)
+
+    def decision_function(self, pairs: Any, *, return_std: bool = False) -> Any:
+        """Compute delta, and on demand its standard deviation among the members.
+
+        Parameters
+        ----------
+        pairs : Pairs or array-like of shape (n_pairs, 2, d)
+        return_std : bool, default=False
+
+        Returns
+        -------
+        delta : ndarray of shape (n_pairs,)
+            Difference of two rewards; the mean of the members' deltas where those are
+            more than that. Changes sign exactly on a swap.
+        std : ndarray of shape (n_pairs,), >= 0
+            Only with `return_std`.
+        """
+        check_is_fitted(self)
+        if all(head.is_transitive for head in self.members_):
+            if return_std:
+                return super().decision_function(pairs, return_std=True)
+            return super().decision_function(pairs)
+        X, ids = self._items_of(pairs)
+        items = self._preprocessed(X)
+        parts = zip(self.members_, self.scale_, strict=True)
+        deltas = np.stack([delta_of(head, items, ids) / s for head, s in parts])
+        return (_mean(deltas), spread(deltas)) if return_std else _mean(deltas)
 
     def _get_state(self) -> HeadState:
         shifts = HeadState({"center": self.center_, "scale": self.scale_})
@@ -328,3 +381,65 @@ def _wrong(expected: str, got: str, name: str) -> InvalidInputError:
             cure=f"set_params({name}=...), or leave {name} at its default",
         )
     )
+
+
+ResampleUnit: TypeAlias = Literal["prompt", "pair"]
+
+_MOST_DRAWS = 100
+
+
+def draw_counts(
+    comparisons: Comparisons, unit: ResampleUnit, rng: np.random.Generator
+) -> FloatArray:
+    r"""Draw how often each win counts in a bootstrap resample.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+    unit : {"prompt", "pair"}
+        What is drawn with replacement, as often as there are units. "prompt" draws
+        prompt groups (connected components where prompts are unknown, items where
+        one of these holds most of the data); a win across two prompts counts the
+        product of their two counts [1]_. "pair" draws pairs of items, with all the
+        wins between the two.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of shape (n_wins,), float64
+        Whole numbers >= 0, to multiply weights by; not all zero. Drawn again where
+        they would be, which only happens with a handful of units.
+
+    References
+    ----------
+    .. [1] Owen (2007). The pigeonhole bootstrap. Annals of Applied Statistics 1(2).
+
+    Examples
+    --------
+    >>> from embrm import Pairs
+    >>> from embrm.heads.comparisons import make_comparisons
+    >>> wins = make_comparisons(Pairs(np.eye(8), np.arange(8).reshape(4, 2)))
+    >>> int(draw_counts(wins, "pair", np.random.default_rng(0)).sum())
+    4
+    """
+    ends = (
+        np.stack([comparisons.pair_numbers()] * 2)
+        if unit == "pair"
+        else _prompt_ends(comparisons)
+    )
+    n_units = int(ends.max()) + 1
+    for _ in range(_MOST_DRAWS):
+        drawn = np.bincount(rng.integers(n_units, size=n_units), minlength=n_units)
+        first, second = drawn[ends]
+        counts = np.where(ends[0] == ends[1], first, first * second)
+        if counts.any():
+            return np.asarray(counts, dtype=np.float64)
+    return np.ones(len(comparisons))
+
+
+def _prompt_ends(comparisons: Comparisons) -> IntArray:
+    """Give the numbers of the units at both ends of each win, shape (2, n_wins)."""
+    units = split_units(comparisons)
+    ends = np.stack([units[comparisons.winner], units[comparisons.loser]])
+    number: IntArray = np.unique(ends, return_inverse=True)[1]
+    return number.reshape(ends.shape)

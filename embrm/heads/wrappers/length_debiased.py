@@ -1,34 +1,39 @@
 """LengthDebiased: a reward that takes no credit for length."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import FloatArray
+from embrm._typing import FloatArray, IntArray
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
 from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.length_covariate import (
+from embrm.heads.wrappers._length import (
+    LengthReport,
+    Scorer,
     append_covariate,
     check_item_lengths,
     covarying_direction,
     erase,
     nuisance_column,
+    prompt_units,
     remove_covariate,
+    report_length,
     taking_part,
     with_column,
 )
-from embrm.heads.wrappers.length_report import (
-    LengthReport,
-    Scorer,
-    prompt_units,
-    report_length,
+from embrm.heads.wrappers._nested import (
+    HeadWrapper,
+    delta_of,
+    nested_state,
+    restore_nested,
 )
-from embrm.heads.wrappers.nested import HeadWrapper, nested_state, restore_nested
 
 Method = Literal["nuisance", "erase"]
 Transform = Literal["log", "identity"]
@@ -133,13 +138,14 @@ class LengthDebiased(HeadWrapper):
         self.transform = transform
         self.cv = cv
 
-    def fit(  # type: ignore[override] # what members do with annotators, it cannot say
+    def fit(
         self,
         pairs: Any,
         y: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
         margin: ArrayLike | None = None,
+        annotator: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
     ) -> Self:
         """Fit the head on comparisons, with the lengths of their items.
@@ -149,6 +155,8 @@ class LengthDebiased(HeadWrapper):
         pairs : Pairs or array-like of shape (n_pairs, 2, d)
         y, sample_weight, margin : array-like of shape (n_pairs,), optional
             As for every head.
+        annotator : array-like of int or str of shape (n_pairs,), optional
+            Who labelled each pair; needs a head with noise="estimate".
         lengths : array-like of shape (n_items,) or (n_pairs, 2), >= 0
             Length of each item of `Pairs`, in characters or tokens; or of both ends
             of each pair, the form that arrays need, and that scikit-learn can split.
@@ -168,14 +176,34 @@ class LengthDebiased(HeadWrapper):
         _check_choice(self.transform, "transform", get_args(Transform))
         by_item = check_item_lengths(lengths, checked)
         covariate = np.log1p(by_item) if self.transform == "log" else by_item
+        names, codes = self._number_annotators(annotator)
         wins = make_comparisons(
-            append_covariate(checked, covariate), y, sample_weight, margin
+            append_covariate(checked, covariate),
+            y,
+            sample_weight,
+            margin,
+            annotator=codes,
         )
         plain, self._covariate = remove_covariate(wins)
         try:
-            return self.fit_comparisons(plain)
+            self.fit_comparisons(plain)
         finally:
             del self._covariate
+        if names is not None:
+            self._name_annotators(names)
+        return self
+
+    def decision_function(self, pairs: Any) -> FloatArray:
+        """Compute delta without length, shape (n_pairs,), as the head inside does.
+
+        Swapping a pair negates it exactly.
+        """
+        check_is_fitted(self)
+        if self.head_.is_transitive:
+            return super().decision_function(pairs)
+        X, ids = self._items_of(pairs)
+        fitted = Debiased(self.head_, self.direction_, self.level_)
+        return delta_of(self.head_, fitted.seen(self._preprocessed(X)), ids)
 
     def _fit(self, comparisons: Comparisons) -> None:
         covariate = getattr(self, "_covariate", None)
@@ -190,10 +218,11 @@ class LengthDebiased(HeadWrapper):
             )
 
         def before(wins: Comparisons) -> Scorer:
-            return self._fit_head(wins).reward
+            return partial(_score, self._fit_head(wins))
 
         def after(wins: Comparisons) -> Scorer:
-            return self._fit_debiased(wins, covariate).reward
+            fitted = self._fit_debiased(wins, covariate)
+            return lambda items, ids: _score(fitted.head, fitted.seen(items), ids)
 
         self.report_: LengthReport | None = None
         if self.cv is not None:
@@ -251,9 +280,20 @@ class Debiased(NamedTuple):
 
     def reward(self, items: FloatArray) -> FloatArray:
         """Score items without their length."""
+        return self.head.reward(self.seen(items))
+
+    def seen(self, items: FloatArray) -> FloatArray:
+        """Make what the head sees of items: all but their length."""
         if self.direction is None:
-            return self.head.reward(with_column(items, np.zeros(len(items))))
-        return self.head.reward(erase(items, self.direction, self.level))
+            return with_column(items, np.zeros(len(items)))
+        return erase(items, self.direction, self.level)
+
+
+def _score(
+    head: RewardHead, items: FloatArray, ids: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Compute a head's rewards of items, and its delta of pairs of them."""
+    return head.reward(items), delta_of(head, items, ids)
 
 
 def _six(report: FloatArray) -> list[float]:

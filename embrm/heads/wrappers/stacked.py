@@ -7,25 +7,27 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import AnyArray, FloatArray, RandomState
+from embrm._typing import AnyArray, FloatArray, LearnsFrom, RandomState
 from embrm._validation import check_random_state
 from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.calibration_maps import fit_scale
-from embrm.heads.wrappers.nested import (
+from embrm.heads.wrappers._calibration_maps import fit_scale
+from embrm.heads.wrappers._nested import (
+    delta_of,
     estimate_noise,
     mean_and_spread,
     members_state,
     name_annotators_of,
     restore_members,
+    score_out_of_fold,
     seed_head,
     unfitted_head,
 )
-from embrm.heads.wrappers.out_of_fold import score_out_of_fold
 
 _FEWEST_HELD_OUT = 20
 _PRIOR_WINS = 3.0
@@ -115,6 +117,16 @@ class StackedReward(RewardHead):
         self.random_state = random_state
 
     @property
+    def learns_from(self) -> LearnsFrom:  # type: ignore[override]
+        """What the heads are fitted on."""
+        return self._list_heads()[0].learns_from
+
+    @property
+    def is_transitive(self) -> bool:  # type: ignore[override]
+        """Whether the sign of every head's delta follows from its rewards."""
+        return all(head.is_transitive for head in self._list_heads())
+
+    @property
     def accepts_margin(self) -> bool:  # type: ignore[override]
         """Whether every head takes a positive `margin`."""
         return all(head.accepts_margin for head in self._list_heads())
@@ -166,6 +178,23 @@ class StackedReward(RewardHead):
         for head, center, factor in parts:
             reward += factor * (head.reward(items) - center)
         return reward
+
+    def decision_function(self, pairs: Any) -> FloatArray:
+        r"""Compute delta, shape (n_pairs,), in nats.
+
+        The weighted sum :math:`\sum_k w_k s_k \delta_k` of the heads' own deltas; the
+        difference of two rewards where theirs are. Swapping a pair negates it exactly.
+        """
+        check_is_fitted(self)
+        if all(head.is_transitive for head in self.members_):
+            return super().decision_function(pairs)
+        X, ids = self._items_of(pairs)
+        items = self._preprocessed(X)
+        delta: FloatArray = np.zeros(len(ids))
+        factors = self.weights_ * self.scale_
+        for head, factor in zip(self.members_, factors, strict=True):
+            delta += factor * delta_of(head, items, ids)
+        return delta
 
     def _get_state(self) -> HeadState:
         state = HeadState(

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads.rated.regressors import fit_model, model_from_state
+from embrm.heads.rated._regressors import fit_model, model_from_state
 from embrm.heads.state import HeadState
 
 

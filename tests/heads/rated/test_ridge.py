@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from embrm.exceptions import InvalidInputError
-from embrm.heads.rated.rated_items import make_rated_items
-from embrm.heads.rated.ridge import RidgeFit, check_alpha, fit_attributes, fit_ridge
+from embrm.heads.rated._rated_items import make_rated_items
+from embrm.heads.rated._ridge import RidgeFit, check_alpha, fit_attributes, fit_ridge
 
 
 @pytest.fixture(params=[(60, 8), (12, 30)], ids=["n > d", "d > n"])

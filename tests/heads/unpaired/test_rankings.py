@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embrm.exceptions import InvalidInputError
-from embrm.heads.unpaired.rankings import make_ranked_items
+from embrm.heads.unpaired._rankings import make_ranked_items
 
 ITEMS = np.random.default_rng(0).normal(size=(9, 3))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from embrm.heads.unpaired.tie_models import TIE_MODELS
+from embrm.heads.unpaired._tie_models import TIE_MODELS
 
 DELTA = np.array([-3.0, -0.2, 0.0, 0.7, 4.0])
 T = 0.4

@@ -14,8 +14,8 @@ from embrm.exceptions import IntegrityError, InvalidInputError
 from embrm.heads import LinearBradleyTerry, make_head
 from embrm.heads.comparisons import as_pairs
 from embrm.heads.state import HeadState
+from embrm.heads.wrappers._length import center_by_unit
 from embrm.heads.wrappers.ensemble import RewardEnsemble
-from embrm.heads.wrappers.length_covariate import center_by_unit
 from embrm.heads.wrappers.length_debiased import LengthDebiased
 from embrm.testing import check_head
 
@@ -258,3 +258,31 @@ def test_wrong_parameters_are_refused_in_fit(verbose, params, message):
     """With what they may be."""
     with pytest.raises(InvalidInputError, match=message):
         LengthDebiased(**params).fit(verbose.pairs, verbose.y, lengths=verbose.lengths)
+
+
+def test_annotators_are_passed_on(data_with_annotators):
+    """To a head that estimates how often each one errs."""
+    pairs, y, lengths, who = data_with_annotators
+    head = LengthDebiased(LinearBradleyTerry(noise="estimate"), cv=None)
+    fitted = head.fit(pairs, y, annotator=who, lengths=lengths).head_
+    rates = dict(zip(fitted.annotators_, fitted.flip_rates_, strict=True))
+    assert rates["Bob"] > 0.25 > 0.1 > rates["Ann"]
+
+
+def test_annotators_without_use_are_refused(data_with_annotators):
+    """As by every other head."""
+    pairs, y, lengths, who = data_with_annotators
+    with pytest.raises(InvalidInputError, match="noise='estimate'"):
+        LengthDebiased(cv=None).fit(pairs, y, annotator=who, lengths=lengths)
+
+
+@pytest.fixture(scope="module")
+def data_with_annotators():
+    """Ann is right, Bob tosses a coin in four of ten."""
+    rng = np.random.default_rng(0)
+    items = rng.normal(size=(1200, 4))
+    pairs = Pairs(items, np.arange(1200).reshape(600, 2))
+    y = (items[pairs.first, 0] > items[pairs.second, 0]).astype(float)
+    who = np.where(np.arange(600) % 2, "Ann", "Bob")
+    turned = (who == "Bob") & (rng.random(600) < 0.4)
+    return pairs, np.where(turned, 1 - y, y), rng.integers(5, 99, 1200), who

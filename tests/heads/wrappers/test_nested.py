@@ -4,20 +4,23 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
+from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
 from embrm.heads import LinearBradleyTerry, make_head
+from embrm.heads.comparisons import make_comparisons
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.calibrated import CalibratedReward
-from embrm.heads.wrappers.centered import CenteredReward
-from embrm.heads.wrappers.length_debiased import LengthDebiased
-from embrm.heads.wrappers.nested import (
+from embrm.heads.wrappers._nested import (
     has_randomness,
     mean_and_spread,
     nested_state,
     restore_nested,
+    score_out_of_fold,
     seed_head,
     unfitted_head,
 )
+from embrm.heads.wrappers.calibrated import CalibratedReward
+from embrm.heads.wrappers.centered import CenteredReward
+from embrm.heads.wrappers.length_debiased import LengthDebiased
 
 WRAPPERS = [CalibratedReward, CenteredReward, LengthDebiased]
 
@@ -97,3 +100,27 @@ def test_a_wrapper_takes_margins_if_its_head_does(wrapper):
 def test_equal_rewards_have_spread_one():
     """Rounding errors are no spread to divide by."""
     assert mean_and_spread(np.full(7, 0.1)) == (pytest.approx(0.1), 1.0)
+
+
+def test_no_head_scores_an_item_of_its_training_prompts(make_preferences):
+    """Nor is a win left out."""
+    data = make_preferences(n_prompts=30)
+    comparisons = make_comparisons(data.pairs, data.y)
+    seen = []
+
+    def fit(wins):
+        seen.append(np.unique(wins.groups[[wins.winner, wins.loser]]))
+        return LinearBradleyTerry(alpha=1.0).fit_comparisons(wins)
+
+    held_out = score_out_of_fold(fit, comparisons, 5)
+    assert len(seen) == 5
+    assert len(held_out.delta) == len(comparisons)
+    assert sum(30 - len(groups) for groups in seen) == 30
+    assert sorted(held_out.weight) == sorted(comparisons.weight)
+
+
+def test_wins_that_cannot_be_divided_give_nothing():
+    """Two items are either trained on or held out."""
+    comparisons = make_comparisons(Pairs(np.eye(2), [[0, 1]]))
+    held_out = score_out_of_fold(LinearBradleyTerry().fit_comparisons, comparisons, 5)
+    assert len(held_out.delta) == len(held_out.weight) == len(held_out.fold) == 0

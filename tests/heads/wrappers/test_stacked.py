@@ -11,7 +11,7 @@ from embrm.exceptions import IntegrityError, InvalidInputError
 from embrm.heads import LinearBradleyTerry, StackedReward, make_head
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.out_of_fold import score_out_of_fold
+from embrm.heads.wrappers._nested import score_out_of_fold
 from embrm.heads.wrappers.stacked import stacking_weights
 from embrm.testing import check_head
 

@@ -1,0 +1,273 @@
+"""Heads inside heads: make them, seed them, and store them with what wraps them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+
+from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom
+from embrm.exceptions import InvalidInputError, three_parts
+from embrm.heads.base import RewardHead
+from embrm.heads.comparisons import Comparisons
+from embrm.heads.registry import head_from_spec, head_spec, make_head
+from embrm.heads.state import HeadState
+from embrm.heads.validation_split import grouped_folds
+from embrm.pairs import Pairs
+
+_SPEC = "spec"
+_INNER = "inner__"
+
+
+class HeadWrapper(RewardHead):
+    """Base of the wrappers around one head, which is cloned and kept as `head_`.
+
+    Parameters
+    ----------
+    head : str or RewardHead, default="linear"
+        A name that `known_heads` lists, or a head, which is cloned.
+    preprocessor : scikit-learn transformer, optional
+        Acts on items before the head sees them.
+
+    Attributes
+    ----------
+    head_ : RewardHead
+        The fitted head.
+    """
+
+    delta_is_reward_difference: ClassVar[bool] = False
+
+    def __init__(self, head: Any = "linear", *, preprocessor: Any = None) -> None:
+        super().__init__(preprocessor=preprocessor)
+        self.head = head
+
+    @property
+    def learns_from(self) -> LearnsFrom:  # type: ignore[override]
+        """What the wrapped head is fitted on."""
+        return unfitted_head(self.head).learns_from
+
+    @property
+    def is_transitive(self) -> bool:  # type: ignore[override]
+        """Whether the sign of the wrapped head's delta follows from its rewards."""
+        return unfitted_head(self.head).is_transitive
+
+    @property
+    def accepts_margin(self) -> bool:  # type: ignore[override]
+        """Whether the wrapped head takes a positive `margin`."""
+        return unfitted_head(self.head).accepts_margin
+
+    @property
+    def estimates_noise(self) -> bool:
+        """Whether the wrapped head estimates flip rates."""
+        return estimate_noise([unfitted_head(self.head)])
+
+    def _name_annotators(self, names: AnyArray) -> None:
+        name_annotators_of([self.head_], names)
+
+    def _inner_delta(self, pairs: Any) -> FloatArray:
+        """Compute the fitted head's own delta of pairs."""
+        X, ids = self._items_of(pairs)
+        return delta_of(self.head_, self._preprocessed(X), ids)
+
+    def _fit_head(self, comparisons: Comparisons) -> RewardHead:
+        return unfitted_head(self.head).fit_comparisons(comparisons)
+
+
+def delta_of(head: RewardHead, items: FloatArray, ids: IntArray) -> FloatArray:
+    """Compute a head's delta of pairs of rows of items, its cyclic part included."""
+    if head.is_transitive:
+        reward = head.reward(items)
+        return np.asarray(reward[ids[:, 0]] - reward[ids[:, 1]])
+    return np.asarray(head.decision_function(Pairs(items, ids)))
+
+
+def estimate_noise(heads: Sequence[RewardHead]) -> bool:
+    """Say whether any of the heads estimates flip rates."""
+    return any(head.estimates_noise for head in heads)
+
+
+def name_annotators_of(heads: Sequence[RewardHead], names: AnyArray) -> None:
+    """Tell fitted heads that estimate flip rates whose they are."""
+    for head in heads:
+        if head.estimates_noise:
+            head._name_annotators(names)
+
+
+def unfitted_head(head: Any) -> RewardHead:
+    """Make a head from its name, or clone it.
+
+    Parameters
+    ----------
+    head : str or RewardHead
+
+    Returns
+    -------
+    RewardHead
+        Unfitted, and nobody else's.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is neither.
+
+    Examples
+    --------
+    >>> unfitted_head("linear")
+    LinearBradleyTerry()
+    """
+    made = make_head(head) if isinstance(head, str) else head
+    if isinstance(made, RewardHead):
+        copy: RewardHead = made if isinstance(head, str) else clone(made)
+        return copy
+    kind = getattr(made, "learns_from", None)
+    if kind is not None and not isinstance(made, type):
+        raise InvalidInputError(
+            three_parts(
+                expected="a head that learns from pairs, inside another head",
+                got=f"{type(made).__name__}, which learns from {kind}",
+                cure="use it by itself, or put 'linear' inside",
+            )
+        )
+    raise InvalidInputError(
+        three_parts(
+            expected="a head, or the name of one",
+            got=type(head).__name__
+            if not isinstance(head, type)
+            else f"the class {head.__name__}",
+            cure="pass 'linear', or an instance such as LinearBradleyTerry()",
+        )
+    )
+
+
+def seed_head(head: RewardHead, rng: np.random.Generator, *, replace: bool) -> None:
+    """Set every `random_state` of a head and of the estimators in it.
+
+    Parameters
+    ----------
+    head : RewardHead
+        Changed in place.
+    rng : numpy.random.Generator
+        Draws one integer for each.
+    replace : bool
+        Whether seeds that are set already are replaced.
+    """
+    params = head.get_params(deep=True)
+    names = [
+        name
+        for name in sorted(params)
+        if name.rpartition("__")[2] == "random_state"
+        and (replace or params[name] is None)
+    ]
+    head.set_params(**{name: int(rng.integers(2**31)) for name in names})
+
+
+def has_randomness(head: RewardHead) -> bool:
+    """Tell whether a head, or an estimator in it, takes a `random_state`."""
+    names = head.get_params(deep=True)
+    return any(name.rpartition("__")[2] == "random_state" for name in names)
+
+
+def nested_state(head: RewardHead) -> HeadState:
+    """Return spec and state of a fitted head, to be prefixed and joined to others.
+
+    Raises
+    ------
+    InvalidInputError
+        If the head is of a class that cannot be saved.
+    """
+    spec = HeadState(values={_SPEC: head_spec(head)})
+    return spec | head.get_state().with_prefix(_INNER)
+
+
+def restore_nested(state: HeadState) -> RewardHead:
+    """Rebuild the fitted head that `nested_state` described.
+
+    Raises
+    ------
+    IntegrityError
+        If the spec names no known head, or the state lacks something.
+    """
+    head = head_from_spec(state.value(_SPEC, dict))
+    restored: RewardHead = head.set_state(state.without_prefix(_INNER))
+    return restored
+
+
+def members_state(members: Sequence[RewardHead]) -> HeadState:
+    """Return spec and state of several fitted heads, each with its number."""
+    state = HeadState(values={"n_members": len(members)})
+    for n, member in enumerate(members):
+        state |= nested_state(member).with_prefix(f"member{n}__")
+    return state
+
+
+def restore_members(state: HeadState, n_members: int) -> list[RewardHead]:
+    """Rebuild the fitted heads that `members_state` described.
+
+    Raises
+    ------
+    IntegrityError
+        If a member is not there, or lacks something.
+    """
+    prefixes = [f"member{n}__" for n in range(n_members)]
+    return [restore_nested(state.without_prefix(prefix)) for prefix in prefixes]
+
+
+def mean_and_spread(reward: FloatArray) -> tuple[float, float]:
+    """Return mean and standard deviation of rewards, 1 where they are all equal."""
+    mean, spread = float(reward.mean()), float(reward.std())
+    # Equal rewards have a deviation of some rounding errors, not of zero.
+    equal = spread <= 1e-12 * float(np.max(np.abs(reward)))
+    return mean, 1.0 if equal else spread
+
+
+class HeldOut(NamedTuple):
+    """Held-out wins: delta of winner and loser, weight, and number of the fold."""
+
+    delta: FloatArray
+    weight: FloatArray
+    fold: IntArray
+
+
+def score_out_of_fold(
+    fit: Callable[[Comparisons], RewardHead], comparisons: Comparisons, n_folds: int
+) -> HeldOut:
+    """Score every fold's held-out wins by a head fitted on the others.
+
+    Parameters
+    ----------
+    fit : callable
+        Fits a new head to some of the comparisons.
+    comparisons : Comparisons
+    n_folds : int, >= 2
+        Of whole prompt groups; see `grouped_folds`.
+
+    Returns
+    -------
+    HeldOut
+        In the same order for every head; empty where the wins cannot be divided.
+
+    Examples
+    --------
+    >>> from embrm import Pairs
+    >>> from embrm.heads import LinearBradleyTerry
+    >>> from embrm.heads.comparisons import make_comparisons
+    >>> items = np.arange(12.0)[:, None]
+    >>> pairs = Pairs(items, np.arange(12).reshape(6, 2))
+    >>> held_out = score_out_of_fold(
+    ...     LinearBradleyTerry(alpha=1.0).fit_comparisons, make_comparisons(pairs), 3
+    ... )
+    >>> held_out.fold
+    array([0, 0, 1, 1, 2, 2])
+    >>> bool((held_out.delta > 0).all())  # the first item was preferred in each fold
+    True
+    """
+    parts = []
+    for n, (train, held_out) in enumerate(grouped_folds(comparisons, n_folds)):
+        wins = comparisons.take(held_out)
+        head = fit(comparisons.take(train))
+        rows, ends = np.unique([wins.winner, wins.loser], return_inverse=True)
+        delta = delta_of(head, wins.items[rows], ends.reshape(2, -1).T)
+        parts.append((delta, wins.weight, np.full(len(wins), n)))
+    if not parts:
+        return HeldOut(np.empty(0), np.empty(0), np.empty(0, dtype=np.intp))
+    return HeldOut(*(np.concatenate(column) for column in zip(*parts, strict=True)))
