@@ -32,7 +32,7 @@ def test_a_default_model_that_is_not_converted_yet_is_no_fault(
     assert not (tmp_path / "models").exists()
 
 
-def test_people_get_a_table_with_the_cure(run, monkeypatch):
+def test_people_get_a_table_with_the_fix(run, monkeypatch):
     """What is missing stands with the command that installs it."""
     monkeypatch.setattr(
         "embrm.cli.doctor.OPTIONAL",
@@ -46,7 +46,7 @@ def test_an_unusable_default_encoder_exits_with_2(run, monkeypatch):
     """The reason is printed, not a traceback."""
 
     def missing():
-        raise MissingDependencyError("expected weights; got none. To mend: install")
+        raise MissingDependencyError("expected weights; got none. Fix: install")
 
     monkeypatch.setattr("embrm.embed.weights.smollm2_file", missing)
     result = run("doctor")

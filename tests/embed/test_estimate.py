@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from embrm.embed.base import Fingerprint
-from embrm.embed.estimate import estimate_embedding, in_words
+from embrm.embed.estimate import estimate_embedding, format_duration
 from embrm.embed.run import embed_items
 
 
@@ -66,4 +66,4 @@ def test_few_texts_are_all_the_sample(n):
 )
 def test_durations_are_said_to_the_precision_that_they_have(seconds, words):
     """No digits that an estimate does not know."""
-    assert in_words(seconds) == words
+    assert format_duration(seconds) == words

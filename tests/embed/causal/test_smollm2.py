@@ -38,7 +38,7 @@ def exact() -> CausalLMEncoder:
 
 
 @pytest.fixture(scope="module")
-def rough() -> CausalLMEncoder:
+def low_precision() -> CausalLMEncoder:
     """The default by name, as everybody has it."""
     return make_encoder()
 
@@ -54,20 +54,20 @@ def relative(one: np.ndarray, other: np.ndarray) -> float:
     return float((difference / np.linalg.norm(other, axis=1)).max())
 
 
-def test_it_says_which_model_layer_and_pooling_it_is(rough):
+def test_it_says_which_model_layer_and_pooling_it_is(low_precision):
     """In words, with the layer that two thirds of thirty are."""
     words = "causal-lm SmolLM2-135M-Instruct-Q4_1, layer 20, mean over the response"
-    assert rough.fingerprint.describe().startswith(words)
-    assert (rough.n_layers, rough.fingerprint.dim) == (30, 576)
+    assert low_precision.fingerprint.describe().startswith(words)
+    assert (low_precision.n_layers, low_precision.fingerprint.dim) == (30, 576)
 
 
-def test_vectors_of_five_texts_are_the_golden_ones(exact, rough):
+def test_vectors_of_five_texts_are_the_golden_ones(exact, low_precision):
     """Within what other machines and versions of the libraries may round."""
     golden = json.loads(GOLDEN.read_text())
     assert golden["texts"] == [list(text) for text in TEXTS]
     expected = np.array(golden["vectors"], dtype=np.float32)
     assert relative(exact.encode(TEXTS), expected) < 2e-3
-    assert cosines(rough.encode(TEXTS), expected).min() > 0.999
+    assert cosines(low_precision.encode(TEXTS), expected).min() > 0.999
 
 
 def test_pad_and_eos_are_one_token_and_do_not_meet(exact):
@@ -125,11 +125,13 @@ def test_sharing_changes_no_vector(exact, sharing):
         assert relative(shared, plain) < 1e-4
 
 
-def test_sharing_in_bfloat16_is_within_its_noise(rough):
+def test_sharing_in_bfloat16_is_within_its_noise(low_precision):
     """The tolerance of the self-test that is made when the model is loaded."""
-    plain = rough.with_options(sharing="off").encode(TEXTS).astype(np.float32)
+    plain = low_precision.with_options(sharing="off").encode(TEXTS).astype(np.float32)
     for sharing in ("kv", "tree"):
-        shared = rough.with_options(sharing=sharing).encode(TEXTS).astype(np.float32)
+        shared = (
+            low_precision.with_options(sharing=sharing).encode(TEXTS).astype(np.float32)
+        )
         assert relative(shared, plain) < 0.05
 
 
@@ -158,9 +160,9 @@ def test_a_layer_is_the_hidden_state_of_transformers(exact):
 
 
 @pytest.mark.parametrize("limit", [640, 8192])
-def test_long_prompts_lose_their_beginning_alone(rough, limit):
+def test_long_prompts_lose_their_beginning_alone(low_precision, limit):
     """At 640 tokens and at the model's own limit, with BOS and response whole."""
-    encoder = rough.with_options(max_tokens=10**6 if limit == 8192 else limit)
+    encoder = low_precision.with_options(max_tokens=10**6 if limit == 8192 else limit)
     assert encoder.fingerprint.fields["max_tokens"] == limit
     numbered = " ".join(f"line {n}" for n in range(4000))
     (tokens,) = encoder._tokens([(numbered, "The last line is 3999.")])
@@ -175,10 +177,10 @@ def test_long_prompts_lose_their_beginning_alone(rough, limit):
         assert np.isfinite(encoder.encode([(numbered, "The last line is 3999.")])).all()
 
 
-def test_a_response_beyond_the_limit_keeps_its_end(rough):
+def test_a_response_beyond_the_limit_keeps_its_end(low_precision):
     """By name it is cut with a report; nothing of the prompt is left."""
     reports: list[Any] = []
-    short = rough.with_options(max_tokens=64)
+    short = low_precision.with_options(max_tokens=64)
     vectors = short.encode([("Count.", "one two " * 200)], on_batch=reports.append)
     assert np.isfinite(vectors).all()
     assert sum(report.n_response_truncated for report in reports) == 1
@@ -194,7 +196,9 @@ def test_empty_and_one_token_responses_have_vectors(exact):
     assert relative(vectors[1:2], last) < 1e-5
 
 
-def test_stored_vectors_fit_float16_with_room(rough):
+def test_stored_vectors_fit_float16_with_room(low_precision):
     """Inner states of some models exceed it."""
-    columns = rough.with_options(layer=tuple(range(0, 30, 5)), pooling=("mean",))
+    columns = low_precision.with_options(
+        layer=tuple(range(0, 30, 5)), pooling=("mean",)
+    )
     assert np.abs(columns.encode(TEXTS).astype(np.float32)).max() < 6000
