@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, RandomState
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 
 def check_items(
@@ -272,9 +272,9 @@ def type_name(value: Any) -> str:
     return type(value).__name__
 
 
-def invalid_input(expected: str, got: str, cure: str) -> InvalidInputError:
+def invalid_input(expected: str, got: str, fix: str) -> InvalidInputError:
     """Make the three-part error of an argument that is not what it should be."""
-    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 def check_random_state(random_state: RandomState) -> np.random.Generator:
@@ -418,8 +418,8 @@ def _describe(constraint: Constraint) -> list[str]:
 _TO_ITEMS = "pass a numeric matrix with one row per item"
 
 
-def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
-    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
+    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 def _check_per_pair(values: ArrayLike, name: str, n_pairs: int) -> FloatArray:
@@ -452,7 +452,7 @@ def _check_not_negative(values: FloatArray, name: str) -> None:
         )
 
 
-def _check_finite(array: FloatArray, name: str, cure: str) -> None:
+def _check_finite(array: FloatArray, name: str, fix: str) -> None:
     # A sum is finite unless some entry is not (or it overflows): one cheap pass.
     with np.errstate(over="ignore", invalid="ignore"):
         total = array.sum(dtype=np.float64)
@@ -462,7 +462,7 @@ def _check_finite(array: FloatArray, name: str, cure: str) -> None:
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         raise _wrong(
-            f"finite {name}", f"{array[at]} at index {at if at[1:] else at[0]}", cure
+            f"finite {name}", f"{array[at]} at index {at if at[1:] else at[0]}", fix
         )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import check_random_state
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.pairs import Pairs
 from embrm.pool import CandidatePool
 
@@ -165,10 +165,10 @@ def _check_sizes(
     for name, (value, least) in smallest.items():
         if not isinstance(value, Integral) or value < least:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"a whole number {name} >= {least}",
                     got=repr(value)[:40],
-                    cure="a pair needs two items: two responses to a prompt, or, "
+                    fix="a pair needs two items: two responses to a prompt, or, "
                     "across prompts, two prompts",
                 )
             )
@@ -177,25 +177,25 @@ def _check_sizes(
 def _check_noise(noise: str, beta: float, cross_prompt: float) -> None:
     if noise not in ("logistic", "none"):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="noise 'logistic' or 'none'",
                 got=repr(noise)[:40],
-                cure="choose one of the two",
+                fix="choose one of the two",
             )
         )
     if not 0 < beta < np.inf:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a finite beta > 0",
                 got=f"{beta:g}",
-                cure="use noise='none' for labels without error",
+                fix="use noise='none' for labels without error",
             )
         )
     if not 0 <= cross_prompt <= 1:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="cross_prompt in [0, 1], a share of the pairs",
                 got=f"{cross_prompt:g}",
-                cure="use 0 for same-prompt pairs only, 1 for cross-prompt pairs only",
+                fix="use 0 for same-prompt pairs only, 1 for cross-prompt pairs only",
             )
         )

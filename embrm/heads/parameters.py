@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 
 def check_real(
@@ -59,9 +59,9 @@ def check_number_or(value: Any, name: str, word: str, high: float) -> float | No
 
 def _wrong(expected: str, value: Any, name: str) -> InvalidInputError:
     return InvalidInputError(
-        three_parts(
+        format_error(
             expected=expected,
             got=repr(value)[:40],
-            cure=f"set_params({name}=...), or leave {name} at its default",
+            fix=f"set_params({name}=...), or leave {name} at its default",
         )
     )

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import check_items, widened
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.boosted._backends import (
     LightGBMForest,
     LightGBMGrower,
@@ -80,11 +80,11 @@ class BinnedItems:
         else:
             got = f"items of d = {items.shape[1]}, {items.dtype}"
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"items that were binned (d = {self.items.shape[1]}, "
                 f"{self.items.dtype}, after any preprocessor)",
                 got=got,
-                cure="call bin_items on all items you will fit on, or leave bins at "
+                fix="call bin_items on all items you will fit on, or leave bins at "
                 "its default",
             )
         )
@@ -155,10 +155,10 @@ def bin_distinct_items(items: FloatArray, backend: Any, n_bins: Any) -> BinnedIt
     count = check_count(n_bins, "bins", 2)
     if count > _MOST_BINS:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"bins: BinnedItems, or an integer in [2, {_MOST_BINS}]",
                 got=str(count),
-                cure="leave bins at its default",
+                fix="leave bins at its default",
             )
         )
     return BinnedItems(items, backend, count, _BIN[backend](items, count))
@@ -186,10 +186,10 @@ def check_backend(backend: Any) -> None:
     """Refuse an unknown backend."""
     if backend not in _BIN:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="backend 'lightgbm' or 'xgboost'",
                 got=repr(backend)[:40],
-                cure="use one of the two words",
+                fix="use one of the two words",
             )
         )
 

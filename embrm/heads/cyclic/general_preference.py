@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import check_items
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.cyclic._skew_training import (
@@ -253,10 +253,10 @@ def _check_shapes(
     fits = coef.shape == mean.shape and first.shape == second.shape
     if not fits or len(first) != len(coef):
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected="weights of one width in the stored general preference head",
                 got=f"shapes {coef.shape}, {mean.shape}, {first.shape}, {second.shape}",
-                cure="save the head again",
+                fix="save the head again",
             )
         )
 
@@ -350,11 +350,11 @@ def cyclic_triples(wins: ArrayLike) -> IntArray:
     mutual = beats & np.swapaxes(beats, -1, -2) if _is_square(beats) else None
     if mutual is None or mutual.any():
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="wins of shape (..., K, K), one winner at most in each pair",
                 got=f"shape {beats.shape}"
                 + ("" if mutual is None else " with items that beat each other"),
-                cure="pass delta > 0, with delta of shape (K, K)",
+                fix="pass delta > 0, with delta of shape (K, K)",
             )
         )
     n_items = beats.shape[-1]
@@ -382,10 +382,10 @@ def _as_pool(items: Any, prompt_ids: ArrayLike | None) -> CandidatePool:
         return CandidatePool(checked, ids)
     if prompt_ids is not None:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="no prompt_ids beside a pool, which has its own",
                 got="both",
-                cure="pass the pool alone, or its items and prompt_ids",
+                fix="pass the pool alone, or its items and prompt_ids",
             )
         )
     return items

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import check_items, check_prompt_ids, widened
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import BaseHead
 from embrm.pairs import distinct_rows
 
@@ -224,8 +224,8 @@ def _refuse_unrated(weight: FloatArray) -> None:
         )
 
 
-def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
-    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
+    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 class RatedHead(BaseHead, BaseEstimator):
@@ -243,9 +243,9 @@ def check_attribute_weights(weights: Any, *, k: int, name: str) -> FloatArray:
     if numeric and array.shape == (k,) and np.isfinite(array).all():
         return array.astype(np.float64)
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected=f"{name}: {k} finite numbers, one per attribute",
             got=f"shape {array.shape}, dtype {array.dtype}",
-            cure="pass them in the order of the columns of ratings",
+            fix="pass them in the order of the columns of ratings",
         )
     )

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg import eigh, qr
 
 from embrm._typing import FloatArray, IntArray
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.parameters import check_real
 from embrm.heads.rated._rated_items import RatedItems
 from embrm.heads.state import HeadState
@@ -181,10 +181,10 @@ def check_alpha(alpha: Any, name: str) -> float | None:
     if alpha == "auto":
         return None
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected=f"{name} that is 'auto' or a finite number >= 0",
             got=repr(alpha)[:40],
-            cure=f"use {name}='auto' unless you know better",
+            fix=f"use {name}='auto' unless you know better",
         )
     )
 

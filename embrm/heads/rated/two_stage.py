@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from embrm._typing import BoolArray, FloatArray
 from embrm._validation import check_items
-from embrm.exceptions import IntegrityError, three_parts
+from embrm.exceptions import IntegrityError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear.newton import minimise
@@ -235,10 +235,10 @@ class TwoStageReward(RewardHead):
         numbers = state.array("numbers", ndim=1)
         if numbers.shape != (len(_NUMBERS),):
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected=f"{len(_NUMBERS)} stored numbers",
                     got=f"{len(numbers)}",
-                    cure="save the head again",
+                    fix="save the head again",
                 )
             )
         for name in _ARRAYS:

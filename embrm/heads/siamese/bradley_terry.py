@@ -8,13 +8,13 @@ import numpy as np
 
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import Constraints, Integer, Real, check_random_state
-from embrm.exceptions import IntegrityError, three_parts
+from embrm.exceptions import IntegrityError, format_error
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry, restore_linear
 from embrm.heads.linear.design import mean_and_scale
 from embrm.heads.noisy_labels import NOISE, STORED_NOISE, model_label_noise
 from embrm.heads.siamese._mixing import fit_scale, fit_weights
-from embrm.heads.siamese._splits import draw_splits, enough_splits, linear_leads
+from embrm.heads.siamese._splits import draw_splits, enough_splits, linear_deltas
 from embrm.heads.siamese._training import Split, TrainingPlan, Wins, train_network
 from embrm.heads.siamese.losses import LOSSES
 from embrm.heads.siamese.network import Network
@@ -283,13 +283,13 @@ class SiameseBradleyTerry(UncertainRewardHead):
             return
         if self.linear_ is None:
             held_out = wins.held_out(splits)
-            leads = wins.leads(self.network_, splits)
-            self.network_weight_ = fit_scale(leads, held_out)
+            deltas = wins.deltas(self.network_, splits)
+            self.network_weight_ = fit_scale(deltas, held_out)
             return
         few = enough_splits(splits)
         self.linear_weight_, self.network_weight_ = fit_weights(
-            linear_leads(self.linear_, comparisons, few),
-            wins.leads(self.network_, few),
+            linear_deltas(self.linear_, comparisons, few),
+            wins.deltas(self.network_, few),
             wins.held_out(few),
         )
         self.linear_.coordinates_ = None  # as large as the square of d, and of no use
@@ -339,9 +339,9 @@ class SiameseBradleyTerry(UncertainRewardHead):
         n_members = len(self.network_.weights[0])
         if len(self.network_offsets_) != n_members:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected=f"offsets of {n_members} members in the stored network",
                     got=f"{len(self.network_offsets_)}",
-                    cure="save the head again",
+                    fix="save the head again",
                 )
             )

@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import check_labels, check_sample_weight
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.unpaired._tie_models import GameLoss, TieModel
 
 
@@ -162,8 +162,8 @@ def _refuse_self_games(table: AnyArray) -> None:
         )
 
 
-def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
-    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
+    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 _MAX_ITER = 100
@@ -303,10 +303,10 @@ class _Fit:
         )
 
     def _to_items(self, per_game: FloatArray) -> FloatArray:
-        """Sum what pulls at delta on the items of each game."""
+        """Sum the slopes in delta over the games of each item."""
         n_items = len(self.games.names)
-        pulled = np.bincount(self.games.first, per_game, n_items)
-        return np.asarray(pulled - np.bincount(self.games.second, per_game, n_items))
+        summed = np.bincount(self.games.first, per_game, n_items)
+        return np.asarray(summed - np.bincount(self.games.second, per_game, n_items))
 
     def _matrix(
         self, delta_delta: FloatArray, delta_tie: FloatArray, tie_tie: float

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from embrm._typing import FloatArray
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.base import BaseHead
 from embrm.heads.parameters import check_real
 from embrm.heads.state import HeadState
@@ -74,10 +74,10 @@ class LinearItemHead(BaseHead, BaseEstimator):
         d = self.n_features_in_
         if self.preprocessor_ is None and len(coef) != d:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected=f"{d} weights in the stored state of the head",
                     got=f"{len(coef)}",
-                    cure="save the head again",
+                    fix="save the head again",
                 )
             )
         self.coef_ = coef
@@ -94,9 +94,9 @@ class LinearItemHead(BaseHead, BaseEstimator):
         if self.alpha == "auto":
             return None
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="alpha that is 'auto' or a finite number > 0",
                 got=repr(self.alpha)[:40],
-                cure="use alpha='auto' unless you know better",
+                fix="use alpha='auto' unless you know better",
             )
         )

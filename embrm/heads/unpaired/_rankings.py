@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import check_items, widened
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.pairs import distinct_rows
 
 
@@ -217,5 +217,5 @@ def _components(n_items: int, blocks: list[RankingBlock]) -> IntArray:
     return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.intp)
 
 
-def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
-    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
+    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))

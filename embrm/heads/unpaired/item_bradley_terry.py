@@ -15,7 +15,7 @@ from embrm.exceptions import (
     EmbrmWarning,
     IntegrityError,
     InvalidInputError,
-    three_parts,
+    format_error,
 )
 from embrm.heads.parameters import check_real
 from embrm.heads.state import HeadState
@@ -197,10 +197,10 @@ class ItemBradleyTerry(BaseEstimator):
         missing = sorted(set(table.ravel().tolist()) - set(known), key=str)
         if missing:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="items that took part in fit",
                     got=f"{len(missing)} others, e.g. {str(missing[0])[:40]!r}",
-                    cure="fit again with games of these items",
+                    fix="fit again with games of these items",
                 )
             )
         scores = np.array([known[name] for name in table.ravel().tolist()])
@@ -320,10 +320,10 @@ class ItemBradleyTerry(BaseEstimator):
         if isinstance(self.ties, str) and self.ties in TIE_MODELS:
             return TIE_MODELS[self.ties]
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="ties: one of " + ", ".join(TIE_MODELS),
                 got=repr(self.ties)[:40],
-                cure="use one of these words",
+                fix="use one of these words",
             )
         )
 
@@ -334,10 +334,10 @@ _ARRAYS = {"scores": 1, "covariance": 2, "n_games": 1, "islands": 1, "components
 
 def _damaged(expected: str, got: str) -> IntegrityError:
     return IntegrityError(
-        three_parts(
+        format_error(
             expected=f"{expected} in the stored leaderboard",
             got=got,
-            cure="copy it again, or rank the items again",
+            fix="copy it again, or rank the items again",
         )
     )
 
@@ -361,18 +361,18 @@ def _share_of_ties(games: Games) -> float:
     if soft.any():
         example = games.y[np.argmax(soft)]
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="y of 0, 0.5 or 1 where ties have a parameter",
                 got=f"{int(soft.sum())} other values, e.g. {example:g}",
-                cure="use ties='half' for soft labels",
+                fix="use ties='half' for soft labels",
             )
         )
     if tie.all():
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="some games that are not ties",
                 got="ties only, for which the tie parameter is infinite",
-                cure="use ties='half'",
+                fix="use ties='half'",
             )
         )
     return float(games.weight[tie].sum() / games.weight.sum())

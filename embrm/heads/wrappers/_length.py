@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.validation_split import grouped_folds
 from embrm.pairs import Pairs
@@ -173,8 +173,8 @@ def taking_part(comparisons: Comparisons) -> BoolArray:
     return mask
 
 
-def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
-    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
+    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 Scorer: TypeAlias = Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
@@ -129,10 +129,10 @@ class CalibratedReward(HeadWrapper):
     def _fit(self, comparisons: Comparisons) -> None:
         if self.method not in (*get_args(Method), "auto"):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"method: one of {', '.join(get_args(Method))}, auto",
                     got=repr(self.method)[:40],
-                    cure="use method='temperature'",
+                    fix="use method='temperature'",
                 )
             )
         n_folds = check_count(self.cv, "cv", 2)

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom, RandomState
 from embrm._validation import check_random_state
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count, check_real
@@ -212,10 +212,10 @@ class RewardEnsemble(UncertainRewardHead):
         if self.bagging == "seed" and not all(map(has_randomness, members)):
             fixed = next(m for m in members if not has_randomness(m))
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="heads with a random_state for bagging='seed'",
                     got=f"{type(fixed).__name__}, which is the same for every seed",
-                    cure="use bagging='prompt', or a list of heads with bagging=None",
+                    fix="use bagging='prompt', or a list of heads with bagging=None",
                 )
             )
         for member in members:
@@ -252,11 +252,11 @@ class RewardEnsemble(UncertainRewardHead):
         cyclic = [type(head).__name__ for head in members if not head.is_transitive]
         if cyclic and self.aggregate != "mean":
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"heads whose delta follows from their rewards for "
                     f"aggregate={self.aggregate!r}",
                     got=f"{cyclic[0]}, whose preferences may go round in circles",
-                    cure="use aggregate='mean', which averages the members' deltas",
+                    fix="use aggregate='mean', which averages the members' deltas",
                 )
             )
 
@@ -341,10 +341,10 @@ class RewardEnsemble(UncertainRewardHead):
         self.scale_ = state.array("scale", ndim=1)
         if not len(self.center_) == len(self.scale_) == n_members > 0:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected="a shift and a scale for each member of the ensemble",
                     got=f"{len(self.center_)} and {len(self.scale_)} for {n_members}",
-                    cure="save the head again",
+                    fix="save the head again",
                 )
             )
         self.members_ = restore_members(state, n_members)
@@ -375,10 +375,10 @@ def _mean(values: FloatArray) -> FloatArray:
 
 def _wrong(expected: str, got: str, name: str) -> InvalidInputError:
     return InvalidInputError(
-        three_parts(
+        format_error(
             expected=expected,
             got=got,
-            cure=f"set_params({name}=...), or leave {name} at its default",
+            fix=f"set_params({name}=...), or leave {name} at its default",
         )
     )
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
 from embrm.heads.parameters import check_count
@@ -209,10 +209,10 @@ class LengthDebiased(HeadWrapper):
         covariate = getattr(self, "_covariate", None)
         if covariate is None:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="the lengths of items in fit",
                     got="none",
-                    cure="call fit(..., lengths=...) on this head itself, outermost: "
+                    fix="call fit(..., lengths=...) on this head itself, outermost: "
                     "other heads that hold it do not pass lengths on",
                 )
             )
@@ -301,10 +301,10 @@ def _six(report: FloatArray) -> list[float]:
     figures = [float(figure) for figure in report]
     if len(figures) != len(LengthReport._fields):
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"{len(LengthReport._fields)} figures in the stored report",
                 got=str(len(figures)),
-                cure="save the head again",
+                fix="save the head again",
             )
         )
     return figures
@@ -313,9 +313,9 @@ def _six(report: FloatArray) -> list[float]:
 def _check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"{name}: one of {', '.join(choices)}",
                 got=repr(value)[:40],
-                cure=f"use {name}={choices[0]!r}",
+                fix=f"use {name}={choices[0]!r}",
             )
         )

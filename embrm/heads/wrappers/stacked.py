@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, LearnsFrom, RandomState
 from embrm._validation import check_random_state
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.parameters import check_count
@@ -162,10 +162,10 @@ class StackedReward(RewardHead):
         given = self.heads
         if isinstance(given, str) or not isinstance(given, Sequence) or not len(given):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="heads: a list of at least one head, or name of one",
                     got=repr(given)[:60],
-                    cure="pass for instance ['linear', 'logistic']",
+                    fix="pass for instance ['linear', 'logistic']",
                 )
             )
         return [unfitted_head(head) for head in given]
@@ -211,10 +211,10 @@ class StackedReward(RewardHead):
         n_members = len(self.weights_)
         if not len(self.center_) == len(self.scale_) == n_members > 0:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected="a center and a scale for each weight of the stack",
                     got=f"{len(self.center_)} and {len(self.scale_)} for {n_members}",
-                    cure="save the head again",
+                    fix="save the head again",
                 )
             )
         self.members_ = restore_members(state, n_members)
@@ -248,9 +248,9 @@ def stacking_weights(delta: FloatArray, weight: FloatArray) -> FloatArray:
     equal = np.full(delta.shape[1], 1.0 / delta.shape[1])
 
     def cost(w: FloatArray) -> tuple[float, FloatArray]:
-        lead, off = delta @ w, w - equal
-        loss = weight @ np.logaddexp(0.0, -lead) + _PRIOR_WINS / 2 * (off @ off)
-        return float(loss), _PRIOR_WINS * off - (weight * expit(-lead)) @ delta
+        logit, off = delta @ w, w - equal
+        loss = weight @ np.logaddexp(0.0, -logit) + _PRIOR_WINS / 2 * (off @ off)
+        return float(loss), _PRIOR_WINS * off - (weight * expit(-logit)) @ delta
 
     bounds = [(0.0, None)] * len(equal)
     found = minimize(cost, equal, jac=True, bounds=bounds, method="L-BFGS-B").x

@@ -17,7 +17,7 @@ from embrm.testing import check_head, head_checks
 METHODS = ["temperature", "platt", "isotonic", "auto"]
 
 # Of maps that are no factor, the delta is no difference of rewards. No calibration
-# lets a margin widen a lead: it puts probabilities back where they were.
+# lets a margin widen a logit: it puts probabilities back where they were.
 NOT_PROMISED = {
     "delta_is_the_difference_of_rewards",
     "a_margin_is_respected_or_refused",
