@@ -69,6 +69,7 @@ from embrm.evaluate.splits import (
     leakage_report,
     prompt_train_test_split,
 )
+from embrm.exceptions import warn
 
 __all__ = [
     "BestOfNCurve",
@@ -125,7 +126,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Give the displays of former names, with a warning."""
+    """Give what had another name before, with a warning."""
     if name in FORMER:
         return former_display(name)
+    if name == "length_ruler":  # the old name
+        warn("length_ruler is now called length_baseline", FutureWarning)
+        return length_baseline
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,6 +24,7 @@ from embrm.evaluate.resampling import (
     prompt_bootstrap,
     ratio_from_totals,
 )
+from embrm.exceptions import warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,12 @@ class Evaluation:
     n_prompts: int | None
     n_ties: int
     n_reward_ties: int
+
+    @property
+    def length_ruler(self) -> Interval | None:
+        """The former name of `length_baseline`."""
+        warn("Evaluation.length_ruler is now called length_baseline", FutureWarning)
+        return self.length_baseline
 
     def intervals(self) -> dict[str, Interval]:
         """Return the metrics that were computed, by name."""

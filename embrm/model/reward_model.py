@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
-from embrm.datasets import Preferences, read_preferences
+from embrm.datasets import Preferences, ReadReport, read_preferences
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
@@ -28,6 +28,7 @@ from embrm.exceptions import (
     InvalidInputError,
     LeakageWarning,
     format_error,
+    warn,
 )
 from embrm.heads.registry import describe_heads, make_head
 from embrm.model.frames import (
@@ -381,6 +382,12 @@ class RewardModel(BaseEstimator):
         if isinstance(self.cache, VectorCache):
             state["cache"] = self.cache.directory
         return state
+
+    @property
+    def account_(self) -> ReadReport:
+        """The former name of `read_report_`."""
+        warn("RewardModel.account_ is now called read_report_", FutureWarning)
+        return self.read_report_
 
     def __sklearn_clone__(self) -> Self:
         # Encoders never change and caches hold locks: clones share both.

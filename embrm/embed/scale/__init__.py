@@ -4,6 +4,8 @@
 in this process, `embed_on_ray` for all of them on a Ray cluster.
 """
 
+from typing import Any
+
 from embrm.embed.scale.ray_run import embed_on_ray
 from embrm.embed.scale.shard_run import (
     ShardedEmbeddingReport,
@@ -12,6 +14,7 @@ from embrm.embed.scale.shard_run import (
     embed_shard,
 )
 from embrm.embed.scale.shards import Shard
+from embrm.exceptions import warn
 
 __all__ = [
     "Shard",
@@ -21,3 +24,11 @@ __all__ = [
     "embed_part",
     "embed_shard",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Give what had another name before, with a warning."""
+    if name == "ShardedAccount":  # the old name
+        warn("ShardedAccount is now called ShardedEmbeddingReport", FutureWarning)
+        return ShardedEmbeddingReport
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
