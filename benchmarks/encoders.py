@@ -34,9 +34,9 @@ from embrm.report import cross_fit, evaluate_fit
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LAYERS = "0,5,10,15,20,25,-1"
 POOLINGS = "mean_response,last_content,mean"
-POOL_PROMPTS, POOL_RESPONSES = 120, 5
+POOL_PROMPTS, POOL_RESPONSES = 100, 5
 # Prompts on which templates are compared, and texts without their prompts.
-FEW = {"quickstart": 162, "hh_harmless": 250, "pool": 60}
+FEW = {"quickstart": 162, "hh_harmless": 250, "pool": 40}
 FOLDS, SEED = 5, 0
 
 
