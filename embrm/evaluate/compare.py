@@ -112,7 +112,7 @@ def compare_heads(
     low, high = resampler.percentiles(replicates)
     difference = replicates - replicates[:, [base]]
     difference_low, difference_high = resampler.percentiles(difference)
-    difference_low, _ = resampler.percentiles(replicates[:, [best]] - replicates)
+    gap_low, _ = resampler.percentiles(replicates[:, [best]] - replicates)
     n_better, n_worse = _discordant(right[counted > 0], base)
     untested = (np.arange(len(names)) == base) | np.isnan(difference_low)
     p_value = np.where(untested, np.nan, _p_values(difference))
@@ -132,7 +132,7 @@ def compare_heads(
                 mcnemar_exact(int(b), int(w))
                 for b, w in zip(n_better, n_worse, strict=True)
             ],
-            "ties_with_best": ~(difference_low > 0),
+            "ties_with_best": ~(gap_low > 0),
         },
         index=pd.Index(names, name="head"),
     )
