@@ -1,6 +1,6 @@
 """The card of a model: who made it of what, how good it is, what it is not for.
 
-It is written for people, into the bundle, from what the manifest says.
+It is written into the bundle, for readers, from the manifest.
 """
 
 import json

@@ -167,7 +167,7 @@ def _check_parts(manifest: Mapping[str, Any]) -> None:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key is duplicate")
     return values
 
 
