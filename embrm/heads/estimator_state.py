@@ -1,8 +1,8 @@
 """State of fitted classifiers: a closed list, in native formats without code.
 
 LightGBM is stored as its model text, XGBoost as UBJSON. The parsers of both libraries
-can end the process on damaged bytes, so readers of outside states must check its
-checksum before it comes here.
+can crash the process on damaged bytes, so the checksum of a stored state must be
+verified before.
 """
 
 from typing import Any

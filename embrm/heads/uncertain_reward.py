@@ -13,8 +13,7 @@ from embrm.heads.parameters import check_real
 class UncertainRewardHead(RewardHead):
     """Base of heads that return a standard deviation with the reward.
 
-    A subclass defines it: that of a posterior, or the spread of
-    members.
+    A subclass defines it: that of a posterior, or the spread of members.
     """
 
     @abstractmethod

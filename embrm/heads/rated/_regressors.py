@@ -23,7 +23,7 @@ from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.state import HeadState
 
 REGRESSORS = ("ridge", "mlp", "lightgbm")
-"""The words that `RegressionReward` knows."""
+"""The names of regressors that `RegressionReward` knows."""
 
 _MLP = {"hidden_layer_sizes": (64,), "alpha": 10.0, "max_iter": 50}
 _LIGHTGBM = {
@@ -38,7 +38,7 @@ _LIGHTGBM = {
     "extra_trees": True,
     "deterministic": True,
     "force_row_wise": True,
-    "n_jobs": 0,  # as many threads as OpenMP is told to use
+    "n_jobs": 0,  # the number of OpenMP threads
     "verbosity": -1,
 }
 
@@ -97,7 +97,7 @@ def fit_model(
             expected="a regressor with fit and predict, or one of "
             + ", ".join(REGRESSORS),
             got=repr(estimator)[:40],
-            fix="use one of these words, or pass a scikit-learn regressor",
+            fix="use one of these names, or pass a scikit-learn regressor",
         )
     )
 

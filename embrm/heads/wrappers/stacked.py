@@ -51,7 +51,7 @@ class StackedReward(RewardHead):
     heads are fitted to all data.
 
     Which head is best depends on noise, pairing and size of the data: a stack is
-    seldom worse than the best of its heads, and needs nobody to choose.
+    rarely worse than the best of its heads, without a choice by hand.
 
     Parameters
     ----------
