@@ -256,7 +256,7 @@ def _levels(
             key,
             "a list, or a mapping from names",
             shortly(given),
-            f"write {key}: [WORD, {{WORD: {{PARAMETER: VALUE}}}}]",
+            f"write {key}: [NAME, {{NAME: {{PARAMETER: VALUE}}}}]",
         )
     levels: dict[str, Any] = {}
     for at, spec in given.items() if isinstance(given, dict) else enumerate(given):
