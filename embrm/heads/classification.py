@@ -142,7 +142,7 @@ default=None
         items, won, weight = win_lose_rows(comparisons)
         estimator = self._make_estimator(items.shape[1])
         _seed(estimator, check_random_state(self.random_state))
-        # Stopping an "mlp" early is how its word regularises, not a failure.
+        # Stopping an "mlp" early is how it regularises, not a failure.
         by_word = self.estimator is None or isinstance(self.estimator, str)
         with warnings.catch_warnings() if by_word else nullcontext():
             if by_word:
@@ -178,13 +178,13 @@ default=None
 
 
 def make_classifier(
-    word: str, n_features: int, params: Mapping[str, Any] | None = None
+    name: str, n_features: int, params: Mapping[str, Any] | None = None
 ) -> Any:
     """Build the unfitted classifier of a name.
 
     Parameters
     ----------
-    word : {"logistic", "mlp", "lightgbm", "xgboost"}
+    name : {"logistic", "mlp", "lightgbm", "xgboost"}
         The first two standardise their input.
     n_features : int
         d, by which the penalty of "logistic" is scaled.
@@ -208,22 +208,22 @@ def make_classifier(
     >>> make_classifier("logistic", 4, {"C": 1.0}).named_steps["classifier"]
     LogisticRegression(max_iter=1000)
     """
-    if word == "logistic":
+    if name == "logistic":
         strength = _LOGISTIC_PRIOR**2 / (2 * n_features)
         defaults: dict[str, Any] = {"C": strength, "max_iter": 1000}
-        return _standardised(_build(word, LogisticRegression, defaults, params))
-    if word == "mlp":
-        return _standardised(_build(word, MLPClassifier, _MLP, params))
-    if word == "lightgbm":
+        return _standardised(_build(name, LogisticRegression, defaults, params))
+    if name == "mlp":
+        return _standardised(_build(name, MLPClassifier, _MLP, params))
+    if name == "lightgbm":
         lightgbm = import_optional("lightgbm", extra="lightgbm")
-        return _build(word, lightgbm.LGBMClassifier, _LIGHTGBM, params)
-    if word == "xgboost":
+        return _build(name, lightgbm.LGBMClassifier, _LIGHTGBM, params)
+    if name == "xgboost":
         xgboost = import_optional("xgboost", extra="xgboost")
-        return _build(word, xgboost.XGBClassifier, _XGBOOST, params)
+        return _build(name, xgboost.XGBClassifier, _XGBOOST, params)
     raise InvalidInputError(
         format_error(
             expected="a known classifier: " + ", ".join(CLASSIFIERS),
-            got=repr(word)[:40],
+            got=repr(name)[:40],
             fix="use one of these names, or pass a scikit-learn classifier",
         )
     )
@@ -333,7 +333,7 @@ def _standardised(classifier: Any) -> Pipeline:
 
 
 def _build(
-    word: str, cls: Any, defaults: Mapping[str, Any], params: Mapping[str, Any] | None
+    name: str, cls: Any, defaults: Mapping[str, Any], params: Mapping[str, Any] | None
 ) -> Any:
     given = dict(params or {})
     # LightGBM and XGBoost take any keyword, a misspelt one too.
@@ -343,7 +343,7 @@ def _build(
     if unknown:
         raise InvalidInputError(
             format_error(
-                expected=f"parameters of '{word}': " + ", ".join(sorted(known)),
+                expected=f"parameters of '{name}': " + ", ".join(sorted(known)),
                 got=", ".join(map(repr, unknown))[:80],
                 fix="check the spelling, or pass the estimator itself",
             )

@@ -202,8 +202,8 @@ HEADS: tuple[KnownHead, ...] = (
     KnownHead(
         "calibrated",
         "embrm.heads.wrappers.calibrated:CalibratedReward",
-        "probabilities that mean what they say: a head, calibrated on prompts that it "
-        "was not fitted on",
+        "calibrated probabilities: a head, calibrated on prompts that it was not "
+        "fitted on",
         "six fits of its head",
     ),
     KnownHead(

@@ -2,7 +2,7 @@
 
 `digest` is the SHA-256 of the canonical JSON of all other keys, so a changed manifest
 is noticed, and each file's SHA-256 stands in the manifest, so a changed file is too.
-This detects damage, not malice: whoever can rewrite a bundle can rewrite its digest.
+This detects damage, not tampering: who can rewrite a bundle can rewrite its digest.
 Pass `expect_digest` to `load_model` to pin the bundle you trust.
 """
 

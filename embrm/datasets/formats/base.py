@@ -91,7 +91,7 @@ class Format:
     Attributes
     ----------
     name : str
-        Lower-case word by which `format=` names it.
+        Lower-case name by which `format=` names it.
     columns : str
         The columns, as a person would list them; shown in errors and in the README.
     detect : callable
