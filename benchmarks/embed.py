@@ -1,12 +1,14 @@
 """How much faster prefix sharing embeds, and how far from the hardware's ceiling.
 
     python benchmarks/embed.py cpu [--prompts 2] [--rounds 3]
+    python benchmarks/embed.py real [--pairs 48] [--rounds 3]
     python benchmarks/embed.py gpu [--toy]     # one CUDA device, under eight minutes
 
 `cpu`: Llama of 8 blocks x 512, float32, one thread, prompts of 200 tokens x 16
 responses of 60 (and of 20 to 100). `gpu`: Gemma-2B's shape (but for the vocabulary,
 which embedding does not multiply with), bfloat16, prompts of 300 tokens x 10 and x 500
-responses of 100. Weights are random: they take as long as trained ones. The sides take
+responses of 100. Weights are random there: they take as long as trained ones. `real`:
+SmolLM2 on transcripts of HH-harmless. The sides take
 turns in one process; ratios are medians over the rounds. Results go into one file,
 under the name of the half; `--toy` runs the GPU half's code on a CPU with a tiny model,
 and writes nothing.
@@ -20,7 +22,6 @@ import sys
 import tempfile
 import time
 import warnings
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ def encoders(directory: Path, dtype: str, batch_tokens: int, device: str) -> dic
     """One encoder for each way of sharing, all with the same loaded weights."""
     from embrm.embed.causal.encoder import CausalLMEncoder
 
-    plain = CausalLMEncoder(
+    plain = CausalLMEncoder.published_recipe(
         str(directory),
         template="plain",
         sharing="off",
@@ -51,10 +52,7 @@ def encoders(directory: Path, dtype: str, batch_tokens: int, device: str) -> dic
         batch_tokens=batch_tokens,
         device=device,
     )
-    made = {way: replace(plain, sharing=way) for way in WAYS}
-    for encoder in made.values():
-        vars(encoder)["_lender"] = plain
-    return made
+    return {way: plain.with_options(sharing=way) for way in WAYS}
 
 
 def taken_by_auto(encoder, texts: list) -> str:
@@ -108,6 +106,87 @@ def cpu_half(n_prompts: int, rounds: int) -> dict:
         "clock": "CPU seconds of the process",
         "model": "llama-8x512 float32",
         "figures": figures,
+    }
+
+
+def real_texts(n_pairs: int) -> list:
+    """Transcripts of people and an assistant, the two answers to each side by side."""
+    from embrm.datasets import read_preferences
+
+    shared = Path(__file__).resolve().parents[2] / "shared" / "data"
+    preferences = read_preferences(
+        shared / "hh_harmless_dev.jsonl", on_error="skip-uninformative"
+    )
+    return preferences.texts[: 2 * n_pairs]
+
+
+def real_half(n_pairs: int, rounds: int) -> dict:
+    """SmolLM2 on real text: sharing, threads, many layers, stopping below the top."""
+    import torch
+
+    from embrm.embed.registry import make_encoder
+
+    texts = real_texts(n_pairs)
+    default = make_encoder("smollm2")
+    default.encode(texts[:4])
+    reports: list = []
+    default.with_options(sharing="off").encode(texts, on_batch=reports.append)
+    n_tokens = sum(report.n_tokens for report in reports)
+    exact = make_encoder("smollm2", dtype="float32")
+    last = {"layer": -1, "pooling": "last_content"}
+    seven = {"layer": (2, 5, 8, 10, 12, 15, 20), "pooling": "mean_response"}
+    encoders = {
+        "off, published recipe": default.with_options(sharing="off", **last),
+        "kv, published recipe": default.with_options(sharing="kv", **last),
+        "auto, all layers": default.with_options(layer=-1),
+        "auto, default": default,
+        "auto, default, seven layers": default.with_options(**seven),
+        "off, default": default.with_options(sharing="off"),
+        "float32: off, published recipe": exact.with_options(sharing="off", **last),
+        "float32: kv, published recipe": exact.with_options(sharing="kv", **last),
+    }
+    for encoder in encoders.values():
+        encoder.encode(texts[:4])  # loaded, and its ways of sharing tested
+    torch.set_num_threads(1)
+    ways = {name: partial(encoder.encode, texts) for name, encoder in encoders.items()}
+    cpu = interleaved(ways, rounds, clock=time.process_time)
+    threads: dict[str, dict[str, list[float]]] = {"wall": {}, "cpu": {}}
+    for _ in range(rounds):
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            started, spent = time.perf_counter(), time.process_time()
+            default.encode(texts)
+            for kind, seconds in (
+                ("wall", time.perf_counter() - started),
+                ("cpu", time.process_time() - spent),
+            ):
+                threads[kind].setdefault(str(n), []).append(seconds)
+
+    def ratio(one: str, other: str) -> float:
+        pairs = zip(cpu[one], cpu[other], strict=True)
+        return statistics.median(a / b for a, b in pairs)
+
+    def speed_up(kind: str) -> float:
+        pairs = zip(threads[kind]["1"], threads[kind]["2"], strict=True)
+        return statistics.median(a / b for a, b in pairs)
+
+    return {
+        "model": "SmolLM2-135M-Instruct from 4 bits",
+        "texts": len(texts),
+        "tokens": n_tokens,
+        "cpu_seconds": cpu,
+        "tokens_per_cpu_second": {
+            name: n_tokens / statistics.median(times) for name, times in cpu.items()
+        },
+        "seven_layers_to_one": ratio("auto, default, seven layers", "auto, default"),
+        "saved_by_stopping": 1 - ratio("auto, default", "auto, all layers"),
+        "load_average": os.getloadavg(),
+        "two_threads": {
+            "wall_seconds": threads["wall"],
+            "cpu_seconds": threads["cpu"],
+            "times_faster": speed_up("wall"),
+            "cpu_of_one": 1 / speed_up("cpu"),
+        },
     }
 
 
@@ -271,7 +350,8 @@ def show(half: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("half", choices=["cpu", "gpu"])
+    parser.add_argument("half", choices=["cpu", "gpu", "real"])
+    parser.add_argument("--pairs", type=int, default=48)
     parser.add_argument("--prompts", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--toy", action="store_true")
@@ -283,9 +363,13 @@ def main() -> None:
     warnings.simplefilter("always")
     if arguments.half == "cpu":
         half = cpu_half(arguments.prompts, arguments.rounds)
+    elif arguments.half == "real":
+        half = real_half(arguments.pairs, arguments.rounds)
+        print(json.dumps(half, indent=1))
     else:
         half = gpu_half(is_toy=arguments.toy)
-    show(half)
+    if arguments.half != "real":
+        show(half)
     if arguments.toy:
         return
     half |= {

@@ -34,7 +34,9 @@ from embrm.report import cross_fit, evaluate_fit
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LAYERS = "0,5,10,15,20,25,-1"
 POOLINGS = "mean_response,last_content,mean"
-POOL_PROMPTS, POOL_RESPONSES = 150, 6
+POOL_PROMPTS, POOL_RESPONSES = 100, 5
+# Prompts on which templates are compared, and texts without their prompts.
+FEW = {"quickstart": 162, "hh_harmless": 250, "pool": 40}
 FOLDS, SEED = 5, 0
 
 
@@ -103,20 +105,23 @@ def embed(name: str, texts: list, cache: Path, **options: object) -> tuple:
     return done.vectors, encoder, cost if done.n_hits == 0 else None
 
 
-def kinds(texts: list, cache: Path) -> Iterator[tuple[dict, Callable]]:
-    """Yield what vectors are, and a function that makes them, with their cost."""
-    views = {
-        ("chat", "with prompt"): texts,
-        ("plain", "with prompt"): texts,
-        ("chat", "without prompt"): [("", response) for _, response in texts],
-    }
-    for (template, view), seen in views.items():
+def views(data: str, preferences: Preferences) -> Iterator[tuple]:
+    """Yield the ways in which SmolLM2 reads texts, and on which preferences."""
+    few = preferences.sample_prompts(FEW[data], random_state=SEED)
+    yield "chat", "with prompt", preferences, preferences.texts
+    yield "plain", "with prompt", few, few.texts
+    yield "chat", "without prompt", few, [("", response) for _, response in few.texts]
+
+
+def kinds(data: str, preferences: Preferences, cache: Path) -> Iterator[tuple]:
+    """Yield what vectors are, of which preferences, and what makes them."""
+    for template, view, seen, texts in views(data, preferences):
         made: dict = {}
 
-        def columns(seen: list = seen, template: str = template, made: dict = made):
+        def columns(texts: list = texts, template: str = template, made: dict = made):
             if not made:
                 name = f"smollm2@{LAYERS}/{POOLINGS}"
-                vectors, encoder, cost = embed(name, seen, cache, template=template)
+                vectors, encoder, cost = embed(name, texts, cache, template=template)
                 made.update(vectors=vectors, slices=encoder.column_slices, cost=cost)
             return made
 
@@ -130,15 +135,19 @@ def kinds(texts: list, cache: Path) -> Iterator[tuple[dict, Callable]]:
                     pooling: str = pooling,
                 ):
                     known = columns()
-                    return known["vectors"][:, known["slices"][layer, pooling]], known[
-                        "cost"
-                    ]
+                    part = known["slices"][layer, pooling]
+                    return known["vectors"][:, part], known["cost"]
 
-                yield what | {"layer": layer, "pooling": pooling}, one
+                yield what | {"layer": layer, "pooling": pooling}, seen, one
+    texts = preferences.texts
     for name in ("minilm", "hashing"):
-        yield {"model": name}, lambda name=name: embed(name, texts, cache)[::2]
+        yield (
+            {"model": name},
+            preferences,
+            lambda name=name: embed(name, texts, cache)[::2],
+        )
     counts = surface_counts(texts)
-    yield {"model": "surface counts"}, lambda: (counts, None)
+    yield {"model": "surface counts"}, preferences, lambda: (counts, None)
     side = {
         "smollm2@15,20": ["smollm2@15,20"],
         "smollm2@20, surface counts": ["smollm2@20"],
@@ -153,7 +162,7 @@ def kinds(texts: list, cache: Path) -> Iterator[tuple[dict, Callable]]:
             extra = [counts / counts.std(axis=0).clip(1e-6)] if with_counts else []
             return np.concatenate(found + extra, axis=1), None
 
-        yield {"model": name}, joined
+        yield {"model": name}, preferences, joined
 
 
 def run(cache: Path, rows_file: Path, minutes: float) -> list[dict]:
@@ -163,16 +172,15 @@ def run(cache: Path, rows_file: Path, minutes: float) -> list[dict]:
     begun = time.monotonic()
     for data, read in DATA.items():
         preferences = read()
-        texts = preferences.texts
-        size = {"pairs": len(preferences), "items": len(texts)}
-        for what, make in kinds(texts, cache / data):
+        for what, seen, make in kinds(data, preferences, cache / data):
             wanted = {"data": data} | what
             if any(wanted.items() <= row.items() for row in rows):
                 continue
             if time.monotonic() - begun > 60 * minutes:
                 return rows
             vectors, cost = make()
-            row = wanted | size | {"cost": cost} | evaluate(preferences, vectors)
+            size = {"pairs": len(seen), "items": len(seen.items)}
+            row = wanted | size | {"cost": cost} | evaluate(seen, vectors)
             rows.append(row)
             with rows_file.open("a") as stream:
                 stream.write(json.dumps(row) + "\n")

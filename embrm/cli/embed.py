@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from embrm.embed.run import EmbeddingReport
 
 ANY_CLUSTER = "auto"
-# Seconds of embedding from which the estimate is printed, and a faster way.
-_WORTH_A_LINE, _LONG = 2.0, 600.0
+# Seconds of embedding from which a faster way is printed.
+_LONG = 600.0
 _ADDRESS = re.compile(r"auto|local|(ray://)?[\w.\-\[\]:]+:\d+")
 
 Prefs = Annotated[
@@ -131,6 +131,7 @@ def embed(
         opened = open_encoder(encoder)
         preferences = read_and_say(prefs, as_json=as_json, **options)
         texts = preferences.texts
+        say(f"encoder: {opened.fingerprint.describe()}", as_json=as_json)
         if ray is None and part is None:
             command = f"embrm embed {prefs} --cache {cache}"
             say_how_long(texts, opened, cache, command=command, as_json=as_json)
@@ -171,8 +172,9 @@ def say_how_long(
     from embrm.embed.estimate import estimate_embedding
 
     estimate = estimate_embedding(texts, encoder, cache)
-    if estimate.seconds >= _WORTH_A_LINE:
-        say(f"   {estimate}", as_json=as_json)
+    if estimate is None:
+        return
+    say(f"   {estimate}", as_json=as_json)
     is_small = encoder.fingerprint.fields["kind"] != "causal-lm"
     if estimate.seconds >= _LONG and command is not None and not is_small:
         faster = f"{command} --encoder minilm"

@@ -112,6 +112,7 @@ def fit(
         model = RewardModel(opened, made, cache)
         preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
         data = training_data(made, preferences)
+        say(f"encoder: {opened.fingerprint.describe()}", as_json=as_json)
         command = f"embrm fit {prefs} --out {out} --head {head}"
         say_how_long(preferences.texts, opened, cache, command=command, as_json=as_json)
         embedded = model.embed(preferences.texts)

@@ -121,10 +121,13 @@ def _open_columns(
                 fix="use --encoder smollm2, or causal:MODEL",
             )
         )
-    return opened.with_options(
+    several = opened.with_options(
         layer=_numbers(layers) if layers else layers_to_compare(opened.n_layers),
         pooling=tuple(poolings.split(",")) if poolings else LAYER_POOLINGS,
     )
+    # A layer that the model lacks is an error before anything is read.
+    _ = several.fingerprint
+    return several
 
 
 def _numbers(words: str) -> tuple[int | float, ...]:

@@ -17,7 +17,9 @@ from embrm.messages import prompt_text
 # Neighbours share their prompt, and so a part of the work: samples are runs of them.
 _N_RUNS = 3
 _RUN_TEXTS = 32
-_RUN_CHARACTERS = 6000
+_RUN_CHARACTERS = 4000
+# Less than this is embedded before an estimate would be worth its time.
+_FEW_CHARACTERS = 60_000
 
 
 class Estimate(NamedTuple):
@@ -42,46 +44,53 @@ def estimate_embedding(
     texts: Sequence[Text],
     encoder: Encoder,
     cache: VectorCache | str | os.PathLike[str] | None = None,
-) -> Estimate:
+) -> Estimate | None:
     """Estimate how long it takes to embed texts, by embedding some of them.
+
+    What is embedded here is not kept: the report of the run that follows counts what
+    was in the cache before.
 
     Parameters
     ----------
     texts : sequence of (prompt, response)
     encoder : Encoder
-        Loaded by this, where anything is missing.
+        Loaded by this, where much is missing.
     cache : VectorCache, str or path, optional
-        Keeps what is embedded here, too.
+        Texts in it take no time.
 
     Returns
     -------
-    Estimate
+    Estimate or None
+        None where so little is missing that there is nothing to wait for.
 
     Examples
     --------
     >>> from embrm.embed.hashing import HashingEncoder
-    >>> estimate_embedding([("Hi", "Hello"), ("Hi", "Hello")], HashingEncoder()).n_texts
-    1
+    >>> texts = [(f"question {n}", "answer " * 20) for n in range(1000)]
+    >>> estimate_embedding(texts, HashingEncoder()).n_texts
+    1000
+    >>> estimate_embedding(texts[:3], HashingEncoder()) is None
+    True
     """
     keys = item_keys(texts)
     missing = KeyIndex(keys).rows
     if cache is not None:
         cache = cache if isinstance(cache, VectorCache) else VectorCache(cache)
         missing = missing[~cache.open_for(encoder).contains(keys[missing])]
-    if len(missing) == 0:
-        return Estimate(0, 0.0)
     sizes = np.array([_n_characters(texts[row]) for row in missing], dtype=np.float64)
+    if sizes.sum() < _FEW_CHARACTERS:
+        return None
     runs = _runs(sizes)
     # The first run loads the model and tests its ways of sharing: not timed.
     spent, done = [], []
     for run in runs:
         part = [texts[missing[at]] for at in run]
         started = time.perf_counter()
-        embed_items(part, encoder, cache, progress=False)
+        embed_items(part, encoder, progress=False)
         spent.append(time.perf_counter() - started)
         done.append(sizes[run].sum())
     timed = slice(1, None) if len(runs) > 1 else slice(None)
-    seconds = sum(spent[timed]) * (sizes.sum() - sum(done)) / sum(done[timed])
+    seconds = sum(spent[timed]) * sizes.sum() / sum(done[timed])
     return Estimate(len(missing), float(seconds))
 
 

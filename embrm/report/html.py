@@ -19,6 +19,7 @@ from embrm._typing import FloatArray
 from embrm.datasets import Preferences
 from embrm.embed.base import Fingerprint
 from embrm.embed.run import Embedded
+from embrm.evaluate.best_of_n import BestOfNCurve
 from embrm.evaluate.displays import (
     BestOfNDisplay,
     LeaderboardDisplay,
@@ -26,6 +27,8 @@ from embrm.evaluate.displays import (
 )
 from embrm.messages import prompt_text
 from embrm.report.leaderboard import Leaderboard
+
+_MOST_CURVES = 5
 
 LEGEND = (
     "Order consistency: share of held-out pairs that the head orders as the labels do "
@@ -178,13 +181,26 @@ def _pictures(board: Leaderboard, preferences: Preferences) -> list[dict[str, st
     if board.curves:
         pictures.append(
             _picture(
-                BestOfNDisplay(board.curves, board.ceiling, label="score"),
+                BestOfNDisplay(_few_curves(board), board.ceiling, label="score"),
                 "Expected score of the best of n responses by each head",
-                "Mean score of the response picked out of n, over all prompts. Grey: "
+                "Mean score of the response picked out of n by the best heads. Grey: "
                 "picking by the scores themselves, and picking at random.",
             )
         )
     return pictures
+
+
+def _few_curves(board: Leaderboard) -> dict[str, BestOfNCurve]:
+    """Choose the curves of the best heads, two for each encoder where there are some.
+
+    More would need a legend larger than the picture.
+    """
+    taken: dict[str, list[str]] = {}
+    for name in board.evaluations:
+        taken.setdefault(board.encoders.get(name, ""), []).append(name)
+    n_each = _MOST_CURVES if len(taken) == 1 else 2
+    chosen = {name for names in taken.values() for name in names[:n_each]}
+    return {name: curve for name, curve in board.curves.items() if name in chosen}
 
 
 def _picture(display: Any, alt: str, caption: str) -> dict[str, str]:

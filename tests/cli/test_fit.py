@@ -221,3 +221,13 @@ def test_labels_without_pairs_are_fitted_without_an_estimate(run, tmp_path):
     assert result.exit_code == 0, result.output
     assert "no pair to order: nothing can be held out" in result.stdout
     assert "fitted on 30 labels" in result.stdout
+
+
+def test_it_says_with_which_encoder_and_the_card_says_it_again(run, prefs, tmp_path):
+    """Model, layer and pooling in words."""
+    out = tmp_path / "model"
+    result = run("fit", prefs, "--out", out, "--cv", "0")
+    assert result.exit_code == 0, result.output
+    words = "SmolLM2-135M-Instruct-Q4_1, layer 20, mean over the response"
+    assert f"encoder: causal-lm {words}" in result.stdout
+    assert words in (out / "README.md").read_text(encoding="utf-8")

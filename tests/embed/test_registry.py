@@ -252,3 +252,35 @@ def test_damaged_descriptions_are_input_errors(spec):
     """A bundle's JSON is not trusted."""
     with pytest.raises(InvalidInputError, match="options of the"):
         encoder_from_spec(spec)
+
+
+@pytest.mark.parametrize(
+    ("where", "digest"),
+    [
+        ({"layer": -1, "pooling": "last_content"}, "b32c28064bc6068013f8c947fba7176c"),
+        ({"layer": 1, "pooling": "mean_response"}, "5502fea03455877f08534f601bab2005"),
+    ],
+)
+def test_encoders_of_models_stored_by_0_1_0_are_who_they_were(tmp_path, where, digest):
+    """Their caches are found again, whatever the defaults are now."""
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    config = '{"model_type": "llama", "hidden_size": 16, "num_hidden_layers": 3}'
+    (tmp_path / "config.json").write_text(config)
+    stored = {
+        "kind": "causal-lm",
+        "model": str(tmp_path),
+        "template": "plain",
+        "max_tokens": 2048,
+        "dtype": "bfloat16",
+        "store_dtype": "float16",
+        "sharing": "auto",
+        "batch_tokens": 8192,
+        "revision": None,
+        "on_long_response": "raise",
+        "padding_side": "right",
+    }
+    fingerprint = encoder_from_spec(stored | where).fingerprint
+    assert fingerprint.digest == digest
+    words = {-1: "last layer, last token of the response"}
+    words |= {1: "layer 1, mean over the response"}
+    assert words[where["layer"]] in fingerprint.describe()

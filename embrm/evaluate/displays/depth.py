@@ -79,6 +79,7 @@ class DepthDisplay:
             ax.axhline(
                 self.baseline.estimate, color="0.5", linestyle=":", label="length alone"
             )
+            ax.set_ylim(bottom=min(ax.get_ylim()[0], self.baseline.estimate - 0.01))
         ax.set_xlabel(f"layer (of {self.n_layers}; the last one after the final norm)")
         level = next(iter(self.intervals.values())).level
         words = f"share of pairs, {level:.0%} interval"
