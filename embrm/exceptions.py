@@ -1,7 +1,7 @@
 """Every error and warning embrm raises, and the form of their messages.
 
 A message has three parts: what was expected, what was got, what to do about it.
-`format_error` writes them, so that no error forgets the fix.
+`format_error` writes them, so that every error has a fix.
 """
 
 import os
@@ -26,7 +26,7 @@ class DataError(EmbrmError, ValueError):
     message : str
         The three-part message, which names file and line where there are any.
     reason : str, default="unusable data"
-        Short reason, the word under which an account counts the row.
+        Short reason, under which a read report counts the row.
     """
 
     def __init__(self, message: str, reason: str = "unusable data") -> None:
@@ -71,7 +71,7 @@ class LeakageWarning(EmbrmWarning):
 
 
 class LeftOutWarning(EmbrmWarning):
-    """A reader left rows out; its account says which and why."""
+    """A reader left rows out; its read report says which and why."""
 
 
 def warn(message: str, category: type[Warning] = EmbrmWarning) -> None:

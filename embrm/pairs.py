@@ -92,7 +92,7 @@ class Pairs:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape of the dense array this stands for: (n_pairs, 2, d)."""
+        """Shape of the equivalent dense array: (n_pairs, 2, d)."""
         return (len(self.ids), 2, self.items.shape[1])
 
     @property
@@ -102,12 +102,12 @@ class Pairs:
 
     @property
     def first(self) -> IntArray:
-        """Rows of `items` that stand first, shape (n_pairs,)."""
+        """Rows of `items` that are first, shape (n_pairs,)."""
         return self.ids[:, 0]
 
     @property
     def second(self) -> IntArray:
-        """Rows of `items` that stand second, shape (n_pairs,)."""
+        """Rows of `items` that are second, shape (n_pairs,)."""
         return self.ids[:, 1]
 
     @property

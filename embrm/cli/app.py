@@ -105,7 +105,7 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """Take the options that stand before the command."""
+    """Take the options before the command."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`embrm cache`: look at a vector cache, check it, clean it, take it elsewhere."""
+"""`embrm cache`: inspect, verify, clean and export a vector cache."""
 
 import json
 from pathlib import Path
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from embrm.embed.keys import Keys
 
 
-app = typer.Typer(
-    help="Look at a vector cache and look after it.", no_args_is_help=True
-)
+app = typer.Typer(help="Inspect and maintain a vector cache.", no_args_is_help=True)
 
 DryRun = Annotated[
     bool,
@@ -189,7 +187,7 @@ def compact(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Merge small segments into large ones; the vectors stay as they are."""
+    """Merge small segments into large ones; the vectors are not changed."""
     with reporting(debug=debug, as_json=as_json):
         from embrm.embed.cache import compact as compact_store
 

@@ -76,7 +76,7 @@ def demo(
             words = f"3. Heads, held out by prompt in {folds} folds; "
             say(words + "95% intervals over prompts:")
             console().print(board.to_table())
-            say("   (=: cannot be told from the best head on these prompts)")
+            say("   (=: does not differ from the best head beyond noise)")
         head, _, best_encoder = board.best.partition(" on ")
         model = models[best_encoder].set_params(head=_heads(seed)[head])
         model.fit_pairs(preferences, pairs[best_encoder])
@@ -101,7 +101,7 @@ def demo(
 
 
 def _embed(name: str, model: Any, encoder: Any, texts: Any, as_json: bool) -> Any:
-    """Embed with one encoder, and say who it is and how it went."""
+    """Embed with one encoder, and print its description and the counts."""
     say(f"   {name}: {encoder.fingerprint.describe()}", as_json=as_json)
     say_how_long(texts, encoder, model.cache, as_json=as_json)
     embedded = model.embed(texts)

@@ -76,7 +76,7 @@ Shards = Annotated[
 
 
 class EmbedCommand(TyperCommand):
-    """A command whose option --ray may stand without a value."""
+    """A command whose option --ray may have no value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments, with an address after every --ray."""

@@ -53,7 +53,7 @@ class HeadOption(TyperOption):
         return f"{describe_heads()}."
 
     def _keep_names(self, text: str) -> None:
-        """Ignore what the command says: the registry knows better."""
+        """Ignore the declared help: the registry has the current one."""
 
     help = property(_names, _keep_names)
 
@@ -93,7 +93,7 @@ def fit(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Fit a head on a whole file, with a cross-validated estimate beside it.
+    """Fit a head on a whole file, with a cross-validated estimate.
 
     A head that the file cannot feed is refused before anything is embedded.
     """

@@ -148,7 +148,7 @@ def open_store(directory: str, digest: str) -> "VectorStore":
             format_error(
                 expected=f"a readable meta.json for {digest[:12]}",
                 got="a damaged one",
-                fix="embed again with this encoder: that writes it anew",
+                fix="embed again with this encoder: that writes it again",
             )
         )
     return cache.open(fingerprint)

@@ -1,4 +1,4 @@
-"""`embrm layers`: where in a language model to look, measured on one's own data."""
+"""`embrm layers`: compare the layers of a language model on one's own data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -52,7 +52,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     keys = [str(key.value).replace("-", "_") for key, _ in root.value]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
-        raise typer.BadParameter(f"{path}: {twice[0]!r} stands twice")
+        raise typer.BadParameter(f"{path}: {twice[0]!r} is there twice")
     return {str(key).replace("-", "_"): value for key, value in values.items()}
 
 

@@ -27,7 +27,7 @@ STOPPED, BROKEN_PIPE = 130, 141  # as shells say it: 128 and the signal's number
 
 
 class _Console(Console):
-    """A console that says when nobody reads any more, where rich would just exit."""
+    """A console that raises when its pipe is closed, where rich would just exit."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -44,7 +44,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(text: str = "", *, as_json: bool = False) -> None:
-    """Print a line for people: to stdout, or to stderr beside a JSON result."""
+    """Print a line for readers: to stdout, or to stderr with a JSON result."""
     _print(escape(text), stderr=as_json)
 
 
@@ -110,7 +110,7 @@ def exit_code(error: EmbrmError) -> int:
 
 def report_error(words: str, code: int, *, as_json: bool) -> None:
     """Print an error in one line on stderr, and as JSON where JSON was asked for."""
-    # There may be nobody to tell any more.
+    # The pipe may be closed.
     with suppress(OSError):
         _print(f"[bold red]error:[/] {escape(words)}", stderr=True)
     if as_json:

@@ -68,7 +68,7 @@ def score(
 
 
 def check_ending(out: Path | None) -> None:
-    """Refuse a file to write to whose ending says no known format."""
+    """Refuse an output file without a known suffix."""
     if out is not None and out.suffix not in _ENDINGS:
         raise InvalidInputError(
             format_error(

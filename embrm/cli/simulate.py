@@ -1,4 +1,4 @@
-"""`embrm simulate`: an experiment over a candidate pool, as a grid file says."""
+"""`embrm simulate`: an experiment over a candidate pool, defined by a grid file."""
 
 import time
 from pathlib import Path
@@ -59,7 +59,7 @@ GridFile = Annotated[
 
 
 def load_options(ctx: typer.Context, path: Path | None) -> Path | None:
-    """Read `--config` as every command does; of a grid, say where that goes now."""
+    """Read `--config` as every command does; for a grid, name its new argument."""
     try:
         return load_config(ctx, path)
     except typer.BadParameter as error:
@@ -114,7 +114,7 @@ def simulate(
     Every combination of design, annotator, budget, head and seed is a cell:
     pairs are drawn and labelled, the head is fitted, and evaluated on
     held-out prompts. Finished cells are kept in --out: a run that was
-    stopped goes on, a larger grid computes what is new.
+    stopped continues, a larger grid computes what is new.
 
     Exits with 1 where a cell failed. A grid file:
 
@@ -200,7 +200,7 @@ def _with_vectors(
 def _experiment(
     grid: "GridConfig", candidates: "Candidates", pool: "CandidatePool"
 ) -> "Experiment":
-    """Split the pool, and find out now what the grid asks too much of it."""
+    """Split the pool, and check now that it is large enough for the grid."""
     from embrm.experiment import Experiment
 
     train, test = grid.split(pool.prompt_ids)
@@ -236,7 +236,7 @@ def _write_table(frame: "pd.DataFrame", out: Path) -> None:
 def _write_pictures(
     frame: "pd.DataFrame", out: Path, *, quiet: bool, as_json: bool
 ) -> list[Path]:
-    """Draw what the grid varies; without matplotlib, say that there are no pictures."""
+    """Draw what the grid varies; without matplotlib, print that there are no plots."""
     from embrm.cli.simulate_output import write_pictures
     from embrm.exceptions import MissingDependencyError
 

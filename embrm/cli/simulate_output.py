@@ -183,7 +183,7 @@ def write_pictures(frame: "pd.DataFrame", directory: Path) -> list[Path]:
 
 
 def report_failed_cells(frame: "pd.DataFrame", kept_in: Path) -> None:
-    """Say how many cells failed and why, and leave with a code that says that some did.
+    """Print how many cells failed and why, and exit with the code of failed cells.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def report_failed_cells(frame: "pd.DataFrame", kept_in: Path) -> None:
 
 
 def error_lines(frame: "pd.DataFrame") -> list[str]:
-    """Say each kind of failure once, the most frequent first."""
+    """List each kind of failure once, the most frequent first."""
     failed = frame[frame["error_type"] != ""]
     counts = Counter(zip(failed["error_type"], failed["error"], strict=True))
     lines = [

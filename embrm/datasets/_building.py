@@ -24,7 +24,7 @@ _INT64 = 2**63
 
 
 class PreferencesBuilder:
-    """Collects rows; items are told apart by prompt, response and attributes."""
+    """Collects rows; items are distinguished by prompt, response and attributes."""
 
     def __init__(self) -> None:
         self._prompt_ids: dict[str, int] = {}
@@ -173,7 +173,7 @@ def _pair_is_float(name: str) -> bool:
 
 
 def _series(values: list[Any], *, as_float: bool = False) -> "pd.Series[Any]":
-    """Make a column: numbers are float where some are missing or `as_float` says so."""
+    """Make a column: numbers are float where some are missing or with `as_float`."""
     kinds = {type(value) for value in values}
     numeric = bool(kinds) and kinds <= {int, float, bool, type(None)}
     if kinds == {bool} or not numeric:

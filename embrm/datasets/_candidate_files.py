@@ -24,7 +24,7 @@ COLUMNS = ("prompt_id", "gold", "prompt", "response", "length", "vector")
 
 _FIXES = MappingProxyType(
     {
-        "prompt_id": "say which prompt each item answers",
+        "prompt_id": "pass the prompt of each item",
         "gold": "give each item its gold score",
     }
 )
@@ -149,7 +149,7 @@ def _no_column(name: str, present: Sequence[str]) -> DataError:
 
 
 def _stacked(rows: list[Any]) -> FloatArray:
-    """Stack lists of numbers, float32: JSON does not say how exact they are."""
+    """Stack lists of numbers, float32: their precision in JSON is unknown."""
     try:
         matrix = np.array(rows, dtype=np.float32)
     except (TypeError, ValueError) as error:

@@ -14,8 +14,8 @@ from embrm.exceptions import DataError
 NumberedRows: TypeAlias = Generator[tuple[int, Row | DataError], None, None]
 """Rows with their number in the source (a line, or a row counted from one).
 
-A row that cannot be read comes as the `DataError` that says why, so that the caller
-may count it and read on. An error after which nothing can be read is raised.
+A row that cannot be read is yielded as a `DataError` with the reason, so that the
+caller may count it and continue. An error after which nothing can be read is raised.
 """
 
 _BOM = b"\xef\xbb\xbf"

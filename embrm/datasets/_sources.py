@@ -1,4 +1,4 @@
-"""Open whatever holds preference rows: a file, stdin, a frame, dicts, the hub."""
+"""Open sources of preference rows: a file, stdin, a frame, dicts, the hub."""
 
 import math
 import re
@@ -284,7 +284,7 @@ def hub_source(source: str) -> Source:
 
 
 def _one_split(loaded: Any) -> Iterable[Any]:
-    """Take the only split of what was loaded, or say which there are."""
+    """Take the only split of what was loaded; the error names several."""
     if not isinstance(loaded, Mapping):
         rows: Iterable[Any] = loaded
         return rows
@@ -300,7 +300,7 @@ def _one_split(loaded: Any) -> Iterable[Any]:
 
 
 def _guarded(rows: NumberedRows) -> NumberedRows:
-    """Turn a connection lost on the way into a `DataError`."""
+    """Turn a lost connection into a `DataError`."""
     try:
         yield from rows
     except (OSError, ValueError, RuntimeError) as error:

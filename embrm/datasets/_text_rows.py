@@ -32,7 +32,7 @@ TEXT_COLUMNS = frozenset(
         *("response_A", "response_B", "output_1", "output_2"),
     }
 )
-"""Columns of texts to compare: what stands in them is text, even if it is empty."""
+"""Columns of texts to compare: their values are text, even if empty."""
 
 NAME_COLUMNS = frozenset(
     {"subset", "domain", "source", "split", "language", "category", "model", "id"}
@@ -114,7 +114,7 @@ def too_long_number() -> DataError:
 
 
 def as_row(value: Any) -> Row | DataError:
-    """Return `value` if it is an object (a mapping), else the error that says so."""
+    """Return `value` if it is an object (a mapping), else the error."""
     if isinstance(value, Mapping):
         return value
     return refusal(

@@ -1,4 +1,4 @@
-"""Candidate pools from files: one row per item, vectors beside them or in a column."""
+"""Candidate pools from files: one row per item, vectors in a file or a column."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

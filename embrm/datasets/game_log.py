@@ -68,12 +68,12 @@ class GameLog:
 
     @property
     def n_ties(self) -> int:
-        """Games that nobody won, those in which both were bad included."""
+        """Games without a winner, those in which both were bad included."""
         return int((self.games["y"] == 0.5).sum())
 
     @property
     def n_both_bad(self) -> int:
-        """Ties in which both were said to be bad."""
+        """Ties in which both were rated as bad."""
         return int(self.games["both_bad"].sum())
 
 
@@ -146,7 +146,7 @@ def read_game_log(
 
 
 def _games(frame: pd.DataFrame, chosen: set[str]) -> tuple[pd.DataFrame, pd.Series]:
-    """Read all rows, good or bad; say of the bad ones why, and "" of the others."""
+    """Read all rows, good or bad; return the reason for bad ones, and "" for others."""
     frame = frame.reset_index(drop=True)
     names, end = _recognise([str(name) for name in frame.columns], chosen)
     first, second = (_texts(frame[name]) for name in names)
@@ -163,7 +163,7 @@ def _games(frame: pd.DataFrame, chosen: set[str]) -> tuple[pd.DataFrame, pd.Seri
 
 
 def _recognise(there: list[str], chosen: set[str]) -> tuple[tuple[str, str], str]:
-    """Find the columns of the two names, and the one that says how a game ended."""
+    """Find the columns of the two names, and the one of the result."""
     pairs = [pair for pair in _NAMES if set(pair) <= set(there)]
     pairs = [pair for pair in pairs if set(pair) & chosen] or pairs
     ends = [end for end in _ENDS if end in there]

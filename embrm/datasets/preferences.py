@@ -30,7 +30,7 @@ class LeftOut:
     Attributes
     ----------
     reason : str
-        In a few words, e.g. `"identical chosen and rejected"`.
+        In short, e.g. `"identical chosen and rejected"`.
     n : int
         How many rows.
     where : tuple of str
@@ -86,7 +86,7 @@ class ReadReport:
 
     @property
     def n_left_out(self) -> int:
-        """How many rows were left out, for whatever reason."""
+        """How many rows were left out, for any reason."""
         return sum(self._counts.values())
 
     @property
@@ -177,7 +177,7 @@ class Preferences:
     def margin(self) -> FloatArray | None:
         """Margins, shape (n_pairs,), in nats, or None where the format has none.
 
-        A pair without one (NaN in `pairs`) has margin 0: it asks for no lead.
+        A pair without one (NaN in `pairs`) has margin 0.
         """
         return self._column("margin", missing=0.0)
 
@@ -214,7 +214,7 @@ class Preferences:
         return Pairs(vectors, ids, prompt_ids=self.items["prompt_id"].to_numpy())
 
     def take_pairs(self, pairs: ArrayLike) -> "Preferences":
-        """Keep some pairs, by mask or positions; items and report stay as they are.
+        """Keep some pairs, by mask or positions; items and report are not changed.
 
         Parameters
         ----------
@@ -325,8 +325,8 @@ class Preferences:
     ) -> "Preferences":
         """Pair all items of each prompt, and label the pairs by a rating.
 
-        The items stay as they are; the new pairs replace the old ones. The better item
-        stands first in every other pair, so half of the labels are 1 and half are 0.
+        The items are not changed; the new pairs replace the old ones. The better item
+        is first in every other pair, so half of the labels are 1 and half are 0.
         Items without a finite rating are in no pair, and no text is paired with itself.
 
         Parameters

@@ -1,4 +1,4 @@
-"""Quality filters: pairs that are too short, too long, too alike or too disputed.
+"""Quality filters: pairs that are too short, too long, too similar or too disputed.
 
 Every filter is a pure function of `Preferences` that returns the kept part and a
 `QualityReport` of what was left out and where it came from. Filters chain, and their
@@ -79,7 +79,7 @@ class QualityReport:
 
     @property
     def n_left_out(self) -> int:
-        """How many were left out, for whatever reason."""
+        """How many were left out, for any reason."""
         return self.n_before - self.n_after
 
     def __add__(self, later: "QualityReport") -> "QualityReport":
@@ -141,7 +141,7 @@ def filter_by_length(
     Parameters
     ----------
     preferences : Preferences
-        Of data without pairs, the items are judged.
+        Of data without pairs, the items are filtered.
     min_words, max_words : int, default=10 and 500
         Smallest and largest number of words allowed, counted by `count_words`.
 
@@ -187,12 +187,12 @@ def filter_near_duplicates(
     max_ratio: float = 0.8,
     unit: Literal["word", "character"] = "word",
 ) -> tuple[Preferences, QualityReport]:
-    """Keep the pairs whose two responses differ enough to say something.
+    """Keep the pairs whose two responses differ enough to be informative.
 
     The ratio is `2 m / t` of `difflib.SequenceMatcher`, with m matching units among t
     in both responses: 1 for equal texts, 0 for texts with nothing in common. Its cheap
     upper bounds are tried first, so that few pairs need the full comparison. Pairs
-    across prompts are kept: there, the same answer twice says something.
+    across prompts are kept: there, the same answer twice is informative.
 
     Parameters
     ----------
@@ -376,7 +376,7 @@ def _by_reason(reasons: AnyArray, table: pd.DataFrame) -> tuple[LeftOut, ...]:
 
 
 def _with_pairs(preferences: Preferences, keep: BoolArray) -> Preferences:
-    """Take some pairs, and drop the items whose last pair is gone."""
+    """Take some pairs, and drop the items left without any."""
     ids = _ids(preferences)
     stays = np.ones(len(preferences.items), dtype=bool)
     stays[ids] = False

@@ -86,7 +86,7 @@ def read_preferences(
     Raises
     ------
     DataError
-        If a row cannot be used and `on_error="raise"`; whatever `on_error` says, if
+        If a row cannot be used and `on_error="raise"`; for any `on_error`, if
         the source is missing, empty or damaged, or in no known format.
     InvalidInputError
         If an argument is wrong.
@@ -192,7 +192,7 @@ class _Reading:
 
 
 def _interpreted(row: Row, chosen: Format) -> RowReader:
-    """Read one row as `chosen`; whatever is wrong with it is a `DataError`."""
+    """Read one row as `chosen`; any fault of it is a `DataError`."""
     reader = RowReader()
     with _explaining(row, chosen):
         chosen.read(row, reader)

@@ -1,4 +1,4 @@
-"""What an encoder is: it turns texts into vectors and says exactly who it is.
+"""Encoders: they turn texts into vectors and have an exact fingerprint.
 
 The fingerprint decides which vectors may be mixed. Two encoders share one exactly
 when the same text gives the same vector (up to rounding between machines): weights,
@@ -63,7 +63,7 @@ class Fingerprint:
 
     @classmethod
     def side_by_side(cls, parts: Sequence["Fingerprint"]) -> "Fingerprint":
-        """Identify an encoder whose vectors are those of several, next to each other.
+        """Identify an encoder whose vectors are those of several, concatenated.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What an encoder says after each batch, for progress bars and accounts.
+    """What an encoder reports after each batch, for progress bars and reports.
 
     Attributes
     ----------
@@ -193,10 +193,10 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class RecognisingEncoder(Protocol):
-    """An encoder that can tell whether a fingerprint seen before is its own."""
+    """An encoder that recognises its own earlier fingerprints."""
 
     def recognise(self, known: Iterable[Fingerprint]) -> bool:
-        """Take one of `known` for the fingerprint, if it fits; say whether one did."""
+        """Adopt a matching one of `known` as the fingerprint; return if one did."""
         ...
 
 

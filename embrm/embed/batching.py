@@ -118,7 +118,7 @@ def token_batches(lengths: Sequence[int], *, batch_tokens: int) -> list[list[int
 
 
 def as_stored(vectors: NDArray[np.float32], dtype: str) -> NDArray[np.floating[Any]]:
-    """Cast vectors for storage, after a look at whether they survive it.
+    """Cast vectors for storage, after checking that this loses nothing.
 
     Hidden states of some models exceed float16
     (https://github.com/huggingface/transformers/issues/39972).
@@ -193,7 +193,7 @@ def check_options(
 
 
 def choose_device(device: str | None) -> str:
-    """Return the device asked for, else the GPU if there is one, else the CPU."""
+    """Return the given device, else the GPU if there is one, else the CPU."""
     torch = import_optional("torch", extra="embed")
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 

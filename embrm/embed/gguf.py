@@ -289,7 +289,7 @@ def _conversion_errors(path: Path, home: Path) -> Iterator[None]:
                 fix=f"free some space, or name another directory in {MODELS_VARIABLE}",
             )
         ) from error
-    # Tokenizers raise plain exceptions, the conversion whatever nonsense leads to.
+    # Tokenizers raise plain exceptions; damaged files make the conversion raise any.
     except Exception as error:
         raise InvalidInputError(
             format_error(

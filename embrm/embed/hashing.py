@@ -27,7 +27,7 @@ class HashingEncoder:
     r"""Embed texts by signed feature hashing of word n-grams.
 
     For tests, demonstrations and baselines: it needs no model, no download and no
-    torch, and what a text says word by word can be learned from its vectors.
+    torch, and the words of a text can be learned from its vectors.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class HashingEncoder:
     distinct, the share that occur in the prompt, and the share of the prompt's that
     occur in it. An n-gram of order k that occurs t times adds
     :math:`\pm 4^{1-k} (1 + \lfloor \log_2 t \rfloor)` to one column: longer n-grams
-    are many and mostly unique, and at full weight would drown the words.
+    are many and mostly unique, and at full weight would dominate the words.
 
     References
     ----------
@@ -188,7 +188,7 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _ngrams(
     words: NDArray[np.uint64], rows: NDArray[np.intp], orders: Sequence[int]
 ) -> tuple[NDArray[np.intp], NDArray[np.uint64], NDArray[np.intp]]:
-    """Hash the n-grams of each order that lie within one text."""
+    """Hash the n-grams of each order within one text."""
     found = []
     hashes = _mix(words)
     for order in range(1, max(orders) + 1):

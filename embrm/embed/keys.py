@@ -32,7 +32,7 @@ def item_keys(texts: Sequence[Text], template: str = "1") -> Keys:
     texts : sequence of (prompt, response)
         A `str` prompt and the same text as one user message have the same key.
     template : str, default="1"
-        Names the way a text is written for the encoder. Encoders count their
+        Names the format of texts for the encoder. Encoders count their
         template in the fingerprint, so callers rarely set it.
 
     Returns
@@ -95,7 +95,7 @@ class KeyIndex:
 
     Keys are held as two sorted uint64 columns, 20 bytes per key. A look-up is one
     binary search on the first column and a check of the second, so keys that share
-    their first eight bytes are still told apart. Keys are looked up in sorted order:
+    their first eight bytes are still distinguished. Keys are looked up in sorted order:
     neighbours then share cache lines, which is seven times faster at a million.
 
     Parameters

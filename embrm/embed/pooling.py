@@ -29,10 +29,10 @@ class Spans(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """Where tokens of texts stand among the states of a pass, laid out in one line.
+    """Positions of tokens of texts among the flattened states of a pass.
 
-    Token j of text i, `first[i] <= j < stop[i]`, stands at `slot[i] + j`. A pass that
-    holds only some tokens of a text says so with `first` and `stop`.
+    Token j of text i, `first[i] <= j < stop[i]`, is at `slot[i] + j`. For a pass with
+    only some tokens of a text, `first` and `stop` are their range.
     """
 
     slot: IntArray
@@ -63,7 +63,7 @@ def span_mean(tokens: Sequence[FittedTokens]) -> Spans:
 
 
 def span_prompt(tokens: Sequence[FittedTokens]) -> Spans:
-    """Take the last token before the response: what the model knows of the prompt.
+    """Take the last token before the response: a representation of the prompt.
 
     In a chat this is the last token of the template's opening of the answer. Causal
     models have not seen the response there, so all responses to a prompt share it.

@@ -1,4 +1,4 @@
-"""One progress bar on stderr, silent where nobody looks."""
+"""One progress bar on stderr, shown on terminals only."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -30,10 +30,10 @@ ENCODERS: MappingProxyType[str, type[KnownEncoder]] = MappingProxyType(
         "causal-lm": CausalLMEncoder,
     }
 )
-"""The encoders by kind: the closed list of what a saved model may name.
+"""The encoders by kind: the closed list that saved models may name.
 
-One that asks a server is not among them: a file from elsewhere must not choose where
-texts are sent, nor which environment variable goes along as the key.
+Encoders on a server are not among them: a file must not choose where texts are sent,
+nor which environment variable is sent as the key.
 """
 
 DEFAULT_ENCODER = SMOLLM2
@@ -69,7 +69,7 @@ def make_encoder(name: str = DEFAULT_ENCODER, **options: Any) -> KnownEncoder:
         (sentence-transformers if it holds a `modules.json`, else causal), GGUF file or
         id (sentence-transformers if it begins so, else causal).
 
-        A causal model may be followed by where one looks: `@LAYERS` or
+        A causal model may be followed by layers and poolings: `@LAYERS` or
         `@LAYERS/POOLINGS`, separated by commas, layers as numbers or shares of the
         depth, or `@published` for the last token of the last layer. Without it, it is
         the mean over the response at two thirds of the depth; see `CausalLMEncoder`.

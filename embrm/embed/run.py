@@ -24,7 +24,7 @@ class Slices:
 
     A slice is written by a thread of its own. One at most is in flight: the next
     waits for it, so that slices are committed in order, memory is bounded, and a
-    store that fails is noticed by the next slice.
+    store that fails raises at the next slice.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Slices:
             self._thread.shutdown()
 
     def _commit(self) -> None:
-        """Hand what is waiting to the thread, once it is free."""
+        """Pass pending vectors to the thread, once it is free."""
         self._land()
         if not self._parts:
             return
@@ -219,7 +219,7 @@ _ENCODE_ITEMS = 512
 
 @dataclass(frozen=True)
 class Embedded(EmbeddingReport):
-    """Vectors of items, and the account of how they came about.
+    """Vectors of items, and the report of how they were obtained.
 
     Attributes
     ----------
@@ -235,7 +235,7 @@ class Embedded(EmbeddingReport):
     vectors: FloatArray
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON-ready dict of the account, without the vectors."""
+        """Return a JSON-ready dict of the report, without the vectors."""
         return {name: n for name, n in vars(self).items() if name != "vectors"}
 
 
@@ -252,7 +252,7 @@ def embed_items(
 
     Texts are embedded in the order of first appearance and committed to the cache in
     slices, each written while the next is embedded. Killed at any moment, a run loses
-    at most these two, and the next run goes on from there. When all is in the cache,
+    at most these two, and the next run continues from there. When all is in the cache,
     `encoder.encode` is never called.
 
     Parameters
@@ -283,7 +283,7 @@ def embed_items(
     EmbrmError
         If the disk refuses. Slices committed before are kept.
     KeyboardInterrupt
-        Passed on with a message that says how to resume.
+        Re-raised with a message on how to resume.
 
     Warns
     -----
@@ -375,7 +375,7 @@ def _embed(
     slices: Slices,
     tally: _Tally,
 ) -> None:
-    """Embed the missing items; whatever happens, commit what is embedded."""
+    """Embed the missing items; in any case commit what is embedded."""
     size, done = min(slices.n_items, _ENCODE_ITEMS), 0
     try:
         while done < len(missing):

@@ -1,4 +1,4 @@
-"""Encoders in the layout of sentence-transformers: all-MiniLM-L6-v2 and its kin."""
+"""Encoders in the layout of sentence-transformers, such as all-MiniLM-L6-v2."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -33,7 +33,7 @@ from embrm.exceptions import InvalidInputError, format_error
 
 @dataclass(frozen=True)
 class SentenceLayout:
-    """What the settings of a sentence-transformers model say, read without it.
+    """The settings of a sentence-transformers model, read without the library.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class SentenceLayout:
 
     @property
     def pooling(self) -> list[str]:
-        """Names of the poolings whose results are joined."""
+        """Names of the poolings whose results are concatenated."""
         config = self._config("Pooling")
         modes = config.get("pooling_mode")
         if modes is None:
@@ -311,7 +311,7 @@ class SentenceTransformerEncoder(TokenEncoder):
 
     @cached_property
     def _special_tokens(self) -> tuple[list[int], list[int]]:
-        """What the tokenizer puts before and after a text."""
+        """The special tokens before and after a text."""
         tokenizer = self._loaded.tokenizer
         bare = tokenizer("a", add_special_tokens=False)["input_ids"]
         whole = tokenizer("a")["input_ids"]

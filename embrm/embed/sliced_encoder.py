@@ -1,4 +1,4 @@
-"""SlicedEncoder: tokenise slice by slice, beside the model's work on the one before."""
+"""SlicedEncoder: tokenise one slice while the model works on the one before."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -79,8 +79,8 @@ def native_dtype(device: str | None = None) -> str:
 
     Notes
     -----
-    torch is imported only where there may be a GPU, so that an encoder can say who
-    it is without it.
+    torch is imported only where there may be a GPU, so that a fingerprint does not
+    need it.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def native_dtype(device: str | None = None) -> str:
 
 @cache
 def cpu_flags() -> frozenset[str]:
-    """Return the instruction sets of the first CPU; none where Linux does not say."""
+    """Return the instruction sets of the first CPU; empty where unknown."""
     if not _CPUINFO.is_file():
         return frozenset()
     for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -179,7 +179,7 @@ class SlicedEncoder(ABC):
     def _fill(
         self, outputs: Outputs, texts: Sequence[Text], embed: EmbedTokens
     ) -> None:
-        """Embed texts slice by slice, tokenising the next one meanwhile."""
+        """Embed texts slice by slice, tokenising the next one in the meantime."""
         is_on_gpu = choose_device(self.device).startswith("cuda")
         first = _FIRST_TEXTS_ON_GPU if is_on_gpu else _TEXTS_AT_ONCE
 

@@ -43,7 +43,7 @@ class HostCopies:
         self._waiting: deque[tuple[Any, list[Any], Any]] = deque()
 
     def add(self, label: Any, results: Sequence[Any]) -> None:
-        """Start copying results, and deliver those of the batch before.
+        """Start copying results, and return those of the previous batch.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class HostCopies:
             self._deliver_first()
 
     def finish(self) -> None:
-        """Deliver what is still on its way."""
+        """Return the results that are still being copied."""
         while self._waiting:
             self._deliver_first()
 
@@ -142,7 +142,7 @@ def padded_steps(
 class TokenBudget:
     """How many tokens go through the model at once; halved when memory is short.
 
-    Halved, it stays so: the next batch would fail in the same way.
+    It stays halved: the next batch would fail as well.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def run_steps(
     EmbrmError
         If a single text does not fit into memory.
     IntegrityError
-        If the model's vectors have another length than the fingerprint says.
+        If the model's vectors are not of the length in the fingerprint.
     InvalidInputError
         See `embrm.embed.batching.as_stored`.
     """
@@ -246,7 +246,7 @@ def _check_dim(computed: NDArray[np.float32], dim: int) -> None:
     if computed.shape[1] != dim:
         raise IntegrityError(
             format_error(
-                expected=f"vectors of length {dim}, as the model's files say",
+                expected=f"vectors of length {dim}, as in the model's files",
                 got=f"length {computed.shape[1]}",
                 fix="fetch the model again; its config belongs to another model",
             )

@@ -1,4 +1,4 @@
-r"""How a prompt and a response become one text, and where in it each of them lies.
+r"""How a prompt and a response become one text, and the span of each of them.
 
 Two templates: `"plain"` (prompt, blank line, response) and `"chat"` (the model's own
 chat template). The text always ends where the response ends: what a chat template
@@ -74,7 +74,7 @@ def render_plain(prompt: Prompt, response: str, *, prefix: str = "") -> Rendered
     prompt : str or sequence of messages
     response : str
     prefix : str, default=""
-        Instruction that the model wants in front of every text; never truncated.
+        Instruction that the model needs in front of every text; never truncated.
 
     Returns
     -------

@@ -83,7 +83,7 @@ def tokenise(
     if not getattr(tokenizer, "is_fast", False):
         raise InvalidInputError(
             format_error(
-                expected="a fast tokenizer, which says where in the text a token lies",
+                expected="a fast tokenizer, which reports the offsets of tokens",
                 got=f"the slow tokenizer {type(tokenizer).__name__}",
                 fix="use a model whose files hold a tokenizer.json",
             )

@@ -1,4 +1,4 @@
-"""Find a model's files, and say by their hashes which model it is.
+"""Find a model's files, and identify the model by their hashes.
 
 Nothing here imports torch or transformers: that a cache holds all vectors is known
 before a model is loaded. Weights are safetensors or nothing; pickles are refused.
@@ -183,7 +183,7 @@ def file_sha256(path: Path) -> str:
 
 
 def model_name(weights: dict[str, str], model_type: str) -> str:
-    """Name a model by what it is, not by where it lies.
+    """Name a model by its content, not by its path.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def transformers_major() -> int:
 
 @contextmanager
 def loading(files: ModelFiles) -> Iterator[None]:
-    """Load from `files` within: quietly, and with errors that say what to do.
+    """Load from `files` within: quietly, and with errors that name a fix.
 
     Raises
     ------
@@ -269,7 +269,7 @@ def loading(files: ModelFiles) -> Iterator[None]:
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Keep transformers and its kin from printing; restore their settings after."""
+    """Keep transformers and related libraries from printing; restore their settings."""
     transformers = import_optional("transformers.utils.logging", extra="embed")
     kin = logging.getLogger("sentence_transformers")
     verbosity, level = transformers.get_verbosity(), kin.level
@@ -315,7 +315,7 @@ def _weight_files(folder: Path) -> list[Path]:
         shards = set(
             json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         )
-        # A name with directories in it would lead out of the model's folder.
+        # A name with directories in it could be outside the model's folder.
         paths = [folder / Path(shard).name for shard in sorted(shards)]
     elif (folder / "model.safetensors").is_file():
         paths = [folder / "model.safetensors"]
@@ -392,7 +392,7 @@ def check_no_weights_missing(report: Mapping[str, Any]) -> None:
     Parameters
     ----------
     report : mapping
-        What `from_pretrained(output_loading_info=True)` returns beside the model.
+        What `from_pretrained(output_loading_info=True)` returns besides the model.
 
     Raises
     ------

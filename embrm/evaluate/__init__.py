@@ -1,7 +1,7 @@
 """Evaluation: pure functions of deltas, labels, gold and rewards.
 
-Every accuracy comes with an interval from resampled prompts, and beside the accuracy
-of a baseline that looks at length alone.
+Every accuracy comes with an interval from resampled prompts, and with the accuracy of
+the length baseline.
 """
 
 from typing import Any

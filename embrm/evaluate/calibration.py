@@ -55,7 +55,7 @@ def reliability_curve(
     y : array-like of shape (n_pairs,) in [0, 1], optional
         Probability that first is preferred. A soft label makes the pair right in
         expectation: y if the head prefers first, 1 - y if second. A label of 0.5 is
-        therefore half right whatever the head says, and so is a tie of the head. None
+        therefore half right for any delta, and so is a tie of the head. None
         means that first is always preferred.
     n_bins : int >= 1, default=10
     strategy : {"uniform", "quantile"}, default="uniform"

@@ -60,8 +60,8 @@ def compare_heads(
           of the reference, on the same resamples (paired);
         - `p_value`: two-sided, of the paired bootstrap; NaN for the reference;
         - `p_holm`: `p_value` adjusted for the number of heads;
-        - `n_better, n_worse`: pairs that this head orders rightly and the reference
-          wrongly, and the other way round; a tie of either head is neither;
+        - `n_better, n_worse`: pairs that this head orders correctly and the reference
+          incorrectly, and vice versa; a tie of either head is neither;
         - `p_mcnemar`: exact McNemar test of these two counts. It takes pairs for
           independent: trust `p_value` where prompts have many pairs;
         - `ties_with_best`: whether the interval of the difference to the best head
@@ -112,7 +112,7 @@ def compare_heads(
     low, high = resampler.percentiles(replicates)
     difference = replicates - replicates[:, [base]]
     difference_low, difference_high = resampler.percentiles(difference)
-    difference_low, _ = resampler.percentiles(replicates[:, [best]] - replicates)
+    gap_low, _ = resampler.percentiles(replicates[:, [best]] - replicates)
     n_better, n_worse = _discordant(right[counted > 0], base)
     untested = (np.arange(len(names)) == base) | np.isnan(difference_low)
     p_value = np.where(untested, np.nan, _p_values(difference))
@@ -132,7 +132,7 @@ def compare_heads(
                 mcnemar_exact(int(b), int(w))
                 for b, w in zip(n_better, n_worse, strict=True)
             ],
-            "ties_with_best": ~(difference_low > 0),
+            "ties_with_best": ~(gap_low > 0),
         },
         index=pd.Index(names, name="head"),
     )
@@ -151,7 +151,7 @@ def mcnemar_exact(n_better: int, n_worse: int) -> float:
     Parameters
     ----------
     n_better, n_worse : int >= 0
-        Pairs that only the one head, and only the other, orders rightly.
+        Pairs that only one head orders correctly, for each of the two.
 
     Returns
     -------
@@ -181,7 +181,7 @@ def holm(p_values: ArrayLike) -> FloatArray:
     Parameters
     ----------
     p_values : array-like of shape (n,), in [0, 1]
-        NaN stands for no test: it stays NaN and is not counted.
+        NaN means no test: it stays NaN and is not counted.
 
     Returns
     -------
@@ -206,7 +206,7 @@ def holm(p_values: ArrayLike) -> FloatArray:
 def _judge(
     deltas: Mapping[str, ArrayLike], y: ArrayLike | None
 ) -> tuple[list[str], FloatArray, FloatArray]:
-    """Value every pair for every head; say which pairs count (1) or are ties (0)."""
+    """Value every pair for every head; return which pairs count (1) or are ties (0)."""
     if not deltas:
         raise invalid_input(
             expected="at least one head",
@@ -233,7 +233,7 @@ def _position(reference: str, names: list[str]) -> int:
 
 
 def _discordant(right: FloatArray, base: int) -> tuple[AnyArray, AnyArray]:
-    """Count the pairs that one of head and reference orders rightly, one wrongly."""
+    """Count the pairs that only the head, and only the reference, orders correctly."""
     difference = right - right[:, [base]]
     return (difference == 1).sum(axis=0), (difference == -1).sum(axis=0)
 

@@ -2,7 +2,7 @@ r"""How far the best of n is from one draw: its Kullback-Leibler divergence, in 
 
 Draws from a language model whose rewards are never tied have
 :math:`\log n - (n - 1) / n`, whatever the model and the reward. In general that is an
-upper bound, because where responses tie the pick tells less (Beirami et al. 2024,
+upper bound, because ties make the pick less informative (Beirami et al. 2024,
 arXiv:2401.01879). Within a pool of K responses the divergence of the pick from one
 uniform draw is a finite sum, computed here exactly, ties included.
 """
@@ -77,7 +77,7 @@ def policies_on(
     prompts : RankedPrompts
         m of them, with K items each.
     fits : ndarray of int of shape (g,)
-        Places in `strength`: a best of n needs n items.
+        Indices into `strength`: a best of n needs n items.
     shares : ndarray of shape (m, g, K)
     """
     if policy == "best_of_n":

@@ -188,7 +188,7 @@ def item_codes(prompt_ids: ArrayLike, n_items: int) -> tuple[IntArray, AnyArray]
         raise invalid_input(
             f"prompt_ids of shape ({n_items},), one per item",
             f"shape {array.shape}",
-            "say for each item which prompt it answers",
+            "pass the prompt of each item",
         )
     return number_prompts(array, "prompt_ids")
 

@@ -1,6 +1,6 @@
-"""Length: how much of an accuracy a baseline would get, and what is left without it.
+"""Length: the accuracy of the length baseline, and accuracy at matched length.
 
-A baseline that prefers the longer answer orders most preference data better than chance
+A baseline that prefers the longer response orders most data better than chance
 (reward-bench issue 267: 100% of two subsets, 43% of the whole), so an accuracy is only
 worth its margin over the baseline.
 """
@@ -32,7 +32,7 @@ class LengthMatched(NamedTuple):
 
 
 def length_baseline(lengths: ArrayLike, prefer: str = "longer") -> FloatArray:
-    """Compute the delta of a baseline that looks at nothing but length.
+    """Compute the delta of a baseline that uses only length.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def length_baseline(lengths: ArrayLike, prefer: str = "longer") -> FloatArray:
     -------
     ndarray of shape (n_pairs,)
         Length of first minus length of second, in the unit of `lengths`, negated for
-        "shorter". Its order consistency belongs beside every accuracy; that of the
+        "shorter". Show its order consistency with every accuracy; that of the
         shorter baseline is one minus that of the longer.
 
     Raises

@@ -202,7 +202,7 @@ _SHAPES: dict[str, Callable[[FloatArray], FloatArray]] = {
 
 @dataclass(frozen=True)
 class MeasuredPeak:
-    """Where the curve of gold is highest, whatever its form.
+    """The measured maximum of the gold curve, without a parametric form.
 
     Attributes
     ----------

@@ -65,7 +65,7 @@ class Interval:
 
 
 class PromptResampler:
-    """Resamples of prompts, the same ones for every statistic asked of it.
+    """Resamples of prompts, the same ones for every statistic.
 
     Statistics of several heads on the same resamples are paired: their differences
     are resampled too.
@@ -233,7 +233,7 @@ def prompt_bootstrap(
     -------
     Interval
         Of the percentile bootstrap. If all values are equal the interval is a point:
-        no resampling can tell what was never seen.
+        resampling cannot show values that were never observed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One way to write a parameter down, so that equal parameters have equal digests."""
+"""A canonical form of parameters, so that equal parameters have equal digests."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def canonical(value: Any, name: str) -> Any:
     Raises
     ------
     InvalidInputError
-        If it is anything else: nobody could say whether it has changed.
+        If it is anything else: changes to it could not be detected.
 
     Examples
     --------

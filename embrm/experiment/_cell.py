@@ -80,7 +80,7 @@ class Failure:
     Attributes
     ----------
     kind, message : str
-        Class of the error, and the first line of what it says.
+        Class of the error, and the first line of its message.
     row : mapping
         What was known of the cell by then.
     """

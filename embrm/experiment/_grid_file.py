@@ -113,7 +113,7 @@ def shortly(value: Any) -> str:
 
 
 def _refuse_twins(node: Any, path: str, seen: set[int]) -> None:
-    """Refuse a key that stands twice in one mapping: YAML would keep the last."""
+    """Refuse a duplicate key in one mapping: YAML would keep the last."""
     if id(node) in seen or not isinstance(node, yaml.CollectionNode):
         return
     seen.add(id(node))

@@ -97,7 +97,7 @@ def write_pool(pool: CandidatePool, digest: str, directory: Path) -> PoolFiles:
             if _pool_is_intact(stored):
                 return stored
             warn(
-                f"the stored pool {digest[:8]} was damaged; it is written anew",
+                f"the stored pool {digest[:8]} was damaged; it is written again",
                 EmbrmWarning,
             )
         make_directory(place)
@@ -180,7 +180,7 @@ class CellStore:
             body = None
         if not _cell_is_intact(body, key):
             warn(
-                f"the stored cell {key[:8]} is damaged; it is computed anew",
+                f"the stored cell {key[:8]} is damaged; it is computed again",
                 EmbrmWarning,
             )
             return None
@@ -189,7 +189,7 @@ class CellStore:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove temporary files that nobody has written to for an hour.
+    """Remove temporary files that have not been written to for an hour.
 
     Younger ones may be those of another run in the same directory.
 

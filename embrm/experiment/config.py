@@ -34,12 +34,12 @@ _FACTORS = ("designs", "annotators", "budgets", "heads", "seeds")
 _SETTINGS = ("best_of_n", "n_resamples")
 _NEEDED = ("annotators", "budgets", "heads")
 KEYS = (*_FACTORS, "test_share", "split_seed", *_SETTINGS)
-"""What a grid file may say."""
+"""The keys of a grid file."""
 
 
 @dataclass(frozen=True)
 class GridConfig:
-    """What a grid file says: the factors of an experiment, and how to split a pool.
+    """The content of a grid file: factors of an experiment, and the split of a pool.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ def read_grid(path: str | Path) -> GridConfig:
     Raises
     ------
     InvalidInputError
-        If the file cannot be read, or says something unknown; the message names the
+        If the file cannot be read, or has an unknown key; the message names the
         file and the path of the key.
 
     Notes
@@ -203,7 +203,7 @@ def read_grid(path: str | Path) -> GridConfig:
 
 
 def grid_from_mapping(given: Mapping[str, Any]) -> GridConfig:
-    """Make a grid from what a YAML file says: see `read_grid`.
+    """Make a grid from the content of a YAML file: see `read_grid`.
 
     Examples
     --------
@@ -256,7 +256,7 @@ def _levels(
             key,
             "a list, or a mapping from names",
             shortly(given),
-            f"write {key}: [WORD, {{WORD: {{PARAMETER: VALUE}}}}]",
+            f"write {key}: [NAME, {{NAME: {{PARAMETER: VALUE}}}}]",
         )
     levels: dict[str, Any] = {}
     for at, spec in given.items() if isinstance(given, dict) else enumerate(given):
@@ -279,7 +279,7 @@ def _levels(
 
 
 def _renamed(made: dict[str, Any], name: str) -> dict[str, Any]:
-    """Give what a spec stands for the user's name, and its error rate where many."""
+    """Rename what a spec makes to the user's name, with error rates where many."""
     if len(made) == 1:
         return {name: next(iter(made.values()))}
     return {f"{name}{_at(level.error_rate)}": level for level in made.values()}
@@ -360,7 +360,7 @@ def _at(error_rate: float) -> str:
 
 
 def _name(kind: str, params: Mapping[str, Any]) -> str:
-    """Name a level by what the file says: `mixed-prompt(share=0.5)`."""
+    """Name a level as in the file: `mixed-prompt(share=0.5)`."""
     parts = [f"{key}={_written(value)}" for key, value in params.items()]
     name = kind + (f"({', '.join(parts)})" if parts else "")
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."

@@ -1,4 +1,4 @@
-"""Experiment: how a reward model comes out, over a grid of ways to collect labels."""
+"""Experiment: quality of reward models over a grid of ways to collect labels."""
 
 import tempfile
 import warnings
@@ -83,7 +83,7 @@ class Experiment:
     InvalidInputError
         If a pool has no gold or another d than the other, if they share prompts, if a
         level is not what its factor takes, does not fit the training pool, or cannot
-        be written down: of a function, say, nobody could tell whether it has changed.
+        be written down, such as a function: changes to it could not be detected.
 
     Notes
     -----
@@ -178,11 +178,11 @@ class Experiment:
         ----------
         directory : path, optional
             Where finished cells are kept, each stored at once. A run that was killed
-            goes on from there; a larger grid computes what is new. A damaged cell is
-            computed anew, with a warning. None means a temporary directory.
+            continues from there; a larger grid computes what is new. A damaged cell is
+            computed again, with a warning. None means a temporary directory.
         n_jobs : int, optional
             Workers, as joblib counts them: -1 for all processors. None means one, or
-            what `joblib.parallel_config` says.
+            the setting of `joblib.parallel_config`.
         progress : bool, optional
             False silences the bar, which shows where stderr is a terminal.
         on_error : {"row", "raise"}, default="row"

@@ -134,7 +134,7 @@ class Evaluator:
         return metrics | self._picks(scorer.reward), scorer.seconds
 
     def _in_order_of_ids(self, above: FloatArray, below: FloatArray) -> FloatArray:
-        """Put sums of each prompt side by side, in the order of the prompts' ids."""
+        """Stack sums of each prompt as columns, in the order of the prompts' ids."""
         return np.column_stack([above, below])[self._by_id]
 
     def _rank_correlation(self, reward: FloatArray, kind: str) -> FloatArray:
@@ -210,7 +210,7 @@ class _TestPairs:
         self._kept = list(self._make()) if few else None
 
     def __iter__(self) -> Iterator[_Block]:
-        """Give the pairs; those of a large pool are made anew each time."""
+        """Return the pairs; those of a large pool are made again each time."""
         return self._make() if self._kept is None else iter(self._kept)
 
     def sum_by_prompt(

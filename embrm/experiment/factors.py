@@ -64,7 +64,7 @@ def annotators_of(
 
 
 def heads_of(factor: Factor | str) -> dict[str, Any]:
-    """Name the heads of a grid; a word is made into a head by `make_head`.
+    """Name the heads of a grid; a name is made into a head by `make_head`.
 
     Examples
     --------

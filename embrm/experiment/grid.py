@@ -19,7 +19,7 @@ from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Annotator
 from embrm.simulate.design import PairingDesign
 
-# Another word whenever the same parameters give other numbers than before.
+# Changed whenever the same parameters give other numbers than before.
 _RECIPE = "embrm experiment 2"
 
 

@@ -190,14 +190,14 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         d of the items seen in fit.
     preprocessor_ : fitted transformer or None
     learns_from : str
-        What `fit` is told: "pairs", for every subclass.
+        What `fit` learns from: "pairs", for every subclass.
     is_transitive : bool
         Class attribute: whether the sign of delta follows from the two rewards, so
-        that no preference goes round in a circle.
+        that preferences have no cycles.
     accepts_margin : bool
         Class attribute: whether `fit` takes a positive `margin`.
     reads_blocked : bool
-        Class attribute: whether `fit` leaves a large item matrix where it lies.
+        Class attribute: whether `fit` reads a large item matrix in blocks, uncopied.
     """
 
     learns_from: ClassVar[LearnsFrom] = "pairs"
@@ -236,7 +236,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         sample_weight : array-like of shape (n_pairs,), >= 0, optional
             Weight k equals k copies of the pair; weight 0 equals its removal.
         margin : array-like of shape (n_pairs,), >= 0, in nats, optional
-            Least reward difference wanted in favour of the preferred side.
+            Least reward difference required in favour of the preferred side.
         annotator : array-like of int or str of shape (n_pairs,), optional
             Who labelled each pair; needs a Bradley-Terry head with noise="estimate".
 
@@ -248,8 +248,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         ------
         InvalidInputError
             On a wrong shape, dtype, range or length, on NaN or infinity, when no pair
-            is left to learn from, on a margin that the head cannot represent, or on
-            annotators that it has no use for.
+            is left to learn from, or on margins or annotators that the head cannot use.
         """
         names, codes = self._number_annotators(annotator)
         comparisons = make_comparisons(
@@ -312,7 +311,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         return np.asarray(self._reward(items), dtype=np.float64)
 
     def predict(self, pairs: Any) -> IntArray:
-        """Say which item is preferred: 1 for first, 0 for second (and for a tie)."""
+        """Predict which item is preferred: 1 for first, 0 for second and for a tie."""
         return (self.decision_function(pairs) > 0).astype(np.intp)
 
     @abstractmethod
@@ -337,7 +336,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
 
     @property
     def estimates_noise(self) -> bool:
-        """Whether `fit` estimates flip rates, and can be told who labelled what."""
+        """Whether `fit` estimates flip rates, and so takes `annotator`."""
         return isinstance(getattr(self, "noise", None), str)
 
     def _number_annotators(
@@ -357,7 +356,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         return name_annotators(annotator)
 
     def _name_annotators(self, names: AnyArray) -> None:
-        """Put names to the numbers of annotators that the head was fitted with."""
+        """Set the names of the annotators that the head was fitted with."""
         rates = np.full(len(names), np.nan)
         rates[: len(self.flip_rates_)] = self.flip_rates_
         self.annotators_, self.flip_rates_ = names, rates
@@ -371,7 +370,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
 
 
 def refuse_items(pairs: Any) -> None:
-    """Refuse a matrix of items where pairs belong, in the words of its fix."""
+    """Raise on a matrix of items where pairs are expected."""
     if isinstance(pairs, np.ndarray | list) and np.ndim(pairs) == 2:
         raise InvalidInputError(
             format_error(
@@ -396,7 +395,7 @@ def name_annotators(annotator: ArrayLike) -> tuple[AnyArray, IntArray]:
             format_error(
                 expected="annotator of shape (n_pairs,), integers or strings",
                 got=f"shape {array.shape}, dtype {array.dtype}",
-                fix="say for each pair who labelled it",
+                fix="pass one annotator for each pair",
             )
         )
     if array.dtype.kind == "O":

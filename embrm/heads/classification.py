@@ -53,7 +53,7 @@ _LIGHTGBM = {
     "extra_trees": True,
     "deterministic": True,
     "force_row_wise": True,
-    "n_jobs": 0,  # as many threads as OpenMP is told to use
+    "n_jobs": 0,  # the number of OpenMP threads
     "verbosity": -1,
 }
 _XGBOOST = {
@@ -76,20 +76,19 @@ class ClassificationReward(RewardHead):
 
     Each item that won is a row of class 1, each item that lost a row of class 0,
     weighted by how often it did; an item that did both is two rows. Any classifier of
-    single items serves. Order consistency of the classifier carries over to the
+    single items will do. Order consistency of the classifier carries over to the
     reward, as [1]_ shows, though the scale is not that of Bradley-Terry.
 
     Parameters
     ----------
     estimator : {"logistic", "mlp", "lightgbm", "xgboost"} or classifier, \
 default=None
-        A word takes a classifier with defaults for dense vectors and noisy labels;
+        A name selects a classifier with defaults for dense vectors and noisy labels;
         None is "logistic". A scikit-learn style classifier is cloned.
     estimator_params : dict, optional
-        Parameters that replace the defaults of a word.
+        Parameters that replace the defaults of a named classifier.
     random_state : int, Generator or None, default=None
-        Handed on to the parts of the estimator that take a `random_state` and have
-        none.
+        Set on the parts of the estimator whose `random_state` is None.
     preprocessor : scikit-learn transformer, optional
         Acts on items.
 
@@ -99,9 +98,9 @@ default=None
 
     Notes
     -----
-    A `margin` says something about a difference and cannot be told to a classifier of
-    single items: `fit` refuses it. Tree classifiers need some twenty rows before they
-    split; with fewer, all rewards are equal.
+    A `margin` is about a difference and cannot be passed to a classifier of single
+    items: `fit` raises. Tree classifiers need some twenty rows before they split; with
+    fewer, all rewards are equal.
 
     References
     ----------
@@ -143,7 +142,7 @@ default=None
         items, won, weight = win_lose_rows(comparisons)
         estimator = self._make_estimator(items.shape[1])
         _seed(estimator, check_random_state(self.random_state))
-        # Stopping an "mlp" early is how its word regularises, not a failure.
+        # Stopping an "mlp" early is how it regularises, not a failure.
         by_word = self.estimator is None or isinstance(self.estimator, str)
         with warnings.catch_warnings() if by_word else nullcontext():
             if by_word:
@@ -158,7 +157,7 @@ default=None
         if self.estimator_params:
             raise InvalidInputError(
                 format_error(
-                    expected="estimator_params with an estimator that is a word",
+                    expected="estimator_params with an estimator given by name",
                     got=f"estimator_params with {type(estimator).__name__}",
                     fix="set the parameters on the estimator itself",
                 )
@@ -179,13 +178,13 @@ default=None
 
 
 def make_classifier(
-    word: str, n_features: int, params: Mapping[str, Any] | None = None
+    name: str, n_features: int, params: Mapping[str, Any] | None = None
 ) -> Any:
-    """Build the unfitted classifier that a word stands for.
+    """Build the unfitted classifier of a name.
 
     Parameters
     ----------
-    word : {"logistic", "mlp", "lightgbm", "xgboost"}
+    name : {"logistic", "mlp", "lightgbm", "xgboost"}
         The first two standardise their input.
     n_features : int
         d, by which the penalty of "logistic" is scaled.
@@ -200,7 +199,7 @@ def make_classifier(
     Raises
     ------
     InvalidInputError
-        If the word or a parameter is unknown.
+        If the name or a parameter is unknown.
     MissingDependencyError
         If LightGBM or XGBoost is needed and not installed.
 
@@ -209,23 +208,23 @@ def make_classifier(
     >>> make_classifier("logistic", 4, {"C": 1.0}).named_steps["classifier"]
     LogisticRegression(max_iter=1000)
     """
-    if word == "logistic":
+    if name == "logistic":
         strength = _LOGISTIC_PRIOR**2 / (2 * n_features)
         defaults: dict[str, Any] = {"C": strength, "max_iter": 1000}
-        return _standardised(_build(word, LogisticRegression, defaults, params))
-    if word == "mlp":
-        return _standardised(_build(word, MLPClassifier, _MLP, params))
-    if word == "lightgbm":
+        return _standardised(_build(name, LogisticRegression, defaults, params))
+    if name == "mlp":
+        return _standardised(_build(name, MLPClassifier, _MLP, params))
+    if name == "lightgbm":
         lightgbm = import_optional("lightgbm", extra="lightgbm")
-        return _build(word, lightgbm.LGBMClassifier, _LIGHTGBM, params)
-    if word == "xgboost":
+        return _build(name, lightgbm.LGBMClassifier, _LIGHTGBM, params)
+    if name == "xgboost":
         xgboost = import_optional("xgboost", extra="xgboost")
-        return _build(word, xgboost.XGBClassifier, _XGBOOST, params)
+        return _build(name, xgboost.XGBClassifier, _XGBOOST, params)
     raise InvalidInputError(
         format_error(
             expected="a known classifier: " + ", ".join(CLASSIFIERS),
-            got=repr(word)[:40],
-            fix="use one of these words, or pass a scikit-learn classifier",
+            got=repr(name)[:40],
+            fix="use one of these names, or pass a scikit-learn classifier",
         )
     )
 
@@ -260,7 +259,7 @@ def win_lose_rows(
 
 
 def win_logit(estimator: Any, items: FloatArray) -> FloatArray:
-    """Compute logit P(class 1) of items, as exactly as the classifier can tell it.
+    """Compute logit P(class 1) of items, as exactly as the classifier allows.
 
     Parameters
     ----------
@@ -334,7 +333,7 @@ def _standardised(classifier: Any) -> Pipeline:
 
 
 def _build(
-    word: str, cls: Any, defaults: Mapping[str, Any], params: Mapping[str, Any] | None
+    name: str, cls: Any, defaults: Mapping[str, Any], params: Mapping[str, Any] | None
 ) -> Any:
     given = dict(params or {})
     # LightGBM and XGBoost take any keyword, a misspelt one too.
@@ -344,7 +343,7 @@ def _build(
     if unknown:
         raise InvalidInputError(
             format_error(
-                expected=f"parameters of '{word}': " + ", ".join(sorted(known)),
+                expected=f"parameters of '{name}': " + ", ".join(sorted(known)),
                 got=", ".join(map(repr, unknown))[:80],
                 fix="check the spelling, or pass the estimator itself",
             )

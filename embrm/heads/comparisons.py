@@ -27,7 +27,7 @@ from embrm.exceptions import InvalidInputError, LeftOutWarning, format_error, wa
 from embrm.pairs import Pairs, distinct_rows
 
 _TOO_LARGE_TO_COPY = 2**26
-"""Bytes of an item matrix above which `blocked` leaves it where it lies."""
+"""Bytes of an item matrix above which `blocked` does not copy it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Comparisons:
     margin : ndarray of shape (n_wins,), float64, >= 0
         Margin of the winner, in nats.
     weight : ndarray of shape (n_wins,), float64, > 0
-        How many annotations the win stands for.
+        How many annotations the win represents.
     groups : ndarray of int of shape (n_items,) or None
         Prompt group of each item, where prompts are known.
     tied : ndarray of shape (n_wins,) in [0, 1], or None
@@ -116,7 +116,7 @@ def make_comparisons(
     annotator: IntArray | None = None,
     blocked: bool = False,
 ) -> Comparisons:
-    """Check what a user passes to `fit` and bring it into canonical form.
+    """Check the arguments of `fit` and convert them to canonical form.
 
     Parameters
     ----------
@@ -125,14 +125,13 @@ def make_comparisons(
         Probability that first is preferred; None means always.
     sample_weight : array-like of shape (n_pairs,), >= 0, optional
     margin : array-like of shape (n_pairs,), >= 0, in nats, optional
-        Demanded of the preferred side, whichever it is.
+        Required in favour of the preferred side.
     annotator : ndarray of int of shape (n_pairs,), optional
         Who labelled each pair, to be kept.
     blocked : bool, default=False
-        Leave a matrix of more than 64 MiB in the order it was passed in, if its rows
-        are distinct, and where it lies, if all of them take part. A fit then
-        depends on that order, though by no more than rounding unless it splits or
-        draws.
+        Keep the row order of a matrix of more than 64 MiB if its rows are distinct,
+        and do not copy it if all of them take part. A fit then depends on that order,
+        by no more than rounding unless it splits or draws.
 
     Returns
     -------
@@ -210,7 +209,7 @@ class _Labels:
                 format_error(
                     expected=f"annotator of shape ({n_pairs},), one per pair",
                     got=f"shape {annotator.shape}",
-                    fix="say for each pair who labelled it",
+                    fix="pass one annotator for each pair",
                 )
             )
         return labels

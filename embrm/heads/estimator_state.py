@@ -1,8 +1,8 @@
 """State of fitted classifiers: a closed list, in native formats without code.
 
 LightGBM is stored as its model text, XGBoost as UBJSON. The parsers of both libraries
-can end the process on damaged bytes, so whoever reads a state from outside checks its
-checksum before it comes here.
+can crash the process on damaged bytes, so the checksum of a stored state must be
+verified before.
 """
 
 from typing import Any
@@ -103,7 +103,7 @@ def set_estimator_state(state: HeadState) -> Any:
     Parameters
     ----------
     state : HeadState
-        Its checksum must have been verified: native parsers do not survive damage.
+        Its checksum must have been verified: native parsers crash on damage.
 
     Returns
     -------

@@ -1,20 +1,19 @@
-r"""Labels that are flipped at times: flip rates, given or estimated.
+r"""Label noise: flip rates of annotators, given or estimated.
 
-A win labelled by annotator a turns out as it did with probability
+A win labelled by annotator a has probability
 
 .. math:: P = e_a + (1 - 2 e_a)\, F(s u)
 
 where u is the reward difference of winner and loser, by a head that was not fitted to
-this pair, and F the link [1]_. (Margins are demands on a head, and no part of how
-labels come about.) The scale s, common to all, is unknown: a penalised head states
-differences too small. The
-rates have a prior, Beta on :math:`2 e_a` with unknown mean and strength, so that who
-labelled little is taken to be like the others. What is reported are posterior means
-over rates, scale, mean and strength, by summing over grids.
+this pair, and F the link [1]_. (Margins are constraints on a head, not part of the
+label model.) The common scale s is unknown: a penalised head shrinks differences. The
+rates have a hierarchical prior, Beta on :math:`2 e_a` with unknown mean and strength,
+which shrinks annotators with few labels towards the others. Reported are posterior
+means over rates, scale, mean and strength, by summing over grids.
 
-Differences of pairs that were fitted to are of no use: the head has gone some way
-towards their labels, wrong ones included, and takes next to none for flipped where
-vectors have many dimensions. `benchmarks/annotators.py` says what the rates are worth.
+Differences of training pairs are of no use: in high dimension the head fits their
+labels, flipped ones included, and finds almost none flipped.
+`benchmarks/annotators.py` measures the accuracy of the rates.
 
 References
 ----------
@@ -37,7 +36,7 @@ from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import StoredArray, StoredValue
 
 HIGHEST_RATE = 0.49
-"""Above one half a flipped label is the truer one."""
+"""Above one half the flipped label would be the more likely one."""
 
 _RATES = np.linspace(0.0, HIGHEST_RATE, 25)
 _SIZES = np.geomspace(0.05, 30.0, 33)
@@ -51,10 +50,10 @@ _LIKELY = 1.92
 
 _N_FOLDS = 5
 _N_ROUNDS = 2
-"""The second has logits of heads that trust annotators as the first says."""
+"""The second uses logits of heads fitted with the rates of the first."""
 
 _TOLERANCE = 1e-4
-"""Of heads that only tell how much to trust labels."""
+"""Of heads that are only used to estimate flip rates."""
 
 _TOO_WIDE = 0.3
 
@@ -67,7 +66,7 @@ STORED_NOISE = (
     StoredArray("flip_rates_", ndim=1, default=lambda _: np.empty(0)),
     StoredValue("annotators_", list, default=lambda _: [], decode=np.array),
 )
-"""How heads store what they know of label noise."""
+"""How heads store their label noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +135,7 @@ def with_flip_rates(
     ----------
     comparisons : Comparisons
     rate : float in [0, 0.5)
-        Of wins whose annotator is not told, or has no rate.
+        Of wins whose annotator is unknown or has no rate.
     names : ndarray of shape (n_annotators,), optional
         Of the annotators that the comparisons number.
     known : mapping of name to float, optional
@@ -152,7 +151,7 @@ def with_flip_rates(
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedLogits:
-    """Wins, their logits by a head that was not fitted to them, and who said so.
+    """Wins, their logits by a head that was not fitted to them, and their annotators.
 
     Attributes
     ----------
@@ -189,7 +188,7 @@ def estimate_flip_rates(wins: AnnotatedLogits) -> FloatArray:
     Parameters
     ----------
     wins : AnnotatedLogits
-        Of pairs that the head which made the logits was not fitted to.
+        With logits of a head that was not fitted to these pairs.
 
     Returns
     -------
@@ -217,7 +216,7 @@ def estimate_flip_rates(wins: AnnotatedLogits) -> FloatArray:
 
 
 def likely_rates(wins: AnnotatedLogits) -> tuple[float, float]:
-    """Tell between which rates a rate common to all may lie, by likelihood.
+    """Compute a likelihood interval of a common flip rate.
 
     Parameters
     ----------
@@ -226,7 +225,7 @@ def likely_rates(wins: AnnotatedLogits) -> tuple[float, float]:
     Returns
     -------
     low, high : float
-        At the scale that suits each rate best: a 95% interval, up to the grid.
+        95% interval, with the scale profiled out, up to the grid.
     """
     profile = wins.log_likelihoods.sum(axis=1).max(axis=0)
     likely = _RATES[profile > profile.max() - _LIKELY]
@@ -234,7 +233,7 @@ def likely_rates(wins: AnnotatedLogits) -> tuple[float, float]:
 
 
 def _estimate(comparisons: Comparisons, linear: Any) -> tuple[Comparisons, FloatArray]:
-    """Estimate rates in turn with logits of heads that know the last ones."""
+    """Alternate between rates and logits of heads fitted with the last rates."""
     who = comparisons.annotator
     known = replace(comparisons, flip_rate=None)
     codes = np.zeros(len(comparisons), dtype=np.intp) if who is None else who
@@ -275,7 +274,7 @@ def _warn_if_unknown(low: float, high: float) -> None:
     if high - low >= _TOO_WIDE:
         warn(
             f"the flip rate is not identified by these pairs: rates from {low:g} to "
-            f"{high:g} explain them about as well, with rewards of another scale; pass "
+            f"{high:g} fit about as well, with rewards of another scale; pass "
             "noise=<rate> if you know it"
         )
 

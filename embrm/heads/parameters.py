@@ -1,4 +1,4 @@
-"""Checks of constructor parameters, which scikit-learn wants made in `fit`."""
+"""Checks of constructor parameters, which scikit-learn requires to be in `fit`."""
 
 from typing import Any
 

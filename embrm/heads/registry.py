@@ -34,9 +34,9 @@ class KnownHead:
     cost : str
         What a fit costs. Seconds are those of 10,000 pairs with d = 384 on two CPU
         cores: of heads in benchmarks/results/heads.json as measured there, of others
-        by their processor time beside that of the linear head.
+        by their processor time relative to that of the linear head.
     fixed : mapping
-        Parameters that the name stands for.
+        Parameters that the name implies.
     extra : str
         The extra of embrm that it needs; empty if none.
     """
@@ -202,8 +202,8 @@ HEADS: tuple[KnownHead, ...] = (
     KnownHead(
         "calibrated",
         "embrm.heads.wrappers.calibrated:CalibratedReward",
-        "probabilities that mean what they say: a head, calibrated on prompts that it "
-        "was not fitted on",
+        "calibrated probabilities: a head, calibrated on prompts that it was not "
+        "fitted on",
         "six fits of its head",
     ),
     KnownHead(

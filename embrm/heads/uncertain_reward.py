@@ -11,10 +11,9 @@ from embrm.heads.parameters import check_real
 
 
 class UncertainRewardHead(RewardHead):
-    """Base of heads that can say how uncertain a reward is.
+    """Base of heads that return a standard deviation with the reward.
 
-    What the uncertainty is, a subclass says: that of a posterior, or the spread of
-    members.
+    A subclass defines it: that of a posterior, or the spread of members.
     """
 
     @abstractmethod

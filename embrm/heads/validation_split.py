@@ -120,8 +120,8 @@ def share_across_prompts(comparisons: Comparisons) -> float:
 def held_out_by_item(comparisons: Comparisons) -> Comparisons:
     """Make each item its own group where most wins are across prompts.
 
-    What prompts are worth is then learned from others of their items, and held-out
-    wins tell about responses.
+    Prompt effects are then learned from other items of the same prompts, and held-out
+    wins measure differences between responses.
     """
     if share_across_prompts(comparisons) <= 0.5:
         return comparisons

@@ -1,7 +1,7 @@
 """Ratings, labels and rankings of items, as preferences have or imply them.
 
-Each kind is taken as it stands in the data, else made of what says it best: of scores,
-or of who was preferred to whom.
+Each kind is taken from the data where they have it, else derived: from scores, or from
+preferences.
 """
 
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ def labelled_items(preferences: Preferences) -> LabelledItems:
     Parameters
     ----------
     preferences : Preferences
-        With a column `label` of items, which is taken as it is; or with scores, when
+        With a column `label` of items, which is used unchanged; or with scores, when
         an item is good above the mean score of its prompt, bad below, and left out
         at it; or with pairs, of which both sides count by themselves: a chosen
         response is good and a rejected one bad (Ethayarajh et al. 2024,
@@ -106,7 +106,7 @@ def labelled_items(preferences: Preferences) -> LabelledItems:
     Returns
     -------
     LabelledItems
-        Without any where the data say nothing.
+        Without any where the data have none.
 
     Examples
     --------
@@ -145,8 +145,8 @@ def rankings_of(preferences: Preferences) -> Rankings:
     Returns
     -------
     Rankings
-        Equal ranks or scores say nothing about each other: each of the equal items is
-        then chosen out of itself and the worse ones. Empty where the data say nothing.
+        Items of equal rank or score are not compared: each of them is chosen out of
+        itself and the worse ones. Empty where the data have no ranking.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def _ids(preferences: Preferences) -> IntArray:
 
 
 def _is_paired_by_score(preferences: Preferences) -> bool:
-    """Whether scores, and not somebody's choice, say which response is better."""
+    """Whether scores, not a choice, decide which response is better."""
     made = not len(preferences) or "gap" in preferences.pairs
     return made and "score" in preferences.items
 

@@ -59,7 +59,7 @@ class RewardModel(BaseEstimator):
         For a seed, `make_head("siamese", random_state=0)`. `embrm heads` says what
         each is good for, and what it learns from.
     cache : path or VectorCache, optional
-        Directory in which vectors are kept; None embeds anew each time.
+        Directory in which vectors are kept; None embeds again each time.
     columns : mapping of str to str, optional
         Names of your columns by embrm's, e.g. `{"prompt": "question"}`.
     progress : bool, optional
@@ -70,13 +70,13 @@ class RewardModel(BaseEstimator):
     head_ : RewardHead
         The fitted head.
     encoder_ : Encoder
-        What `encoder` stands for; made anew when that is set to something else.
+        The encoder of that parameter; made again when the parameter changes.
     fingerprint_ : Fingerprint
-        The encoder whose vectors the head was fitted on. Others are refused.
+        The encoder whose vectors the head was fitted on. Those of others raise.
     read_report_ : ReadReport
         What `fit` read, kept, and left out; a loaded model has it in `training_`.
     training_ : dict
-        Sizes and account of the training data, ready for JSON.
+        Sizes and read report of the training data, ready for JSON.
     training_prompts_ : ndarray of uint64
         Sorted hashes of the prompts that were fitted on, to notice leakage.
 
@@ -173,7 +173,7 @@ class RewardModel(BaseEstimator):
         return self.fit_pairs(preferences, pairs)
 
     def fit_pairs(self, preferences: Preferences, pairs: Pairs) -> Self:
-        """Fit the head on preferences whose vectors are at hand already.
+        """Fit the head on preferences whose vectors are given.
 
         Parameters
         ----------
@@ -353,7 +353,7 @@ class RewardModel(BaseEstimator):
     def evaluate_preferences(
         self, preferences: Preferences, *, random_state: int = 0
     ) -> Evaluation:
-        """Evaluate the head on preferences as they are, leakage or not."""
+        """Evaluate the head on preferences, without a check for leakage."""
         check_is_fitted(self, "head_")
         pairs = self._pairs(preferences)
         return evaluate_deltas(
@@ -398,7 +398,7 @@ class RewardModel(BaseEstimator):
         return type(self)(**params)
 
     def _unfitted_head(self) -> Any:
-        """Return what the parameter stands for, nobody else's."""
+        """Return a new head as the parameter names or passes it."""
         return make_head(self.head) if isinstance(self.head, str) else clone(self.head)
 
     def _read(self, data: Any, **options: Any) -> Preferences:
@@ -410,7 +410,7 @@ class RewardModel(BaseEstimator):
         return read_pairs(data, columns=self.columns, **options)
 
     def _encoder(self) -> Encoder:
-        """Return what the parameter stands for now, made once."""
+        """Return the encoder of the parameter, made once."""
         if getattr(self, "_made_from", None) is not self.encoder:
             self.encoder_ = (
                 make_encoder(self.encoder)
@@ -444,7 +444,7 @@ def _check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
             format_error(
                 expected=f"vectors of the encoder {fitted.describe()}",
                 got=f"the encoder {offered.describe()}",
-                fix="score with the encoder the head was fitted with, or fit anew",
+                fix="score with the encoder the head was fitted with, or fit again",
             )
         )
 

@@ -1,6 +1,6 @@
 """What a head is fitted on, taken from preferences before anything is embedded.
 
-A head says by `learns_from` what it wants. Preferences have it, or it is made of what
+`learns_from` says what a head needs. Preferences have it, or it is derived from what
 they have, in this order:
 
 ========  ====================================================================
@@ -46,7 +46,7 @@ class TrainingData(Protocol):
     learns_from : str
         What the examples are.
     facts : mapping
-        What is worth keeping with a model, ready for JSON.
+        What is stored with a model, ready for JSON.
     """
 
     @property
@@ -55,7 +55,7 @@ class TrainingData(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What is worth keeping with a model."""
+        """What is stored with a model."""
 
     def __len__(self) -> int: ...
 
@@ -79,7 +79,7 @@ def training_data(head: Any, preferences: Preferences) -> TrainingData:
     Parameters
     ----------
     head : head
-        Unfitted or fitted; only what it says of itself is looked at.
+        Unfitted or fitted; only its class and parameters are used.
     preferences : Preferences
         With pairs, where there can be any; see `with_pairs`.
 
@@ -139,7 +139,7 @@ def heads_that_fit(preferences: Preferences) -> list[str]:
 
 
 def pair_data(y: FloatArray, told: Mapping[str, AnyArray]) -> TrainingData:
-    """Take pairs by themselves, with what `fit` is told of each beside its label."""
+    """Take pairs alone, with the other arguments of `fit` for each."""
     return _PairData(y, told, None, {})
 
 
@@ -156,7 +156,7 @@ class _MarginError(Exception):
 
 
 def _kind(head: Any) -> LearnsFrom:
-    """Say what a head learns from; one that does not say it learns from pairs."""
+    """Return what a head learns from; pairs if it has no `learns_from`."""
     kind: LearnsFrom = getattr(head, "learns_from", "pairs")
     return kind
 
@@ -183,7 +183,7 @@ def _refusal(head: Any, preferences: Preferences, lack: _LackError) -> DataError
 
 
 def _what_there_is(preferences: Preferences) -> str:
-    """Say what preferences hold, for the error of a head that wants something else."""
+    """Describe what preferences hold, for the error of an unsuitable head."""
     items, n_pairs = preferences.items, len(preferences)
     parts = [f"{len(items)} items and {f'{n_pairs} pairs' if n_pairs else 'no pair'}"]
     parts.append(f"{int(np.isfinite(scores(preferences)).sum())} scores")
@@ -194,7 +194,7 @@ def _what_there_is(preferences: Preferences) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _PairData:
-    """Pairs with labels, and what else `fit` is told of each.
+    """Pairs with labels, and the other arguments of `fit` for each.
 
     `ratings` are one for each item, NaN where there is none, or None.
     """
@@ -220,10 +220,10 @@ class _PairData:
 
 @dataclass(frozen=True, eq=False)
 class _ItemData:
-    """Ratings or labels of items, and what else `fit` is told of each.
+    """Ratings or labels of items, and the other arguments of `fit` for each.
 
-    `rows` says of which item each value is; an item may have several. `of_pairs` is
-    what heads that also look at pairs are told of these.
+    `rows` is the item of each value; an item may have several. `of_pairs` are the
+    arguments about pairs, for heads that also learn from these.
     """
 
     learns_from: LearnsFrom
@@ -281,7 +281,7 @@ def _may_be_used(pairs: Pairs, fold: Fold | None) -> BoolArray:
 
 
 class _OfPairs(NamedTuple):
-    """What the data know of each pair beside its label, None where they do not."""
+    """What the data hold on each pair besides its label, None where nothing."""
 
     sample_weight: FloatArray | None
     margin: FloatArray | None
@@ -311,7 +311,7 @@ def _pairs_for(head: Any, preferences: Preferences) -> _PairData:
 
 
 def _ratings_for(head: Any, preferences: Preferences) -> _ItemData:
-    """Take the scores; for heads that also look at pairs, all that rates an item."""
+    """Take the scores; for heads that also learn from pairs, all ratings of an item."""
     if not np.isfinite(scores(preferences)).any():
         raise _LackError("responses with a score")
     also_pairs = "pairs" in inspect.signature(head.fit).parameters
@@ -365,7 +365,7 @@ def _refuse_margin(preferences: Preferences) -> None:
 
 
 def _annotator_names(annotators: "pd.Series[Any]") -> AnyArray:
-    """Write annotators as text, whatever mixture of names and numbers they are."""
+    """Convert annotators to text: they may mix names and numbers."""
     return np.array([_annotator_name(who) for who in annotators])
 
 

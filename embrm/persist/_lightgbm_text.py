@@ -1,10 +1,10 @@
 """Check a LightGBM model text before LightGBM's parser sees it.
 
-The parser reads past the end of text that was cut, and allocates what the text says.
+The parser reads past the end of truncated text, and allocates sizes given in the text.
 What is checked here is the layout that `Booster.model_to_string` writes (version 4):
 a header, blocks of trees whose sizes the header lists, and a trailer.
 
-What is asked of stored trees before a native parser may see them.
+Checks of stored trees before a native parser may see them.
 
 The parsers of LightGBM and XGBoost follow child indices without looking: one that is
 out of range, or leads back, ends or hangs the process, and no exception is raised.
@@ -69,7 +69,7 @@ def _fields(lines: list[str]) -> dict[str, str]:
     pairs = [line.partition("=") for line in lines]
     require(all(sign for _, sign, _ in pairs), "lines of key=value", "another line")
     fields = {key: value for key, _, value in pairs}
-    require(len(fields) == len(pairs), "each key once", "a key that stands twice")
+    require(len(fields) == len(pairs), "each key once", "a duplicate key")
     return fields
 
 

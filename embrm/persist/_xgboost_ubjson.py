@@ -178,7 +178,7 @@ def parse_ubjson(data: bytes) -> Any:
     Raises
     ------
     IntegrityError
-        If a length leads beyond the bytes, a marker is unknown, a key stands twice,
+        If a length exceeds the bytes, a marker is unknown, a key is duplicate,
         values are nested more than 16 deep, or bytes are left over.
 
     Examples
@@ -234,7 +234,7 @@ class _Reader:
         values: dict[str, Any] = {}
         while self.peek() != "}":
             key = self.text()
-            require(key not in values, "each key once", "a key that stands twice")
+            require(key not in values, "each key once", "a duplicate key")
             values[key] = self.value(self.marker(), depth + 1)
         self.at += 1
         return values

@@ -233,7 +233,7 @@ def load_ranking(directory: str | os.PathLike[str]) -> ItemBradleyTerry:
     Raises
     ------
     IntegrityError
-        If anything in it is damaged, missing or not as its manifest says.
+        If anything in it is damaged, missing or different from its manifest.
     """
     manifest = _read_manifest(directory, RANKING)
     files = _read_files(directory, manifest)
@@ -320,7 +320,7 @@ def _check_saveable(name: str, blob: bytes) -> None:
 def _load_head(
     manifest: Mapping[str, Any], files: Mapping[str, bytes]
 ) -> tuple[dict[str, Any], Any]:
-    """Build the fitted head; whatever does not fit is an `IntegrityError`."""
+    """Build the fitted head; any mismatch is an `IntegrityError`."""
     names = manifest["values"]["blobs"]
     for file in names:
         check_native(files[file])
@@ -391,7 +391,7 @@ def check_native(blob: bytes) -> None:
     Raises
     ------
     IntegrityError
-        If they are neither, or not laid out as the library lays them out.
+        If they are neither, or not in the library's format.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """The card of a model: who made it of what, how good it is, what it is not for.
 
-It is written for people, into the bundle, from what the manifest says.
+It is written into the bundle, for readers, from the manifest.
 """
 
 import json
@@ -26,14 +26,14 @@ model.rank(frame)  # a DataFrame with columns prompt and response
 ```
 
 Nothing in this directory can run code when it is loaded, and every file is compared
-with its checksum. That shows damage, not malice: pass the `digest` that stands in
+with its checksum. That shows damage, not tampering: pass the `digest` given in
 `manifest.json` as `expect_digest` where it matters."""
 
 _LIMITS = """\
 - It knows what the encoder's vectors hold, and no more.
-- It repeats the preferences and the faults of those who labelled its data, a liking
-  for long responses among them: compare with the length baseline.
-- On prompts of another kind, or in another language, it has to be measured anew:
+- It repeats the preferences and the errors of the annotators of its data, such as
+  a preference for long responses: compare with the length baseline.
+- On prompts of another kind, or in another language, measure it again:
   `embrm evaluate`.
 - Rewards of different models, or of different prompts, are not comparable.
 - Optimised against hard, it will be gamed: keep a measure that it cannot see."""

@@ -57,7 +57,7 @@ def read_plain_file(path: Path, n_bytes: int | None = None) -> bytes:
 
 
 def unreadable(name: str, got: str) -> IntegrityError:
-    """Write the error for a file that is not what the manifest says."""
+    """Write the error for a file that differs from the manifest."""
     return IntegrityError(
         format_error(
             expected=f"the file {name!r} as the manifest describes it",
@@ -68,7 +68,7 @@ def unreadable(name: str, got: str) -> IntegrityError:
 
 
 def check_destination(directory: str | os.PathLike[str]) -> None:
-    """Check, before any work is done, that a bundle may be put into a directory.
+    """Check, before any work is done, that a directory may hold a bundle.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def _write_directory(target: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _foreign_content(target: Path) -> str | None:
-    """Name what stands at a path and is neither empty nor a bundle."""
+    """Name what is at a path and is neither empty nor a bundle."""
     if not target.exists() and not target.is_symlink():
         blocked = [parent for parent in target.parents if parent.is_file()]
         return f"the file {blocked[0].name!r} in the path" if blocked else None

@@ -2,7 +2,7 @@
 
 `digest` is the SHA-256 of the canonical JSON of all other keys, so a changed manifest
 is noticed, and each file's SHA-256 stands in the manifest, so a changed file is too.
-This detects damage, not malice: whoever can rewrite a bundle can rewrite its digest.
+This detects damage, not tampering: who can rewrite a bundle can rewrite its digest.
 Pass `expect_digest` to `load_model` to pin the bundle you trust.
 """
 
@@ -167,7 +167,7 @@ def _check_parts(manifest: Mapping[str, Any]) -> None:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key is duplicate")
     return values
 
 

@@ -1,7 +1,7 @@
 """A probe: what a head makes of a few fixed vectors, kept to check a load by.
 
 Arrays of a wrong shape, NaN among weights, a native library that predicts otherwise
-than the one that saved: whatever happened to the head, its probe tells.
+than the one that saved: any change to the head shows in its probe.
 """
 
 from typing import Any

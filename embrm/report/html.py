@@ -34,7 +34,7 @@ LEGEND = (
     "Order consistency: share of held-out pairs that the head orders as the labels do "
     "(ties of the head count one half); beside it the 95% interval over prompts. The "
     "length baseline prefers the longer response and knows nothing else. Heads marked "
-    "= cannot be told from the best one here. Log loss is in nats per pair. "
+    "= do not differ from the best beyond noise. Log loss is in nats per pair. "
     "Calibration error compares the winner's probability with how often it wins. Fit: "
     "median wall time of one fit."
 )
@@ -175,7 +175,7 @@ def _pictures(board: Leaderboard, preferences: Preferences) -> list[dict[str, st
             ),
             f"Reliability of the {board.best} head",
             "How often the favoured side wins, by the probability the head gives it. "
-            "On the diagonal, probabilities mean what they say.",
+            "On the diagonal, probabilities are calibrated.",
         ),
     ]
     if board.curves:

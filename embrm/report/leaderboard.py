@@ -81,7 +81,7 @@ class Leaderboard:
         return ["head", *metrics, *pick, "fit"]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Lay out the leaderboard for people, the length baseline last.
+        """Format the rows of the leaderboard, the length baseline last.
 
         Returns
         -------
@@ -213,7 +213,7 @@ def make_leaderboard(
 
 
 def evaluate_fit(fit: "CrossFit", preferences: Preferences, pairs: Pairs) -> Evaluation:
-    """Evaluate the held-out deltas of one head, length baseline beside them."""
+    """Evaluate the held-out deltas of one head, with the length baseline."""
     held_out = fit.held_out
     weight = preferences.weight
     return evaluate_deltas(
@@ -253,7 +253,7 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class CrossFit:
-    """What a head says about pairs and items whose prompts it was not fitted on.
+    """Predictions of a head for pairs and items whose prompts it was not fitted on.
 
     Attributes
     ----------
@@ -300,7 +300,7 @@ def cross_fit(
         With prompt ids.
     y : array-like of shape (n_pairs,) in [0, 1]
     fit_params : mapping of str to ndarray of n_pairs rows, optional
-        What `fit` is told beside the labels, e.g. sample_weight; split like them.
+        Further arguments of `fit`, e.g. sample_weight; split like the labels.
     data : TrainingData, optional
         What the head is fitted on, see `embrm.model.training_data`: needed where it
         learns from other things than pairs. Takes the place of `fit_params`.
@@ -358,7 +358,7 @@ def cross_fit(
 def _pairs_alone(
     head: Any, labels: FloatArray, fit_params: Mapping[str, AnyArray] | None
 ) -> TrainingData:
-    """Take pairs, labels and what goes with them as what the head is fitted on."""
+    """Take pairs, labels and further arguments as training data."""
     kind = getattr(head, "learns_from", "pairs")
     if kind != "pairs":
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""Where the quickstart data is: beside the package in a checkout, inside a wheel."""
+"""Path of the quickstart data: next to the package in a checkout, inside a wheel."""
 
 from pathlib import Path
 

@@ -100,7 +100,7 @@ Outcomes: TypeAlias = tuple[FloatArray, FloatArray | None]
 
 
 class Noise(NamedTuple):
-    """The parameter that says how noisy an annotator is, and where to look for it.
+    """The noise parameter of an annotator, and its range.
 
     The bounds of "scale" are in standard deviations of gold, all others as they are.
     """
@@ -140,7 +140,7 @@ class Annotator(ABC):
     Attributes
     ----------
     scale : {"std", "within_prompt_std"} or float > 0
-        What gold is divided by before this annotator sees it: see `gold_scale`. The
+        The scale that gold is divided by for this annotator: see `gold_scale`. The
         deltas handed to the methods are already divided.
     """
 

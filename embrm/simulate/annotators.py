@@ -185,7 +185,7 @@ class TieAnnotator(ScaledAnnotator):
         Nats per unit of scaled gold; larger is less noisy.
     threshold : float >= 0, default=0.5
         t, the log of Rao and Kupper's theta, in nats: by how much a response must be
-        felt to be better for the annotator to say so. 0 is Bradley-Terry.
+        perceived as better to be preferred. 0 is Bradley-Terry.
     scale : {"std", "within_prompt_std"} or float > 0, default="std"
         What gold is divided by: see `gold_scale`.
 
@@ -255,7 +255,7 @@ class CallableAnnotator(ScaledAnnotator):
         correct = self._correct(grid)
         if abs(correct[0] - 0.5) > 1e-9:
             raise invalid_input(
-                "xi(0) = 1/2, as equal responses are told apart by chance alone",
+                "xi(0) = 1/2, as equal responses are ordered by chance",
                 f"{correct[0]:g}",
                 "e.g. 1 - 0.5 * exp(-distance)",
             )

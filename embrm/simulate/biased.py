@@ -32,9 +32,9 @@ class BiasedAnnotator(SingleAnnotator):
         Any number about each item of the pool; "length" is the length of the response
         in characters, for pools with texts.
     strength : float, default=0.0
-        b: how much scaled gold one standard deviation of the covariate is worth.
+        b: the effect of one standard deviation of the covariate, in scaled gold.
     position : float, default=0.0
-        a: how much scaled gold standing first is worth.
+        a: the effect of being first, in scaled gold.
 
     Notes
     -----

@@ -1,7 +1,7 @@
 """calibrate: set an annotator's noise by the error rate it should have.
 
-A noise parameter alone says little: what beta = 1 means depends on how gold is
-distributed and on which pairs are asked about. An error rate means the same anywhere.
+A noise parameter alone is not comparable: the effect of beta = 1 depends on the
+distribution of gold and on the pairs. An error rate is comparable.
 """
 
 from collections.abc import Callable
@@ -186,7 +186,7 @@ def _bounds(
 def _root(
     excess: Callable[[float], float], low: float, high: float, target: float
 ) -> float:
-    """Find the noise at which the excess is zero, or say what can be reached."""
+    """Find the noise at which the excess is zero; the error names the range."""
     at = np.array([low, high])
     values = np.array([excess(low), excess(high)])
     if values[0] * values[1] > 0:

@@ -1,4 +1,4 @@
-"""Designs that look at embeddings alone: the most similar, or most diverse, pairs."""
+"""Designs that use only embeddings: the most similar, or most diverse, pairs."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

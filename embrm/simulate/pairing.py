@@ -329,7 +329,7 @@ class Tournament(PairingDesign):
 def _matches(
     players: IntArray, tournament: IntArray, gold: FloatArray
 ) -> tuple[IntArray, IntArray]:
-    """Play all tournaments side by side, a round at a time."""
+    """Play all tournaments in parallel, a round at a time."""
     ones, others, played = [], [], []
     while True:
         first = _plays(tournament)

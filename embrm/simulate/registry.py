@@ -261,7 +261,7 @@ def name_and_params(spec: Any, what: str) -> tuple[str, dict[str, Any]]:
     raise invalid_input(
         f"{what} as a name, or as one name with its parameters",
         got,
-        "write WORD, or {WORD: {PARAMETER: VALUE}}",
+        "write NAME, or {NAME: {PARAMETER: VALUE}}",
     )
 
 

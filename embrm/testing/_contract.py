@@ -160,7 +160,7 @@ def an_unfitted_head_says_so(head: Any) -> None:
 
 
 def a_failed_fit_leaves_the_head_unfitted(head: Any) -> None:
-    """Expect a fit that refuses its input not to make the head look fitted."""
+    """Expect that a fit that raises does not make the head look fitted."""
     s = make_sample()
     unfitted = fresh(head)
     with suppress(ValueError):

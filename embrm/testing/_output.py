@@ -76,7 +76,7 @@ def probability_is_the_logistic_of_delta(head: Any) -> None:
 
 
 def predictions_follow_delta(head: Any) -> None:
-    """Expect predict to say 1 where delta > 0, else 0, also for a tie."""
+    """Expect predict to be 1 where delta > 0, else 0, also for a tie."""
     fitted, sample = _fitted(head)
     pairs = Pairs(sample.items, np.vstack([sample.pairs.ids, [[0, 0]]]))
     prediction = fitted.predict(pairs)
@@ -303,7 +303,7 @@ def a_soft_label_is_two_weighted_rows(head: Any) -> None:
 
 
 def a_flipped_label_is_a_swapped_pair(head: Any) -> None:
-    """Expect label 1 - y on the swapped pair to say the same as y on the pair."""
+    """Expect label 1 - y on the swapped pair to be the same as y on the pair."""
     s = make_sample()
     _expect_same_delta(
         head,

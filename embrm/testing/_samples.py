@@ -1,4 +1,4 @@
-"""Samples on which heads are checked, and how an expectation that fails is told."""
+"""Samples on which heads are checked, and the report of a failed expectation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

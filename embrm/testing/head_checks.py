@@ -45,7 +45,7 @@ def head_checks() -> Iterator[tuple[str, HeadCheck]]:
 def check_head(head: Any, *, checks: Iterable[str] | None = None) -> None:
     """Check that a head keeps every promise that embrm makes about heads.
 
-    scikit-learn's `check_estimator` has nothing to say about estimators of pairs: it
+    scikit-learn's `check_estimator` checks nothing for estimators of pairs: it
     runs a single check on them. This runs all that are listed by `head_checks`, on
     clones of the head.
 
@@ -97,7 +97,7 @@ def check_head(head: Any, *, checks: Iterable[str] | None = None) -> None:
 
 
 def _reason(name: str, check: HeadCheck, head: Any) -> str | None:
-    """Run a check; say in one line why it failed, None if it did not."""
+    """Run a check; return in one line why it failed, None if it passed."""
     try:
         check(head)
     except AssertionError as error:

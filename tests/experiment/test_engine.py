@@ -185,7 +185,7 @@ def test_a_damaged_cell_is_computed_anew(train, test, tmp_path):
     first = experiment.run(tmp_path)
     path = min((tmp_path / "cells").iterdir())
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.warns(EmbrmWarning, match="is damaged; it is computed anew") as seen:
+    with pytest.warns(EmbrmWarning, match="is damaged; it is computed again") as seen:
         again = experiment.run(tmp_path)
     assert [warning.filename for warning in seen] == [__file__]
     assert Counting.fits == 5

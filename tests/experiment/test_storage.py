@@ -62,7 +62,7 @@ def test_a_damaged_pool_is_written_anew(train, tmp_path, name):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content[: -8 if name == "gold" else None])
-    with pytest.warns(EmbrmWarning, match="was damaged; it is written anew"):
+    with pytest.warns(EmbrmWarning, match="was damaged; it is written again"):
         write(train, tmp_path)
     np.testing.assert_array_equal(open_pool(stored).items, train.items)
 
@@ -142,7 +142,7 @@ def test_a_damaged_cell_is_not_trusted(store, at):
             "other": store.path(digest_of({"n": 2})).read_bytes(),
         }[at]
     )
-    with pytest.warns(EmbrmWarning, match="damaged; it is computed anew"):
+    with pytest.warns(EmbrmWarning, match="damaged; it is computed again"):
         assert store.load(KEY) is None
 
 

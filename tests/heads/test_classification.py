@@ -179,7 +179,7 @@ def test_an_estimator_without_probabilities_is_refused(estimator):
 def test_estimator_params_of_an_object_are_refused():
     """They belong on the object."""
     head = ClassificationReward(GaussianNB(), estimator_params={"priors": None})
-    with pytest.raises(InvalidInputError, match="with an estimator that is a word"):
+    with pytest.raises(InvalidInputError, match="with an estimator given by name"):
         head.fit(Pairs(np.eye(2), [[0, 1]]))
 
 

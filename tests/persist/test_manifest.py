@@ -58,7 +58,7 @@ def test_the_digest_does_not_depend_on_the_order_of_keys():
         (b"[]", "format 'embrm-bundle'"),
         (b'{"format": "other"}', "format 'embrm-bundle'"),
         (b"[" * 100_000, "strict JSON"),
-        (b'{"a": 1, "a": 2}', "a key stands twice"),
+        (b'{"a": 1, "a": 2}', "a key is duplicate"),
         (b'{"a": NaN}', "NaN is not JSON"),
         (b" " * (8 * 2**20 + 1), "at most 8388608 bytes"),
         (rewritten(version=2), "version 1 or older; got version 2.*upgrade embrm"),

@@ -129,7 +129,7 @@ def test_wrong_parameters_name_the_accepted_ones(make, spec, words):
 @pytest.mark.parametrize("spec", [None, 3, ["a"], {}, {"a": 1}, {"a": {}, "b": {}}])
 def test_a_spec_of_another_form_is_refused(spec):
     """The message shows how to write one."""
-    with pytest.raises(InvalidInputError, match=r"WORD: \{PARAMETER: VALUE\}"):
+    with pytest.raises(InvalidInputError, match=r"NAME: \{PARAMETER: VALUE\}"):
         name_and_params(spec, "an annotator")
 
 

@@ -135,10 +135,9 @@ def _read_rm_bench(row: Row, reader: RowReader) -> None:
     where the file has them (the files of the single domains have no `domain`).
 
     A cell whose two texts are identical is left out, the other cells are kept, and
-    `cells_left_out` says for each pair how many of its row's nine cells that befell.
-    The official score takes such a cell as wrong (it asks for a strictly greater
-    reward), so a scorer that wants it divides by nine cells for each row. A row of
-    which no cell is left is refused.
+    each pair has the number of such cells of its row in `cells_left_out`. The
+    official score counts them as wrong (it requires a strictly greater reward), so
+    it divides by nine cells for each row. A row without any cell left is refused.
 
     References
     ----------
@@ -255,7 +254,7 @@ def _is_llmbar(row: Row) -> bool:
 
 
 def _read_llmbar(row: Row, reader: RowReader) -> None:
-    """Read LLMBar: two outputs for one instruction; the label says which follows it.
+    """Read LLMBar: two outputs for one instruction; the label names the better one.
 
     References
     ----------

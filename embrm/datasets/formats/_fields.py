@@ -1,4 +1,4 @@
-"""Read what stands in the cells of a row: numbers, names, lists, labels, margins."""
+"""Read the fields of a row: numbers, names, lists, labels, margins."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ def is_number(value: Any) -> TypeGuard[int | float]:
 
 
 def says_missing(value: Any) -> bool:
-    """Say whether a field is a word for a missing number, such as "N/A"."""
+    """Return whether a field is a text for a missing number, such as "N/A"."""
     return isinstance(value, str) and value.strip().lower() in _MISSING_WORDS
 
 
 def in_short(value: Any) -> str:
-    """Show a field that is of the wrong kind, never at length."""
+    """Describe a field that is of the wrong kind, shortened."""
     if is_missing(value):
         return "none"
     shown = isinstance(value, str | int | float)
@@ -175,12 +175,12 @@ def first_fields(value: Any) -> frozenset[str]:
 
 
 def list_of(value: Any, what: str, length: int | None = None) -> list[Any]:
-    """Read a list; what stands in it is for the caller to check.
+    """Read a list; the caller checks its elements.
 
     Raises
     ------
     DataError
-        If the field is no list, is empty, or does not have the length asked for.
+        If the field is no list, is empty, or is of the wrong length.
     """
     if is_list(value) and len(value) == (length or len(value)) > 0:
         return list(value)

@@ -71,7 +71,7 @@ def _read_trl(row: Row, reader: RowReader) -> None:
 
 
 def _parts(row: Row) -> tuple[Prompt, Any, Any]:
-    """Return prompt, chosen and rejected, whichever way the row writes them."""
+    """Return prompt, chosen and rejected, in either form of the row."""
     chosen, rejected = row["chosen"], row["rejected"]
     if is_missing(chosen) or is_missing(rejected):
         raise no_text("missing", "response")

@@ -1,4 +1,4 @@
-"""What a format is: how its rows look, and how one row becomes items and pairs."""
+"""Formats: the columns of their rows, and how a row becomes items and pairs."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -77,7 +77,7 @@ class RowReader:
             raise refusal(
                 expected="two different responses to compare",
                 got="the same response twice",
-                fix="drop the row; it says nothing about a preference",
+                fix="drop the row; it holds no preference",
                 reason="identical chosen and rejected",
                 kind=NoPreferenceError,
             )
@@ -91,11 +91,11 @@ class Format:
     Attributes
     ----------
     name : str
-        Lower-case word by which `format=` names it.
+        Lower-case name by which `format=` names it.
     columns : str
         The columns, as a person would list them; shown in errors and in the README.
     detect : callable
-        Takes the first usable row; says whether this format explains it.
+        Takes the first usable row; returns whether this format reads it.
     read : callable
         Takes a row and a `RowReader`, and adds items and pairs; raises `DataError`
         for a row that cannot be used.

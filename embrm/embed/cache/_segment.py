@@ -204,7 +204,7 @@ def _fetch(path: Place) -> Any:
 
 
 def _read_keys(path: RemotePath, fingerprint: Fingerprint) -> Segment | None:
-    """Read the column of keys; None where only the whole file can tell what is up."""
+    """Read the column of keys; None where the whole file must be checked."""
     try:
         with path.open() as file:
             batch, n_bytes = open_batch(file, keys_only=True), file.seek(0, os.SEEK_END)
@@ -232,7 +232,7 @@ def _view(path: Place, data: Any, fingerprint: Fingerprint) -> Segment:
 
 
 def _batch(path: Place, data: Any, *, keys_only: bool = False) -> Any:
-    """Open the record batch of a segment, or say that it is damaged."""
+    """Open the record batch of a segment, or raise that it is damaged."""
     try:
         return open_batch(data, keys_only=keys_only)
     except FileNotFoundError:

@@ -24,7 +24,7 @@ from embrm.embed.keys import KEY_DTYPE, KeyIndex, Keys
 from embrm.exceptions import EmbrmError, format_error
 
 ATTEMPTS = 10
-"""How often a reader looks again where others compact meanwhile."""
+"""How often a reader tries again while others compact."""
 
 _N_THREADS = min(8, os.cpu_count() or 1)
 A = TypeVar("A")
@@ -148,7 +148,7 @@ class Loader:
     def load(self, known: Iterable[Segment]) -> tuple[Segment, ...]:
         """List the segments in order; map those that are not known yet.
 
-        Tries again where another process compacts them meanwhile.
+        Tries again where another process compacts them in the meantime.
         """
         by_name = {segment.name: segment for segment in known}
         loaded = None

@@ -314,7 +314,7 @@ def make_directory(directory: Place) -> None:
 
 
 def sync_directory(directory: Place) -> None:
-    """Flush the names in a directory to the disk; elsewhere there is no such thing."""
+    """Flush the names in a directory to the disk; nothing to do on remote storage."""
     if isinstance(directory, RemotePath):
         return
     handle = os.open(directory, os.O_RDONLY)
@@ -329,7 +329,7 @@ def sync_directory(directory: Place) -> None:
 
 @contextmanager
 def storage_errors(task: str, place: Place) -> Iterator[None]:
-    """Turn an OSError into an `EmbrmError` that says what to do.
+    """Turn an OSError into an `EmbrmError` with a fix.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ def keys_path(path: Path) -> Path:
 
 
 def _all_rows(store: VectorStore) -> tuple[int, Batches]:
-    """Count the rows that count, and yield them in order."""
+    """Count the valid rows, and yield them in order."""
     counting = store.counting_rows()
 
     def batches() -> Batches:
@@ -248,7 +248,7 @@ def import_vectors(
         If there are more or fewer rows than keys, or a vector is not finite, or not
         in the store's dtype (float16 ends at 65,504). Nothing is imported then.
     FingerprintMismatchError
-        If the vectors are of another length than the fingerprint says.
+        If the vectors are not of the length in the fingerprint.
     EmbrmError
         If the disk refuses. What was imported before is kept.
 
@@ -302,7 +302,7 @@ def _check_shape(store: VectorStore, keys: Keys, published: PublishedVectors) ->
     if published.dim != store.dim:
         raise FingerprintMismatchError(
             format_error(
-                expected=f"vectors with d = {store.dim}, as the fingerprint says",
+                expected=f"vectors with d = {store.dim}, as in the fingerprint",
                 got=f"d = {published.dim} in {published.path}",
                 fix="state the fingerprint of the encoder that made them",
             )
@@ -334,6 +334,6 @@ def _not_finite(row: FloatArray, number: int, store: VectorStore) -> InvalidInpu
             f"at row {number}, counted from 0",
             fix="state dtype float32 in the fingerprint"
             if too_large
-            else "leave this row and its item out, or embed its text anew",
+            else "leave this row and its item out, or embed its text again",
         )
     )

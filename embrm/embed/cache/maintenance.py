@@ -41,7 +41,7 @@ TARGET_BYTES = 256 * 2**20
 """Size that segments are merged to."""
 
 STALE_SECONDS = 3600.0
-"""Age at which a temporary file is taken for a killed writer's."""
+"""Age above which a temporary file is assumed to be of a killed writer."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class StoreCheck:
     n_segments, n_rows : int
         Segments that are whole, and the rows in them.
     damaged : tuple of str
-        Names of segments whose bytes are not those that were written.
+        Names of segments whose bytes have changed since they were written.
     problems : tuple of str
         Everything else that keeps the store from being used.
     strangers : tuple of str
@@ -285,7 +285,7 @@ class PruneReport:
     Attributes
     ----------
     removed : tuple of str
-        Places below the cache's directory.
+        Paths below the cache's directory.
     n_bytes : int
     dry_run : bool
     """

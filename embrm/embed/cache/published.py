@@ -1,6 +1,6 @@
 """Vectors that others published: mapped from a file, without running it.
 
-The format is told by the first bytes, never by the name: `.npy` without objects,
+The format is detected from the first bytes, not the name: `.npy` without objects,
 safetensors, or what `torch.save` writes. Each has one entry in `_READERS`.
 """
 
@@ -46,7 +46,7 @@ _FIRST_SAFE_TORCH = (2, 6)
 
 
 class _UnreadableFileError(ValueError):
-    """A file is none that is read here; the message says what it holds."""
+    """A file is of no supported format; the message says what it holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ class PublishedVectors:
 def open_published(
     path: str | os.PathLike[str], *, tensor: str | None = None
 ) -> PublishedVectors:
-    """Find the vectors in a file that somebody else wrote.
+    """Find the vectors in a file written by another program.
 
     Nothing in the file is run. A `.pt` file is read by `torch.load(weights_only=True)`
     of torch >= 2.6, which knows tensors, lists, dicts and numbers and nothing else.
@@ -121,7 +121,7 @@ def open_published(
     Parameters
     ----------
     path : str or path
-        `.npy`, `.safetensors` or `.pt`, told by its first bytes.
+        `.npy`, `.safetensors` or `.pt`, detected from its first bytes.
     tensor : str, optional
         Name of the array, or its number in a list. Needed where there are several;
         a `.pt` file that is one list of tensors is read as their rows in order.
@@ -186,7 +186,7 @@ def _published(path: Path, arrays: Sequence[_Array]) -> PublishedVectors:
 
 
 def _find_arrays(path: Path) -> _Found:
-    """Find the arrays in a file, by name, and say whether they are one list."""
+    """Find the arrays in a file, by name, and whether they are one list."""
     with path.open("rb") as file:
         start = file.read(8)
     for magic, read in _READERS.items():

@@ -173,7 +173,7 @@ class VectorStore:
                 format_error(
                     expected=f"keys that are in the store {self.directory}",
                     got=f"{n_missing} of {len(keys)} keys missing",
-                    fix="ask contains(keys) first and embed what is missing",
+                    fix="call contains(keys) first and embed what is missing",
                 )
             )
         with storage_errors("read the store", self.directory):
@@ -252,7 +252,7 @@ class VectorStore:
         raise too_many_retries(self.directory)
 
     def _check(self, segments: Iterable[Segment]) -> bool:
-        """Check segments once; say no, and load again, if some are not to be used."""
+        """Check segments once; return False and load again if some cannot be used."""
         if self.verify == "never":
             return True
         with storage_errors("read the store", self.directory):
@@ -339,7 +339,7 @@ class MemoryStore:
 def check_vectors(
     vectors: Any, n: int, fingerprint: Fingerprint, *, items: IntArray | None = None
 ) -> None:
-    """Check that vectors are what the fingerprint says: shape, dtype, finite.
+    """Check vectors against the fingerprint: shape, dtype, finite.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ class VectorCache:
                 format_error(
                     expected="an encoder with dtype float16 or float32",
                     got=fingerprint.dtype[:20],
-                    fix="cast its vectors and say so in its fingerprint",
+                    fix="cast its vectors and record the dtype in its fingerprint",
                 )
             )
         store = self._stores.get(fingerprint.digest)
@@ -141,7 +141,7 @@ class VectorCache:
     def open_for(self, encoder: Encoder) -> VectorStore | SideBySideStore:
         """Open the store of an encoder, which may recognise its own among all here.
 
-        A server does, by its answers; see `embrm.embed.base.recognise`. Stores whose
+        Servers do so by their answers; see `embrm.embed.base.recognise`. Stores whose
         meta.json cannot be read are not shown to it. An encoder with several columns
         has a store for each of them; they are opened as one.
 
@@ -175,7 +175,7 @@ class VectorCache:
         return [_info(path) for path in self.store_directories()]
 
     def _fingerprints(self) -> Iterator[Fingerprint]:
-        """Read whose stores there are, when somebody asks."""
+        """Read the fingerprints of the stores, on demand."""
         for directory in self.store_directories():
             with suppress(IntegrityError):
                 if (found := read_meta(directory)) is not None:

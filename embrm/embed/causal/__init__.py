@@ -1,8 +1,8 @@
 """Causal language models: plan, share prefixes, run, pool.
 
-`CausalLMEncoder` (`encoder`) asks `sharing_plan` how to put texts into rows: each in
-its own (`padded_rows`), behind a shared key-value cache (`prefix_kv`) or as a tree
-(`tree_rows`). `self_test` proves each way on the model at hand before it is used.
+`CausalLMEncoder` (`encoder`) lets `sharing_plan` arrange texts in rows: each in its
+own, behind a shared key-value cache (`passes`) or as a tree (`tree_rows`). `engine`
+checks each method on the model before it is used.
 """
 
 from embrm.embed.causal.encoder import CausalLMEncoder

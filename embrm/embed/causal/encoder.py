@@ -39,7 +39,7 @@ from embrm.embed.weights import (
 from embrm.exceptions import InvalidInputError, format_error
 
 DEFAULT_DEPTH = 2 / 3
-"""Share of a model's layers at which it is looked at by default."""
+"""Relative depth of the default layer."""
 
 PUBLISHED_RECIPE = MappingProxyType({"layer": -1, "pooling": "last_content"})
 """Options of the recipe of arXiv 2411.04991; see `CausalLMEncoder.published_recipe`."""
@@ -70,7 +70,7 @@ class CausalLMEncoder(SlicedEncoder):
         is layer 20, and 1.0 the last. An int k is the output of block k before the
         final norm; 0 is the embedding of the tokens, -2 the last block but one, and -1
         (or the number of layers) the model's last hidden state, after its final norm.
-        Of several, vectors are concatenated.
+        The vectors of several are concatenated.
     pooling : {"mean_response", "last_content", "mean", "prompt"} or several, \
             default="mean_response"
         The mean over the response's tokens; the state at the response's last token,
@@ -115,14 +115,14 @@ class CausalLMEncoder(SlicedEncoder):
     `n (1 + keys / 6d) + c`: n tokens with padding, each looking at `keys` tokens, and
     c = 16 for starting the pass (on a GPU c = 128, and a pass counts as 1,024 tokens
     at least). With P shared tokens and R own ones of each of K texts, K(P + R) becomes
-    about P + KR. Before a way is used, it embeds five short texts, and if they differ
-    from the plain way's (1e-4 relative in float32, 0.05 in bfloat16) or the model
-    raises, as hybrid models do, the plain way is taken with a warning. So vectors are
-    equal but for the rounding that batches cause anyway, and the fingerprint does not
-    name the sharing: a cache filled with one goes on with another.
+    about P + KR. Before a method is used, it embeds five short texts, and if they
+    differ from those without sharing (1e-4 relative in float32, 0.05 in bfloat16) or
+    the model raises, as hybrid models do, sharing is off, with a warning. So vectors
+    are equal up to the rounding that batches cause anyway, and the fingerprint does
+    not name the method: a cache filled with one continues with another.
 
     Several layers and poolings are computed in one pass. Each has a fingerprint and a
-    store in the cache of its own, which an encoder of that layer alone goes on with.
+    store in the cache, which an encoder of that layer alone continues.
 
     Examples
     --------
@@ -221,7 +221,7 @@ class CausalLMEncoder(SlicedEncoder):
     def columns(self) -> tuple[Column, ...]:
         """Each layer and pooling once, in order, layers by the number that they have.
 
-        The vectors of `encode` are theirs concatenated, `column_slices` says where.
+        The vectors of `encode` are the concatenation; `column_slices` has the slices.
         """
         layers = [self._shape.layer(layer) for layer in _as_tuple(self.layer)]
         return tuple(
@@ -357,7 +357,7 @@ class CausalLMEncoder(SlicedEncoder):
         return [bos]
 
     def _tokens(self, texts: Sequence[Text]) -> list[FittedTokens]:
-        """Render, tokenise and truncate; exactly one BOS stands in front."""
+        """Render, tokenise and truncate, with exactly one BOS in front."""
         rendered = self._render(texts)
         fitted = tokenise(
             self._tokenizer,

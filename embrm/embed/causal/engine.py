@@ -82,27 +82,27 @@ def check_equivalence(
     model: CausalModel,
     layers: Sequence[int],
     texts: Sequence[FittedTokens],
-    way: Callable[[Sequence[Column]], Vectors],
+    method: Callable[[Sequence[Column]], Vectors],
 ) -> str | None:
-    """Compare a way of running the model with the plain way, text by text.
+    """Compare a sharing method with the plain forward pass, text by text.
 
-    Asked of every model, the first time that a way is to be used: which kinds of cache,
-    masks and positions an architecture supports is not written anywhere. A model with
-    a sliding window that ignores it is off by 1.5 in relative error, one that counts
-    its positions from the mask by 0.07; others raise.
+    Run for every model before a method is first used: which kinds of cache, masks and
+    positions an architecture supports is not documented. A model that ignores its
+    sliding window has a relative error of 1.5, one that counts positions from the mask
+    0.07; others raise.
 
     Parameters
     ----------
     model : CausalModel
     layers : sequence of int
     texts : sequence of FittedTokens
-    way : callable
+    method : callable
         Takes columns, returns the vectors of the texts.
 
     Returns
     -------
     str or None
-        What is wrong, in a few words; None if nothing is.
+        What is wrong, in short; None if nothing is.
     """
     torch = import_optional("torch", extra="embed")
     columns = [Column(layer, name) for layer in layers for name in _POOLINGS]
@@ -113,7 +113,7 @@ def check_equivalence(
     try:
         with torch.inference_mode():
             expected = [run_padded(model, plain, [text], columns) for text in texts]
-            got = way(columns)
+            got = method(columns)
     # Models, kernels and compilers raise errors of all kinds at what they do not know.
     except Exception as error:  # noqa: BLE001
         return f"{type(error).__name__}: {str(error)[:100]}"
@@ -138,7 +138,7 @@ def _example(ids: IntArray, number: int, n_shared: int, own: int) -> FittedToken
 
 
 SHARINGS = ("auto", "kv", "tree", "off")
-"""Ways to share prefixes, by name; see `CausalLMEncoder`."""
+"""Methods of sharing prefixes, by name; see `CausalLMEncoder`."""
 
 AnyStep = PaddedStep | KVStep | TreeStep
 
@@ -199,10 +199,10 @@ class CausalEngine:
         if not len(tokens):
             return
         groups = [] if self.sharing == "off" else prefix_groups(tokens)
-        way = self.choose(tokens, groups, budget.tokens)
+        method = self.choose(tokens, groups, budget.tokens)
         run_steps(
             tokens,
-            partial(self._plan, way, tokens, groups),
+            partial(self._plan, method, tokens, groups),
             partial(self._run, tokens, self.columns),
             outputs,
             budget=budget,
@@ -212,7 +212,7 @@ class CausalEngine:
     def choose(
         self, tokens: Sequence[FittedTokens], groups: Sequence[PrefixGroup], budget: int
     ) -> str:
-        """Choose how these texts share: the cheapest way that works with the model.
+        """Choose how these texts share: the cheapest method that works with the model.
 
         Parameters
         ----------
@@ -231,38 +231,40 @@ class CausalEngine:
         """
         if not any(group.n_shared for group in groups):
             return "off"
-        ways = [self.sharing]
+        methods = [self.sharing]
         if self.sharing == "auto":
             rows = range(len(tokens))
             costs = {
-                way: sum(s.cost for s in self._plan(way, tokens, groups, rows, budget))
-                for way in ("off", "kv", "tree")
+                method: sum(
+                    s.cost for s in self._plan(method, tokens, groups, rows, budget)
+                )
+                for method in ("off", "kv", "tree")
             }
-            ways = sorted(costs, key=costs.__getitem__)
+            methods = sorted(costs, key=costs.__getitem__)
         faults = []
-        for way in ways:
-            if way == "off":
+        for method in methods:
+            if method == "off":
                 break
-            fault = self._fault(way)
+            fault = self._fault(method)
             if fault is None:
-                return way
-            faults.append(f"{fault} with {way!r}")
+                return method
+            faults.append(f"{fault} with {method!r}")
         if faults:
             self._warn_once("; ".join(faults))
         return "off"
 
     def _plan(
         self,
-        way: str,
+        method: str,
         tokens: Sequence[FittedTokens],
         groups: Sequence[PrefixGroup],
         rows: Sequence[int],
         budget: int,
     ) -> Sequence[AnyStep]:
         """Plan what is left to do."""
-        if way == "off":
+        if method == "off":
             return plan_padded(tokens, rows, budget, self._machine)
-        plan = plan_kv if way == "kv" else plan_tree
+        plan = plan_kv if method == "kv" else plan_tree
         left = _restricted(groups, rows)
         steps: Sequence[AnyStep] = plan(tokens, left, budget, self._machine)
         return steps
@@ -306,14 +308,14 @@ class CausalEngine:
             )
         return lean if self.model.verdicts[key] is None else make(is_lean=False)
 
-    def _fault(self, way: str) -> str | None:
-        """Say what is wrong with a way of sharing; tested once for each model."""
-        key = (way, self._layers)
+    def _fault(self, method: str) -> str | None:
+        """Return what is wrong with a sharing method; tested once for each model."""
+        key = (method, self._layers)
         if key not in self.model.verdicts:
             texts = self._examples
             groups = prefix_groups(texts, min_shared=1)
             budget = sum(len(text) for text in texts)
-            steps = self._plan(way, texts, groups, range(len(texts)), budget)
+            steps = self._plan(method, texts, groups, range(len(texts)), budget)
             self.model.verdicts[key] = check_equivalence(
                 self.model,
                 self._layers,

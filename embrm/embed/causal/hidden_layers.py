@@ -1,6 +1,6 @@
-"""Hidden states of the wanted layers alone, without computing what nobody reads.
+"""Hidden states of the wanted layers only, without computing the rest.
 
-transformers keeps the states of all layers when asked for one of them: 4 GB for a
+transformers keeps the states of all layers even if one is needed: 4 GB for a
 batch of 50 x 512 tokens of Gemma-2B. Here a hook on each wanted block takes its
 input, which is what `hidden_states[k]` is; the blocks above the highest wanted one
 are not run; and the last block's feed-forward part, which works on each token by
@@ -107,7 +107,7 @@ def find_blocks(model: Any, n_layers: int) -> Any:
 
 
 class _ReachedError(Exception):
-    """Leaves the model once the highest wanted layer is there."""
+    """Leaves the model once the highest wanted layer is computed."""
 
 
 @contextmanager

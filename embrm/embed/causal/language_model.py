@@ -1,4 +1,4 @@
-"""A loaded language model, and what the ways of running it ask of it."""
+"""A loaded language model, and what the sharing methods need from it."""
 
 import inspect
 from collections.abc import Hashable
@@ -126,7 +126,7 @@ def load_causal_model(files: ModelFiles, *, dtype: str, device: str) -> Any:
     ----------
     files : ModelFiles
     dtype : {"bfloat16", "float32"}
-        In which it computes, whatever the checkpoint says.
+        Of the computation, whatever the checkpoint's.
     device : str
 
     Returns
@@ -175,7 +175,7 @@ class ModelHandle:
 
     @cached_property
     def files(self) -> ModelFiles:
-        """Where the model lies, and who it is."""
+        """Path and identity of the model."""
         return resolve_model(self._name, revision=self._revision)
 
     @cached_property
@@ -202,7 +202,7 @@ class ModelHandle:
 
 @dataclass(frozen=True)
 class CausalModel:
-    """A loaded model with what its config does not say.
+    """A loaded model with what its config lacks.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ class CausalModel:
     Attributes
     ----------
     verdicts : dict
-        What `self_test` found out about ways of running this model: a way, and why
+        Results of `self_test` for this model: a sharing method, and why
         it is not to be used, or None.
     """
 

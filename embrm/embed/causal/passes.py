@@ -142,7 +142,7 @@ def _add_prefixes(
     group_of: IntArray,
     n_shared: IntArray,
 ) -> None:
-    """Run the shared prefixes, fill the cache, and pool what lies in them."""
+    """Run the shared prefixes, fill the cache, and pool their tokens."""
     rows = range(len(group_of))
     slot = np.arange(len(n_shared)) * prefixes.ids.shape[1] + prefixes.shift
     placed = Placed(

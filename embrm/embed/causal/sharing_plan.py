@@ -1,4 +1,4 @@
-"""What goes through the model together, and how much each way of sharing costs.
+"""Which texts share a forward pass, and what each sharing method costs.
 
 Three layouts of the same texts:
 
@@ -6,7 +6,7 @@ Three layouts of the same texts:
 - kv: the shared prefixes once, then the rest of each text with a copy of the keys
   and values of its beginning;
 - tree: shared beginning and all continuations in one row, with a mask by which each
-  token sees its own text alone.
+  token attends to its own text only.
 
 Texts are grouped by the token ids that the model processes: a tokenizer may merge
 across the boundary of prompt and response, and truncation changes the prompt, so
@@ -27,7 +27,7 @@ from embrm.embed.steps import PaddedStep, padded_steps
 from embrm.embed.truncation import FittedTokens
 
 MIN_SHARED = 8
-"""Tokens below which a shared beginning is not worth the copying."""
+"""Tokens below which sharing a prefix costs more than it saves."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class Machine(NamedTuple):
     is_sparse: bool = False
 
     def cost(self, n_tokens: int, n_keys: int) -> float:
-        """Cost of a pass over `n_tokens`, each of which looks at `n_keys`.
+        """Cost of a pass over `n_tokens`, each of which attends to `n_keys`.
 
         In tokens: a token takes about 24 d^2 operations per block, its attention
         4 d n_keys, so that n_keys / 6d counts as one more token.

@@ -59,11 +59,11 @@ def embed_on_ray(
     """Embed texts into a cache on a Ray cluster.
 
     There is one actor for each GPU; without GPUs, one for each CPU but one. Actors
-    keep the model. A shard whose actor or machine is lost goes to another actor, and
-    what was embedded of it already is found in the cache.
+    keep the model. If an actor or machine is lost, its shard is given to another actor,
+    which finds what was already embedded of it in the cache.
 
-    The cache must be on a disk that all machines share; the texts lie in it, too,
-    while the run lasts. When the cache lacks nothing, Ray is not started.
+    The cache must be on a disk that all machines share; the texts are in it, too,
+    during the run. If the cache is complete, Ray is not started.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def embed_on_ray(
         If a shard loses its actor again and again, or no actor is left. Shards that
         were done are kept.
     KeyboardInterrupt
-        Passed on with a message that says how to resume.
+        Re-raised with a message on how to resume.
 
     Warns
     -----
@@ -200,7 +200,7 @@ def _file_in(cache: VectorCache) -> Iterator[Place]:
 
 @dataclass(frozen=True)
 class ActorSetup:
-    """What an actor is told when it starts.
+    """What an actor gets when it starts.
 
     Attributes
     ----------
@@ -339,7 +339,7 @@ class ActorPool:
             self._ray.kill(actor)
 
     def run(self, shards: Sequence[Shard]) -> Iterator[ShardReport]:
-        """Give out shards, and yield their reports as they come.
+        """Distribute shards, and yield their reports as they arrive.
 
         Raises
         ------
@@ -360,7 +360,7 @@ class ActorPool:
             self._give_out()
 
     def _result(self, call: Any, actor: Any, shard: Shard | None) -> ShardReport | None:
-        """Take what an actor returns; if it is lost, put its shard back."""
+        """Take the result of an actor; if it is lost, return its shard to the queue."""
         errors = self._ray.exceptions
         try:
             report: ShardReport | None = self._ray.get(call)

@@ -70,7 +70,7 @@ class ShardReport:
     n_tokens, n_truncated, n_response_truncated : int
         Of the texts embedded now; see `EmbeddingReport`.
     segments : tuple of str
-        Names of the segments that hold texts of it and appeared meanwhile.
+        Names of the segments with texts of it that appeared during the run.
     digest : str
         Hexadecimal blake2b-128 of keys and vectors in the shard's order: the same
         however often, and wherever, the shard is embedded.
@@ -91,7 +91,7 @@ class ShardReport:
 
 @dataclass(frozen=True)
 class ShardedEmbeddingReport(EmbeddingReport):
-    """The account of a run over shards, summed from what each reported.
+    """The report of a run over shards, summed over the shards' reports.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class ShardedEmbeddingReport(EmbeddingReport):
 class ShardTally:
     """Collects reports, shows them as one bar, and sums them up.
 
-    A context manager. Stopped by Ctrl-C it says how to go on.
+    A context manager. After Ctrl-C it says how to resume.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ class ShardTally:
 
 
 def _sum(reports: Iterable[ShardReport]) -> tuple[BatchReport, int]:
-    """Add up reports of shards; also say how many texts were embedded."""
+    """Sum the reports of shards; also return how many texts were embedded."""
     sums, n_embedded = BatchReport(n_texts=0), 0
     for report in reports:
         counts = {name: getattr(report, name) for name in vars(sums)}
@@ -207,7 +207,7 @@ def embed_shard(
 ) -> ShardReport:
     """Embed what a shard has and the cache lacks, into segments of its own.
 
-    It depends on nothing but its arguments and may run anywhere that sees the cache
+    It depends only on its arguments and may run on any machine that has the cache
     and the file of texts: in a Ray actor, a SLURM job, a joblib worker. It may also
     run twice, or twice at once: the first vector of a text counts.
 
@@ -224,7 +224,7 @@ def embed_shard(
     Raises
     ------
     EmbrmError
-        If the file of texts is gone or changed, or the disk refuses.
+        If the file of texts is missing or changed, or cannot be read.
     InvalidInputError
         If the encoder returns vectors that are not finite.
 
@@ -278,7 +278,7 @@ def find_missing(
     cache: VectorCache,
     part: tuple[int, int] = (1, 1),
 ) -> MissingTexts:
-    """Choose a part of the texts, and look up what of it is missing.
+    """Choose a part of the texts, and look up which of them are missing.
 
     Parts are contiguous blocks of prompt groups, balanced by length. They depend on
     the texts alone, not on what the cache holds: jobs that start at different times
@@ -350,7 +350,7 @@ def embed_part(
     EmbrmError
         As `embed_shard` does.
     KeyboardInterrupt
-        Passed on with a message that says how to resume.
+        Re-raised with a message on how to resume.
 
     Warns
     -----

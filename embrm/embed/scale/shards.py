@@ -1,7 +1,7 @@
 """Cut texts into shards of whole prompt groups, and hand them over in a file.
 
-A shard is small: it names a stretch of a file, so that whoever embeds it reads the
-texts from a shared disk, and they do not pass through the process that plans.
+A shard is small: it names a range of a file, so that its worker reads the texts from
+a shared disk, and they do not pass through the process that plans.
 
 The file holds one prompt group per line, as JSON `[prompt, [response, ...]]`. It is
 UTF-8 but for lone surrogates, which keep their three-byte form.
@@ -225,7 +225,7 @@ def read_shard(shard: Shard) -> list[Text]:
             format_error(
                 expected=f"{shard.n_bytes} bytes at {shard.offset} of {shard.path}",
                 got="others than were written",
-                fix="run again: the file is written anew",
+                fix="run again: the file is written again",
             )
         )
     texts: list[Text] = []

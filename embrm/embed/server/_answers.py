@@ -27,13 +27,13 @@ _OTHER_SERVER = (
 )
 _HUGE = 1e300
 LONGEST_WAIT = 120.0
-"""Seconds; a server that asks for more patience than that gets an error instead."""
+"""Seconds; an error is raised if a server asks to wait longer."""
 
 _ANSWER = "embeddings from the server"
 _MESSAGE_CHARS = 300
 _MESSAGE_DEPTH = 4
 _MESSAGE_NAMES = ("error", "message", "detail", "msg")
-_KEY = "put a key that is valid there into the environment variable"
+_KEY = "set a valid key in the environment variable"
 _TOO_MUCH = (
     "see the server's message; if texts are too long for it, lower max_chars or "
     "max_tokens, if they are too many, batch_items"
@@ -49,7 +49,7 @@ _FIXES = {
 
 
 class NoJSONError(IntegrityError):
-    """The answer is no JSON: cut off on the way, or not from such a server."""
+    """The answer is no JSON: truncated in transit, or not from such a server."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Answer:
     vectors : ndarray of float32 of shape (n_inputs, d)
         In the order of the inputs, all finite.
     n_tokens : int
-        Tokens that the server counted, 0 where it does not say.
+        Tokens counted by the server, 0 if not reported.
     model : str
-        The model that the server says it is, at most 200 characters, or `""`.
+        The model reported by the server, at most 200 characters, or `""`.
     """
 
     vectors: NDArray[np.float32]
@@ -213,7 +213,7 @@ class PassingError(EmbrmError):
         self.got, self.fix, self.wait = got, fix, wait
 
     def final(self, attempts: int) -> EmbrmError:
-        """Make the error that tells of it when patience is at its end."""
+        """Make the error that is raised when retries are used up."""
         got = f"{self.got}, in {attempts} attempts" if attempts > 1 else self.got
         return EmbrmError(format_error(expected=_ANSWER, got=got, fix=self.fix))
 
@@ -323,7 +323,7 @@ def refusal(
 
 
 def retry_after(value: str | None) -> float:
-    """Read a Retry-After header: seconds or a date; 0 where it says nothing.
+    """Read a Retry-After header: seconds or a date; 0 if there is none.
 
     Examples
     --------

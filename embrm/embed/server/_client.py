@@ -1,7 +1,7 @@
 """Ask an embeddings server: bounded requests, patience with what passes, clear errors.
 
-What may pass by itself is asked again, with growing random waits: 408, 429 (after the
-time that the server asks for), 5xx, timeouts, broken connections, bodies that were cut
+Transient errors are retried with growing random waits: 408, 429 (after the time that
+the server asks for), 5xx, timeouts, broken connections, bodies that were cut
 off. What will not pass is an error at once: other refusals, redirects, bodies that are
 too large, answers that are wrong.
 """
@@ -39,14 +39,14 @@ _CHECK = "check that an embeddings server runs there, and the address"
 
 @dataclass(frozen=True)
 class Server:
-    """Where a server is, and how it is asked.
+    """Address of a server, and how requests are sent to it.
 
     Attributes
     ----------
     url : str
         As `embrm.embed.server._answers.endpoint` returned it.
     fields : mapping
-        What every request says besides its input: `model`, `encoding_format`, ...
+        Fields of every request besides its input: `model`, `encoding_format`, ...
     api_key_env : str
         Environment variable with the key; none is sent where it is not set.
     timeout : float
@@ -58,7 +58,7 @@ class Server:
     max_body_bytes : int
         Largest answer that is read.
     concurrency : int
-        Requests under way at once.
+        Concurrent requests.
     """
 
     url: str
@@ -120,7 +120,7 @@ class EmbeddingsClient:
         Raises
         ------
         EmbrmError
-            If the server refuses, or fails as often as it is asked.
+            If the server refuses, or fails in every attempt.
         IntegrityError
             If it answers something else than finite vectors, one for each input.
         """
@@ -146,7 +146,7 @@ class EmbeddingsClient:
     def embed_all(
         self, requests: Sequence[Sequence[Content]]
     ) -> Generator[tuple[int, Answer], None, None]:
-        """Send requests, several at once, and yield (number, answer) as they come.
+        """Send requests concurrently, and yield (number, answer) as they arrive.
 
         Raises
         ------
@@ -202,7 +202,7 @@ class EmbeddingsClient:
         if headers.get("content-encoding", "identity") != "identity":
             raise EmbrmError(
                 format_error(
-                    expected="an answer that is not compressed, as was asked for",
+                    expected="an answer that is not compressed, as requested",
                     got="a compressed one",
                     fix="switch compression off in the server or its proxy",
                 )
@@ -210,7 +210,7 @@ class EmbeddingsClient:
         return raw
 
     def _read(self, response: Any, limit: int, until: float) -> tuple[bytes, bool]:
-        """Read at most `limit` bytes; say whether that was all."""
+        """Read at most `limit` bytes; return whether that was all."""
         parts, size = [], 0
         for part in response.iter_raw():
             parts.append(part)
@@ -254,7 +254,7 @@ def trust() -> ssl.SSLContext:
 
 
 def wait_seconds(error: BaseException | None, jitter: float) -> float:
-    """Return how long to wait after a failure: what was asked for, and some more.
+    """Return how long to wait after a failure: the requested time and some jitter.
 
     Clients that were refused together shall not come back together.
 
@@ -297,7 +297,7 @@ def request_waves(
     batch_items : int
         Texts of a request at most, >= 1.
     concurrency : int
-        Requests under way at once, >= 1. A wave that would be fewer requests is cut
+        Concurrent requests, >= 1. A wave that would be fewer requests is cut
         into that many.
 
     Returns

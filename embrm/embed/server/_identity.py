@@ -1,4 +1,4 @@
-r"""Who answers behind an address: told by what it makes of texts that never change.
+r"""The identity of the model behind an address, by its vectors of fixed texts.
 
 A server says which model it serves; whether that is so, how it pools and whether it
 normalises shows in its vectors alone. Two golden texts are embedded at first contact.
@@ -7,7 +7,7 @@ What is kept of their vectors, the sketch, is part of the encoder's fingerprint.
 A server that computes in bfloat16 gives slightly other vectors each time (up to 0.0065
 of their length, by what else is in the batch), and any rounding has edges that such
 noise crosses: no function of the noisy vectors alone gives the same digest each time
-and still tells models apart. So the first sketch that was seen is the one that counts,
+and still distinguishes models. So the first sketch that was seen is used,
 as with ssh's known hosts. It lives where it matters, in the fingerprints that caches
 and saved models keep anyway: an encoder is shown those, and if one of them differs
 from what the server answers now by less than `TOLERANCE`, the encoder takes that one
@@ -15,7 +15,7 @@ for its own (its method `recognise`). Any other model, pooling or scaling is fur
 away, and is a new encoder with a store of its own.
 
 A change below the tolerance, such as the same weights in float32 instead of bfloat16,
-cannot be told from noise and counts as the same.
+cannot be distinguished from noise and counts as the same.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ GOLDEN_TEXTS: tuple[Text, ...] = (
         ),
     ),
 )
-"""What every server is asked first. Changing them makes every server a new one."""
+"""The first texts sent to every server. Changing them makes every server a new one."""
 
 TOLERANCE = 0.02
 """Largest relative distance of two sketches of the same server: three times the
@@ -66,7 +66,7 @@ class ServerIdentity:
     Attributes
     ----------
     model : str
-        What the server says it is.
+        As reported by the server.
     dim : int
         Length d of the vectors.
     norms : tuple of float

@@ -54,7 +54,7 @@ class ServerInput:
 
 
 def fit_chars(texts: Sequence[Text], limit: int) -> list[ServerInput]:
-    r"""Render texts plainly, and cut their beginnings to a budget of characters.
+    r"""Render texts plainly, and truncate them on the left to a budget of characters.
 
     Parameters
     ----------
@@ -146,13 +146,13 @@ class TokenFitter:
         Raises
         ------
         InvalidInputError
-            If neither says one.
+            If neither has one.
         """
         limit = int(max_tokens or self._loaded.model_max_length)
         if limit > _NO_LIMIT:
             raise InvalidInputError(
                 format_error(
-                    expected="max_tokens, or a tokenizer that says its model's limit",
+                    expected="max_tokens, or a tokenizer with its model's limit",
                     got="neither",
                     fix="pass the tokens that the server's model takes",
                 )
@@ -160,7 +160,7 @@ class TokenFitter:
         return limit
 
     def fit(self, texts: Sequence[Text], limit: int) -> list[ServerInput]:
-        """Render texts and cut their beginnings to a limit of tokens.
+        """Render texts and truncate them on the left to a limit of tokens.
 
         Parameters
         ----------
@@ -222,7 +222,7 @@ class TokenFitter:
 
     @cached_property
     def _special_tokens(self) -> tuple[list[int], list[int]]:
-        """What the tokenizer puts before and after a text; a template may write BOS."""
+        """The special tokens before and after a text; a template may write BOS."""
         bare = self._loaded("a", add_special_tokens=False)["input_ids"]
         whole = self._loaded("a")["input_ids"]
         n_before = next(

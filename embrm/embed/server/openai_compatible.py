@@ -37,7 +37,7 @@ _FEWEST_CHARS = 256
 class OpenAICompatibleEncoder:
     r"""Embed texts with a server's `/v1/embeddings`.
 
-    Who the server is, its vectors say: two golden texts are embedded at first
+    The server is identified by its vectors: two golden texts are embedded at first
     contact and once in every call of `encode`, and a sketch of their vectors is in
     the fingerprint; see `embrm.embed.server._identity`. The address is not: a model
     that moves keeps its vectors.
@@ -80,11 +80,11 @@ class OpenAICompatibleEncoder:
         `{"use_activation": False}` for vectors of vLLM that are not normalised.
         It is in the fingerprint, so never a secret.
     encoding_format : {"base64", "float"}, default="base64"
-        What the server is asked for. Both are understood, whatever it answers.
+        The requested format. Answers in either are understood.
     batch_items : int, default=32
         Texts of a request at most.
     concurrency : int, default=8
-        Requests under way at once.
+        Concurrent requests.
     timeout : float, default=60
         Seconds that the server may be silent, and that it may take for an answer.
     attempts : int, default=6
@@ -99,8 +99,8 @@ class OpenAICompatibleEncoder:
 
     Notes
     -----
-    Needs `embrm[http]`. The server is asked when the fingerprint or a vector is
-    needed, not before. A pickled encoder takes along whom it met, not the key.
+    Needs `embrm[http]`. No request is sent before the fingerprint or a vector is
+    needed. A pickled encoder keeps the server's identity, but not the key.
 
     Examples
     --------
@@ -188,7 +188,7 @@ class OpenAICompatibleEncoder:
         Raises
         ------
         EmbrmError
-            If the server refuses, or fails as often as it is asked. What was
+            If the server refuses, or fails in every attempt. What was
             embedded by earlier calls is not touched by that.
         IntegrityError
             If an answer is not one finite vector of the right length for each text,
@@ -310,13 +310,13 @@ class OpenAICompatibleEncoder:
                     expected=f"the {self.model} that answered at first contact",
                     got=f"golden texts with other vectors (moved by {moved:.2g} of "
                     "their length), or another name",
-                    fix="start the old model again, or make the encoder anew: the "
+                    fix="start the old model again, or make a new encoder: the "
                     "new one has vectors of its own",
                 )
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Take along whom it met, so that all processes agree; no tokenizer."""
+        """Keep the server's identity, so that all processes agree; no tokenizer."""
         kept = {"_met", _RECOGNISED}.intersection(vars(self))
         return {one.name: getattr(self, one.name) for one in fields(self)} | {
             name: vars(self)[name] for name in kept
@@ -342,7 +342,7 @@ def check_server_options(options: Any) -> None:
     Parameters
     ----------
     options : OpenAICompatibleEncoder
-        The key's variable is looked at, not the key.
+        The key's variable is checked, not the key.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How pictures look: lines told apart without colour, and legible at half width."""
+"""Styles of plots: lines distinct without colour, and legible at half width."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def axes_or_new(ax: Any, size: tuple[float, float] = (6.4, 4.2)) -> Any:
 
 
 def finish(ax: Any, note: str | None = None) -> None:
-    """Draw a light grid, take off the frame and put the legend above the axes.
+    """Draw a light grid, remove the frame and put the legend above the axes.
 
     Axes narrower than half a page get smaller letters, and the legend as many columns
     as there is room for.

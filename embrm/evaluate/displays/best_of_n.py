@@ -1,4 +1,4 @@
-"""What picking the best of n, or optimising further, is worth in gold."""
+"""Gold of the best of n, and of stronger optimisation."""
 
 from collections.abc import Mapping
 from typing import Any, Self

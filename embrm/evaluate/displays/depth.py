@@ -1,4 +1,4 @@
-"""Order consistency by the depth at which a language model is looked at."""
+"""Order consistency by the depth of the layer that vectors are taken from."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -71,7 +71,7 @@ class DepthDisplay:
             error = np.array(
                 [[i.estimate - i.low, i.high - i.estimate] for i in chosen]
             )
-            # Side by side, so that intervals of one layer do not hide each other.
+            # Shifted, so that intervals of one layer do not hide each other.
             at = np.array(layers) + shift * (position - (len(self.poolings) - 1) / 2)
             look = line_look(position)
             ax.errorbar(at, middle, yerr=error.T, label=pooling, capsize=2, **look)

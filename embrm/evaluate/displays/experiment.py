@@ -46,7 +46,7 @@ class ExperimentDisplay:
 
     Examples
     --------
-    What more labels are worth to a head:
+    Learning curves of a head:
 
     >>> import pandas as pd
     >>> runs = pd.DataFrame(
@@ -233,7 +233,7 @@ class SeedLines:
 
     @property
     def note(self) -> str:
-        """Say in words what is drawn: seeds, kind of interval, runs left out."""
+        """Describe what is drawn: seeds, kind of interval, runs left out."""
         counts = np.concatenate([line.n_seeds for line in self.lines])
         few, many = int(counts.min()), int(counts.max())
         seeds = str(many) if few == many else f"{few} to {many}"
@@ -345,7 +345,7 @@ def _draw(ax: Any, lines: SeedLines, *, band: bool) -> None:
 
 
 def _side_by_side(lines: SeedLines, names: list[str]) -> SeedLines:
-    """Put names at 0, 1, ..., each line a little beside the others."""
+    """Place names at 0, 1, ..., each line slightly shifted."""
     middle = (len(lines.lines) - 1) / 2
     placed = tuple(
         replace(

@@ -25,9 +25,9 @@ class LeaderboardDisplay:
         Heads, in the order of drawing, top to bottom.
     estimate, low, high : ndarray of shape (n_heads,)
     ties_with_best : ndarray of bool of shape (n_heads,), optional
-        Which heads cannot be told from the best: the others have hollow markers.
+        Which heads do not differ from the best: the others have hollow markers.
     baseline : Interval, optional
-        What knows nothing of quality, such as the length baseline: a vertical line.
+        A baseline such as the length baseline: a vertical line.
     level : float in (0, 1), default=0.95
         Confidence level of the intervals.
     label : str, default="order consistency (share of pairs)"
@@ -195,7 +195,7 @@ class LeaderboardDisplay:
             ax.scatter(self.estimate, rows, s=45, color="black", zorder=3)
             return
         for shown, face, words in (
-            (self.ties_with_best, "black", "best, or not told from it"),
+            (self.ties_with_best, "black", "best, or tied with it"),
             (~self.ties_with_best, "white", "worse than the best"),
         ):
             if shown.any():

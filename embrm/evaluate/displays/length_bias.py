@@ -16,7 +16,7 @@ from embrm.evaluate.resampling import Band, PromptResampler
 
 
 class LengthBiasDisplay:
-    """Reward against the length of the response, both beside those of its prompt.
+    """Reward against the length of the response, both relative to its prompt.
 
     Make one with `from_predictions`, draw it with `plot`.
 

@@ -76,12 +76,12 @@ class LightGBMGrower:
             "deterministic": True,
             # Each feature is summed by one thread: the same trees for any number.
             "force_col_wise": True,
-            "num_threads": 0,  # as many as OpenMP is told to use
+            "num_threads": 0,  # the number of OpenMP threads
         }
         self.booster = _lightgbm().Booster(params, dataset)
 
     def step(self, gradients: Gradients) -> bool:
-        """Grow one tree; say whether no item could be told from another."""
+        """Grow one tree; return whether it has no split."""
 
         def objective(scores: FloatArray, _: Any) -> tuple[FloatArray, FloatArray]:
             gradient, hessian = gradients(np.asarray(scores))
@@ -167,7 +167,7 @@ class XGBoostGrower:
             "subsample": plan.item_fraction,
             "base_score": 0.0,
             "seed": plan.seed,
-            "nthread": 0,  # as many as OpenMP is told to use
+            "nthread": 0,  # the number of OpenMP threads
             "verbosity": 0,
         }
         self.booster = _xgboost().Booster(params, [dataset])

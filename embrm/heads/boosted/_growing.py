@@ -1,4 +1,4 @@
-r"""Gradient boosting of a pairwise loss, whichever library grows the trees.
+r"""Gradient boosting of a pairwise loss, with either library.
 
 .. math:: F(f) = \sum_i c_i \, \ell_i(l_i + f(x_{\text{winner}_i})
           - f(x_{\text{loser}_i}))
@@ -23,7 +23,8 @@ Gradients: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 _LARGEST_STEP = 8.0
 _STANDARD_ERRORS = 2.5
-"""The best of many looks at one held-out set: two errors were too often chance."""
+"""The best of many evaluations on one held-out set: with two errors it was too often
+chance."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Grower(Protocol):
     """A boosting library at work on binned items."""
 
     def step(self, gradients: Gradients) -> bool:
-        """Grow one tree; say whether no item could be told from another."""
+        """Grow one tree; return whether it has no split."""
 
     def forest(self, n_trees: int) -> Forest:
         """Return the first trees."""
@@ -71,7 +72,7 @@ class BoostingWins:
     winner, loser : ndarray of int of shape (n_wins,)
         Rows of the binned items.
     logit : ndarray of shape (n_wins,)
-        What another model says about each win, minus the margin, in nats.
+        The delta of each win by the model to start from, minus the margin, in nats.
     weight : ndarray of shape (n_wins,), > 0
     loss : WinLoss, default=LogisticLoss()
         Of each win.
@@ -94,7 +95,7 @@ class BoostingWins:
         )
 
     def logits_with(self, scores: FloatArray) -> FloatArray:
-        """Add what the scores of the trees say, shape (n_wins,), in nats."""
+        """Add the delta of the trees' scores, shape (n_wins,), in nats."""
         return self.logit + scores[self.winner] - scores[self.loser]
 
     def losses(self, scores: FloatArray) -> FloatArray:

@@ -1,8 +1,8 @@
-"""A linear Bradley-Terry fit to start a nonlinear head from, judged out of fold.
+"""A linear Bradley-Terry fit to start a nonlinear head from, cross-fitted.
 
-What is grown on top of a linear fit sees what that fit left over. On its own training
-wins it leaves over too little, the less the more features there are, so the logits
-that go on are cross-fitted: each item is scored by a fit that saw none of its wins.
+Trees on top of a linear fit are grown on its residuals. On its own training wins these
+are too small, the smaller the more features there are, so the logits passed on are
+cross-fitted: each item is scored by a fit without any of its wins.
 """
 
 from dataclasses import dataclass

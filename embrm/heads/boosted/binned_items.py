@@ -189,7 +189,7 @@ def check_backend(backend: Any) -> None:
             format_error(
                 expected="backend 'lightgbm' or 'xgboost'",
                 got=repr(backend)[:40],
-                fix="use one of the two words",
+                fix="use one of the two names",
             )
         )
 

@@ -54,10 +54,10 @@ class BoostedBradleyTerry(RewardHead):
     trees is that of the least log loss on held-out prompt groups; then all wins are
     fitted with that many.
 
-    The trees are added to a `LinearBradleyTerry` fitted to the same wins, scaled to
-    its out-of-fold log loss, and grown on what it leaves over out of fold. If no
-    number of trees is better on the held-out wins by more than 2.5 standard errors,
-    there are none: on few or noisy labels trees alone fall behind a linear head.
+    The trees are added to a `LinearBradleyTerry` fitted to the same wins, scaled by its
+    out-of-fold log loss, and grown on its out-of-fold residuals. If no number of trees
+    is better on the held-out wins by more than 2.5 standard errors, there are none: on
+    few or noisy labels trees alone are worse than a linear head.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ class BoostedBradleyTerry(RewardHead):
     noise : float in [0, 0.5), "estimate" or None, default=None
         Rate e at which labels are flipped: then the loss is
         :math:`-\log(e + (1 - 2e)\,\sigma(t))`. "estimate" takes the rates that
-        `LinearBradleyTerry` would estimate, one for each `annotator` if `fit` is told
-        who they are.
+        `LinearBradleyTerry` would estimate, one for each annotator if `annotator` is
+        passed to `fit`.
     learning_rate : float > 0, default=0.05
         Each tree's leaves are shrunk by it.
     max_rounds : int >= 1, default=1000
@@ -78,7 +78,7 @@ class BoostedBradleyTerry(RewardHead):
         Leaves of a tree; 2 is an additive model.
     min_comparisons : float > 0, default=20
         How many comparisons a leaf must take part in, counted by hessian: four times
-        the sum of :math:`c q (1 - q)`, so that a foregone one counts less.
+        the sum of :math:`c q (1 - q)`, so that a nearly certain one counts less.
     l2 : float >= 0, default=10
         Penalty on the square of a leaf's value, added to its hessian.
     feature_fraction : float in (0, 1] or "auto", default="auto"
@@ -120,14 +120,14 @@ class BoostedBradleyTerry(RewardHead):
     flip_rate_ : float
         Flip rate, given or estimated; the mean over wins where annotators differ.
     annotators_, flip_rates_ : ndarray of shape (n_annotators,)
-        The annotators that `fit` was told of, sorted, and the flip rate of each; NaN
-        if none of their pairs counted.
+        The annotators passed to `fit`, sorted, and the flip rate of each; NaN if none
+        of their pairs counted.
 
     Notes
     -----
     Needs `embrm[lightgbm]` or `embrm[xgboost]`, also for scoring where there are
-    trees. Uses as many threads as OpenMP is told to (OMP_NUM_THREADS). A margin is
-    subtracted from the logit of the win, as in `LinearBradleyTerry`.
+    trees. Uses the threads of OpenMP (OMP_NUM_THREADS). A margin is subtracted from
+    the logit of the win, as in `LinearBradleyTerry`.
 
     References
     ----------
@@ -278,7 +278,7 @@ class BoostedBradleyTerry(RewardHead):
     def _start(
         self, comparisons: Comparisons, train: BoolArray
     ) -> tuple[LinearStart | None, FloatArray]:
-        """Fit the linear part to some wins; return what it says about every win."""
+        """Fit the linear part to some wins; return its delta of every win."""
         if not self.linear_start:
             return None, -comparisons.margin
         start = fit_linear_start(comparisons.take(train))

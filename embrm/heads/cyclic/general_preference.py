@@ -36,8 +36,8 @@ class GeneralPreference(RewardHead):
               u_k(x) = u_k^\top (x - \bar x)
 
     in nats, with :math:`\bar x` the mean of the distinct training items. Each of the K
-    blocks is a plane in which items beat each other by the sine of the angle between
-    them, so that a can beat b, b beat c, and c beat a. Without blocks it is
+    blocks is a plane in which the preference is the sine of the angle between two
+    items, so that a can beat b, b beat c, and c beat a. Without blocks it is
     `LinearBradleyTerry`. Minimises, over wins i of a winner over a loser,
 
     .. math:: \sum_i c_i \, \mathrm{softplus}(-(\delta_i - m_i))
@@ -58,8 +58,8 @@ class GeneralPreference(RewardHead):
         Penalty of the linear part. "auto" chooses it as `LinearBradleyTerry` does.
     block_alpha : float > 0 or "auto", default="auto"
         Penalty beta of the blocks. "auto" chooses by the same cross-validation, along
-        a path down from the least penalty under which no block survives; half that
-        penalty where fewer than 20 wins can be held out.
+        a path down from the least penalty without any block; half that penalty where
+        fewer than 20 wins can be held out.
     preprocessor : scikit-learn transformer, optional
         Acts on items.
     max_iter : int, default=500
@@ -86,7 +86,7 @@ class GeneralPreference(RewardHead):
 
     Notes
     -----
-    `decision_function` looks at both items of a pair, and exchanging them negates it
+    `decision_function` uses both items of a pair, and exchanging them negates it
     exactly. `reward(x)` is the mean of :math:`\delta(x, z)` over the distinct training
     items z: a Borda score in nats. The u and v of training items have mean zero, so
     this mean is :math:`w^\top (x - \bar x)`, the gradient part of the preference in
@@ -94,8 +94,8 @@ class GeneralPreference(RewardHead):
     difference of two rewards unless `rank_` is 0.
 
     Deterministic: the fit starts at the leading singular pairs of the gradient. The
-    objective is not convex, but convex in the matrix of the blocks if their number is
-    not held down.
+    objective is not convex, but it is convex in the matrix of the blocks if their
+    number is not limited.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""How labels come about from differences of reward, and the parameter of ties.
+"""The distribution of labels given reward differences, and the tie parameter.
 
 The parameter of a tie model is profiled: F is convex in weights and parameter together,
 so that its minimum over the weights is convex in the parameter, and the derivative of
@@ -36,7 +36,7 @@ _FARTHEST = 40.0
 
 @dataclass(frozen=True, eq=False)
 class LabelModel:
-    """How labels come about, given differences of reward.
+    """The distribution of labels given reward differences.
 
     Attributes
     ----------

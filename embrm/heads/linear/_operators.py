@@ -196,7 +196,7 @@ class BlockedOperator:
 def _add_upper(total: FloatArray, left: FloatArray, right: FloatArray) -> None:
     """Add left' right, known to be symmetric in the end, to the upper triangle.
 
-    In strips of columns: little more than half of the whole product is computed.
+    In strips of columns, so that only about half of the product is computed.
     """
     strips = np.linspace(0, len(total), _STRIPS + 1).astype(int)
     for start, end in pairwise(strips):

@@ -61,9 +61,9 @@ class LinearBradleyTerry(UncertainRewardHead):
     ----------
     alpha : float >= 0 or "auto", default="auto"
         Penalty. "auto" chooses by cross-validated loss with whole prompt groups held
-        out (connected components where prompts are unknown). Where that says little,
-        the prior standard deviation of deltas is taken to be about half a nat; with
-        fewer than 20 held-out wins, 1 nat.
+        out (connected components where prompts are unknown). With little held-out data
+        the prior standard deviation of deltas is near 0.5 nats; with fewer than 20
+        held-out wins it is 1 nat.
     whitening : float in [0, 1], default=0.0
         Shape of the prior: :math:`M = (S / \bar s)^q` with S the covariance of the
         pairs' differences (shrunk) and q this number. 0 is the plain ridge; 1 gives
@@ -71,17 +71,17 @@ class LinearBradleyTerry(UncertainRewardHead):
     standardise : bool or "auto", default="auto"
         Whether the prior is that of weights on columns of unit variance:
         :math:`M = \mathrm{diag}(s^2)` with s the columns' standard deviations, so that
-        columns that vary little count as well. "auto" does so with alpha="auto" and 50
-        distinct items, unless one column varies more than all others together or M = I
-        has less held-out loss by over one standard error.
+        columns of small variance count as well. "auto" does so with alpha="auto" and 50
+        distinct items, unless one column has more variance than all others together, or
+        M = I lowers the held-out loss by more than one standard error.
     prompt_effects : bool or "auto", default="auto"
         Whether each prompt has an intercept in training, :math:`P = \sigma(r(x_1) -
         r(x_2) + b_1 - b_2)`, with :math:`b \sim N(0, \sigma_b^2)` of three times the
-        prior variance of rewards. It is not part of the reward: it keeps what prompts
-        are worth out of w where pairs are across prompts, and cancels in other pairs.
-        "auto" does so with alpha="auto", if most pairs are across prompts and the
-        held-out loss is less. Never without prompt ids, nor where items and prompts
-        would take over 1 GiB or 3,072 columns together.
+        prior variance of rewards. It is not part of the reward: it keeps differences
+        between prompts out of w in cross-prompt pairs, and cancels in other pairs.
+        "auto" does so with alpha="auto", if most pairs are across prompts and it lowers
+        the held-out loss. Never without prompt ids, nor where items and prompts
+        together would take over 1 GiB or 3,072 columns.
     link : {"logit", "probit"}, default="logit"
         Gumbel noise (Bradley and Terry) or Gaussian noise (Thurstone): with "probit",
         :math:`P = \Phi(\delta)`, and the unit of reward is the standard deviation of
@@ -91,19 +91,19 @@ class LinearBradleyTerry(UncertainRewardHead):
         [3]_, or as half a win each way. Not with "probit", noise or margins.
     noise : float in [0, 0.5), "estimate" or None, default=None
         Rate e at which labels are flipped: :math:`P = e + (1 - 2e) F(\delta)`.
-        "estimate" fits it, one for each `annotator` if `fit` is told who they are; see
-        `embrm.heads.noisy_labels`.
+        "estimate" estimates it, one for each annotator if `annotator` is passed to
+        `fit`; see `embrm.heads.noisy_labels`.
     warm_start : bool, default=False
         Whether `fit` with a given alpha starts from the last fit.
     posterior : bool, default=True
-        Whether to keep what standard deviations and `partial_fit` need; never kept
-        above 4,096 dimensions.
+        Whether to store the posterior, which standard deviations and `partial_fit`
+        need; never stored above 4,096 dimensions.
     preprocessor : scikit-learn transformer, optional
         Acts on items.
     max_iter : int, default=100
         Largest number of Newton steps.
     tol : float, default=1e-8
-        Relative size of the gradient at which the fit ends.
+        Relative norm of the gradient at which the fit ends.
 
     Attributes
     ----------
@@ -135,8 +135,8 @@ class LinearBradleyTerry(UncertainRewardHead):
     flip_rate_ : float
         Flip rate, given or estimated; the mean over wins where annotators differ.
     annotators_, flip_rates_ : ndarray of shape (n_annotators,)
-        The annotators that `fit` was told of, sorted, and the flip rate of each; NaN
-        if none of their pairs counted.
+        The annotators passed to `fit`, sorted, and the flip rate of each; NaN if none
+        of their pairs counted.
     n_iter_ : int
     coordinates_ : DiagonalCoordinates or None
         With `warm_start`: in which fits to such data are well conditioned.
@@ -147,12 +147,12 @@ class LinearBradleyTerry(UncertainRewardHead):
     Separable data have a finite solution for every alpha > 0; with alpha = 0 the fit
     ends when the gradient is small. Without a penalty one-hot items make it [1]_.
 
-    A flip rate and the scale of rewards explain nearly the same: only pairs that are
-    all but certain tell them apart. Where the data do not, `fit` warns; differences
-    between annotators are well determined even then. With flips, what a win adds to
-    the Hessian is at least a twentieth of what is expected.
+    A flip rate and the scale of rewards are nearly confounded: only pairs that are
+    almost certain identify them. Where they are not identified, `fit` warns;
+    differences between annotators are well determined even then. With flips, each
+    win adds at least a twentieth of its expected curvature to the Hessian.
 
-    Item matrices above 64 MiB are not copied; float32 is read in float64 blocks.
+    Item matrices above 64 MiB are not copied but read in blocks, converted to float64.
 
     References
     ----------
@@ -259,16 +259,16 @@ class LinearBradleyTerry(UncertainRewardHead):
     ) -> Self:
         """Learn from further comparisons, without the ones learned from before.
 
-        The posterior so far is the prior of what follows, as if its Gaussian
-        approximation were exact; prior and label model stay as they are. An unfitted
+        The current posterior is the prior of the update, as if its Gaussian
+        approximation were exact; prior and label model are not changed. An unfitted
         head is fitted. Rewards stay centred on the items of the first fit. If prompts
-        had intercepts there, those of the new pairs have them, too, of the same prior.
+        had intercepts there, those of new pairs get them too, with the same prior.
 
         Parameters
         ----------
         pairs, y, sample_weight, margin, annotator
-            As in `fit`, of new annotations only. Annotators whose flip rate is not
-            known yet have that of all.
+            As in `fit`, for the new annotations only. Annotators without a flip rate
+            get the mean rate.
 
         Returns
         -------
@@ -409,7 +409,7 @@ class LinearBradleyTerry(UncertainRewardHead):
     def reward_in_training(
         self, comparisons: Comparisons, rows: IntArray
     ) -> FloatArray:
-        """Score items as the fit did: what their prompts are worth is added.
+        """Score items as in the fit, with the intercepts of their prompts.
 
         Parameters
         ----------

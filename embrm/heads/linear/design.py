@@ -1,14 +1,14 @@
-r"""What a linear fit sees of its comparisons: columns, their scale, and prompt effects.
+r"""The design of a linear fit: columns of items, their scale, and prompt effects.
 
-A comparison across prompts is one of prompts, too: gold differs between prompts for
-reasons that vectors hardly show, and to a linear head that is noise, which is the same
-in all pairs of a prompt. So each prompt p may have an intercept of its own,
+A comparison across prompts also compares the prompts: gold differs between prompts for
+reasons that vectors barely show, and for a linear head that is noise shared by all
+pairs of a prompt. So each prompt p may have an intercept,
 
 .. math:: \delta = w^\top (x_1 - x_2) + b_{p_1} - b_{p_2}, \qquad
           b_p \sim N(0, \sigma_b^2)
 
-as in a mixed-effects model [1]_. It is fitted along with w and then left out: it
-cancels where responses to one prompt are compared, and of new prompts it is not known.
+as in a mixed-effects model [1]_. It is fitted jointly with w and then dropped: it
+cancels between responses to one prompt, and is unknown for new prompts.
 
 References
 ----------
@@ -168,7 +168,7 @@ def _check_ties(params: Mapping[str, Any], n_margins: int) -> None:
 
 @dataclass(frozen=True)
 class PromptEffects:
-    """Columns of the items that say which prompt they answer.
+    """Indicator columns of the prompt that each item answers.
 
     Attributes
     ----------
@@ -185,7 +185,7 @@ class PromptEffects:
     def of(
         cls, comparisons: Comparisons, scale: FloatArray | None
     ) -> "PromptEffects | None":
-        """Make the effects of the prompts, None where they do not pay.
+        """Make the effects of the prompts, None where they are not used.
 
         Parameters
         ----------
@@ -254,7 +254,7 @@ def fits_in_memory(items: FloatArray, n_prompts: int) -> bool:
 
 
 class Design:
-    """Comparisons as a linear fit sees them; whatever is costly is computed once.
+    """Comparisons as the design of a linear fit; costly parts are computed once.
 
     Parameters
     ----------
@@ -401,8 +401,8 @@ def column_scale(items: FloatArray, *, unless_dominated: bool) -> FloatArray | N
     ----------
     items : ndarray of shape (n_items, d)
     unless_dominated : bool
-        Return None if one column varies more than all others together. Vectors of
-        language models have none: whoever made such a column chose its scale.
+        Return None if one column has more variance than all others together. Vectors
+        of language models have no such column; its scale was chosen on purpose.
 
     Examples
     --------

@@ -22,7 +22,7 @@ from embrm.heads.linear.problem import LinearProblem
 _SMALLEST_STEP = 1e-10
 _SMALLEST_CURVATURE = 1e-12
 _FIRST_FLOOR = 1e-7
-"""Of the mean curvature; what float32 cannot tell from zero."""
+"""Relative to the mean curvature: zero at the precision of float32."""
 
 
 class Coordinates(Protocol):

@@ -4,7 +4,7 @@ r"""The convex problem of the linear Bradley-Terry head.
           + \tfrac{\alpha}{2} \lVert w \rVert^2, \qquad
           \delta_i = w^\top (x_{\text{winner}_i} - x_{\text{loser}_i})
 
-with :math:`\ell(t) = \mathrm{softplus}(-t)` unless told otherwise. Everything is
+with :math:`\ell(t) = \mathrm{softplus}(-t)` by default. Everything is
 computed on distinct items and scattered along the comparison graph: the Hessian is
 :math:`X^\top L X + \alpha I` with L the graph Laplacian whose edge weights are
 :math:`c_i \ell_i''(\delta_i - m_i)`. The (n_pairs, d) matrix of differences is never

@@ -1,18 +1,18 @@
 """Choose the prior of the linear head by grouped cross-validation.
 
-A penalty is spoken of as a prior: with penalty alpha the difference of two items has,
-before any comparison is seen, standard deviation tau = sqrt(E ||x_1 - x_2||^2 / alpha)
-nats on average. That is the same number whatever the scale of the vectors, their
-dimension and the number of pairs, so one grid of tau serves all data.
+A penalty is stated as a prior: with penalty alpha the delta of two items has prior
+standard deviation tau = sqrt(E ||x_1 - x_2||^2 / alpha) nats on average. This does not
+depend on the scale of the vectors, their dimension or the number of pairs, so one grid
+of tau fits all data.
 
-Held-out wins tell penalties apart only roughly where labels are noisy, or where few
-cross-prompt pairs have both prompts held out. So tau has a prior of its own, log-normal
-about half a nat, and the choice is the most probable tau given the held-out losses.
-That is about the strength that rewards on dense vectors turn out to have; it decides
-where the data do not, and is drowned where they do. Over 246 tasks on pools of real
-text with made-up gold (`benchmarks/choose_penalty.py`) it orders 0.25 points more than
-the strongest penalty within one standard error, with a standard error of 0.05, and
-0.05 +- 0.02 points more than the penalty of least loss.
+Held-out wins separate penalties only roughly where labels are noisy, or where few
+cross-prompt pairs have both prompts held out. So tau has a hyperprior, log-normal with
+median 0.5 nats, which is typical of rewards on dense vectors, and the choice is the
+most probable tau given the held-out losses: the hyperprior decides only where the data
+do not. Over 246 tasks on pools of real text with synthetic gold
+(`benchmarks/choose_penalty.py`) its order consistency is higher by 0.25 points, with a
+standard error of 0.05, than with the strongest penalty within one standard error, and
+by 0.05 +- 0.02 points than with the penalty of least loss.
 
 The scale of columns and effects of prompts are chosen by the same held-out wins.
 """
@@ -29,10 +29,10 @@ from embrm.heads.linear.problem import LinearProblem, mean_square_difference
 from embrm.heads.validation_split import split_units, strongest_within_one_error
 
 STRONG_PRIOR = 1.0
-"""Prior standard deviation of a delta, in nats, where there is too little to choose."""
+"""Prior standard deviation of a delta, in nats, with too few wins to choose one."""
 
 USUAL_PRIOR = 0.5
-"""The same, in nats, where nothing is known of the data: median of the prior of tau."""
+"""The same, in nats: median of the prior of tau."""
 
 _SPREAD = 0.7
 """Standard deviation of the logarithm of tau: about a factor of two."""
@@ -45,13 +45,13 @@ _TOLERANCE = 1e-3
 _MAX_ITER = 30
 
 _ENOUGH_TO_CHOOSE = 50_000
-"""Wins by which a penalty is chosen where there are many more."""
+"""Wins that a penalty is chosen on where there are many more."""
 
 _ENOUGH_WITHIN, _ENOUGH_ACROSS = 1_500, 4_000
 """Held-out wins to choose by; across prompts they decide about effects, too."""
 
 _FEWEST_TO_SCALE = 50
-"""Items below which the variance of a column says little."""
+"""Items below which the variance of a column is too uncertain to use."""
 
 _ALIKE = 1.1
 """Ratio of columns' deviations up to which it does not matter to standardise."""
@@ -68,7 +68,7 @@ class PenaltySearch:
     start : ndarray of shape (k,)
         Weights to start a fit at `alpha` from.
     alphas : ndarray of shape (n_tried,)
-        Descending; empty where there was too little data to choose.
+        Descending; empty with too few wins to choose.
     held_out_loss : ndarray of shape (n_tried,)
         Mean held-out loss of a win, in nats.
     least_losses, weight : ndarray of shape (n_held_out,)
@@ -123,9 +123,9 @@ class Prior:
 def choose_prior(comparisons: Comparisons, settings: FitSettings) -> Prior:
     """Choose scale, prompt effects and penalty, unless given.
 
-    Columns are standardised unless one of them varies more than all others together,
-    or weights on the columns as they are do better by more than one standard error of
-    the held-out loss. Prompts have effects where that lowers the held-out loss.
+    Columns are standardised unless one has more variance than all others together, or
+    the original columns are better by more than one standard error of the held-out
+    loss. Prompts have effects where that lowers the held-out loss.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ def search_penalty(
 def _enough_folds(
     folds: list[tuple[BoolArray, BoolArray]], enough: int
 ) -> list[tuple[BoolArray, BoolArray]]:
-    """Leave out folds beyond those whose held-out wins tell penalties apart."""
+    """Keep the folds whose held-out wins suffice to compare penalties."""
     n_held_out = np.cumsum([int(held.sum()) for _, held in folds])
     if not folds or len(folds[0][0]) < _MANY_WINS:
         return folds

@@ -1,4 +1,4 @@
-"""Regressors of one rating: by word, with defaults for dense vectors and few ratings.
+"""Regressors of one rating: by name, with defaults for dense vectors and few ratings.
 
 What a fit leaves behind is a model of plain arrays or a native model text, so that it
 can be stored without code.
@@ -23,7 +23,7 @@ from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.state import HeadState
 
 REGRESSORS = ("ridge", "mlp", "lightgbm")
-"""The words that `RegressionReward` knows."""
+"""The names of regressors that `RegressionReward` knows."""
 
 _MLP = {"hidden_layer_sizes": (64,), "alpha": 10.0, "max_iter": 50}
 _LIGHTGBM = {
@@ -38,7 +38,7 @@ _LIGHTGBM = {
     "extra_trees": True,
     "deterministic": True,
     "force_row_wise": True,
-    "n_jobs": 0,  # as many threads as OpenMP is told to use
+    "n_jobs": 0,  # the number of OpenMP threads
     "verbosity": -1,
 }
 
@@ -60,7 +60,7 @@ def fit_model(
     weight: FloatArray,
     rng: np.random.Generator,
 ) -> Model:
-    """Fit a regressor, given by word or as a scikit-learn estimator, to one rating.
+    """Fit a regressor, given by name or as a scikit-learn estimator, to one rating.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def fit_model(
     Raises
     ------
     InvalidInputError
-        If the word is unknown, or the estimator is no regressor that takes the
+        If the name is unknown, or the estimator is no regressor that takes the
         weights.
     """
     if isinstance(estimator, str):
@@ -97,7 +97,7 @@ def fit_model(
             expected="a regressor with fit and predict, or one of "
             + ", ".join(REGRESSORS),
             got=repr(estimator)[:40],
-            fix="use one of these words, or pass a scikit-learn regressor",
+            fix="use one of these names, or pass a scikit-learn regressor",
         )
     )
 
@@ -238,7 +238,7 @@ def _fit_network(
     spread = float(np.sqrt(np.average((rating - centre) ** 2, weights=weight))) or 1.0
     mlp = MLPRegressor(**_MLP, random_state=int(rng.integers(2**31)))
     with warnings.catch_warnings():
-        # Stopping early is how the word regularises, not a failure.
+        # Stopping early is how it regularises, not a failure.
         warnings.simplefilter("ignore", ConvergenceWarning)
         _fit_weighted(mlp, (items - mean) / scale, (rating - centre) / spread, weight)
     weights: list[FloatArray] = [

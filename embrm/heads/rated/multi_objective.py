@@ -1,4 +1,4 @@
-"""MultiObjectiveReward: predicted ratings, weighed by what the prompt asks for."""
+"""MultiObjectiveReward: predicted ratings, weighted by the prompt."""
 
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
@@ -39,19 +39,18 @@ class MultiObjectiveReward(RatedHead):
 
     1. Each attribute is a ridge regression of its ratings, standardised:
        :math:`a_j(x)`.
-    2. Length is taken out: :math:`a'_j = a_j - \lambda_j \hat\ell`, with
+    2. Length is removed: :math:`a'_j = a_j - \lambda_j \hat\ell`, with
        :math:`\hat\ell` the standardised ridge prediction of the rank of the length,
        and :math:`\lambda_j` the least that brings the Spearman correlation with
        length down to a target.
-    3. A gate weighs them, :math:`r(x, p) = s \sum_j g_j(p) \, a'_j(x)` with
+    3. A gate weights them, :math:`r(x, p) = s \sum_j g_j(p) \, a'_j(x)` with
        :math:`g = \mathrm{softmax}(f(p) / T)`, and is fitted to wins,
 
        .. math:: \sum_i c_i \, \mathrm{softplus}(-(r(\text{winner}_i)
                  - r(\text{loser}_i) - m_i)) + \tfrac{\alpha}{2} \lVert W \rVert^2
 
-       with W the last layer of f. The factor s > 0 puts attributes on the scale of
-       nats. What the gate is fitted to is what it is applied to: attributes without
-       length, in both.
+       with W the last layer of f. The factor s > 0 converts attributes to nats. The
+       gate is fitted to the attributes that it is applied to: those without length.
 
     Parameters
     ----------
@@ -82,7 +81,7 @@ class MultiObjectiveReward(RatedHead):
         Ridge regressions (`attributes_.linear`), standardised, without length.
     gate_ : Gate
     gate_mean_ : ndarray of shape (k,)
-        Mean of the gate over training prompts: what weighs attributes where no
+        Mean of the gate over training prompts: the weights of attributes where no
         prompt vector is given.
     gate_alpha_ : float
         Infinite where the gate ignores the prompt.

@@ -27,7 +27,7 @@ from embrm.pairs import Pairs
 
 
 class NotLinearError(InvalidInputError, AttributeError):
-    """Parameters of linear attributes were asked of attributes that are not linear."""
+    """Parameters of linear attributes were requested of other attributes."""
 
 
 class RegressionReward(RegressorMixin, RatedHead):
@@ -47,8 +47,8 @@ class RegressionReward(RegressorMixin, RatedHead):
     estimator : {"ridge", "mlp", "lightgbm"} or regressor, default="ridge"
         A scikit-learn regressor is cloned for each attribute.
     weights : array-like of shape (k,), optional
-        :math:`\nu`, in the order of the columns of `ratings`. None takes a single
-        attribute as it is, and weighs several by :math:`1 / (k s_j)` with
+        :math:`\nu`, in the order of the columns of `ratings`. None uses a single
+        attribute unchanged, and weights several by :math:`1 / (k s_j)` with
         :math:`s_j` the standard deviation of the ratings: the mean of attributes in
         units of their spread.
     alpha : float >= 0 or "auto", default="auto"
@@ -77,9 +77,9 @@ class RegressionReward(RegressorMixin, RatedHead):
 
     Notes
     -----
-    Rewards are in units of the ratings, so `predict_proba` of pairs is as steep as
-    these happen to be; `TwoStageReward` puts ratings on the scale of preferences.
-    Items of equal vectors are one item with the mean of their ratings.
+    Rewards are in units of the ratings, so `predict_proba` of pairs depends on these
+    units; `TwoStageReward` converts ratings to the scale of preferences. Items of equal
+    vectors are one item with the mean of their ratings.
 
     References
     ----------

@@ -33,8 +33,8 @@ class TwoStageReward(RewardHead):
     r"""Linear reward from ratings and from preferences, in nats.
 
     1. Ridge regression of the ratings gives a direction; a factor s > 0, fitted to
-       the wins, puts it on the scale of nats: :math:`w_0`.
-    2. Scaled Bradley-Terry starts there and is held there: :math:`w_2` minimises
+       the wins, converts it to nats: :math:`w_0`.
+    2. Scaled Bradley-Terry is shrunk towards that: :math:`w_2` minimises
 
        .. math:: \sum_i c_i \, \mathrm{softplus}(-(w^\top d_i - m_i))
                  + \tfrac{\alpha}{2} \lVert w - w_0 \rVert^2
@@ -48,14 +48,14 @@ class TwoStageReward(RewardHead):
     alpha : float >= 0 or "auto", default="auto"
         Penalty of the second stage. "auto" is the strongest within one standard error
         of the least log loss on held-out prompts, in five folds. An infinite one is
-        among those tried: the second stage may decline to move. With fewer than 20
+        among those tried: then the second stage changes nothing. With fewer than 20
         held-out wins the step has a prior standard deviation of 1 nat.
     rating_alpha : float >= 0 or "auto", default="auto"
         Penalty of the ridge regression; "auto" as in `RegressionReward`.
     extrapolation : float >= 0 or "auto", default="auto"
         a. "auto" minimises the held-out log loss on the grid 1.0, 1.1, ..., 2.0, then
         on a grid of 0.01 around the best. Log loss rather than order consistency,
-        because it is smooth in a and blind to no win.
+        because it is smooth in a and depends on every win.
     max_iter : int, default=100
         Largest number of Newton steps of the second stage.
     tol : float, default=1e-8
@@ -74,7 +74,7 @@ class TwoStageReward(RewardHead):
     offset_ : float
         By which rewards are centred over the compared items.
     alpha_ : float
-        Infinite where the second stage did not move.
+        Infinite where the second stage changed nothing.
     rating_alpha_, scale_ : float
         Of the first stage; infinite and 1 without ratings.
     extrapolation_ : float
@@ -85,11 +85,11 @@ class TwoStageReward(RewardHead):
 
     Notes
     -----
-    Where a fold holds prompts out, the first stage of that fold does without their
-    ratings too, or the start would look better than it is. Without ratings the first
-    stage is zero and the head a linear Bradley-Terry model. `ratings` belong to
-    items, not to pairs, so `cross_val_score` hands the same ones to every fold:
-    evaluate on prompts that are not rated.
+    Where a fold holds prompts out, the first stage of that fold leaves out their
+    ratings too, or its loss would be optimistic. Without ratings the first stage is
+    zero and the head a linear Bradley-Terry model. `ratings` belong to items, not to
+    pairs, so `cross_val_score` passes the same ones to every fold: evaluate on
+    prompts that are not rated.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Siamese Bradley-Terry: a network next to the linear head."""
+"""Siamese Bradley-Terry: a network added to the linear head."""
 
 from embrm.heads.siamese.bradley_terry import SiameseBradleyTerry
 

@@ -17,7 +17,7 @@ from scipy.special import expit
 from embrm._typing import FloatArray
 
 _LEAST = 0.01
-"""Bound of the first weight, so that the reward always says something."""
+"""Bound of the first weight, so that the reward is never constant."""
 
 _LOG_SCALES = (float(np.log(_LEAST)), 10.0)
 _SHRINKAGE = 30.0
@@ -44,8 +44,8 @@ def fit_scale(delta: FloatArray, wins: HeldOut) -> float:
     r"""Fit the factor s > 0 of a reward with the least held-out loss.
 
     Minimises :math:`\sum_i c_i\,l(s u_i - m_i)` with
-    :math:`l(t) = -\log(e + (1 - 2e)\,\sigma(t))`, next to a penalty that is felt only
-    where every win is ordered rightly.
+    :math:`l(t) = -\log(e + (1 - 2e)\,\sigma(t))`, plus a penalty that matters only
+    where every win is ordered correctly.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ _ENOUGH_TO_MIX = 1000
 """Held-out wins by which two weights are chosen, if there are so many."""
 
 _TOLERANCE = 1e-4
-"""Of linear heads that only tell how much to trust the one fitted to all wins."""
+"""Of linear heads that are only used to weight the one fitted to all wins."""
 
 
 def draw_splits(
@@ -67,8 +67,8 @@ def linear_deltas(
     Parameters
     ----------
     linear : LinearBradleyTerry
-        Fitted to all wins with `warm_start`: its penalty is taken over, and its
-        weights are where the other fits start from.
+        Fitted to all wins with `warm_start`: the other fits take its penalty and
+        start from its weights.
     comparisons : Comparisons
     splits : list of (train, validation)
 

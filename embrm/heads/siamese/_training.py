@@ -37,7 +37,7 @@ WINS_OF_EPOCH = 20_000
 and to look at the held-out loss is cheap."""
 
 _BLIND_EPOCHS = 10
-"""How long to train where nothing can be held out to say when to stop."""
+"""How long to train where nothing can be held out for early stopping."""
 
 _LAYERS_BY_WINS: tuple[tuple[int, tuple[int, ...]], ...] = (
     (100_000, (256,)),
@@ -49,7 +49,7 @@ _WORTH_BFLOAT16 = 5e9
 """Multiplications of an epoch from which rounding costs less than waiting."""
 
 Split: TypeAlias = tuple[BoolArray, BoolArray]
-"""Masks of shape (n_wins,): what a member trains on, and what it is judged by."""
+"""Masks of shape (n_wins,): training and held-out wins of a member."""
 
 
 Ends: TypeAlias = tuple[FloatArray, IntArray]
@@ -188,7 +188,7 @@ class Wins:
         return np.asarray(self.groups[self.winner])
 
     def deltas(self, network: Network, splits: Sequence[Split]) -> FloatArray:
-        """Compute the delta of held-out wins, each member judging its own.
+        """Compute the delta of each member's own held-out wins.
 
         Member k has split k; where there are fewer splits, the other members are left
         out. Shape (n_held_out,), in the order of splits, then of wins.
@@ -264,8 +264,8 @@ def _stop_early(
 ) -> Training:
     """Train until the held-out loss, at the network's best scale, ends falling.
 
-    A network goes on to learn the order of items long after it became too sure of it,
-    and a scale mends the latter.
+    A network keeps learning the order of items long after it became overconfident, and
+    a scale corrects overconfidence.
     """
     held_out, ends = wins.held_out(splits), wins.ends(splits)
 

@@ -48,9 +48,9 @@ class SiameseBradleyTerry(UncertainRewardHead):
     best.
 
     The reward is :math:`a\,r_\text{linear} + b\,r_\text{network}`, with the
-    `LinearBradleyTerry` fitted to all wins, and a and b fitted to wins that the
-    network, and linear heads with the same penalty, have not seen (stacking [2]_),
-    drawn towards the linear head alone: on few or noisy labels a network adds little.
+    `LinearBradleyTerry` fitted to all wins, and a and b fitted to wins held out from
+    the network and from linear heads with the same penalty (stacking [2]_), shrunk
+    towards the linear head alone: on few or noisy labels a network adds little.
 
     Parameters
     ----------
@@ -62,27 +62,27 @@ class SiameseBradleyTerry(UncertainRewardHead):
         and b still fitted.
     loss : str, default="logistic"
         One of "logistic", "hinge", "squared", "exponential", "truncated_quadratic",
-        "savage", "robust"; see `embrm.heads.siamese.losses`. Early stopping goes by log
-        loss in any case. For scaled Bradley-Terry pass the strength as `sample_weight`.
+        "savage", "robust"; see `embrm.heads.siamese.losses`. Early stopping always uses
+        log loss. For scaled Bradley-Terry pass the strength as `sample_weight`.
     label_smoothing : float in [0, 0.5), default=0.0
     noise : float in [0, 0.5), "estimate" or None, default=None
-        Rate e at which labels are flipped: the loss is that of such labels, for
-        held-out wins, too. "estimate" takes the rates that `LinearBradleyTerry` would
-        estimate, one for each `annotator` if `fit` is told who they are.
+        Rate e at which labels are flipped: the loss is that of such labels, also for
+        held-out wins. "estimate" takes the rates that `LinearBradleyTerry` would
+        estimate, one for each annotator if `annotator` is passed to `fit`.
     centering : float >= 0, default=0.0
         Weight of the mean of (r(winner) + r(loser))^2, which keeps rewards near 0.
     learning_rate : float > 0, default=1e-3
         Of AdamW [3]_.
     schedule : {"constant", "cosine"}, default="constant"
-        How the learning rate goes down over `max_epochs`.
+        How the learning rate decays over `max_epochs`.
     max_epochs : int >= 1, default=100
         An epoch is a pass over the wins, or 20,000 of them where there are more.
     batch_size : int >= 1 or "auto", default="auto"
         Wins in a batch. "auto" is a fiftieth of the wins, from 128 to 1024.
     batching : {"pairs", "prompts"}, default="pairs"
         "prompts" keeps all C(K, 2) comparisons of a prompt in one batch, each with
-        weight 1 / C(K, 2): K forward passes for them all, and prompts count alike
-        [4]_.
+        weight 1 / C(K, 2): K forward passes for all of them, and equal weight for each
+        prompt [4]_.
     weight_decay : float >= 0, default=1.0
         Each step multiplies the weights by 1 - learning_rate * weight_decay.
     dropout : float in [0, 1), default=0.0
@@ -98,8 +98,8 @@ class SiameseBradleyTerry(UncertainRewardHead):
         epochs if `linear_start` is off.
     ensemble_size : int >= 1, default=4
         Networks with different initial weights and different held-out wins, trained in
-        one batched pass; their mean counts, and `return_std=True` tells how far they
-        differ, as a standard deviation.
+        one batched pass; the reward is their mean, and `return_std=True` returns their
+        standard deviation.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of matrix products in training. "auto" is bfloat16 where the hardware has it
         and the network is large enough to gain. Scoring is in float32.
@@ -117,7 +117,7 @@ class SiameseBradleyTerry(UncertainRewardHead):
     linear_weight_, network_weight_ : float >= 0
         a and b.
     network_offsets_ : ndarray of shape (n_members,), float32
-        Mean score of the training items by each member, which is taken off.
+        Mean score of the training items by each member, which is subtracted.
     mean_, scale_ : ndarray of shape (d,)
         By which the network's input is standardised.
     offset_ : float
@@ -127,8 +127,8 @@ class SiameseBradleyTerry(UncertainRewardHead):
     flip_rate_ : float
         Flip rate, given or estimated; the mean over wins where annotators differ.
     annotators_, flip_rates_ : ndarray of shape (n_annotators,)
-        The annotators that `fit` was told of, sorted, and the flip rate of each; NaN
-        if none of their pairs counted.
+        The annotators passed to `fit`, sorted, and the flip rate of each; NaN if none
+        of their pairs counted.
     held_out_loss_ : ndarray of shape (n_epochs + 1,)
         Log loss of a held-out win after each epoch, from epoch 0, by the network at
         its best scale; may be empty.

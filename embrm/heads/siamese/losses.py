@@ -5,7 +5,7 @@ preference optimization", arXiv:2402.05749, table 1, put under one roof; there u
 difference of log ratios, here a difference of rewards.
 
 ==================  ==============================================================
-word                loss
+name                loss
 ==================  ==============================================================
 logistic            :math:`\log(1 + e^{-u})`, Bradley-Terry
 hinge               :math:`\max(0, 1 - u)`, SLiC

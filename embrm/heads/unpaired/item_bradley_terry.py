@@ -323,7 +323,7 @@ class ItemBradleyTerry(BaseEstimator):
             format_error(
                 expected="ties: one of " + ", ".join(TIE_MODELS),
                 got=repr(self.ties)[:40],
-                fix="use one of these words",
+                fix="use one of these names",
             )
         )
 

@@ -87,7 +87,7 @@ def estimate_noise(heads: Sequence[RewardHead]) -> bool:
 
 
 def name_annotators_of(heads: Sequence[RewardHead], names: AnyArray) -> None:
-    """Tell fitted heads that estimate flip rates whose they are."""
+    """Set the annotators of fitted heads that estimate flip rates."""
     for head in heads:
         if head.estimates_noise:
             head._name_annotators(names)
@@ -103,7 +103,7 @@ def unfitted_head(head: Any) -> RewardHead:
     Returns
     -------
     RewardHead
-        Unfitted, and nobody else's.
+        Unfitted, and not shared.
 
     Raises
     ------

@@ -64,7 +64,7 @@ class CalibratedReward(HeadWrapper):
     head_ : RewardHead
         Fitted on all data.
     temperature_ : float > 0
-        T. Above 1 if the head is too sure of itself.
+        T. Above 1 if the head is overconfident.
     map_ : callable
         From :math:`\delta / T` to log odds.
     method_ : str
@@ -80,13 +80,12 @@ class CalibratedReward(HeadWrapper):
     calibrated, `reward` is calibrated up to the map. A `margin` acts on the fit of the
     head, not on the calibration.
 
-    The heads of the folds see a share 1 / cv less data. One that overfits badly is
-    then surer of itself than the head fitted on all, and T comes out too large; a
-    penalty that fits, or a larger cv, is the remedy.
+    The heads of the folds have a share 1 / cv less data. A head that overfits badly
+    is then more confident than the head fitted on all data, and T is too large; use
+    a suitable penalty, or a larger cv.
 
-    Targets are smoothed as in [2]_, so T is finite for a head that makes no mistake.
-    A head that is wrong more often than right is shrunk until its deltas say nothing,
-    and not turned around.
+    Targets are smoothed as in [2]_, so T is finite for a head without errors. A head
+    that is wrong more often than right is shrunk to deltas near 0, not inverted.
 
     References
     ----------

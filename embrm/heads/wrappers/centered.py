@@ -33,7 +33,7 @@ class CenteredReward(HeadWrapper):
 
     with :math:`\mu_g, \sigma_g` mean and standard deviation over the reference items
     of x's group g. After `fit` the reference is the distinct training items, one
-    group; `calibrate` puts another in its place.
+    group; `calibrate` sets another reference.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class CenteredReward(HeadWrapper):
     Attributes
     ----------
     head_ : RewardHead
-        Fitted; its own reward is untouched.
+        Fitted; its own reward is not changed.
     domains_ : ndarray of shape (n_groups,) or None
         Names of the groups, sorted; None while all items are one group.
     center_, scale_ : ndarray of shape (n_groups,)
@@ -63,10 +63,10 @@ class CenteredReward(HeadWrapper):
     is sharper or flatter than that of the head: take probabilities from `head_`, from
     `scale=False`, or from a `CalibratedReward` around this head.
 
-    Between domains a delta says which item stands higher *among its own domain's
-    reference items*, not which is preferred: pairs of one prompt never compared the
-    domains, and the reference decides where each one's zero lies. Only cross-prompt
-    pairs in the training data give such a delta a meaning, and then "global" keeps it.
+    Between domains a delta compares the positions of items *among their own domain's
+    reference items*, not preferences: same-prompt pairs never compared the domains,
+    and the reference sets the zero of each. Only cross-prompt pairs in the training
+    data give such a delta a meaning, and then "global" keeps it.
 
     References
     ----------

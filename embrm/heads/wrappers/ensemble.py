@@ -42,8 +42,8 @@ class RewardEnsemble(UncertainRewardHead):
     r"""Reward from many heads, with the spread among them as uncertainty.
 
     Member m has reward :math:`r_m`, shifted to mean 0 over the distinct training
-    items, so that the constants by which rewards are undefined do not pass for
-    disagreement. The reward of the ensemble is one of
+    items, so that the arbitrary constants of rewards do not count as disagreement.
+    The reward of the ensemble is one of
 
     .. math:: \bar r = \tfrac{1}{M} \sum_m r_m, \quad \min_m r_m, \quad
               \bar r - k\,s, \quad Q_q(r_1, \dots, r_M)
@@ -57,19 +57,19 @@ class RewardEnsemble(UncertainRewardHead):
         A single head is fitted `n_members` times. A list has one member for each
         entry. Where its heads are of different kinds, each member's rewards are also
         scaled to standard deviation 1 over the training items: the reward is then in
-        standard deviations, not in nats (`CalibratedReward` brings it back).
+        standard deviations, not in nats (`CalibratedReward` converts it back).
     n_members : int >= 1, default=10
         Members made of a single head; a list of heads has its own length.
     bagging : {"prompt", "pair", "seed"} or None, default="prompt"
         In what members differ. "prompt": each is fitted on a bootstrap resample of
         the prompt groups, given as weights; a pair across two prompts counts the
-        product of their counts [1]_. "pair": the same with pairs of items; too sure
-        of itself if labels of one prompt err together. "seed": all data, other seeds.
-        None: all data; only seeds that are None are set.
+        product of their counts [1]_. "pair": the same with pairs of items;
+        overconfident if label errors of one prompt are correlated. "seed": all data,
+        other seeds. None: all data; only seeds that are None are set.
     aggregate : {"mean", "min", "lower", "quantile"}, default="mean"
         "min" and "lower" are conservative, for selecting among many responses [2]_.
     k : float >= 0, default=1.0
-        Standard deviations that "lower" takes off.
+        Standard deviations that "lower" subtracts.
     quantile : float in [0, 1), default=0.1
         Of "quantile".
     uncertainty_weighted : bool, default=False
@@ -92,8 +92,8 @@ class RewardEnsemble(UncertainRewardHead):
 
     Notes
     -----
-    The standard deviation of a single reward includes what members disagree about
-    between prompts; for a comparison use that of delta.
+    The standard deviation of a single reward includes disagreement of members between
+    prompts; for a comparison use that of delta.
 
     References
     ----------
@@ -255,7 +255,7 @@ class RewardEnsemble(UncertainRewardHead):
                 format_error(
                     expected=f"heads whose delta follows from their rewards for "
                     f"aggregate={self.aggregate!r}",
-                    got=f"{cyclic[0]}, whose preferences may go round in circles",
+                    got=f"{cyclic[0]}, whose preferences may be cyclic",
                     fix="use aggregate='mean', which averages the members' deltas",
                 )
             )

@@ -40,11 +40,11 @@ Transform = Literal["log", "identity"]
 
 
 class LengthDebiased(HeadWrapper):
-    r"""A head that is told the length of responses in training, and scores without it.
+    r"""A head that gets the length of responses in training, and scores without it.
 
-    Annotators prefer longer answers, and a reward learns that from whatever in the
-    vectors tells length. With l the logarithm of 1 + length (or length itself), two
-    ways out of it:
+    Annotators prefer longer responses, and a reward learns that from any information
+    on length in the vectors. With l the logarithm of 1 + length (or length itself),
+    there are two methods against it:
 
     "nuisance" gives the head l as one more column when it is fitted, and a constant in
     its place when it scores. For a linear head that is the likelihood
@@ -53,9 +53,9 @@ class LengthDebiased(HeadWrapper):
               + \gamma\,(l_1 - l_2))
 
     of which r is deployed: the two heads of ODIN [1]_, with the length head reduced to
-    one coefficient. Preferences that length explains are not put down to the vectors.
+    one coefficient. Preferences explained by length are not attributed to the vectors.
     The column has three times the spread of all others together, so that a penalty on
-    coefficients hardly shrinks :math:`\gamma`.
+    coefficients barely shrinks :math:`\gamma`.
 
     "erase" takes out of the vectors the one direction in which they covary with l
     within prompts, :math:`u \propto \mathrm{cov}(x, l)`, and fits the head to
@@ -70,12 +70,12 @@ class LengthDebiased(HeadWrapper):
         `preprocessor` belongs to this wrapper, not to the head inside, which would mix
         length with the rest.
     method : {"nuisance", "erase"}, default="nuisance"
-        "erase" also takes away quality that goes along with length; "nuisance" leaves
+        "erase" also removes quality that is correlated with length; "nuisance" keeps
         a correlation with length that the vectors have for other reasons. "nuisance"
         is for heads that add a linear part to the rest, such as `LinearBradleyTerry`
         and `SiameseBradleyTerry`; trees, and classifiers that standardise columns,
-        leave much of length's effect with the vectors, and want "erase". `report_`
-        tells.
+        leave much of length's effect with the vectors, and need "erase". `report_`
+        measures it.
     transform : {"log", "identity"}, default="log"
         l as a function of length.
     cv : int >= 2 or None, default=5
@@ -94,12 +94,12 @@ class LengthDebiased(HeadWrapper):
         :math:`u^\top \bar x`.
     report_ : LengthReport or None
         Rank correlation of reward and length within prompts, and order consistency,
-        both on held-out prompt groups, of the head as it is and of this one.
+        both on held-out prompt groups, of the plain head and of this one.
 
     Notes
     -----
-    Order consistency with annotators who like length falls where this works; what it
-    should not cost is order consistency on pairs of equal length.
+    Where this works, order consistency with annotators who prefer length falls; order
+    consistency on pairs of equal length should not.
 
     References
     ----------

@@ -46,18 +46,17 @@ class StackedReward(RewardHead):
               + \tfrac{\lambda}{2} \sum_k \bigl(w_k - \tfrac{1}{K}\bigr)^2,
               \qquad w_k \ge 0
 
-    which is stacking [1]_ with weights that are not negative [2]_, drawn towards equal
-    ones (:math:`\lambda = 3`) where few held-out wins tell the heads apart. Then the
-    heads are fitted to all data.
+    which is stacking [1]_ with non-negative weights [2]_, shrunk towards equal ones
+    (:math:`\lambda = 3`) with few held-out wins. Then the heads are fitted to all data.
 
     Which head is best depends on noise, pairing and size of the data: a stack is
-    seldom worse than the best of its heads, and needs nobody to choose.
+    rarely worse than the best of its heads, without a choice by hand.
 
     Parameters
     ----------
     heads : list of str or RewardHead, default=("linear", "logistic")
-        At least one. A Bradley-Terry model sees who lost to whom, a classifier sees
-        how all items vary: they err in different ways.
+        At least one. A Bradley-Terry model uses the opponents, a classifier only the
+        distribution of items: their errors differ.
     cv : int >= 2, default=5
         Folds; whole prompt groups, or connected components where prompts are unknown.
     random_state : int, Generator or None, default=None

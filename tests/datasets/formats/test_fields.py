@@ -128,7 +128,7 @@ def test_the_first_record_names_its_fields(value, fields):
 def test_a_list_of_another_length_or_none_at_all_is_refused(value, length, got):
     """The length asked for is named, or that there must be one entry."""
     asked = length or "one or more"
-    with pytest.raises(DataError, match=f"a list of {asked} as ranks; got {got}. To m"):
+    with pytest.raises(DataError, match=f"a list of {asked} as ranks; got {got}. Fix"):
         list_of(value, "ranks", length)
 
 
@@ -163,9 +163,7 @@ def test_other_lists_are_no_response(value):
 def test_one_rating_is_enough():
     """A row says something if one of its ratings is there."""
     check_rated([math.nan, 0.0])
-    with pytest.raises(
-        NoPreferenceError, match=r"at least one rating; got none\. To me"
-    ):
+    with pytest.raises(NoPreferenceError, match=r"at least one rating; got none\. Fix"):
         check_rated([math.nan, math.nan])
 
 

@@ -152,7 +152,7 @@ def test_what_may_pass_is_asked_again(embedding_server, client, trouble):
 @pytest.mark.parametrize(
     ("trouble", "match"),
     [
-        (refuse(429, "slow down"), "got status 429: slow down, in 3 attempts. To me"),
+        (refuse(429, "slow down"), "got status 429: slow down, in 3 attempts. Fix"),
         (refuse(500, "oops"), "got status 500: oops, in 3 attempts. Fix: wait"),
         (hang_up, "RemoteProtocolError at 127.0.0.1:.*3 attempts. Fix: check"),
         (cut_off, "RemoteProtocolError at 127.0.0.1:.*3 attempts. Fix: check"),

@@ -42,7 +42,7 @@ def test_it_is_drawn_to_a_file(heads, tmp_path):
     assert [t.get_text() for t in display.ax_.get_yticklabels()] == ["good", "poor"]
     legend = {text.get_text() for text in display.ax_.get_legend().get_texts()}
     assert legend == {
-        "best, or not told from it",
+        "best, or tied with it",
         "worse than the best",
         "length baseline",
     }
@@ -53,7 +53,7 @@ def test_heads_that_all_tie_need_one_marker(heads):
     deltas, y, groups = heads
     display = LeaderboardDisplay.from_predictions({"a": deltas["good"]}, y, groups)
     legend = display.plot().ax_.get_legend()
-    assert [t.get_text() for t in legend.get_texts()] == ["best, or not told from it"]
+    assert [t.get_text() for t in legend.get_texts()] == ["best, or tied with it"]
 
 
 def test_results_at_hand_can_be_shown():

@@ -100,7 +100,7 @@ def test_the_report_on_length_counts_whole_deltas(pairs):
 def test_pessimism_about_rewards_is_refused(aggregate, pairs):
     """The least of several rewards says nothing about a cycle."""
     head = RewardEnsemble(CYCLIC, n_members=2, aggregate=aggregate)
-    with pytest.raises(InvalidInputError, match=r"GeneralPreference.*round in circles"):
+    with pytest.raises(InvalidInputError, match=r"GeneralPreference.*may be cyclic"):
         head.fit(pairs)
 
 
