@@ -32,8 +32,9 @@ from embrm.heads import make_head
 from embrm.report import cross_fit, evaluate_fit
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-LAYERS = "0,5,10,15,20,25,-1"
-POOLINGS = "mean_response,last_content,mean"
+LAYERS, POOLINGS = "0,5,10,15,20,25,-1", "mean_response,last_content,mean"
+# Of other templates, and of responses without their prompts.
+FEW_LAYERS, FEW_POOLINGS = "10,15,20,-1", "mean_response,last_content"
 POOL_PROMPTS, POOL_RESPONSES = 100, 5
 # Prompts on which templates are compared, and texts without their prompts.
 FEW = {"quickstart": 162, "hh_harmless": 250, "pool": 40}
@@ -117,16 +118,24 @@ def kinds(data: str, preferences: Preferences, cache: Path) -> Iterator[tuple]:
     """Yield what vectors are, of which preferences, and what makes them."""
     for template, view, seen, texts in views(data, preferences):
         made: dict = {}
+        is_whole = seen is preferences
+        layers = LAYERS if is_whole else FEW_LAYERS
+        poolings = POOLINGS if is_whole else FEW_POOLINGS
+        name = f"smollm2@{layers}/{poolings}"
 
-        def columns(texts: list = texts, template: str = template, made: dict = made):
+        def columns(
+            texts: list = texts,
+            template: str = template,
+            made: dict = made,
+            name: str = name,
+        ):
             if not made:
-                name = f"smollm2@{LAYERS}/{POOLINGS}"
                 vectors, encoder, cost = embed(name, texts, cache, template=template)
                 made.update(vectors=vectors, slices=encoder.column_slices, cost=cost)
             return made
 
-        for layer in map(int, LAYERS.split(",")):
-            for pooling in POOLINGS.split(","):
+        for layer in map(int, layers.split(",")):
+            for pooling in poolings.split(","):
                 what = {"model": "smollm2", "template": template, "prompt": view}
 
                 def one(
