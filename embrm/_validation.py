@@ -342,17 +342,20 @@ class Real:
 
 @dataclass(frozen=True)
 class Integer:
-    """Constraint of a parameter: an integer >= low."""
+    """Constraint of a parameter: an integer in [low, high]."""
 
     low: int = 0
+    high: float = np.inf
 
     def accepts(self, value: Any) -> bool:
         """Say whether a value is such an integer; True and False are none."""
         is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        return bool(is_integer and value >= self.low)
+        return bool(is_integer and self.low <= value <= self.high)
 
     def __str__(self) -> str:
-        return f"an integer >= {self.low}"
+        if self.high == np.inf:
+            return f"an integer >= {self.low}"
+        return f"an integer in [{self.low}, {self.high}]"
 
 
 Constraint: TypeAlias = Real | Integer | str | type | None
@@ -392,6 +395,17 @@ def check_parameters(params: Mapping[str, Any], constraints: Constraints) -> Non
                 repr(value)[:40],
                 f"set_params({name}=...), or leave {name} at its default",
             )
+
+
+def unless_auto(value: Any) -> float | None:
+    """Return a checked parameter as a number, None for "auto".
+
+    Examples
+    --------
+    >>> unless_auto("auto"), unless_auto(2)
+    (None, 2.0)
+    """
+    return None if isinstance(value, str) else float(value)
 
 
 def _accepts(constraint: Constraint, value: Any) -> bool:

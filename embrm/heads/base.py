@@ -73,6 +73,9 @@ class BaseHead:
     """Whether delta is always r(first) - r(second), so that items can be scored alone.
     False where `decision_function` may compute something else."""
 
+    _constraints: ClassVar[Constraints] = {}
+    """What constructor parameters may be."""
+
     _stored: ClassVar[Sequence[Stored]] = ()
     """The fitted attributes, with how each is stored."""
 
@@ -158,6 +161,10 @@ class BaseHead:
             return items
         return _transform(self.preprocessor_, items)
 
+    def _check_parameters(self) -> None:
+        """Refuse constructor parameters that are none of what `_constraints` lists."""
+        check_parameters(self.get_params(deep=False), self._constraints)  # type: ignore[attr-defined]
+
     def _get_state(self) -> HeadState:
         """Return the fitted state in storable form."""
         return collect_state(self, self._stored)
@@ -167,7 +174,8 @@ class BaseHead:
 
         The preprocessor and `n_features_in_` are restored already.
         """
-        restore_state(self, self._stored, state)
+        sizes = {} if self.preprocessor_ is not None else {"d": self.n_features_in_}
+        restore_state(self, self._stored, state, **sizes)
 
 
 class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
@@ -204,9 +212,6 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
     is_transitive: ClassVar[bool] = True
     accepts_margin: ClassVar[bool] = True
     reads_in_place: ClassVar[bool] = False
-
-    _constraints: ClassVar[Constraints] = {}
-    """What constructor parameters may be."""
 
     annotators_: AnyArray
     flip_rates_: FloatArray
@@ -277,7 +282,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         -------
         self
         """
-        check_parameters(self.get_params(deep=False), self._constraints)
+        self._check_parameters()
         if not self.accepts_margin and comparisons.margin.any():
             raise InvalidInputError(
                 three_parts(

@@ -82,11 +82,11 @@ class Part:
 
 
 TABLE = (
-    StoredArray("coef_", ndim=1),
-    StoredArray("scale_", ndim=1, default=lambda s: np.ones(len(s.arrays["coef"]))),
+    StoredArray("coef_", "d"),
+    StoredArray("scale_", "d", default=lambda s: np.ones(len(s.arrays["coef"]))),
     StoredValue("alpha_", float),
     StoredValue("tie_", float, default=lambda _: np.nan),
-    StoredValue("names_", list, default=lambda _: [], decode=np.array),
+    StoredValue("names_", list, default=lambda _: np.empty(0), decode=np.array),
     StoredPart("part_", lambda s: Part(s.value("size", int)), flag="has_part"),
     NotStored("start_"),
 )

@@ -178,11 +178,11 @@ def test_too_few_steps_warn():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"rank": -1}, "rank: an integer >= 0; got -1"),
-        ({"rank": "many"}, "rank: an integer >= 0; got 'many'"),
-        ({"alpha": -1.0}, "alpha: a finite number, 0 <= alpha"),
-        ({"block_alpha": 0.0}, "block_alpha: a finite number, 0 < block_alpha"),
-        ({"tol": 0}, "tol: a finite number, 0 < tol"),
+        ({"rank": -1}, "rank: an integer >= 0 or 'auto'; got -1"),
+        ({"rank": "many"}, "rank: an integer >= 0 or 'auto'; got 'many'"),
+        ({"alpha": -1.0}, "alpha: a finite number >= 0"),
+        ({"block_alpha": 0.0}, "block_alpha: a finite number > 0"),
+        ({"tol": 0}, "tol: a finite number > 0"),
     ],
 )
 def test_parameters_out_of_range_are_refused(params, message):
@@ -195,7 +195,7 @@ def test_a_state_whose_parts_do_not_fit_is_refused(cyclic_head):
     """Weights of different widths."""
     state = cyclic_head.get_state()
     arrays = {**state.arrays, "first": state.arrays["first"][:-1]}
-    with pytest.raises(IntegrityError, match="weights of one width"):
+    with pytest.raises(IntegrityError, match="'first' of size d ="):
         GeneralPreference().set_state(HeadState(arrays, state.values))
 
 

@@ -175,7 +175,7 @@ def test_the_map_travels_as_json_and_arrays(noisy, method):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"method": "beta"}, "method: one of temperature, platt, isotonic, auto"),
+        ({"method": "beta"}, "method: 'temperature', 'platt', 'isotonic' or 'auto'"),
         ({"cv": 1}, "cv: an integer >= 2"),
     ],
 )
