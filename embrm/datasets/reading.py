@@ -1,6 +1,5 @@
 """Read preferences or a plain frame from any source, and report on every row."""
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import chain, islice
@@ -29,6 +28,7 @@ from embrm.exceptions import (
     LeftOutWarning,
     NoPreferenceError,
     three_parts,
+    warn,
 )
 
 OnError: TypeAlias = Literal["raise", "skip", "skip-uninformative"]
@@ -110,7 +110,7 @@ def read_preferences(
             reading.take(number, row)
     preferences = reading.finish()
     if preferences.read_report.n_left_out:
-        warnings.warn(str(preferences.read_report), LeftOutWarning, stacklevel=2)
+        warn(str(preferences.read_report), LeftOutWarning)
     return preferences
 
 
