@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
+from embrm._validation import invalid_input
 from embrm.datasets._building import PreferencesBuilder, check_unicode
 from embrm.datasets._rows import Source, named_rows, naming
 from embrm.datasets._sources import open_source
@@ -249,25 +250,23 @@ def _check_options(
 ) -> None:
     if on_error not in tuple(_SKIPPED):
         words = " or ".join(map(repr, _SKIPPED))
-        raise _wrong(f"on_error {words}", repr(on_error)[:40], "pass one of these")
+        raise invalid_input(
+            f"on_error {words}", repr(on_error)[:40], "pass one of these"
+        )
     if columns is not None and not (
         isinstance(columns, Mapping)
         and all(isinstance(name, str) for name in chain(*columns.items()))
     ):
-        raise _wrong(
+        raise invalid_input(
             "columns that maps canonical names to actual ones",
             f"a {type(columns).__name__} that does not",
             "pass a dict such as {'prompt': 'question'}",
         )
     for name, limit in limits.items():
         if limit is not None and not (isinstance(limit, int) and limit >= 1):
-            raise _wrong(
+            raise invalid_input(
                 f"{name} that is an int >= 1", repr(limit)[:40], "pass 1 or more"
             )
-
-
-def _wrong(expected: str, got: str, cure: str) -> InvalidInputError:
-    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
 
 
 def read_frame(
