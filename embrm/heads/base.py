@@ -69,9 +69,10 @@ class BaseHead:
     n_features_in_: int
     preprocessor_: Any
 
-    delta_is_reward_difference: ClassVar[bool] = True
-    """Whether delta is always r(first) - r(second), so that items can be scored alone.
-    False where `decision_function` may compute something else."""
+    is_transitive: ClassVar[bool] = True
+    """Whether the sign of delta follows from the two rewards, so that no preference
+    goes round in a circle. Delta itself may be another function of their difference:
+    see `delta_is_reward_difference`."""
 
     _constraints: ClassVar[Constraints] = {}
     """What constructor parameters may be."""
@@ -86,6 +87,15 @@ class BaseHead:
 
     def __init__(self, *, preprocessor: Any = None) -> None:
         self.preprocessor = preprocessor
+
+    @property
+    def delta_is_reward_difference(self) -> bool:
+        """Whether delta is r(first) - r(second), so that items can be scored alone.
+
+        That says more than `is_transitive`: a calibration curve changes the difference
+        and keeps its sign.
+        """
+        return self.is_transitive
 
     @abstractmethod
     def reward(self, X: Any) -> FloatArray:
@@ -199,9 +209,6 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
     preprocessor_ : fitted transformer or None
     learns_from : str
         What `fit` is told: "pairs", for every subclass.
-    is_transitive : bool
-        Class attribute: whether the sign of delta follows from the two rewards, so
-        that no preference goes round in a circle.
     accepts_margin : bool
         Class attribute: whether `fit` takes a positive `margin`.
     reads_in_place : bool
@@ -209,7 +216,6 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
     """
 
     learns_from: ClassVar[LearnsFrom] = "pairs"
-    is_transitive: ClassVar[bool] = True
     accepts_margin: ClassVar[bool] = True
     reads_in_place: ClassVar[bool] = False
 

@@ -119,7 +119,6 @@ class GeneralPreference(RewardHead):
     True
     """
 
-    delta_is_reward_difference: ClassVar[bool] = False
     is_transitive: ClassVar[bool] = False
 
     _constraints: ClassVar[Constraints] = {

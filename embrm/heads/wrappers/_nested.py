@@ -246,8 +246,6 @@ class HeadWrapper(RewardHead):
         The fitted head.
     """
 
-    delta_is_reward_difference: ClassVar[bool] = False
-
     _stored: ClassVar[Sequence[Stored]] = (
         StoredPart("head_", restore_nested, write=nested_state),
     )

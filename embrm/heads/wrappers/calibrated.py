@@ -167,6 +167,11 @@ class CalibratedReward(HeadWrapper):
         self.method = method
         self.cv = cv
 
+    @property
+    def delta_is_reward_difference(self) -> bool:
+        """False: delta is the calibration curve of the difference."""
+        return False
+
     def _fit(self, comparisons: Comparisons) -> None:
         held = score_out_of_fold(self._fit_head, comparisons, self.cv)
         self.head_ = self._fit_head(comparisons)

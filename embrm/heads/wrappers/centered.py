@@ -117,6 +117,11 @@ class CenteredReward(HeadWrapper):
         self.scope = scope
         self.scale = scale
 
+    @property
+    def delta_is_reward_difference(self) -> bool:
+        """Whether items can be scored alone: not if their domain has to be known."""
+        return self.scope == "global" and self.is_transitive
+
     def _fit(self, comparisons: Comparisons) -> None:
         self.head_ = self._fit_head(comparisons)
         self._set_groups(self.head_.reward(comparisons.items), None)

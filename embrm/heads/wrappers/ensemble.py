@@ -120,8 +120,6 @@ class RewardEnsemble(UncertainRewardHead):
     (True, True)
     """
 
-    delta_is_reward_difference: ClassVar[bool] = False
-
     _constraints: ClassVar[Constraints] = {
         "n_members": [Integer(1)],
         "bagging": [*get_args(Bagging), None],

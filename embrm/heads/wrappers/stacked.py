@@ -99,8 +99,6 @@ class StackedReward(RewardHead):
     (True, True)
     """
 
-    delta_is_reward_difference: ClassVar[bool] = False
-
     _constraints: ClassVar[Constraints] = {"cv": [Integer(2)]}
     _stored: ClassVar[Sequence[Stored]] = (
         *STORED_MEMBERS,
