@@ -174,9 +174,9 @@ def log_evidence(problem: LinearProblem, w: np.ndarray, alpha: float) -> float:
     """
     value, _, curvature = problem.loss.evaluate(problem.delta(w) - problem.margin)
     total = problem.weight.sum()
-    bend = 4.0 * float(problem.weight @ curvature) / total
+    size = 4.0 * float(problem.weight @ curvature) / total
     cost = float(problem.weight @ value) + alpha / 2 * float(w @ w)
-    return -cost - 0.5 * float(np.log1p(bend * problem.curvature / alpha).sum())
+    return -cost - 0.5 * float(np.log1p(size * problem.curvature / alpha).sum())
 
 
 def run_path(comparisons: Comparisons, problem: LinearProblem, task: Task) -> dict:
@@ -216,8 +216,10 @@ def held_out_losses(
     for alpha in alphas:
         for k, (train, _) in enumerate(parts):
             starts[k], _, _ = minimise(train, alpha, starts[k], tol=1e-3, max_iter=30)
-        leads = [h.delta(w) - h.margin for (_, h), w in zip(parts, starts, strict=True)]
-        losses.append(np.logaddexp(0.0, -np.concatenate(leads)))
+        logits = [
+            h.delta(w) - h.margin for (_, h), w in zip(parts, starts, strict=True)
+        ]
+        losses.append(np.logaddexp(0.0, -np.concatenate(logits)))
     return np.array(losses), np.concatenate([h.weight for _, h in parts])
 
 

@@ -58,11 +58,11 @@ def follow_path(comparisons, items, gap, variance, consistency) -> dict:
             minimise(train, alpha, start, tol=1e-3, max_iter=30)[0]
             for (train, _), start in zip(parts, starts, strict=True)
         ]
-        leads = [
+        logits = [
             (held.weight, held.delta(w))
             for (_, held), w in zip(parts, starts, strict=True)
         ]
-        losses.append(sum(float(c @ np.logaddexp(0, -lead)) for c, lead in leads))
+        losses.append(sum(float(c @ np.logaddexp(0, -logit)) for c, logit in logits))
         whole = minimise(problem, alpha, whole, tol=1e-4, max_iter=50)[0]
         coef = whole if problem.basis is None else problem.basis @ whole
         scores.append(consistency(coef[:d]))

@@ -102,8 +102,8 @@ def follow_path(wanted: dict, directory: Path) -> dict:
             minimise(train, alpha, start, tol=1e-3, max_iter=30)[0]
             for (train, _), start in zip(parts, starts, strict=True)
         ]
-        leads = [held.delta(w) for (_, held), w in zip(parts, starts, strict=True)]
-        losses.append(np.logaddexp(0, -np.concatenate(leads)))
+        logits = [held.delta(w) for (_, held), w in zip(parts, starts, strict=True)]
+        losses.append(np.logaddexp(0, -np.concatenate(logits)))
         whole, _, _ = minimise(problem, alpha, whole, tol=1e-4, max_iter=50)
         coef = whole if problem.basis is None else problem.basis @ whole
         test.append(consistency(pool.items @ (coef / scale)))

@@ -87,7 +87,7 @@ def evaluate(preferences: Preferences, vectors: np.ndarray) -> dict:
     evaluation = evaluate_fit(fit, preferences, pairs)
     return {
         "order_consistency": evaluation.order_consistency.to_json(),
-        "length": evaluation.length_ruler.to_json(),
+        "length": evaluation.length_baseline.to_json(),
     }
 
 

@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from embrm.exceptions import MissingDependencyError, three_parts
+from embrm.exceptions import MissingDependencyError, format_error
 
 
 def import_optional(module: str, *, extra: str) -> ModuleType:
@@ -38,9 +38,9 @@ def import_optional(module: str, *, extra: str) -> ModuleType:
         if error.name is None or error.name.partition(".")[0] != package:
             raise
         raise MissingDependencyError(
-            three_parts(
+            format_error(
                 expected=f"the optional package '{package}'",
                 got="no such package in this environment",
-                cure=f"pip install 'embrm[{extra}]'",
+                fix=f"pip install 'embrm[{extra}]'",
             )
         ) from error

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, RandomState
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 
 def check_items(
@@ -279,9 +279,9 @@ def type_name(value: Any) -> str:
     return type(value).__name__
 
 
-def invalid_input(expected: str, got: str, cure: str) -> InvalidInputError:
+def invalid_input(expected: str, got: str, fix: str) -> InvalidInputError:
     """Make the three-part error of an argument that is not what it should be."""
-    return InvalidInputError(three_parts(expected=expected, got=got, cure=cure))
+    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 def check_random_state(random_state: RandomState) -> np.random.Generator:
@@ -473,7 +473,7 @@ def _check_not_negative(values: FloatArray, name: str, unit: str = "pair") -> No
         )
 
 
-def _check_finite(array: FloatArray, name: str, cure: str) -> None:
+def _check_finite(array: FloatArray, name: str, fix: str) -> None:
     # A sum is finite unless some entry is not (or it overflows): one cheap pass.
     with np.errstate(over="ignore", invalid="ignore"):
         total = array.sum(dtype=np.float64)
@@ -483,7 +483,7 @@ def _check_finite(array: FloatArray, name: str, cure: str) -> None:
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
         raise invalid_input(
-            f"finite {name}", f"{array[at]} at index {at if at[1:] else at[0]}", cure
+            f"finite {name}", f"{array[at]} at index {at if at[1:] else at[0]}", fix
         )
 
 

@@ -1,7 +1,7 @@
 """Every error and warning embrm raises, and the form of their messages.
 
 A message has three parts: what was expected, what was got, what to do about it.
-`three_parts` writes them, so that no error forgets the cure.
+`format_error` writes them, so that no error forgets the fix.
 """
 
 import os
@@ -110,12 +110,12 @@ def warn(message: str, category: type[Warning] = EmbrmWarning) -> None:
     )
 
 
-def three_parts(*, expected: str, got: str, cure: str) -> str:
+def format_error(*, expected: str, got: str, fix: str) -> str:
     """Write an error message: what was expected, what was got, what to do.
 
     Parameters
     ----------
-    expected, got, cure : str
+    expected, got, fix : str
         Sentence fragments without a final full stop.
 
     Returns
@@ -125,14 +125,14 @@ def three_parts(*, expected: str, got: str, cure: str) -> str:
 
     Examples
     --------
-    >>> three_parts(
+    >>> format_error(
     ...     expected="ids of shape (n_pairs, 2)",
     ...     got="shape (3,)",
-    ...     cure="pass two columns: first and second",
+    ...     fix="pass two columns: first and second",
     ... )
-    'expected ids of shape (n_pairs, 2); got shape (3,). To mend: pass two columns: first and second.'
+    'expected ids of shape (n_pairs, 2); got shape (3,). Fix: pass two columns: first and second.'
     """  # noqa: E501
-    return f"expected {expected}; got {got}. To mend: {cure}."
+    return f"expected {expected}; got {got}. Fix: {fix}."
 
 
 def _is_import(frame: FrameType) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from embrm._typing import Message, Prompt
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 
 def as_messages(prompt: Prompt) -> tuple[Message, ...]:
@@ -41,10 +41,10 @@ def as_messages(prompt: Prompt) -> tuple[Message, ...]:
     # Arrow and pandas hand lists over as arrays; a mapping or scalar is a mistake.
     if isinstance(prompt, Mapping | bytes) or not hasattr(prompt, "__iter__"):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a prompt that is a str or a list of messages",
                 got=type(prompt).__name__,
-                cure="pass the text, or [{'role': 'user', 'content': ...}, ...]",
+                fix="pass the text, or [{'role': 'user', 'content': ...}, ...]",
             )
         )
     return tuple(_as_message(message, n) for n, message in enumerate(prompt))
@@ -94,10 +94,10 @@ def _as_message(message: Any, position: int) -> Message:
             else type(message).__name__
         )
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="messages with a string 'role' and a string 'content'",
                 got=f"{got} at message {position}",
-                cure="write each turn as {'role': 'user', 'content': 'text'}",
+                fix="write each turn as {'role': 'user', 'content': 'text'}",
             )
         )
     return Message(role=role, content=content)

@@ -84,7 +84,7 @@ class Pairs:
             raise invalid_input(
                 expected="Pairs, or an array of shape (n_pairs, 2, d)",
                 got=f"an array of shape {array.shape}",
-                cure="pass Pairs(items, ids), or stack first and second on axis 1",
+                fix="pass Pairs(items, ids), or stack first and second on axis 1",
             )
         rows = check_items(array.reshape(-1, array.shape[2]), finite=False)
         kept, inverse = distinct_rows(rows)
@@ -140,7 +140,7 @@ class Pairs:
             raise invalid_input(
                 expected="Pairs made with prompt_ids",
                 got="Pairs without",
-                cure="pass prompt_ids=..., one per item, to Pairs",
+                fix="pass prompt_ids=..., one per item, to Pairs",
             )
         return _groups_of(self.prompt_ids[self.ids])
 
@@ -182,7 +182,7 @@ class Pairs:
                 raise invalid_input(
                     expected="a selection of pairs",
                     got="an index into the second or third axis",
-                    cure="use .first, .second or np.asarray(pairs)",
+                    fix="use .first, .second or np.asarray(pairs)",
                 )
         if isinstance(key, int | np.integer):
             if not -len(self) <= key < len(self):
@@ -264,7 +264,7 @@ class CrossPromptGroups:
         raise invalid_input(
             expected="one group for each pair, i.e. pairs within prompts",
             got=repr(self),
-            cure="split with embrm.evaluate.PromptGroupKFold, which holds out the "
+            fix="split with embrm.evaluate.PromptGroupKFold, which holds out the "
             "prompts of both ends; .ends has their ids, of shape (n_pairs, 2)",
         )
 

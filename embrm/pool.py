@@ -94,7 +94,7 @@ class CandidatePool:
             raise invalid_input(
                 expected="the id of a prompt in the pool",
                 got=repr(prompt_id)[:60],
-                cure="choose one of pool.prompts",
+                fix="choose one of pool.prompts",
             )
         position = int(found[0])
         return self.order[self.starts[position] : self.starts[position + 1]]
@@ -182,7 +182,7 @@ def require_gold(pool: CandidatePool, what: str) -> FloatArray:
         raise invalid_input(
             expected=f"a pool with gold scores, which {what} needs",
             got="a pool without",
-            cure="pass gold=..., one score per item, to CandidatePool",
+            fix="pass gold=..., one score per item, to CandidatePool",
         )
     return pool.gold
 
@@ -203,7 +203,7 @@ def _check_gold(gold: ArrayLike, n_items: int) -> FloatArray:
         raise invalid_input(
             expected=f"{n_items} finite gold scores, one per item",
             got=f"shape {scores.shape} with {n_bad} not finite",
-            cure="drop the items whose gold is unknown, or leave gold out",
+            fix="drop the items whose gold is unknown, or leave gold out",
         )
     return scores
 
@@ -213,6 +213,6 @@ def _check_texts(texts: Sequence[Text], n_items: int) -> list[Text]:
         raise invalid_input(
             expected=f"{n_items} texts, one per item",
             got=f"{len(texts)}",
-            cure="pass (prompt, response) for every row of items",
+            fix="pass (prompt, response) for every row of items",
         )
     return list(texts)

@@ -15,16 +15,16 @@ from embrm.exceptions import (
     EmbrmWarning,
     IntegrityError,
     LeftOutWarning,
-    three_parts,
+    format_error,
     warn,
 )
 from embrm.heads import GeneralPreference, RewardEnsemble
 
 
 def test_a_message_has_three_parts_in_order():
-    """Expected, got and the cure stand in that order."""
-    message = three_parts(expected="a", got="b", cure="c")
-    assert message == "expected a; got b. To mend: c."
+    """Expected, got and the fix stand in that order."""
+    message = format_error(expected="a", got="b", fix="c")
+    assert message == "expected a; got b. Fix: c."
 
 
 def test_a_data_error_keeps_its_reason_across_processes():

@@ -202,11 +202,11 @@ def test_distinct_rows_are_those_of_a_plain_sort(data):
         ([[1.0], [1.0, 2.0]], [[0, 1]], "ragged rows"),
     ],
 )
-def test_bad_input_is_refused_with_a_cure(items, ids, message):
+def test_bad_input_is_refused_with_a_fix(items, ids, message):
     """Wrong shapes, dtypes and indices give an error that says what was got."""
     with pytest.raises(InvalidInputError, match=message) as caught:
         Pairs(items, ids)
-    assert "To mend:" in str(caught.value)
+    assert "Fix:" in str(caught.value)
 
 
 @pytest.mark.parametrize(

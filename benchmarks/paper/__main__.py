@@ -17,7 +17,7 @@ from embrm.cli.output import emit, reporting, say
 from embrm.cli.simulate_output import report_failed_cells
 from embrm.datasets.candidate_pools import read_candidates
 from embrm.embed import embed_items, make_encoder
-from embrm.exceptions import InvalidInputError, MissingDependencyError, three_parts
+from embrm.exceptions import InvalidInputError, MissingDependencyError, format_error
 from embrm.pool import CandidatePool
 
 _ROOT = Path(__file__).parents[2]
@@ -141,18 +141,18 @@ def _check(studies: str, jobs: int) -> list[str]:
     wanted = [word.strip() for word in studies.split(",") if word.strip()]
     if not wanted or not set(wanted) <= set(STUDIES):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"--studies from {', '.join(STUDIES)}",
                 got=repr(studies)[:40],
-                cure="write --studies a, or --studies a,b,c for all",
+                fix="write --studies a, or --studies a,b,c for all",
             )
         )
     if jobs == 0:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="--jobs of 1 or more, or -1 for all processors",
                 got="0",
-                cure="use --jobs 2 for two cells at a time",
+                fix="use --jobs 2 for two cells at a time",
             )
         )
     return [study for study in STUDIES if study in wanted]

@@ -16,7 +16,7 @@ from embrm.cli.inputs import (
 )
 from embrm.cli.options import AsJson, Columns, Config, Debug, column_map
 from embrm.cli.output import INTEGRITY, console, emit, reporting, say, table
-from embrm.exceptions import DataError, InvalidInputError, three_parts
+from embrm.exceptions import DataError, InvalidInputError, format_error
 
 if TYPE_CHECKING:
     from embrm.embed import Fingerprint
@@ -226,10 +226,10 @@ def export(
         found = digests(directory, fingerprint)
         if len(found) != 1:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="one encoder to export",
                     got=f"{len(found)} in this cache",
-                    cure="name one with --fingerprint; `embrm cache info` lists them",
+                    fix="name one with --fingerprint; `embrm cache info` lists them",
                 )
             )
         keys = None if items is None else _keys(items, column)
@@ -291,10 +291,10 @@ def _keys(items: str, column: list[str] | None) -> "Keys":
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise DataError(
-            three_parts(
+            format_error(
                 expected=f"columns {' and '.join(wanted)} in the items",
                 got=f"no column {missing[0][:40]!r}",
-                cure="name yours, as in --column prompt=question",
+                fix="name yours, as in --column prompt=question",
             ),
             reason="missing column",
         )
@@ -312,11 +312,11 @@ def _fingerprint(
 
     if (path is None) == (not fields) or (path is not None and dtype is not None):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="either --fingerprint FILE.json, or --field NAME=VALUE and "
                 "perhaps --dtype",
                 got="both" if path is not None else "neither",
-                cure="state model, layer, pooling and what else decided the numbers",
+                fix="state model, layer, pooling and what else decided the numbers",
             )
         )
     if path is not None:
@@ -335,10 +335,10 @@ def _read_fingerprint(path: Path) -> "Fingerprint":
         return Fingerprint(dict(stated.fields), stated.dim, stated.dtype)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected='JSON as {"fields": {...}, "dim": 2048, "dtype": "float16"}',
                 got=f"something else in {path}",
-                cure="write it so, or copy the meta.json of a store",
+                fix="write it so, or copy the meta.json of a store",
             )
         ) from error
 
@@ -350,10 +350,10 @@ def _parsed(fields: list[str]) -> dict[str, Any]:
         name, equals, text = field.partition("=")
         if not name or not equals or name in values:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="--field NAME=VALUE, each name once",
                     got=repr(field[:60]),
-                    cure="write it as in --field pooling=last_token",
+                    fix="write it as in --field pooling=last_token",
                 )
             )
         values[name] = _value(text)

@@ -21,12 +21,12 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 if TYPE_CHECKING:
     from embrm._typing import Text
     from embrm.embed.base import Encoder
-    from embrm.embed.run import EmbeddingAccount
+    from embrm.embed.run import EmbeddingReport
 
 ANY_CLUSTER = "auto"
 # Seconds of embedding from which the estimate is printed, and a faster way.
@@ -182,21 +182,21 @@ def say_how_long(
 def _check_scale(ray: str | None, actors: int | None, shards: str | None) -> None:
     """Refuse options that contradict each other."""
     if ray is not None and shards is not None:
-        got, cure = "both", "leave one out: Ray shares the work out by itself"
+        got, fix = "both", "leave one out: Ray shares the work out by itself"
     elif ray is None and actors is not None:
-        got, cure = "--actors alone", "add --ray"
+        got, fix = "--actors alone", "add --ray"
     else:
         return
     raise InvalidInputError(
-        three_parts(
-            expected="--ray (perhaps with --actors), or --shards", got=got, cure=cure
+        format_error(
+            expected="--ray (perhaps with --actors), or --shards", got=got, fix=fix
         )
     )
 
 
 def _on_ray(
     texts: "list[Text]", encoder: "Encoder", cache: str, ray: str, actors: int | None
-) -> "EmbeddingAccount":
+) -> "EmbeddingReport":
     from embrm.embed.scale.ray_run import embed_on_ray
 
     address = None if ray == ANY_CLUSTER else ray
@@ -205,7 +205,7 @@ def _on_ray(
 
 def _here(
     texts: "list[Text]", encoder: "Encoder", cache: str, part: tuple[int, int] | None
-) -> "EmbeddingAccount":
+) -> "EmbeddingReport":
     from embrm.embed.run import embed_items
     from embrm.embed.scale.shard_run import embed_part
 

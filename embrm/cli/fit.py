@@ -25,7 +25,7 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import emit, reporting, say
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 _MOST_NAMES = 10
 """Annotators that are listed."""
@@ -48,9 +48,9 @@ class HeadOption(TyperOption):
 
     def _names(self) -> str:
         """List the names; only who reads it imports the heads, which takes a second."""
-        from embrm.heads import heads_in_words
+        from embrm.heads import describe_heads
 
-        return f"{heads_in_words()}."
+        return f"{describe_heads()}."
 
     def _keep_names(self, text: str) -> None:
         """Ignore what the command says: the registry knows better."""
@@ -149,10 +149,10 @@ def fit(
 def _check_folds(cv: int) -> None:
     if cv == 1:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="--cv 0, or 2 and more",
                 got="1",
-                cure="use --cv 5, or --cv 0 for no estimate",
+                fix="use --cv 5, or --cv 0 for no estimate",
             )
         )
 

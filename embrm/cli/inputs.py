@@ -11,7 +11,7 @@ from embrm.exceptions import (
     IntegrityError,
     InvalidInputError,
     LeftOutWarning,
-    three_parts,
+    format_error,
 )
 
 if TYPE_CHECKING:
@@ -106,10 +106,10 @@ def open_cache(directory: str) -> "VectorCache":
     cache = VectorCache(directory)
     if not cache.directory.is_dir():
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="the directory of a cache",
                 got=f"no directory {directory!r}",
-                cure="pass the directory given to --cache",
+                fix="pass the directory given to --cache",
             )
         )
     return cache
@@ -129,10 +129,10 @@ def find_digest(directory: str, start: str) -> str:
     found = [digest for digest in known if digest.startswith(start)]
     if len(found) != 1:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="the beginning of exactly one fingerprint digest",
                 got=f"{start!r}, which {len(found)} of {len(known)} begin with",
-                cure="copy one from `embrm cache info`",
+                fix="copy one from `embrm cache info`",
             )
         )
     return found[0]
@@ -145,10 +145,10 @@ def open_store(directory: str, digest: str) -> "VectorStore":
     fingerprint = fingerprints[digest]
     if fingerprint is None:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"a readable meta.json for {digest[:12]}",
                 got="a damaged one",
-                cure="embed again with this encoder: that writes it anew",
+                fix="embed again with this encoder: that writes it anew",
             )
         )
     return cache.open(fingerprint)

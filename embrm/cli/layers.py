@@ -22,7 +22,7 @@ from embrm.cli.options import (
     read_options,
 )
 from embrm.cli.output import console, emit, reporting, say, table
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 if TYPE_CHECKING:
     from embrm.embed.causal import CausalLMEncoder
@@ -115,10 +115,10 @@ def _open_columns(
     opened = open_encoder(name)
     if not isinstance(opened, CausalLMEncoder):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a causal language model, whose layers can be compared",
                 got=repr(name)[:60],
-                cure="use --encoder smollm2, or causal:MODEL",
+                fix="use --encoder smollm2, or causal:MODEL",
             )
         )
     return opened.with_options(
@@ -132,10 +132,10 @@ def _numbers(words: str) -> tuple[int | float, ...]:
         return tuple(float(n) if "." in n else int(n) for n in words.split(","))
     except ValueError as error:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="--layers such as 5,10,15 or 0.33,0.67",
                 got=repr(words)[:40],
-                cure="write numbers with commas between them",
+                fix="write numbers with commas between them",
             )
         ) from error
 
@@ -179,8 +179,8 @@ def _print(
         headings = {"layer": "right", "pooling": "left"}
         headings |= {"order consistency [95%]": "left", "": "left"}
         console().print(table(headings, rows))
-        ruler = compared.board.evaluations[compared.board.best].length_ruler
-        say(f"length alone: {ruler}")
+        baseline = compared.board.evaluations[compared.board.best].length_baseline
+        say(f"length alone: {baseline}")
     n_noise = len(undecided)
     if n_noise > 1:
         say(

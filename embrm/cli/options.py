@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 
 def load_config(ctx: typer.Context, path: Path | None) -> Path | None:
@@ -158,10 +158,10 @@ def _misspelt(
     expected: str, given: list[str] | None, example: str
 ) -> InvalidInputError:
     return InvalidInputError(
-        three_parts(
+        format_error(
             expected=expected,
             got=", ".join(given or [])[:60],
-            cure=f"write it as in {example}",
+            fix=f"write it as in {example}",
         )
     )
 

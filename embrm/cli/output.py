@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from embrm.exceptions import DataError, EmbrmError, IntegrityError, three_parts
+from embrm.exceptions import DataError, EmbrmError, IntegrityError, format_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,10 +132,10 @@ def _fail(
 
 def _system_error(error: OSError) -> str:
     place = "" if error.filename is None else f" ({error.filename})"
-    return three_parts(
+    return format_error(
         expected="files that can be read and written",
         got=f"{error.strerror or type(error).__name__}{place}",
-        cure="check the path, its permissions and the free space; --debug says where",
+        fix="check the path, its permissions and the free space; --debug says where",
     )
 
 

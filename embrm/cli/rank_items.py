@@ -16,7 +16,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import console, emit, json_rows, reporting, say, table
 from embrm.cli.score import check_ending, write_rows
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,10 +192,10 @@ def _check_picture(plot: Path | None) -> None:
     if plot is None or plot.suffix in (".png", ".svg", ".pdf"):
         return
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected="--plot that ends in .png, .svg or .pdf",
             got=repr(plot.name)[:60],
-            cure="choose one of these endings",
+            fix="choose one of these endings",
         )
     )
 

@@ -11,7 +11,7 @@ from embrm.cli.evaluate import ModelDir, OtherEncoder
 from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, column_map
 from embrm.cli.output import emit, json_rows, reporting, say, write_json_lines
-from embrm.exceptions import DataError, InvalidInputError, three_parts
+from embrm.exceptions import DataError, InvalidInputError, format_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,10 +71,10 @@ def check_ending(out: Path | None) -> None:
     """Refuse a file to write to whose ending says no known format."""
     if out is not None and out.suffix not in _ENDINGS:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"--out that ends in {', '.join(_ENDINGS)}",
                 got=repr(out.name)[:60],
-                cure="choose one of these endings",
+                fix="choose one of these endings",
             )
         )
 
@@ -82,10 +82,10 @@ def check_ending(out: Path | None) -> None:
 def _some_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
     if frame.empty:
         raise DataError(
-            three_parts(
+            format_error(
                 expected="at least one row to score",
                 got="none",
-                cure="check that the rows were written, and to this place",
+                fix="check that the rows were written, and to this place",
             ),
             reason="no rows",
         )
@@ -117,10 +117,10 @@ def _write_parquet(ranked: "pd.DataFrame", out: Path) -> None:
         ranked.to_parquet(out, index=False)
     except pa.ArrowException as error:
         raise DataError(
-            three_parts(
+            format_error(
                 expected="columns that each hold values of one type, for Parquet",
                 got=str(error)[:80],
-                cure="write to a .jsonl file instead",
+                fix="write to a .jsonl file instead",
             ),
             reason="mixed types",
         ) from error

@@ -17,7 +17,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import console, emit, reporting, say
 from embrm.cli.simulate_output import report_failed_cells
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,10 +170,10 @@ def _is_grid(path: Path) -> bool:
 def _check_jobs(jobs: int) -> None:
     if jobs == 0:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="--jobs of 1 or more, or -1 for all processors",
                 got="0",
-                cure="use --jobs 2 for two cells at a time",
+                fix="use --jobs 2 for two cells at a time",
             )
         )
 

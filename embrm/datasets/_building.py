@@ -75,7 +75,7 @@ class PreferencesBuilder:
             raise refusal(
                 expected="a row with at least one response",
                 got="none",
-                cure="drop the row or fill it in",
+                fix="drop the row or fill it in",
                 reason="no response",
                 kind=NoPreferenceError,
             )
@@ -132,7 +132,7 @@ def check_unicode(record: Mapping[str, Any]) -> None:
                 raise refusal(
                     expected="text that is valid Unicode",
                     got="half of a surrogate pair",
-                    cure="drop the row, or write the character whole",
+                    fix="drop the row, or write the character whole",
                     reason="not Unicode",
                 )
 

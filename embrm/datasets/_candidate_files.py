@@ -17,12 +17,12 @@ from embrm.datasets._rows import naming
 from embrm.datasets._sources import open_source
 from embrm.datasets.formats.base import refusal
 from embrm.datasets.reading import read_frame
-from embrm.exceptions import DataError, InvalidInputError, three_parts
+from embrm.exceptions import DataError, InvalidInputError, format_error
 
 COLUMNS = ("prompt_id", "gold", "prompt", "response", "length", "vector")
 """Columns that are read, by our name for them; all others are left alone."""
 
-_CURES = MappingProxyType(
+_FIXES = MappingProxyType(
     {
         "prompt_id": "say which prompt each item answers",
         "gold": "give each item its gold score",
@@ -91,7 +91,7 @@ def _from_parquet(
         raise refusal(
             expected="a whole Parquet file",
             got=f"one that cannot be read ({type(error).__name__})",
-            cure="write or download it again, and compare its checksum",
+            fix="write or download it again, and compare its checksum",
             reason="damaged file",
         ) from error
 
@@ -101,10 +101,10 @@ def check_columns(columns: Mapping[str, str]) -> Mapping[str, str]:
     unknown = [name for name in columns if name not in COLUMNS]
     if unknown:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"columns of a candidate pool: {', '.join(COLUMNS)}",
                 got=repr(unknown[0])[:60],
-                cure="write our name first, e.g. {'gold': 'score'}",
+                fix="write our name first, e.g. {'gold': 'score'}",
             )
         )
     return columns
@@ -137,7 +137,7 @@ def _no_column(name: str, present: Sequence[str]) -> DataError:
     return refusal(
         expected=f"one column {name[:40]!r}",
         got=f"columns {', '.join(present)[:200] or 'none'}",
-        cure=_CURES.get(name, "check the spelling of the column")
+        fix=_FIXES.get(name, "check the spelling of the column")
         + (
             f"; another one is named by --column {name}=YOURS, in Python by "
             f"columns={{{name!r}: 'yours'}}"
@@ -179,7 +179,7 @@ def _ragged() -> DataError:
     return refusal(
         expected="lists of numbers of one length in column 'vector'",
         got="others",
-        cure="embed all items with one encoder, and write one list per row",
+        fix="embed all items with one encoder, and write one list per row",
         reason="bad vector",
     )
 
@@ -300,8 +300,8 @@ def _check_matrix(vectors: Any, n_rows: int | None) -> None:
         )
 
 
-def _wrong(expected: str, got: str, cure: str) -> DataError:
-    return refusal(expected=expected, got=got, cure=cure, reason="bad vectors")
+def _wrong(expected: str, got: str, fix: str) -> DataError:
+    return refusal(expected=expected, got=got, fix=fix, reason="bad vectors")
 
 
 _OPENERS: MappingProxyType[str, Callable[[Path], Any]] = MappingProxyType(

@@ -78,14 +78,14 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise refusal(
             expected="a whole gzip file",
             got="one that is truncated or damaged",
-            cure="copy or download it again, and compare its checksum",
+            fix="copy or download it again, and compare its checksum",
             reason="damaged file",
         ) from error
     except OSError as error:
         raise refusal(
             expected="a file that can be read",
             got=error.strerror or type(error).__name__,
-            cure="check its permissions and its disk",
+            fix="check its permissions and its disk",
             reason="unreadable file",
         ) from error
 
@@ -103,7 +103,7 @@ def whole(handle: BinaryIO, max_bytes: int) -> bytes:
         raise refusal(
             expected=f"a JSON file of at most {max_bytes} bytes, unpacked",
             got="a larger one",
-            cure="write one row per line as .jsonl, which is read row by row, or raise "
+            fix="write one row per line as .jsonl, which is read row by row, or raise "
             "max_json_bytes",
             reason="file too large",
         )
@@ -141,7 +141,7 @@ def decoded(data: bytes, offset: int = 0) -> str:
             expected="UTF-8 text",
             got=f"a byte that is not UTF-8 at byte offset "
             f"{offset + start + error.start}",
-            cure="save the file as UTF-8",
+            fix="save the file as UTF-8",
             reason="not UTF-8",
         ) from error
 
@@ -159,7 +159,7 @@ def too_long(max_line_bytes: int) -> DataError:
     return refusal(
         expected=f"lines of at most {max_line_bytes} bytes",
         got="a longer one",
-        cure="write one row per line, or raise max_line_bytes",
+        fix="write one row per line, or raise max_line_bytes",
         reason="line too long",
     )
 

@@ -25,7 +25,7 @@ from embrm.datasets._text_rows import (
     too_long_number,
 )
 from embrm.datasets.formats.base import Row, refusal
-from embrm.exceptions import DataError, InvalidInputError, three_parts
+from embrm.exceptions import DataError, InvalidInputError, format_error
 
 _TEXTS = (".jsonl", ".json", ".csv")
 EXTENSIONS = (*_TEXTS, *(f"{end}.gz" for end in _TEXTS), ".parquet")
@@ -81,10 +81,10 @@ def open_source(source: Any, *, max_line_bytes: int, max_json_bytes: int) -> Sou
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         return iterable_source(source)
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected="a path, '-', 'hf:owner/name', a DataFrame or a list of dicts",
             got=type(source).__name__,
-            cure="pass one of these; turn a dict of columns into pd.DataFrame(...)",
+            fix="pass one of these; turn a dict of columns into pd.DataFrame(...)",
         )
     )
 
@@ -105,7 +105,7 @@ def _open_path(path: Path, max_line_bytes: int, max_json_bytes: int) -> Source:
     raise refusal(
         expected=f"a file name that ends in one of {', '.join(EXTENSIONS)}",
         got=f"{''.join(suffixes[-2:])!r}" if suffixes else "no extension",
-        cure="rename the file, or load it as a DataFrame and pass that",
+        fix="rename the file, or load it as a DataFrame and pass that",
         reason="unknown extension",
     )
 
@@ -121,14 +121,14 @@ def _check_file(path: Path) -> None:
         raise refusal(
             expected="a file",
             got="a directory",
-            cure="name one of the files in it",
+            fix="name one of the files in it",
             reason="directory",
         )
     if kind == "missing":
         raise refusal(
             expected="a file that exists",
             got="no such file",
-            cure="check the path and the working directory",
+            fix="check the path and the working directory",
             reason="missing file",
         )
 
@@ -202,7 +202,7 @@ def _check_names(names: list[str]) -> None:
         raise refusal(
             expected="columns with different names",
             got=f"{twice[0][:40]!r} twice",
-            cure="rename or drop one of them",
+            fix="rename or drop one of them",
             reason="bad header",
         )
 
@@ -247,7 +247,7 @@ def _parquet_rows(path: Path) -> NumberedRows:
         raise refusal(
             expected="a whole Parquet file",
             got=f"one that cannot be read beyond row {number} ({type(error).__name__})",
-            cure="write or download it again, and compare its checksum",
+            fix="write or download it again, and compare its checksum",
             reason="damaged file",
         ) from error
 
@@ -269,7 +269,7 @@ def hub_source(source: str) -> Source:
         raise refusal(
             expected="a dataset id hf:owner/name[:config][@split]",
             got=repr(source[:80]),
-            cure="e.g. 'hf:Anthropic/hh-rlhf@train'",
+            fix="e.g. 'hf:Anthropic/hh-rlhf@train'",
             reason="bad dataset id",
         )
     datasets = import_optional("datasets", extra="hub")
@@ -294,7 +294,7 @@ def _one_split(loaded: Any) -> Iterable[Any]:
     raise refusal(
         expected="the name of a split, as the dataset has several",
         got=f"none of {', '.join(map(str, loaded))}"[:200],
-        cure="end the id with @ and the split, e.g. @train",
+        fix="end the id with @ and the split, e.g. @train",
         reason="bad dataset id",
     )
 
@@ -311,6 +311,6 @@ def _unreachable(error: Exception) -> DataError:
     return refusal(
         expected="a dataset that the hub serves",
         got=f"{type(error).__name__}: {str(error)[:160]}",
-        cure="check owner, name, config and split, and the connection",
+        fix="check owner, name, config and split, and the connection",
         reason="unreachable dataset",
     )

@@ -83,7 +83,7 @@ def parse_json(text: str) -> Any:
         raise refusal(
             expected="JSON",
             got=f"malformed JSON ({error.msg} at {where}column {error.colno})",
-            cure="write rows with a JSON library, one object per line in .jsonl",
+            fix="write rows with a JSON library, one object per line in .jsonl",
             reason="malformed JSON",
         ) from error
     except RecursionError as error:
@@ -98,7 +98,7 @@ def too_deep() -> DataError:
     return refusal(
         expected="rows nested a few levels deep",
         got="a row nested too deeply to read",
-        cure="drop the row, or flatten it",
+        fix="drop the row, or flatten it",
         reason="nested too deeply",
     )
 
@@ -108,7 +108,7 @@ def too_long_number() -> DataError:
     return refusal(
         expected="numbers of ordinary size",
         got="an integer of hundreds of digits or more",
-        cure="write it as a string",
+        fix="write it as a string",
         reason="number too long",
     )
 
@@ -120,7 +120,7 @@ def as_row(value: Any) -> Row | DataError:
     return refusal(
         expected="rows that are objects with named columns",
         got=f"a {type(value).__name__}",
-        cure='write each row as {"prompt": ..., "chosen": ..., "rejected": ...}',
+        fix='write each row as {"prompt": ..., "chosen": ..., "rejected": ...}',
         reason="not an object",
     )
 
@@ -129,7 +129,7 @@ def _refuse_constant(literal: str) -> None:
     raise refusal(
         expected="JSON, which has no literal for it",
         got=f"the literal {literal}",
-        cure="write null for what is missing",
+        fix="write null for what is missing",
         reason="NaN or Infinity literal",
     )
 
@@ -197,7 +197,7 @@ def _the_list(value: Any) -> Iterable[Any]:
         got=f"an object with {len(lists)} lists"
         if isinstance(value, dict)
         else f"a {type(value).__name__}",
-        cure="write one object per line as .jsonl, or a list of objects (in pandas, "
+        fix="write one object per line as .jsonl, or a list of objects (in pandas, "
         "orient='records')",
         reason="not a list of rows",
     )
@@ -300,7 +300,7 @@ def _next_record(
         return refusal(
             expected="CSV with fields in double quotes, and quotes in them doubled",
             got=f"malformed CSV ({error})",
-            cure="write the file with a CSV library",
+            fix="write the file with a CSV library",
             reason="malformed CSV",
         )
     finally:
@@ -316,7 +316,7 @@ def _checked_header(record: list[str] | DataError) -> list[str]:
         raise refusal(
             expected="a header line that names every column once",
             got=f"{twice[0][:40]!r} twice" if twice else "a column without a name",
-            cure="mend the first line of the file",
+            fix="fix the first line of the file",
             reason="bad header",
         )
     return names
@@ -327,7 +327,7 @@ def _csv_row(header: list[str], record: list[str]) -> Row | DataError:
         return refusal(
             expected=f"{len(header)} fields, as in the header",
             got=f"{len(record)}",
-            cure="quote the fields that hold commas or line ends",
+            fix="quote the fields that hold commas or line ends",
             reason="wrong number of fields",
         )
     return dict(zip(header, record, strict=True))

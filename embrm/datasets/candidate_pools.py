@@ -193,7 +193,7 @@ def _check_rows(frame: pd.DataFrame) -> None:
         raise refusal(
             expected="at least one row",
             got="none",
-            cure="check that the rows were written, and to this place",
+            fix="check that the rows were written, and to this place",
             reason="no rows",
         )
     for name in ("prompt_id", "prompt", "response"):
@@ -253,11 +253,11 @@ def _bad_cell(bad: AnyArray, name: str, got: str, expected: str) -> DataError:
     return refusal(
         expected=f"{expected} in column {name!r} of every row",
         got=f"{got} in row {at + 1} ({int(bad.sum())} such rows)",
-        cure="mend these rows, or drop them with their vectors",
+        fix="fix these rows, or drop them with their vectors",
         reason=f"bad {name}",
     )
 
 
-def _refusal(name: str, expected: str, got: str, cure: str, reason: str) -> DataError:
-    made = refusal(expected=expected, got=got, cure=cure, reason=reason)
+def _refusal(name: str, expected: str, got: str, fix: str, reason: str) -> DataError:
+    made = refusal(expected=expected, got=got, fix=fix, reason=reason)
     return DataError(f"{name}: {made}", reason=reason)

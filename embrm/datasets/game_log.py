@@ -21,7 +21,7 @@ import pandas as pd
 from embrm._typing import FloatArray
 from embrm.datasets.preferences import ReadReport
 from embrm.datasets.reading import OnError, read_frame
-from embrm.exceptions import DataError, InvalidInputError, three_parts
+from embrm.exceptions import DataError, InvalidInputError, format_error
 
 _NAMES = (("model_a", "model_b"), ("item", "opponent"), ("first", "second"))
 _ONE_HOT = ("winner_model_a", "winner_model_b", "winner_tie")
@@ -116,10 +116,10 @@ def read_game_log(
     """
     if on_error not in ("raise", "skip", "skip-uninformative"):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="on_error: raise, skip or skip-uninformative",
                 got=repr(on_error)[:40],
-                cure="use on_error='skip-uninformative'",
+                fix="use on_error='skip-uninformative'",
             )
         )
     named = dict(columns or {})
@@ -135,10 +135,10 @@ def read_game_log(
     report.n_kept += len(kept)
     if kept.empty:
         raise DataError(
-            three_parts(
+            format_error(
                 expected="at least one game",
                 got=f"no row kept of {report.n_read}{_first_reason(report)}",
-                cure="check the rows, and the columns that are read",
+                fix="check the rows, and the columns that are read",
             ),
             reason="no game",
         )
@@ -175,12 +175,12 @@ def _recognise(there: list[str], chosen: set[str]) -> tuple[tuple[str, str], str
         return pairs[0], ends[0]
     got = "none of these" if not pairs or not ends else f"{pairs}, and {ends}"
     raise DataError(
-        three_parts(
+        format_error(
             expected="two columns of names (model_a and model_b, item and opponent, "
             "first and second, or winner and loser) and one column that says how the "
             "game ended (winner, result or y)",
             got=f"{got}, among {', '.join(there[:15]) or 'no columns'}",
-            cure="name yours, e.g. columns={'first': 'white', 'second': 'black'}, or "
+            fix="name yours, e.g. columns={'first': 'white', 'second': 'black'}, or "
             "--column first=white --column second=black",
         ),
         reason="missing column",
@@ -233,10 +233,10 @@ def _leave_out(report: ReadReport, reasons: pd.Series, on_error: OnError) -> Non
         )
         if not skips:
             raise DataError(
-                three_parts(
+                format_error(
                     expected=f"two names and who won in {where}",
                     got=reason,
-                    cure="correct the row, or leave such rows out: on_error='skip', "
+                    fix="correct the row, or leave such rows out: on_error='skip', "
                     "or --on-error skip",
                 ),
                 reason=reason,

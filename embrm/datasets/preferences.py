@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray, RandomState, Text
 from embrm._validation import check_random_state
-from embrm.exceptions import InvalidInputError, three_parts, warn
+from embrm.exceptions import InvalidInputError, format_error, warn
 from embrm.pairs import Pairs
 
 ITEM_COLUMNS = ("prompt_id", "prompt", "response")
@@ -202,10 +202,10 @@ class Preferences:
         """
         if len(vectors) != len(self.items):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"{len(self.items)} vectors, one per item",
                     got=str(len(vectors)),
-                    cure="encode .texts, all of them, in order",
+                    fix="encode .texts, all of them, in order",
                 )
             )
         ids = self.pairs[["first", "second"]].to_numpy(np.intp)
@@ -256,8 +256,8 @@ class Preferences:
         """
         if n < 1:
             raise InvalidInputError(
-                three_parts(
-                    expected="n >= 1", got=str(n), cure="keep one prompt or more"
+                format_error(
+                    expected="n >= 1", got=str(n), fix="keep one prompt or more"
                 )
             )
         prompts = self.items["prompt_id"].to_numpy()
@@ -299,10 +299,10 @@ class Preferences:
         crossing = first["prompt_id"].to_numpy() != second["prompt_id"].to_numpy()
         if crossing.any():
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="pairs of items that answer the same prompt",
                     got=f"two prompts in pair {int(np.argmax(crossing))}",
-                    cure="join .pairs with .items yourself, or drop such pairs",
+                    fix="join .pairs with .items yourself, or drop such pairs",
                 )
             )
         return pd.DataFrame(
@@ -385,10 +385,10 @@ def _check_taken(taken: AnyArray, n_pairs: int) -> None:
         fits = taken.ndim == 1 and bool(taken.size == 0 or known)
     if not fits:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"a mask of {n_pairs} pairs, or positions among them",
                 got=f"an array of shape {taken.shape} and dtype {taken.dtype}",
-                cure="compute it from .pairs of these very preferences",
+                fix="compute it from .pairs of these very preferences",
             )
         )
 
@@ -462,10 +462,10 @@ def _scores(items: pd.DataFrame, column: str) -> FloatArray:
     if column not in numeric:
         names = ", ".join(numeric)[:200] or "none"
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a numeric column of items to prefer by",
                 got=f"{str(column)[:40]!r}; numeric are: {names}",
-                cure="name one of these, or read data that has ratings",
+                fix="name one of these, or read data that has ratings",
             )
         )
     score = items[column].to_numpy(np.float64)

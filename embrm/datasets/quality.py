@@ -36,7 +36,7 @@ import pandas as pd
 
 from embrm._typing import AnyArray, BoolArray
 from embrm.datasets.preferences import LeftOut, Preferences
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 _MAX_PLACES = 5
 
@@ -92,11 +92,11 @@ class QualityReport:
         """
         if (self.unit, self.n_after) != (later.unit, later.n_before):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"a later report that begins with the {self.n_after} "
                     f"{self.unit} this one ends with",
                     got=f"one that begins with {later.n_before} {later.unit}",
-                    cure="add reports in the order in which the filters were applied",
+                    fix="add reports in the order in which the filters were applied",
                 )
             )
         reasons = self.left_out + later.left_out
@@ -167,10 +167,10 @@ def filter_by_length(
     """
     if not 0 <= min_words <= max_words:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="0 <= min_words <= max_words",
                 got=f"min_words={min_words}, max_words={max_words}",
-                cure="exchange them, or set only one",
+                fix="exchange them, or set only one",
             )
         )
     responses = preferences.items["response"]
@@ -235,10 +235,10 @@ def filter_near_duplicates(
     """
     if not 0 < max_ratio <= 1 or unit not in ("word", "character"):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="max_ratio in (0, 1] and unit 'word' or 'character'",
                 got=f"max_ratio={max_ratio:g}, unit={str(unit)[:20]!r}",
-                cure="leave them at 0.8 and 'word' if in doubt",
+                fix="leave them at 0.8 and 'word' if in doubt",
             )
         )
     split: Callable[[str], Sequence[str]] = _words if unit == "word" else str
@@ -292,10 +292,10 @@ def filter_by_agreement(
     """
     if not 0 <= min_agreement <= 1:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="min_agreement in [0, 1], a share of the annotators",
                 got=f"{min_agreement:g}",
-                cure="write 60% as 0.6",
+                fix="write 60% as 0.6",
             )
         )
     agreement = _shares(preferences.pairs, column)
@@ -319,23 +319,23 @@ def _is_alike(a: Sequence[str], b: Sequence[str], max_ratio: float) -> bool:
 
 
 def _shares(pairs: pd.DataFrame, column: str) -> AnyArray:
-    cure = "name the column with column=..., as shares from 0 to 1"
+    fix = "name the column with column=..., as shares from 0 to 1"
     if column not in pairs:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"a column {column[:40]!r} of pairs",
                 got=f"columns {', '.join(map(str, pairs.columns))[:120]}",
-                cure=cure,
+                fix=fix,
             )
         )
     shares = pd.to_numeric(pairs[column], errors="coerce").to_numpy(np.float64)
     bad = (shares < 0) | (shares > 1) | (np.isnan(shares) & pairs[column].notna())
     if bad.any():
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"{column[:40]!r} in [0, 1], NaN where unknown",
                 got=f"another value at pair {int(np.argmax(bad))}",
-                cure=cure,
+                fix=fix,
             )
         )
     return shares

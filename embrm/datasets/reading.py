@@ -28,7 +28,7 @@ from embrm.exceptions import (
     InvalidInputError,
     LeftOutWarning,
     NoPreferenceError,
-    three_parts,
+    format_error,
     warn,
 )
 
@@ -150,7 +150,7 @@ class _Reading:
                 raise refusal(
                     expected="at least one row",
                     got="an empty source",
-                    cure="check that the rows were written, and to this place",
+                    fix="check that the rows were written, and to this place",
                     reason="no rows",
                 )
         if self._report.format == _UNKNOWN:
@@ -158,7 +158,7 @@ class _Reading:
                 raise self._undetected or refusal(
                     expected="at least one usable row",
                     got=str(self._report).replace("\n", " "),
-                    cure="mend the rows, or name the format with format=",
+                    fix="fix the rows, or name the format with format=",
                     reason="no usable row",
                 )
         return self._builder.build(self._report)
@@ -215,7 +215,7 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
         raise refusal(
             expected=_expectation(chosen),
             got=f"no {missing!r} among {column_names(row)}",
-            cure=_other_formats(missing),
+            fix=_other_formats(missing),
             reason=f"no column {missing!r}",
         ) from error
     except DataError as error:
@@ -223,10 +223,10 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
             raise
         raise DataError(
             f"{error} This may be another format: "
-            + three_parts(
+            + format_error(
                 expected=_expectation(chosen),
                 got=column_names(row),
-                cure=_other_formats("prompt"),
+                fix=_other_formats("prompt"),
             ),
             reason=error.reason,
         ) from error

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from embrm._typing import Text
 
 _SIDE_BY_SIDE = "side-by-side"
-_POOLING_IN_WORDS = MappingProxyType(
+_POOLING_NAMES = MappingProxyType(
     {
         "last_content": "last token of the response",
         "mean_response": "mean over the response",
@@ -112,11 +112,11 @@ class Fingerprint:
         >>> Fingerprint(fields, dim=8, dtype="float32").describe()
         'causal-lm SmolLM2, layer 20, mean over the response (49f60bf4)'
         """
-        return f"{self._in_words()} ({self.digest[:8]})"
+        return f"{self._description()} ({self.digest[:8]})"
 
-    def _in_words(self) -> str:
+    def _description(self) -> str:
         if self.parts:
-            first, *rest = (part._in_words() for part in self.parts)
+            first, *rest = (part._description() for part in self.parts)
             # What the columns have in common is said once.
             common = f"{first.partition(', ')[0]}, "
             return " and ".join([first, *(word.removeprefix(common) for word in rest)])
@@ -125,8 +125,8 @@ class Fingerprint:
         layer, pooling = self.fields.get("layer"), self.fields.get("pooling")
         if isinstance(layer, int):
             words.append("last layer" if layer == -1 else f"layer {layer}")
-        if isinstance(pooling, str) and pooling in _POOLING_IN_WORDS:
-            words.append(_POOLING_IN_WORDS[pooling])
+        if isinstance(pooling, str) and pooling in _POOLING_NAMES:
+            words.append(_POOLING_NAMES[pooling])
         return ", ".join(words)
 
     def to_json(self) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class BatchReport:
     Attributes
     ----------
     n_texts, n_tokens : int
-        Texts in the batch, and tokens fed to the model without padding.
+        Texts in the batch, and tokens processed by the model without padding.
     n_truncated : int
         Texts whose prompt lost its beginning to the length limit.
     n_response_truncated : int

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embrm._optional import import_optional
 from embrm.embed.truncation import FittedTokens
-from embrm.exceptions import EmbrmError, InvalidInputError, three_parts
+from embrm.exceptions import EmbrmError, InvalidInputError, format_error
 
 FLOAT16_LIMIT = 6e4
 """Largest absolute value stored as float16, whose own limit is 65504."""
@@ -136,19 +136,19 @@ def as_stored(vectors: NDArray[np.float32], dtype: str) -> NDArray[np.floating[A
     """
     if not np.isfinite(vectors).all():
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="finite vectors",
                 got="NaN or infinity from the model",
-                cure="compute with dtype='float32', or check the model's weights",
+                fix="compute with dtype='float32', or check the model's weights",
             )
         )
     largest = float(np.abs(vectors).max(initial=0.0))
     if dtype == "float16" and largest >= FLOAT16_LIMIT:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"vectors below {FLOAT16_LIMIT:g}, which float16 holds",
                 got=f"a value of {largest:.3g}",
-                cure="pass store_dtype='float32'",
+                fix="pass store_dtype='float32'",
             )
         )
     return vectors.astype(dtype)
@@ -188,7 +188,7 @@ def check_options(
     for rule, (value, holds) in rules.items():
         if not holds:
             raise InvalidInputError(
-                three_parts(expected=rule, got=repr(value), cure="pass one of these")
+                format_error(expected=rule, got=repr(value), fix="pass one of these")
             )
 
 
@@ -210,9 +210,9 @@ def set_evaluation_mode(model: Any) -> None:
     stuck = [type(part).__name__ for part in model.modules() if part.training]
     if stuck:
         raise EmbrmError(
-            three_parts(
+            format_error(
                 expected="a model in evaluation mode",
                 got=f"{stuck[0]} still in training mode after model.eval()",
-                cure="use a model whose modules follow train() and eval()",
+                fix="use a model whose modules follow train() and eval()",
             )
         )

@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.n_texts:,} texts to embed, about {in_words(self.seconds)}"
+        return f"{self.n_texts:,} texts to embed, about {format_duration(self.seconds)}"
 
 
 def estimate_embedding(
@@ -85,12 +85,18 @@ def estimate_embedding(
     return Estimate(len(missing), float(seconds))
 
 
-def in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Say a duration to the precision that an estimate has.
 
     Examples
     --------
-    >>> in_words(0.2), in_words(42), in_words(100), in_words(5000), in_words(90000)
+    >>> (
+    ...     format_duration(0.2),
+    ...     format_duration(42),
+    ...     format_duration(100),
+    ...     format_duration(5000),
+    ...     format_duration(90000),
+    ... )
     ('a second', '40 s', '2 min', '1.4 h', '25 h')
     """
     if seconds < 1.5:

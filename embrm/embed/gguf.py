@@ -33,7 +33,7 @@ from embrm.exceptions import (
     EmbrmWarning,
     IntegrityError,
     InvalidInputError,
-    three_parts,
+    format_error,
     warn,
 )
 
@@ -122,10 +122,10 @@ def _check_magic(path: Path) -> None:
         magic = file.read(len(_MAGIC))
     if magic != _MAGIC:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a GGUF file, which begins with the letters GGUF",
                 got=f"{path.name}, which does not",
-                cure="pass a model in GGUF format, or a directory with safetensors",
+                fix="pass a model in GGUF format, or a directory with safetensors",
             )
         )
 
@@ -148,10 +148,10 @@ def _is_whole(target: Path, sha256: str, *, may_warn: bool = True) -> bool:
         reason = f"{type(error).__name__} while it was checked"
     if may_warn:
         warn(
-            three_parts(
+            format_error(
                 expected=f"the converted model {target.name} as it was written",
                 got=reason,
-                cure="nothing to do: it is converted again",
+                fix="nothing to do: it is converted again",
             ),
             EmbrmWarning,
         )
@@ -211,19 +211,19 @@ def _check_contents(gguf: Any, path: Path) -> int:
     # The reader has no errors of its own: it fails where the bytes make no sense.
     except Exception as error:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"a whole GGUF file in {path.name}",
                 got=f"{type(error).__name__} while its header was read",
-                cure="fetch the file again",
+                fix="fetch the file again",
             )
         ) from error
     if architecture not in supported:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="an architecture that transformers loads from GGUF: "
                 + ", ".join(sorted(supported)),
                 got=repr(architecture[:40]),
-                cure="use the model's safetensors, or update transformers",
+                fix="use the model's safetensors, or update transformers",
             )
         )
     return n_weights
@@ -234,10 +234,10 @@ def _check_room(directory: Path, n_bytes: int) -> None:
     free = shutil.disk_usage(directory).free
     if free < n_bytes:
         raise EmbrmError(
-            three_parts(
+            format_error(
                 expected=f"{n_bytes / 1e6:,.0f} MB free in {directory}",
                 got=f"{free / 1e6:,.0f} MB",
-                cure=f"free some, or name another directory in {MODELS_VARIABLE}",
+                fix=f"free some, or name another directory in {MODELS_VARIABLE}",
             )
         )
 
@@ -282,19 +282,19 @@ def _conversion_errors(path: Path, home: Path) -> Iterator[None]:
         if not is_full and "No space left" not in str(cause):
             raise
         raise EmbrmError(
-            three_parts(
+            format_error(
                 expected=f"room for the converted model in {home}",
                 got="a disk that became full; nothing of it was kept",
-                cure=f"free some space, or name another directory in {MODELS_VARIABLE}",
+                fix=f"free some space, or name another directory in {MODELS_VARIABLE}",
             )
         ) from error
     # Tokenizers raise plain exceptions, the conversion whatever nonsense leads to.
     except Exception as error:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"a model in {path.name} that can be converted",
                 got=f"{type(error).__name__}: {str(error)[:120]}",
-                cure="fetch the file again, update transformers, or use the model's "
+                fix="fetch the file again, update transformers, or use the model's "
                 "safetensors",
             )
         ) from error

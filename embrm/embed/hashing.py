@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from embrm._typing import Text
 from embrm.embed.base import BatchReport, Fingerprint, OnBatch
 from embrm.embed.template import check_text
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.messages import prompt_text
 
 
@@ -81,7 +81,7 @@ class HashingEncoder:
         wrong = [rule for rule, holds in is_valid.items() if not holds]
         if wrong:
             raise InvalidInputError(
-                three_parts(expected=wrong[0], got=repr(self), cure="change it")
+                format_error(expected=wrong[0], got=repr(self), fix="change it")
             )
 
     @cached_property

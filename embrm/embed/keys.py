@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embrm._typing import Text
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.messages import canonical_json
 
 KEY_DTYPE = np.dtype("V16")
@@ -82,10 +82,10 @@ def _short(text: Any) -> str:
 
 def _no_text(got: str) -> InvalidInputError:
     return InvalidInputError(
-        three_parts(
+        format_error(
             expected="texts that are (prompt, response), the response a str",
             got=got,
-            cure="pass one (prompt, response) tuple per item",
+            fix="pass one (prompt, response) tuple per item",
         )
     )
 
@@ -158,10 +158,10 @@ def check_keys(keys: Any) -> Keys:
             else type(keys).__name__
         )
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="keys of shape (n,), dtype V16",
                 got=got,
-                cure="make them with embrm.embed.keys.item_keys",
+                fix="make them with embrm.embed.keys.item_keys",
             )
         )
     return keys

@@ -13,7 +13,7 @@ from embrm.embed.hashing import HashingEncoder
 from embrm.embed.sentence import SentenceTransformerEncoder
 from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
 from embrm.embed.weights import SMOLLM2
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 KnownEncoder: TypeAlias = (
     HashingEncoder
@@ -39,7 +39,7 @@ texts are sent, nor which environment variable goes along as the key.
 DEFAULT_ENCODER = SMOLLM2
 """Name of the encoder that is used where none is named, on every machine."""
 
-ENCODER_WORDS = (
+ENCODER_NAMES = (
     "smollm2",
     "minilm",
     "hashing",
@@ -116,10 +116,10 @@ def make_encoder(name: str = DEFAULT_ENCODER, **options: Any) -> KnownEncoder:
     if not where and _is_sentence_model(name):
         return _construct("sentence-transformer", {"model": name} | options)
     raise InvalidInputError(
-        three_parts(
-            expected=f"a known encoder: {', '.join(ENCODER_WORDS)}",
+        format_error(
+            expected=f"a known encoder: {', '.join(ENCODER_NAMES)}",
             got=repr(name[:80]),
-            cure="pass one of these; a directory or file must exist",
+            fix="pass one of these; a directory or file must exist",
         )
     )
 
@@ -205,10 +205,10 @@ def encoder_from_spec(spec: Mapping[str, Any]) -> KnownEncoder:
     kind = spec.get("kind")
     if not isinstance(kind, str) or kind not in ENCODERS:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"an encoder of kind {', '.join(ENCODERS)}",
                 got=repr(spec.get("type") if kind == _OWN else kind)[:80],
-                cure="pass the encoder that the model was fitted with",
+                fix="pass the encoder that the model was fitted with",
             )
         )
     return _construct(
@@ -290,9 +290,9 @@ def _construct(kind: str, options: Mapping[str, Any]) -> KnownEncoder:
     except TypeError as error:
         got = str(error)
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected=f"options of the {kind} encoder: {', '.join(names)}",
             got=got,
-            cure="leave out what is not in this list, and check the types",
+            fix="leave out what is not in this list, and check the types",
         )
     )

@@ -15,7 +15,7 @@ from embrm.embed.cache.store import MemoryStore, Store, check_vectors
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.keys import KeyIndex, Keys, item_keys
 from embrm.embed.progress import EmbeddingProgress
-from embrm.exceptions import InvalidInputError, TruncationWarning, three_parts, warn
+from embrm.exceptions import InvalidInputError, TruncationWarning, format_error, warn
 
 
 class Slices:
@@ -110,7 +110,7 @@ class Slices:
 
 
 @dataclass(frozen=True)
-class EmbeddingAccount:
+class EmbeddingReport:
     """How the vectors of some items came about.
 
     Attributes
@@ -124,13 +124,13 @@ class EmbeddingAccount:
     n_response_truncated : int
         Texts embedded now whose response lost its beginning.
     n_tokens : int
-        Tokens fed to the encoder now.
+        Tokens processed by the encoder now.
     seconds : float
         Wall time.
 
     Examples
     --------
-    >>> print(EmbeddingAccount(5, 4, 1, 3, 0, 0, 600, 2.0))
+    >>> print(EmbeddingReport(5, 4, 1, 3, 0, 0, 600, 2.0))
     5 items (4 different): 1 from the cache (25%), 3 embedded in 2.0 s (300 tokens/s)
     """
 
@@ -215,7 +215,7 @@ _ENCODE_ITEMS = 512
 
 
 @dataclass(frozen=True)
-class Embedded(EmbeddingAccount):
+class Embedded(EmbeddingReport):
     """Vectors of items, and the account of how they came about.
 
     Attributes
@@ -226,7 +226,7 @@ class Embedded(EmbeddingAccount):
     n_items, n_unique, n_hits, n_embedded, n_truncated, n_response_truncated : int
     n_tokens : int
     seconds : float
-        See `embrm.embed.run.EmbeddingAccount`.
+        See `embrm.embed.run.EmbeddingReport`.
     """
 
     vectors: FloatArray
@@ -344,10 +344,10 @@ def _open(
 def _check_limits(commit_items: int, commit_seconds: float) -> None:
     if commit_items < 1 or not commit_seconds > 0:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="commit_items >= 1 and commit_seconds > 0",
                 got=f"{commit_items} and {commit_seconds}",
-                cure="leave them at their defaults of 4096 and 60",
+                fix="leave them at their defaults of 4096 and 60",
             )
         )
 

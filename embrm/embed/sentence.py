@@ -28,7 +28,7 @@ from embrm.embed.weights import (
     model_name,
     transformers_major,
 )
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ def read_layout(files: ModelFiles) -> SentenceLayout:
     entries = files.read_json("modules.json")
     if not entries:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a sentence-transformers model, with a modules.json",
                 got=f"none in {files.directory.name}",
-                cure="use CausalLMEncoder for a language model",
+                fix="use CausalLMEncoder for a language model",
             )
         )
     named = [entry["type"] for entry in entries]
@@ -149,10 +149,10 @@ def read_layout(files: ModelFiles) -> SentenceLayout:
     ] + [name for name in activations if not name.startswith("torch.nn.")]
     if unknown or kinds[:1] != ["Transformer"] or "Pooling" not in kinds:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"Transformer, Pooling and of {', '.join(_MODULES[2:])}",
                 got=", ".join(unknown or kinds),
-                cure="use a model made of these modules",
+                fix="use a model made of these modules",
             )
         )
     return SentenceLayout(files, tuple(zip(kinds, folders, strict=True)))
@@ -242,10 +242,10 @@ class SentenceTransformerEncoder(TokenEncoder):
         )
         if self.template != "plain":
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="template 'plain' for a sentence-transformers model",
                     got=repr(self.template),
-                    cure="leave it out; chat templates are for CausalLMEncoder",
+                    fix="leave it out; chat templates are for CausalLMEncoder",
                 )
             )
 

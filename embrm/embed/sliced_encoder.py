@@ -110,7 +110,7 @@ def cpu_flags() -> frozenset[str]:
     return frozenset()
 
 
-# Long enough to sort by length and to find shared beginnings within, short enough
+# Long enough to sort by length and to find shared prefixes within, short enough
 # to be tokenised while the model works on the slice before.
 _TEXTS_AT_ONCE = 1024
 # A GPU waits for the first slice, which is short therefore; the next are twice as long.

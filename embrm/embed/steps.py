@@ -12,7 +12,7 @@ from embrm._optional import import_optional
 from embrm.embed.base import BatchReport, OnBatch
 from embrm.embed.batching import as_stored, token_batches
 from embrm.embed.truncation import FittedTokens
-from embrm.exceptions import EmbrmError, IntegrityError, three_parts
+from embrm.exceptions import EmbrmError, IntegrityError, format_error
 
 Deliver = Callable[[Any, list[NDArray[np.float32]]], None]
 """Takes what was passed with some tensors, and the tensors as arrays."""
@@ -95,8 +95,8 @@ class Step(Protocol):
         ...
 
     @property
-    def n_fed(self) -> int:
-        """Tokens fed to the model, padding left out; a shared token counts once."""
+    def n_processed(self) -> int:
+        """Tokens processed, padding left out; a shared token counts once."""
         ...
 
 
@@ -108,14 +108,14 @@ class PaddedStep:
     ----------
     rows : list of int
         The longest text first.
-    n_fed : int
+    n_processed : int
         See `Step`.
     cost : float
         See `embrm.embed.causal.sharing_plan`; 0 where there is no choice.
     """
 
     rows: list[int]
-    n_fed: int
+    n_processed: int
     cost: float = 0.0
 
 
@@ -130,7 +130,7 @@ def padded_steps(
     ...     FittedTokens(np.zeros(n, dtype=np.int32), 0, 0, n - 1) for n in (3, 9, 4)
     ... ]
     >>> padded_steps(texts, [0, 1, 2], 9)
-    [PaddedStep(rows=[1], n_fed=9, cost=0.0), PaddedStep(rows=[2, 0], n_fed=7, cost=0.0)]
+    [PaddedStep(rows=[1], n_processed=9, cost=0.0), PaddedStep(rows=[2, 0], n_processed=7, cost=0.0)]
     """  # noqa: E501
     lengths = [len(tokens[row]) for row in rows]
     return [
@@ -236,7 +236,7 @@ def run_steps(
 def _report(step: Step, tokens: Sequence[FittedTokens]) -> BatchReport:
     return BatchReport(
         n_texts=len(step.rows),
-        n_tokens=step.n_fed,
+        n_tokens=step.n_processed,
         n_truncated=sum(tokens[row].prompt_cut for row in step.rows),
         n_response_truncated=sum(tokens[row].response_cut for row in step.rows),
     )
@@ -245,10 +245,10 @@ def _report(step: Step, tokens: Sequence[FittedTokens]) -> BatchReport:
 def _check_dim(computed: NDArray[np.float32], dim: int) -> None:
     if computed.shape[1] != dim:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"vectors of length {dim}, as the model's files say",
                 got=f"length {computed.shape[1]}",
-                cure="fetch the model again; its config belongs to another model",
+                fix="fetch the model again; its config belongs to another model",
             )
         )
 
@@ -263,9 +263,9 @@ def _free_memory() -> None:
 def _no_memory(step: Step, tokens: Sequence[FittedTokens]) -> EmbrmError:
     longest = max(len(tokens[row]) for row in step.rows)
     return EmbrmError(
-        three_parts(
+        format_error(
             expected="memory for the model and one text",
             got=f"none left for a text of {longest} tokens",
-            cure="lower max_tokens, free the device, or take a smaller model",
+            fix="lower max_tokens, free the device, or take a smaller model",
         )
     )

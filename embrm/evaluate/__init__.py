@@ -1,7 +1,7 @@
 """Evaluation: pure functions of deltas, labels, gold and rewards.
 
 Every accuracy comes with an interval from resampled prompts, and beside the accuracy
-of a ruler that looks at length alone.
+of a baseline that looks at length alone.
 """
 
 from typing import Any
@@ -31,9 +31,9 @@ from embrm.evaluate.displays.experiment import FORMER, former_display
 from embrm.evaluate.divergence import best_of_n_kl, pool_best_of_n_kl
 from embrm.evaluate.length import (
     LengthMatched,
+    length_baseline,
     length_correlation,
     length_matched_order_consistency,
-    length_ruler,
 )
 from embrm.evaluate.metrics import (
     OrderConsistencyByDelta,
@@ -105,9 +105,9 @@ __all__ = [
     "fit_overoptimisation",
     "holm",
     "leakage_report",
+    "length_baseline",
     "length_correlation",
     "length_matched_order_consistency",
-    "length_ruler",
     "log_loss",
     "mcnemar_exact",
     "measured_peak",

@@ -112,7 +112,7 @@ def compare_heads(
     low, high = resampler.percentiles(replicates)
     difference = replicates - replicates[:, [base]]
     difference_low, difference_high = resampler.percentiles(difference)
-    lead_low, _ = resampler.percentiles(replicates[:, [best]] - replicates)
+    gap_low, _ = resampler.percentiles(replicates[:, [best]] - replicates)
     n_better, n_worse = _discordant(right[counted > 0], base)
     untested = (np.arange(len(names)) == base) | np.isnan(difference_low)
     p_value = np.where(untested, np.nan, _p_values(difference))
@@ -132,7 +132,7 @@ def compare_heads(
                 mcnemar_exact(int(b), int(w))
                 for b, w in zip(n_better, n_worse, strict=True)
             ],
-            "ties_with_best": ~(lead_low > 0),
+            "ties_with_best": ~(gap_low > 0),
         },
         index=pd.Index(names, name="head"),
     )
@@ -211,7 +211,7 @@ def _judge(
         raise invalid_input(
             expected="at least one head",
             got="none",
-            cure="pass {name: head.decision_function(pairs)}",
+            fix="pass {name: head.decision_function(pairs)}",
         )
     checked = {str(name): check_delta(delta) for name, delta in deltas.items()}
     sizes = {len(delta) for delta in checked.values()}
@@ -219,7 +219,7 @@ def _judge(
         raise invalid_input(
             expected="deltas of all heads on the same pairs",
             got=f"lengths {', '.join(map(str, sorted(sizes)))}",
-            cure="score every head on the same pairs, in the same order",
+            fix="score every head on the same pairs, in the same order",
         )
     labels = check_labels(y, n_pairs=sizes.pop())
     check_untied(labels, np.ones(len(labels)))
@@ -234,8 +234,8 @@ def _position(reference: str, names: list[str]) -> int:
 
 def _discordant(right: FloatArray, base: int) -> tuple[AnyArray, AnyArray]:
     """Count the pairs that one of head and reference orders rightly, one wrongly."""
-    lead = right - right[:, [base]]
-    return (lead == 1).sum(axis=0), (lead == -1).sum(axis=0)
+    difference = right - right[:, [base]]
+    return (difference == 1).sum(axis=0), (difference == -1).sum(axis=0)
 
 
 def _p_values(differences: FloatArray) -> FloatArray:

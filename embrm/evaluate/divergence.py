@@ -275,7 +275,7 @@ def check_counts(n: ArrayLike) -> IntArray:
             expected="n of integers >= 1",
             got=f"dtype {counts.dtype}, {counts.size} values"
             + (f", the smallest {counts.min():g}" if counts.size else ""),
-            cure=_TO_COUNTS,
+            fix=_TO_COUNTS,
         )
     return counts
 

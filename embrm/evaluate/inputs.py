@@ -221,13 +221,13 @@ def prompts_by_size(codes: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
         yield prompts, by_prompt[starts[prompts, None] + np.arange(size)]
 
 
-def _check_vector(values: ArrayLike, name: str, unit: str, cure: str) -> FloatArray:
+def _check_vector(values: ArrayLike, name: str, unit: str, fix: str) -> FloatArray:
     array = as_numbers(values, name)
     if array.ndim != 1 or len(array) == 0:
         raise invalid_input(
             f"{name} of shape (n_{unit}s,), with at least one {unit}",
             f"shape {array.shape}",
-            cure,
+            fix,
         )
     bad = ~np.isfinite(array)
     if bad.any():

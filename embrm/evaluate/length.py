@@ -1,8 +1,8 @@
-"""Length: how much of an accuracy a ruler would get, and what is left without it.
+"""Length: how much of an accuracy a baseline would get, and what is left without it.
 
-A ruler that prefers the longer answer orders most preference data better than chance
+A baseline that prefers the longer answer orders most preference data better than chance
 (reward-bench issue 267: 100% of two subsets, 43% of the whole), so an accuracy is only
-worth its lead over the ruler.
+worth its margin over the baseline.
 """
 
 from typing import NamedTuple
@@ -31,8 +31,8 @@ class LengthMatched(NamedTuple):
     n_pairs: int
 
 
-def length_ruler(lengths: ArrayLike, prefer: str = "longer") -> FloatArray:
-    """Compute the delta of a ruler that looks at nothing but length.
+def length_baseline(lengths: ArrayLike, prefer: str = "longer") -> FloatArray:
+    """Compute the delta of a baseline that looks at nothing but length.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def length_ruler(lengths: ArrayLike, prefer: str = "longer") -> FloatArray:
     ndarray of shape (n_pairs,)
         Length of first minus length of second, in the unit of `lengths`, negated for
         "shorter". Its order consistency belongs beside every accuracy; that of the
-        shorter ruler is one minus that of the longer.
+        shorter baseline is one minus that of the longer.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def length_ruler(lengths: ArrayLike, prefer: str = "longer") -> FloatArray:
     Examples
     --------
     >>> from embrm.evaluate import order_consistency
-    >>> order_consistency(length_ruler([[90, 40], [10, 30], [25, 20]]), [1, 1, 1])
+    >>> order_consistency(length_baseline([[90, 40], [10, 30], [25, 20]]), [1, 1, 1])
     0.6666666666666666
     """
     checked = check_lengths(lengths)
@@ -150,7 +150,7 @@ def length_matched_order_consistency(
         raise invalid_input(
             expected="a labelled pair of nearly equal length",
             got=f"none in {len(matched)} pairs at tolerance {tolerance:g}",
-            cure="raise tolerance, or collect such pairs",
+            fix="raise tolerance, or collect such pairs",
         )
     consistency = order_consistency(
         differences[matched], labels[matched], weights[matched]

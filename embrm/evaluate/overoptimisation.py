@@ -265,7 +265,7 @@ def _spread(values: FloatArray, codes: IntArray, name: str) -> float:
         raise invalid_input(
             expected=f"{name} that differs within some prompt",
             got="equal scores in every prompt",
-            cure="pass several responses of a prompt, scored apart",
+            fix="pass several responses of a prompt, scored apart",
         )
     return spread
 
@@ -284,12 +284,12 @@ def _check_grid(
         raise invalid_input(
             expected="strength of shape (m,), >= 0 and ascending",
             got=f"shape {grid.shape}, {len(np.unique(grid))} distinct values",
-            cure="pass np.unique(strength)",
+            fix="pass np.unique(strength)",
         )
     if policy == "best_of_n" and grid[-1] > sizes.max():
         raise invalid_input(
             expected=f"n up to {sizes.max()}, the size of the largest prompt",
             got=f"n = {grid[-1]}",
-            cure="pass smaller n, or more responses of each prompt",
+            fix="pass smaller n, or more responses of each prompt",
         )
     return grid

@@ -190,7 +190,7 @@ def _check_divergence(kl: FloatArray) -> None:
             expected="kl >= 0 with at least two different values above zero",
             got=f"{len(kl)} values, {len(np.unique(kl[kl > 0]))} of them different "
             f"and positive, {int((kl < 0).sum())} negative",
-            cure="follow the policy to more strengths",
+            fix="follow the policy to more strengths",
         )
 
 

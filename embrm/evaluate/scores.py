@@ -15,7 +15,7 @@ from embrm.evaluate.inputs import (
     check_untied,
     group_ids,
 )
-from embrm.evaluate.length import length_ruler
+from embrm.evaluate.length import length_baseline
 from embrm.evaluate.metrics import brier_values, log_loss_values, order_values
 from embrm.evaluate.rank_correlation import prompt_rank_correlation
 from embrm.evaluate.resampling import (
@@ -37,8 +37,8 @@ class Evaluation:
     ----------
     order_consistency : Interval
         Share of pairs ordered as the labels order them.
-    length_ruler : Interval or None
-        The same share for a ruler that prefers the longer response; None where
+    length_baseline : Interval or None
+        The same share for a baseline that prefers the longer response; None where
         lengths are unknown.
     log_loss : Interval
         In nats per pair; 0.693 is what a constant reward gets.
@@ -58,7 +58,7 @@ class Evaluation:
     """
 
     order_consistency: Interval
-    length_ruler: Interval | None
+    length_baseline: Interval | None
     log_loss: Interval
     brier: Interval
     expected_calibration_error: Interval
@@ -131,7 +131,7 @@ def evaluate_deltas(
         prompts. If None they come from resampled pairs, which is too narrow where
         prompts have several pairs; `Interval.method` says which.
     lengths : array-like of shape (n_pairs, 2), >= 0, optional
-        Lengths of first and of second, in any unit, for the length ruler.
+        Lengths of first and of second, in any unit, for the length baseline.
     sample_weight : array-like of shape (n_pairs,), >= 0, optional
     gold, reward, prompt_ids : array-like of shape (n_items,), optional
         Scores of items and their prompts, for Kendall's tau-b: all three or none.
@@ -160,7 +160,7 @@ def evaluate_deltas(
     >>> print(evaluation)
     metric             estimate  95% interval       unit
     order consistency     0.750  [0.250, 1.000]     share of pairs
-    length ruler          0.750  [0.250, 1.000]     share of pairs
+    length baseline       0.750  [0.250, 1.000]     share of pairs
     log loss              0.451  [0.088, 1.017]     nats per pair
     Brier score           0.156  [0.008, 0.404]     squared probability
     calibration error     0.157  [0.000, 0.503]     probability
@@ -179,14 +179,14 @@ def evaluate_deltas(
         "brier": (brier_values(differences, labels), weights),
     }
     if lengths is not None:
-        ruler = length_ruler(check_lengths(lengths, len(differences)))
-        means["length_ruler"] = (order_values(ruler, labels), untied)
+        baseline = length_baseline(check_lengths(lengths, len(differences)))
+        means["length_baseline"] = (order_values(baseline, labels), untied)
     calibration = calibration_features(differences, labels, sample_weight=weights)
     intervals = _resample(means, calibration, resampler)
     scored = _scores_of_items(gold, reward, prompt_ids)
     return Evaluation(
         order_consistency=intervals["order_consistency"],
-        length_ruler=intervals.get("length_ruler"),
+        length_baseline=intervals.get("length_baseline"),
         log_loss=intervals["log_loss"],
         brier=intervals["brier"],
         expected_calibration_error=intervals["expected_calibration_error"],
@@ -268,7 +268,7 @@ def _scores_of_items(
         raise invalid_input(
             expected="gold, reward and prompt_ids of the items together",
             got=f"no {' and no '.join(missing)}",
-            cure="pass all three, or none",
+            fix="pass all three, or none",
         )
     return gold, reward, prompt_ids
 
@@ -295,7 +295,7 @@ def _kendall(
 
 _WORDS = {
     "order_consistency": ("order consistency", "share of pairs"),
-    "length_ruler": ("length ruler", "share of pairs"),
+    "length_baseline": ("length baseline", "share of pairs"),
     "log_loss": ("log loss", "nats per pair"),
     "brier": ("Brier score", "squared probability"),
     "expected_calibration_error": ("calibration error", "probability"),

@@ -116,7 +116,7 @@ class PromptGroupKFold(BaseCrossValidator):
             raise invalid_input(
                 expected=f"at least one prompt for each of {self.n_splits} folds",
                 got=f"{n_prompts} prompts",
-                cure="lower n_splits, or collect pairs on more prompts",
+                fix="lower n_splits, or collect pairs on more prompts",
             )
         rng = check_random_state(self.random_state) if self.shuffle else None
         fold_of_prompt = _deal(codes, n_prompts, self.n_splits, rng)
@@ -254,7 +254,7 @@ def _codes_of(X: Any, groups: ArrayLike | None) -> tuple[IntArray, int]:
         raise invalid_input(
             expected="groups, the prompt ids of the pairs",
             got="None",
-            cure="pass groups=pairs.groups, or Pairs made with prompt_ids",
+            fix="pass groups=pairs.groups, or Pairs made with prompt_ids",
         )
     return group_codes(groups, len(X))
 
@@ -289,7 +289,7 @@ def _train_and_test(
             expected="pairs on both sides of every split",
             got=f"{len(train)} training and {int(tested.sum())} test pairs, with "
             f"{int(held_out.sum())} of {len(held_out)} prompts held out",
-            cure="change the number of folds or test_size, or pass test='any' "
+            fix="change the number of folds or test_size, or pass test='any' "
             "where few pairs have both ends in the prompts held out",
         )
     return train, np.flatnonzero(tested)

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from embrm._validation import Integer, Real, invalid_input
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -59,9 +59,9 @@ def under(place: str) -> Iterator[None]:
         raise InvalidInputError(f"{place}: {error}") from error
 
 
-def wrong_at(path: str, expected: str, got: str, cure: str) -> InvalidInputError:
+def wrong_at(path: str, expected: str, got: str, fix: str) -> InvalidInputError:
     """Make the three-part error for the value of a key."""
-    message = three_parts(expected=expected, got=got, cure=cure)
+    message = format_error(expected=expected, got=got, fix=fix)
     return InvalidInputError(f"{path}: {message}")
 
 
@@ -85,16 +85,16 @@ def counts_at(key: str, given: Any, *, low: int) -> tuple[int, ...]:
 def count_at(path: str, value: Any, *, low: int) -> int:
     """Take an integer >= low."""
     if not Integer(low).accepts(value):
-        cure = "write it in digits: 10000, not 1e4"
-        raise wrong_at(path, f"an integer >= {low}", shortly(value), cure)
+        fix = "write it in digits: 10000, not 1e4"
+        raise wrong_at(path, f"an integer >= {low}", shortly(value), fix)
     return int(value)
 
 
 def share_at(path: str, value: Any) -> float:
     """Take a number between 0 and 1."""
     if not Real(0, 1, closed="neither").accepts(value):
-        cure = "write 0.25 for a quarter"
-        raise wrong_at(path, "a number between 0 and 1", shortly(value), cure)
+        fix = "write 0.25 for a quarter"
+        raise wrong_at(path, "a number between 0 and 1", shortly(value), fix)
     return float(value)
 
 
@@ -134,7 +134,7 @@ def _unreadable(got: str) -> InvalidInputError:
     return invalid_input(
         expected="a YAML file that maps the factors of a grid to their levels",
         got=got,
-        cure="start from the example that embrm simulate --help shows",
+        fix="start from the example that embrm simulate --help shows",
     )
 
 

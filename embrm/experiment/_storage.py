@@ -31,7 +31,7 @@ from embrm.embed.cache.durable import (
     write_durably,
 )
 from embrm.evaluate.inputs import number_prompts
-from embrm.exceptions import EmbrmWarning, IntegrityError, three_parts, warn
+from embrm.exceptions import EmbrmWarning, IntegrityError, format_error, warn
 from embrm.experiment._canonical import (
     array_digest,
     canonical_bytes,
@@ -230,10 +230,10 @@ def _map(files: PoolFiles) -> dict[str, AnyArray]:
         }
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"a stored pool in {place}, where all workers can read it",
                 got=type(error).__name__,
-                cure="run the experiment in a directory that every worker sees, and "
+                fix="run the experiment in a directory that every worker sees, and "
                 "run it again if files were removed",
             )
         ) from error

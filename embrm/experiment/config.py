@@ -26,8 +26,8 @@ from embrm.simulate.registry import (
     ANNOTATORS,
     make_annotator,
     make_design,
+    name_and_params,
     with_lengths,
-    word_and_params,
 )
 
 _FACTORS = ("designs", "annotators", "budgets", "heads", "seeds")
@@ -256,7 +256,7 @@ def _levels(
             key,
             "a list, or a mapping from names",
             shortly(given),
-            f"write {key}: [WORD, {{WORD: {{PARAMETER: VALUE}}}}]",
+            f"write {key}: [NAME, {{NAME: {{PARAMETER: VALUE}}}}]",
         )
     levels: dict[str, Any] = {}
     for at, spec in given.items() if isinstance(given, dict) else enumerate(given):
@@ -287,19 +287,19 @@ def _renamed(made: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _design(spec: Any, place: str) -> dict[str, Any]:
     with under(place):
-        word, params = word_and_params(spec, "a pairing design")
-        return {_name(word, params): make_design(word, **params)}
+        kind, params = name_and_params(spec, "a pairing design")
+        return {_name(kind, params): make_design(kind, **params)}
 
 
 def _annotators(spec: Any, place: str) -> dict[str, Any]:
     """Make an annotator, or as many as there are error rates."""
     with under(place):
-        word, params = word_and_params(spec, "an annotator")
+        kind, params = name_and_params(spec, "an annotator")
         if "error_rate" not in params:
-            return {_name(word, params): make_annotator(word, **params)}
+            return {_name(kind, params): make_annotator(kind, **params)}
         rates = params.pop("error_rate")
-        name, annotator = _name(word, params), _noisy_annotator(word, params)
-    with under(f"{place}.{word}.error_rate"):
+        name, annotator = _name(kind, params), _noisy_annotator(kind, params)
+    with under(f"{place}.{kind}.error_rate"):
         each = rates if isinstance(rates, list) else [rates]
         if not each:
             raise invalid_input("one error rate or more", "none", "write [0.1, 0.3]")
@@ -307,9 +307,9 @@ def _annotators(spec: Any, place: str) -> dict[str, Any]:
     return {f"{name}{_at(level.error_rate)}": level for level in levels}
 
 
-def _noisy_annotator(word: str, params: dict[str, Any]) -> Annotator:
+def _noisy_annotator(kind: str, params: dict[str, Any]) -> Annotator:
     """Make an annotator whose noise an error rate will set."""
-    noise = getattr(ANNOTATORS.get(word), "noise", None)
+    noise = getattr(ANNOTATORS.get(kind), "noise", None)
     if noise is not None and noise.name in params:
         raise invalid_input(
             f"either error_rate or {noise.name}, which it sets",
@@ -317,12 +317,12 @@ def _noisy_annotator(word: str, params: dict[str, Any]) -> Annotator:
             "leave one out",
         )
     # A rate has no default; this one is never used.
-    start = {noise.name: noise.high} if noise is not None and word in _RATED else {}
-    annotator = make_annotator(word, **params, **start)
+    start = {noise.name: noise.high} if noise is not None and kind in _RATED else {}
+    annotator = make_annotator(kind, **params, **start)
     if annotator.noise_parameter() is None:
         raise invalid_input(
             "an annotator whose noise error_rate can set",
-            f"{word!r}, which has none",
+            f"{kind!r}, which has none",
             "leave error_rate out, or use bradley-terry or flip",
         )
     return annotator
@@ -330,13 +330,13 @@ def _noisy_annotator(word: str, params: dict[str, Any]) -> Annotator:
 
 def _head(spec: Any, place: str) -> dict[str, Any]:
     with under(place):
-        word, params = word_and_params(spec, "a head")
-        return {_name(word, params): _made_head(word, params)}
+        kind, params = name_and_params(spec, "a head")
+        return {_name(kind, params): _made_head(kind, params)}
 
 
-def _made_head(word: str, params: dict[str, Any]) -> Any:
+def _made_head(kind: str, params: dict[str, Any]) -> Any:
     values = {key: _head_value(key, value) for key, value in params.items()}
-    return make_head(word, **values)
+    return make_head(kind, **values)
 
 
 def _head_value(key: str, value: Any) -> Any:
@@ -344,7 +344,7 @@ def _head_value(key: str, value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_head_value(key, part) for part in value)
     if key in ("head", "heads") and isinstance(value, dict):
-        return _made_head(*word_and_params(value, "a head"))
+        return _made_head(*name_and_params(value, "a head"))
     return value
 
 
@@ -359,20 +359,20 @@ def _at(error_rate: float) -> str:
     return f" at {100 * error_rate:g}%"
 
 
-def _name(word: str, params: Mapping[str, Any]) -> str:
+def _name(kind: str, params: Mapping[str, Any]) -> str:
     """Name a level by what the file says: `mixed-prompt(share=0.5)`."""
     parts = [f"{key}={_written(value)}" for key, value in params.items()]
-    name = word + (f"({', '.join(parts)})" if parts else "")
+    name = kind + (f"({', '.join(parts)})" if parts else "")
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
 
 
 def _written(value: Any) -> str:
     if isinstance(value, dict):
         parts = [
-            _name(str(word), params)
+            _name(str(kind), params)
             if isinstance(params, dict)
-            else f"{word}: {_written(params)}"
-            for word, params in value.items()
+            else f"{kind}: {_written(params)}"
+            for kind, params in value.items()
         ]
         return ", ".join(parts)
     if isinstance(value, list):

@@ -12,9 +12,9 @@ from embrm.heads.rated.two_stage import TwoStageReward
 from embrm.heads.registry import (
     HEADS,
     KnownHead,
+    describe_heads,
     head_from_spec,
     head_spec,
-    heads_in_words,
     known_heads,
     make_head,
 )
@@ -51,9 +51,9 @@ __all__ = [
     "TwoStageReward",
     "bin_items",
     "cycle_rate",
+    "describe_heads",
     "head_from_spec",
     "head_spec",
-    "heads_in_words",
     "known_heads",
     "make_head",
     "order_consistency",

@@ -21,7 +21,7 @@ from embrm._validation import (
     check_sample_weight,
     widened,
 )
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
 from embrm.heads.state import HeadState, Stored, collect_state, restore_state
 from embrm.heads.transformer_state import get_transformer_state, set_transformer_state
@@ -211,13 +211,13 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         What `fit` is told: "pairs", for every subclass.
     accepts_margin : bool
         Class attribute: whether `fit` takes a positive `margin`.
-    reads_in_place : bool
+    reads_blocked : bool
         Class attribute: whether `fit` leaves a large item matrix where it lies.
     """
 
     learns_from: ClassVar[LearnsFrom] = "pairs"
     accepts_margin: ClassVar[bool] = True
-    reads_in_place: ClassVar[bool] = False
+    reads_blocked: ClassVar[bool] = False
 
     annotators_: AnyArray
     flip_rates_: FloatArray
@@ -247,7 +247,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         sample_weight : array-like of shape (n_pairs,), >= 0, optional
             Weight k equals k copies of the pair; weight 0 equals its removal.
         margin : array-like of shape (n_pairs,), >= 0, in nats, optional
-            By how much the preferred side's reward should lead.
+            Least reward difference wanted in favour of the preferred side.
         annotator : array-like of int or str of shape (n_pairs,), optional
             Who labelled each pair; needs a Bradley-Terry head with noise="estimate".
 
@@ -269,7 +269,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
             sample_weight,
             margin,
             annotator=codes,
-            in_place=self.reads_in_place,
+            blocked=self.reads_blocked,
         )
         self.fit_comparisons(comparisons)
         if names is not None:
@@ -291,10 +291,10 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         self._check_parameters()
         if not self.accepts_margin and comparisons.margin.any():
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"no margin: {type(self).__name__} cannot represent one",
                     got=f"{int(np.count_nonzero(comparisons.margin))} positive margins",
-                    cure="drop margin, or use a Bradley-Terry head",
+                    fix="drop margin, or use a Bradley-Terry head",
                 )
             )
         n_features = comparisons.items.shape[1]
@@ -359,10 +359,10 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
             return None, None
         if not self.estimates_noise:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="annotator with noise='estimate'",
                     got=f"a {type(self).__name__} that estimates no flip rate",
-                    cure="drop annotator, or set noise='estimate'",
+                    fix="drop annotator, or set noise='estimate'",
                 )
             )
         return name_annotators(annotator)
@@ -382,13 +382,13 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
 
 
 def refuse_items(pairs: Any) -> None:
-    """Refuse a matrix of items where pairs belong, in the words of its cure."""
+    """Refuse a matrix of items where pairs belong, in the words of its fix."""
     if isinstance(pairs, np.ndarray | list) and np.ndim(pairs) == 2:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="Pairs, or an array of shape (n_pairs, 2, d)",
                 got=f"items of shape {np.shape(pairs)}",
-                cure="use reward(X) for the rewards of items",
+                fix="use reward(X) for the rewards of items",
             )
         )
 
@@ -404,10 +404,10 @@ def name_annotators(annotator: ArrayLike) -> tuple[AnyArray, IntArray]:
     array = np.asarray(annotator)
     if array.ndim != 1 or array.dtype.kind not in "iuUO":
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="annotator of shape (n_pairs,), integers or strings",
                 got=f"shape {array.shape}, dtype {array.dtype}",
-                cure="say for each pair who labelled it",
+                fix="say for each pair who labelled it",
             )
         )
     if array.dtype.kind == "O":
@@ -450,19 +450,19 @@ def order_consistency(
     weights = check_sample_weight(sample_weight, n_pairs=len(differences))
     if np.isnan(differences).any():
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="delta without NaN",
                 got=f"NaN at pair {int(np.argmax(np.isnan(differences)))}",
-                cure="score every item before comparing",
+                fix="score every item before comparing",
             )
         )
     weights = np.where(labels == 0.5, 0.0, weights)
     if not weights.any():
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="at least one pair whose label is not a tie",
                 got=f"{len(differences)} pairs, none of them",
-                cure="pass pairs with y above or below 0.5",
+                fix="pass pairs with y above or below 0.5",
             )
         )
     right = (np.sign(differences) * np.sign(labels - 0.5) + 1) / 2

@@ -28,7 +28,7 @@ from sklearn.utils.validation import has_fit_parameter
 from embrm._optional import import_optional
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import Constraints, check_random_state
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.estimator_state import get_estimator_state, set_estimator_state
@@ -157,19 +157,19 @@ default=None
             return make_classifier(estimator, n_features, self.estimator_params)
         if self.estimator_params:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="estimator_params with an estimator that is a word",
                     got=f"estimator_params with {type(estimator).__name__}",
-                    cure="set the parameters on the estimator itself",
+                    fix="set the parameters on the estimator itself",
                 )
             )
         if not (hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="a classifier with fit and predict_proba, or one of "
                     + ", ".join(CLASSIFIERS),
                     got=type(estimator).__name__,
-                    cure="wrap it in sklearn.calibration.CalibratedClassifierCV",
+                    fix="wrap it in sklearn.calibration.CalibratedClassifierCV",
                 )
             )
         return clone(estimator)
@@ -222,10 +222,10 @@ def make_classifier(
         xgboost = import_optional("xgboost", extra="xgboost")
         return _build(word, xgboost.XGBClassifier, _XGBOOST, params)
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected="a known classifier: " + ", ".join(CLASSIFIERS),
             got=repr(word)[:40],
-            cure="use one of these words, or pass a scikit-learn classifier",
+            fix="use one of these words, or pass a scikit-learn classifier",
         )
     )
 
@@ -320,11 +320,11 @@ def _fit_weighted(
         estimator.fit(items, won)
     else:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="an estimator whose fit takes sample_weight, since items "
                 "win or lose a different number of times",
                 got=type(last).__name__,
-                cure="use another estimator, or pairs in which each item occurs once",
+                fix="use another estimator, or pairs in which each item occurs once",
             )
         )
 
@@ -343,10 +343,10 @@ def _build(
     unknown = sorted(set(given) - known)
     if unknown:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"parameters of '{word}': " + ", ".join(sorted(known)),
                 got=", ".join(map(repr, unknown))[:80],
-                cure="check the spelling, or pass the estimator itself",
+                fix="check the spelling, or pass the estimator itself",
             )
         )
     return cls(**{**defaults, **given})

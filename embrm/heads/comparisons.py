@@ -23,11 +23,11 @@ from embrm._validation import (
     check_sample_weight,
     widened,
 )
-from embrm.exceptions import InvalidInputError, LeftOutWarning, three_parts, warn
+from embrm.exceptions import InvalidInputError, LeftOutWarning, format_error, warn
 from embrm.pairs import Pairs, distinct_rows
 
 _TOO_LARGE_TO_COPY = 2**26
-"""Bytes of an item matrix above which `in_place` leaves it where it lies."""
+"""Bytes of an item matrix above which `blocked` leaves it where it lies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Comparisons:
     winner, loser : ndarray of int of shape (n_wins,)
         Rows of `items`; every (winner, loser, margin) occurs once.
     margin : ndarray of shape (n_wins,), float64, >= 0
-        By how many nats the winner should lead.
+        Margin of the winner, in nats.
     weight : ndarray of shape (n_wins,), float64, > 0
         How many annotations the win stands for.
     groups : ndarray of int of shape (n_items,) or None
@@ -98,10 +98,10 @@ def as_pairs(pairs: Any) -> Pairs:
         return pairs
     if hasattr(pairs, "columns") or isinstance(pairs, str):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="Pairs, or an array of shape (n_pairs, 2, d)",
                 got=type(pairs).__name__,
-                cure="use embrm.RewardModel for frames of text",
+                fix="use embrm.RewardModel for frames of text",
             )
         )
     return Pairs.from_dense(pairs)
@@ -114,7 +114,7 @@ def make_comparisons(
     margin: ArrayLike | None = None,
     *,
     annotator: IntArray | None = None,
-    in_place: bool = False,
+    blocked: bool = False,
 ) -> Comparisons:
     """Check what a user passes to `fit` and bring it into canonical form.
 
@@ -128,7 +128,7 @@ def make_comparisons(
         Demanded of the preferred side, whichever it is.
     annotator : ndarray of int of shape (n_pairs,), optional
         Who labelled each pair, to be kept.
-    in_place : bool, default=False
+    blocked : bool, default=False
         Leave a matrix of more than 64 MiB in the order it was passed in, if its rows
         are distinct, and where it lies, if all of them take part. A fit then
         depends on that order, though by no more than rounding unless it splits or
@@ -151,11 +151,11 @@ def make_comparisons(
     if not weighted.all():
         checked, labels = checked[weighted], labels.take(weighted)
     rows, ids = checked.unique_items()
-    in_place = in_place and _is_too_large_to_copy(checked.items)
-    stays = in_place and len(rows) == len(checked.items)
+    blocked = blocked and _is_too_large_to_copy(checked.items)
+    stays = blocked and len(rows) == len(checked.items)
     items = check_items(widened(checked.items if stays else checked.items[rows]))
     kept, inverse = distinct_rows(items)
-    if in_place and len(kept) == len(items):
+    if blocked and len(kept) == len(items):
         groups = _groups_of_items(checked, rows, np.arange(len(rows)))
         return _merge_wins(items, ids, labels, groups)
     ids = inverse[ids]
@@ -199,18 +199,18 @@ class _Labels:
         )
         if n_pairs == 0:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="at least one pair",
                     got="0 pairs",
-                    cure="check the filter or split that made them",
+                    fix="check the filter or split that made them",
                 )
             )
         if annotator is not None and annotator.shape != (n_pairs,):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"annotator of shape ({n_pairs},), one per pair",
                     got=f"shape {annotator.shape}",
-                    cure="say for each pair who labelled it",
+                    fix="say for each pair who labelled it",
                 )
             )
         return labels
@@ -234,11 +234,11 @@ def _refuse_self_pairs(pairs: Pairs) -> None:
     same = pairs.first == pairs.second
     if same.any():
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="two different items in each pair",
                 got=f"item {int(pairs.first[np.argmax(same)])} paired with itself at "
                 f"pair {int(np.argmax(same))} ({int(same.sum())} such pairs)",
-                cure="drop the pairs whose two ids are equal",
+                fix="drop the pairs whose two ids are equal",
             )
         )
 
@@ -249,10 +249,10 @@ def _distinguishable(ids: IntArray) -> BoolArray:
     n_equal = int((~different).sum())
     if n_equal == len(ids):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="at least one pair of two different vectors",
                 got=f"{n_equal} pairs of equal vectors",
-                cure="check the encoder: different texts should embed differently",
+                fix="check the encoder: different texts should embed differently",
             )
         )
     if n_equal:

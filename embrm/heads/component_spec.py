@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from embrm._optional import import_optional
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 
 _PIPELINE = "sklearn.pipeline.Pipeline"
 _MAPPING = "mapping"
@@ -77,11 +77,11 @@ def component_spec(component: Any) -> dict[str, Any]:
     name = component_id(component)
     if name is None:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="an estimator that can be saved: "
                 + ", ".join(n.rpartition(".")[2] for n in _EXTRA_OF),
                 got=type(component).__name__,
-                cure="use one of these, or keep the fitted head in memory",
+                fix="use one of these, or keep the fitted head in memory",
             )
         )
     if name == _PIPELINE:
@@ -147,11 +147,11 @@ def encode(value: Any, name: str) -> Any:
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {_MAPPING: {key: encode(part, name) for key, part in value.items()}}
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected=f"parameter '{name}' that is plain data (None, bool, int, finite "
             "float, str, a list or dict of these, or an estimator)",
             got=type(value).__name__ if not isinstance(value, float) else str(value),
-            cure="give it as plain data, e.g. an integer seed for random_state",
+            fix="give it as plain data, e.g. an integer seed for random_state",
         )
     )
 
@@ -185,9 +185,9 @@ def _equal(value: Any, default: Any) -> bool:
 
 def _unreadable(expected: str, got: str) -> IntegrityError:
     return IntegrityError(
-        three_parts(
+        format_error(
             expected=expected,
             got=got,
-            cure="check where the file comes from, or upgrade embrm",
+            fix="check where the file comes from, or upgrade embrm",
         )
     )

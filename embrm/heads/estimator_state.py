@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._optional import import_optional
 from embrm._typing import AnyArray
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.component_spec import (
     component_from_spec,
     component_id,
@@ -87,12 +87,12 @@ XGBClassifier, or a Pipeline of transformers and one of these
         raw = bytes(estimator.get_booster().save_raw("ubj"))
         return HeadState(values=spec, blobs={_BLOB: raw})
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected="a classifier that can be saved: "
             + ", ".join(n.rpartition(".")[2] for n in _CLASSIFIERS)
             + ", or a Pipeline that ends in one",
             got=type(estimator).__name__,
-            cure="use one of these, or keep the fitted head in memory",
+            fix="use one of these, or keep the fitted head in memory",
         )
     )
 
@@ -129,10 +129,10 @@ def set_estimator_state(state: HeadState) -> Any:
     if name == _XGBOOST:
         return _restore_xgboost(estimator, state.blob(_BLOB))
     raise IntegrityError(
-        three_parts(
+        format_error(
             expected="a classifier: " + ", ".join(_CLASSIFIERS),
             got=str(name),
-            cure="check where the file comes from",
+            fix="check where the file comes from",
         )
     )
 
@@ -198,9 +198,9 @@ def _restore_xgboost(estimator: Any, blob: bytes) -> Any:
 
 def _unreadable(what: str) -> IntegrityError:
     return IntegrityError(
-        three_parts(
+        format_error(
             expected=f"a {what}",
             got="bytes that it cannot read",
-            cure="restore the file from where it was saved",
+            fix="restore the file from where it was saved",
         )
     )

@@ -157,7 +157,7 @@ class AnnotatedLogits:
     Attributes
     ----------
     logit, weight : ndarray of shape (n_wins,)
-        Leads in any unit.
+        Logits in any unit.
     annotator : ndarray of int of shape (n_wins,)
     probability : callable
         The link F, of logits in nats.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import LearnsFrom, RandomState
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.component_spec import decode, encode
 
 
@@ -242,12 +242,12 @@ def known_heads() -> dict[str, Callable[..., Any]]:
     return {name: _maker(known) for name, known in _BY_NAME.items()}
 
 
-def heads_in_words() -> str:
+def describe_heads() -> str:
     """Name all heads in half a sentence, for help texts and docstrings.
 
     Examples
     --------
-    >>> heads_in_words()[:16]
+    >>> describe_heads()[:16]
     'linear, siamese,'
     """
     *first, last = _BY_NAME
@@ -286,10 +286,10 @@ def make_head(name: str, /, *, random_state: RandomState = None, **params: Any) 
     known = _BY_NAME.get(name)
     if known is None:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="the name of a head",
                 got=f"unknown head {str(name)[:40]!r}; known: {', '.join(_BY_NAME)}",
-                cure="use one of the known names",
+                fix="use one of the known names",
             )
         )
     parameters = inspect.signature(known.head_class).parameters
@@ -299,10 +299,10 @@ def make_head(name: str, /, *, random_state: RandomState = None, **params: Any) 
         return _maker(known)(**params)
     except TypeError as error:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"parameters of '{name}': {', '.join(parameters)}",
                 got=", ".join(set(params) - set(parameters))[:80],
-                cure="check the spelling",
+                fix="check the spelling",
             )
         ) from error
 
@@ -334,10 +334,10 @@ def head_spec(head: Any) -> dict[str, Any]:
     name = type(head).__name__
     if not _is_known(head):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a head that can be saved: " + ", ".join(_BY_CLASS),
                 got=name,
-                cure="use one of these, or keep the fitted head in memory",
+                fix="use one of these, or keep the fitted head in memory",
             )
         )
     params = head.get_params(deep=False)
@@ -364,10 +364,10 @@ def head_from_spec(spec: Mapping[str, Any]) -> Any:
     name, params = spec.get("head"), spec.get("params")
     if not isinstance(name, str) or name not in _BY_CLASS:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected="one of the heads " + ", ".join(_BY_CLASS),
                 got=f"head {str(name)[:60]!r}",
-                cure="check where the file comes from, or upgrade embrm",
+                fix="check where the file comes from, or upgrade embrm",
             )
         )
     cls, renamed = _BY_CLASS[name].head_class, _RENAMED.get(name, {})
@@ -376,10 +376,10 @@ def head_from_spec(spec: Mapping[str, Any]) -> Any:
         params = {renamed.get(key, key): value for key, value in params.items()}
     if not isinstance(params, Mapping) or not set(params) <= known:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"parameters of {name}: {', '.join(sorted(known))}",
                 got="others",
-                cure="check where the file comes from, or upgrade embrm",
+                fix="check where the file comes from, or upgrade embrm",
             )
         )
     return cls(**{key: _decode(value) for key, value in params.items()})

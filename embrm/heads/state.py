@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from embrm._typing import AnyArray
-from embrm.exceptions import IntegrityError, three_parts
+from embrm.exceptions import IntegrityError, format_error
 
 _T = TypeVar("_T")
 
@@ -339,9 +339,9 @@ def _name(stored: StoredArray | StoredValue | StoredPart) -> str:
 
 def _damaged(expected: str, got: str) -> IntegrityError:
     return IntegrityError(
-        three_parts(
+        format_error(
             expected=f"{expected} in the stored state of the head",
             got=got,
-            cure="save the head again with the version of embrm that reads it",
+            fix="save the head again with the version of embrm that reads it",
         )
     )

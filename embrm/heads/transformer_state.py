@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.component_spec import (
     component_from_spec,
     component_id,
@@ -70,12 +70,12 @@ or a Pipeline of these
         return pipeline_state(transformer, get_transformer_state)
     if name not in _FITTED:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a preprocessor that can be saved: "
                 + ", ".join(n.rpartition(".")[2] for n in _FITTED)
                 + ", or a Pipeline of these",
                 got=type(transformer).__name__,
-                cure="use one of these, or keep the fitted head in memory",
+                fix="use one of these, or keep the fitted head in memory",
             )
         )
     return attribute_state(transformer, _FITTED[name])
@@ -95,10 +95,10 @@ def set_transformer_state(state: HeadState) -> Any:
         return restore_pipeline(transformer, state, set_transformer_state)
     if name not in _FITTED:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected="a preprocessor: " + ", ".join(_FITTED),
                 got=str(name),
-                cure="check where the file comes from",
+                fix="check where the file comes from",
             )
         )
     return restore_attributes(transformer, state, _FITTED[name])

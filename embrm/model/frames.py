@@ -10,7 +10,7 @@ import pandas as pd
 from embrm._typing import IntArray, Prompt, Text
 from embrm.datasets import Preferences, read_preferences
 from embrm.datasets.reading import OnError
-from embrm.exceptions import DataError, InvalidInputError, three_parts
+from embrm.exceptions import DataError, InvalidInputError, format_error
 from embrm.messages import as_messages, canonical_json
 from embrm.model._examples import other_ratings
 
@@ -116,10 +116,10 @@ def read_pairs(
         else read_preferences(data, format=format, columns=columns, on_error=on_error)
     )
     if not len(preferences):
-        got, cure = why_no_pair(preferences)
+        got, fix = why_no_pair(preferences)
         expected = "at least one pair of responses to the same prompt"
         raise DataError(
-            three_parts(expected=expected, got=got, cure=cure), reason="no pair"
+            format_error(expected=expected, got=got, fix=fix), reason="no pair"
         )
     return preferences
 
@@ -139,7 +139,7 @@ def why_no_pair(preferences: Preferences) -> tuple[str, str]:
     if not account.n_kept:
         return (
             f"no row kept of {account.n_read} ({account.left_out[0].reason})",
-            "mend the rows; on_error='raise' (--on-error raise) names the first",
+            "fix the rows; on_error='raise' (--on-error raise) names the first",
         )
     got = f"{len(items)} items and no pair"
     if not numeric or any(column in items for column in _PAIRED_BY):
@@ -158,10 +158,10 @@ def _column(
 ) -> list[Any]:
     if not isinstance(df, pd.DataFrame):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a DataFrame with columns prompt and response",
                 got=type(df).__name__,
-                cure="pass pd.DataFrame(rows), or embrm.datasets.read_frame(path)",
+                fix="pass pd.DataFrame(rows), or embrm.datasets.read_frame(path)",
             )
         )
     actual = (columns or {}).get(name, name)
@@ -169,10 +169,10 @@ def _column(
     if n_found != 1:
         there = ", ".join(map(str, df.columns[:15])) or "none"
         raise DataError(
-            three_parts(
+            format_error(
                 expected=f"one column {actual!r}",
                 got=f"{n_found} among the columns {there}",
-                cure="rename the columns, or name yours: "
+                fix="rename the columns, or name yours: "
                 f"columns={{{name!r}: 'yours'}}, or --column {name}=yours",
             ),
             reason="missing column" if n_found == 0 else "bad header",
@@ -184,25 +184,25 @@ def _check_text(prompt: Any, response: Any) -> None:
     """Check that a prompt and a response can be embedded."""
     for name, part in {"prompt": prompt, "response": response}.items():
         if _is_missing(part):
-            cure = f"drop such rows: df.dropna(subset=[{name!r}]), or fill them in"
-            raise _no_text(name, "none", f"missing {name}", cure)
+            fix = f"drop such rows: df.dropna(subset=[{name!r}]), or fill them in"
+            raise _no_text(name, "none", f"missing {name}", fix)
     if not isinstance(response, str):
-        cure = "write responses as text, e.g. the content of the last message"
+        fix = "write responses as text, e.g. the content of the last message"
         kind = type(response).__name__
-        raise _no_text("response", f"a {kind}", "response is not text", cure)
+        raise _no_text("response", f"a {kind}", "response is not text", fix)
     question = "".join(turn["content"] for turn in as_messages(prompt))
     for name, text in {"prompt": question, "response": response}.items():
         if not text.strip():
-            cure = "fill it in, or drop the row"
-            raise _no_text(name, "an empty one", f"empty {name}", cure)
+            fix = "fill it in, or drop the row"
+            raise _no_text(name, "an empty one", f"empty {name}", fix)
         if not _is_unicode(text):
-            cure = "write the character whole, or drop the row"
-            raise _no_text(name, "half of a surrogate pair", "not Unicode", cure)
+            fix = "write the character whole, or drop the row"
+            raise _no_text(name, "half of a surrogate pair", "not Unicode", fix)
 
 
-def _no_text(name: str, got: str, reason: str, cure: str) -> DataError:
+def _no_text(name: str, got: str, reason: str, fix: str) -> DataError:
     expected = f"a {name} with text"
-    return DataError(three_parts(expected=expected, got=got, cure=cure), reason=reason)
+    return DataError(format_error(expected=expected, got=got, fix=fix), reason=reason)
 
 
 def _is_missing(value: Any) -> bool:

@@ -26,10 +26,10 @@ from embrm.exceptions import (
     FingerprintMismatchError,
     InvalidInputError,
     LeakageWarning,
-    three_parts,
+    format_error,
     warn,
 )
-from embrm.heads.registry import heads_in_words, make_head
+from embrm.heads.registry import describe_heads, make_head
 from embrm.model.frames import (
     item_texts,
     prompt_hashes,
@@ -72,7 +72,7 @@ class RewardModel(BaseEstimator):
         What `encoder` stands for; made anew when that is set to something else.
     fingerprint_ : Fingerprint
         The encoder whose vectors the head was fitted on. Others are refused.
-    account_ : ReadReport
+    read_report_ : ReadReport
         What `fit` read, kept, and left out; a loaded model has it in `training_`.
     training_ : dict
         Sizes and account of the training data, ready for JSON.
@@ -191,7 +191,7 @@ class RewardModel(BaseEstimator):
         # Nothing is set before the fit is through: a fitted model stays what it was.
         self.head_ = data.fit(head, pairs)
         self.fingerprint_ = fingerprint
-        self.account_ = preferences.read_report
+        self.read_report_ = preferences.read_report
         self.training_prompts_ = np.unique(prompt_hashes(preferences.items["prompt"]))
         self.training_ = {
             "learns_from": data.learns_from,
@@ -335,7 +335,7 @@ class RewardModel(BaseEstimator):
         Returns
         -------
         Evaluation
-            Order consistency with the length-only ruler beside it, log loss, Brier
+            Order consistency with the length baseline beside it, log loss, Brier
             score and calibration error.
         """
         preferences = self._read_pairs(data, format=format, on_error=on_error)
@@ -433,10 +433,10 @@ def _check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
     """Check that vectors come from the encoder that a head was fitted with."""
     if fitted.digest != offered.digest:
         raise FingerprintMismatchError(
-            three_parts(
+            format_error(
                 expected=f"vectors of the encoder {fitted.describe()}",
                 got=f"the encoder {offered.describe()}",
-                cure="score with the encoder the head was fitted with, or fit anew",
+                fix="score with the encoder the head was fitted with, or fit anew",
             )
         )
 
@@ -446,15 +446,15 @@ def _check_dim(pairs: Pairs, fingerprint: Fingerprint) -> None:
     d = pairs.shape[2]
     if d != fingerprint.dim:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
                 got=f"d = {d}",
-                cure="take them from this model's embed(preferences.texts)",
+                fix="take them from this model's embed(preferences.texts)",
             )
         )
 
 
 if RewardModel.__doc__ is not None:  # python -OO drops docstrings
     RewardModel.__doc__ = RewardModel.__doc__.replace(
-        "ALL_HEADS", fill(heads_in_words(), 80, subsequent_indent=" " * 8)
+        "ALL_HEADS", fill(describe_heads(), 80, subsequent_indent=" " * 8)
     )

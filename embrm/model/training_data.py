@@ -25,7 +25,7 @@ from sklearn.base import clone
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, LearnsFrom
 from embrm.datasets import Preferences
-from embrm.exceptions import DataError, InvalidInputError, three_parts
+from embrm.exceptions import DataError, InvalidInputError, format_error
 from embrm.heads.registry import HEADS, make_head
 from embrm.model._examples import labelled_items, rankings_of, rating_names, scores
 from embrm.model.frames import response_lengths, why_no_pair
@@ -110,10 +110,10 @@ def training_data(head: Any, preferences: Preferences) -> TrainingData:
     except _MarginError as error:
         fitting = ", ".join(heads_that_fit(preferences))
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"no margin: {type(head).__name__} cannot represent one",
                 got=str(error),
-                cure=f"drop the column margin, or use a head that can: {fitting}",
+                fix=f"drop the column margin, or use a head that can: {fitting}",
             )
         ) from None
 
@@ -146,9 +146,9 @@ def pair_data(y: FloatArray, told: Mapping[str, AnyArray]) -> TrainingData:
 class _LackError(Exception):
     """The data lack what a head learns from."""
 
-    def __init__(self, expected: str, cure: str = "") -> None:
+    def __init__(self, expected: str, fix: str = "") -> None:
         super().__init__(expected)
-        self.expected, self.cure = expected, cure
+        self.expected, self.fix = expected, fix
 
 
 class _MarginError(Exception):
@@ -166,17 +166,17 @@ def _take(head: Any, preferences: Preferences) -> TrainingData:
 
 
 def _refusal(head: Any, preferences: Preferences, lack: _LackError) -> DataError:
-    got, cure = why_no_pair(preferences)
+    got, fix = why_no_pair(preferences)
     fitting = heads_that_fit(preferences)
     if fitting:
         got = _what_there_is(preferences)
-        cure = f"use a head that these data can feed: {', '.join(fitting)}"
+        fix = f"use a head that these data can feed: {', '.join(fitting)}"
     kind = _kind(head)
     return DataError(
-        three_parts(
+        format_error(
             expected=f"{lack.expected}, as {type(head).__name__} learns from {kind}",
             got=got,
-            cure=cure if fitting else lack.cure or cure,
+            fix=fix if fitting else lack.fix or fix,
         ),
         reason="no pair" if kind == "pairs" else f"no {kind}",
     )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import AnyArray, IntArray
-from embrm.exceptions import IntegrityError, three_parts
+from embrm.exceptions import IntegrityError, format_error
 
 MAGIC = b"tree\n"
 _TRAILER = re.compile(
@@ -145,10 +145,10 @@ _INTEGER = re.compile(r"-?[0-9]{1,9}")
 def damaged(expected: str, got: str) -> IntegrityError:
     """Write the error for a native model file that must not be parsed."""
     return IntegrityError(
-        three_parts(
+        format_error(
             expected=f"a native model file with {expected}",
             got=got,
-            cure="copy the bundle again, or fit again",
+            fix="copy the bundle again, or fit again",
         )
     )
 

@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import encoder_from_spec, encoder_spec
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.registry import head_from_spec, head_spec
 from embrm.heads.state import HeadState
 from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry
@@ -169,10 +169,10 @@ def load_model(
     manifest = read_manifest(directory)
     if expect_digest is not None and manifest["digest"] != expect_digest:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"a bundle with digest {expect_digest}",
                 got=manifest["digest"],
-                cure="get the bundle you trust, or pin this digest if you trust it",
+                fix="get the bundle you trust, or pin this digest if you trust it",
             )
         )
     files = _read_files(directory, manifest)
@@ -262,10 +262,10 @@ def _read_manifest(directory: str | os.PathLike[str], kind: str) -> dict[str, An
     path = Path(directory) / MANIFEST
     if not path.is_file():
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"a bundle: a directory that holds {MANIFEST}",
                 got=f"no such file in {str(directory)!r}",
-                cure="pass the directory that `embrm fit --out` or save_model wrote",
+                fix="pass the directory that `embrm fit --out` or save_model wrote",
             )
         )
     return parse_manifest(read_plain_file(path), (kind,))
@@ -294,10 +294,10 @@ def _with_manifest(
         return {**files, MANIFEST: write_manifest({**values, "files": listed}, kind)}
     except (TypeError, ValueError, UnicodeEncodeError) as error:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="metrics that are JSON: numbers that are finite, texts, lists",
                 got=str(error)[:80],
-                cure="write NaN as None, and arrays as lists",
+                fix="write NaN as None, and arrays as lists",
             )
         ) from error
 
@@ -307,11 +307,11 @@ def _check_saveable(name: str, blob: bytes) -> None:
         check_native(blob)
     except IntegrityError as error:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="boosted trees with numerical splits, constant leaves and "
                 "one output, which can be checked before they are loaded",
                 got=f"others in {name!r}",
-                cure="fit without linear_tree, categories or gblinear, or keep the "
+                fix="fit without linear_tree, categories or gblinear, or keep the "
                 "fitted head in memory",
             )
         ) from error
@@ -357,10 +357,10 @@ def _checked_prompts(arrays: Mapping[str, Any]) -> Any:
 
 def _misfit(error: Exception) -> IntegrityError:
     return IntegrityError(
-        three_parts(
+        format_error(
             expected="a manifest and weights that fit each other",
             got=f"{type(error).__name__}: {str(error)[:80]}",
-            cure="copy the bundle again, or fit again with this version of embrm",
+            fix="copy the bundle again, or fit again with this version of embrm",
         )
     )
 
@@ -400,7 +400,7 @@ def check_native(blob: bytes) -> None:
     ...     check_native(b"tree")
     ... except IntegrityError as error:
     ...     print(error)
-    expected a native model file with LightGBM text or XGBoost UBJSON; got 4 other bytes. To mend: copy the bundle again, or fit again.
+    expected a native model file with LightGBM text or XGBoost UBJSON; got 4 other bytes. Fix: copy the bundle again, or fit again.
     """  # noqa: E501
     if blob.startswith(LIGHTGBM):
         check_lightgbm_text(blob)

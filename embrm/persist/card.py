@@ -32,7 +32,7 @@ with its checksum. That shows damage, not malice: pass the `digest` that stands 
 _LIMITS = """\
 - It knows what the encoder's vectors hold, and no more.
 - It repeats the preferences and the faults of those who labelled its data, a liking
-  for long responses among them: compare with the length ruler.
+  for long responses among them: compare with the length baseline.
 - On prompts of another kind, or in another language, it has to be measured anew:
   `embrm evaluate`.
 - Rewards of different models, or of different prompts, are not comparable.

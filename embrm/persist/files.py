@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from embrm.embed.cache.durable import make_directory, sync_directory
-from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, format_error
 from embrm.persist.manifest import (
     FORMAT,
     MANIFEST,
@@ -59,10 +59,10 @@ def read_plain_file(path: Path, n_bytes: int | None = None) -> bytes:
 def unreadable(name: str, got: str) -> IntegrityError:
     """Write the error for a file that is not what the manifest says."""
     return IntegrityError(
-        three_parts(
+        format_error(
             expected=f"the file {name!r} as the manifest describes it",
             got=got,
-            cure="copy the bundle again, or fit again",
+            fix="copy the bundle again, or fit again",
         )
     )
 
@@ -85,10 +85,10 @@ def check_destination(directory: str | os.PathLike[str]) -> None:
     foreign = _foreign_content(target)
     if foreign is not None:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a new or empty directory, or a bundle to replace",
                 got=f"{foreign} at {str(directory)!r}",
-                cure="choose another directory, or remove this one",
+                fix="choose another directory, or remove this one",
             )
         )
 
@@ -105,10 +105,10 @@ def write_directory(target: Path, files: Mapping[str, bytes]) -> None:
         _write_directory(target, files)
     except OSError as error:
         raise EmbrmError(
-            three_parts(
+            format_error(
                 expected=f"to write a model to {str(target)!r}",
                 got=error.strerror or type(error).__name__,
-                cure="check the path, its permissions and the free space, and save "
+                fix="check the path, its permissions and the free space, and save "
                 "again; what was there before is still there",
             )
         ) from error

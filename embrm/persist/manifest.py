@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from embrm.exceptions import IntegrityError, three_parts
+from embrm.exceptions import IntegrityError, format_error
 
 FORMAT = "embrm-bundle"
 RANKING = "embrm-ranking"
@@ -110,10 +110,10 @@ def _check_format(manifest: Any, kinds: Sequence[str]) -> None:
     version = manifest.get("version")
     if isinstance(version, int) and version > VERSION:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"a bundle of version {VERSION} or older",
                 got=f"version {version}",
-                cure="upgrade embrm: pip install --upgrade embrm",
+                fix="upgrade embrm: pip install --upgrade embrm",
             )
         )
 
@@ -177,7 +177,7 @@ def _no_constant(name: str) -> Any:
 
 def _damaged(expected: str, got: str) -> IntegrityError:
     return IntegrityError(
-        three_parts(
-            expected=expected, got=got, cure="copy the bundle again, or fit again"
+        format_error(
+            expected=expected, got=got, fix="copy the bundle again, or fit again"
         )
     )

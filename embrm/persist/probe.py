@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.pairs import Pairs
 
 MAX_DIM = 2**20
@@ -63,10 +63,10 @@ def take_probe(head: Any, dim: int) -> list[float]:
     scores = _score(head, dim)
     if not np.isfinite(scores).all():
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a head whose rewards are finite",
                 got="NaN or infinity",
-                cure="check the data it was fitted on, and fit again",
+                fix="check the data it was fitted on, and fit again",
             )
         )
     return [float(score) for score in scores]
@@ -116,9 +116,9 @@ def _close(scores: FloatArray, wanted: FloatArray) -> bool:
 
 def _differs(expected: str, got: str) -> IntegrityError:
     return IntegrityError(
-        three_parts(
+        format_error(
             expected=expected,
             got=got,
-            cure="use the versions of the libraries in the manifest, or fit again",
+            fix="use the versions of the libraries in the manifest, or fit again",
         )
     )

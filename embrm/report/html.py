@@ -30,8 +30,8 @@ from embrm.report.leaderboard import Leaderboard
 LEGEND = (
     "Order consistency: share of held-out pairs that the head orders as the labels do "
     "(ties of the head count one half); beside it the 95% interval over prompts. The "
-    "length ruler prefers the longer response and knows nothing else. Heads marked = "
-    "cannot be told from the best one on these prompts. Log loss is in nats per pair. "
+    "length baseline prefers the longer response and knows nothing else. Heads marked "
+    "= cannot be told from the best one here. Log loss is in nats per pair. "
     "Calibration error compares the winner's probability with how often it wins. Fit: "
     "median wall time of one fit."
 )
@@ -101,10 +101,13 @@ def _answer(board: Leaderboard) -> str:
         f"{_percent(best.order_consistency.low)} to "
         f"{_percent(best.order_consistency.high)})"
     )
-    ruler = best.length_ruler
-    if ruler is None:
+    baseline = best.length_baseline
+    if baseline is None:
         return words + "."
-    return words + f"; a ruler that prefers the longer one, {_percent(ruler.estimate)}."
+    return (
+        words
+        + f"; a baseline that prefers the longer one, {_percent(baseline.estimate)}."
+    )
 
 
 def _facts(
@@ -155,11 +158,11 @@ def _encoder_facts(
 
 def _pictures(board: Leaderboard, preferences: Preferences) -> list[dict[str, str]]:
     intervals = {n: e.order_consistency for n, e in board.evaluations.items()}
-    ruler = board.evaluations[board.best].length_ruler
+    baseline = board.evaluations[board.best].length_baseline
     fit = board.fits[board.best]
     pictures = [
         _picture(
-            LeaderboardDisplay.from_intervals(intervals, baseline=ruler),
+            LeaderboardDisplay.from_intervals(intervals, baseline=baseline),
             "Held-out order consistency of each head with its interval",
             "Dots: held-out order consistency; lines: 95% intervals over prompts.",
         ),

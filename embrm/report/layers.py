@@ -64,7 +64,7 @@ class LayerComparison:
 
     def to_display(self) -> DepthDisplay:
         """Draw order consistency by depth, a line for each pooling."""
-        baseline = self.board.evaluations[self.board.best].length_ruler
+        baseline = self.board.evaluations[self.board.best].length_baseline
         return DepthDisplay(
             {
                 (self.n_layers if layer == -1 else layer, pooling): interval

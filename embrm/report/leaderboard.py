@@ -18,7 +18,7 @@ from embrm.evaluate import Evaluation, PromptGroupKFold, compare_heads, evaluate
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
 from embrm.evaluate.inputs import group_codes
 from embrm.evaluate.resampling import Interval
-from embrm.exceptions import InvalidInputError, LeftOutWarning, three_parts
+from embrm.exceptions import InvalidInputError, LeftOutWarning, format_error
 from embrm.model.frames import response_lengths
 from embrm.model.training_data import TrainingData, pair_data, training_data
 from embrm.pairs import Pairs
@@ -81,20 +81,23 @@ class Leaderboard:
         return ["head", *metrics, *pick, "fit"]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Lay out the leaderboard for people, the length ruler last.
+        """Lay out the leaderboard for people, the length baseline last.
 
         Returns
         -------
         list of dict
-            With `kind` ("best", "" or "ruler") and `cells`, a pair of text and small
+            With `kind` ("best", "" or "baseline") and `cells`, a pair of text and small
             print for each of `headings`.
         """
         rows = [self._row(name) for name in self.evaluations]
-        ruler = self.evaluations[self.best].length_ruler
-        if ruler is not None:
+        baseline = self.evaluations[self.best].length_baseline
+        if baseline is not None:
             empty = [("", "")] * (len(self.headings()) - 2)
             rows.append(
-                {"kind": "ruler", "cells": [("length ruler", ""), _cell(ruler), *empty]}
+                {
+                    "kind": "baseline",
+                    "cells": [("length baseline", ""), _cell(baseline), *empty],
+                }
             )
         return rows
 
@@ -210,7 +213,7 @@ def make_leaderboard(
 
 
 def evaluate_fit(fit: "CrossFit", preferences: Preferences, pairs: Pairs) -> Evaluation:
-    """Evaluate the held-out deltas of one head, length ruler beside them."""
+    """Evaluate the held-out deltas of one head, length baseline beside them."""
     held_out = fit.held_out
     weight = preferences.weight
     return evaluate_deltas(
@@ -359,11 +362,11 @@ def _pairs_alone(
     kind = getattr(head, "learns_from", "pairs")
     if kind != "pairs":
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"data=training_data(head, preferences) for "
                 f"{type(head).__name__}, which learns from {kind}",
                 got="none",
-                cure="pass what embrm.model.training_data makes of the preferences",
+                fix="pass what embrm.model.training_data makes of the preferences",
             )
         )
     return pair_data(labels, fit_params or {})

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import embrm
-from embrm.exceptions import DataError, three_parts
+from embrm.exceptions import DataError, format_error
 
 
 def quickstart_path() -> Path:
@@ -29,10 +29,10 @@ def quickstart_path() -> Path:
         if (place / "quickstart.jsonl").is_file():
             return place / "quickstart.jsonl"
     raise DataError(
-        three_parts(
+        format_error(
             expected="quickstart.jsonl in data/ beside the package, or inside it",
             got="no such file",
-            cure="pass --data FILE, or reinstall embrm",
+            fix="pass --data FILE, or reinstall embrm",
         ),
         reason="missing file",
     )

@@ -1,4 +1,4 @@
-"""Annotators and pairing designs by word, as grids and command lines name them."""
+"""Annotators and pairing designs by name, as grids and command lines name them."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -49,7 +49,7 @@ ANNOTATORS: MappingProxyType[str, type[Annotator]] = MappingProxyType(
         "panel": AnnotatorPanel,
     }
 )
-"""The annotators by word."""
+"""The annotators by name."""
 
 DESIGNS: MappingProxyType[str, type[PairingDesign]] = MappingProxyType(
     {
@@ -64,7 +64,7 @@ DESIGNS: MappingProxyType[str, type[PairingDesign]] = MappingProxyType(
         "tournament": Tournament,
     }
 )
-"""The pairing designs by word."""
+"""The pairing designs by name."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class AccuracyCurve:
 
 
 def make_annotator(name: str, **params: Any) -> Annotator:
-    """Make an annotator by word.
+    """Make an annotator by name.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def make_annotator(name: str, **params: Any) -> Annotator:
     Raises
     ------
     InvalidInputError
-        If the word or a parameter is unknown; the message lists the known ones.
+        If the name or a parameter is unknown; the message lists the known ones.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def make_annotator(name: str, **params: Any) -> Annotator:
 
 
 def make_design(name: str, **params: Any) -> PairingDesign:
-    """Make a pairing design by word.
+    """Make a pairing design by name.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def make_design(name: str, **params: Any) -> PairingDesign:
     Raises
     ------
     InvalidInputError
-        If the word or a parameter is unknown; the message lists the known ones.
+        If the name or a parameter is unknown; the message lists the known ones.
 
     Examples
     --------
@@ -167,27 +167,27 @@ def make_design(name: str, **params: Any) -> PairingDesign:
 
 
 def annotator_from_spec(spec: Any) -> Annotator:
-    """Make an annotator from what a YAML file says: see `word_and_params`.
+    """Make an annotator from what a YAML file says: see `name_and_params`.
 
     Examples
     --------
     >>> annotator_from_spec({"flip": {"rate": 0.1}})
     FlipAnnotator(rate=0.1, scale='std')
     """
-    word, params = word_and_params(spec, "an annotator")
-    return make_annotator(word, **params)
+    name, params = name_and_params(spec, "an annotator")
+    return make_annotator(name, **params)
 
 
 def design_from_spec(spec: Any) -> PairingDesign:
-    """Make a pairing design from what a YAML file says: see `word_and_params`.
+    """Make a pairing design from what a YAML file says: see `name_and_params`.
 
     Examples
     --------
     >>> design_from_spec("same-prompt")
     SamePrompt(replacement=False)
     """
-    word, params = word_and_params(spec, "a pairing design")
-    return make_design(word, **params)
+    name, params = name_and_params(spec, "a pairing design")
+    return make_design(name, **params)
 
 
 def with_lengths(annotator: Annotator, lengths: FloatArray) -> Annotator:
@@ -222,8 +222,8 @@ def with_lengths(annotator: Annotator, lengths: FloatArray) -> Annotator:
     return annotator
 
 
-def word_and_params(spec: Any, what: str) -> tuple[str, dict[str, Any]]:
-    """Part a word, or a mapping from one word to its parameters.
+def name_and_params(spec: Any, what: str) -> tuple[str, dict[str, Any]]:
+    """Part a name, or a mapping from one name to its parameters.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def word_and_params(spec: Any, what: str) -> tuple[str, dict[str, Any]]:
 
     Returns
     -------
-    word : str
+    name : str
     params : dict
 
     Raises
@@ -244,24 +244,24 @@ def word_and_params(spec: Any, what: str) -> tuple[str, dict[str, Any]]:
 
     Examples
     --------
-    >>> word_and_params({"mixed-prompt": {"share": 0.5}}, "a pairing design")
+    >>> name_and_params({"mixed-prompt": {"share": 0.5}}, "a pairing design")
     ('mixed-prompt', {'share': 0.5})
     """
     if isinstance(spec, str):
         return spec, {}
     if isinstance(spec, Mapping) and len(spec) == 1:
-        ((word, params),) = spec.items()
+        ((name, params),) = spec.items()
         params = {} if params is None else params
         named = isinstance(params, Mapping) and all(isinstance(p, str) for p in params)
-        if isinstance(word, str) and named:
-            return word, dict(params)
+        if isinstance(name, str) and named:
+            return name, dict(params)
     got = f"{len(spec)} keys" if isinstance(spec, Mapping) else type(spec).__name__
     if isinstance(spec, Mapping) and len(spec) == 1:
         got = f"{str(next(iter(spec)))[:40]}: {repr(next(iter(spec.values())))[:40]}"
     raise invalid_input(
-        f"{what} as a word, or as one word with its parameters",
+        f"{what} as a name, or as one name with its parameters",
         got,
-        "write WORD, or {WORD: {PARAMETER: VALUE}}",
+        "write NAME, or {NAME: {PARAMETER: VALUE}}",
     )
 
 

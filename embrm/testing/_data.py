@@ -74,7 +74,7 @@ def extreme_items_stay_finite(head: Any) -> None:
 
 
 def a_margin_is_respected_or_refused(head: Any) -> None:
-    """Expect a margin to widen the winners' lead, or to be refused."""
+    """Expect a margin to widen the winners' delta, or to be refused."""
     s = make_sample()
     plain = fresh(head).fit(s.pairs, s.y).decision_function(s.pairs)
     zero = fresh(head).fit(s.pairs, s.y, margin=np.zeros(len(s.y)))
@@ -96,7 +96,7 @@ def a_margin_is_respected_or_refused(head: Any) -> None:
     side = 2 * s.y - 1
     expect(
         np.mean(side * wide) > np.mean(side * plain),
-        "a margin widens the winners' mean lead",
+        "a margin widens the winners' mean delta",
     )
 
 

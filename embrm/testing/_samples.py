@@ -134,7 +134,7 @@ def expect_refusal(call: Callable[[], Any], *words: str, claim: str) -> None:
     except InvalidInputError as error:
         missing = [
             word
-            for word in ("expected ", "; got ", "To mend: ", *words)
+            for word in ("expected ", "; got ", "Fix: ", *words)
             if word not in str(error)
         ]
         expect(not missing, f"{claim}: the message lacks {missing}: {error}")

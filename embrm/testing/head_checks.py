@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.testing._contract import CONTRACT_CHECKS, SELECTION_CHECKS, STORAGE_CHECKS
 from embrm.testing._data import BAD_INPUT_CHECKS, LEARNING_CHECKS
 from embrm.testing._output import EQUIVALENCE_CHECKS, OUTPUT_CHECKS
@@ -71,10 +71,10 @@ def check_head(head: Any, *, checks: Iterable[str] | None = None) -> None:
     """
     if isinstance(head, type):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="an instance of a head",
                 got=f"the class {head.__name__}",
-                cure=f"pass {head.__name__}()",
+                fix=f"pass {head.__name__}()",
             )
         )
     known = dict(head_checks())
@@ -82,10 +82,10 @@ def check_head(head: Any, *, checks: Iterable[str] | None = None) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="names of checks: " + ", ".join(known),
                 got=", ".join(unknown)[:80],
-                cure="list the names with head_checks()",
+                fix="list the names with head_checks()",
             )
         )
     reasons = [reason for name in names if (reason := _reason(name, known[name], head))]

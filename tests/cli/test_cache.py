@@ -230,7 +230,7 @@ def test_a_fingerprint_must_be_stated_once(
     "content", ["[1]", '{"fields": 3, "dim": 3, "dtype": "f"}', "{"]
 )
 def test_a_file_that_is_no_fingerprint_is_refused(run, frame, tmp_path, content):
-    """The cure shows the form."""
+    """The fix shows the form."""
     items, _, vectors = frame
     np.save(tmp_path / "v.npy", vectors)
     (tmp_path / "who.json").write_text(content)

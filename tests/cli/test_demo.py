@@ -50,7 +50,7 @@ def test_it_compares_five_heads_and_writes_report_and_model(run, graded, tmp_pat
     command = ["demo", "--data", graded, "--encoder", "hashing:64", "--out", tmp_path]
     first = run(*command)
     assert first.exit_code == 0, first.output
-    for words in ("linear", "siamese", "mlp", "lightgbm", "xgboost", "length ruler"):
+    for words in ("linear", "siamese", "mlp", "lightgbm", "xgboost", "length baseline"):
         assert words in first.stdout
     assert (tmp_path / "report.html").is_file()
     assert (tmp_path / "model" / "manifest.json").is_file()

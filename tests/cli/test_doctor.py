@@ -17,7 +17,7 @@ def test_it_lists_packages_and_the_default_encoder(run):
     assert "MiniLM" in values["encoder"]["fingerprint"]
 
 
-def test_people_get_a_table_with_the_cure(run, monkeypatch):
+def test_people_get_a_table_with_the_fix(run, monkeypatch):
     """What is missing stands with the command that installs it."""
     monkeypatch.setattr(
         "embrm.cli.doctor.OPTIONAL",
@@ -31,7 +31,7 @@ def test_an_unusable_default_encoder_exits_with_2(run, monkeypatch):
     """The reason is printed, not a traceback."""
 
     def missing(_name):
-        raise MissingDependencyError("expected weights; got none. To mend: install")
+        raise MissingDependencyError("expected weights; got none. Fix: install")
 
     monkeypatch.setattr("embrm.embed.registry.make_encoder", missing)
     result = run("doctor")

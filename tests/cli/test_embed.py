@@ -28,7 +28,7 @@ def test_a_cache_is_asked_for(run, prefs):
     assert "Missing option '--cache'" in result.stderr
 
 
-def test_people_read_the_account_and_the_counts(run, prefs, tmp_path):
+def test_people_get_the_read_report_and_the_counts(run, prefs, tmp_path):
     """Words on stdout: rows, items, hits."""
     result = run("embed", prefs, "--encoder", "hashing", "--cache", tmp_path)
     assert "40 kept" in result.stdout
@@ -63,17 +63,17 @@ def test_a_part_that_is_not_one_is_a_usage_error(run, prefs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "cure"),
+    ("options", "fix"),
     [
         (["--ray", "local", "--shards", "1/2"], "leave one out"),
         (["--actors", 2], "add --ray"),
     ],
 )
-def test_contradictions_are_usage_errors(run, prefs, tmp_path, options, cure):
+def test_contradictions_are_usage_errors(run, prefs, tmp_path, options, fix):
     """Ray and parts exclude each other; actors are Ray's."""
     result = run("embed", prefs, "--cache", tmp_path, *options)
     assert result.exit_code == 2
-    assert cure in result.stderr
+    assert fix in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_ray_gets_address_and_actors(monkeypatch, prefs, tmp_path, option, addre
 
 
 def test_no_cluster_at_the_address_is_a_usage_error(run, prefs, tmp_path, monkeypatch):
-    """Ray's complaint comes as one line with a cure."""
+    """Ray's complaint comes as one line with a fix."""
 
     class NoRay:
         def is_initialized(self):

@@ -12,10 +12,10 @@ def test_pairs_of_training_prompts_are_left_out(run, saved, new_prefs):
     assert "10 left out because the head was fitted on their prompts" in result.stderr
 
 
-def test_the_figures_come_with_intervals_and_the_length_ruler(run, saved, new_prefs):
-    """Order consistency stands beside the length-only ruler."""
+def test_the_figures_come_with_intervals_and_the_length_baseline(run, saved, new_prefs):
+    """Order consistency stands beside the length baseline."""
     values = json.loads(run("evaluate", saved, new_prefs, "--json").stdout)
-    for metric in ("order_consistency", "length_ruler", "log_loss", "brier"):
+    for metric in ("order_consistency", "length_baseline", "log_loss", "brier"):
         interval = values[metric]
         assert interval["low"] <= interval["estimate"] <= interval["high"]
 

@@ -101,7 +101,7 @@ def test_one_fold_is_a_usage_error(run, prefs, tmp_path):
     """It would hold out everything."""
     result = run("fit", prefs, "--out", tmp_path / "m", "--cv", 1)
     assert result.exit_code == 2
-    assert "expected --cv 0, or 2 and more; got 1. To mend: use --cv 5" in result.stderr
+    assert "expected --cv 0, or 2 and more; got 1. Fix: use --cv 5" in result.stderr
 
 
 def test_bad_rows_can_be_skipped_and_are_counted(run, prefs, tmp_path):

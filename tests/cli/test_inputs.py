@@ -22,7 +22,7 @@ from embrm.persist.manifest import digest_of
 GOOD = {"prompt": "p", "chosen": "a", "rejected": "b"}
 
 
-def test_the_account_is_printed_and_not_warned_about(capsys):
+def test_the_read_report_is_printed_and_not_warned_about(capsys):
     """One place for counts: stdout for people, stderr beside JSON."""
     rows = [GOOD, {**GOOD, "chosen": ""}]
     read = read_and_say(rows, as_json=False, on_error="skip")
@@ -64,7 +64,7 @@ def test_another_encoder_is_refused_at_once(saved):
 
 
 def test_a_model_whose_encoder_has_moved_says_how_to_name_it(saved, run, tmp_path):
-    """The cure cures: --encoder with the same encoder is accepted."""
+    """The fix helps: --encoder with the same encoder is accepted."""
     copy = tmp_path / "model"
     shutil.copytree(saved, copy)
     manifest = json.loads((copy / "manifest.json").read_text())
@@ -110,7 +110,7 @@ def test_no_cache_is_made_by_opening_it(tmp_path):
 
 
 def test_a_store_without_its_meta_is_not_opened(cache):
-    """The cure is to embed again."""
+    """The fix is to embed again."""
     directory, who = cache
     (open_cache(directory).directory / who.digest / "meta.json").write_text("{")
     assert digests(directory, None) == []

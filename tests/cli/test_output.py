@@ -49,17 +49,15 @@ def test_exit_codes_say_what_kind_of_error_it_was(error, code):
 def test_an_error_is_one_line_without_a_traceback(capsys):
     """The message goes to stderr; markup in it is shown as it is."""
     with pytest.raises(typer.Exit) as caught, reporting(debug=False):
-        raise DataError("expected [bold]text[/bold]; got none. To mend: write.")
+        raise DataError("expected [bold]text[/bold]; got none. Fix: write.")
     shown = capsys.readouterr()
     assert caught.value.exit_code == 3
-    assert shown.err == (
-        "error: expected [bold]text[/bold]; got none. To mend: write.\n"
-    )
+    assert shown.err == ("error: expected [bold]text[/bold]; got none. Fix: write.\n")
     assert shown.out == ""
 
 
 def test_debug_shows_the_traceback(capsys):
-    """--debug is for those who mend embrm."""
+    """--debug is for those who fix embrm."""
     with pytest.raises(typer.Exit), reporting(debug=True):
         raise DataError("x")
     assert "Traceback" in capsys.readouterr().err
@@ -110,7 +108,7 @@ def test_what_the_system_refuses_is_one_line(capsys):
         raise PermissionError(13, "Permission denied", "/there")
     shown = capsys.readouterr().err
     assert caught.value.exit_code == 2
-    assert "got Permission denied (/there). To mend: check the path" in shown
+    assert "got Permission denied (/there). Fix: check the path" in shown
 
 
 def test_a_reader_that_left_is_no_error(capsys):

@@ -25,8 +25,8 @@ def share_where_longer_is_better(rows: list[dict]) -> float:
     for group in by_prompt.values():
         for a, b in itertools.combinations(group, 2):
             better, worse = sorted((a, b), key=lambda row: -row["score"])
-            lead = len(better["response"]) - len(worse["response"])
-            right.append(1.0 if lead > 0 else 0.5 if lead == 0 else 0.0)
+            difference = len(better["response"]) - len(worse["response"])
+            right.append(1.0 if difference > 0 else 0.5 if difference == 0 else 0.0)
     return sum(right) / len(right)
 
 
@@ -63,7 +63,7 @@ def test_order_in_the_file_does_not_give_the_grade_away(rows):
 
 
 def test_length_alone_orders_fewer_than_60_percent_of_pairs(rows):
-    """The length-only ruler gets the share of pairs that the README states."""
+    """The length baseline gets the share of pairs that the README states."""
     share = share_where_longer_is_better(rows)
     assert share < 0.60
     assert f"orders {100 * share:.1f}% of the 972" in " ".join(
@@ -72,7 +72,7 @@ def test_length_alone_orders_fewer_than_60_percent_of_pairs(rows):
 
 
 def test_length_does_not_give_the_grade_away_within_any_category(rows):
-    """No category lets the length-only ruler past 60%, nor its opposite."""
+    """No category lets the length baseline past 60%, nor its opposite."""
     for category in {row["category"] for row in rows}:
         members = [row for row in rows if row["category"] == category]
         assert 0.40 < share_where_longer_is_better(members) < 0.60, category

@@ -142,7 +142,7 @@ def test_rows_that_say_nothing_stop_the_reading_on_demand():
     ],
 )
 def test_columns_are_never_guessed(row, got):
-    """Of two that may be meant none is taken; the cure is to name one."""
+    """Of two that may be meant none is taken; the fix is to name one."""
     with pytest.raises(DataError, match=rf"{got}.*--column first=white"):
         read_game_log([row])
 

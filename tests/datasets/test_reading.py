@@ -47,11 +47,9 @@ def _limited(line):
 
 @pytest.mark.parametrize(("line", "message"), BAD_LINES.items(), ids=BAD_LINES.values())
 def test_a_bad_row_is_refused_with_file_and_line(tmp_path, line, message):
-    """The error names file, 1-based line, reason and cure."""
+    """The error names file, 1-based line, reason and fix."""
     path = _file(tmp_path, json.dumps(GOOD), "", line)
-    with pytest.raises(
-        DataError, match=rf"^prefs\.jsonl, line 3: .*{message}.*To mend"
-    ):
+    with pytest.raises(DataError, match=rf"^prefs\.jsonl, line 3: .*{message}.*Fix"):
         read_preferences(path, format="pairs", max_line_bytes=_limited(line))
 
 
@@ -269,7 +267,7 @@ def test_a_recognised_source_without_a_usable_row_gives_empty_tables():
         ({"max_rows": 0}, "max_rows that is an int >= 1; got 0"),
         ({"max_line_bytes": -1}, "max_line_bytes that is an int >= 1; got -1"),
         ({"max_json_bytes": 2.5}, "max_json_bytes that is an int >= 1; got 2.5"),
-        ({"max_rows": "7"}, "max_rows that is an int >= 1; got '7'. To mend: pass 1"),
+        ({"max_rows": "7"}, "max_rows that is an int >= 1; got '7'. Fix: pass 1"),
         ({"on_error": ["skip"]}, "on_error 'raise' or 'skip' or"),
         ({"columns": [("prompt", "question")]}, "canonical names.*; got a list that d"),
         ({"columns": "prompt"}, "canonical names.*; got a str that does not"),

@@ -82,10 +82,10 @@ def _outcome(source, options):
 
 
 def _check(source, n_rows=None, **options):
-    """Every row is in the report, or an error of ours says how to mend it."""
+    """Every row is in the report, or an error of ours says how to fix it."""
     preferences, message = _outcome(source, options)
     if preferences is None:
-        assert "To mend: " in message
+        assert "Fix: " in message
         assert len(message) < 4000
         return
     report = preferences.read_report

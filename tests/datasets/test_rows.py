@@ -24,7 +24,7 @@ from embrm.exceptions import DataError
 
 
 def _bad():
-    return refusal(expected="a", got="b", cure="c", reason="why")
+    return refusal(expected="a", got="b", fix="c", reason="why")
 
 
 def _one_then_broken():
@@ -34,7 +34,7 @@ def _one_then_broken():
 
 def test_a_refusal_has_three_parts():
     """A refusal says what was expected, what was got and what to do."""
-    with pytest.raises(DataError, match=r"^expected a; got b\. To mend: c\.$"):
+    with pytest.raises(DataError, match=r"^expected a; got b\. Fix: c\.$"):
         raise _bad()
 
 

@@ -75,14 +75,14 @@ def test_standard_input_stays_open(monkeypatch):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    """The error names the file and the cure."""
+    """The error names the file and the fix."""
     with pytest.raises(DataError, match=r"^a\.jsonl: .*no such file.*check the path"):
         _read(tmp_path / "a.jsonl")
 
 
 def test_a_directory_is_refused(tmp_path):
     """A folder of files is not a file."""
-    with pytest.raises(DataError, match=r"got a directory. To mend: name one"):
+    with pytest.raises(DataError, match=r"got a directory. Fix: name one"):
         _read(tmp_path)
 
 
@@ -228,9 +228,7 @@ def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
     """A row would hold the last alone."""
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table([[1], [2]], names=["a", "a"]), path)
-    with pytest.raises(
-        DataError, match=r"different names; got 'a' twice\. To mend: re"
-    ):
+    with pytest.raises(DataError, match=r"different names; got 'a' twice\. Fix: re"):
         list(parquet_source(path).rows)
 
 
@@ -295,9 +293,7 @@ def test_the_only_split_need_not_be_named(hub):
 def test_several_splits_must_be_named(hub):
     """Which data were meant is not guessed."""
     hub({"train": [ROW], "test": [ROW]})
-    with pytest.raises(
-        DataError, match=r"none of train, test. To mend: end the id with"
-    ):
+    with pytest.raises(DataError, match=r"none of train, test. Fix: end the id with"):
         hub_source("hf:owner/name")
 
 
@@ -339,7 +335,7 @@ def test_a_connection_lost_on_the_way_is_a_data_error(hub):
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch):
-    """The cure is an install command."""
+    """The fix is an install command."""
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingDependencyError, match=r"embrm\[hub\]"):
         hub_source("hf:owner/name")

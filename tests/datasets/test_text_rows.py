@@ -62,7 +62,7 @@ def test_crlf_ends_lines_too():
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
 def test_literals_that_json_lacks_are_refused(literal):
     """NaN and Infinity are no JSON."""
-    with pytest.raises(DataError, match=f"the literal {literal}. To mend: write null"):
+    with pytest.raises(DataError, match=f"the literal {literal}. Fix: write null"):
         parse_json(f'{{"a": {literal}}}')
 
 
@@ -87,7 +87,7 @@ def test_deep_nesting_is_refused():
 def test_an_integer_of_thousands_of_digits_is_refused():
     """Python's limit on digits becomes a DataError."""
     with pytest.raises(
-        DataError, match=r"hundreds of digits or more. To mend: write it as"
+        DataError, match=r"hundreds of digits or more. Fix: write it as"
     ):
         parse_json("1" * 10_000)
 
@@ -195,7 +195,7 @@ def test_json_lines_under_the_name_json_have_no_bound(tmp_path):
 
 def test_columns_side_by_side_are_refused_with_what_pandas_should_write(tmp_path):
     """The default of DataFrame.to_json is no list of rows."""
-    with pytest.raises(DataError, match=r"To mend: write one object per line.*orient="):
+    with pytest.raises(DataError, match=r"Fix: write one object per line.*orient="):
         list(_json(tmp_path, '{"prompt": {"0": "p"}, "chosen": {"0": "a"}}').rows)
 
 

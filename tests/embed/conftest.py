@@ -64,7 +64,7 @@ SIZES: dict[str, Any] = {
 }
 
 SIZES |= {
-    # Windows are shorter than the beginnings that texts share in tests.
+    # Windows are shorter than the prefixes that texts share in tests.
     "mistral": SIZES["llama"] | {"sliding_window": 8},
     "gemma2": SIZES["gemma3_text"] | {"query_pre_attn_scalar": 8},
     "qwen2": SIZES["llama"],
@@ -178,7 +178,7 @@ def make_causal_model() -> Callable[..., CausalModel]:
 
 @pytest.fixture(scope="session")
 def grouped_tokens() -> list[FittedTokens]:
-    """Texts with two beginnings, 20 and 13 tokens long, and one that shares nothing.
+    """Texts with two prefixes, 20 and 13 tokens long, and one that shares nothing.
 
     The last token of the longer responses counts as white space.
     """

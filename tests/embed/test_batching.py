@@ -94,7 +94,7 @@ def test_vectors_that_are_not_finite_are_refused(value, dtype):
         as_stored(np.array([[0.0, value]], dtype=np.float32), dtype)
 
 
-def test_vectors_too_large_for_float16_are_refused_by_name_of_the_cure():
+def test_vectors_too_large_for_float16_are_refused_by_name_of_the_fix():
     """Trap: Gemma's hidden states exceed 65504, and a cast makes them infinite."""
     with pytest.raises(InvalidInputError, match="store_dtype='float32'"):
         as_stored(np.array([[-6.1e4]], dtype=np.float32), "float16")

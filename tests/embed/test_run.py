@@ -14,7 +14,7 @@ from embrm.embed.base import BatchReport, Fingerprint
 from embrm.embed.cache import VectorCache, VectorStore
 from embrm.embed.keys import item_keys
 from embrm.embed.run import (
-    EmbeddingAccount,
+    EmbeddingReport,
     Slices,
     add_reports,
     embed_items,
@@ -260,7 +260,7 @@ def test_a_very_slow_encoder_gets_smaller_portions(encoder, cache, clock):
 
 
 def test_seconds_are_wall_time(encoder, clock):
-    """Claim: the account holds the time of the whole run."""
+    """Claim: the report holds the time of the whole run."""
 
     def work(n_calls):
         clock.now += 7
@@ -300,7 +300,7 @@ def test_what_another_process_embedded_first_counts(encoder, cache):
 
 
 def test_tokens_are_summed(encoder):
-    """Claim: the account holds the tokens of all batches."""
+    """Claim: the report holds the tokens of all batches."""
     assert embed_items(make_texts(1100), encoder).n_tokens == 2200
 
 
@@ -395,14 +395,14 @@ def test_limits_must_be_positive(encoder, limits):
         embed_items(make_texts(1), encoder, **limits)
 
 
-def test_the_account_is_json(encoder):
+def test_the_report_is_json(encoder):
     """Claim: to_json holds the counts and not the vectors."""
     values = json.loads(json.dumps(embed_items(make_texts(3), encoder).to_json()))
     assert values["n_embedded"] == 3
     assert "vectors" not in values
 
 
-def test_the_account_reads_as_a_sentence(encoder, tmp_path):
+def test_the_report_reads_as_a_sentence(encoder, tmp_path):
     """Claim: counts, cache share and speed first; then that nothing was embedded."""
     texts = [("p", "a"), ("p", "b"), ("p", "a")]
     first = str(embed_items(texts, encoder, tmp_path))
@@ -545,22 +545,22 @@ def test_close_ends_the_thread(store):
 WHO = Fingerprint({"kind": "fake", "max_tokens": 8}, dim=2, dtype="float32")
 
 
-def test_an_account_without_tokens_has_no_speed():
+def test_an_report_without_tokens_has_no_speed():
     """Claim: an encoder that counts no tokens gets no tokens per second."""
-    words = str(EmbeddingAccount(2, 2, 0, 2, 0, 0, 0, 1.0))
+    words = str(EmbeddingReport(2, 2, 0, 2, 0, 0, 0, 1.0))
     assert words == "2 items: 0 from the cache (0%), 2 embedded in 1.0 s"
 
 
-def test_an_account_says_what_was_cut():
+def test_an_report_says_what_was_cut():
     """Claim: truncated prompts and responses are part of the sentence."""
-    words = str(EmbeddingAccount(2, 2, 0, 2, 1, 1, 0, 1.0))
+    words = str(EmbeddingReport(2, 2, 0, 2, 1, 1, 0, 1.0))
     assert words.endswith("1 prompts cut at the beginning, 1 responses too")
 
 
-def test_an_account_is_json():
+def test_an_report_is_json():
     """Claim: to_json holds every count by name."""
-    account = EmbeddingAccount(5, 4, 1, 3, 0, 0, 600, 2.0)
-    assert EmbeddingAccount(**account.to_json()) == account
+    report = EmbeddingReport(5, 4, 1, 3, 0, 0, 600, 2.0)
+    assert EmbeddingReport(**report.to_json()) == report
 
 
 def test_reports_add_up_count_by_count():

@@ -287,7 +287,7 @@ def test_changed_weights_change_the_fingerprint(copied):
 
 
 def test_damaged_weights_do_not_load(copied):
-    """A truncated file is an integrity error with a cure."""
+    """A truncated file is an integrity error with a fix."""
     with (copied / "model.safetensors").open("r+b") as file:
         file.truncate(1_000_000)
     with pytest.raises(IntegrityError, match="fetch the model again"):

@@ -144,7 +144,7 @@ def test_a_template_that_loses_the_response_is_refused(tokenizer):
 
 
 def test_a_conversation_that_the_template_refuses_is_an_input_error(tokenizer):
-    """The template's own words are passed on with a cure."""
+    """The template's own words are passed on with a fix."""
     template = (
         "{% for m in messages %}{% if m.role == 'system' %}"
         "{{ raise_exception('no system role') }}{% endif %}{{ m.content }}{% endfor %}"

@@ -280,7 +280,7 @@ def test_a_missing_transformers_is_named_with_the_extra(monkeypatch):
         (RuntimeError("size mismatch\nmore"), InvalidInputError),
     ],
 )
-def test_what_libraries_raise_while_loading_gets_a_cure(tmp_path, error, kind):
+def test_what_libraries_raise_while_loading_gets_a_fix(tmp_path, error, kind):
     """One line of their words, and what to do."""
     with (
         pytest.raises(kind, match="fetch the model again"),

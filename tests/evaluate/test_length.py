@@ -1,4 +1,4 @@
-"""Length: the ruler beside every accuracy, and accuracy without it."""
+"""Length: the baseline beside every accuracy, and accuracy without it."""
 
 import numpy as np
 import pandas as pd
@@ -8,32 +8,32 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 
 from embrm.evaluate import (
+    length_baseline,
     length_correlation,
     length_matched_order_consistency,
-    length_ruler,
     order_consistency,
 )
 from embrm.exceptions import InvalidInputError
 
 
-def test_the_ruler_prefers_the_longer():
-    """Its delta is the lead in length."""
-    assert length_ruler([[9, 4], [2, 5], [3, 3]]).tolist() == [5, -3, 0]
+def test_the_baseline_prefers_the_longer():
+    """Its delta is the difference in length."""
+    assert length_baseline([[9, 4], [2, 5], [3, 3]]).tolist() == [5, -3, 0]
 
 
 @given(lengths=hnp.arrays(np.uint16, (8, 2)), y=hnp.arrays(np.uint8, 8))
 @settings(deadline=None, max_examples=40)
-def test_the_shorter_ruler_is_right_where_the_longer_is_wrong(lengths, y):
+def test_the_shorter_baseline_is_right_where_the_longer_is_wrong(lengths, y):
     """Their order consistencies add up to one, ties of length included."""
-    longer = order_consistency(length_ruler(lengths), y % 2)
-    shorter = order_consistency(length_ruler(lengths, "shorter"), y % 2)
+    longer = order_consistency(length_baseline(lengths), y % 2)
+    shorter = order_consistency(length_baseline(lengths, "shorter"), y % 2)
     assert shorter == pytest.approx(1 - longer)
 
 
-def test_the_ruler_knows_two_directions():
+def test_the_baseline_knows_two_directions():
     """The message lists them."""
     with pytest.raises(InvalidInputError, match="prefer one of longer, shorter"):
-        length_ruler([[1, 2]], prefer="long")
+        length_baseline([[1, 2]], prefer="long")
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_matched_pairs_with_tied_labels_or_no_weight_are_left_out():
     assert result == (1.0, 1)
 
 
-def test_a_head_that_is_a_ruler_is_unmasked():
+def test_a_head_that_is_a_baseline_is_unmasked():
     """Its accuracy falls to chance where lengths are equal."""
     rng = np.random.default_rng(1)
     lengths = np.repeat(rng.integers(50, 60, size=(400, 1)), 2, axis=1)
     result = length_matched_order_consistency(
-        length_ruler(lengths), lengths, rng.integers(2, size=400)
+        length_baseline(lengths), lengths, rng.integers(2, size=400)
     )
     assert result.order_consistency == 0.5
 
@@ -100,7 +100,7 @@ def test_tolerance_is_a_share():
 
 
 @pytest.mark.realdata
-def test_a_ruler_orders_three_quarters_of_the_real_pool(shared_data):
+def test_a_baseline_orders_three_quarters_of_the_real_pool(shared_data):
     """The judge of this pool favours long answers, as its account says: 76%."""
     pool = pd.read_parquet(
         shared_data / "pool_dev.parquet", columns=["prompt_id", "response", "gold"]
@@ -111,6 +111,8 @@ def test_a_ruler_orders_three_quarters_of_the_real_pool(shared_data):
     first, second = pool.iloc[:-1], pool.iloc[1:]
     same = first["prompt_id"].to_numpy() == second["prompt_id"].to_numpy()
     lengths = np.column_stack([first["length"], second["length"]])[same]
-    lead = (first["gold"].to_numpy() - second["gold"].to_numpy())[same]
-    y = (np.sign(lead) + 1) / 2
-    assert order_consistency(length_ruler(lengths), y) == pytest.approx(0.76, abs=0.02)
+    difference = (first["gold"].to_numpy() - second["gold"].to_numpy())[same]
+    y = (np.sign(difference) + 1) / 2
+    assert order_consistency(length_baseline(lengths), y) == pytest.approx(
+        0.76, abs=0.02
+    )

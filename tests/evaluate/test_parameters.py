@@ -56,5 +56,5 @@ SETTINGS = [
 )
 def test_a_setting_of_a_wrong_type_is_refused(function, name, value):
     """With what was expected, what was got and what to do: no foreign error."""
-    with pytest.raises(InvalidInputError, match=r"expected .*; got .*\. To mend: "):
+    with pytest.raises(InvalidInputError, match=r"expected .*; got .*\. Fix: "):
         _ = function(*ARGUMENTS[function], **{name: value})

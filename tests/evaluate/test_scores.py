@@ -13,7 +13,7 @@ from embrm.evaluate import (
     evaluate_deltas,
     evaluate_head,
     expected_calibration_error,
-    length_ruler,
+    length_baseline,
     log_loss,
     order_consistency,
     prompt_bootstrap,
@@ -40,10 +40,10 @@ def test_estimates_are_the_metrics(judged):
     """Each by its own function."""
     evaluation = evaluate_deltas(**judged)
     delta, y, weight = judged["delta"], judged["y"], judged["sample_weight"]
-    ruler = length_ruler(judged["lengths"])
+    baseline = length_baseline(judged["lengths"])
     expected = {
         "order_consistency": order_consistency(delta, y, weight),
-        "length_ruler": order_consistency(ruler, y, weight),
+        "length_baseline": order_consistency(baseline, y, weight),
         "log_loss": log_loss(delta, y, weight),
         "brier": brier_score(delta, y, weight),
         "expected_calibration_error": expected_calibration_error(
@@ -78,7 +78,7 @@ def test_unknown_prompts_are_flagged():
     """Pairs are resampled then, and the method says so."""
     evaluation = evaluate_deltas([1.0, -1.0, 2.0])
     assert evaluation.n_prompts is None
-    assert evaluation.length_ruler is None
+    assert evaluation.length_baseline is None
     assert "prompts unknown" in evaluation.order_consistency.method
     assert "unknown prompts" in str(evaluation)
 
@@ -120,7 +120,7 @@ def test_the_frame_has_a_row_per_metric(judged):
     assert list(frame.columns) == ["metric", "estimate", "low", "high"]
     assert frame["metric"].tolist() == [
         "order_consistency",
-        "length_ruler",
+        "length_baseline",
         "log_loss",
         "brier",
         "expected_calibration_error",
@@ -133,7 +133,7 @@ def test_json_holds_plain_numbers():
     text = json.dumps(evaluate_deltas([1.0], [1]).to_json(), allow_nan=False)
     found = json.loads(text)
     assert found["n_pairs"] == 1
-    assert found["length_ruler"] is None
+    assert found["length_baseline"] is None
     assert found["order_consistency"]["estimate"] == 1.0
     assert found["order_consistency"]["low"] is None
 

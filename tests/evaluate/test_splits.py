@@ -38,9 +38,9 @@ class MeanDifference(RewardHead):
         self.shrink = shrink
 
     def _fit(self, comparisons):
-        lead = comparisons.items[comparisons.winner]
-        lead = lead - comparisons.items[comparisons.loser]
-        self.weights_ = comparisons.weight @ lead / (1 + self.shrink)
+        difference = comparisons.items[comparisons.winner]
+        difference = difference - comparisons.items[comparisons.loser]
+        self.weights_ = comparisons.weight @ difference / (1 + self.shrink)
 
     def _reward(self, items):
         return items @ self.weights_
@@ -63,8 +63,8 @@ def make_pairs(n_prompts=12, n_items=72, n_pairs=240, cross=True, seed=0):
         steps = rng.integers(1, n_items // n_prompts, size=n_pairs)
         second = (first + n_prompts * steps) % n_items
     pairs = Pairs(items, np.column_stack([first, second]), prompts)
-    lead = items[first, 0] - items[second, 0] + 0.3 * rng.normal(size=n_pairs)
-    return pairs, (lead > 0).astype(int)
+    difference = items[first, 0] - items[second, 0] + 0.3 * rng.normal(size=n_pairs)
+    return pairs, (difference > 0).astype(int)
 
 
 GROUPS = st.lists(
@@ -178,7 +178,7 @@ def test_unknown_prompts_are_refused():
 
 
 def test_pairs_without_prompts_are_refused():
-    """The cure is to pass prompt_ids."""
+    """The fix is to pass prompt_ids."""
     with pytest.raises(InvalidInputError, match="Pairs made with prompt_ids"):
         next(PromptGroupKFold(2).split(Pairs(np.eye(2), [[0, 1]])))
 

@@ -87,7 +87,7 @@ def test_spelling_does_not_matter(one, other):
 )
 def test_what_cannot_be_written_down_is_refused(value):
     """Functions, generators and classes have no canonical form."""
-    with pytest.raises(InvalidInputError, match=r"can be written down.*To mend: repl"):
+    with pytest.raises(InvalidInputError, match=r"can be written down.*Fix: repl"):
         canonical(value, "it")
 
 

@@ -124,14 +124,14 @@ def test_long_names_are_cut():
         ({"designs": ["same-prompt", "both"]}, r"^designs\[1\]: .*known: same-prompt"),
         (
             {"designs": {"mixed-prompt": {"share": 0.5}}},
-            "^designs.mixed-prompt: .*WORD",
+            "^designs.mixed-prompt: .*NAME",
         ),
         (
             {"designs": []},
             "^designs: expected a list, or a mapping from names; got a l",
         ),
         ({"annotators": 3}, "^annotators: expected a list, or a mapping .*; got 3"),
-        ({"annotators": [3]}, r"^annotators\[0\]: expected an annotator as a word"),
+        ({"annotators": [3]}, r"^annotators\[0\]: expected an annotator as a name"),
         (
             {"annotators": ["perfect", {"bradley-terry": {"error_rate": 0.7}}]},
             r"^annotators\[1\].bradley-terry.error_rate: expected error_rate in ",

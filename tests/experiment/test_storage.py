@@ -56,7 +56,7 @@ def test_a_stored_pool_is_not_written_again(train, tmp_path):
 
 @pytest.mark.parametrize("name", ["items", "gold", "prompts", "pool.json"])
 def test_a_damaged_pool_is_written_anew(train, tmp_path, name):
-    """A flipped or missing byte in any file is noticed, and mended."""
+    """A flipped or missing byte in any file is noticed, and fixed."""
     stored = write(train, tmp_path)
     path = tmp_path / stored.digest / name
     content = bytearray(path.read_bytes())
@@ -90,7 +90,7 @@ def test_a_pool_without_gold_is_refused(train):
         pool_digest(CandidatePool(train.items, train.prompt_ids))
 
 
-def test_a_missing_pool_is_an_error_with_a_cure(tmp_path):
+def test_a_missing_pool_is_an_error_with_a_fix(tmp_path):
     """A worker that does not see the directory says so."""
     with pytest.raises(IntegrityError, match="a directory that every worker sees"):
         open_pool(PoolFiles(str(tmp_path / "nowhere"), "0"))
@@ -151,10 +151,10 @@ def test_a_cell_says_what_it_is_of(store):
     assert json.loads(store.path(KEY).read_bytes())["cell"]["content"] == CONTENT
 
 
-def test_a_directory_that_cannot_be_made_is_an_error_with_a_cure(tmp_path):
+def test_a_directory_that_cannot_be_made_is_an_error_with_a_fix(tmp_path):
     """A file stands where the directory should be."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(EmbrmError, match=r"to store cells in .*To mend"):
+    with pytest.raises(EmbrmError, match=r"to store cells in .*Fix"):
         CellStore.create(tmp_path / "file" / "cells")
 
 

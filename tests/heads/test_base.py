@@ -198,7 +198,7 @@ def test_swapping_pairs_negates_delta_exactly(both):
 
 
 def test_items_are_refused(both):
-    """The cure is reward(X)."""
+    """The fix is reward(X)."""
     _, fixed, data = both
     with pytest.raises(InvalidInputError, match=r"use reward\(X\)"):
         fixed.decision_function(data.pairs.items)

@@ -52,7 +52,7 @@ def test_wins_of_another_margin_are_kept_apart():
 
 
 def test_the_margin_follows_the_preferred_side():
-    """Whichever item wins is to lead by the margin."""
+    """Whichever item wins is to win by the margin."""
     items = np.array([[0.0], [1.0]])
     assert table(make_comparisons(Pairs(items, [[0, 1]]), [0], margin=[3])) == [
         (1.0, 0.0, 3.0, 1.0)

@@ -85,7 +85,7 @@ def test_the_probit_tail_is_exact():
 def test_win_loss_and_tie_share_all_probability(name):
     """They add up to one at every difference."""
     loss = LOSSES[name].take(np.zeros(25, dtype=int))
-    win, lose = (np.exp(-loss.evaluate(lead)[0]) for lead in (LOGIT, -LOGIT))
+    win, lose = (np.exp(-loss.evaluate(logit)[0]) for logit in (LOGIT, -LOGIT))
     np.testing.assert_allclose(win + lose + loss.tie_probability(LOGIT), 1.0)
 
 

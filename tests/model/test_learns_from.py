@@ -256,7 +256,7 @@ def test_pairs_become_labels_of_both_sides():
 
 
 def test_one_label_alone_is_refused():
-    """It orders nothing; the cure is responses of the other."""
+    """It orders nothing; the fix is responses of the other."""
     rows = [{"prompt": "p", "response": r, "label": True} for r in "ab"]
     with pytest.raises(DataError, match=r"good and others that are bad.*the other lab"):
         RewardModel("hashing:32", "kto").fit(pd.DataFrame(rows))

@@ -44,7 +44,7 @@ def test_a_rating_with_another_name_is_suggested():
 
 
 def test_following_the_suggestion_works():
-    """The cure cures."""
+    """The fix helps."""
     assert len(read_pairs(rated(gold=[1.0, 2.0]), columns={"score": "gold"})) == 1
 
 

@@ -168,13 +168,13 @@ def test_a_second_run_embeds_nothing(pairs_frame, tmp_path):
     assert (again.n_embedded, again.n_hits) == (0, again.n_unique)
 
 
-def test_evaluate_gives_intervals_and_the_length_ruler(pairs_frame, model):
+def test_evaluate_gives_intervals_and_the_length_baseline(pairs_frame, model):
     """On new prompts there is no warning; every metric has its interval."""
     new = pairs_frame.assign(prompt=[f"other {n}" for n in range(40)])
     evaluation = model.evaluate(new)
     interval = evaluation.order_consistency
     assert interval.low <= interval.estimate <= interval.high
-    assert evaluation.length_ruler is not None
+    assert evaluation.length_baseline is not None
     assert evaluation.n_pairs == 40
 
 
@@ -375,7 +375,7 @@ def test_bad_rows_can_be_left_out_and_are_counted(pairs_frame):
     holed.loc["row3", "chosen"] = None
     with pytest.warns(UserWarning, match="1 left out"):
         fitted = RewardModel("hashing").fit(holed, on_error="skip")
-    assert fitted.account_.n_kept == 39
+    assert fitted.read_report_.n_kept == 39
     with pytest.raises(DataError, match="row 4"):
         RewardModel("hashing").fit(holed)
 

@@ -89,7 +89,7 @@ def test_a_file_and_a_link_are_no_destinations(tmp_path):
 def test_what_the_system_refuses_is_said_in_three_parts(tmp_path):
     """With the path, and without a traceback's worth of words."""
     (tmp_path / "a").write_text("x")
-    with pytest.raises(EmbrmError, match=r"to write a model to .*To mend: check"):
+    with pytest.raises(EmbrmError, match=r"to write a model to .*Fix: check"):
         write_directory(tmp_path / "a" / "m", {"x": b""})
 
 

@@ -62,9 +62,9 @@ def test_texts_from_the_data_are_escaped(read, page):
 
 
 def test_the_page_names_heads_figures_and_encoder(read, board):
-    """Leaderboard, ruler, account and fingerprint are all there."""
+    """Leaderboard, baseline, account and fingerprint are all there."""
     text = " ".join("".join(read.text).split())
-    for words in (*board.evaluations, "length ruler", "60 kept", "hashing"):
+    for words in (*board.evaluations, "length baseline", "60 kept", "hashing"):
         assert words in text
     estimate = board.evaluations[board.best].order_consistency.estimate
     assert f"{estimate:.3f}" in text

@@ -31,7 +31,7 @@ def test_planted_quality_is_found(board):
 def test_the_frame_has_intervals_for_every_metric(board):
     """Each metric stands with its low and high."""
     frame = board.to_frame()
-    for metric in ("order_consistency", "length_ruler", "log_loss"):
+    for metric in ("order_consistency", "length_baseline", "log_loss"):
         assert {metric, f"{metric}_low", f"{metric}_high"} <= set(frame.columns)
         assert (frame[f"{metric}_low"] <= frame[metric]).all()
         assert (frame[metric] <= frame[f"{metric}_high"]).all()
@@ -60,11 +60,11 @@ def test_best_of_n_lies_between_chance_and_the_ceiling(board):
     assert board.ceiling.mean[-1] == 2.0
 
 
-def test_rows_fit_the_headings_and_end_with_the_ruler(board):
-    """Every row has one cell per heading; the length ruler is the last row."""
+def test_rows_fit_the_headings_and_end_with_the_baseline(board):
+    """Every row has one cell per heading; the length baseline is the last row."""
     rows = board.rows()
     assert {len(row["cells"]) for row in rows} == {len(board.headings())}
-    assert [row["kind"] for row in rows] == ["best", "", "ruler"]
+    assert [row["kind"] for row in rows] == ["best", "", "baseline"]
 
 
 def test_the_table_prints_every_head_in_one_line(board):

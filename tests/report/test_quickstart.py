@@ -22,7 +22,7 @@ def test_it_is_found_inside_the_package(tmp_path, monkeypatch):
     assert quickstart_path() == package / "data" / "quickstart.jsonl"
 
 
-def test_its_absence_is_an_error_with_a_cure(tmp_path, monkeypatch):
+def test_its_absence_is_an_error_with_a_fix(tmp_path, monkeypatch):
     """The error says what to pass instead."""
     monkeypatch.setattr(embrm, "__file__", str(tmp_path / "embrm" / "__init__.py"))
     with pytest.raises(DataError, match="pass --data FILE"):

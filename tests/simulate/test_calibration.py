@@ -155,7 +155,7 @@ def test_a_rate_that_is_jumped_over_is_an_error():
 
 
 def test_an_annotator_without_noise_cannot_be_calibrated(pool):
-    """The cure is named."""
+    """The fix is named."""
     with pytest.raises(InvalidInputError, match=r"noise parameter.*LapseAnnotator"):
         calibrate(PerfectAnnotator(), pool, SamePrompt())
 

@@ -17,8 +17,8 @@ from embrm.simulate.registry import (
     design_from_spec,
     make_annotator,
     make_design,
+    name_and_params,
     with_lengths,
-    word_and_params,
 )
 
 ANNOTATOR_SPECS = {
@@ -129,8 +129,8 @@ def test_wrong_parameters_name_the_accepted_ones(make, spec, words):
 @pytest.mark.parametrize("spec", [None, 3, ["a"], {}, {"a": 1}, {"a": {}, "b": {}}])
 def test_a_spec_of_another_form_is_refused(spec):
     """The message shows how to write one."""
-    with pytest.raises(InvalidInputError, match=r"WORD: \{PARAMETER: VALUE\}"):
-        word_and_params(spec, "an annotator")
+    with pytest.raises(InvalidInputError, match=r"NAME: \{PARAMETER: VALUE\}"):
+        name_and_params(spec, "an annotator")
 
 
 @pytest.mark.parametrize("name", ["exponential", "hyperbolic", "cauchy"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
 from embrm.testing._samples import (
     expect,
@@ -63,7 +63,7 @@ def refuse(message):
     return call
 
 
-MESSAGE = three_parts(expected="finite items", got="nan", cure="drop them")
+MESSAGE = format_error(expected="finite items", got="nan", fix="drop them")
 
 
 def test_a_claim_that_does_not_hold_is_the_message():

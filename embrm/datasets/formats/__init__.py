@@ -22,7 +22,7 @@ from embrm.datasets.formats._rated import (
     ULTRAFEEDBACK,
 )
 from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.exceptions import DataError, InvalidInputError, three_parts
+from embrm.exceptions import DataError, InvalidInputError, format_error
 
 __all__ = ["Format", "RowReader", "detect_format", "find_format", "known_formats"]
 
@@ -72,10 +72,10 @@ def find_format(name: str) -> Format:
         return _FORMATS[name]
     near = difflib.get_close_matches(str(name), _FORMATS, n=1)
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected="the name of a format",
             got=f"unknown format {str(name)[:40]!r}; known: {', '.join(_FORMATS)}",
-            cure=f"did you mean {near[0]!r}?" if near else "name one of these, or none",
+            fix=f"did you mean {near[0]!r}?" if near else "name one of these, or none",
         )
     )
 
@@ -93,10 +93,10 @@ def detect_format(row: Row) -> Format:
             return fmt
     lines = "; ".join(f"{fmt.name}: {fmt.columns}" for fmt in _FORMATS.values())
     raise DataError(
-        three_parts(
+        format_error(
             expected=f"the columns of a known format ({lines})",
             got=column_names(row),
-            cure="rename columns with columns={'prompt': 'your name for it', ...}, or "
+            fix="rename columns with columns={'prompt': 'your name for it', ...}, or "
             "name the format with format=",
         ),
         reason="no known format",

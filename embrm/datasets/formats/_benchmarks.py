@@ -235,7 +235,7 @@ def _winner(value: Any) -> float:
     raise refusal(
         expected="the label 'A>B' or 'B>A'",
         got=in_short(value),
-        cure="drop the row: JudgeBench has no ties",
+        fix="drop the row: JudgeBench has no ties",
         reason="missing label" if missing else "unknown label",
         kind=NoPreferenceError if missing else DataError,
     )

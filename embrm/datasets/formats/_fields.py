@@ -71,14 +71,14 @@ def number(
         raise refusal(
             expected=f"a finite number as {what}",
             got=in_short(value),
-            cure="write a number, or leave the field empty where it is unknown",
+            fix="write a number, or leave the field empty where it is unknown",
             reason=f"{what} is not a number",
         )
     if not low <= read <= high:
         raise refusal(
             expected=f"{what} from {low:g} to {high:g}",
             got=f"{read:g}",
-            cure="bring the values to that range",
+            fix="bring the values to that range",
             reason=f"{what} out of range",
         )
     return read
@@ -99,7 +99,7 @@ def whole_number(
         raise refusal(
             expected=f"a whole number as {what}",
             got="none",
-            cure="drop the row or fill it in",
+            fix="drop the row or fill it in",
             reason=f"missing {what}",
             kind=NoPreferenceError,
         )
@@ -107,7 +107,7 @@ def whole_number(
         raise refusal(
             expected=f"a whole number as {what}",
             got=f"{read:g}",
-            cure="round the values",
+            fix="round the values",
             reason=f"{what} is not whole",
         )
     return int(read)
@@ -125,7 +125,7 @@ def check_rated(ratings: Iterable[float]) -> None:
         raise refusal(
             expected="a number as at least one rating",
             got="none",
-            cure="drop the row or fill it in",
+            fix="drop the row or fill it in",
             reason="no rating",
             kind=NoPreferenceError,
         )
@@ -153,7 +153,7 @@ def name_of(value: Any, what: str) -> str:
     raise refusal(
         expected=f"a name or number as {what}",
         got="none" if blank else f"a {type(value).__name__}",
-        cure="fill it in: the benchmark is scored by it",
+        fix="fill it in: the benchmark is scored by it",
         reason=f"missing {what}" if blank else f"{what} is not a name",
     )
 
@@ -189,7 +189,7 @@ def list_of(value: Any, what: str, length: int | None = None) -> list[Any]:
     raise refusal(
         expected=f"a list of {length or 'one or more'} as {what}",
         got=f"a list of {len(value)}" if is_list(value) else type(value).__name__,
-        cure="drop the row or mend the list",
+        fix="drop the row or fix the list",
         reason=f"{what} {wrong}",
         kind=NoPreferenceError if empty else DataError,
     )
@@ -208,7 +208,7 @@ def record_of(value: Any, what: str) -> Mapping[str, Any]:
     raise refusal(
         expected=f"named fields as {what}",
         got="none" if is_missing(value) else type(value).__name__,
-        cure="drop the row, or compare it with the dataset's own files",
+        fix="drop the row, or compare it with the dataset's own files",
         reason=f"{what} has no fields",
     )
 
@@ -236,7 +236,7 @@ def response_of(value: Any) -> Any:
     raise refusal(
         expected="a completion that is text or one message of the assistant",
         got=f"a list of {len(value)}",
-        cure="move the turns before the last answer into the prompt",
+        fix="move the turns before the last answer into the prompt",
         reason="completion is not one message",
     )
 
@@ -293,7 +293,7 @@ def _pair_label(row: Row) -> float:
     raise refusal(
         expected="a label y in [0, 1]: 1 if chosen is preferred, 0.5 for a tie",
         got="none" if missing else f"{y:g}",
-        cure="drop the row or fill it in"
+        fix="drop the row or fill it in"
         if missing
         else "map the labels, e.g. -1/+1 by (y + 1) / 2",
         reason="missing y" if missing else "y out of range",
@@ -308,7 +308,7 @@ def _not_negative(value: Any, what: str) -> float:
         raise refusal(
             expected=f"{what} >= 0",
             got=f"{read:g}",
-            cure="swap chosen and rejected and drop the sign"
+            fix="swap chosen and rejected and drop the sign"
             if what == "margin"
             else "drop the row, or write the weight it should have",
             reason=f"{what} out of range",

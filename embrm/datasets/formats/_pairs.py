@@ -84,7 +84,7 @@ def _parts(row: Row) -> tuple[Prompt, Any, Any]:
     raise refusal(
         expected="chosen and rejected that are both text or both lists of messages",
         got=f"{type(chosen).__name__} and {type(rejected).__name__}",
-        cure=_SPLIT_PROMPT_FIX,
+        fix=_SPLIT_PROMPT_FIX,
         reason="chosen and rejected differ in kind",
     )
 
@@ -113,7 +113,7 @@ def _split_text(chosen: str, rejected: str) -> tuple[str, str, str]:
         raise refusal(
             expected="chosen and rejected that begin with the same prompt",
             got="two texts without a common beginning",
-            cure=_SPLIT_PROMPT_FIX,
+            fix=_SPLIT_PROMPT_FIX,
             reason="no common prompt",
         )
     return shared[:cut].rstrip(), chosen[cut:], rejected[cut:]
@@ -129,7 +129,7 @@ def _split_messages(
         raise refusal(
             expected="conversations that differ in the last turn alone",
             got=f"a difference at message {n_shared}, of {len(a)} and {len(b)}",
-            cure=_SPLIT_PROMPT_FIX,
+            fix=_SPLIT_PROMPT_FIX,
             reason="conversations part before the last turn",
         )
     for turn in (a[-1], b[-1]):
@@ -137,7 +137,7 @@ def _split_messages(
             raise refusal(
                 expected="conversations that end with a turn of the assistant",
                 got=f"a last turn of {turn['role'][:40]!r}",
-                cure=_SPLIT_PROMPT_FIX,
+                fix=_SPLIT_PROMPT_FIX,
                 reason="last turn is not the assistant's",
             )
     return _joined(prompt, a[:n_shared]), a[-1]["content"], b[-1]["content"]
@@ -213,7 +213,7 @@ def _read_hh(row: Row, reader: RowReader) -> None:
         raise refusal(
             expected=f"transcripts that begin with {_HUMAN!r}",
             got="another text",
-            cure=_TRANSCRIPT_FIX,
+            fix=_TRANSCRIPT_FIX,
             reason="not a transcript",
         )
     chosen, rejected = (f"\n\n{text.lstrip()}" for text in (chosen, rejected))
@@ -223,7 +223,7 @@ def _read_hh(row: Row, reader: RowReader) -> None:
         raise refusal(
             expected=f"transcripts with a common beginning up to an {_ASSISTANT!r}",
             got="two that part before it",
-            cure=_TRANSCRIPT_FIX,
+            fix=_TRANSCRIPT_FIX,
             reason="no common prompt",
         )
     prompt = _turns(shared[:cut])

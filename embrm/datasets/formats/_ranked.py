@@ -62,7 +62,7 @@ def _read_ranked(row: Row, reader: RowReader) -> None:
         raise refusal(
             expected="at least two different responses",
             got=str(len(ranked)),
-            cure="drop the row; one response cannot be compared",
+            fix="drop the row; one response cannot be compared",
             reason="fewer than two responses",
             kind=NoPreferenceError,
         )
@@ -102,7 +102,7 @@ def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:
             raise refusal(
                 expected="responses that are text",
                 got=type(response).__name__,
-                cure="write every response as a string",
+                fix="write every response as a string",
                 reason="response is not text",
             )
         rank = whole_number(value, "rank")
@@ -110,7 +110,7 @@ def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:
             raise refusal(
                 expected="one rank for each response",
                 got="the same response with two ranks",
-                cure="drop the row or mend its ranks",
+                fix="drop the row or fix its ranks",
                 reason="identical responses with different ranks",
             )
     return ranked
@@ -136,7 +136,7 @@ def _label(value: Any) -> bool:
     raise refusal(
         expected="a label that is true or false",
         got=in_short(value),
-        cure="write true for a good response, false for a bad one; numbers with more "
+        fix="write true for a good response, false for a bad one; numbers with more "
         "than two values are ratings: name the column 'score'",
         reason="missing label" if missing else "label is not true or false",
         kind=NoPreferenceError if missing else DataError,

@@ -10,7 +10,7 @@ from embrm.exceptions import (
     DataError,
     InvalidInputError,
     NoPreferenceError,
-    three_parts,
+    format_error,
 )
 from embrm.messages import as_messages, canonical_json
 
@@ -22,12 +22,12 @@ def refusal(
     *,
     expected: str,
     got: str,
-    cure: str,
+    fix: str,
     reason: str,
     kind: type[DataError] = DataError,
 ) -> DataError:
     """Write the error for a source or a row that cannot be used."""
-    return kind(three_parts(expected=expected, got=got, cure=cure), reason=reason)
+    return kind(format_error(expected=expected, got=got, fix=fix), reason=reason)
 
 
 @dataclass
@@ -77,7 +77,7 @@ class RowReader:
             raise refusal(
                 expected="two different responses to compare",
                 got="the same response twice",
-                cure="drop the row; it says nothing about a preference",
+                fix="drop the row; it says nothing about a preference",
                 reason="identical chosen and rejected",
                 kind=NoPreferenceError,
             )
@@ -132,7 +132,7 @@ def _check_response(response: Any) -> None:
         raise refusal(
             expected="a response that is text",
             got=type(response).__name__,
-            cure="write the response as a string",
+            fix="write the response as a string",
             reason="response is not text",
         )
     if not response.strip():
@@ -144,7 +144,7 @@ def no_text(how: str, what: str) -> DataError:
     return refusal(
         expected=f"a {what} with text in it",
         got="none" if how == "missing" else "an empty one",
-        cure="drop the row or fill it in",
+        fix="drop the row or fill it in",
         reason=f"{how} {what}",
         kind=NoPreferenceError,
     )

@@ -43,7 +43,7 @@ from embrm._typing import FloatArray
 from embrm.embed.base import Fingerprint
 from embrm.embed.cache.durable import Place, write_durably
 from embrm.embed.keys import KEY_DTYPE, Keys
-from embrm.exceptions import FingerprintMismatchError, IntegrityError, three_parts
+from embrm.exceptions import FingerprintMismatchError, IntegrityError, format_error
 
 META = "meta.json"
 
@@ -99,10 +99,10 @@ def read_meta(directory: Place) -> Fingerprint | None:
         raise _unreadable(path)
     if layout != LAYOUT:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"a store of layout {LAYOUT}",
                 got=f"layout {layout[:20]} in {path}",
-                cure="upgrade embrm, or choose another cache directory",
+                fix="upgrade embrm, or choose another cache directory",
             )
         )
     try:
@@ -112,10 +112,10 @@ def read_meta(directory: Place) -> Fingerprint | None:
         raise _unreadable(path) from error
     if digest != directory.name:
         raise FingerprintMismatchError(
-            three_parts(
+            format_error(
                 expected=f"the fingerprint with digest {directory.name} in {path}",
                 got=f"one with digest {digest}",
-                cure="undo the change, or delete the file: the next run writes it",
+                fix="undo the change, or delete the file: the next run writes it",
             )
         )
     return fingerprint
@@ -123,10 +123,10 @@ def read_meta(directory: Place) -> Fingerprint | None:
 
 def _unreadable(path: Place) -> IntegrityError:
     return IntegrityError(
-        three_parts(
+        format_error(
             expected=f"a readable layout and fingerprint in {path}",
             got="something else",
-            cure="delete the file: the next run writes it again, vectors are kept",
+            fix="delete the file: the next run writes it again, vectors are kept",
         )
     )
 

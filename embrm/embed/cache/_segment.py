@@ -31,7 +31,7 @@ from embrm.exceptions import (
     DamagedSegmentWarning,
     FingerprintMismatchError,
     IntegrityError,
-    three_parts,
+    format_error,
     warn,
 )
 
@@ -259,27 +259,27 @@ def _check_metadata(
         check_digest(path)  # a flipped bit is damage, not another layout
     if layout != LAYOUT:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"segments of layout {LAYOUT}",
                 got=f"layout {layout[:20]} in {path}",
-                cure="upgrade embrm, or choose another cache directory",
+                fix="upgrade embrm, or choose another cache directory",
             )
         )
     if owner != fingerprint.digest:
         raise FingerprintMismatchError(
-            three_parts(
+            format_error(
                 expected=f"segments of fingerprint {fingerprint.digest}",
                 got=f"fingerprint {owner[:32]} in {path}",
-                cure=f"move the file to the directory {owner[:32]}/segments",
+                fix=f"move the file to the directory {owner[:32]}/segments",
             )
         )
 
 
 def _damaged(path: Place, got: str) -> SegmentDamageError:
     return SegmentDamageError(
-        three_parts(
+        format_error(
             expected=f"segment {path.name} as it was written",
             got=got,
-            cure="run again: a damaged segment is set aside, its rows embedded again",
+            fix="run again: a damaged segment is set aside, its rows embedded again",
         )
     )

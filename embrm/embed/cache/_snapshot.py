@@ -21,7 +21,7 @@ from embrm.embed.cache._segment import (
 )
 from embrm.embed.cache.durable import Place
 from embrm.embed.keys import KEY_DTYPE, KeyIndex, Keys
-from embrm.exceptions import EmbrmError, three_parts
+from embrm.exceptions import EmbrmError, format_error
 
 ATTEMPTS = 10
 """How often a reader looks again where others compact meanwhile."""
@@ -214,10 +214,10 @@ class Loader:
 def too_many_retries(directory: Place) -> EmbrmError:
     """Make the error for segments that others delete faster than they are read."""
     return EmbrmError(
-        three_parts(
+        format_error(
             expected="segments that stay while they are read",
             got=f"some gone, {ATTEMPTS} times, in {directory}",
-            cure="wait until no other process compacts this cache",
+            fix="wait until no other process compacts this cache",
         )
     )
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias
 
-from embrm.exceptions import EmbrmError, InvalidInputError, three_parts
+from embrm.exceptions import EmbrmError, InvalidInputError, format_error
 
 TEMPORARY = ".tmp"
 """Suffix of files that are still being written."""
@@ -241,10 +241,10 @@ def _from_uri(uri: str) -> tuple[Any, str]:
         filesystem, path = FileSystem.from_uri(uri)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a URI that pyarrow can open, such as s3://bucket/directory",
                 got=f"{uri.partition('?')[0][:80]!r} ({str(error)[:80]})",
-                cure="check the URI and the credentials, or pass filesystem= a "
+                fix="check the URI and the credentials, or pass filesystem= a "
                 "pyarrow.fs.FileSystem and the path on it",
             )
         ) from error
@@ -343,15 +343,15 @@ def storage_errors(task: str, place: Place) -> Iterator[None]:
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "no error code")
         raise EmbrmError(
-            three_parts(
+            format_error(
                 expected=f"to {task} in {place}",
                 got=f"{error.strerror or type(error).__name__} ({name})",
-                cure=_cure(error.errno),
+                fix=_fix(error.errno),
             )
         ) from error
 
 
-def _cure(code: int | None) -> str:
+def _fix(code: int | None) -> str:
     """Say what helps against a system error."""
     if code in (errno.ENOSPC, errno.EDQUOT):
         return "free space and run again; what was stored before is intact"

@@ -17,7 +17,7 @@ from embrm.embed.cache.durable import durable_file, storage_errors
 from embrm.embed.cache.published import PublishedVectors
 from embrm.embed.cache.store import VectorStore
 from embrm.embed.keys import KeyIndex, Keys, check_keys
-from embrm.exceptions import FingerprintMismatchError, InvalidInputError, three_parts
+from embrm.exceptions import FingerprintMismatchError, InvalidInputError, format_error
 
 _BATCH_ROWS = 16_384
 
@@ -98,10 +98,10 @@ def export(
     write = _WRITERS.get(target.suffix)
     if write is None:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"a path that ends in {', '.join(_WRITERS)}",
                 got=f"the ending {target.suffix[:20]!r}",
-                cure="choose one of these formats",
+                fix="choose one of these formats",
             )
         )
     n_rows, batches = _all_rows(store) if keys is None else _chosen(store, keys)
@@ -134,10 +134,10 @@ def _chosen(store: VectorStore, keys: Keys) -> tuple[int, Batches]:
     n_missing = int(np.count_nonzero(~store.contains(keys)))
     if n_missing:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"items whose vectors are in the store {store.directory}",
                 got=f"{n_missing} of {len(keys)} missing",
-                cure="embed them first, or export without naming items",
+                fix="embed them first, or export without naming items",
             )
         )
     starts = range(0, len(keys), _BATCH_ROWS)
@@ -293,18 +293,18 @@ def import_vectors(
 def _check_shape(store: VectorStore, keys: Keys, published: PublishedVectors) -> None:
     if len(published) != len(keys):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"one vector for each of the {len(keys)} items",
                 got=f"{len(published)} vectors in {published.path}",
-                cure="pass the items that the vectors were made of, in their order",
+                fix="pass the items that the vectors were made of, in their order",
             )
         )
     if published.dim != store.dim:
         raise FingerprintMismatchError(
-            three_parts(
+            format_error(
                 expected=f"vectors with d = {store.dim}, as the fingerprint says",
                 got=f"d = {published.dim} in {published.path}",
-                cure="state the fingerprint of the encoder that made them",
+                fix="state the fingerprint of the encoder that made them",
             )
         )
 
@@ -328,11 +328,11 @@ def _chunks(
 def _not_finite(row: FloatArray, number: int, store: VectorStore) -> InvalidInputError:
     too_large = bool(np.isfinite(row).all())
     return InvalidInputError(
-        three_parts(
+        format_error(
             expected=f"finite vectors in {store.dtype}",
             got=f"{'a number too large for it' if too_large else 'NaN or infinity'} "
             f"at row {number}, counted from 0",
-            cure="state dtype float32 in the fingerprint"
+            fix="state dtype float32 in the fingerprint"
             if too_large
             else "leave this row and its item out, or embed its text anew",
         )

@@ -35,7 +35,7 @@ from embrm.embed.cache.durable import (
 )
 from embrm.embed.cache.store import SEGMENTS, VectorStore
 from embrm.embed.cache.vector_cache import VectorCache
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 
 TARGET_BYTES = 256 * 2**20
 """Size that segments are merged to."""
@@ -338,10 +338,10 @@ def prune(
     unknown = set(fingerprints) - {path.name for path in named}
     if unknown:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"digests of stores in {cache.directory}",
                 got=f"unknown {min(unknown)[:40]!r}",
-                cure="take a digest that `embrm cache info` lists, in full",
+                fix="take a digest that `embrm cache info` lists, in full",
             )
         )
     now = time.time()

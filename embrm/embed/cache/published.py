@@ -24,7 +24,7 @@ from embrm.embed.cache.durable import storage_errors
 from embrm.exceptions import (
     InvalidInputError,
     MissingDependencyError,
-    three_parts,
+    format_error,
 )
 
 # numpy has no bfloat16: its numbers are mapped as the bits that they are.
@@ -155,10 +155,10 @@ def open_published(
             arrays, is_list = _find_arrays(path)
     except _UnreadableFileError as error:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="vectors as .npy, .safetensors or .pt with plain tensors",
                 got=f"{error} in {path}",
-                cure="save the array with numpy.save(file, array, allow_pickle=False) "
+                fix="save the array with numpy.save(file, array, allow_pickle=False) "
                 "or safetensors.numpy.save_file, in the program that made it",
             )
         ) from error
@@ -168,12 +168,12 @@ def open_published(
     chosen = [name for name in vectors if tensor in (None, name)]
     if len(chosen) != 1:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="one array of floating-point vectors"
                 if tensor is None
                 else f"an array of floating-point vectors named {tensor[:40]!r}",
                 got=f"{_listed(vectors)} in {path}",
-                cure="name one of these"
+                fix="name one of these"
                 if vectors
                 else "save the vectors as an array of shape (n, d)",
             )
@@ -297,10 +297,10 @@ def _load_tensors(path: Path) -> Any:
 
     if torch.__version__ < _FIRST_SAFE_TORCH:
         raise MissingDependencyError(
-            three_parts(
+            format_error(
                 expected="torch >= 2.6 to read a .pt file without running it",
                 got=f"torch {torch.__version__}",
-                cure="pip install 'torch>=2.6'",
+                fix="pip install 'torch>=2.6'",
             )
         )
     try:

@@ -20,7 +20,7 @@ from embrm.embed.cache._segment import Segment, write_segment
 from embrm.embed.cache._snapshot import ATTEMPTS, Loader, Snapshot, too_many_retries
 from embrm.embed.cache.durable import Place, make_directory, storage_errors
 from embrm.embed.keys import KEY_DTYPE, KeyIndex, Keys, check_keys
-from embrm.exceptions import FingerprintMismatchError, InvalidInputError, three_parts
+from embrm.exceptions import FingerprintMismatchError, InvalidInputError, format_error
 
 SEGMENTS = "segments"
 Verify = Literal["use", "open", "never"]
@@ -66,10 +66,10 @@ class VectorStore:
     ) -> None:
         if verify not in get_args(Verify):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"verify to be one of {get_args(Verify)}",
                     got=f"{str(verify)[:20]!r}",
-                    cure="leave it at 'use'",
+                    fix="leave it at 'use'",
                 )
             )
         self.directory = directory
@@ -170,10 +170,10 @@ class VectorStore:
         n_missing = int(np.count_nonzero(rows < 0))
         if n_missing:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"keys that are in the store {self.directory}",
                     got=f"{n_missing} of {len(keys)} keys missing",
-                    cure="ask contains(keys) first and embed what is missing",
+                    fix="ask contains(keys) first and embed what is missing",
                 )
             )
         with storage_errors("read the store", self.directory):
@@ -218,10 +218,10 @@ class VectorStore:
         n_distinct = len(KeyIndex(keys))
         if n_distinct < len(keys):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="keys that are all different",
                     got=f"{n_distinct} different among {len(keys)}",
-                    cure="append each key once",
+                    fix="append each key once",
                 )
             )
         if len(keys):
@@ -262,7 +262,7 @@ class VectorStore:
         return whole
 
     def _reload(self) -> None:
-        """List the segments, map the new ones, and forget those that are gone."""
+        """List the segments, map the new ones, and drop those that are gone."""
         with self._lock, storage_errors("read the store", self.directory):
             read_meta(self.directory)
             segments = self._loader.load(self.segments)
@@ -358,18 +358,18 @@ def check_vectors(
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or len(vectors) != n:
         got = getattr(vectors, "shape", type(vectors).__name__)
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"vectors of shape {shape}",
                 got=f"shape {got}",
-                cure="pass one row per key",
+                fix="pass one row per key",
             )
         )
     if vectors.shape[1] != fingerprint.dim or vectors.dtype != dtype:
         raise FingerprintMismatchError(
-            three_parts(
+            format_error(
                 expected=f"vectors with d = {fingerprint.dim} and dtype {dtype}",
                 got=f"d = {vectors.shape[1]} and dtype {vectors.dtype}",
-                cure="use the encoder whose fingerprint the store was opened with",
+                fix="use the encoder whose fingerprint the store was opened with",
             )
         )
     finite = np.isfinite(vectors).all(axis=1)
@@ -377,10 +377,10 @@ def check_vectors(
         row = int(np.argmin(finite))
         where = f"row {row}" if items is None else f"item {items[row]}"
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="finite vectors",
                 got=f"NaN or infinity at {where}",
-                cure="compute in bfloat16 or float32 and cast to float16 at the end, "
+                fix="compute in bfloat16 or float32 and cast to float16 at the end, "
                 "or leave the text out",
             )
         )
@@ -390,7 +390,7 @@ class SideBySideStore:
     """Several stores as one; each keeps its own columns of the vectors.
 
     A text is here if every store has it. A store that was filled by its encoder alone
-    is gone on with, and the other way round.
+    is continued with, and the other way round.
 
     Parameters
     ----------

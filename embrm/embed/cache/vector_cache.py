@@ -18,7 +18,7 @@ from embrm.embed.cache.durable import (
     storage_errors,
 )
 from embrm.embed.cache.store import SEGMENTS, SideBySideStore, VectorStore, Verify
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
@@ -115,18 +115,18 @@ class VectorCache:
         """
         if self.directory.exists() and not self.directory.is_dir():
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="a directory for the cache",
                     got=f"the file {self.directory}",
-                    cure="choose another path",
+                    fix="choose another path",
                 )
             )
         if fingerprint.dtype not in ("float16", "float32"):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="an encoder with dtype float16 or float32",
                     got=fingerprint.dtype[:20],
-                    cure="cast its vectors and say so in its fingerprint",
+                    fix="cast its vectors and say so in its fingerprint",
                 )
             )
         store = self._stores.get(fingerprint.digest)

@@ -36,7 +36,7 @@ from embrm.embed.weights import (
     model_name,
     transformers_major,
 )
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 DEFAULT_DEPTH = 2 / 3
 """Share of a model's layers at which it is looked at by default."""
@@ -70,14 +70,14 @@ class CausalLMEncoder(SlicedEncoder):
         is layer 20, and 1.0 the last. An int k is the output of block k before the
         final norm; 0 is the embedding of the tokens, -2 the last block but one, and -1
         (or the number of layers) the model's last hidden state, after its final norm.
-        Of several, vectors stand side by side.
+        Of several, vectors are concatenated.
     pooling : {"mean_response", "last_content", "mean", "prompt"} or several, \
             default="mean_response"
         The mean over the response's tokens; the state at the response's last token,
         white space and the template's end-of-turn left out; or the mean over all
         tokens but BOS. An empty response is pooled at the last token before it, and
         so is every response with `"prompt"`: a vector of the prompt alone. Of several,
-        vectors stand side by side, the poolings of the first layer first.
+        vectors are concatenated, the poolings of the first layer first.
     template : {"chat", "plain"}, default="chat"
         The model's own chat template, or prompt, blank line, response.
     max_tokens : int, default=2048
@@ -110,8 +110,8 @@ class CausalLMEncoder(SlicedEncoder):
     and the tokenizer adds one to plain texts, gets one; the plain template gets one
     whenever the tokenizer has one.
 
-    Sharing works on the token ids that the model is fed, after truncation. The cost of
-    a way to share, in tokens, is the sum over its forward passes of
+    Sharing works on the token ids that the model processes, after truncation. The cost
+    of a sharing method, in tokens, is the sum over its forward passes of
     `n (1 + keys / 6d) + c`: n tokens with padding, each looking at `keys` tokens, and
     c = 16 for starting the pass (on a GPU c = 128, and a pass counts as 1,024 tokens
     at least). With P shared tokens and R own ones of each of K texts, K(P + R) becomes
@@ -221,7 +221,7 @@ class CausalLMEncoder(SlicedEncoder):
     def columns(self) -> tuple[Column, ...]:
         """Each layer and pooling once, in order, layers by the number that they have.
 
-        The vectors of `encode` are theirs side by side, `column_slices` says where.
+        The vectors of `encode` are theirs concatenated, `column_slices` says where.
         """
         layers = [self._shape.layer(layer) for layer in _as_tuple(self.layer)]
         return tuple(
@@ -326,10 +326,10 @@ class CausalLMEncoder(SlicedEncoder):
         template = read_chat_template(self.files.directory)
         if template is None:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="a model with a chat template",
                     got="none in the files of its tokenizer",
-                    cure="use template='plain'",
+                    fix="use template='plain'",
                 )
             )
         return template
@@ -416,10 +416,10 @@ def _check_names(name: str, values: Sequence[Any], known: Sequence[str]) -> None
     unknown = [value for value in values if value not in known]
     if unknown or not values:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"{name} of {', '.join(known)}",
                 got=repr(unknown[0]) if values else "none",
-                cure="pass one of these",
+                fix="pass one of these",
             )
         )
 

@@ -1,4 +1,4 @@
-"""Choose how texts share their beginnings, and compute several columns in one pass."""
+"""Choose how texts share their prefixes, and compute several columns in one pass."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ from embrm.embed.causal.tree_rows import has_flex, run_tree
 from embrm.embed.pooling import Column
 from embrm.embed.steps import PaddedStep, TokenBudget, run_steps
 from embrm.embed.truncation import FittedTokens
-from embrm.exceptions import EmbrmWarning, three_parts, warn
+from embrm.exceptions import EmbrmWarning, format_error, warn
 
 TOLERANCE = MappingProxyType({"float32": 1e-4, "bfloat16": 0.05})
 """Largest relative difference, by the dtype in which the model computes.
@@ -51,7 +51,7 @@ Vectors = Sequence[Any]
 def example_texts(
     tokenizer: Any, *, limit: int, window: int | None
 ) -> list[FittedTokens]:
-    """Make two beginnings of different length, with three continuations and two.
+    """Make two prefixes of different length, with three continuations and two.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def example_texts(
     limit : int
         Tokens of a text at most.
     window : int, optional
-        Sliding window of the model. Within the limit, beginnings are longer than it:
+        Sliding window of the model. Within the limit, prefixes are longer than it:
         shorter ones would never notice.
 
     Returns
@@ -69,9 +69,9 @@ def example_texts(
     ids = np.asarray(tokenizer(_TEXT, add_special_tokens=False)["input_ids"])
     longest = limit - max(_OWN)
     wanted = 24 if window is None or window + 12 > longest else window + 8
-    beginnings = [min(wanted, longest), min(wanted + 7, longest)]
+    prefixes = [min(wanted, longest), min(wanted + 7, longest)]
     return [
-        _example(ids, number, max(beginnings[number], 1), own)
+        _example(ids, number, max(prefixes[number], 1), own)
         for number, n_texts in enumerate((3, 2))
         for own in _OWN[:n_texts]
     ]
@@ -137,7 +137,7 @@ def _example(ids: IntArray, number: int, n_shared: int, own: int) -> FittedToken
 
 
 SHARINGS = ("auto", "kv", "tree", "off")
-"""Ways to share beginnings, by name; see `CausalLMEncoder`."""
+"""Ways to share prefixes, by name; see `CausalLMEncoder`."""
 
 AnyStep = PaddedStep | KVStep | TreeStep
 
@@ -341,10 +341,10 @@ class CausalEngine:
     def _warn_once(self, got: str) -> None:
         if self.model.verdicts.setdefault("warned", None) is None:
             self.model.verdicts["warned"] = got
-            message = three_parts(
-                expected="the same vectors with and without shared beginnings",
+            message = format_error(
+                expected="the same vectors with and without shared prefixes",
                 got=got,
-                cure="nothing to do: each text is computed by itself, as with "
+                fix="nothing to do: each text is computed by itself, as with "
                 "sharing='off'; pass that to be spared this test",
             )
             warn(message, EmbrmWarning)

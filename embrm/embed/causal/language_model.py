@@ -14,7 +14,7 @@ from embrm.embed.weights import (
     loading,
     resolve_model,
 )
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 Layer: TypeAlias = int | float
 """A layer's number, or, as a float, the share of the layers up to it."""
@@ -36,10 +36,10 @@ def check_layer(layer: Any) -> None:
     else:
         return
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected="layers that are whole numbers, or shares of the depth in (0, 1]",
             got=got,
-            cure="pass layer=20, layer=-1 for the last, or layer=2/3",
+            fix="pass layer=20, layer=-1 for the last, or layer=2/3",
         )
     )
 
@@ -71,10 +71,10 @@ class CausalShape(NamedTuple):
             number = max(round(number * n_layers), 1)
         if not -n_layers - 1 <= number <= n_layers:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"a layer from {-n_layers - 1} to {n_layers}",
                     got=f"layer={number}",
-                    cure="pass -1 for the last, 0 for the embedding of the tokens, or "
+                    fix="pass -1 for the last, 0 for the embedding of the tokens, or "
                     "a share of the depth such as 0.67",
                 )
             )
@@ -100,10 +100,10 @@ def read_shape(files: ModelFiles) -> CausalShape:
     dim, n_layers, n_positions = found
     if dim is None or n_layers is None:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a config.json that gives hidden_size and num_hidden_layers",
                 got=f"neither or one of them in {files.directory.name}",
-                cure="check that this is a causal language model of transformers",
+                fix="check that this is a causal language model of transformers",
             )
         )
     return CausalShape(

@@ -98,13 +98,13 @@ def run_kv(
     sizes = [len(group.rows) for group in step.groups]
     group_of = np.repeat(np.arange(len(sizes)), sizes)
     n_shared = np.array([group.n_shared for group in step.groups])
-    beginnings = pad_ids(
+    prefixes = pad_ids(
         [tokens[group.rows[0]].ids[: group.n_shared] for group in step.groups],
         pad_id=model.pad_id,
         side="left",
     )
     cache = transformers.DynamicCache(config=model.torch_model.config)
-    _add_beginnings(model, states, beginnings, cache, means, group_of, n_shared)
+    _add_prefixes(model, states, prefixes, cache, means, group_of, n_shared)
     for batch in step.passes:
         rows = np.array(batch)
         groups = group_of[rows]
@@ -122,7 +122,7 @@ def run_kv(
         inputs = _inputs(
             model,
             own.ids,
-            np.concatenate([beginnings.mask[groups], own.mask], axis=1),
+            np.concatenate([prefixes.mask[groups], own.mask], axis=1),
             n_shared[groups][:, None] + offset,
         )
         inputs |= {
@@ -133,24 +133,24 @@ def run_kv(
     return means.vectors()
 
 
-def _add_beginnings(
+def _add_prefixes(
     model: CausalModel,
     states: HiddenLayers,
-    beginnings: PaddedBatch,
+    prefixes: PaddedBatch,
     cache: Any,
     means: ColumnMeans,
     group_of: IntArray,
     n_shared: IntArray,
 ) -> None:
-    """Run the shared beginnings, fill the cache, and pool what lies in them."""
+    """Run the shared prefixes, fill the cache, and pool what lies in them."""
     rows = range(len(group_of))
-    slot = np.arange(len(n_shared)) * beginnings.ids.shape[1] + beginnings.shift
+    slot = np.arange(len(n_shared)) * prefixes.ids.shape[1] + prefixes.shift
     placed = Placed(
         slot=slot[group_of],
         first=np.zeros_like(group_of),
         stop=n_shared[group_of],
     )
-    inputs = _inputs(model, beginnings.ids, beginnings.mask, beginnings.position_ids)
+    inputs = _inputs(model, prefixes.ids, prefixes.mask, prefixes.position_ids)
     inputs |= {"past_key_values": cache, "use_cache": True}
     hidden = states(inputs, means.wanted(placed, rows))
     if means.is_touched(placed, rows):

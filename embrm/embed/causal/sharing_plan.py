@@ -3,12 +3,12 @@
 Three layouts of the same texts:
 
 - padded: each text in a row of its own, padded to the longest of its batch;
-- kv: the shared beginnings once, then the rest of each text with a copy of the keys
+- kv: the shared prefixes once, then the rest of each text with a copy of the keys
   and values of its beginning;
 - tree: shared beginning and all continuations in one row, with a mask by which each
   token sees its own text alone.
 
-Texts are grouped by the token ids that are fed to the model: a tokenizer may merge
+Texts are grouped by the token ids that the model processes: a tokenizer may merge
 across the boundary of prompt and response, and truncation changes the prompt, so
 neither the prompt's text nor its own ids would do
 (https://github.com/EleutherAI/lm-evaluation-harness/pull/63).
@@ -50,7 +50,7 @@ class PrefixGroup:
 def prefix_groups(
     tokens: Sequence[FittedTokens], *, min_shared: int = MIN_SHARED
 ) -> list[PrefixGroup]:
-    """Partition texts into groups with long common beginnings.
+    """Partition texts into groups with long common prefixes.
 
     Sorted by ids, texts with a common beginning lie together, and the intervals
     between them form a tree (that of suffix arrays; Abouelhoda et al. 2004). Each
@@ -61,7 +61,7 @@ def prefix_groups(
     ----------
     tokens : sequence of FittedTokens
     min_shared : int, default=8
-        Shorter common beginnings are not shared.
+        Shorter common prefixes are not shared.
 
     Returns
     -------
@@ -167,7 +167,7 @@ class KVStep:
     groups: list[PrefixGroup]
     rows: list[int]
     passes: list[list[int]]
-    n_fed: int
+    n_processed: int
     cost: float
 
 
@@ -177,7 +177,7 @@ class TreeStep:
 
     lines: list[list[PrefixGroup]]
     n_columns: int
-    n_fed: int
+    n_processed: int
     cost: float
     rows: list[int] = field(default_factory=list)
 
@@ -235,7 +235,7 @@ def plan_kv(
     budget: int,
     machine: Machine,
 ) -> list[PaddedStep | KVStep]:
-    """Prefill shared beginnings together, then continue them in passes.
+    """Prefill shared prefixes together, then continue them in passes.
 
     Beginnings of similar length are prefilled together until their continuations
     fill the budget. Texts that share nothing go into padded batches.
@@ -296,7 +296,7 @@ def plan_tree(
             TreeStep(
                 lines=taken,
                 n_columns=longest,
-                n_fed=sum(widths[n] for n in batch),
+                n_processed=sum(widths[n] for n in batch),
                 cost=machine.cost(len(batch) * longest, n_keys),
                 rows=rows,
             )
@@ -332,8 +332,8 @@ def _kv_step(
         passes[-1].append(n)
     for batch in passes:
         cost += machine.cost(len(batch) * own[batch[0]], longest + own[batch[0]])
-    n_fed = sum(own) + sum(group.n_shared for group in groups)
-    return KVStep(list(groups), rows, passes, n_fed, cost)
+    n_processed = sum(own) + sum(group.n_shared for group in groups)
+    return KVStep(list(groups), rows, passes, n_processed, cost)
 
 
 def _n_own(tokens: Sequence[FittedTokens], group: PrefixGroup) -> int:

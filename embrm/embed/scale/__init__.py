@@ -6,7 +6,7 @@ in this process, `embed_on_ray` for all of them on a Ray cluster.
 
 from embrm.embed.scale.ray_run import embed_on_ray
 from embrm.embed.scale.shard_run import (
-    ShardedAccount,
+    ShardedEmbeddingReport,
     ShardReport,
     embed_part,
     embed_shard,
@@ -16,7 +16,7 @@ from embrm.embed.scale.shards import Shard
 __all__ = [
     "Shard",
     "ShardReport",
-    "ShardedAccount",
+    "ShardedEmbeddingReport",
     "embed_on_ray",
     "embed_part",
     "embed_shard",

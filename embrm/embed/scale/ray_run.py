@@ -25,7 +25,7 @@ from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.registry import encoder_from_spec, encoder_spec
 from embrm.embed.scale.shard_run import (
     SHARD_TOKENS,
-    ShardedAccount,
+    ShardedEmbeddingReport,
     ShardReport,
     ShardTally,
     check_shard_tokens,
@@ -37,7 +37,7 @@ from embrm.exceptions import (
     EmbrmError,
     FingerprintMismatchError,
     InvalidInputError,
-    three_parts,
+    format_error,
 )
 
 _SHARDS_PER_ACTOR = 4  # at least, so that all finish at about the same time
@@ -55,7 +55,7 @@ def embed_on_ray(
     max_actors: int | None = None,
     shard_tokens: int = SHARD_TOKENS,
     progress: bool | None = None,
-) -> ShardedAccount:
+) -> ShardedEmbeddingReport:
     """Embed texts into a cache on a Ray cluster.
 
     There is one actor for each GPU; without GPUs, one for each CPU but one. Actors
@@ -84,7 +84,7 @@ def embed_on_ray(
 
     Returns
     -------
-    ShardedAccount
+    ShardedEmbeddingReport
 
     Raises
     ------
@@ -135,7 +135,7 @@ def embed_on_ray(
                 for report in pool.run(shards):
                     tally.add(report)
             n_retries = pool.n_retries
-    return tally.account(
+    return tally.report(
         missing,
         encoder.fingerprint,
         started=started,
@@ -147,10 +147,10 @@ def embed_on_ray(
 def _check_actors(max_actors: int | None) -> None:
     if max_actors is not None and max_actors < 1:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="max_actors >= 1",
                 got=str(max_actors),
-                cure="leave it out to use the whole cluster",
+                fix="leave it out to use the whole cluster",
             )
         )
 
@@ -173,10 +173,10 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="the address of a running Ray cluster, or none",
                 got=f"{str(address)[:60]!r}, and from Ray: {str(error)[:200]!r}",
-                cure="start one with `ray start --head`, or leave the address out",
+                fix="start one with `ray start --head`, or leave the address out",
             )
         ) from error
     try:
@@ -249,11 +249,11 @@ class ShardActor:
         made = encoder_from_spec(known) if isinstance(known, Mapping) else known
         if made.fingerprint.digest != self._setup.digest:
             raise FingerprintMismatchError(
-                three_parts(
+                format_error(
                     expected=f"the encoder with digest {self._setup.digest[:8]} "
                     "on every machine",
                     got=made.fingerprint.describe(),
-                    cure="install the same model files and version of transformers",
+                    fix="install the same model files and version of transformers",
                 )
             )
         return made
@@ -378,11 +378,11 @@ class ActorPool:
             self._losses[shard.number] += 1
             if self._losses[shard.number] >= MAX_LOSSES:
                 raise EmbrmError(
-                    three_parts(
+                    format_error(
                         expected=f"an actor that survives shard {shard.number}",
                         got=f"{MAX_LOSSES} lost with it, the last by "
                         f"{type(error).__name__}",
-                        cure="see Ray's logs; if memory ran out, lower the encoder's "
+                        fix="see Ray's logs; if memory ran out, lower the encoder's "
                         "batch_tokens or max_actors; what was embedded is kept",
                     )
                 ) from error
@@ -391,10 +391,10 @@ class ActorPool:
             self._await(actor)
         elif not self._calls and not self._idle:
             raise EmbrmError(
-                three_parts(
+                format_error(
                     expected="actors that start",
                     got=f"{type(error).__name__} from the last of {len(self._actors)}",
-                    cure="see Ray's logs, and check that embrm is installed on every "
+                    fix="see Ray's logs, and check that embrm is installed on every "
                     "machine; what was embedded is kept",
                 )
             ) from error

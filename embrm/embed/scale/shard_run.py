@@ -20,7 +20,7 @@ from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.keys import KeyIndex, item_keys
 from embrm.embed.progress import one_bar
 from embrm.embed.run import (
-    EmbeddingAccount,
+    EmbeddingReport,
     add_reports,
     embed_items,
     warn_if_truncated,
@@ -34,7 +34,7 @@ from embrm.embed.scale.shards import (
     read_shard,
     write_shards,
 )
-from embrm.exceptions import InvalidInputError, TruncationWarning, three_parts
+from embrm.exceptions import InvalidInputError, TruncationWarning, format_error
 
 SHARD_TOKENS = 300_000
 """Estimated tokens of a shard: seconds of work on a GPU, and a segment of some MB."""
@@ -68,7 +68,7 @@ class ShardReport:
     n_texts, n_embedded : int
         Texts in it, and texts embedded now; the others were in the cache.
     n_tokens, n_truncated, n_response_truncated : int
-        Of the texts embedded now; see `EmbeddingAccount`.
+        Of the texts embedded now; see `EmbeddingReport`.
     segments : tuple of str
         Names of the segments that hold texts of it and appeared meanwhile.
     digest : str
@@ -90,7 +90,7 @@ class ShardReport:
 
 
 @dataclass(frozen=True)
-class ShardedAccount(EmbeddingAccount):
+class ShardedEmbeddingReport(EmbeddingReport):
     """The account of a run over shards, summed from what each reported.
 
     Attributes
@@ -165,7 +165,7 @@ class ShardTally:
         items = f"{n_done:,} of {self._n_texts:,} items"
         self._bar.update(self._task, advance=1, items=items)
 
-    def account(
+    def report(
         self,
         missing: MissingTexts,
         fingerprint: Fingerprint,
@@ -173,11 +173,11 @@ class ShardTally:
         started: float,
         n_workers: int = 1,
         n_retries: int = 0,
-    ) -> ShardedAccount:
+    ) -> ShardedEmbeddingReport:
         """Sum up, and warn once if texts were truncated."""
         sums, n_embedded = _sum(self._reports)
         warn_if_truncated(sums, n_embedded, fingerprint)
-        return ShardedAccount(
+        return ShardedEmbeddingReport(
             n_items=missing.n_items,
             n_unique=missing.n_unique,
             n_hits=missing.n_unique - n_embedded,
@@ -323,7 +323,7 @@ def embed_part(
     part: tuple[int, int] = (1, 1),
     shard_tokens: int = SHARD_TOKENS,
     progress: bool | None = None,
-) -> ShardedAccount:
+) -> ShardedEmbeddingReport:
     """Embed the i-th of n parts of some texts into a cache, in this process.
 
     n jobs that are given the same texts in the same order, each another i, embed
@@ -343,7 +343,7 @@ def embed_part(
 
     Returns
     -------
-    ShardedAccount
+    ShardedEmbeddingReport
 
     Raises
     ------
@@ -380,16 +380,16 @@ def embed_part(
         with tally:
             for shard in shards:
                 tally.add(embed_shard(shard, encoder, opened))
-    return tally.account(missing, encoder.fingerprint, started=started)
+    return tally.report(missing, encoder.fingerprint, started=started)
 
 
 def check_shard_tokens(shard_tokens: int) -> None:
     """Refuse shards of no size."""
     if shard_tokens < 1:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="shard_tokens >= 1",
                 got=str(shard_tokens),
-                cure=f"leave it at its default of {SHARD_TOKENS}",
+                fix=f"leave it at its default of {SHARD_TOKENS}",
             )
         )

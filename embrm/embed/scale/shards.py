@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from embrm._typing import IntArray, Text
 from embrm.embed.cache.durable import Place, storage_errors, write_durably
-from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, format_error
 from embrm.messages import as_messages, canonical_json
 
 CHARACTERS_PER_TOKEN = 4
@@ -145,10 +145,10 @@ def parse_part(part: str) -> tuple[int, int]:
     is_numeric = bool(slash) and number.isdecimal() and n_parts.isdecimal()
     if not is_numeric or not 1 <= int(number) <= int(n_parts):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a part i/n with 1 <= i <= n",
                 got=repr(part[:20]),
-                cure="count from 1: the four parts of four are 1/4, 2/4, 3/4 and 4/4",
+                fix="count from 1: the four parts of four are 1/4, 2/4, 3/4 and 4/4",
             )
         )
     return int(number), int(n_parts)
@@ -214,18 +214,18 @@ def read_shard(shard: Shard) -> list[Text]:
             data = file.read(shard.n_bytes)
     except OSError as error:
         raise EmbrmError(
-            three_parts(
+            format_error(
                 expected=f"the file of texts {shard.path}",
                 got=error.strerror or type(error).__name__,
-                cure="put the cache on a disk that all machines share",
+                fix="put the cache on a disk that all machines share",
             )
         ) from error
     if _digest(data) != shard.digest:
         raise IntegrityError(
-            three_parts(
+            format_error(
                 expected=f"{shard.n_bytes} bytes at {shard.offset} of {shard.path}",
                 got="others than were written",
-                cure="run again: the file is written anew",
+                fix="run again: the file is written anew",
             )
         )
     texts: list[Text] = []

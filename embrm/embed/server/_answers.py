@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, format_error
 
 _MODEL_CHARS = 200
 _MANY = 2**40
@@ -38,7 +38,7 @@ _TOO_MUCH = (
     "see the server's message; if texts are too long for it, lower max_chars or "
     "max_tokens, if they are too many, batch_items"
 )
-_CURES = {
+_FIXES = {
     400: _TOO_MUCH,
     401: _KEY,
     403: _KEY,
@@ -136,10 +136,10 @@ def _parse(body: bytes) -> dict[str, Any]:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise NoJSONError(
-            three_parts(
+            format_error(
                 expected="JSON in the server's answer",
                 got=f"none in {len(body)} bytes",
-                cure=_OTHER_SERVER,
+                fix=_OTHER_SERVER,
             )
         ) from error
     if not isinstance(values, dict):
@@ -191,9 +191,9 @@ def _vector(value: Any, place: int) -> NDArray[np.float32]:
     return vector
 
 
-def _wrong(expected: str, got: str, cure: str) -> IntegrityError:
+def _wrong(expected: str, got: str, fix: str) -> IntegrityError:
     return IntegrityError(
-        three_parts(expected=f"{expected} from the server", got=got, cure=cure)
+        format_error(expected=f"{expected} from the server", got=got, fix=fix)
     )
 
 
@@ -202,20 +202,20 @@ class PassingError(EmbrmError):
 
     Parameters
     ----------
-    got, cure : str
+    got, fix : str
         Two parts of the message.
     wait : float, default=0
         Seconds that the server asked to wait.
     """
 
-    def __init__(self, got: str, cure: str, wait: float = 0.0) -> None:
-        super().__init__(got, cure, wait)
-        self.got, self.cure, self.wait = got, cure, wait
+    def __init__(self, got: str, fix: str, wait: float = 0.0) -> None:
+        super().__init__(got, fix, wait)
+        self.got, self.fix, self.wait = got, fix, wait
 
     def final(self, attempts: int) -> EmbrmError:
         """Make the error that tells of it when patience is at its end."""
         got = f"{self.got}, in {attempts} attempts" if attempts > 1 else self.got
-        return EmbrmError(three_parts(expected=_ANSWER, got=got, cure=self.cure))
+        return EmbrmError(format_error(expected=_ANSWER, got=got, fix=self.fix))
 
 
 def endpoint(url: str) -> str:
@@ -250,11 +250,11 @@ def endpoint(url: str) -> str:
         is_good = False
     if not is_good:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a url like 'http://localhost:8000/v1', without name, "
                 "password and query",
                 got="something else",
-                cure="put the key into an environment variable and name it with "
+                fix="put the key into an environment variable and name it with "
                 "api_key_env",
             )
         )
@@ -315,11 +315,11 @@ def refusal(
     if 300 <= status < 400:
         target = host(headers.get("location", ""))
         got += f", a redirect to {target or 'elsewhere'}, which is not followed"
-    cure = _CURES.get(status, "see the server's message, and check url and model")
+    fix = _FIXES.get(status, "see the server's message, and check url and model")
     if status in (401, 403):
         state = "is set" if key else "is not set"
-        cure += f" {key_env}, which {state}"
-    return EmbrmError(three_parts(expected=_ANSWER, got=got, cure=cure))
+        fix += f" {key_env}, which {state}"
+    return EmbrmError(format_error(expected=_ANSWER, got=got, fix=fix))
 
 
 def retry_after(value: str | None) -> float:

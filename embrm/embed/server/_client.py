@@ -28,7 +28,7 @@ from embrm.embed.server._answers import (
     read_answer,
     refusal,
 )
-from embrm.exceptions import EmbrmError, InvalidInputError, three_parts
+from embrm.exceptions import EmbrmError, InvalidInputError, format_error
 
 Content: TypeAlias = str | list[int]
 """One input: a text, or the ids of its tokens."""
@@ -192,19 +192,19 @@ class EmbeddingsClient:
             )
         if not is_whole:
             raise EmbrmError(
-                three_parts(
+                format_error(
                     expected=f"an answer of at most {limit} bytes",
                     got="a larger one",
-                    cure="lower batch_items, or raise max_body_bytes",
+                    fix="lower batch_items, or raise max_body_bytes",
                 )
             )
         # A compressed body may grow without bound.
         if headers.get("content-encoding", "identity") != "identity":
             raise EmbrmError(
-                three_parts(
+                format_error(
                     expected="an answer that is not compressed, as was asked for",
                     got="a compressed one",
-                    cure="switch compression off in the server or its proxy",
+                    fix="switch compression off in the server or its proxy",
                 )
             )
         return raw
@@ -228,10 +228,10 @@ class EmbeddingsClient:
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return EmbrmError(
-                    three_parts(
+                    format_error(
                         expected=f"a trusted certificate of {where}",
                         got=cause.verify_message or "another",
-                        cure="check the address; if the certificate is your own, "
+                        fix="check the address; if the certificate is your own, "
                         "name it in SSL_CERT_FILE",
                     )
                 )
@@ -271,10 +271,10 @@ def _read_key(name: str) -> str:
     key = os.environ.get(name, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"a key of printable ASCII in {name}",
                 got="other characters",
-                cure="set the variable again",
+                fix="set the variable again",
             )
         )
     return key

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from embrm._typing import Text
 from embrm.embed.server._answers import Answer
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 
 GOLDEN_TEXTS: tuple[Text, ...] = (
     (
@@ -93,10 +93,10 @@ class ServerIdentity:
         norms = np.linalg.norm(vectors, axis=1)
         if not norms.all() or _distance(vectors[0], vectors[1]) < _SAME:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected="two vectors for two texts",
                     got="the same twice" if norms.all() else "a vector of zeros",
-                    cure="check the server's model: it does not see the texts",
+                    fix="check the server's model: it does not see the texts",
                 )
             )
         units = vectors / norms[:, np.newaxis]
@@ -232,10 +232,10 @@ def check_ends_are_read(answer: Answer, limit: str) -> None:
     """
     if _distance(*answer.vectors.astype(np.float64)) < _SAME:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a server that reads texts to their ends",
                 got=f"the same vector for two texts of {limit} with other ends",
-                cure="lower it to what the server's model takes, or pass tokenizer= "
+                fix="lower it to what the server's model takes, or pass tokenizer= "
                 "and max_tokens=, which count exactly",
             )
         )

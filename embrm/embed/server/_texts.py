@@ -24,7 +24,7 @@ from embrm.embed.template import (
 )
 from embrm.embed.truncation import tokenise
 from embrm.embed.weights import ModelFiles, loading
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 
 _NO_LIMIT = 10**9
 _WANTED = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
@@ -120,11 +120,11 @@ class TokenFitter:
         # The hub's errors are OSErrors (offline, 404, gated) and ValueErrors (bad id).
         except (OSError, ValueError) as error:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"the tokenizer {self.tokenizer}, from the Hugging Face "
                     "hub",
                     got=type(error).__name__,
-                    cure="pass a directory with the tokenizer's files",
+                    fix="pass a directory with the tokenizer's files",
                 )
             ) from error
         return ModelFiles(Path(snapshot), source="hub", revision=Path(snapshot).name)
@@ -151,10 +151,10 @@ class TokenFitter:
         limit = int(max_tokens or self._loaded.model_max_length)
         if limit > _NO_LIMIT:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="max_tokens, or a tokenizer that says its model's limit",
                     got="neither",
-                    cure="pass the tokens that the server's model takes",
+                    fix="pass the tokens that the server's model takes",
                 )
             )
         return limit
@@ -212,10 +212,10 @@ class TokenFitter:
         template = read_chat_template(self.files.directory)
         if template is None:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="a tokenizer with a chat template",
                     got="none in its files",
-                    cure="use template='plain'",
+                    fix="use template='plain'",
                 )
             )
         return template
@@ -264,10 +264,10 @@ class TokenFitter:
                 start += max(1, encoded["offset_mapping"][n_extra][0])
             if room < 1 or start >= len(rendered.text):
                 raise InvalidInputError(
-                    three_parts(
+                    format_error(
                         expected="a limit with room for some of the response",
                         got=f"max_tokens={limit}",
-                        cure="raise max_tokens",
+                        fix="raise max_tokens",
                     )
                 )
         kept = rendered.text[start:]
@@ -288,9 +288,9 @@ def _as_sent(
 
 def _empty() -> InvalidInputError:
     return InvalidInputError(
-        three_parts(
+        format_error(
             expected="texts with at least one character",
             got="an empty prompt with an empty response",
-            cure="leave such items out",
+            fix="leave such items out",
         )
     )

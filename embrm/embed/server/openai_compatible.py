@@ -23,7 +23,7 @@ from embrm.embed.server._identity import (
     end_texts,
 )
 from embrm.embed.server._texts import ServerInput, TokenFitter, fit_chars
-from embrm.exceptions import FingerprintMismatchError, InvalidInputError, three_parts
+from embrm.exceptions import FingerprintMismatchError, InvalidInputError, format_error
 
 _RECOGNISED = "_recognised"
 RESERVED = ("model", "input", "encoding_format")
@@ -294,10 +294,10 @@ class OpenAICompatibleEncoder:
         if n_long and self.on_long_response == "raise":
             unit = "characters" if self._fitter is None else "tokens"
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"responses of at most {self._limit} {unit}",
                     got=f"{n_long} of {len(inputs)} that are longer",
-                    cure="raise the limit, leave these items out, or pass "
+                    fix="raise the limit, leave these items out, or pass "
                     "on_long_response='truncate' to drop the beginning of the response",
                 )
             )
@@ -306,11 +306,11 @@ class OpenAICompatibleEncoder:
         moved = ServerIdentity.of(answer).distance(self._met.fields())
         if moved > TOLERANCE:
             raise FingerprintMismatchError(
-                three_parts(
+                format_error(
                     expected=f"the {self.model} that answered at first contact",
                     got=f"golden texts with other vectors (moved by {moved:.2g} of "
                     "their length), or another name",
-                    cure="start the old model again, or make the encoder anew: the "
+                    fix="start the old model again, or make the encoder anew: the "
                     "new one has vectors of its own",
                 )
             )
@@ -380,10 +380,10 @@ def check_server_options(options: Any) -> None:
     wrong = [rule for rule, holds in rules.items() if not holds]
     if wrong:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=wrong[0],
                 got="something else",
-                cure="see the parameters of OpenAICompatibleEncoder",
+                fix="see the parameters of OpenAICompatibleEncoder",
             )
         )
 

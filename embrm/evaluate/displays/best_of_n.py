@@ -58,7 +58,7 @@ class BestOfNDisplay:
             raise invalid_input(
                 expected="the curve of at least one head",
                 got="none",
-                cure="pass curves={'head': best_of_n_curve(...)}",
+                fix="pass curves={'head': best_of_n_curve(...)}",
             )
         self.curves = dict(curves)
         self.ceiling = ceiling

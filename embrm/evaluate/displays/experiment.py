@@ -276,7 +276,7 @@ def lines_from_frame(
         raise invalid_input(
             expected=f"a result in column '{columns.y}'",
             got=f"{len(frame)} rows without one",
-            cure="see the column of errors, and run the grid again",
+            fix="see the column of errors, and run the grid again",
         )
     _check_seeds(known, columns)
     lines = tuple(
@@ -313,7 +313,7 @@ def _check_columns(frame: "pd.DataFrame", columns: Columns) -> None:
         raise invalid_input(
             expected="columns " + ", ".join(dict.fromkeys(columns)),
             got="no column " + ", ".join(missing),
-            cure="name the columns of your table, as in y='accuracy'",
+            fix="name the columns of your table, as in y='accuracy'",
         )
 
 
@@ -325,7 +325,7 @@ def _check_seeds(frame: "pd.DataFrame", columns: Columns) -> None:
             expected=f"one row for each {columns.line}, {columns.point} and "
             f"{columns.seed}",
             got=f"{int(same.sum())} rows more",
-            cure="choose rows that differ in nothing else first, as in "
+            fix="choose rows that differ in nothing else first, as in "
             "frame[frame['budget'] == 1000]",
         )
 

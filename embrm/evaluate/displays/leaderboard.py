@@ -27,7 +27,7 @@ class LeaderboardDisplay:
     ties_with_best : ndarray of bool of shape (n_heads,), optional
         Which heads cannot be told from the best: the others have hollow markers.
     baseline : Interval, optional
-        What knows nothing of quality, such as the length ruler: a vertical line.
+        What knows nothing of quality, such as the length baseline: a vertical line.
     level : float in (0, 1), default=0.95
         Confidence level of the intervals.
     label : str, default="order consistency (share of pairs)"
@@ -89,7 +89,7 @@ class LeaderboardDisplay:
         deltas, y, groups
             As in `embrm.evaluate.compare_heads`.
         baseline : Interval, optional
-            The length ruler's, e.g. `Evaluation.length_ruler`.
+            The length baseline's, e.g. `Evaluation.length_baseline`.
         **options
             As for `compare_heads`: level, n_resamples, random_state.
 
@@ -122,7 +122,7 @@ class LeaderboardDisplay:
         ----------
         intervals : mapping of name to Interval
         baseline : Interval, optional
-            The length ruler's, e.g. `Evaluation.length_ruler`.
+            The length baseline's, e.g. `Evaluation.length_baseline`.
         label : str, default="order consistency (share of pairs)"
 
         Returns
@@ -139,7 +139,7 @@ class LeaderboardDisplay:
             raise invalid_input(
                 expected="intervals of one level",
                 got=f"{len(intervals)} intervals of {len(levels)} levels",
-                cure="evaluate every head with the same level",
+                fix="evaluate every head with the same level",
             )
         return cls(
             list(intervals),
@@ -210,4 +210,4 @@ class LeaderboardDisplay:
                 )
 
 
-_BASELINE = "length ruler"
+_BASELINE = "length baseline"

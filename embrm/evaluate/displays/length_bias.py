@@ -182,11 +182,11 @@ def _check(rewards: Mapping[str, ArrayLike], lengths: FloatArray) -> None:
         raise invalid_input(
             expected="the reward of at least one head",
             got="none",
-            cure="pass rewards={'before': ..., 'after': ...}",
+            fix="pass rewards={'before': ..., 'after': ...}",
         )
     if (lengths <= 0).any():
         raise invalid_input(
             expected="lengths > 0",
             got=f"another value at item {int(np.argmax(lengths <= 0))}",
-            cure="count characters or tokens, and drop empty responses",
+            fix="count characters or tokens, and drop empty responses",
         )

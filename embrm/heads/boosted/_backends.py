@@ -6,7 +6,7 @@ import numpy as np
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.boosted._growing import Gradients, TreePlan
 
 # Quantiles of 5,000 items are exact enough for bins, and 40 times as fast as the
@@ -47,10 +47,10 @@ class LightGBMForest:
             return cls(blob.decode("ascii"))
         except (_lightgbm().basic.LightGBMError, UnicodeDecodeError) as error:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected="a LightGBM model text",
                     got="bytes that it cannot read",
-                    cure="restore the file from where it was saved",
+                    fix="restore the file from where it was saved",
                 )
             ) from error
 
@@ -141,10 +141,10 @@ class XGBoostForest:
             return cls(blob)
         except (_xgboost().core.XGBoostError, TypeError, ValueError) as error:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected="an XGBoost model in UBJSON",
                     got="bytes that it cannot read",
-                    cure="restore the file from where it was saved",
+                    fix="restore the file from where it was saved",
                 )
             ) from error
 
@@ -210,10 +210,10 @@ def _as_float32(items: FloatArray) -> FloatArray:
     largest = float(np.abs(items).max(initial=0.0))
     if largest > _LARGEST:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"items within float32, +-{_LARGEST:.2g}, for XGBoost",
                 got=f"a magnitude of {largest:.3g}",
-                cure="scale the items, or use backend='lightgbm'",
+                fix="scale the items, or use backend='lightgbm'",
             )
         )
     return items.astype(np.float32)

@@ -3,7 +3,7 @@ r"""Gradient boosting of a pairwise loss, whichever library grows the trees.
 .. math:: F(f) = \sum_i c_i \, \ell_i(l_i + f(x_{\text{winner}_i})
           - f(x_{\text{loser}_i}))
 
-with :math:`l_i` the lead that the winner has already, and :math:`\ell(t) =
+with :math:`l_i` the logit that the winner has already, and :math:`\ell(t) =
 \mathrm{softplus}(-t)` unless labels are flipped. A boosting library wants the
 gradient and the hessian of F with respect to the score of each item: those of a win
 are scattered to its two items, so trees are grown on distinct items, never on pairs.
@@ -70,7 +70,7 @@ class BoostingWins:
     ----------
     winner, loser : ndarray of int of shape (n_wins,)
         Rows of the binned items.
-    lead : ndarray of shape (n_wins,)
+    logit : ndarray of shape (n_wins,)
         What another model says about each win, minus the margin, in nats.
     weight : ndarray of shape (n_wins,), > 0
     loss : WinLoss, default=LogisticLoss()
@@ -79,7 +79,7 @@ class BoostingWins:
 
     winner: IntArray
     loser: IntArray
-    lead: FloatArray
+    logit: FloatArray
     weight: FloatArray
     loss: WinLoss = field(default_factory=LogisticLoss)
 
@@ -88,18 +88,18 @@ class BoostingWins:
         return BoostingWins(
             self.winner[wins],
             self.loser[wins],
-            self.lead[wins],
+            self.logit[wins],
             self.weight[wins],
             self.loss.take(wins),
         )
 
-    def lead_with(self, scores: FloatArray) -> FloatArray:
+    def logits_with(self, scores: FloatArray) -> FloatArray:
         """Add what the scores of the trees say, shape (n_wins,), in nats."""
-        return self.lead + scores[self.winner] - scores[self.loser]
+        return self.logit + scores[self.winner] - scores[self.loser]
 
     def losses(self, scores: FloatArray) -> FloatArray:
-        """Compute the loss of each win, in nats; finite for any finite lead."""
-        return self.loss.evaluate(self.lead_with(scores))[0]
+        """Compute the loss of each win, in nats; finite for any finite logit."""
+        return self.loss.evaluate(self.logits_with(scores))[0]
 
     def gradients(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Differentiate F by the score of each item.
@@ -117,14 +117,14 @@ class BoostingWins:
             exceeds 8 nats where the loss is nearly straight.
         """
         n_items = len(scores)
-        _, pull, bend = self.loss.evaluate(self.lead_with(scores))
-        slope = self.weight * -pull
-        bend = np.maximum(self.weight * bend, slope / _LARGEST_STEP)
+        _, slope, curvature = self.loss.evaluate(self.logits_with(scores))
+        slope = self.weight * -slope
+        curvature = np.maximum(self.weight * curvature, slope / _LARGEST_STEP)
         gradient, hessian = np.zeros(n_items), np.zeros(n_items)
         gradient += np.bincount(self.loser, slope, n_items)
         gradient -= np.bincount(self.winner, slope, n_items)
-        hessian += np.bincount(self.loser, bend, n_items)
-        hessian += np.bincount(self.winner, bend, n_items)
+        hessian += np.bincount(self.loser, curvature, n_items)
+        hessian += np.bincount(self.winner, curvature, n_items)
         return gradient, hessian
 
 

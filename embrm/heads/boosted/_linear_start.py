@@ -1,7 +1,7 @@
 """A linear Bradley-Terry fit to start a nonlinear head from, judged out of fold.
 
 What is grown on top of a linear fit sees what that fit left over. On its own training
-wins it leaves over too little, the less the more features there are, so the leads
+wins it leaves over too little, the less the more features there are, so the logits
 that go on are cross-fitted: each item is scored by a fit that saw none of its wins.
 """
 
@@ -31,14 +31,14 @@ class LinearStart:
     scale : float > 0
         What its rewards are multiplied by for the least out-of-fold log loss: the
         penalty that "auto" chooses orders items well and states deltas too small.
-    lead : ndarray of shape (n_wins,)
+    logit : ndarray of shape (n_wins,)
         Scaled out-of-fold delta of each win, in nats, with effects of prompts where
         the head has them; margins are not subtracted.
     """
 
     head: LinearBradleyTerry
     scale: float
-    lead: FloatArray
+    logit: FloatArray
 
     def reward(self, items: FloatArray) -> FloatArray:
         """Score items, (n_items, d) -> (n_items,), in nats."""
@@ -55,7 +55,7 @@ def fit_linear_start(comparisons: Comparisons) -> LinearStart:
     Returns
     -------
     LinearStart
-        With scale 1 and in-sample leads where the wins cannot be divided into folds.
+        With scale 1 and in-sample logits where the wins cannot be divided into folds.
     """
     head = LinearBradleyTerry(posterior=False).fit_comparisons(comparisons)
     items = np.arange(len(comparisons.items))
@@ -71,9 +71,9 @@ def fit_linear_start(comparisons: Comparisons) -> LinearStart:
         unseen = np.setdiff1d(items, [part.winner, part.loser])
         fitted = same.fit_comparisons(part)
         reward[unseen] = fitted.reward_in_training(comparisons, unseen)
-    lead = _delta(comparisons, reward)
-    scale = best_scale(lead, comparisons)
-    return LinearStart(head, scale, scale * lead)
+    logit = _delta(comparisons, reward)
+    scale = best_scale(logit, comparisons)
+    return LinearStart(head, scale, scale * logit)
 
 
 def best_scale(delta: FloatArray, wins: Comparisons) -> float:
@@ -111,8 +111,8 @@ def best_scale(delta: FloatArray, wins: Comparisons) -> float:
     of = loss_of_wins(wins)
 
     def loss(log_scale: float) -> float:
-        lead = np.exp(log_scale) * delta - wins.margin
-        right, wrong = (of.evaluate(side)[0] for side in (lead, -lead))
+        logit = np.exp(log_scale) * delta - wins.margin
+        right, wrong = (of.evaluate(side)[0] for side in (logit, -logit))
         return float(wins.weight @ ((1 - doubt) * right + doubt * wrong))
 
     found = minimize_scalar(loss, bounds=_LOG_SCALES, method="bounded")

@@ -14,7 +14,7 @@ from embrm._validation import (
     check_parameters,
     widened,
 )
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.boosted._backends import (
     LightGBMForest,
     LightGBMGrower,
@@ -85,11 +85,11 @@ class BinnedItems:
         else:
             got = f"items of d = {items.shape[1]}, {items.dtype}"
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"items that were binned (d = {self.items.shape[1]}, "
                 f"{self.items.dtype}, after any preprocessor)",
                 got=got,
-                cure="call bin_items on all items you will fit on, or leave bins at "
+                fix="call bin_items on all items you will fit on, or leave bins at "
                 "its default",
             )
         )

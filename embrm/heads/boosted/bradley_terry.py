@@ -8,7 +8,7 @@ import numpy as np
 
 from embrm._typing import BoolArray, FloatArray, IntArray, RandomState
 from embrm._validation import Constraints, Integer, Real, check_random_state
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.boosted._growing import (
     BoostingWins,
@@ -127,7 +127,7 @@ class BoostedBradleyTerry(RewardHead):
     -----
     Needs `embrm[lightgbm]` or `embrm[xgboost]`, also for scoring where there are
     trees. Uses as many threads as OpenMP is told to (OMP_NUM_THREADS). A margin is
-    subtracted from the lead of the win, as in `LinearBradleyTerry`.
+    subtracted from the logit of the win, as in `LinearBradleyTerry`.
 
     References
     ----------
@@ -225,10 +225,10 @@ class BoostedBradleyTerry(RewardHead):
         self.held_out_loss_ = np.empty(0)
         if blind:
             train = np.ones_like(train)
-        start, lead = self._start(comparisons, train)
+        start, logit = self._start(comparisons, train)
         if not blind:
             stopping = growing.until_stalled(
-                lead,
+                logit,
                 (train, validation),
                 max_rounds=self.max_rounds,
                 patience=self.patience,
@@ -237,8 +237,8 @@ class BoostedBradleyTerry(RewardHead):
             self.held_out_loss_ = np.array(stopping.history)
             if self.refit:
                 train = np.ones_like(train)
-                start, lead = self._start(comparisons, train)
-        self.forest_ = growing.for_rounds(lead, train, n_trees)
+                start, logit = self._start(comparisons, train)
+        self.forest_ = growing.for_rounds(logit, train, n_trees)
         self.n_trees_ = n_trees
         self.linear_ = None if start is None else start.head
         self.linear_scale_ = 1.0 if start is None else start.scale
@@ -267,10 +267,10 @@ class BoostedBradleyTerry(RewardHead):
             return binned, np.arange(len(comparisons.items))
         if self.bins.backend != self.backend:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"bins of the backend '{self.backend}'",
                     got=f"bins of '{self.bins.backend}'",
-                    cure="give bin_items and the head the same backend",
+                    fix="give bin_items and the head the same backend",
                 )
             )
         return self.bins, self.bins.find(comparisons.items)
@@ -284,7 +284,7 @@ class BoostedBradleyTerry(RewardHead):
         start = fit_linear_start(comparisons.take(train))
         reward = start.reward(comparisons.items)
         delta = reward[comparisons.winner] - reward[comparisons.loser]
-        delta[train] = start.lead
+        delta[train] = start.logit
         return start, delta - comparisons.margin
 
     def _reward(self, items: FloatArray) -> FloatArray:
@@ -307,14 +307,14 @@ class _Growing:
 
     def until_stalled(
         self,
-        lead: FloatArray,
+        logit: FloatArray,
         split: tuple[BoolArray, BoolArray],
         *,
         max_rounds: int,
         patience: int,
     ) -> EarlyStopping:
         """Grow trees on training wins and watch the others."""
-        train, held_out = (self._wins(lead, mask) for mask in split)
+        train, held_out = (self._wins(logit, mask) for mask in split)
         return boost_until_stalled(
             self.binned.grower(self.plan),
             train,
@@ -324,20 +324,20 @@ class _Growing:
         )
 
     def for_rounds(
-        self, lead: FloatArray, train: BoolArray, n_trees: int
+        self, logit: FloatArray, train: BoolArray, n_trees: int
     ) -> Forest | None:
         """Grow so many trees on some wins; None if there are to be none."""
         if n_trees == 0:
             return None
-        wins = self._wins(lead, train)
+        wins = self._wins(logit, train)
         return boost(self.binned.grower(self.plan), wins, n_trees)
 
-    def _wins(self, lead: FloatArray, wins: BoolArray) -> BoostingWins:
+    def _wins(self, logit: FloatArray, wins: BoolArray) -> BoostingWins:
         c = self.comparisons
         every = BoostingWins(
             self.rows[c.winner],
             self.rows[c.loser],
-            lead,
+            logit,
             c.weight,
             loss_of_wins(c),
         )

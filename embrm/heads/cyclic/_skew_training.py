@@ -95,7 +95,7 @@ def skew_delta(
     return np.asarray((reward[one] - reward[two]) + turns.sum(axis=1))
 
 
-def lead_of(problem: LinearProblem, weights: SkewWeights) -> FloatArray:
+def logits_of(problem: LinearProblem, weights: SkewWeights) -> FloatArray:
     """Compute delta minus margin of each win, shape (n_wins,)."""
     ids = np.column_stack([problem.winner, problem.loser])
     projected = (
@@ -112,17 +112,17 @@ def value_and_gradient(
     """Compute F and its gradient, which has the shape of the weights."""
     items, ids = problem.items, np.column_stack([problem.winner, problem.loser])
     first, second = items @ weights.first, items @ weights.second
-    lead = skew_delta(items @ weights.linear, first, second, ids) - problem.margin
-    pull = -problem.weight * expit(-lead)
-    turn = _skew(problem, pull)
+    logit = skew_delta(items @ weights.linear, first, second, ids) - problem.margin
+    slope = -problem.weight * expit(-logit)
+    turn = _skew(problem, slope)
     gradient = SkewWeights(
-        problem.to_weights(pull) + alpha * weights.linear,
+        problem.to_weights(slope) + alpha * weights.linear,
         items.T @ (turn @ second) + beta * weights.first,
         beta * weights.second - items.T @ (turn @ first),
     )
     size = float(np.sum(weights.first**2) + np.sum(weights.second**2))
     penalty = alpha * float(weights.linear @ weights.linear) + beta * size
-    return log_loss(lead, problem.weight) + penalty / 2, gradient
+    return log_loss(logit, problem.weight) + penalty / 2, gradient
 
 
 def largest_useful_penalty(problem: LinearProblem, linear: FloatArray) -> float:
@@ -194,8 +194,8 @@ def _leading_blocks(
     By subspace iteration from fixed random vectors: the k x k matrix is not formed.
     """
     items, width = problem.items, problem.items.shape[1]
-    lead = problem.delta(linear) - problem.margin
-    turn = _skew(problem, problem.weight * expit(-lead))
+    logit = problem.delta(linear) - problem.margin
+    turn = _skew(problem, problem.weight * expit(-logit))
     rng = np.random.default_rng(0)
     span = rng.normal(size=(width, min(2 * n_blocks + 4, width)))
     for _ in range(_N_POWER_STEPS):
@@ -220,7 +220,9 @@ def _start(
     first, second, strength = _leading_blocks(problem, linear, n_blocks)
     share = np.sqrt(strength / max(strength[0], np.finfo(float).tiny))
     unit = SkewWeights(linear, first * share, second * share)
-    turn = lead_of(problem, unit) - lead_of(problem, SkewWeights(linear, *_none(unit)))
+    turn = logits_of(problem, unit) - logits_of(
+        problem, SkewWeights(linear, *_none(unit))
+    )
     spread = float(np.sqrt(np.average(turn**2, weights=problem.weight)))
     if spread == 0.0:
         return unit
@@ -376,12 +378,12 @@ class _Folds:
 
     def linear_losses(self) -> FloatArray:
         """Compute the held-out loss of each win under the linear heads."""
-        leads = [held.delta(w) - held.margin for _, held, w in self.parts]
-        return np.asarray(np.logaddexp(0.0, -np.concatenate(leads)))
+        logits = [held.delta(w) - held.margin for _, held, w in self.parts]
+        return np.asarray(np.logaddexp(0.0, -np.concatenate(logits)))
 
     def losses(self, n_blocks: int, beta: float) -> FloatArray:
         """Compute the held-out loss of each win under heads with blocks."""
-        leads = []
+        logits = []
         for train, held, linear in self.parts:
             weights, _, _ = fit_skew(
                 train,
@@ -392,8 +394,8 @@ class _Folds:
                 tol=_TOLERANCE,
                 max_iter=_MAX_ITER,
             )
-            leads.append(lead_of(held, weights))
-        return np.asarray(np.logaddexp(0.0, -np.concatenate(leads)))
+            logits.append(logits_of(held, weights))
+        return np.asarray(np.logaddexp(0.0, -np.concatenate(logits)))
 
     def path(
         self, n_blocks: int, betas: list[float]

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import Constraints, Integer, Real
-from embrm.exceptions import EmbrmWarning, InvalidInputError, three_parts, warn
+from embrm.exceptions import EmbrmWarning, InvalidInputError, format_error, warn
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear._fit import fit_linear, update_linear
 from embrm.heads.linear._label_model import LabelModel, Ties
@@ -181,7 +181,7 @@ class LinearBradleyTerry(UncertainRewardHead):
     posterior_: Posterior | None
     prompt_values_: FloatArray | None
     coordinates_: DiagonalCoordinates | None
-    reads_in_place = True
+    reads_blocked = True
 
     _constraints: ClassVar[Constraints] = {
         "alpha": [Real(0), "auto"],
@@ -431,10 +431,10 @@ class LinearBradleyTerry(UncertainRewardHead):
     def _posterior(self) -> Posterior:
         if self.posterior_ is None:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="a head fitted with a posterior",
                     got=f"{self.n_features_in_} dimensions and none kept",
-                    cure="fit with posterior=True on at most 4,096 dimensions, e.g. "
+                    fix="fit with posterior=True on at most 4,096 dimensions, e.g. "
                     "with preprocessor=PCA(1024)",
                 )
             )

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear._label_model import LabelModel, Ties
 from embrm.heads.linear._operators import BlockedOperator
@@ -118,10 +118,10 @@ class FitSettings:
         is_auto, whitening = isinstance(params["alpha"], str), params["whitening"]
         if params["prompt_effects"] is True and whitening > 0:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="whitening=0 with prompt_effects=True",
                     got=f"whitening={whitening:g}",
-                    cure="leave one of them at its default",
+                    fix="leave one of them at its default",
                 )
             )
 
@@ -150,18 +150,18 @@ def _check_ties(params: Mapping[str, Any], n_margins: int) -> None:
         return
     if params["link"] != "logit" or params["noise"] is not None:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="ties with link='logit' and noise=None",
                 got=f"link={params['link']!r}, noise={params['noise']!r}",
-                cure="use ties=None, which counts a tie as half a win each way",
+                fix="use ties=None, which counts a tie as half a win each way",
             )
         )
     if n_margins:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="ties without margins",
                 got=f"{n_margins} positive margins",
-                cure="drop margin, or use ties=None",
+                fix="drop margin, or use ties=None",
             )
         )
 

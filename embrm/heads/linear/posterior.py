@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, qr, solve_triangular
 
 from embrm._typing import FloatArray, IntArray
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.linear.problem import LinearProblem
 from embrm.heads.state import HeadState
 
@@ -52,11 +52,11 @@ class Posterior:
         lower = _cholesky(self.precision)
         if lower is None or (self.basis is not None and self.outside <= 0):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="alpha > 0, or pairs that determine every weight",
                     got=f"alpha = 0 and {len(self.precision)} dimensions of which some "
                     "are not determined",
-                    cure="fit with alpha='auto' to have standard deviations",
+                    fix="fit with alpha='auto' to have standard deviations",
                 )
             )
         return lower

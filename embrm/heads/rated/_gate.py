@@ -18,7 +18,7 @@ from scipy.special import expit, softmax
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import check_items, widened
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.state import HeadState
 from embrm.heads.validation_split import grouped_folds, strongest_within_one_error
@@ -118,10 +118,10 @@ class Gate:
         n_in = [len(gate.mean), *(len(bias) for bias in gate.biases)]
         if not shapes or shapes != list(pairwise(n_in)):
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected="layers that fit each other in the stored gate",
                     got=f"weights of shapes {shapes[:8]}",
-                    cure="save the head again",
+                    fix="save the head again",
                 )
             )
         return gate
@@ -147,7 +147,7 @@ class GateProblem:
     prompt: IntArray
     wins: Comparisons
 
-    def leads(self, gate: Gate) -> FloatArray:
+    def logits(self, gate: Gate) -> FloatArray:
         """Compute delta minus margin of each win, in nats."""
         weights = gate.activations(self.prompts)[-1]
         reward = gate.mix(weights[self.prompt], self.attributes)
@@ -162,8 +162,8 @@ class GateProblem:
         weights, factor = flow[-1], np.exp(gate.log_factor)
         mixed = np.einsum("ij,ij->i", weights[self.prompt], self.attributes)
         wins, n_items = self.wins, len(mixed)
-        lead = factor * (mixed[wins.winner] - mixed[wins.loser]) - wins.margin
-        slope = -wins.weight * expit(-lead)
+        logit = factor * (mixed[wins.winner] - mixed[wins.loser]) - wins.margin
+        slope = -wins.weight * expit(-logit)
         per_item = np.bincount(wins.winner, slope, n_items)
         per_item -= np.bincount(wins.loser, slope, n_items)
         to_weights = np.stack(
@@ -175,7 +175,7 @@ class GateProblem:
         )
         inner = np.einsum("ij,ij->i", weights, to_weights)[:, None]
         back = factor / gate.temperature * weights * (to_weights - inner)
-        value = log_loss(lead, wins.weight) + gate.log_factor**2 / 2
+        value = log_loss(logit, wins.weight) + gate.log_factor**2 / 2
         to_factor = factor * float(per_item @ mixed) + gate.log_factor
         prior = _prior(initial, penalty)
         return _with_prior(gate, prior, flow, back, value, to_factor)
@@ -347,13 +347,13 @@ def search_gate(
     gates = [start] * len(folds)
     weight = np.concatenate([problem.wins.weight[held] for _, held in folds])
     for candidate in alphas:
-        leads = []
+        logits = []
         for n, (train, held) in enumerate(folds):
             part = replace(problem, wins=problem.wins.take(train))
             gates[n] = _fit(part, start, gates[n], float(candidate), _SEARCH_ITER)
             part = replace(problem, wins=problem.wins.take(held))
-            leads.append(part.leads(gates[n]))
-        losses.append(np.logaddexp(0.0, -np.concatenate(leads)))
+            logits.append(part.logits(gates[n]))
+        losses.append(np.logaddexp(0.0, -np.concatenate(logits)))
     chosen = strongest_within_one_error(np.array(losses), weight)
     means = np.array(losses) @ weight / weight.sum()
     best = float(alphas[chosen])
@@ -415,10 +415,10 @@ def make_prompted_wins(
     table = check_items(prompt_vectors, finite=False)
     if not isinstance(pairs, Pairs):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="Pairs with prompt_ids that are rows of prompt_vectors",
                 got=type(pairs).__name__,
-                cure="pass Pairs(items, ids, prompt_ids)",
+                fix="pass Pairs(items, ids, prompt_ids)",
             )
         )
     rows, ids = pairs.unique_items()
@@ -439,20 +439,20 @@ def prompt_rows(pairs: Pairs, table: FloatArray) -> IntArray:
     whole = prompts is not None and prompts.dtype.kind in "iu"
     if prompts is None or not whole:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="integer prompt_ids, which are rows of prompt_vectors",
                 got="none" if prompts is None else f"dtype {prompts.dtype}",
-                cure="number the prompts in the order of prompt_vectors",
+                fix="number the prompts in the order of prompt_vectors",
             )
         )
     bad = (prompts < 0) | (prompts >= len(table))
     if bad.any():
         at = int(np.argmax(bad))
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"prompt_ids in [0, {len(table)}), the rows of prompt_vectors",
                 got=f"{int(prompts[at])} at item {at}",
-                cure="pass one prompt vector for every prompt id",
+                fix="pass one prompt vector for every prompt id",
             )
         )
     return prompts

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from embrm._typing import FloatArray
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.rated._rated_items import RatedItems, check_ratings
 from embrm.heads.rated._ridge import RidgeFit, fit_attributes
 from embrm.heads.state import (
@@ -124,10 +124,10 @@ def with_lengths(ratings: Any, lengths: ArrayLike | None) -> FloatArray:
         return table
     if np.shape(lengths) != (n_items,):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"lengths of shape ({n_items},), one per rated item",
                 got=f"shape {np.shape(lengths)}",
-                cure="pass NaN where a length is unknown",
+                fix="pass NaN where a length is unknown",
             )
         )
     values = check_ratings(lengths, n_items=n_items)

@@ -23,7 +23,7 @@ from embrm._validation import (
     invalid_input,
     widened,
 )
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import BaseHead
 from embrm.pairs import distinct_rows
 
@@ -217,9 +217,9 @@ def check_attribute_weights(weights: Any, *, k: int, name: str) -> FloatArray:
     if numeric and array.shape == (k,) and np.isfinite(array).all():
         return array.astype(np.float64)
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected=f"{name}: {k} finite numbers, one per attribute",
             got=f"shape {array.shape}, dtype {array.dtype}",
-            cure="pass them in the order of the columns of ratings",
+            fix="pass them in the order of the columns of ratings",
         )
     )

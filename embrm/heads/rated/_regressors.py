@@ -19,7 +19,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.state import HeadState
 
 REGRESSORS = ("ridge", "mlp", "lightgbm")
@@ -93,11 +93,11 @@ def fit_model(
         _fit_weighted(copy, items, rating, weight)
         return ForeignModel(copy)
     raise InvalidInputError(
-        three_parts(
+        format_error(
             expected="a regressor with fit and predict, or one of "
             + ", ".join(REGRESSORS),
             got=repr(estimator)[:40],
-            cure="use one of these words, or pass a scikit-learn regressor",
+            fix="use one of these words, or pass a scikit-learn regressor",
         )
     )
 
@@ -116,10 +116,10 @@ def model_from_state(state: HeadState) -> Model:
     if kind == "lightgbm":
         return TreeModel.from_state(state)
     raise IntegrityError(
-        three_parts(
+        format_error(
             expected="a stored regressor of kind network or lightgbm",
             got=repr(kind)[:40],
-            cure="check where the file comes from, or upgrade embrm",
+            fix="check where the file comes from, or upgrade embrm",
         )
     )
 
@@ -168,10 +168,10 @@ class NetworkModel:
         shapes = [weight.shape for weight in model.weights]
         if shapes != list(pairwise(sizes)) or sizes[-1] != 1:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected="layers that fit each other in the stored network",
                     got=f"weights of shapes {shapes[:8]}",
-                    cure="save the head again",
+                    fix="save the head again",
                 )
             )
         return model
@@ -201,10 +201,10 @@ class TreeModel:
             return cls(lightgbm.Booster(model_str=text))
         except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected="a LightGBM model text",
                     got="bytes that it cannot read",
-                    cure="restore the file from where it was saved",
+                    fix="restore the file from where it was saved",
                 )
             ) from error
 
@@ -222,10 +222,10 @@ class ForeignModel:
     def get_state(self) -> HeadState:
         """Refuse: there is no storable form for an arbitrary estimator."""
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a regressor that can be saved: " + ", ".join(REGRESSORS),
                 got=type(self.estimator).__name__,
-                cure="use one of these, or keep the fitted head in memory",
+                fix="use one of these, or keep the fitted head in memory",
             )
         )
 
@@ -297,10 +297,10 @@ def _fit_weighted(
         estimator.fit(items, rating)
     else:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="a regressor whose fit takes sample_weight, since items are "
                 "rated with different weights or a different number of times",
                 got=type(last).__name__,
-                cure="use another regressor, or rate each item once",
+                fix="use another regressor, or rate each item once",
             )
         )

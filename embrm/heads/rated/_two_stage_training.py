@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import check_items
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import LinearProblem, mean_square_difference
@@ -117,7 +117,7 @@ def choose(
     if alpha is None:
         chosen = strongest_within_one_error(path.losses(), path.weight)
     if extrapolation is None:
-        extrapolation = best_extrapolation(path.lead, path.moves[chosen], path.weight)
+        extrapolation = best_extrapolation(path.logit, path.moves[chosen], path.weight)
     means = path.losses() @ path.weight / path.weight.sum()
     tried = np.concatenate([[np.inf], alphas[: len(means) - 1]])
     return Choice(float(tried[chosen]), extrapolation, tried, means)
@@ -128,12 +128,14 @@ def with_start(problem: LinearProblem, delta: FloatArray) -> LinearProblem:
     return replace(problem, margin=problem.margin - delta)
 
 
-def best_extrapolation(lead: FloatArray, move: FloatArray, weight: FloatArray) -> float:
-    """Find a in [1, 2] that minimises the log loss of lead + a * move.
+def best_extrapolation(
+    logit: FloatArray, move: FloatArray, weight: FloatArray
+) -> float:
+    """Find a in [1, 2] that minimises the log loss of logit + a * move.
 
     Parameters
     ----------
-    lead : ndarray of shape (n_wins,)
+    logit : ndarray of shape (n_wins,)
         Delta of the first stage minus margin, in nats.
     move : ndarray of shape (n_wins,)
         What the second stage adds to delta.
@@ -147,13 +149,13 @@ def best_extrapolation(lead: FloatArray, move: FloatArray, weight: FloatArray) -
     Examples
     --------
     >>> import numpy as np
-    >>> lead, move = np.array([0.0, 0.0]), np.array([0.5, -0.5])
-    >>> best_extrapolation(lead, move, np.array([3.0, 1.5]))
+    >>> logit, move = np.array([0.0, 0.0]), np.array([0.5, -0.5])
+    >>> best_extrapolation(logit, move, np.array([3.0, 1.5]))
     1.39
     """
 
     def best(grid: FloatArray) -> float:
-        losses = [log_loss(lead + a * move, weight) for a in grid]
+        losses = [log_loss(logit + a * move, weight) for a in grid]
         return float(grid[int(np.argmin(losses))])
 
     fine = best(_COARSE) + _FINE
@@ -182,8 +184,8 @@ def positive_scale(delta: FloatArray, margin: FloatArray, weight: FloatArray) ->
     unit = delta / spread
 
     def loss(log_scale: float) -> float:
-        lead = np.exp(log_scale) * unit - margin
-        return log_loss(lead, weight) + log_scale**2 / 2
+        logit = np.exp(log_scale) * unit - margin
+        return log_loss(logit, weight) + log_scale**2 / 2
 
     found = minimize_scalar(
         loss, bounds=(-8.0, 8.0), method="bounded", options={"xatol": 1e-9}
@@ -193,14 +195,14 @@ def positive_scale(delta: FloatArray, margin: FloatArray, weight: FloatArray) ->
 
 @dataclass(frozen=True, eq=False)
 class _Path:
-    """Held-out deltas along the path: `lead` of the first stage, `moves` on top."""
+    """Held-out deltas along the path: `logit` of the first stage, `moves` on top."""
 
-    lead: FloatArray
+    logit: FloatArray
     weight: FloatArray
     moves: list[FloatArray]
 
     def losses(self) -> FloatArray:
-        return np.array([np.logaddexp(0.0, -(self.lead + m)) for m in self.moves])
+        return np.array([np.logaddexp(0.0, -(self.logit + m)) for m in self.moves])
 
     @classmethod
     def of(
@@ -214,9 +216,9 @@ class _Path:
         for train, held in folds:
             moved = with_start(problem, start_of(train, held))
             parts.append((moved.take(train), moved.take(held)))
-        lead = -np.concatenate([held.margin for _, held in parts])
+        logit = -np.concatenate([held.margin for _, held in parts])
         weight = np.concatenate([held.weight for _, held in parts])
-        path = cls(lead, weight, [np.zeros(len(lead))])
+        path = cls(logit, weight, [np.zeros(len(logit))])
         steps: list[FloatArray] = [np.zeros(len(problem.curvature)) for _ in parts]
         best, best_at = float(path.losses()[0] @ weight), 0
         for n, alpha in enumerate(alphas, start=1):
@@ -230,7 +232,7 @@ class _Path:
                 )
             deltas = [held.delta(v) for (_, held), v in zip(parts, steps, strict=True)]
             path.moves.append(np.concatenate(deltas))
-            loss = log_loss(lead + path.moves[-1], weight)
+            loss = log_loss(logit + path.moves[-1], weight)
             if loss < best:
                 best, best_at = loss, n
             if n - best_at >= _PATIENCE:
@@ -336,18 +338,18 @@ def make_rating_stage(
     """
     if not isinstance(pairs, Pairs):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="Pairs along with ratings, which name the rated items",
                 got=type(pairs).__name__,
-                cure="pass Pairs(items, ids), and one rating per row of items",
+                fix="pass Pairs(items, ids), and one rating per row of items",
             )
         )
     if np.ndim(ratings) != 1:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"ratings of shape ({len(pairs.items)},), one per item",
                 got=f"{np.ndim(ratings)} dimensions",
-                cure="pass one attribute, or their weighted mean",
+                fix="pass one attribute, or their weighted mean",
             )
         )
     rated = make_rated_items(pairs.items, ratings, None, pairs.prompt_ids)

@@ -20,7 +20,7 @@ from embrm._validation import (
     check_random_state,
     unless_auto,
 )
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import order_consistency, refuse_items
 from embrm.heads.comparisons import as_pairs
 from embrm.heads.rated._gate import (
@@ -303,10 +303,10 @@ optional
                 weights = weights[prompt_rows(fake, weights)]
         if len(weights) != len(attributes):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"a prompt vector for each of {len(attributes)} items",
                     got=f"{len(weights)}",
-                    cure="pass one per item, or prompt_ids that are rows of them",
+                    fix="pass one per item, or prompt_ids that are rows of them",
                 )
             )
         return self.gate_.mix(weights, attributes) - self.offset_

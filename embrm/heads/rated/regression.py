@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, LearnsFrom, RandomState
 from embrm._validation import Constraints, Real, check_random_state, unless_auto
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.rated._rated_items import (
     RatedHead,
     RatedItems,
@@ -292,10 +292,10 @@ class RegressionReward(RegressorMixin, RatedHead):
         table = check_ratings(y, n_items=len(predicted))
         if table.shape != predicted.shape:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"ratings of {self.n_attributes_} attributes, as in fit",
                     got=f"{table.shape[1]}",
-                    cure="pass the same columns as in fit",
+                    fix="pass the same columns as in fit",
                 )
             )
         weight = np.ones(len(table)) if sample_weight is None else sample_weight
@@ -324,15 +324,15 @@ class RegressionReward(RegressorMixin, RatedHead):
         """Penalties of linear attributes, (k,)."""
         return self._linear("read models_").alpha
 
-    def _linear(self, cure: str) -> RidgeFit:
+    def _linear(self, fix: str) -> RidgeFit:
         """Return the linear attributes, or say that they are not linear."""
         linear: RidgeFit | None = getattr(self, "linear_", None)
         if linear is None:
             raise NotLinearError(
-                three_parts(
+                format_error(
                     expected="linear attributes, of estimator='ridge', after fit",
                     got=f"estimator {self.estimator!r}"[:60],
-                    cure=cure,
+                    fix=fix,
                 )
             )
         return linear

@@ -40,7 +40,7 @@ class HeldOut(NamedTuple):
     flip_rate: FloatArray | None
 
 
-def fit_scale(lead: FloatArray, wins: HeldOut) -> float:
+def fit_scale(delta: FloatArray, wins: HeldOut) -> float:
     r"""Fit the factor s > 0 of a reward with the least held-out loss.
 
     Minimises :math:`\sum_i c_i\,l(s u_i - m_i)` with
@@ -49,7 +49,7 @@ def fit_scale(lead: FloatArray, wins: HeldOut) -> float:
 
     Parameters
     ----------
-    lead : ndarray of shape (n_wins,)
+    delta : ndarray of shape (n_wins,)
         u, the winner's reward less the loser's.
     wins : HeldOut
 
@@ -57,8 +57,8 @@ def fit_scale(lead: FloatArray, wins: HeldOut) -> float:
     -------
     float
     """
-    spread = _spread(lead, wins)
-    unit = lead / spread
+    spread = _spread(delta, wins)
+    unit = delta / spread
 
     def cost(log_scale: float) -> float:
         scale = np.exp(log_scale)
@@ -70,9 +70,9 @@ def fit_scale(lead: FloatArray, wins: HeldOut) -> float:
     return float(np.exp(found.x) / spread)
 
 
-def scaled_loss(lead: FloatArray, wins: HeldOut) -> float:
+def scaled_loss(delta: FloatArray, wins: HeldOut) -> float:
     """Compute the mean loss of wins, in nats, at the best scale of the reward."""
-    scaled = fit_scale(lead, wins) * lead
+    scaled = fit_scale(delta, wins) * delta
     loss = _loss_and_slope(scaled - wins.margin, wins.flip_rate)[0]
     return float(np.average(loss, weights=wins.weight))
 
@@ -107,22 +107,22 @@ def fit_weights(
     (2, 0)
     """
     scale = fit_scale(network, wins)
-    leads = np.column_stack([linear, scale * network])
-    a, b = _minimise(leads, wins, np.array([1.0, 0.0]))
+    deltas = np.column_stack([linear, scale * network])
+    a, b = _minimise(deltas, wins, np.array([1.0, 0.0]))
     return float(a), float(scale * b)
 
 
-def _spread(lead: FloatArray, wins: HeldOut) -> float:
-    """Compute the root mean square of leads, 1 where all are 0."""
-    return float(np.sqrt(np.average(lead**2, weights=wins.weight))) or 1.0
+def _spread(delta: FloatArray, wins: HeldOut) -> float:
+    """Compute the root mean square of deltas, 1 where all are 0."""
+    return float(np.sqrt(np.average(delta**2, weights=wins.weight))) or 1.0
 
 
-def _minimise(leads: FloatArray, wins: HeldOut, prior: FloatArray) -> FloatArray:
+def _minimise(deltas: FloatArray, wins: HeldOut, prior: FloatArray) -> FloatArray:
     def objective(b: FloatArray) -> tuple[float, FloatArray]:
-        loss, slope = _loss_and_slope(leads @ b - wins.margin, wins.flip_rate)
+        loss, slope = _loss_and_slope(deltas @ b - wins.margin, wins.flip_rate)
         away = b - prior
         value = float(wins.weight @ loss + _SHRINKAGE / 2 * away @ away)
-        return value, leads.T @ (wins.weight * slope) + _SHRINKAGE * away
+        return value, deltas.T @ (wins.weight * slope) + _SHRINKAGE * away
 
     bounds = [(_LEAST, None)] + [(0.0, None)] * (len(prior) - 1)
     found = minimize(objective, prior, jac=True, bounds=bounds, method="L-BFGS-B")
@@ -130,10 +130,10 @@ def _minimise(leads: FloatArray, wins: HeldOut, prior: FloatArray) -> FloatArray
 
 
 def _loss_and_slope(
-    lead: FloatArray, flip_rate: FloatArray | None
+    logit: FloatArray, flip_rate: FloatArray | None
 ) -> tuple[FloatArray, FloatArray]:
     if flip_rate is None:
-        return np.logaddexp(0, -lead), -expit(-lead)
-    won = expit(lead)
+        return np.logaddexp(0, -logit), -expit(-logit)
+    won = expit(logit)
     p = np.maximum(flip_rate + (1 - 2 * flip_rate) * won, _LEAST_PROBABILITY)
-    return -np.log(p), -(1 - 2 * flip_rate) * won * expit(-lead) / p
+    return -np.log(p), -(1 - 2 * flip_rate) * won * expit(-logit) / p

@@ -59,10 +59,10 @@ def enough_splits(splits: list[Split]) -> list[Split]:
     ]
 
 
-def linear_leads(
+def linear_deltas(
     linear: LinearBradleyTerry, comparisons: Comparisons, splits: list[Split]
 ) -> FloatArray:
-    """Compute by how much held-out wins lead, by linear heads that did not see them.
+    """Compute the delta of held-out wins, by linear heads that did not see them.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def linear_leads(
         In the order of splits, then of wins.
     """
     head = linear.with_selected_params(tol=_TOLERANCE)
-    leads = []
+    deltas = []
     for train, validation in splits:
         head.coef_, head.coordinates_ = linear.coef_, linear.coordinates_
         head.fit_comparisons(comparisons.take(train))
@@ -86,5 +86,5 @@ def linear_leads(
         rows = np.stack([held_out.winner, held_out.loser])
         # The networks, too, know from other items what these prompts are worth.
         first, second = head.reward_in_training(comparisons, rows)
-        leads.append(first - second)
-    return np.concatenate(leads)
+        deltas.append(first - second)
+    return np.concatenate(deltas)

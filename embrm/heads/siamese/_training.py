@@ -187,13 +187,13 @@ class Wins:
         """Prompt group of each win's winner, shape (n_wins,)."""
         return np.asarray(self.groups[self.winner])
 
-    def leads(self, network: Network, splits: Sequence[Split]) -> FloatArray:
-        """Compute by how much held-out wins lead, each member judging its own.
+    def deltas(self, network: Network, splits: Sequence[Split]) -> FloatArray:
+        """Compute the delta of held-out wins, each member judging its own.
 
         Member k has split k; where there are fewer splits, the other members are left
         out. Shape (n_held_out,), in the order of splits, then of wins.
         """
-        return leads_of(network, self.ends(splits))
+        return deltas_of(network, self.ends(splits))
 
     def ends(self, splits: Sequence[Split]) -> list[Ends]:
         """Gather the items of held-out wins, for each split."""
@@ -204,7 +204,7 @@ class Wins:
         return found
 
     def held_out(self, splits: Sequence[Split]) -> HeldOut:
-        """Gather what is known of held-out wins, in the order of `leads`."""
+        """Gather what is known of held-out wins, in the order of `deltas`."""
         rows = np.concatenate([np.flatnonzero(v) for _, v in splits])
         rate = None if self.flip_rate is None else self.flip_rate[rows]
         return HeldOut(self.margin[rows], self.weight[rows], rate)
@@ -216,8 +216,8 @@ class Wins:
         return rows, ids.reshape(ends.shape)
 
 
-def leads_of(network: Network, ends: Sequence[Ends]) -> FloatArray:
-    """Compute by how much wins lead, as `Wins.leads` does."""
+def deltas_of(network: Network, ends: Sequence[Ends]) -> FloatArray:
+    """Compute the delta of wins, as `Wins.deltas` does."""
     parts = []
     for number, (items, (first, second)) in enumerate(ends):
         score = network.member(number)(items).astype(np.float64)
@@ -270,7 +270,7 @@ def _stop_early(
     held_out, ends = wins.held_out(splits), wins.ends(splits)
 
     def loss_of(network: Network) -> float:
-        return scaled_loss(leads_of(network, ends), held_out)
+        return scaled_loss(deltas_of(network, ends), held_out)
 
     best = Training(trainer.network.copy_out())
     history = best.held_out_loss
@@ -407,11 +407,11 @@ class _Trainer:
         # A sum over members: each has the gradient it would have alone.
         return (weight * loss).mean(dim=1).sum()
 
-    def _loss_of(self, lead: Any, batch: IntArray) -> Any:
+    def _loss_of(self, logit: Any, batch: IntArray) -> Any:
         if self.wins.flip_rate is None:
-            return self.plan.loss(self.torch, lead)
+            return self.plan.loss(self.torch, logit)
         rate = self._tensor(self.wins.flip_rate[batch].astype(np.float32))
-        return of_flipped(self.torch, self.plan.loss, lead, rate)
+        return of_flipped(self.torch, self.plan.loss, logit, rate)
 
     def _clip(self) -> None:
         """Scale each member's gradient to at most `max_grad_norm`."""

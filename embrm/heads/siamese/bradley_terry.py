@@ -13,7 +13,7 @@ from embrm.heads.linear.bradley_terry import LinearBradleyTerry, restore_linear
 from embrm.heads.linear.design import mean_and_scale
 from embrm.heads.noisy_labels import NOISE, STORED_NOISE, model_label_noise
 from embrm.heads.siamese._mixing import fit_scale, fit_weights
-from embrm.heads.siamese._splits import draw_splits, enough_splits, linear_leads
+from embrm.heads.siamese._splits import draw_splits, enough_splits, linear_deltas
 from embrm.heads.siamese._training import Split, TrainingPlan, Wins, train_network
 from embrm.heads.siamese.losses import LOSSES
 from embrm.heads.siamese.network import Network
@@ -282,13 +282,13 @@ class SiameseBradleyTerry(UncertainRewardHead):
             return
         if self.linear_ is None:
             held_out = wins.held_out(splits)
-            leads = wins.leads(self.network_, splits)
-            self.network_weight_ = fit_scale(leads, held_out)
+            deltas = wins.deltas(self.network_, splits)
+            self.network_weight_ = fit_scale(deltas, held_out)
             return
         few = enough_splits(splits)
         self.linear_weight_, self.network_weight_ = fit_weights(
-            linear_leads(self.linear_, comparisons, few),
-            wins.leads(self.network_, few),
+            linear_deltas(self.linear_, comparisons, few),
+            wins.deltas(self.network_, few),
             wins.held_out(few),
         )
         self.linear_.coordinates_ = None  # as large as the square of d, and of no use

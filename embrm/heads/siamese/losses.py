@@ -1,4 +1,4 @@
-r"""Losses of one win as functions of its lead u, the delta minus the margin, in nats.
+r"""Losses of one win as functions of its logit u, the delta minus the margin, in nats.
 
 All but the robust ones are convex surrogates that Tang et al. (2024), "Generalized
 preference optimization", arXiv:2402.05749, table 1, put under one roof; there u is a
@@ -34,7 +34,7 @@ from embrm._typing import FloatArray
 
 Tensor: TypeAlias = Any
 Loss: TypeAlias = Callable[[Any, Tensor], Tensor]
-"""Takes torch and leads; returns the loss of each."""
+"""Takes torch and logits; returns the loss of each."""
 
 _LINEAR_BELOW = -10.0
 _LEAST_RATE = 1e-30

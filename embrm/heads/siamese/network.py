@@ -13,7 +13,7 @@ import numpy as np
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
-from embrm.exceptions import IntegrityError, three_parts
+from embrm.exceptions import IntegrityError, format_error
 from embrm.heads.state import HeadState
 
 _ROWS_AT_A_TIME = 4096
@@ -79,10 +79,10 @@ class Network:
         )
         if not fits:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected="layers that fit each other in the stored network",
                     got=f"weights of shapes {shapes[:8]}",
-                    cure="save the head again",
+                    fix="save the head again",
                 )
             )
         return cls(weights, biases)

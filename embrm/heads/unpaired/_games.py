@@ -298,10 +298,10 @@ class _Fit:
         )
 
     def _to_items(self, per_game: FloatArray) -> FloatArray:
-        """Sum what pulls at delta on the items of each game."""
+        """Sum the slopes in delta over the games of each item."""
         n_items = len(self.games.names)
-        pulled = np.bincount(self.games.first, per_game, n_items)
-        return np.asarray(pulled - np.bincount(self.games.second, per_game, n_items))
+        summed = np.bincount(self.games.first, per_game, n_items)
+        return np.asarray(summed - np.bincount(self.games.second, per_game, n_items))
 
     def _matrix(
         self, delta_delta: FloatArray, delta_tie: FloatArray, tie_tie: float

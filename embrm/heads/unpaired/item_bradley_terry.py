@@ -16,7 +16,7 @@ from embrm.exceptions import (
     EmbrmWarning,
     IntegrityError,
     InvalidInputError,
-    three_parts,
+    format_error,
     warn,
 )
 from embrm.heads.state import (
@@ -207,10 +207,10 @@ class ItemBradleyTerry(BaseEstimator):
         missing = sorted(set(table.ravel().tolist()) - set(known), key=str)
         if missing:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="items that took part in fit",
                     got=f"{len(missing)} others, e.g. {str(missing[0])[:40]!r}",
-                    cure="fit again with games of these items",
+                    fix="fit again with games of these items",
                 )
             )
         scores = np.array([known[name] for name in table.ravel().tolist()])
@@ -320,10 +320,10 @@ def _read_names(names: Sequence[Any]) -> AnyArray:
     if names and {type(name) for name in names} in ({str}, {int}):
         return np.array(names)
     raise IntegrityError(
-        three_parts(
+        format_error(
             expected="stored names that are all text or all integers",
             got="others",
-            cure="copy it again, or rank the items again",
+            fix="copy it again, or rank the items again",
         )
     )
 
@@ -359,18 +359,18 @@ def _share_of_ties(games: Games) -> float:
     if soft.any():
         example = games.y[np.argmax(soft)]
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="y of 0, 0.5 or 1 where ties have a parameter",
                 got=f"{int(soft.sum())} other values, e.g. {example:g}",
-                cure="use ties='half' for soft labels",
+                fix="use ties='half' for soft labels",
             )
         )
     if tie.all():
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="some games that are not ties",
                 got="ties only, for which the tie parameter is infinite",
-                cure="use ties='half'",
+                fix="use ties='half'",
             )
         )
     return float(games.weight[tie].sum() / games.weight.sum())

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import Constraints
-from embrm.exceptions import IntegrityError, InvalidInputError, three_parts
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.state import HeadState, Stored, StoredArray, StoredValue
 from embrm.heads.wrappers._nested import (
@@ -150,10 +150,10 @@ class CenteredReward(HeadWrapper):
         raw = self._raw_reward(X_reference)
         if len(raw) == 0:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="at least one reference item",
                     got="0 items",
-                    cure="pass the items whose mean reward is to be 0",
+                    fix="pass the items whose mean reward is to be 0",
                 )
             )
         if self.scope == "global":
@@ -225,11 +225,11 @@ class CenteredReward(HeadWrapper):
         apart = scale[:, 0] != scale[:, 1]
         if apart.any():
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="pairs within one domain: this head's delta is no "
                     "difference of rewards, and domains have units of their own",
                     got=f"two domains in pair {int(np.argmax(apart))}",
-                    cure="use scope='global', or scale=False",
+                    fix="use scope='global', or scale=False",
                 )
             )
         moved = self._inner_delta(pairs) - (center[:, 0] - center[:, 1])
@@ -271,12 +271,12 @@ class CenteredReward(HeadWrapper):
         )
         if (group < 0).any():
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"items of the {len(known)} {self.scope}s that the "
                     "reference pool has",
                     got=f"{int((group < 0).sum())} unknown, e.g. "
                     f"{str(names[int(np.argmin(group))])[:40]!r}",
-                    cure="call calibrate again with reference items of these, or use "
+                    fix="call calibrate again with reference items of these, or use "
                     "scope='global'",
                 )
             )
@@ -286,10 +286,10 @@ class CenteredReward(HeadWrapper):
         super()._set_state(state)
         if self.domains_ is None and len(self.center_) != 1:
             raise IntegrityError(
-                three_parts(
+                format_error(
                     expected="the names of the groups of the reference",
                     got=f"{len(self.center_)} groups without",
-                    cure="save the head again",
+                    fix="save the head again",
                 )
             )
 
@@ -298,19 +298,19 @@ def _check_domains(domains: ArrayLike | None, n_items: int) -> AnyArray:
     """Check domains: one per item, as numbers or strings."""
     if domains is None:
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected="the domain of each item: rewards were centred by domain",
                 got="none",
-                cure="pass domains=..., or use scope='global'",
+                fix="pass domains=..., or use scope='global'",
             )
         )
     names = np.asarray(domains)
     if names.shape != (n_items,):
         raise InvalidInputError(
-            three_parts(
+            format_error(
                 expected=f"domains of shape ({n_items},), one per item",
                 got=f"shape {names.shape}",
-                cure="say for each item which domain it is of",
+                fix="say for each item which domain it is of",
             )
         )
     return names.astype(str) if names.dtype.kind == "O" else names

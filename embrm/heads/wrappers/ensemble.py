@@ -18,7 +18,7 @@ from embrm._validation import (
     check_random_state,
     invalid_input,
 )
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import Stored
@@ -226,10 +226,10 @@ class RewardEnsemble(UncertainRewardHead):
         if self.bagging == "seed" and not all(map(has_randomness, members)):
             fixed = next(m for m in members if not has_randomness(m))
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="heads with a random_state for bagging='seed'",
                     got=f"{type(fixed).__name__}, which is the same for every seed",
-                    cure="use bagging='prompt', or a list of heads with bagging=None",
+                    fix="use bagging='prompt', or a list of heads with bagging=None",
                 )
             )
         for member in members:
@@ -250,11 +250,11 @@ class RewardEnsemble(UncertainRewardHead):
         cyclic = [type(head).__name__ for head in members if not head.is_transitive]
         if cyclic and self.aggregate != "mean":
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected=f"heads whose delta follows from their rewards for "
                     f"aggregate={self.aggregate!r}",
                     got=f"{cyclic[0]}, whose preferences may go round in circles",
-                    cure="use aggregate='mean', which averages the members' deltas",
+                    fix="use aggregate='mean', which averages the members' deltas",
                 )
             )
 

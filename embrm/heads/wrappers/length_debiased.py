@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import Constraints, Integer
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
 from embrm.heads.state import (
@@ -241,10 +241,10 @@ class LengthDebiased(HeadWrapper):
         covariate = getattr(self, "_covariate", None)
         if covariate is None:
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="the lengths of items in fit",
                     got="none",
-                    cure="call fit(..., lengths=...) on this head itself, outermost: "
+                    fix="call fit(..., lengths=...) on this head itself, outermost: "
                     "other heads that hold it do not pass lengths on",
                 )
             )

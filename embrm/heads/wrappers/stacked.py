@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, LearnsFrom, RandomState
 from embrm._validation import Constraints, Integer, check_random_state
-from embrm.exceptions import InvalidInputError, three_parts
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import Stored, StoredArray, StoredValue
@@ -165,10 +165,10 @@ class StackedReward(RewardHead):
         given = self.heads
         if isinstance(given, str) or not isinstance(given, Sequence) or not len(given):
             raise InvalidInputError(
-                three_parts(
+                format_error(
                     expected="heads: a list of at least one head, or name of one",
                     got=repr(given)[:60],
-                    cure="pass for instance ['linear', 'logistic']",
+                    fix="pass for instance ['linear', 'logistic']",
                 )
             )
         return [unfitted_head(head) for head in given]
@@ -228,9 +228,9 @@ def stacking_weights(delta: FloatArray, weight: FloatArray) -> FloatArray:
     equal = np.full(delta.shape[1], 1.0 / delta.shape[1])
 
     def cost(w: FloatArray) -> tuple[float, FloatArray]:
-        lead, off = delta @ w, w - equal
-        loss = weight @ np.logaddexp(0.0, -lead) + _PRIOR_WINS / 2 * (off @ off)
-        return float(loss), _PRIOR_WINS * off - (weight * expit(-lead)) @ delta
+        logit, off = delta @ w, w - equal
+        loss = weight @ np.logaddexp(0.0, -logit) + _PRIOR_WINS / 2 * (off @ off)
+        return float(loss), _PRIOR_WINS * off - (weight * expit(-logit)) @ delta
 
     bounds = [(0.0, None)] * len(equal)
     found = minimize(cost, equal, jac=True, bounds=bounds, method="L-BFGS-B").x

@@ -60,17 +60,13 @@ def test_what_is_no_finite_number_is_refused(value):
 
 def test_a_number_out_of_range_is_refused():
     """The range is named."""
-    with pytest.raises(
-        DataError, match=r"score from 1 to 5; got 6. To mend: bring the"
-    ):
+    with pytest.raises(DataError, match=r"score from 1 to 5; got 6. Fix: bring the"):
         number(6, "score", low=1, high=5)
 
 
 def test_a_fraction_is_no_whole_number():
     """2.5 is neither 2 nor 3."""
-    with pytest.raises(
-        DataError, match=r"a whole number as rank; got 2.5. To mend: ro"
-    ):
+    with pytest.raises(DataError, match=r"a whole number as rank; got 2.5. Fix: ro"):
         whole_number(2.5, "rank")
 
 
@@ -106,7 +102,7 @@ def test_names_are_text(value, name):
 )
 def test_what_is_no_name_is_refused(value, got):
     """A benchmark cannot be scored without."""
-    with pytest.raises(DataError, match=f"name or number as id; got {got}. To mend: f"):
+    with pytest.raises(DataError, match=f"name or number as id; got {got}. Fix: f"):
         name_of(value, "id")
 
 
@@ -132,7 +128,7 @@ def test_the_first_record_names_its_fields(value, fields):
 def test_a_list_of_another_length_or_none_at_all_is_refused(value, length, got):
     """The length asked for is named, or that there must be one entry."""
     asked = length or "one or more"
-    with pytest.raises(DataError, match=f"a list of {asked} as ranks; got {got}. To m"):
+    with pytest.raises(DataError, match=f"a list of {asked} as ranks; got {got}. Fix"):
         list_of(value, "ranks", length)
 
 
@@ -146,9 +142,7 @@ def test_a_list_without_entries_says_nothing(value):
 def test_a_record_has_named_fields():
     """Whatever else it is, it cannot be read."""
     assert record_of(ANSWER, "completion") is ANSWER
-    with pytest.raises(
-        DataError, match=r"named fields as completion; got str. To mend"
-    ):
+    with pytest.raises(DataError, match=r"named fields as completion; got str. Fix"):
         record_of("text", "completion")
 
 
@@ -169,9 +163,7 @@ def test_other_lists_are_no_response(value):
 def test_one_rating_is_enough():
     """A row says something if one of its ratings is there."""
     check_rated([math.nan, 0.0])
-    with pytest.raises(
-        NoPreferenceError, match=r"at least one rating; got none\. To me"
-    ):
+    with pytest.raises(NoPreferenceError, match=r"at least one rating; got none\. Fix"):
         check_rated([math.nan, math.nan])
 
 
@@ -219,11 +211,11 @@ def test_margins_and_weights_that_are_missing_are_left_out():
 
 
 @pytest.mark.parametrize(
-    ("name", "cure"), [("margin", "swap chosen and rejected"), ("weight", "drop the")]
+    ("name", "fix"), [("margin", "swap chosen and rejected"), ("weight", "drop the")]
 )
-def test_negative_margins_and_weights_are_refused(name, cure):
+def test_negative_margins_and_weights_are_refused(name, fix):
     """The sign of a margin says who won, which is what the order is for."""
-    with pytest.raises(DataError, match=f"{name} >= 0; got -1. To mend: {cure}"):
+    with pytest.raises(DataError, match=f"{name} >= 0; got -1. Fix: {fix}"):
         extras_of({name: -1})
 
 

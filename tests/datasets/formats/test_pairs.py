@@ -21,11 +21,9 @@ def test_each_of_the_three_columns_is_needed(column):
         read_preferences([row], format="pairs")
 
 
-def test_a_negative_margin_is_refused_with_its_cure():
+def test_a_negative_margin_is_refused_with_its_fix():
     """A margin says how much, the order says who."""
-    with pytest.raises(
-        DataError, match=r"row 1: .*got -0\.5. To mend: swap chosen and"
-    ):
+    with pytest.raises(DataError, match=r"row 1: .*got -0\.5. Fix: swap chosen and"):
         read_preferences([{**ROW, "margin": -0.5}])
 
 

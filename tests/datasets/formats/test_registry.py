@@ -124,7 +124,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
 
 def test_an_unexplained_row_lists_columns_and_formats():
     """The error of detection has the columns got and those of each format."""
-    with pytest.raises(DataError, match=r"llmbar: input, .*got columns a, b. To mend"):
+    with pytest.raises(DataError, match=r"llmbar: input, .*got columns a, b. Fix"):
         detect_format({"a": 1, "b": 2})
 
 

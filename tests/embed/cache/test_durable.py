@@ -82,7 +82,7 @@ def test_parents_are_made_too(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "cure"),
+    ("code", "fix"),
     [
         (errno.ENOSPC, "free space and run again"),
         (errno.EACCES, "make the directory writable"),
@@ -91,9 +91,9 @@ def test_parents_are_made_too(tmp_path):
         (errno.EIO, "check the disk"),
     ],
 )
-def test_a_system_error_becomes_advice(tmp_path, code, cure):
+def test_a_system_error_becomes_advice(tmp_path, code, fix):
     """Claim: the message names the error and says what to do."""
-    got = f"expected to write in .*; got .*{errno.errorcode[code]}.*{cure}"
+    got = f"expected to write in .*; got .*{errno.errorcode[code]}.*{fix}"
     with pytest.raises(EmbrmError, match=got), storage_errors("write", tmp_path):
         refuse(code)()
 

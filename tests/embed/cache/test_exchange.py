@@ -237,7 +237,7 @@ def test_what_is_not_finite_is_refused_before_anything_is_written(
 
 
 def test_numbers_too_large_for_float16_are_refused(store, rows, publish):
-    """Claim: nothing turns into infinity; the cure is float32."""
+    """Claim: nothing turns into infinity; the fix is float32."""
     vectors = rows()[1].astype("f4")
     vectors[4, 0] = 1e5
     words = r"number too large for it at row 4.*state dtype float32"
@@ -246,7 +246,7 @@ def test_numbers_too_large_for_float16_are_refused(store, rows, publish):
 
 
 def test_numbers_too_large_for_float16_fit_float32(tmp_path, rows, publish):
-    """Claim: the cure works, also from float64."""
+    """Claim: the fix works, also from float64."""
     who = Fingerprint({"kind": "x"}, dim=4, dtype="float32")
     store = VectorStore(tmp_path / who.digest, who)
     vectors = np.full((5, 4), 1e5)

@@ -76,7 +76,7 @@ def test_no_file_is_fine(tmp_path):
     ],
 )
 def test_what_cannot_be_read_is_refused(directory, content):
-    """Claim: an unreadable layout is an error with a cure, never a guess."""
+    """Claim: an unreadable layout is an error with a fix, never a guess."""
     (directory / "meta.json").write_bytes(content)
     with pytest.raises(IntegrityError, match=r"readable layout.*delete the file"):
         read_meta(directory)

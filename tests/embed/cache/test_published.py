@@ -105,7 +105,7 @@ def test_it_must_be_clear_which_array_is_meant(tmp_path, tensor):
 
 
 def test_a_file_without_vectors_is_refused(tmp_path):
-    """Claim: the cure says what shape is needed."""
+    """Claim: the fix says what shape is needed."""
     np.save(tmp_path / "x.npy", np.arange(3))
     with pytest.raises(InvalidInputError, match=r"got 0 of them.*shape \(n, d\)"):
         open_published(tmp_path / "x.npy")
@@ -181,7 +181,7 @@ def test_other_files_are_refused_and_nothing_is_run(tmp_path, what):
     """Claim: one error, which says how to save vectors instead."""
     path = tmp_path / "x.npy"
     BAD[what](path)
-    with pytest.raises(InvalidInputError, match=r"\.npy, .*To mend: save the array"):
+    with pytest.raises(InvalidInputError, match=r"\.npy, .*Fix: save the array"):
         open_published(path)
 
 

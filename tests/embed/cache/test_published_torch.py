@@ -243,7 +243,7 @@ def test_a_tensor_of_a_gpu_is_read_without_one(opened):
 )
 def test_a_tensor_that_makes_no_sense_is_refused(opened, change):
     """Claim: negative, missing or too large numbers, and rows that are one row."""
-    with pytest.raises(InvalidInputError, match="To mend: save the array"):
+    with pytest.raises(InvalidInputError, match="Fix: save the array"):
         opened(archive(program(**change)))
 
 

@@ -586,7 +586,7 @@ def test_a_segment_that_cannot_be_read_is_no_damage(store, rows, monkeypatch, co
 
 def test_a_read_only_directory_is_read_and_not_written(store, rows, monkeypatch):
     """Claim: where nothing may be written, vectors are served and an append fails
-    with the cure."""
+    with the fix."""
     store.append(*rows())
 
     def refuse(*args, **kwargs):

@@ -136,8 +136,10 @@ def test_vectors_do_not_depend_on_order(encoder_of, name):
 def test_bfloat16_is_close_to_float32(encoder_of):
     """Within what eight bits of mantissa allow."""
     exact = encoder_of("llama").encode(TEXTS)
-    rough = encoder_of("llama", dtype="bfloat16").encode(TEXTS)
-    cosine = (exact * rough).sum(1) / np.sqrt((exact**2).sum(1) * (rough**2).sum(1))
+    low_precision = encoder_of("llama", dtype="bfloat16").encode(TEXTS)
+    cosine = (exact * low_precision).sum(1) / np.sqrt(
+        (exact**2).sum(1) * (low_precision**2).sum(1)
+    )
     assert cosine.min() > 0.99
 
 
@@ -345,7 +347,7 @@ def test_nothing_is_loaded_by_the_constructor():
 
 
 def test_a_model_without_chat_template_is_refused(encoder_of):
-    """The cure is the plain template."""
+    """The fix is the plain template."""
     with pytest.raises(InvalidInputError, match="use template='plain'"):
         encoder_of("gpt2", template="chat").fingerprint  # noqa: B018
 
@@ -510,7 +512,7 @@ def test_shared_vectors_equal_the_reference(
 
 
 def test_truncated_prompts_are_shared_as_they_are_fed(encoder_of, references):
-    """Responses of different length leave different beginnings of the prompt."""
+    """Responses of different length leave different prefixes of the prompt."""
     texts = [(PROMPT * 9, response) for _, response in GROUP[2:]]
     encoder = encoder_of("llama", max_tokens=90, sharing="kv")
     expected = [

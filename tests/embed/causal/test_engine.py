@@ -43,7 +43,7 @@ def encoder_of(make_model: Callable[..., Path]) -> Callable[..., CausalLMEncoder
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_columns_are_the_same_however_beginnings_are_shared(encoder_of, name):
+def test_all_columns_are_the_same_however_prefixes_are_shared(encoder_of, name):
     """Every pooling and layer; no model of these needs the plain way."""
     columns = {"layer": LAYERS, "pooling": POOLINGS}
     encoder = encoder_of(name, sharing="off", **columns)
@@ -61,7 +61,7 @@ def test_all_columns_are_the_same_however_beginnings_are_shared(encoder_of, name
 def test_a_hybrid_model_takes_the_plain_way_with_one_warning(encoder_of, sharing):
     """Its states are not those of a cache of keys and values."""
     encoder = encoder_of("falcon_h1", sharing=sharing)
-    with pytest.warns(EmbrmWarning, match=r"without shared beginnings; got .*Error"):
+    with pytest.warns(EmbrmWarning, match=r"without shared prefixes; got .*Error"):
         vectors = encoder.encode(TEXTS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -87,7 +87,7 @@ def test_vectors_that_differ_lead_to_the_plain_way(encoder_of, monkeypatch):
 def test_the_next_cheapest_way_is_taken_when_the_cheapest_fails(
     encoder_of, monkeypatch
 ):
-    """Without a warning: beginnings are shared all the same."""
+    """Without a warning: prefixes are shared all the same."""
 
     def broken(*_args: Any) -> Any:
         raise KeyError("no such cache")
@@ -143,8 +143,10 @@ def test_the_self_test_is_made_once_for_a_model(encoder_of, monkeypatch):
 def test_shared_vectors_in_bfloat16_are_within_its_noise(encoder_of):
     """Sharing adds no error beyond what batches add."""
     exact = encoder_of("llama", sharing="off").encode(TEXTS)
-    rough = encoder_of("llama", sharing="kv", dtype="bfloat16").encode(TEXTS)
-    error = np.linalg.norm(rough - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    low_precision = encoder_of("llama", sharing="kv", dtype="bfloat16").encode(TEXTS)
+    error = np.linalg.norm(low_precision - exact, axis=1) / np.linalg.norm(
+        exact, axis=1
+    )
     assert error.max() < 0.1
 
 
@@ -229,9 +231,7 @@ def test_a_window_that_is_ignored_is_found(make_causal_model):
         (12, None, [5, 5]),
     ],
 )
-def test_beginnings_are_longer_than_the_window_and_fit_the_limit(
-    limit, window, lengths
-):
+def test_prefixes_are_longer_than_the_window_and_fit_the_limit(limit, window, lengths):
     """Two groups, of three texts and two."""
     texts = example_texts(Words(), limit=limit, window=window)
     assert sorted({text.response_start for text in texts}) == sorted(set(lengths))

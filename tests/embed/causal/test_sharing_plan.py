@@ -112,7 +112,7 @@ def test_fed_tokens_count_shared_ones_once():
     groups = prefix_groups(texts)
     for plan in (plan_kv, plan_tree):
         (step,) = plan(texts, groups, 8192, CPU)
-        assert step.n_fed == 200 + 16 * 60
+        assert step.n_processed == 200 + 16 * 60
 
 
 @pytest.mark.parametrize("machine", [CPU, GPU])
@@ -171,15 +171,15 @@ def test_groups_are_a_partition_with_really_common_beginnings(sequences):
     rows = [row for group in groups for row in group.rows]
     assert sorted(rows) == list(range(len(sequences)))
     for group in groups:
-        beginnings = {tuple(sequences[row][: group.n_shared]) for row in group.rows}
-        assert len(beginnings) == 1
+        prefixes = {tuple(sequences[row][: group.n_shared]) for row in group.rows}
+        assert len(prefixes) == 1
         assert all(len(sequences[row]) > group.n_shared for row in group.rows)
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=8), max_size=8))
 def test_more_is_saved_than_by_one_group_of_all(sequences):
-    """The tree of beginnings is cut where it pays."""
+    """The tree of prefixes is cut where it pays."""
     groups = prefix_groups(texts_with_ids(*sequences), min_shared=1)
     saved = sum(group.n_shared * (len(group.rows) - 1) for group in groups)
     common = min((len(ids) - 1 for ids in sequences), default=0)
@@ -188,7 +188,7 @@ def test_more_is_saved_than_by_one_group_of_all(sequences):
     assert saved >= common * (len(sequences) - 1)
 
 
-def test_the_longest_beginnings_are_shared_not_the_one_of_all():
+def test_the_longest_prefixes_are_shared_not_the_one_of_all():
     """Prompts share BOS and the template; their responses share the prompt."""
     prompts = [[1, 9, n, n, n] for n in (2, 3)]
     texts = texts_with_ids(*([*prompt, 5, n] for prompt in prompts for n in (6, 7)))
@@ -223,7 +223,7 @@ def test_equal_texts_keep_a_token_each():
     ]
 
 
-def test_short_beginnings_are_not_shared():
+def test_short_prefixes_are_not_shared():
     """They cost more than they save."""
     groups = prefix_groups(texts_with_ids([1, 2, 3], [1, 2, 4]), min_shared=3)
     assert [group.n_shared for group in groups] == [0, 0]

@@ -203,7 +203,7 @@ def test_a_connection_of_our_own_is_closed(cache):
 
 
 @pytest.mark.parametrize("error", [ConnectionError, ValueError, RuntimeError])
-def test_no_cluster_at_the_address_is_said_with_a_cure(error):
+def test_no_cluster_at_the_address_is_said_with_a_fix(error):
     """Claim: Ray's own error is quoted."""
     got = r"running Ray cluster.*'nowhere:1'.*could not.*ray start --head"
     with (
@@ -348,7 +348,7 @@ def test_an_idle_actor_takes_the_shard_of_a_lost_one():
 
 
 def test_a_shard_that_kills_its_actors_ends_the_run():
-    """Claim: after MAX_LOSSES actors the error names the shard and the cure."""
+    """Claim: after MAX_LOSSES actors the error names the shard and the fix."""
     answers = [None, LostError()] * 4
     with pytest.raises(EmbrmError, match=r"survives shard 0; got 4 lost.*batch_tokens"):
         run(answers, shards=SHARDS[:1])

@@ -166,40 +166,40 @@ def report(number, n_embedded=10, n_truncated=0):
     return ShardReport(number, 10, n_embedded, 100, n_truncated, 0, ("a",), "d", 1.0)
 
 
-def account(*reports, **counts):
+def summed(*reports, **counts):
     with ShardTally(SHARDS, show=False) as tally:
         for one in reports:
             tally.add(one)
     missing = MissingTexts(n_items=50, n_unique=40, groups=[])
-    return tally.account(missing, WHO, started=time.monotonic(), **counts)
+    return tally.report(missing, WHO, started=time.monotonic(), **counts)
 
 
 def test_counts_are_summed():
     """Claim: what no shard embedded was in the cache."""
-    done = account(report(0), report(2, 5), report(1), n_workers=2, n_retries=1)
+    done = summed(report(0), report(2, 5), report(1), n_workers=2, n_retries=1)
     assert (done.n_items, done.n_unique, done.n_tokens) == (50, 40, 300)
     assert (done.n_hits, done.n_embedded) == (15, 25)
     assert (done.n_shards, done.n_workers, done.n_retries) == (3, 2, 1)
 
 
-def test_the_account_reads_as_a_sentence():
+def test_the_report_reads_as_a_sentence():
     """Claim: shards, workers and retries stand after the usual words."""
-    words = str(account(report(0), n_workers=2, n_retries=1))
+    words = str(summed(report(0), n_workers=2, n_retries=1))
     assert words.startswith("50 items (40 different): 30 from the cache (75%), 10 emb")
     assert words.endswith(
         "in 3 shards by 2 workers, of which 1 again after losing its worker"
     )
 
 
-def test_the_account_is_json():
+def test_the_report_is_json():
     """Claim: to_json is ready for JSON and names the shards."""
-    assert json.loads(json.dumps(account(report(0)).to_json()))["n_shards"] == 3
+    assert json.loads(json.dumps(summed(report(0)).to_json()))["n_shards"] == 3
 
 
 def test_truncation_is_summed_and_said_once():
     """Claim: one warning for all shards, with the share of all."""
     with pytest.warns(TruncationWarning, match=r"3 of 20 prompts \(15\.0%\)") as caught:
-        account(report(0, n_truncated=1), report(1, n_truncated=2))
+        summed(report(0, n_truncated=1), report(1, n_truncated=2))
     assert len(caught) == 1
 
 

@@ -125,7 +125,7 @@ def test_a_shard_keeps_its_place_when_the_working_directory_changes(
     assert read_shard(shard) == [("p", "r")]
 
 
-def test_a_file_that_is_not_there_is_said_with_a_cure(tmp_path):
+def test_a_file_that_is_not_there_is_said_with_a_fix(tmp_path):
     """Claim: a machine that does not share the disk gets a clear error."""
     path = tmp_path / "texts.jsonl"
     [shard] = shards_of(path, [("p", "r")])
@@ -144,7 +144,7 @@ def test_a_file_that_changed_is_refused(tmp_path, change):
         read_shard(shard)
 
 
-def test_a_disk_that_refuses_is_said_with_a_cure(tmp_path):
+def test_a_disk_that_refuses_is_said_with_a_fix(tmp_path):
     """Claim: an OSError while writing becomes an error of embrm."""
     with pytest.raises(EmbrmError, match="write the texts"):
         shards_of(tmp_path / "nowhere" / "texts.jsonl", [("p", "r")])

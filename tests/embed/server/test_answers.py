@@ -70,7 +70,7 @@ def test_any_order_and_either_encoding_give_the_same_vectors(vectors, random, pa
         (None, "2 embeddings.*got no list of them"),
         ([row(0, [1.0]), row(1, [1.0, 2.0])], "got length 2 at index 1"),
         ([row(0, []), row(1, [])], "got length 0 at index 0"),
-        ([row(0, [1.0]), row(1, [float("nan")])], "finite.*index 1.*To mend: run"),
+        ([row(0, [1.0]), row(1, [float("nan")])], "finite.*index 1.*Fix: run"),
         ([row(0, [1.0]), row(1, [float("inf")])], "got NaN or infinity at index 1"),
         ([row(0, [1.0]), row(1, [1e39])], "got NaN or infinity at index 1"),
         ([row(0, [1.0]), row(1, [10**400])], "got NaN or infinity at index 1"),
@@ -309,4 +309,4 @@ def test_a_redirect_is_named_and_not_followed():
 def test_the_last_attempt_tells_how_many_there_were():
     """Patience has an end."""
     error = PassingError("status 500", "wait").final(6)
-    assert "got status 500, in 6 attempts. To mend: wait." in str(error)
+    assert "got status 500, in 6 attempts. Fix: wait." in str(error)

@@ -152,12 +152,12 @@ def test_what_may_pass_is_asked_again(embedding_server, client, trouble):
 @pytest.mark.parametrize(
     ("trouble", "match"),
     [
-        (refuse(429, "slow down"), "got status 429: slow down, in 3 attempts. To me"),
-        (refuse(500, "oops"), "got status 500: oops, in 3 attempts. To mend: wait"),
-        (hang_up, "RemoteProtocolError at 127.0.0.1:.*3 attempts. To mend: check"),
-        (cut_off, "RemoteProtocolError at 127.0.0.1:.*3 attempts. To mend: check"),
-        (reset, "Error at 127.0.0.1:.*3 attempts. To mend: check"),
-        (say(b"<html>"), "got a body that is no JSON, in 3 attempts. To mend: check"),
+        (refuse(429, "slow down"), "got status 429: slow down, in 3 attempts. Fix"),
+        (refuse(500, "oops"), "got status 500: oops, in 3 attempts. Fix: wait"),
+        (hang_up, "RemoteProtocolError at 127.0.0.1:.*3 attempts. Fix: check"),
+        (cut_off, "RemoteProtocolError at 127.0.0.1:.*3 attempts. Fix: check"),
+        (reset, "Error at 127.0.0.1:.*3 attempts. Fix: check"),
+        (say(b"<html>"), "got a body that is no JSON, in 3 attempts. Fix: check"),
     ],
 )
 def test_what_does_not_pass_is_an_error_in_the_end(
@@ -221,9 +221,9 @@ def test_wrong_answers_are_errors_at_once(embedding_server, client, change, matc
     ("trouble", "match"),
     [
         (refuse(401, "who are you?"), "status 401: who are you.*EMBRM_API_KEY, which"),
-        (refuse(404, "no model toy"), "status 404: no model toy. To mend: check the"),
-        (refuse(400, "too long"), "status 400: too long. To mend: .*lower max_chars"),
-        (refuse(413), "status 413. To mend: .*batch_items"),
+        (refuse(404, "no model toy"), "status 404: no model toy. Fix: check the"),
+        (refuse(400, "too long"), "status 400: too long. Fix: .*lower max_chars"),
+        (refuse(413), "status 413. Fix: .*batch_items"),
         (refuse(302, Location="http://evil.example/x"), "redirect to evil.example"),
         (refuse(503, Retry_After="9999"), "it asks to wait 9999 s"),
         (refuse(204), "status 204"),
@@ -382,7 +382,7 @@ def test_a_wrong_certificate_is_not_asked_again(client):
     with client() as asked:
         failure = asked._broken(error)
     assert not isinstance(failure, PassingError)
-    assert "got self-signed certificate. To mend: check" in str(failure)
+    assert "got self-signed certificate. Fix: check" in str(failure)
 
 
 def test_plain_http_under_https_is_an_error(embedding_server, client):

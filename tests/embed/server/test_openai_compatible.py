@@ -341,7 +341,7 @@ def test_truncation_is_told_by_a_run(ask):
 
 
 def test_vectors_that_float16_cannot_hold_are_refused(embedding_server, ask):
-    """With the dtype that can as the cure."""
+    """With the dtype that can as the fix."""
     embedding_server.scale = 1e6
     with pytest.raises(InvalidInputError, match="store_dtype='float32'"):
         ask(store_dtype="float16").encode(TEXTS)

@@ -145,7 +145,7 @@ def test_chat_ids_are_those_of_the_causal_encoder(fitter, tiny_models):
 
 
 def test_no_chat_template_is_an_error(fitter):
-    """With the other template as the cure."""
+    """With the other template as the fix."""
     with pytest.raises(InvalidInputError, match="template='plain'"):
         fitter("chat", sends_ids=True, model="gpt2").fit([("a", "b")], 50)
 
@@ -186,7 +186,7 @@ def test_an_empty_text_has_no_tokens(fitter):
 
 
 def test_a_tokenizer_that_cannot_be_fetched_is_an_error(monkeypatch):
-    """Without the hub, a directory is the cure."""
+    """Without the hub, a directory is the fix."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     made = TokenFitter("nobody/nothing", None, "plain", sends_ids=False)
     with pytest.raises(InvalidInputError, match="pass a directory with the tokenizer"):

@@ -6,7 +6,7 @@ import pytest
 from embrm.evaluate import Interval, LeaderboardDisplay, compare_heads
 from embrm.exceptions import InvalidInputError
 
-RULER = Interval(0.55, 0.5, 0.6, 0.95, 9, "prompt bootstrap")
+BASELINE = Interval(0.55, 0.5, 0.6, 0.95, 9, "prompt bootstrap")
 HEAD = Interval(0.7, 0.65, 0.75, 0.95, 9, "prompt bootstrap")
 
 
@@ -33,8 +33,8 @@ def test_the_display_holds_the_comparison(heads):
 
 
 def test_it_is_drawn_to_a_file(heads, tmp_path):
-    """With the unit, the level, the ruler and the meaning of the markers."""
-    display = LeaderboardDisplay.from_predictions(*heads, baseline=RULER).plot()
+    """With the unit, the level, the baseline and the meaning of the markers."""
+    display = LeaderboardDisplay.from_predictions(*heads, baseline=BASELINE).plot()
     display.figure_.savefig(tmp_path / "leaderboard.png")
     assert (tmp_path / "leaderboard.png").stat().st_size > 5_000
     label = "order consistency (share of pairs), 95% interval"
@@ -44,7 +44,7 @@ def test_it_is_drawn_to_a_file(heads, tmp_path):
     assert legend == {
         "best, or not told from it",
         "worse than the best",
-        "length ruler",
+        "length baseline",
     }
 
 
@@ -59,10 +59,10 @@ def test_heads_that_all_tie_need_one_marker(heads):
 def test_results_at_hand_can_be_shown():
     """In the order they are given, on axes at hand, under another label."""
     display = LeaderboardDisplay.from_intervals(
-        {"linear": HEAD, "ruler": RULER}, label="accuracy (share)"
+        {"linear": HEAD, "baseline": BASELINE}, label="accuracy (share)"
     )
     again = LeaderboardDisplay.from_intervals({"linear": HEAD}).plot(display.plot().ax_)
-    assert display.names == ["linear", "ruler"]
+    assert display.names == ["linear", "baseline"]
     assert display.high.tolist() == [0.75, 0.6]
     assert again.figure_ is display.figure_
     assert display.ax_.get_legend() is None

@@ -90,7 +90,7 @@ def test_find_returns_rows():
     ],
 )
 def test_items_that_were_not_binned_are_refused(asked, message):
-    """With the cure: bin all items that will be fitted on."""
+    """With the fix: bin all items that will be fitted on."""
     bins = bin_items(np.random.default_rng(0).normal(size=(30, 3)))
     with pytest.raises(InvalidInputError, match=message):
         bins.find(asked)

@@ -17,8 +17,8 @@ def make_wins(seed, n_items=7, n_wins=20, spread=1.0):
     rng = np.random.default_rng(seed)
     winner = rng.integers(0, n_items, n_wins)
     loser = (winner + rng.integers(1, n_items, n_wins)) % n_items
-    lead = rng.normal(size=n_wins) * spread
-    return BoostingWins(winner, loser, lead, rng.uniform(0.1, 3, n_wins)), rng
+    logit = rng.normal(size=n_wins) * spread
+    return BoostingWins(winner, loser, logit, rng.uniform(0.1, 3, n_wins)), rng
 
 
 def total_loss(wins, scores):
@@ -43,11 +43,11 @@ def test_the_gradient_is_the_finite_difference_of_the_loss(seed):
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=30, deadline=None)
 def test_the_hessian_is_the_finite_difference_of_the_gradient(seed):
-    """On the diagonal, where leads are moderate and the floor plays no part."""
+    """On the diagonal, where logits are moderate and the floor plays no part."""
     wins, rng = make_wins(seed, spread=0.3)
     scores = 0.3 * rng.normal(size=7)
-    lead = wins.lead + scores[wins.winner] - scores[wins.loser]
-    assume(lead.min() > -1.9)  # the floor begins where a win has probability 1/8
+    logit = wins.logit + scores[wins.winner] - scores[wins.loser]
+    assume(logit.min() > -1.9)  # the floor begins where a win has probability 1/8
     _, hessian = wins.gradients(scores)
     steps = 1e-5 * np.eye(7)
     wanted = [
@@ -63,18 +63,18 @@ def test_the_gradient_sums_to_zero():
     assert wins.gradients(rng.normal(size=7))[0].sum() == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("lead", [-1e4, 1e4])
-def test_leads_of_ten_thousand_nats_are_finite(lead):
+@pytest.mark.parametrize("logit", [-1e4, 1e4])
+def test_logits_of_ten_thousand_nats_are_finite(logit):
     """Losses, gradients and Newton steps of at most 8 nats."""
-    wins = BoostingWins(np.array([0]), np.array([1]), np.array([lead]), np.ones(1))
+    wins = BoostingWins(np.array([0]), np.array([1]), np.array([logit]), np.ones(1))
     with np.errstate(over="raise", invalid="raise"):
         gradient, hessian = wins.gradients(np.zeros(2))
-        assert wins.losses(np.zeros(2))[0] == max(0.0, -lead)
+        assert wins.losses(np.zeros(2))[0] == max(0.0, -logit)
     assert np.all(np.abs(gradient) <= 8 * hessian + 1e-300)
 
 
 def test_items_without_a_win_have_no_gradient():
-    """Binned items that no pair mentions do not pull at the trees."""
+    """Binned items that no pair mentions do not change the trees."""
     wins = BoostingWins(np.array([0]), np.array([1]), np.zeros(1), np.ones(1))
     gradient, hessian = wins.gradients(np.zeros(4))
     np.testing.assert_array_equal(gradient, [-0.5, 0.5, 0, 0])

@@ -10,11 +10,11 @@ from embrm.heads.boosted._linear_start import best_scale, fit_linear_start
 from embrm.heads.comparisons import Comparisons, make_comparisons
 
 
-def accuracy(lead):
-    return np.mean(lead > 0)
+def accuracy(logit):
+    return np.mean(logit > 0)
 
 
-def test_leads_are_out_of_fold(make_preferences):
+def test_logits_are_out_of_fold(make_preferences):
     """Labels that are coin tosses are right in sample, and a guess out of fold."""
     data = make_preferences(n_prompts=60, d=100, error_rate=0.5)
     comparisons = make_comparisons(data.pairs, data.y)
@@ -22,7 +22,7 @@ def test_leads_are_out_of_fold(make_preferences):
     reward = head.reward(comparisons.items)
     in_sample = reward[comparisons.winner] - reward[comparisons.loser]
     assert accuracy(in_sample) > 0.68
-    assert 0.35 < accuracy(fit_linear_start(comparisons).lead) < 0.65
+    assert 0.35 < accuracy(fit_linear_start(comparisons).logit) < 0.65
 
 
 def test_the_head_is_the_linear_head_on_all_wins(make_preferences):
@@ -37,7 +37,7 @@ def test_the_head_is_the_linear_head_on_all_wins(make_preferences):
     )
 
 
-def test_leads_know_what_prompts_are_worth():
+def test_logits_know_what_prompts_are_worth():
     """Trees are not to grow on differences between prompts."""
     rng = np.random.default_rng(0)
     prompt = np.repeat(np.arange(40), 6)
@@ -48,16 +48,16 @@ def test_leads_know_what_prompts_are_worth():
     y = gold[ids[:, 0]] > gold[ids[:, 1]]
     start = fit_linear_start(make_comparisons(Pairs(items, ids, prompt), y))
     assert start.head.prompt_effects_
-    assert accuracy(start.lead) > 0.85
+    assert accuracy(start.logit) > 0.85
     assert start.head.score(Pairs(items, ids), y) < 0.7
 
 
 def test_one_pair_has_no_folds(make_preferences):
-    """Nothing can be held out: leads are in sample, the scale is 1."""
+    """Nothing can be held out: logits are in sample, the scale is 1."""
     data = make_preferences()
     start = fit_linear_start(make_comparisons(data.pairs[:1]))
     assert start.scale == 1.0
-    assert start.lead[0] > 0
+    assert start.logit[0] > 0
 
 
 def wins_of(n, **columns):

@@ -290,7 +290,7 @@ def test_prompts_beside_a_pool_are_refused():
 @pytest.mark.parametrize(
     ("wins", "message"),
     [
-        (np.ones((2, 3)), r"shape \(2, 3\)\. To"),
+        (np.ones((2, 3)), r"shape \(2, 3\)\. Fix"),
         (np.ones((3, 3)), "items that beat each other"),
     ],
 )

@@ -12,7 +12,7 @@ from embrm.heads.cyclic._skew_training import (
     SkewWeights,
     fit_skew,
     largest_useful_penalty,
-    lead_of,
+    logits_of,
     search_blocks,
     skew_delta,
     value_and_gradient,
@@ -54,7 +54,7 @@ def test_delta_is_the_skew_form_of_both_items(problem, weights):
     one, two = problem.items[problem.winner], problem.items[problem.loser]
     wanted = (one - two) @ weights.linear + np.einsum("ij,jk,ik->i", one, matrix, two)
     np.testing.assert_allclose(
-        lead_of(problem, weights), wanted - problem.margin, atol=1e-12
+        logits_of(problem, weights), wanted - problem.margin, atol=1e-12
     )
 
 
@@ -72,10 +72,10 @@ def test_exchanging_items_negates_delta_to_the_last_bit(problem, weights):
 def test_the_largest_useful_penalty_is_a_singular_value(problem):
     """Of the gradient in the skew matrix, written out densely."""
     linear, _, _ = minimise(problem, 1.0, np.zeros(4), tol=1e-10, max_iter=50)
-    lead = problem.delta(linear) - problem.margin
-    pull = problem.weight / (1 + np.exp(lead))
+    logit = problem.delta(linear) - problem.margin
+    slope = problem.weight / (1 + np.exp(logit))
     one, two = problem.items[problem.winner], problem.items[problem.loser]
-    gradient = (pull[:, None] * one).T @ two
+    gradient = (slope[:, None] * one).T @ two
     wanted = np.linalg.norm(gradient - gradient.T, 2)
     assert largest_useful_penalty(problem, linear) == pytest.approx(wanted, rel=1e-6)
 

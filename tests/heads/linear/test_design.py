@@ -41,10 +41,10 @@ def test_a_constant_column_has_scale_one():
     assert mean_and_scale(items)[1][1] == 1.0
 
 
-@pytest.mark.parametrize("in_place", [False, True])
-def test_the_units_of_columns_do_not_matter(monkeypatch, data, in_place):
+@pytest.mark.parametrize("blocked", [False, True])
+def test_the_units_of_columns_do_not_matter(monkeypatch, data, blocked):
     """A standardised prior, chosen or given, means the same in any units."""
-    if in_place:
+    if blocked:
         monkeypatch.setattr(problem, "_LARGEST_COPY", 0)
     other = in_units(data.pairs, UNITS)
     for head in (LinearBradleyTerry(1.0, standardise=True), LinearBradleyTerry()):
@@ -186,17 +186,17 @@ def joint_minimum(comparisons, alpha, size):
     gap = columns[comparisons.winner] - columns[comparisons.loser]
 
     def cost(w):
-        lead = gap @ w
-        slope = -comparisons.weight / (1 + np.exp(lead))
-        value = comparisons.weight @ np.logaddexp(0, -lead) + alpha / 2 * w @ w
+        logit = gap @ w
+        slope = -comparisons.weight / (1 + np.exp(logit))
+        value = comparisons.weight @ np.logaddexp(0, -logit) + alpha / 2 * w @ w
         return value, slope @ gap + alpha * w
 
     w = minimize(
         cost, np.zeros(d + n_prompts), jac=True, tol=1e-12, method="L-BFGS-B"
     ).x
     chance = 1 / (1 + np.exp(-gap @ w))
-    bend = comparisons.weight * chance * (1 - chance)
-    hessian = (gap * bend[:, None]).T @ gap + alpha * np.eye(d + n_prompts)
+    curvature = comparisons.weight * chance * (1 - chance)
+    hessian = (gap * curvature[:, None]).T @ gap + alpha * np.eye(d + n_prompts)
     return w[:d], size * w[d:], np.linalg.inv(hessian)[:d, :d]
 
 

@@ -38,8 +38,8 @@ def direct_gradient(comparisons, w, alpha):
     """The gradient of F, written with the matrix of differences."""
     difference = comparisons.items[comparisons.winner]
     difference = difference - comparisons.items[comparisons.loser]
-    lead = difference @ w - comparisons.margin
-    return difference.T @ (-comparisons.weight / (1 + np.exp(lead))) + alpha * w
+    logit = difference @ w - comparisons.margin
+    return difference.T @ (-comparisons.weight / (1 + np.exp(logit))) + alpha * w
 
 
 def test_the_gradient_vanishes_at_the_solution(comparisons):
@@ -154,7 +154,7 @@ def test_a_tolerance_below_rounding_ends_the_search(comparisons):
 
 
 def test_a_loss_without_curvature_is_descended_by_its_gradient():
-    """At a lead of -1e4 nats the logistic loss is a straight line."""
+    """At a logit of -1e4 nats the logistic loss is a straight line."""
     items = np.array([[0.0], [1.0]])
     problem = make_problem(make_comparisons(Pairs(items, [[1, 0]]), margin=[1e4]))
     w, *_ = solve(problem, 0.0, max_iter=5)

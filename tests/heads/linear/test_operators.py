@@ -34,7 +34,7 @@ def make_data(offset=0.0, dtype=np.float32):
 @pytest.mark.parametrize("alpha", ["auto", 0.3])
 @pytest.mark.parametrize("offset", [0.0, 30.0, 3000.0])
 @pytest.mark.usefixtures("all_are_large")
-def test_the_fit_is_the_same_in_place(monkeypatch, alpha, offset):
+def test_the_fit_is_the_same_blocked(monkeypatch, alpha, offset):
     """Also far from the origin, where float32 alone would not do."""
     pairs, y = make_data(offset)
     here = LinearBradleyTerry(alpha=alpha, whitening=0.5).fit(pairs, y)
@@ -54,7 +54,7 @@ def test_the_fit_is_the_same_in_place(monkeypatch, alpha, offset):
 def test_the_items_are_not_copied():
     """The comparisons and the problem hold the matrix that was passed."""
     pairs, y = make_data()
-    made = make_comparisons(pairs, y, in_place=True)
+    made = make_comparisons(pairs, y, blocked=True)
     assert np.shares_memory(made.items, pairs.items)
     operator = Design(made, FitSettings()).problem(None).operator
     assert isinstance(operator, BlockedOperator)
@@ -64,7 +64,7 @@ def test_the_items_are_not_copied():
 @pytest.mark.usefixtures("all_are_large")
 def test_products_are_those_of_the_copied_problem():
     """Rewards, their adjoint and the Gram matrix, in the user's coordinates."""
-    made = make_comparisons(*make_data(5.0, np.float64), in_place=True)
+    made = make_comparisons(*make_data(5.0, np.float64), blocked=True)
     here, copied = Design(made, FitSettings()).problem(None), make_problem(made)
     rng = np.random.default_rng(1)
     w, per_win = rng.normal(size=12), rng.random(len(made))
@@ -103,6 +103,6 @@ def test_what_cannot_stay_is_copied(spoil):
         ids, y = ids[:100], y[:100]
     if spoil == "half":
         items = items.astype(np.float16)
-    made = make_comparisons(Pairs(items, ids), y, in_place=True)
+    made = make_comparisons(Pairs(items, ids), y, blocked=True)
     assert not np.shares_memory(made.items, items)
     assert len(made.items) == {"duplicate": 299, "unused": 200, "half": 300}[spoil]

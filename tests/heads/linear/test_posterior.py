@@ -39,10 +39,10 @@ def test_the_covariance_is_the_inverse_of_a_numeric_hessian(make_preferences, li
     difference = differences(data)
 
     def loss(w):
-        lead = difference @ w
-        value = np.logaddexp(0, -lead)
+        logit = difference @ w
+        value = np.logaddexp(0, -logit)
         if link == "probit":
-            value = ProbitLoss().evaluate(lead)[0]
+            value = ProbitLoss().evaluate(logit)[0]
         return value.sum() + 0.35 * w @ w
 
     head = LinearBradleyTerry(alpha=0.7, link=link).fit(data.pairs, data.y)
@@ -54,8 +54,8 @@ def test_the_covariance_is_the_inverse_of_a_numeric_hessian(make_preferences, li
 
 def direct_covariance(data, head):
     difference = differences(data)
-    lead = difference @ head.coef_
-    edge = 1 / (2 + np.exp(lead) + np.exp(-lead))
+    logit = difference @ head.coef_
+    edge = 1 / (2 + np.exp(logit) + np.exp(-logit))
     hessian = difference.T @ (edge[:, None] * difference)
     return np.linalg.inv(hessian + head.alpha_ * np.eye(len(hessian)))
 

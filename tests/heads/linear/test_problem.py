@@ -69,8 +69,8 @@ def test_the_penalty_is_that_of_a_power_of_the_shrunk_covariance(make_preference
     rho = oas_shrinkage(values, 5, len(stretched) - 1)
     shrunk = (1 - rho) * values / values.mean() + rho
     penalty = 0.8 * vectors @ np.diag(np.sqrt(shrunk)) @ vectors.T
-    pull = difference.T @ (1 / (1 + np.exp(difference @ head.coef_)))
-    np.testing.assert_allclose(pull, penalty @ head.coef_, atol=1e-5)
+    slope = difference.T @ (1 / (1 + np.exp(difference @ head.coef_)))
+    np.testing.assert_allclose(slope, penalty @ head.coef_, atol=1e-5)
 
 
 def test_full_whitening_does_not_care_for_units_of_components(make_preferences):

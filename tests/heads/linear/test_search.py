@@ -178,16 +178,16 @@ def test_columns_of_one_width_are_searched_once(monkeypatch):
 
 
 @pytest.mark.parametrize("widths", [[1.0, 1.0, 1.0], [0.2, 1.0, 3.0, 4.0]])
-def test_a_rough_search_in_place_chooses_the_same(monkeypatch, widths):
+def test_a_low_precision_search_in_place_chooses_the_same(monkeypatch, widths):
     """Float32 and a shared Hessian do not change the penalty, nor the scale."""
     comparisons = make(widths)
     exact = choose_prior(comparisons, SETTINGS)
     monkeypatch.setattr(linear_problem, "_LARGEST_COPY", 0)
-    rough = choose_prior(comparisons, SETTINGS)
-    np.testing.assert_array_equal(rough.scale, exact.scale)
-    assert rough.search.alpha == pytest.approx(exact.search.alpha, rel=1e-4)
+    low_precision = choose_prior(comparisons, SETTINGS)
+    np.testing.assert_array_equal(low_precision.scale, exact.scale)
+    assert low_precision.search.alpha == pytest.approx(exact.search.alpha, rel=1e-4)
     np.testing.assert_allclose(
-        rough.search.held_out_loss, exact.search.held_out_loss, rtol=1e-3
+        low_precision.search.held_out_loss, exact.search.held_out_loss, rtol=1e-3
     )
 
 

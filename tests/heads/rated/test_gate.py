@@ -69,8 +69,8 @@ def test_the_loss_is_what_it_says(problem):
     wanted += np.sum(gate.biases[0] ** 2) / (2 * (BIAS_SPREAD * 3.0) ** 2)
     wins = problem.wins
     for i in range(len(wins)):
-        lead = reward[wins.winner[i]] - reward[wins.loser[i]] - wins.margin[i]
-        wanted += wins.weight[i] * np.log1p(np.exp(-lead))
+        logit = reward[wins.winner[i]] - reward[wins.loser[i]] - wins.margin[i]
+        wanted += wins.weight[i] * np.log1p(np.exp(-logit))
     assert problem.loss(gate, initial, 0.7)[0] == pytest.approx(wanted)
 
 

@@ -49,12 +49,12 @@ def test_no_differences_have_scale_one():
 def test_the_extrapolation_is_the_best_on_its_grid():
     """As brute force over every hundredth, where the loss has one minimum."""
     rng = np.random.default_rng(0)
-    lead, move = rng.normal(size=(2, 3000))
-    sign = wins_from(lead + 1.5 * move, rng)
-    found = best_extrapolation(sign * lead, sign * move, np.ones(3000))
+    logit, move = rng.normal(size=(2, 3000))
+    sign = wins_from(logit + 1.5 * move, rng)
+    found = best_extrapolation(sign * logit, sign * move, np.ones(3000))
 
     def loss(a):
-        return np.logaddexp(0, -sign * (lead + a * move)).sum()
+        return np.logaddexp(0, -sign * (logit + a * move)).sum()
 
     grid = np.round(np.arange(1, 2.001, 0.01), 2)
     assert found == grid[np.argmin([loss(a) for a in grid])]

@@ -101,8 +101,8 @@ def test_a_reward_of_sure_networks_is_in_nats(bent_preferences):
     train, (pairs, y) = bent_preferences
     for loss in ("logistic", "savage"):
         head = SiameseBradleyTerry(loss=loss, linear_start=False, random_state=0)
-        lead = head.fit(*train).decision_function(pairs) * np.where(y, 1, -1)
-        losses = [np.logaddexp(0, -s * lead).mean() for s in (0.5, 1.0, 2.0)]
+        delta = head.fit(*train).decision_function(pairs) * np.where(y, 1, -1)
+        losses = [np.logaddexp(0, -s * delta).mean() for s in (0.5, 1.0, 2.0)]
         assert losses[1] == min(losses)
 
 

@@ -1,4 +1,4 @@
-"""Losses on leads: their formulas, slopes, and corrections for wrong labels."""
+"""Losses on logits: their formulas, slopes, and corrections for wrong labels."""
 
 import numpy as np
 import pytest
@@ -18,37 +18,39 @@ FORMULAS = {
     "savage": lambda u: 1 / (1 + np.exp(u)) ** 2,
     "robust": lambda u: np.logaddexp(0, -u),
 }
-LEADS = np.linspace(-8, 8, 33)
+LOGITS = np.linspace(-8, 8, 33)
 
 
-def value(loss, leads):
-    return loss(torch, torch.tensor(leads, dtype=torch.float64)).numpy()
+def value(loss, logits):
+    return loss(torch, torch.tensor(logits, dtype=torch.float64)).numpy()
 
 
 @pytest.mark.parametrize("word", LOSSES)
 def test_each_word_stands_for_its_formula(word):
     """Compared with numpy in float64."""
     np.testing.assert_allclose(
-        value(LOSSES[word], LEADS), FORMULAS[word](LEADS), rtol=1e-12
+        value(LOSSES[word], LOGITS), FORMULAS[word](LOGITS), rtol=1e-12
     )
 
 
 @pytest.mark.parametrize("word", LOSSES)
 def test_slopes_agree_with_finite_differences(word):
     """Automatic slopes in float64 against central differences."""
-    leads = LEADS + 0.013
-    u = torch.tensor(leads, dtype=torch.float64, requires_grad=True)
+    logits = LOGITS + 0.013
+    u = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
     LOSSES[word](torch, u).sum().backward()
     step = 1e-6
-    numeric = (FORMULAS[word](leads + step) - FORMULAS[word](leads - step)) / (2 * step)
+    numeric = (FORMULAS[word](logits + step) - FORMULAS[word](logits - step)) / (
+        2 * step
+    )
     np.testing.assert_allclose(u.grad.numpy(), numeric, rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("word", LOSSES)
-@pytest.mark.parametrize("lead", [-1e4, 1e4])
-def test_huge_leads_give_finite_losses_and_slopes(word, lead):
+@pytest.mark.parametrize("logit", [-1e4, 1e4])
+def test_huge_logits_give_finite_losses_and_slopes(word, logit):
     """In float32, as training computes."""
-    u = torch.tensor([lead], dtype=torch.float32, requires_grad=True)
+    u = torch.tensor([logit], dtype=torch.float32, requires_grad=True)
     loss = LOSSES[word](torch, u)
     loss.sum().backward()
     assert torch.isfinite(loss).all()
@@ -57,33 +59,33 @@ def test_huge_leads_give_finite_losses_and_slopes(word, lead):
 
 @pytest.mark.parametrize("word", LOSSES)
 def test_losing_by_more_never_costs_less(word):
-    """Every loss goes down in the lead as long as the pair is ordered wrongly."""
+    """Every loss goes down in the logit as long as the pair is ordered wrongly."""
     losses = value(LOSSES[word], np.linspace(-30, 0, 61))
     assert np.all(np.diff(losses) <= 0)
 
 
-def value_of_flipped(word, leads, rate):
-    rates = torch.full((len(leads),), rate, dtype=torch.float64)
-    leads = torch.tensor(leads, dtype=torch.float64)
-    return of_flipped(torch, LOSSES[word], leads, rates).numpy()
+def value_of_flipped(word, logits, rate):
+    rates = torch.full((len(logits),), rate, dtype=torch.float64)
+    logits = torch.tensor(logits, dtype=torch.float64)
+    return of_flipped(torch, LOSSES[word], logits, rates).numpy()
 
 
 @pytest.mark.parametrize("word", sorted(set(LOSSES) - {"logistic"}))
 @given(st.floats(0, 0.45), st.floats(-5, 5))
-def test_the_robust_form_is_unbiased_under_flips(word, rate, lead):
+def test_the_robust_form_is_unbiased_under_flips(word, rate, logit):
     """Natarajan et al. 2013, lemma 1: its mean over flips is the clean loss."""
-    right, wrong = value_of_flipped(word, [lead, -lead], rate)
+    right, wrong = value_of_flipped(word, [logit, -logit], rate)
     mean = (1 - rate) * right + rate * wrong
-    np.testing.assert_allclose(mean, FORMULAS[word](lead), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(mean, FORMULAS[word](logit), rtol=1e-9, atol=1e-12)
 
 
 @given(st.floats(0, 0.49), st.floats(-30, 30))
-def test_the_logistic_loss_of_flipped_labels_is_their_likelihood(rate, lead):
+def test_the_logistic_loss_of_flipped_labels_is_their_likelihood(rate, logit):
     """-log(e + (1 - 2e) sigma(u)), as for the linear head."""
     wanted, *_ = FlippedLoss(LogisticLoss(), np.array([rate])).evaluate(
-        np.array([lead])
+        np.array([logit])
     )
-    got = value_of_flipped("logistic", [lead], rate)
+    got = value_of_flipped("logistic", [logit], rate)
     np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-11)
 
 
@@ -97,7 +99,7 @@ def test_robust_losses_of_coin_tosses_have_next_to_no_weight():
 
 @pytest.mark.parametrize("word", LOSSES)
 @pytest.mark.parametrize("rate", [0.0, 0.3])
-def test_far_leads_of_flipped_labels_have_finite_slopes(word, rate):
+def test_far_logits_of_flipped_labels_have_finite_slopes(word, rate):
     """In float32, a rate of nothing among others included."""
     u = torch.tensor([-1e3, 0.0, 1e3], requires_grad=True)
     of_flipped(torch, LOSSES[word], u, torch.full((3,), rate)).sum().backward()
@@ -105,11 +107,11 @@ def test_far_leads_of_flipped_labels_have_finite_slopes(word, rate):
 
 
 @given(st.floats(0, 0.45), st.floats(-5, 5))
-def test_label_smoothing_mixes_both_sides(rate, lead):
+def test_label_smoothing_mixes_both_sides(rate, logit):
     """(1 - e) l(u) + e l(-u)."""
     smooth = smoothed(LOSSES["hinge"], rate)
-    expected = (1 - rate) * FORMULAS["hinge"](lead) + rate * FORMULAS["hinge"](-lead)
-    np.testing.assert_allclose(value(smooth, [lead])[0], expected, rtol=1e-12)
+    expected = (1 - rate) * FORMULAS["hinge"](logit) + rate * FORMULAS["hinge"](-logit)
+    np.testing.assert_allclose(value(smooth, [logit])[0], expected, rtol=1e-12)
 
 
 def test_nothing_to_smooth_leaves_the_loss_itself():

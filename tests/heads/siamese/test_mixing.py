@@ -9,7 +9,7 @@ from embrm.heads.siamese._mixing import HeldOut, fit_scale, fit_weights, scaled_
 
 
 def noisy_wins(n, weights, *, flip_rate=0.0, known=None):
-    """Two leads of wins that Bradley-Terry labels decide, with flips."""
+    """Two deltas of wins that Bradley-Terry labels decide, with flips."""
     rng = np.random.default_rng(0)
     u = rng.normal(size=(2, n))
     won = weights @ u + rng.logistic(size=n) > 0
@@ -41,27 +41,27 @@ def test_a_useless_reward_gets_no_weight():
 def test_known_flips_are_undone():
     """The scale is that of clean labels; without knowing it is smaller."""
     flips = {"weights": [1.5, 0.0], "flip_rate": 0.2}
-    lead, _, wins = noisy_wins(100_000, **flips, known=0.2)
-    assert fit_scale(lead, wins) == pytest.approx(1.5, abs=0.1)
-    lead, _, wins = noisy_wins(100_000, **flips)
-    assert fit_scale(lead, wins) < 1.0
+    delta, _, wins = noisy_wins(100_000, **flips, known=0.2)
+    assert fit_scale(delta, wins) == pytest.approx(1.5, abs=0.1)
+    delta, _, wins = noisy_wins(100_000, **flips)
+    assert fit_scale(delta, wins) < 1.0
 
 
 def test_margins_ask_for_larger_rewards():
     """As they do in training."""
-    lead, _, wins = noisy_wins(1000, [1.0, 0.0])
+    delta, _, wins = noisy_wins(1000, [1.0, 0.0])
     wider = wins._replace(margin=wins.margin + 1)
-    assert fit_scale(lead, wider) > fit_scale(lead, wins)
+    assert fit_scale(delta, wider) > fit_scale(delta, wins)
 
 
-@pytest.mark.parametrize("lead", [-1.0, 0.0, 1.0])
-def test_weights_are_finite_and_the_first_is_above_zero(lead):
+@pytest.mark.parametrize("delta", [-1.0, 0.0, 1.0])
+def test_weights_are_finite_and_the_first_is_above_zero(delta):
     """Whether all wins are ordered rightly, wrongly, or not at all."""
-    leads, wins = np.full(30, lead), HeldOut(np.zeros(30), np.ones(30), None)
-    a, b = fit_weights(leads, leads, wins)
+    deltas, wins = np.full(30, delta), HeldOut(np.zeros(30), np.ones(30), None)
+    a, b = fit_weights(deltas, deltas, wins)
     assert 0 < a < 100
     assert 0 <= b < 100
-    assert 0 < fit_scale(leads, wins) < 100
+    assert 0 < fit_scale(deltas, wins) < 100
 
 
 @given(st.floats(1e-3, 1e3))
@@ -87,6 +87,6 @@ def test_a_win_of_weight_two_counts_as_two():
 
 def test_the_loss_is_at_the_best_scale():
     """A reward that says nothing loses log 2, and being too sure costs nothing."""
-    lead, _, wins = noisy_wins(500, [1.0, 0.0])
-    assert scaled_loss(0 * lead, wins) == pytest.approx(np.log(2))
-    assert scaled_loss(9 * lead, wins) == pytest.approx(scaled_loss(lead, wins))
+    delta, _, wins = noisy_wins(500, [1.0, 0.0])
+    assert scaled_loss(0 * delta, wins) == pytest.approx(np.log(2))
+    assert scaled_loss(9 * delta, wins) == pytest.approx(scaled_loss(delta, wins))

@@ -7,7 +7,7 @@ import pytest
 
 from embrm.heads import LinearBradleyTerry
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.siamese._splits import draw_splits, enough_splits, linear_leads
+from embrm.heads.siamese._splits import draw_splits, enough_splits, linear_deltas
 
 
 @pytest.fixture
@@ -75,5 +75,5 @@ def test_linear_leads_are_those_of_heads_that_did_not_see_the_wins(comparisons):
         reward = head.fit_comparisons(comparisons.take(train)).reward(comparisons.items)
         held_out = comparisons.take(validation)
         expected.append(reward[held_out.winner] - reward[held_out.loser])
-    found = linear_leads(linear, comparisons, splits)
+    found = linear_deltas(linear, comparisons, splits)
     np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-3, atol=1e-3)

@@ -47,13 +47,13 @@ def comparisons(make_preferences):
 def train(comparisons):
     """Train on most wins, with a fresh generator; keywords change the plan."""
 
-    def run(*, validation=True, lead=0.0, seed=0, **changes):
+    def run(*, validation=True, logit=0.0, seed=0, **changes):
         last = np.arange(len(comparisons)) % 5 == 0
         plan = replace(PLAN, **changes)
         splits = [(~last, last)] * plan.n_members if validation else []
         return train_network(
-            # A negative margin is a lead that another model would give.
-            replace(wins_of(comparisons), margin=np.full(len(comparisons), -lead)),
+            # A negative margin is a logit that another model would give.
+            replace(wins_of(comparisons), margin=np.full(len(comparisons), -logit)),
             splits,
             plan,
             np.random.default_rng(seed),
@@ -108,7 +108,7 @@ def test_being_too_sure_does_not_end_training(train, comparisons):
     double = Network([*network.weights[:-1], 2 * network.weights[-1]], network.biases)
     split = [(all_wins(comparisons)[0], all_wins(comparisons)[0])]
     loss = [
-        scaled_loss(wins.leads(n, split), wins.held_out(split))
+        scaled_loss(wins.deltas(n, split), wins.held_out(split))
         for n in (network, double)
     ]
     assert loss[0] == pytest.approx(loss[1], rel=1e-4)
@@ -121,8 +121,8 @@ def test_patience_ends_training(train):
 
 
 def test_a_network_has_to_say_something(train):
-    """With a lead that orders everything, an epoch is kept all the same."""
-    training = train(lead=50.0)
+    """With a logit that orders everything, an epoch is kept all the same."""
+    training = train(logit=50.0)
     assert training.best_epoch >= 1
 
 
@@ -131,11 +131,11 @@ def test_each_member_is_judged_by_its_own_wins(train, comparisons):
     wins = wins_of(comparisons)
     network = train(n_members=2).network
     first = np.arange(len(comparisons)) % 2 == 0
-    leads = wins.leads(network, [(~first, first), (first, ~first)])
+    deltas = wins.deltas(network, [(~first, first), (first, ~first)])
     score = network.members(wins.items)
     delta = score[:, wins.winner] - score[:, wins.loser]
     expected = np.concatenate([delta[0, first], delta[1, ~first]])
-    np.testing.assert_allclose(leads, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(deltas, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_members_do_not_see_what_they_hold_out(comparisons):
@@ -218,8 +218,8 @@ def test_no_hidden_layer_is_a_linear_network(train):
 
 def test_huge_leads_keep_weights_finite(train):
     """|delta| of 1e4 gives finite losses and gradients."""
-    for lead in (1e4, -1e4):
-        training = train(lead=lead)
+    for logit in (1e4, -1e4):
+        training = train(logit=logit)
         assert np.isfinite(training.held_out_loss).all()
         assert all(np.isfinite(weight).all() for weight in training.network.weights)
 

@@ -16,7 +16,7 @@ from embrm.testing import check_head, head_checks
 
 METHODS = ["temperature", "platt", "isotonic", "auto"]
 
-# No calibration lets a margin widen a lead: it puts probabilities back where they were.
+# No calibration lets a margin widen a difference: it puts probabilities back.
 NOT_PROMISED = {"a_margin_is_respected_or_refused"}
 
 

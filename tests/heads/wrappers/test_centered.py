@@ -37,7 +37,7 @@ def test_a_centered_head_keeps_every_promise_of_a_head():
 
 
 def test_a_scaled_head_keeps_every_promise_but_one():
-    """A unit of one standard deviation takes a margin's wider lead back."""
+    """A unit of one standard deviation takes a margin's wider logit back."""
     but = "a_margin_is_respected_or_refused"
     checks = [name for name, _ in head_checks() if name != but]
     check_head(CenteredReward(scope="domain"), checks=checks)

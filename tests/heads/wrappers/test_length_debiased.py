@@ -119,9 +119,9 @@ def test_nuisance_is_the_likelihood_with_a_length_term(verbose):
 
     def loss(params):
         w, gamma = params[:-1], params[-1]
-        lead = x @ w + gamma * z
+        logit = x @ w + gamma * z
         penalty = w @ w + (gamma / spread) ** 2
-        return np.logaddexp(0, -lead).sum() + 2.5 * penalty
+        return np.logaddexp(0, -logit).sum() + 2.5 * penalty
 
     wanted = minimize(loss, np.zeros(21), options={"gtol": 1e-4}).x
     np.testing.assert_allclose(head.head_.coef_[:-1], wanted[:-1], atol=1e-4)

@@ -19,7 +19,7 @@ USER, ANSWER, OTHER = (
 )
 
 # What was read, what the message said, and what is read once it is followed.
-CURES = {
+FIXES = {
     "y of -1": (
         PAIR | {"y": -1},
         r"map the labels, e\.g\. -1/\+1 by \(y \+ 1\) / 2",
@@ -116,12 +116,12 @@ CURES = {
 }
 
 
-@pytest.mark.parametrize(("row", "cure", "mended"), CURES.values(), ids=CURES)
-def test_a_row_that_is_mended_as_the_error_says_is_read(row, cure, mended):
+@pytest.mark.parametrize(("row", "fix", "fixed"), FIXES.values(), ids=FIXES)
+def test_a_row_that_is_fixed_as_the_error_says_is_read(row, fix, fixed):
     """The advice of each message is sound."""
-    with pytest.raises(DataError, match=rf"^rows, row 1: expected .*; got .*{cure}"):
+    with pytest.raises(DataError, match=rf"^rows, row 1: expected .*; got .*{fix}"):
         read_preferences([row])
-    assert read_preferences([mended]).read_report.n_kept == 1
+    assert read_preferences([fixed]).read_report.n_kept == 1
 
 
 OPTIONS = {
@@ -149,11 +149,11 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(
-    ("rows", "wrong", "cure", "right"), OPTIONS.values(), ids=OPTIONS
+    ("rows", "wrong", "fix", "right"), OPTIONS.values(), ids=OPTIONS
 )
-def test_options_that_the_error_names_help(rows, wrong, cure, right):
+def test_options_that_the_error_names_help(rows, wrong, fix, right):
     """What to pass is spelt as it must be passed."""
-    with pytest.raises((DataError, InvalidInputError), match=f"To mend: .*{cure}"):
+    with pytest.raises((DataError, InvalidInputError), match=f"Fix: .*{fix}"):
         read_preferences(rows, **wrong)
     assert read_preferences(rows, **right).read_report.n_kept == 1
 
@@ -193,7 +193,7 @@ FILES = {
     ),
     "header with a name twice": (
         ("a.csv", "prompt,chosen,chosen\np,a,b\n"),
-        "mend the first line of the file",
+        "fix the first line of the file",
         ("a.csv", "prompt,chosen,rejected\np,a,b\n"),
     ),
     "unknown extension": (
@@ -209,12 +209,10 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize(("wrong", "cure", "right"), FILES.values(), ids=FILES)
-def test_a_file_that_is_mended_as_the_error_says_is_read(tmp_path, wrong, cure, right):
+@pytest.mark.parametrize(("wrong", "fix", "right"), FILES.values(), ids=FILES)
+def test_a_file_that_is_fixed_as_the_error_says_is_read(tmp_path, wrong, fix, right):
     """The advice for files is sound."""
-    with pytest.raises(
-        DataError, match=rf"^a\..*: expected .*; got .*To mend: .*{cure}"
-    ):
+    with pytest.raises(DataError, match=rf"^a\..*: expected .*; got .*Fix: .*{fix}"):
         read_preferences(_written(tmp_path, *wrong))
     assert read_preferences(_written(tmp_path, *right)).read_report.n_kept == 1
 
@@ -244,7 +242,7 @@ def test_a_dict_of_columns_is_read_as_a_frame():
 def test_two_columns_of_a_frame_are_told_apart():
     """One of them is renamed or dropped."""
     frame = pd.DataFrame([["p", "a", "b", "c"]], columns=[*PAIR, "chosen"])
-    with pytest.raises(DataError, match=r"'chosen' twice. To mend: rename or drop one"):
+    with pytest.raises(DataError, match=r"'chosen' twice. Fix: rename or drop one"):
         read_preferences(frame)
     assert len(read_preferences(frame.iloc[:, :3])) == 1
 
@@ -253,6 +251,6 @@ def test_ratings_are_paired_by_a_column_that_the_error_names():
     """The numeric columns are listed."""
     rows = [RATED | {"clarity": 1}, RATED | {"response": "b", "clarity": 2}]
     rated = read_preferences(rows)
-    with pytest.raises(InvalidInputError, match=r"numeric are: clarity. To mend: name"):
+    with pytest.raises(InvalidInputError, match=r"numeric are: clarity. Fix: name"):
         rated.prefer_by_score()
     assert len(rated.prefer_by_score("clarity")) == 1
