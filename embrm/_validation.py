@@ -37,23 +37,29 @@ def check_items(
     ndarray of shape (n_items, d), not copied when already floating point.
     """
     if isinstance(items, str | bytes) or not hasattr(items, "__len__"):
-        raise _wrong("items of shape (n_items, d)", type(items).__name__, _TO_ITEMS)
+        raise invalid_input(
+            "items of shape (n_items, d)", type(items).__name__, _TO_ITEMS
+        )
     try:
         array = items if isinstance(items, np.ndarray) else np.asarray(items)
     except ValueError as error:
-        raise _wrong("items of shape (n_items, d)", "ragged rows", _TO_ITEMS) from error
+        raise invalid_input(
+            "items of shape (n_items, d)", "ragged rows", _TO_ITEMS
+        ) from error
     if array.dtype.kind in "iub":
         array = array.astype(np.float64)
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
-        raise _wrong(
+        raise invalid_input(
             "items of dtype float16, float32 or float64", str(array.dtype), _TO_ITEMS
         )
     if array.ndim != 2:
-        raise _wrong("items of shape (n_items, d)", f"shape {array.shape}", _TO_ITEMS)
+        raise invalid_input(
+            "items of shape (n_items, d)", f"shape {array.shape}", _TO_ITEMS
+        )
     if array.shape[1] == 0:
-        raise _wrong("items with at least one column", "d = 0", _TO_ITEMS)
+        raise invalid_input("items with at least one column", "d = 0", _TO_ITEMS)
     if n_features is not None and array.shape[1] != n_features:
-        raise _wrong(
+        raise invalid_input(
             f"items with d = {n_features}, as in fit",
             f"d = {array.shape[1]}",
             "embed these items with the encoder that embedded the training items",
@@ -80,19 +86,19 @@ def check_pair_ids(ids: Any, *, n_items: int) -> IntArray:
     if array.size == 0 and array.ndim <= 2 and array.dtype.kind == "f":
         array = np.empty((0, 2), dtype=np.intp)
     if array.ndim != 2 or array.shape[1] != 2:
-        raise _wrong(
+        raise invalid_input(
             "ids of shape (n_pairs, 2)",
             f"shape {array.shape}",
             "pass two columns of item rows: first and second",
         )
     if array.dtype.kind not in "iu":
-        raise _wrong(
+        raise invalid_input(
             "integer ids", f"dtype {array.dtype}", "convert them with .astype(int)"
         )
     bad = (array < 0) | (array >= n_items)
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
-        raise _wrong(
+        raise invalid_input(
             f"ids in [0, {n_items}), the rows of items",
             f"{int(array[row, column])} at pair {row}",
             "index into the items you pass; negative ids are not counted from the end",
@@ -104,7 +110,7 @@ def check_prompt_ids(prompt_ids: Any, *, n_items: int) -> AnyArray:
     """Check prompt ids: one per item, integers or strings, none missing."""
     array = np.asarray(prompt_ids)
     if array.shape != (n_items,):
-        raise _wrong(
+        raise invalid_input(
             f"prompt_ids of shape ({n_items},), one per item",
             f"shape {array.shape}",
             "say for each row of items which prompt it answers",
@@ -117,7 +123,7 @@ def check_prompt_ids(prompt_ids: Any, *, n_items: int) -> AnyArray:
         else np.zeros(0, dtype=bool)
     )
     if missing.any():
-        raise _wrong(
+        raise invalid_input(
             "a prompt id for every item",
             f"a missing id at item {int(np.argmax(missing))}",
             "give unknown prompts an id of their own",
@@ -135,11 +141,11 @@ def check_labels(y: ArrayLike | None, *, n_pairs: int) -> FloatArray:
     """
     if y is None:
         return np.ones(n_pairs)
-    labels = _check_per_pair(y, "y", n_pairs)
+    labels = _check_per_unit(y, "y", n_pairs)
     bad = (labels < 0) | (labels > 1)
     if bad.any():
         at = int(np.argmax(bad))
-        raise _wrong(
+        raise invalid_input(
             "labels y in [0, 1]: 1 if first is preferred, 0 if second, 0.5 for a tie",
             f"{labels[at]:g} at pair {at}",
             "map the labels, e.g. -1/+1 by (y + 1) / 2",
@@ -147,17 +153,19 @@ def check_labels(y: ArrayLike | None, *, n_pairs: int) -> FloatArray:
     return labels
 
 
-def check_sample_weight(weight: ArrayLike | None, *, n_pairs: int) -> FloatArray:
-    """Check weights: one per pair, >= 0, not all zero; None means all one."""
+def check_sample_weight(
+    weight: ArrayLike | None, *, n_pairs: int, unit: str = "pair"
+) -> FloatArray:
+    """Check weights: one per pair (or other unit), >= 0, not all 0; None is all 1."""
     if weight is None:
         return np.ones(n_pairs)
-    weights = _check_per_pair(weight, "sample_weight", n_pairs)
-    _check_not_negative(weights, "sample_weight")
+    weights = _check_per_unit(weight, "sample_weight", n_pairs, unit)
+    _check_not_negative(weights, "sample_weight", unit)
     if n_pairs and not weights.any():
-        raise _wrong(
+        raise invalid_input(
             "at least one positive sample_weight",
             "all zero",
-            "drop sample_weight, or give weight to some pairs",
+            f"drop sample_weight, or give weight to some {unit}s",
         )
     return weights
 
@@ -166,7 +174,7 @@ def check_margin(margin: ArrayLike | None, *, n_pairs: int) -> FloatArray:
     """Check margins: one per pair, >= 0, in nats; None means all zero."""
     if margin is None:
         return np.zeros(n_pairs)
-    margins = _check_per_pair(margin, "margin", n_pairs)
+    margins = _check_per_unit(margin, "margin", n_pairs)
     _check_not_negative(margins, "margin")
     return margins
 
@@ -196,7 +204,7 @@ def check_deltas(delta: ArrayLike) -> FloatArray:
 
 def check_number(value: Any, name: str) -> float:
     """Check a parameter that is any finite number."""
-    if not _is_number(value):
+    if not Real(-np.inf, closed="neither").accepts(value):
         raise invalid_input(f"a finite {name}", shown(value), "pass a number")
     return float(value)
 
@@ -204,7 +212,7 @@ def check_number(value: Any, name: str) -> float:
 def check_positive(value: Any, name: str, *, zero: bool = False) -> float:
     """Check a parameter that is a finite number > 0, or >= 0 with `zero`."""
     sign = ">= 0" if zero else "> 0"
-    if not _is_number(value) or value < 0 or (value == 0 and not zero):
+    if not Real(closed="left" if zero else "neither").accepts(value):
         raise invalid_input(
             f"a finite {name} {sign}", shown(value), "pass a positive number"
         )
@@ -213,7 +221,7 @@ def check_positive(value: Any, name: str, *, zero: bool = False) -> float:
 
 def check_share(value: Any, name: str, *, high: float = 1.0) -> float:
     """Check a parameter that is a number in [0, high]."""
-    if not _is_number(value) or not 0 <= value <= high:
+    if not Real(0, high, closed="both").accepts(value):
         raise invalid_input(
             f"{name} in [0, {high:g}]",
             shown(value),
@@ -224,7 +232,7 @@ def check_share(value: Any, name: str, *, high: float = 1.0) -> float:
 
 def check_inner_share(value: Any, name: str, example: str) -> float:
     """Check a parameter that is a number in (0, 1), both ends left out."""
-    if not _is_number(value) or not 0 < value < 1:
+    if not Real(0, 1, closed="neither").accepts(value):
         raise invalid_input(f"{name} in (0, 1)", shown(value), f"pass {example}")
     return float(value)
 
@@ -236,8 +244,7 @@ def check_level(value: Any) -> float:
 
 def check_count(value: Any, name: str, low: int = 1) -> int:
     """Check a parameter that is an integer >= low."""
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or value < low:
+    if not Integer(low).accepts(value):
         raise invalid_input(
             f"an integer {name} >= {low}", shown(value), f"pass e.g. {low}"
         )
@@ -292,7 +299,7 @@ def check_random_state(random_state: RandomState) -> np.random.Generator:
     is_seed = isinstance(random_state, int | np.integer) and random_state >= 0
     if random_state is None or is_seed:
         return np.random.default_rng(random_state)
-    raise _wrong(
+    raise invalid_input(
         "random_state that is None, an int >= 0 or a numpy Generator",
         shown(random_state),
         "pass an integer seed",
@@ -342,17 +349,20 @@ class Real:
 
 @dataclass(frozen=True)
 class Integer:
-    """Constraint of a parameter: an integer >= low."""
+    """Constraint of a parameter: an integer in [low, high]."""
 
     low: int = 0
+    high: float = np.inf
 
     def accepts(self, value: Any) -> bool:
         """Say whether a value is such an integer; True and False are none."""
         is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        return bool(is_integer and value >= self.low)
+        return bool(is_integer and self.low <= value <= self.high)
 
     def __str__(self) -> str:
-        return f"an integer >= {self.low}"
+        if self.high == np.inf:
+            return f"an integer >= {self.low}"
+        return f"an integer in [{self.low}, {self.high}]"
 
 
 Constraint: TypeAlias = Real | Integer | str | type | None
@@ -387,11 +397,22 @@ def check_parameters(params: Mapping[str, Any], constraints: Constraints) -> Non
         if not any(_accepts(constraint, value) for constraint in allowed):
             *others, last = [part for one in allowed for part in _describe(one)]
             known = f"{', '.join(others)} or {last}" if others else last
-            raise _wrong(
+            raise invalid_input(
                 f"{name}: {known}",
                 repr(value)[:40],
                 f"set_params({name}=...), or leave {name} at its default",
             )
+
+
+def unless_auto(value: Any) -> float | None:
+    """Return a checked parameter as a number, None for "auto".
+
+    Examples
+    --------
+    >>> unless_auto("auto"), unless_auto(2)
+    (None, 2.0)
+    """
+    return None if isinstance(value, str) else float(value)
 
 
 def _accepts(constraint: Constraint, value: Any) -> bool:
@@ -418,37 +439,37 @@ def _describe(constraint: Constraint) -> list[str]:
 _TO_ITEMS = "pass a numeric matrix with one row per item"
 
 
-def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
-    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
-
-
-def _check_per_pair(values: ArrayLike, name: str, n_pairs: int) -> FloatArray:
+def _check_per_unit(
+    values: ArrayLike, name: str, n: int, unit: str = "pair"
+) -> FloatArray:
     raw = np.asarray(values)
     if raw.dtype.kind not in "iubf":
-        raise _wrong(
+        raise invalid_input(
             f"numeric {name}",
             f"dtype {raw.dtype}",
             "convert it to numbers; labels are 1 where first is preferred, else 0",
         )
     array = raw.astype(np.float64)
-    if array.shape != (n_pairs,):
-        raise _wrong(
-            f"{name} of shape ({n_pairs},), one per pair",
+    if array.shape != (n,):
+        raise invalid_input(
+            f"{name} of shape ({n},), one per {unit}",
             f"shape {array.shape}",
-            "pass one value per pair",
+            f"pass one value per {unit}",
         )
-    _check_finite(array, name, f"drop or fill the pairs whose {name} is missing")
+    _check_finite(array, name, f"drop or fill the {unit}s whose {name} is missing")
     return array
 
 
-def _check_not_negative(values: FloatArray, name: str) -> None:
+def _check_not_negative(values: FloatArray, name: str, unit: str = "pair") -> None:
     bad: BoolArray = values < 0
     if bad.any():
         at = int(np.argmax(bad))
-        raise _wrong(
+        raise invalid_input(
             f"{name} >= 0",
-            f"{values[at]:g} at pair {at}",
-            "swap the pair (or use y = 0) instead of a negative value",
+            f"{values[at]:g} at {unit} {at}",
+            "swap the pair (or use y = 0) instead of a negative value"
+            if unit == "pair"
+            else f"give an unwanted {unit} weight 0",
         )
 
 
@@ -461,14 +482,9 @@ def _check_finite(array: FloatArray, name: str, fix: str) -> None:
     bad = ~np.isfinite(array)
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise _wrong(
+        raise invalid_input(
             f"finite {name}", f"{array[at]} at index {at if at[1:] else at[0]}", fix
         )
 
 
 _TO_NUMBERS = "convert it to numbers"
-
-
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, int | float | np.integer | np.floating)
-    return number and not isinstance(value, bool) and bool(np.isfinite(value))

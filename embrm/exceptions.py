@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from types import FrameType
 
 
 class EmbrmError(Exception):
@@ -90,10 +91,23 @@ def warn(message: str, category: type[Warning] = EmbrmWarning) -> None:
     >>> caught[0].category.__name__
     'LeftOutWarning'
     """
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    caller = sys._getframe(1)
+    frame: FrameType | None = caller
+    while frame is not None:
+        # Libraries may lie between: the outermost frame of embrm counts.
+        if frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+            caller = frame.f_back
+        frame = frame.f_back
+    while _is_import(caller) and caller.f_back is not None:
+        caller = caller.f_back
+    warnings.warn_explicit(
+        message,
+        category,
+        caller.f_code.co_filename,
+        caller.f_lineno,
+        caller.f_globals.get("__name__"),
+        caller.f_globals.setdefault("__warningregistry__", {}),
+    )
 
 
 def format_error(*, expected: str, got: str, fix: str) -> str:
@@ -119,6 +133,10 @@ def format_error(*, expected: str, got: str, fix: str) -> str:
     'expected ids of shape (n_pairs, 2); got shape (3,). Fix: pass two columns: first and second.'
     """  # noqa: E501
     return f"expected {expected}; got {got}. Fix: {fix}."
+
+
+def _is_import(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 _PACKAGE = f"{Path(__file__).parent}{os.sep}"

@@ -3,9 +3,12 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import embrm
+from embrm import Pairs
 from embrm.exceptions import (
     DataError,
     EmbrmError,
@@ -15,6 +18,7 @@ from embrm.exceptions import (
     format_error,
     warn,
 )
+from embrm.heads import GeneralPreference, RewardEnsemble
 
 
 def test_a_message_has_three_parts_in_order():
@@ -63,3 +67,19 @@ def test_a_warning_of_ones_own_points_at_its_own_line():
     with pytest.warns(EmbrmWarning, match="own") as caught:
         warn("own")
     assert caught[0].filename == __file__
+
+
+def test_a_warning_deep_in_a_fit_points_at_the_line_that_fits():
+    """Through joblib, which calls back into embrm from files of its own."""
+    items = np.random.default_rng(0).normal(size=(60, 4))
+    head = RewardEnsemble(GeneralPreference(1, max_iter=1), 2, random_state=0)
+    with pytest.warns(ConvergenceWarning) as caught:
+        head.fit(Pairs(items, np.arange(60).reshape(30, 2)))
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_a_former_name_is_warned_of_where_it_is_imported():
+    """Python's own import machinery lies between."""
+    with pytest.warns(FutureWarning, match="ReadReport") as caught:
+        from embrm.datasets import Account  # noqa: F401
+    assert {warning.filename for warning in caught} == {__file__}

@@ -130,6 +130,7 @@ def test_what_is_no_seed_is_refused(seed):
         (Real(0, 1, closed="right"), [1], [0], r"a number in \(0, 1\];"),
         (Real(0, closed="right"), [np.inf], [0], "a number > 0;"),
         (Integer(1), [1, np.int64(7)], [0, 1.0, True, "1"], "an integer >= 1;"),
+        (Integer(2, 9), [2, 9], [1, 10], r"an integer in \[2, 9\];"),
         ("auto", ["auto"], ["Auto", None, ["auto"]], "'auto';"),
         (bool, [True, np.False_], [0, 3, "no", None], "True or False;"),
         (None, [None], [0, ""], "None;"),

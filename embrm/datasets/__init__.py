@@ -1,6 +1,5 @@
 """Preference data from any common format into one canonical form."""
 
-import warnings
 from typing import Any
 
 from embrm.datasets.candidate_pools import (
@@ -18,6 +17,7 @@ from embrm.datasets.quality import (
 )
 from embrm.datasets.reading import read_frame, read_preferences
 from embrm.datasets.synthetic import SyntheticPreferences, make_preferences
+from embrm.exceptions import warn
 
 __all__ = [
     "Candidates",
@@ -40,11 +40,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "Account":
-        warnings.warn(
+        warn(
             "embrm.datasets.Account is now ReadReport; the old name goes in the next "
             "version.",
             FutureWarning,
-            stacklevel=2,
         )
         return ReadReport
     raise AttributeError(f"module 'embrm.datasets' has no attribute {name!r}")

@@ -5,7 +5,6 @@ per comparison and points into `items`. Ratings, rankings and unpaired labels ar
 columns of `items`; margins, weights and benchmark subsets are columns of `pairs`.
 """
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray, RandomState, Text
 from embrm._validation import check_random_state
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import InvalidInputError, format_error, warn
 from embrm.pairs import Pairs
 
 ITEM_COLUMNS = ("prompt_id", "prompt", "response")
@@ -155,11 +154,10 @@ class Preferences:
     @property
     def account(self) -> ReadReport:
         """The former name of `read_report`."""
-        warnings.warn(
+        warn(
             "Preferences.account is now Preferences.read_report; the old name goes in "
             "the next version.",
             FutureWarning,
-            stacklevel=2,
         )
         return self.read_report
 

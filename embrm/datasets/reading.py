@@ -1,6 +1,5 @@
 """Read preferences or a plain frame from any source, and report on every row."""
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import chain, islice
@@ -9,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
+from embrm._validation import invalid_input
 from embrm.datasets._building import PreferencesBuilder, check_unicode
 from embrm.datasets._rows import Source, named_rows, naming
 from embrm.datasets._sources import open_source
@@ -29,6 +29,7 @@ from embrm.exceptions import (
     LeftOutWarning,
     NoPreferenceError,
     format_error,
+    warn,
 )
 
 OnError: TypeAlias = Literal["raise", "skip", "skip-uninformative"]
@@ -110,7 +111,7 @@ def read_preferences(
             reading.take(number, row)
     preferences = reading.finish()
     if preferences.read_report.n_left_out:
-        warnings.warn(str(preferences.read_report), LeftOutWarning, stacklevel=2)
+        warn(str(preferences.read_report), LeftOutWarning)
     return preferences
 
 
@@ -249,25 +250,23 @@ def _check_options(
 ) -> None:
     if on_error not in tuple(_SKIPPED):
         words = " or ".join(map(repr, _SKIPPED))
-        raise _wrong(f"on_error {words}", repr(on_error)[:40], "pass one of these")
+        raise invalid_input(
+            f"on_error {words}", repr(on_error)[:40], "pass one of these"
+        )
     if columns is not None and not (
         isinstance(columns, Mapping)
         and all(isinstance(name, str) for name in chain(*columns.items()))
     ):
-        raise _wrong(
+        raise invalid_input(
             "columns that maps canonical names to actual ones",
             f"a {type(columns).__name__} that does not",
             "pass a dict such as {'prompt': 'question'}",
         )
     for name, limit in limits.items():
         if limit is not None and not (isinstance(limit, int) and limit >= 1):
-            raise _wrong(
+            raise invalid_input(
                 f"{name} that is an int >= 1", repr(limit)[:40], "pass 1 or more"
             )
-
-
-def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
-    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 def read_frame(

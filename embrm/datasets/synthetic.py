@@ -1,14 +1,18 @@
 """Synthetic preferences with a known linear reward, for tests and documentation."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_random_state
-from embrm.exceptions import InvalidInputError, format_error
+from embrm._validation import (
+    check_choice,
+    check_count,
+    check_positive,
+    check_random_state,
+    check_share,
+)
 from embrm.pairs import Pairs
 from embrm.pool import CandidatePool
 
@@ -106,7 +110,9 @@ def make_preferences(
     True
     """
     _check_sizes(n_pairs, n_features, n_prompts, responses_per_prompt, cross_prompt)
-    _check_noise(noise, beta, cross_prompt)
+    check_choice(noise, "noise", ("logistic", "none"))
+    check_positive(beta, "beta")
+    check_share(cross_prompt, "cross_prompt")
     generator = check_random_state(random_state)
     prompt_ids = np.repeat(np.arange(n_prompts), responses_per_prompt)
     items = generator.standard_normal((len(prompt_ids), n_features))
@@ -163,39 +169,4 @@ def _check_sizes(
         "responses_per_prompt": (responses_per_prompt, 2 if cross_prompt < 1 else 1),
     }
     for name, (value, least) in smallest.items():
-        if not isinstance(value, Integral) or value < least:
-            raise InvalidInputError(
-                format_error(
-                    expected=f"a whole number {name} >= {least}",
-                    got=repr(value)[:40],
-                    fix="a pair needs two items: two responses to a prompt, or, "
-                    "across prompts, two prompts",
-                )
-            )
-
-
-def _check_noise(noise: str, beta: float, cross_prompt: float) -> None:
-    if noise not in ("logistic", "none"):
-        raise InvalidInputError(
-            format_error(
-                expected="noise 'logistic' or 'none'",
-                got=repr(noise)[:40],
-                fix="choose one of the two",
-            )
-        )
-    if not 0 < beta < np.inf:
-        raise InvalidInputError(
-            format_error(
-                expected="a finite beta > 0",
-                got=f"{beta:g}",
-                fix="use noise='none' for labels without error",
-            )
-        )
-    if not 0 <= cross_prompt <= 1:
-        raise InvalidInputError(
-            format_error(
-                expected="cross_prompt in [0, 1], a share of the pairs",
-                got=f"{cross_prompt:g}",
-                fix="use 0 for same-prompt pairs only, 1 for cross-prompt pairs only",
-            )
-        )
+        check_count(value, name, least)

@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import shutil
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from embrm.exceptions import (
     IntegrityError,
     InvalidInputError,
     format_error,
+    warn,
 )
 
 MODELS_VARIABLE = "EMBRM_MODELS"
@@ -114,7 +114,7 @@ def is_converted(path: Path) -> bool:
     """Say whether a GGUF file's conversion is there, without making it."""
     sha256 = file_sha256(path)
     name = f"{path.stem}-{sha256[:12]}-{_RECIPE}.{transformers_major()}"
-    return _is_whole(models_directory() / name, sha256, warn=False)
+    return _is_whole(models_directory() / name, sha256, may_warn=False)
 
 
 def _check_magic(path: Path) -> None:
@@ -130,7 +130,7 @@ def _check_magic(path: Path) -> None:
         )
 
 
-def _is_whole(target: Path, sha256: str, *, warn: bool = True) -> bool:
+def _is_whole(target: Path, sha256: str, *, may_warn: bool = True) -> bool:
     """Say whether a conversion is there and unchanged; warn where it is damaged."""
     if not target.is_dir():
         return False
@@ -146,15 +146,14 @@ def _is_whole(target: Path, sha256: str, *, warn: bool = True) -> bool:
         reason = f"{', '.join(damaged) or 'its manifest'} changed"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__} while it was checked"
-    if warn:
-        warnings.warn(
+    if may_warn:
+        warn(
             format_error(
                 expected=f"the converted model {target.name} as it was written",
                 got=reason,
                 fix="nothing to do: it is converted again",
             ),
             EmbrmWarning,
-            stacklevel=3,
         )
     return False
 

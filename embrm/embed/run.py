@@ -2,7 +2,6 @@
 
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from embrm.embed.cache.store import MemoryStore, Store, check_vectors
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.keys import KeyIndex, Keys, item_keys
 from embrm.embed.progress import EmbeddingProgress
-from embrm.exceptions import InvalidInputError, TruncationWarning, format_error
+from embrm.exceptions import InvalidInputError, TruncationWarning, format_error, warn
 
 
 class Slices:
@@ -178,7 +177,7 @@ def add_reports(one: BatchReport, other: BatchReport) -> BatchReport:
 
 
 def warn_if_truncated(
-    sums: BatchReport, n_embedded: int, fingerprint: Fingerprint, *, stacklevel: int
+    sums: BatchReport, n_embedded: int, fingerprint: Fingerprint
 ) -> None:
     """Warn once, with shares, if texts were longer than the encoder's limit.
 
@@ -190,8 +189,6 @@ def warn_if_truncated(
         How many they are.
     fingerprint : Fingerprint
         Of the encoder, which may know the limit.
-    stacklevel : int
-        As for `warnings.warn`, counted from the caller.
     """
     if not sums.n_truncated and not sums.n_response_truncated:
         return
@@ -208,7 +205,7 @@ def warn_if_truncated(
             f"; so did {sums.n_response_truncated} responses ({share:.1%}), "
             "which are longer than it by themselves"
         )
-    warnings.warn(message, TruncationWarning, stacklevel=stacklevel + 1)
+    warn(message, TruncationWarning)
 
 
 # The first slice; the next are twice as long, up to a commit's length, so that a GPU or
@@ -320,7 +317,7 @@ def embed_items(
             sums = tally.sum
         # Others may have embedded the same texts meanwhile: the first vectors count.
         store.refresh()
-        warn_if_truncated(sums, len(missing), encoder.fingerprint, stacklevel=2)
+        warn_if_truncated(sums, len(missing), encoder.fingerprint)
     return Embedded(
         vectors=store.take(keys),
         n_items=len(keys),

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from embrm._validation import invalid_input
+from embrm._validation import Integer, Real, invalid_input
 from embrm.exceptions import InvalidInputError, format_error
 
 
@@ -84,16 +84,15 @@ def counts_at(key: str, given: Any, *, low: int) -> tuple[int, ...]:
 
 def count_at(path: str, value: Any, *, low: int) -> int:
     """Take an integer >= low."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+    if not Integer(low).accepts(value):
         fix = "write it in digits: 10000, not 1e4"
         raise wrong_at(path, f"an integer >= {low}", shortly(value), fix)
-    return value
+    return int(value)
 
 
 def share_at(path: str, value: Any) -> float:
     """Take a number between 0 and 1."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value < 1:
+    if not Real(0, 1, closed="neither").accepts(value):
         fix = "write 0.25 for a quarter"
         raise wrong_at(path, "a number between 0 and 1", shortly(value), fix)
     return float(value)

@@ -69,9 +69,13 @@ class BaseHead:
     n_features_in_: int
     preprocessor_: Any
 
-    delta_is_reward_difference: ClassVar[bool] = True
-    """Whether delta is always r(first) - r(second), so that items can be scored alone.
-    False where `decision_function` may compute something else."""
+    is_transitive: ClassVar[bool] = True
+    """Whether the sign of delta follows from the two rewards, so that no preference
+    goes round in a circle. Delta itself may be another function of their difference:
+    see `delta_is_reward_difference`."""
+
+    _constraints: ClassVar[Constraints] = {}
+    """What constructor parameters may be."""
 
     _stored: ClassVar[Sequence[Stored]] = ()
     """The fitted attributes, with how each is stored."""
@@ -83,6 +87,15 @@ class BaseHead:
 
     def __init__(self, *, preprocessor: Any = None) -> None:
         self.preprocessor = preprocessor
+
+    @property
+    def delta_is_reward_difference(self) -> bool:
+        """Whether delta is r(first) - r(second), so that items can be scored alone.
+
+        That says more than `is_transitive`: a calibration curve changes the difference
+        and keeps its sign.
+        """
+        return self.is_transitive
 
     @abstractmethod
     def reward(self, X: Any) -> FloatArray:
@@ -158,6 +171,10 @@ class BaseHead:
             return items
         return _transform(self.preprocessor_, items)
 
+    def _check_parameters(self) -> None:
+        """Refuse constructor parameters that are none of what `_constraints` lists."""
+        check_parameters(self.get_params(deep=False), self._constraints)  # type: ignore[attr-defined]
+
     def _get_state(self) -> HeadState:
         """Return the fitted state in storable form."""
         return collect_state(self, self._stored)
@@ -167,7 +184,8 @@ class BaseHead:
 
         The preprocessor and `n_features_in_` are restored already.
         """
-        restore_state(self, self._stored, state)
+        sizes = {} if self.preprocessor_ is not None else {"d": self.n_features_in_}
+        restore_state(self, self._stored, state, **sizes)
 
 
 class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
@@ -191,9 +209,6 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
     preprocessor_ : fitted transformer or None
     learns_from : str
         What `fit` learns from: "pairs", for every subclass.
-    is_transitive : bool
-        Class attribute: whether the sign of delta follows from the two rewards, so
-        that preferences have no cycles.
     accepts_margin : bool
         Class attribute: whether `fit` takes a positive `margin`.
     reads_blocked : bool
@@ -201,12 +216,8 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
     """
 
     learns_from: ClassVar[LearnsFrom] = "pairs"
-    is_transitive: ClassVar[bool] = True
     accepts_margin: ClassVar[bool] = True
     reads_blocked: ClassVar[bool] = False
-
-    _constraints: ClassVar[Constraints] = {}
-    """What constructor parameters may be."""
 
     annotators_: AnyArray
     flip_rates_: FloatArray
@@ -276,7 +287,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         -------
         self
         """
-        check_parameters(self.get_params(deep=False), self._constraints)
+        self._check_parameters()
         if not self.accepts_margin and comparisons.margin.any():
             raise InvalidInputError(
                 format_error(

@@ -63,8 +63,8 @@ NOISE: Sequence[Constraint] = (Real(0, 0.5), "estimate", None)
 STORED_NOISE = (
     # Heads stored before they modelled label noise had none.
     StoredValue("flip_rate_", float, default=lambda _: 0.0),
-    StoredArray("flip_rates_", ndim=1, default=lambda _: np.empty(0)),
-    StoredValue("annotators_", list, default=lambda _: [], decode=np.array),
+    StoredArray("flip_rates_", "known", default=lambda _: np.empty(0)),
+    StoredValue("annotators_", list, default=lambda _: np.empty(0), decode=np.array),
 )
 """How heads store their label noise."""
 

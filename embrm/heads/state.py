@@ -4,7 +4,8 @@ Arrays go to safetensors, values to JSON, blobs are native model files (text of
 LightGBM, UBJSON of XGBoost). Nothing in a state can execute code when it is read.
 
 A head lists its fitted attributes in a table, `_stored`, with how each is stored; the
-name in the state is that of the attribute without its last underscore.
+name in the state is that of the attribute without its last underscore. Parts of heads,
+such as a fitted ridge regression, have such a table, too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -114,38 +115,40 @@ Default: TypeAlias = Callable[[HeadState], Any]
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An attribute that is a numeric array.
+    """An attribute that is a numeric array; None is not stored.
 
     Attributes
     ----------
     attribute : str
-    ndim : int
-        Dimensions that it must have.
+    shape : str
+        Names of its dimensions, such as "d" or "d rank". Dimensions of one name have
+        one size throughout a table.
     default : callable, optional
         Without it the array must be there.
     """
 
     attribute: str
-    ndim: int
+    shape: str
     default: Default | None = None
 
     def collect(self, head: Any) -> HeadState:
         """Return the array under its name."""
-        return HeadState({_name(self.attribute): getattr(head, self.attribute)})
+        array = getattr(head, self.attribute)
+        return HeadState() if array is None else HeadState({_name(self): array})
 
-    def restore(self, state: HeadState) -> Any:
+    def restore(self, state: HeadState) -> dict[str, Any]:
         """Return the array, or its default."""
-        name = _name(self.attribute)
-        if name not in state.arrays and self.default is not None:
-            return self.default(state)
-        return state.array(name, ndim=self.ndim)
+        if _name(self) not in state.arrays and self.default is not None:
+            return {self.attribute: self.default(state)}
+        ndim = len(self.shape.split())
+        return {self.attribute: state.array(_name(self), ndim=ndim)}
 
 
 @dataclass(frozen=True)
 class StoredValue:
     """An attribute that is a number, a string, a boolean, or a list of them.
 
-    NaN, which JSON has not, and None are not stored: they need a default.
+    What JSON lacks (NaN and infinity) and None are not stored: they need a default.
 
     Attributes
     ----------
@@ -156,30 +159,59 @@ class StoredValue:
         Without it the value must be there.
     decode : callable, optional
         Turns the JSON value into the attribute; arrays are stored as lists.
+    shape : str, default=""
+        Name of the size of a list, as of `StoredArray`.
     """
 
     attribute: str
     kind: type
     default: Default | None = None
     decode: Callable[[Any], Any] | None = None
+    shape: str = ""
 
     def collect(self, head: Any) -> HeadState:
         """Return the value under its name."""
         value = getattr(head, self.attribute)
         if isinstance(value, np.ndarray):
             value = value.tolist()
-        if value is None or value != value:
+        if value is None or (isinstance(value, float) and not np.isfinite(value)):
             return HeadState()
-        return HeadState(values={_name(self.attribute): value})
+        return HeadState(values={_name(self): value})
 
-    def restore(self, state: HeadState) -> Any:
+    def restore(self, state: HeadState) -> dict[str, Any]:
         """Return the value, or its default."""
-        name = _name(self.attribute)
-        if name not in state.values and self.default is not None:
-            value = self.default(state)
-        else:
-            value = state.value(name, self.kind)
-        return value if self.decode is None else self.decode(value)
+        if state.values.get(_name(self)) is None and self.default is not None:
+            return {self.attribute: self.default(state)}
+        value: Any = state.value(_name(self), self.kind)
+        return {self.attribute: value if self.decode is None else self.decode(value)}
+
+
+@dataclass(frozen=True)
+class StoredNumbers:
+    """Attributes that are numbers, maybe infinite or NaN, stored as one array.
+
+    Attributes
+    ----------
+    attributes : sequence of str
+    name : str, default="numbers"
+        Of the array.
+    """
+
+    attributes: Sequence[str]
+    name: str = "numbers"
+
+    def collect(self, head: Any) -> HeadState:
+        """Return the numbers in one array."""
+        numbers = [getattr(head, attribute) for attribute in self.attributes]
+        return HeadState({self.name: np.array(numbers, dtype=np.float64)})
+
+    def restore(self, state: HeadState) -> dict[str, Any]:
+        """Return the numbers by attribute."""
+        numbers = state.array(self.name, ndim=1)
+        if len(numbers) != len(self.attributes):
+            expected = f"{len(self.attributes)} numbers in '{self.name}'"
+            raise _damaged(expected, f"{len(numbers)}")
+        return dict(zip(self.attributes, map(float, numbers), strict=True))
 
 
 @dataclass(frozen=True)
@@ -197,6 +229,8 @@ class StoredPart:
         Of the names in its state; by default the name of the part.
     flag : str, optional
         Name of the value that says whether there is a part; without it there is.
+    shape : str, default=""
+        Name of the size of the part, as of `StoredArray`.
     """
 
     attribute: str
@@ -204,6 +238,7 @@ class StoredPart:
     write: Callable[[Any], HeadState] | None = None
     prefix: str | None = None
     flag: str | None = None
+    shape: str = ""
 
     def collect(self, head: Any) -> HeadState:
         """Return the state of the part, prefixed, and the flag."""
@@ -216,15 +251,15 @@ class StoredPart:
         own: HeadState = part.get_state() if self.write is None else self.write(part)
         return state | own.with_prefix(self._prefix)
 
-    def restore(self, state: HeadState) -> Any:
+    def restore(self, state: HeadState) -> dict[str, Any]:
         """Return the part, None if the flag says that there is none."""
         if self.flag is not None and not state.value(self.flag, bool):
-            return None
-        return self.read(state.without_prefix(self._prefix))
+            return {self.attribute: None}
+        return {self.attribute: self.read(state.without_prefix(self._prefix))}
 
     @property
     def _prefix(self) -> str:
-        return f"{_name(self.attribute)}__" if self.prefix is None else self.prefix
+        return f"{_name(self)}__" if self.prefix is None else self.prefix
 
 
 @dataclass(frozen=True)
@@ -237,36 +272,69 @@ class NotStored:
         """Return nothing."""
         return HeadState()
 
-    def restore(self, state: HeadState) -> Any:  # noqa: ARG002
+    def restore(self, state: HeadState) -> dict[str, Any]:  # noqa: ARG002
         """Return None."""
-        return None
+        return {self.attribute: None}
 
 
-Stored: TypeAlias = StoredArray | StoredValue | StoredPart | NotStored
+Stored: TypeAlias = StoredArray | StoredValue | StoredNumbers | StoredPart | NotStored
 
 
 def collect_state(head: Any, table: Sequence[Stored]) -> HeadState:
-    """Return the attributes of a fitted head that a table lists."""
+    """Return the attributes of a head, or of a part of one, that a table lists."""
     state = HeadState()
     for stored in table:
         state |= stored.collect(head)
     return state
 
 
-def restore_state(head: Any, table: Sequence[Stored], state: HeadState) -> None:
-    """Set the attributes that a table lists.
+def read_state(
+    table: Sequence[Stored], state: HeadState, **sizes: int
+) -> dict[str, Any]:
+    """Return the attributes that a table lists, by name.
+
+    Parameters
+    ----------
+    table : sequence of Stored
+    state : HeadState
+    **sizes : int
+        Of dimensions whose size is known beforehand.
 
     Raises
     ------
     IntegrityError
         If something is missing from the state, or has the wrong type or shape.
     """
+    attributes = dict[str, Any]()
     for stored in table:
-        setattr(head, stored.attribute, stored.restore(state))
+        attributes |= stored.restore(state)
+        if isinstance(stored, StoredArray | StoredValue | StoredPart) and stored.shape:
+            _check_sizes(stored, attributes[stored.attribute], sizes)
+    return attributes
 
 
-def _name(attribute: str) -> str:
-    return attribute.removesuffix("_")
+def restore_state(
+    head: Any, table: Sequence[Stored], state: HeadState, **sizes: int
+) -> None:
+    """Set the attributes that a table lists; see `read_state`."""
+    for attribute, value in read_state(table, state, **sizes).items():
+        setattr(head, attribute, value)
+
+
+def _check_sizes(
+    stored: StoredArray | StoredValue | StoredPart, value: Any, sizes: dict[str, int]
+) -> None:
+    if value is None:
+        return
+    lengths = value.shape if isinstance(value, np.ndarray) else (len(value),)
+    for name, length in zip(stored.shape.split(), lengths, strict=True):
+        if sizes.setdefault(name, length) != length:
+            expected = f"'{_name(stored)}' of size {name} = {sizes[name]}"
+            raise _damaged(expected, f"{length}")
+
+
+def _name(stored: StoredArray | StoredValue | StoredPart) -> str:
+    return stored.attribute.removesuffix("_")
 
 
 def _damaged(expected: str, got: str) -> IntegrityError:

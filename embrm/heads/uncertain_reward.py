@@ -6,8 +6,8 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from embrm._typing import FloatArray, IntArray
+from embrm._validation import check_positive
 from embrm.heads.base import RewardHead
-from embrm.heads.parameters import check_real
 
 
 class UncertainRewardHead(RewardHead):
@@ -110,7 +110,7 @@ class UncertainRewardHead(RewardHead):
         -------
         ndarray of shape (n_items,)
         """
-        factor = check_real(k, "k", 0.0, open_at_low=False)
+        factor = check_positive(k, "k", zero=True)
         reward, std = self.reward(X, return_std=True)
         return reward - factor * std
 

@@ -6,9 +6,10 @@ negative, so that every Newton step descends.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, Self, TypeAlias
+from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_ndtr
 
 from embrm._typing import AnyArray, FloatArray
@@ -214,11 +215,81 @@ class DavidsonLoss:
 TieLoss: TypeAlias = RaoKupperLoss | DavidsonLoss
 
 
-def loss_of_wins(comparisons: Comparisons, link: Link = "logit") -> WinLoss:
+class HeldOut(NamedTuple):
+    """What is known of wins, the items aside.
+
+    Attributes
+    ----------
+    margin, weight : ndarray of shape (n_wins,)
+    flip_rate : ndarray of shape (n_wins,) in [0, 0.5), or None
+        How likely it is that a win is none.
+    """
+
+    margin: FloatArray
+    weight: FloatArray
+    flip_rate: FloatArray | None
+
+
+def loss_of_wins(wins: Comparisons | HeldOut, link: Link = "logit") -> WinLoss:
     """Return the loss of wins without a tie model, given their flip rates if any."""
     clean = ProbitLoss() if link == "probit" else LogisticLoss()
-    rate = comparisons.flip_rate
-    return clean if rate is None else FlippedLoss(clean, rate)
+    return clean if wins.flip_rate is None else FlippedLoss(clean, wins.flip_rate)
+
+
+def best_scale(
+    delta: FloatArray,
+    wins: Comparisons | HeldOut,
+    log_scales: tuple[float, float],
+    *,
+    doubt: float = 0.0,
+    shrinkage: float = 0.0,
+) -> float:
+    r"""Find the factor s on deltas that gives the least log loss.
+
+    Minimises :math:`\sum_i c_i [(1 - d)\,l(s u_i - m_i) + d\,l(m_i - s u_i)]
+    + \tfrac{h}{2} (s - 1)^2`. Without d or h separable wins have an infinite factor.
+
+    Parameters
+    ----------
+    delta : ndarray of shape (n_wins,)
+        u, the winner's reward less the loser's.
+    wins : Comparisons or HeldOut
+    log_scales : tuple of two floats
+        Bounds of log s.
+    doubt : float in [0, 1), default=0.0
+        d, which is 1 / (n + 2) if wins count as labels of (n + 1) / (n + 2) [1]_.
+    shrinkage : float >= 0, default=0.0
+        h.
+
+    Returns
+    -------
+    float > 0
+
+    References
+    ----------
+    .. [1] Platt (1999). Probabilistic outputs for support vector machines, section
+       2.2, with the factor for its slope.
+
+    Examples
+    --------
+    >>> wins = HeldOut(np.zeros(4), np.full(4, 1000.0), None)
+    >>> delta = np.array([0.1, 0.1, 0.1, -0.1])  # right 3 times in 4: log(3) nats
+    >>> round(best_scale(delta, wins, (-5.0, 5.0)), 1)
+    11.0
+    """
+    losses = loss_of_wins(wins)
+
+    def cost(log_scale: float) -> float:
+        scale = np.exp(log_scale)
+        logit = scale * delta - wins.margin
+        loss = losses.evaluate(logit)[0]
+        if doubt:
+            loss = (1 - doubt) * loss + doubt * losses.evaluate(-logit)[0]
+        return float(wins.weight @ loss + shrinkage / 2 * (scale - 1) ** 2)
+
+    # In one dimension this takes a tenth of the time of a quasi-Newton method.
+    found = minimize_scalar(cost, bounds=log_scales, method="bounded")
+    return float(np.exp(found.x))
 
 
 def log_loss(logit: FloatArray, weight: FloatArray) -> float:

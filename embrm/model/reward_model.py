@@ -3,7 +3,6 @@
 Encoder, vector cache and head in one object, with pandas in and pandas out.
 """
 
-import warnings
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -342,11 +341,10 @@ class RewardModel(BaseEstimator):
         preferences = self._read_pairs(data, format=format, on_error=on_error)
         seen = self.seen_pairs(preferences)
         if seen.any():
-            warnings.warn(
+            warn(
                 f"{int(seen.sum())} of {len(seen)} pairs have a prompt that the head "
                 "was fitted on; these figures are optimistic",
                 LeakageWarning,
-                stacklevel=2,
             )
         return self.evaluate_preferences(preferences, random_state=random_state)
 

@@ -42,15 +42,21 @@ def swapping_a_pair_negates_delta(head: Any) -> None:
 
 
 def delta_is_the_difference_of_rewards(head: Any) -> None:
-    """Expect decision_function(pairs) to be reward(first) - reward(second)."""
+    """Expect delta to be r(first) - r(second), or of its sign, as the head declares."""
     fitted, sample = _fitted(head)
-    reward = fitted.reward(sample.items)
-    expect_close(
-        fitted.decision_function(sample.pairs),
-        reward[sample.pairs.first] - reward[sample.pairs.second],
-        "delta is r(first) - r(second)",
-        tolerance=tolerance_of(head),
-    )
+    reward, delta = fitted.reward(sample.items), fitted.decision_function(sample.pairs)
+    difference = reward[sample.pairs.first] - reward[sample.pairs.second]
+    if fitted.delta_is_reward_difference:
+        expect_close(
+            delta,
+            difference,
+            "delta is r(first) - r(second)",
+            tolerance=tolerance_of(head),
+        )
+    elif fitted.is_transitive:
+        expect_equal(
+            np.sign(delta), np.sign(difference), "delta has the sign of the rewards'"
+        )
 
 
 def probabilities_sum_to_one(head: Any) -> None:

@@ -574,11 +574,11 @@ def test_the_warning_names_the_limit_and_points_at_the_caller():
     with pytest.warns(
         TruncationWarning, match=r"1 of 4 prompts \(25.0%\).*8-token"
     ) as w:
-        warn_if_truncated(BatchReport(4, 9, 1), 4, WHO, stacklevel=1)
+        warn_if_truncated(BatchReport(4, 9, 1), 4, WHO)
     assert w[0].filename == __file__
 
 
 def test_nothing_cut_gives_no_warning(recwarn):
     """Claim: silence is the rule."""
-    warn_if_truncated(BatchReport(4, 9), 4, WHO, stacklevel=1)
+    warn_if_truncated(BatchReport(4, 9), 4, WHO)
     assert not recwarn

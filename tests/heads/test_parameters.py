@@ -1,63 +1,72 @@
-"""Constructor parameters are checked with a message that names them."""
+"""Every public head refuses a switch or a name that it does not know, in fit."""
+
+import inspect
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 
+import embrm.heads
+from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads.parameters import check_count, check_number_or, check_real
-
-
-@pytest.mark.parametrize("value", [1, 0.5, np.float32(0.5), np.int64(3)])
-def test_a_number_in_range_is_returned_as_float(value):
-    """Integers and numpy numbers become floats."""
-    got = check_real(value, "alpha", 0.0, open_at_low=True)
-    assert type(got) is float
-    assert got == value
-
-
-@pytest.mark.parametrize("value", [0, -1, np.nan, np.inf, "1", None, True, [1.0]])
-def test_a_real_that_is_out_of_range_or_no_number_is_refused(value):
-    """Zero is out of an open range; so are NaN, infinity and booleans."""
-    with pytest.raises(InvalidInputError, match=r"alpha: a finite number, 0 < alpha"):
-        check_real(value, "alpha", 0.0, open_at_low=True)
-
-
-def test_a_closed_range_takes_its_lower_end():
-    """0 is in [0, 1)."""
-    assert check_real(0, "dropout", 0.0, 1.0, open_at_low=False) == 0.0
-
-
-def test_the_upper_end_is_outside():
-    """1 is not in [0, 1)."""
-    with pytest.raises(InvalidInputError, match=r"0 <= dropout < 1; got 1"):
-        check_real(1, "dropout", 0.0, 1.0, open_at_low=False)
-
-
-def test_a_count_is_returned_as_int():
-    """numpy integers become int."""
-    assert type(check_count(np.int32(3), "patience", 1)) is int
-
-
-@pytest.mark.parametrize("value", [0, -2, 1.0, "3", None, True])
-def test_a_count_that_is_too_small_or_no_integer_is_refused(value):
-    """A float is no count, even 1.0."""
-    with pytest.raises(
-        InvalidInputError, match=r"patience: an integer >= 1; got .*set_params\(pat"
-    ):
-        check_count(value, "patience", 1)
-
-
-def test_a_word_stands_for_a_choice_to_be_made():
-    """Numbers are numbers."""
-    assert check_number_or("auto", "alpha", "auto", np.inf) is None
-    assert check_number_or(2, "alpha", "auto", np.inf) == 2.0
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [("best", "alpha that is 'auto' or a finite number"), (None, "alpha: a finite")],
+from embrm.heads import (
+    ItemBradleyTerry,
+    LengthDebiased,
+    MultiObjectiveReward,
+    RewardHead,
 )
-def test_another_word_or_none_is_refused(value, message):
-    """The message names the word."""
-    with pytest.raises(InvalidInputError, match=message):
-        check_number_or(value, "alpha", "auto", np.inf)
+
+ITEMS = np.random.default_rng(0).normal(size=(40, 3))
+PAIRS = Pairs(ITEMS, np.arange(40).reshape(20, 2))
+CLASSES = [
+    one
+    for name in embrm.heads.__all__
+    if inspect.isclass(one := getattr(embrm.heads, name))
+    and hasattr(one, "fit")
+    and one is not RewardHead
+]
+
+
+def is_closed(hint):
+    """Say whether a parameter is a switch, or one of a few names."""
+    parts = [hint, *get_args(hint)]
+    return bool in parts or any(get_origin(part) is Literal for part in parts)
+
+
+def cases():
+    """List each such parameter of each head with values that it may not have."""
+    for one in CLASSES:
+        hints = get_type_hints(one.__init__)
+        for name in inspect.signature(one).parameters:
+            if is_closed(hints[name]):
+                for value in ("maybe", "yes", {1: 2}, -3):
+                    yield pytest.param(one, name, value, id=f"{one.__name__}-{name}")
+
+
+def fit(head):
+    """Fit a head on a little of what it learns from."""
+    if isinstance(head, ItemBradleyTerry):
+        return head.fit(PAIRS.ids)
+    if isinstance(head, LengthDebiased):
+        return head.fit(PAIRS, lengths=np.ones(40))
+    if isinstance(head, MultiObjectiveReward):
+        return head.fit(ITEMS, ITEMS, pairs=PAIRS)
+    if head.learns_from == "pairs":
+        return head.fit(PAIRS)
+    if head.learns_from == "rankings":
+        return head.fit(ITEMS, [np.arange(40)])
+    return head.fit(ITEMS, ITEMS[:, 0] > 0)
+
+
+def test_all_public_heads_take_part():
+    """With those that wrap others, and the one that ranks entities."""
+    assert len(CLASSES) == 16
+
+
+@pytest.mark.parametrize(("one", "name", "value"), list(cases()))
+def test_what_a_parameter_cannot_be_is_refused(one, name, value):
+    """By a message that names the parameter, and before anything is fitted."""
+    head = one(**{name: value})
+    with pytest.raises(InvalidInputError, match=rf"{name}:.*set_params\({name}=\.\.\."):
+        fit(head)
+    assert not [key for key in vars(head) if key.endswith("_") and key[0] != "_"]

@@ -10,9 +10,11 @@ from embrm.heads.state import (
     HeadState,
     NotStored,
     StoredArray,
+    StoredNumbers,
     StoredPart,
     StoredValue,
     collect_state,
+    read_state,
     restore_state,
 )
 
@@ -82,11 +84,11 @@ class Part:
 
 
 TABLE = (
-    StoredArray("coef_", ndim=1),
-    StoredArray("scale_", ndim=1, default=lambda s: np.ones(len(s.arrays["coef"]))),
+    StoredArray("coef_", "d"),
+    StoredArray("scale_", "d", default=lambda s: np.ones(len(s.arrays["coef"]))),
     StoredValue("alpha_", float),
     StoredValue("tie_", float, default=lambda _: np.nan),
-    StoredValue("names_", list, default=lambda _: [], decode=np.array),
+    StoredValue("names_", list, default=lambda _: np.empty(0), decode=np.array),
     StoredPart("part_", lambda s: Part(s.value("size", int)), flag="has_part"),
     NotStored("start_"),
 )
@@ -143,3 +145,38 @@ def test_older_states_have_defaults():
     assert again.names_.tolist() == []
     with pytest.raises(IntegrityError, match="value 'alpha'"):
         restore_state(again, TABLE, HeadState(old.arrays, {"has_part": False}))
+
+
+def test_numbers_that_json_lacks_are_stored_in_one_array():
+    """Infinity and NaN among them; how many there are is checked."""
+    numbers = StoredNumbers(("alpha_", "tie_"))
+    state = collect_state(SimpleNamespace(alpha_=np.inf, tie_=np.nan), [numbers])
+    again = read_state([numbers], state)
+    assert again["alpha_"] == np.inf
+    assert np.isnan(again["tie_"])
+    with pytest.raises(IntegrityError, match=r"2 numbers in 'numbers'.*got 3"):
+        read_state([numbers], HeadState({"numbers": np.zeros(3)}))
+
+
+def test_an_infinite_value_needs_a_default():
+    """A value of None in an older state is one that was not stored."""
+    table = [StoredValue("alpha_", float, default=lambda _: np.inf)]
+    assert not collect_state(SimpleNamespace(alpha_=np.inf), table).values
+    assert read_state(table, HeadState(values={"alpha": None}))["alpha_"] == np.inf
+
+
+def test_dimensions_of_one_name_have_one_size():
+    """Of arrays, of lists, and of what is known beforehand."""
+    table = [
+        StoredArray("first_", "d rank"),
+        StoredArray("second_", "d rank", default=lambda _: None),
+        StoredValue("names_", list, shape="rank"),
+    ]
+    first = HeadState({"first": np.ones((3, 2))}, {"names": ["a", "b"]})
+    assert read_state(table, first, d=3)["second_"] is None
+    with pytest.raises(IntegrityError, match=r"'first' of size d = 4.*got 3"):
+        read_state(table, first, d=4)
+    with pytest.raises(IntegrityError, match=r"'second' of size rank = 2.*got 1"):
+        read_state(table, first | HeadState({"second": np.ones((3, 1))}))
+    with pytest.raises(IntegrityError, match=r"'names' of size rank = 2.*got 3"):
+        read_state(table, first | HeadState(values={"names": ["a", "b", "c"]}))

@@ -179,9 +179,10 @@ def test_evaluate_gives_intervals_and_the_length_baseline(pairs_frame, model):
 
 
 def test_evaluating_on_training_prompts_warns(pairs_frame, model):
-    """Leaked prompts are counted in a warning."""
-    with pytest.warns(LeakageWarning, match="40 of 40 pairs have a prompt"):
+    """Leaked prompts are counted in a warning, at the line that evaluates."""
+    with pytest.warns(LeakageWarning, match="40 of 40 pairs have a prompt") as caught:
         model.evaluate(pairs_frame)
+    assert caught[0].filename == __file__
 
 
 def test_ties_duplicated_labels_and_own_columns_survive(model):

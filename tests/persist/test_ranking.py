@@ -74,7 +74,7 @@ def test_any_damage_is_found(board, tmp_path):
     [
         ({"items": []}, "names that are all text or all integers"),
         ({"items": ["cat", 3, "eel"]}, "names that are all text or all integers"),
-        ({"items": ["cat", "dog"]}, "of 2 items"),
+        ({"items": ["cat", "dog"]}, "size items = 2"),
         ({"n_iter": "4"}, "'n_iter' of type int"),
     ],
     ids=["no names", "mixed names", "too few names", "text"],

@@ -86,3 +86,17 @@ def test_a_broken_head_fails_the_check(check, assert_fails):
     """And the sound head that it was made from passes."""
     check(LinearBradleyTerry(alpha=1.0))
     assert_fails(BROKEN[check.__name__](alpha=1.0), check.__name__)
+
+
+class TurnsAround(LinearBradleyTerry):
+    """Claims to be transitive, and prefers what has the smaller reward."""
+
+    delta_is_reward_difference = False
+
+    def decision_function(self, pairs, **options):
+        return -super().decision_function(pairs, **options)
+
+
+def test_a_transitive_head_orders_pairs_by_reward(assert_fails):
+    """Whatever else its delta is."""
+    assert_fails(TurnsAround(alpha=1.0), "delta_is_the_difference_of_rewards")

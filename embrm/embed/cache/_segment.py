@@ -5,7 +5,6 @@ import mmap
 import os
 import shutil
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from embrm.exceptions import (
     FingerprintMismatchError,
     IntegrityError,
     format_error,
+    warn,
 )
 
 _COPY_BYTES = 8 * 2**20
@@ -179,11 +179,10 @@ def set_aside(path: Place) -> None:
         return  # another process was faster, and warned
     except OSError as error:
         done = f"skipped, as it cannot be renamed ({error.strerror})"
-    warnings.warn(
+    warn(
         f"cache segment {path} is damaged and was {done}; its rows will be embedded "
         "again. The disk or a copy is at fault: run `embrm cache verify`.",
         DamagedSegmentWarning,
-        stacklevel=2,
     )
 
 

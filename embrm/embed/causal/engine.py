@@ -1,7 +1,6 @@
 """Choose how texts share their prefixes, and compute several columns in one pass."""
 
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from types import MappingProxyType
@@ -31,7 +30,7 @@ from embrm.embed.causal.tree_rows import has_flex, run_tree
 from embrm.embed.pooling import Column
 from embrm.embed.steps import PaddedStep, TokenBudget, run_steps
 from embrm.embed.truncation import FittedTokens
-from embrm.exceptions import EmbrmWarning, format_error
+from embrm.exceptions import EmbrmWarning, format_error, warn
 
 TOLERANCE = MappingProxyType({"float32": 1e-4, "bfloat16": 0.05})
 """Largest relative difference, by the dtype in which the model computes.
@@ -350,7 +349,7 @@ class CausalEngine:
                 fix="nothing to do: each text is computed by itself, as with "
                 "sharing='off'; pass that to be spared this test",
             )
-            warnings.warn(message, EmbrmWarning, stacklevel=2)
+            warn(message, EmbrmWarning)
 
 
 def _restricted(

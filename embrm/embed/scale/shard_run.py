@@ -176,7 +176,7 @@ class ShardTally:
     ) -> ShardedEmbeddingReport:
         """Sum up, and warn once if texts were truncated."""
         sums, n_embedded = _sum(self._reports)
-        warn_if_truncated(sums, n_embedded, fingerprint, stacklevel=3)
+        warn_if_truncated(sums, n_embedded, fingerprint)
         return ShardedEmbeddingReport(
             n_items=missing.n_items,
             n_unique=missing.n_unique,

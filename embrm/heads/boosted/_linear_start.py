@@ -8,13 +8,12 @@ cross-fitted: each item is scored by a fit without any of its wins.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
 from embrm.heads.validation_split import grouped_folds, held_out_by_item
-from embrm.heads.win_loss import loss_of_wins
+from embrm.heads.win_loss import best_scale
 
 _N_FOLDS = 5
 _LOG_SCALES = (-0.7, 10.0)
@@ -72,51 +71,9 @@ def fit_linear_start(comparisons: Comparisons) -> LinearStart:
         fitted = same.fit_comparisons(part)
         reward[unseen] = fitted.reward_in_training(comparisons, unseen)
     logit = _delta(comparisons, reward)
-    scale = best_scale(logit, comparisons)
+    doubt = 1.0 / (float(comparisons.weight.sum()) + 2.0)
+    scale = best_scale(logit, comparisons, _LOG_SCALES, doubt=doubt)
     return LinearStart(head, scale, scale * logit)
-
-
-def best_scale(delta: FloatArray, wins: Comparisons) -> float:
-    """Find the factor on deltas that gives the least log loss.
-
-    Each win counts as a label of (n + 1) / (n + 2) instead of 1, with n the sum of
-    weights, so that separable wins have a finite factor [1]_.
-
-    Parameters
-    ----------
-    delta : ndarray of shape (n_wins,)
-        Of the winner and the loser.
-    wins : Comparisons
-
-    Returns
-    -------
-    float in [exp(-0.7), exp(10)]
-
-    References
-    ----------
-    .. [1] Platt (1999). Probabilistic outputs for support vector machines, section
-       2.2, with the factor for its slope.
-
-    Examples
-    --------
-    >>> from embrm import Pairs
-    >>> from embrm.heads.comparisons import make_comparisons
-    >>> pairs = Pairs(np.eye(8), np.arange(8).reshape(4, 2))
-    >>> wins = make_comparisons(pairs, sample_weight=np.full(4, 1000.0))
-    >>> delta = np.array([0.1, 0.1, 0.1, -0.1])  # right 3 times in 4: log(3) nats
-    >>> round(best_scale(delta, wins), 1)
-    11.0
-    """
-    doubt = 1.0 / (float(wins.weight.sum()) + 2.0)
-    of = loss_of_wins(wins)
-
-    def loss(log_scale: float) -> float:
-        logit = np.exp(log_scale) * delta - wins.margin
-        right, wrong = (of.evaluate(side)[0] for side in (logit, -logit))
-        return float(wins.weight @ ((1 - doubt) * right + doubt * wrong))
-
-    found = minimize_scalar(loss, bounds=_LOG_SCALES, method="bounded")
-    return float(np.exp(found.x))
 
 
 def _delta(comparisons: Comparisons, reward: FloatArray) -> FloatArray:

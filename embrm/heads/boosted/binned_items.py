@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm._validation import check_items, widened
+from embrm._validation import (
+    Integer,
+    check_choice,
+    check_items,
+    check_parameters,
+    widened,
+)
 from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.boosted._backends import (
     LightGBMForest,
@@ -18,7 +24,6 @@ from embrm.heads.boosted._backends import (
     bin_with_xgboost,
 )
 from embrm.heads.boosted._growing import Forest, Grower, TreePlan
-from embrm.heads.parameters import check_count
 from embrm.heads.state import HeadState
 from embrm.pairs import distinct_rows
 
@@ -151,16 +156,9 @@ def bin_items(
 
 def bin_distinct_items(items: FloatArray, backend: Any, n_bins: Any) -> BinnedItems:
     """Bin items that are distinct and in byte order already, as in `Comparisons`."""
-    check_backend(backend)
-    count = check_count(n_bins, "bins", 2)
-    if count > _MOST_BINS:
-        raise InvalidInputError(
-            format_error(
-                expected=f"bins: BinnedItems, or an integer in [2, {_MOST_BINS}]",
-                got=str(count),
-                fix="leave bins at its default",
-            )
-        )
+    given = {"backend": backend, "bins": n_bins}
+    check_parameters(given, {"backend": [*_BIN], "bins": [Integer(2, _MOST_BINS)]})
+    count = int(n_bins)
     return BinnedItems(items, backend, count, _BIN[backend](items, count))
 
 
@@ -177,21 +175,9 @@ def read_forest(state: HeadState) -> Forest | None:
     if state.value("n_trees", int) == 0:
         return None
     backend = state.value("backend", str)
-    check_backend(backend)
+    check_choice(backend, "backend", [*_FOREST])
     forest: Forest = _FOREST[backend].from_bytes(state.blob(_BLOB))
     return forest
-
-
-def check_backend(backend: Any) -> None:
-    """Refuse an unknown backend."""
-    if backend not in _BIN:
-        raise InvalidInputError(
-            format_error(
-                expected="backend 'lightgbm' or 'xgboost'",
-                got=repr(backend)[:40],
-                fix="use one of the two names",
-            )
-        )
 
 
 def _as_bytes(items: FloatArray) -> AnyArray:

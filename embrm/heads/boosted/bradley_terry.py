@@ -166,7 +166,7 @@ class BoostedBradleyTerry(RewardHead):
         "bins": [Integer(2), BinnedItems],
     }
     _stored: ClassVar[Sequence[Stored]] = (
-        StoredArray("held_out_loss_", ndim=1),
+        StoredArray("held_out_loss_", "rounds"),
         StoredValue("n_trees_", int),
         StoredValue("linear_scale_", float),
         StoredValue("offset_", float),

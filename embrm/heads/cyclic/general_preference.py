@@ -1,6 +1,6 @@
 """GeneralPreference: a preference between two items that need not be transitive."""
 
-import warnings
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import check_items
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm._validation import Constraints, Integer, Real, check_items, unless_auto
+from embrm.exceptions import InvalidInputError, format_error, warn
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.cyclic._skew_training import (
@@ -21,8 +21,7 @@ from embrm.heads.cyclic._skew_training import (
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import LinearProblem, make_problem
 from embrm.heads.linear.search import search_penalty
-from embrm.heads.parameters import check_count, check_real
-from embrm.heads.state import HeadState
+from embrm.heads.state import Stored, StoredArray, StoredValue
 from embrm.heads.validation_split import grouped_folds
 from embrm.pairs import Pairs
 from embrm.pool import CandidatePool
@@ -120,8 +119,26 @@ class GeneralPreference(RewardHead):
     True
     """
 
-    delta_is_reward_difference: ClassVar[bool] = False
     is_transitive: ClassVar[bool] = False
+
+    _constraints: ClassVar[Constraints] = {
+        "rank": [Integer(0), "auto"],
+        "alpha": [Real(), "auto"],
+        "block_alpha": [Real(closed="neither"), "auto"],
+        "max_iter": [Integer(1)],
+        "tol": [Real(closed="neither")],
+    }
+    _stored: ClassVar[Sequence[Stored]] = (
+        StoredArray("coef_", "d"),
+        StoredArray("mean_", "d"),
+        StoredArray("first_", "d rank"),
+        StoredArray("second_", "d rank"),
+        StoredArray("held_out_loss_", "tried columns"),
+        StoredValue("alpha_", float),
+        # It is infinite without blocks.
+        StoredValue("block_alpha_", float, default=lambda _: np.inf),
+        StoredValue("n_iter_", int),
+    )
 
     def __init__(
         self,
@@ -141,17 +158,14 @@ class GeneralPreference(RewardHead):
         self.tol = tol
 
     def _fit(self, comparisons: Comparisons) -> None:
-        n_blocks = None if _is_auto(self.rank) else check_count(self.rank, "rank", 0)
-        alpha = _number(self.alpha, "alpha", open_at_low=False)
-        beta = _number(self.block_alpha, "block_alpha", open_at_low=True)
-        max_iter = check_count(self.max_iter, "max_iter", 1)
-        tol = check_real(self.tol, "tol", 0.0, open_at_low=True)
+        n_blocks = None if isinstance(self.rank, str) else int(self.rank)
+        alpha, beta = unless_auto(self.alpha), unless_auto(self.block_alpha)
         problem = make_problem(comparisons)
         if alpha is None:
             alpha = search_penalty(problem, grouped_folds(comparisons, 5)).alpha
         start = np.zeros(len(problem.curvature))
         linear, n_iter, converged = minimise(
-            problem, alpha, start, tol=1e-8, max_iter=max_iter
+            problem, alpha, start, tol=1e-8, max_iter=self.max_iter
         )
         search = search_blocks(
             comparisons, problem, linear, alpha=alpha, n_blocks=n_blocks, beta=beta
@@ -164,15 +178,14 @@ class GeneralPreference(RewardHead):
                 search.n_blocks,
                 alpha=alpha,
                 beta=search.beta,
-                tol=tol,
-                max_iter=max_iter,
+                tol=self.tol,
+                max_iter=self.max_iter,
             )
         if not converged:
-            warnings.warn(
-                f"the general preference head did not converge in {max_iter} steps; "
-                "raise max_iter or the penalties",
+            warn(
+                "the general preference head did not converge in "
+                f"{self.max_iter} steps; raise max_iter or the penalties",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         self._keep(weights, problem)
         self.mean_ = comparisons.items.mean(axis=0, dtype=np.float64)
@@ -188,7 +201,6 @@ class GeneralPreference(RewardHead):
             for part in (weights.linear, weights.first, weights.second)
         ]
         self.coef_, self.first_, self.second_ = turned
-        self.rank_ = weights.n_blocks
 
     def _reward(self, items: FloatArray) -> FloatArray:
         return np.asarray(items @ self.coef_ - self.mean_ @ self.coef_)
@@ -206,59 +218,10 @@ class GeneralPreference(RewardHead):
         second = items @ self.second_ - self.mean_ @ self.second_
         return skew_delta(reward, first, second, ids)
 
-    def _get_state(self) -> HeadState:
-        return HeadState(
-            {
-                "coef": self.coef_,
-                "first": self.first_,
-                "second": self.second_,
-                "mean": self.mean_,
-                "held_out_loss": self.held_out_loss_,
-            },
-            {
-                "alpha": self.alpha_,
-                "block_alpha": self.block_alpha_ if self.rank_ else None,
-                "n_iter": self.n_iter_,
-            },
-        )
-
-    def _set_state(self, state: HeadState) -> None:
-        self.coef_ = state.array("coef", ndim=1)
-        self.mean_ = state.array("mean", ndim=1)
-        self.first_ = state.array("first", ndim=2)
-        self.second_ = state.array("second", ndim=2)
-        _check_shapes(self.coef_, self.mean_, self.first_, self.second_)
-        self.rank_ = self.first_.shape[1]
-        self.held_out_loss_ = state.array("held_out_loss", ndim=2)
-        self.alpha_ = state.value("alpha", float)
-        # JSON has no infinity: without blocks the penalty is not stored.
-        self.block_alpha_ = state.value("block_alpha", float) if self.rank_ else np.inf
-        self.n_iter_ = state.value("n_iter", int)
-
-
-def _is_auto(value: Any) -> bool:
-    return isinstance(value, str) and value == "auto"
-
-
-def _number(value: Any, name: str, *, open_at_low: bool) -> float | None:
-    """Return a penalty as a float, None for "auto"."""
-    if _is_auto(value):
-        return None
-    return check_real(value, name, 0.0, open_at_low=open_at_low)
-
-
-def _check_shapes(
-    coef: FloatArray, mean: FloatArray, first: FloatArray, second: FloatArray
-) -> None:
-    fits = coef.shape == mean.shape and first.shape == second.shape
-    if not fits or len(first) != len(coef):
-        raise IntegrityError(
-            format_error(
-                expected="weights of one width in the stored general preference head",
-                got=f"shapes {coef.shape}, {mean.shape}, {first.shape}, {second.shape}",
-                fix="save the head again",
-            )
-        )
+    @property
+    def rank_(self) -> int:
+        """How many blocks there are."""
+        return int(self.first_.shape[1])
 
 
 _PAIRS_AT_ONCE = 1_000_000

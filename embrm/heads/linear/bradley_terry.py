@@ -10,7 +10,7 @@ from scipy.special import expit, ndtr
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import Constraints, Integer, Real, check_parameters
+from embrm._validation import Constraints, Integer, Real
 from embrm.exceptions import EmbrmWarning, InvalidInputError, format_error, warn
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear._fit import fit_linear, update_linear
@@ -198,17 +198,17 @@ class LinearBradleyTerry(UncertainRewardHead):
     }
 
     _stored: ClassVar[Sequence[Stored]] = (
-        StoredArray("coef_", ndim=1),
-        StoredArray("mean_", ndim=1),
+        StoredArray("coef_", "d"),
+        StoredArray("mean_", "d"),
         # Heads of embrm 0.1.0 stored a scale only if they standardised.
-        StoredArray("scale_", ndim=1, default=lambda s: np.ones(len(s.arrays["coef"]))),
+        StoredArray("scale_", "d", default=lambda s: np.ones(len(s.arrays["coef"]))),
         StoredValue("standardise_", bool, default=lambda s: "scale" in s.arrays),
         StoredValue("offset_", float),
         StoredValue("alpha_", float),
         StoredValue("whitening_", float),
         StoredValue("n_iter_", int),
-        StoredArray("alphas_", ndim=1),
-        StoredArray("held_out_loss_", ndim=1),
+        StoredArray("alphas_", "tried"),
+        StoredArray("held_out_loss_", "tried"),
         *STORED_NOISE,
         StoredValue("tie_parameter_", float, default=lambda _: np.nan),
         # Heads stored before there were effects have none.
@@ -282,7 +282,7 @@ class LinearBradleyTerry(UncertainRewardHead):
                 margin=margin,
                 annotator=annotator,
             )
-        check_parameters(self.get_params(deep=False), self._constraints)
+        self._check_parameters()
         names, codes = self._number_annotators(annotator)
         comparisons = make_comparisons(pairs, y, sample_weight, margin, annotator=codes)
         known = dict(zip(self.annotators_.tolist(), self.flip_rates_, strict=True))

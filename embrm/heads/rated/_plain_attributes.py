@@ -11,7 +11,13 @@ from embrm._typing import FloatArray
 from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.rated._rated_items import RatedItems, check_ratings
 from embrm.heads.rated._ridge import RidgeFit, fit_attributes
-from embrm.heads.state import HeadState
+from embrm.heads.state import (
+    HeadState,
+    StoredArray,
+    StoredPart,
+    collect_state,
+    read_state,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,28 +91,12 @@ class PlainAttributes:
 
     def get_state(self) -> HeadState:
         """Return the attributes in storable form."""
-        own = {
-            "mean": self.mean,
-            "spread": self.spread,
-            "penalty": self.length.penalty,
-            "before": self.length.before,
-            "after": self.length.after,
-        }
-        return HeadState(own) | self.linear.get_state().with_prefix("linear__")
+        return collect_state(self, _STORED)
 
     @classmethod
     def from_state(cls, state: HeadState) -> "PlainAttributes":
         """Rebuild the attributes that `get_state` described."""
-        return cls(
-            RidgeFit.from_state(state.without_prefix("linear__")),
-            state.array("mean", ndim=1),
-            state.array("spread", ndim=1),
-            LengthPenalty(
-                state.array("penalty", ndim=1),
-                state.array("before", ndim=1),
-                state.array("after", ndim=1),
-            ),
-        )
+        return cls(**read_state(_STORED, state))
 
 
 def with_lengths(ratings: Any, lengths: ArrayLike | None) -> FloatArray:
@@ -257,3 +247,23 @@ def _spearman(first: FloatArray, ranks: FloatArray) -> float:
     own, other = own - own.mean(), ranks - ranks.mean()
     norm = float(np.sqrt((own @ own) * (other @ other)))
     return float(own @ other) / norm if norm > 0 else 0.0
+
+
+_PENALTIES = tuple(StoredArray(name, "k") for name in ("penalty", "before", "after"))
+
+
+def _read_penalty(state: HeadState) -> LengthPenalty:
+    return LengthPenalty(**read_state(_PENALTIES, state))
+
+
+_STORED = (
+    StoredPart("linear", RidgeFit.from_state),
+    StoredArray("mean", "targets"),
+    StoredArray("spread", "targets"),
+    StoredPart(
+        "length",
+        _read_penalty,
+        write=lambda length: collect_state(length, _PENALTIES),
+        prefix="",
+    ),
+)

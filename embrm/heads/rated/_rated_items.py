@@ -16,7 +16,13 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.base import BaseEstimator
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import check_items, check_prompt_ids, widened
+from embrm._validation import (
+    check_items,
+    check_prompt_ids,
+    check_sample_weight,
+    invalid_input,
+    widened,
+)
 from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import BaseHead
 from embrm.pairs import distinct_rows
@@ -92,7 +98,7 @@ def make_rated_items(
     """
     items = check_items(X, finite=False)
     table = check_ratings(ratings, n_items=len(items))
-    weights = _check_weight(sample_weight, len(items))
+    weights = check_sample_weight(sample_weight, n_pairs=len(items), unit="item")
     weight = np.where(np.isnan(table), 0.0, weights[:, None])
     _refuse_unrated(weight)
     rated = weight.any(axis=1)
@@ -112,12 +118,12 @@ def check_ratings(ratings: Any, *, n_items: int) -> FloatArray:
     if raw.dtype.kind == "O":
         raw = _as_numbers(raw)
     if raw.dtype.kind not in "iubf":
-        raise _wrong(
+        raise invalid_input(
             "numeric ratings", f"dtype {raw.dtype}", "convert them; NaN is not rated"
         )
     table = raw.astype(np.float64)
     if table.ndim not in (1, 2) or len(table) != n_items or table.size == 0:
-        raise _wrong(
+        raise invalid_input(
             f"ratings of shape ({n_items},) or ({n_items}, k), at least one",
             f"shape {table.shape}",
             "pass one row per item, NaN where it is not rated",
@@ -126,7 +132,7 @@ def check_ratings(ratings: Any, *, n_items: int) -> FloatArray:
     infinite: BoolArray = np.isinf(table)
     if infinite.any():
         row = int(np.argmax(infinite.any(axis=1)))
-        raise _wrong(
+        raise invalid_input(
             "ratings that are finite, or NaN where an item is not rated",
             f"infinity at item {row}",
             "clip it, or write NaN",
@@ -179,53 +185,21 @@ def _as_numbers(raw: Any) -> FloatArray:
     try:
         return np.asarray(raw, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise _wrong(
+        raise invalid_input(
             "numeric ratings",
             "dtype object with entries that are no numbers",
             "convert them to numbers; None or NaN is not rated",
         ) from error
 
 
-def _check_weight(weight: ArrayLike | None, n_items: int) -> FloatArray:
-    if weight is None:
-        return np.ones(n_items)
-    array = np.asarray(weight)
-    if array.dtype.kind not in "iubf" or array.shape != (n_items,):
-        raise _wrong(
-            f"numeric sample_weight of shape ({n_items},), one per item",
-            f"shape {array.shape}, dtype {array.dtype}",
-            "pass one weight per item",
-        )
-    weights = array.astype(np.float64)
-    bad: BoolArray = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        at = int(np.argmax(bad))
-        raise _wrong(
-            "finite sample_weight >= 0",
-            f"{weights[at]:g} at item {at}",
-            "give unwanted items weight 0",
-        )
-    if not weights.any():
-        raise _wrong(
-            "at least one positive sample_weight",
-            "all zero",
-            "drop sample_weight, or give weight to some items",
-        )
-    return weights
-
-
 def _refuse_unrated(weight: FloatArray) -> None:
     unrated: BoolArray = ~np.asarray(weight.any(axis=0))
     if unrated.any():
-        raise _wrong(
+        raise invalid_input(
             "a rating of positive sample_weight for every attribute",
             f"none for attribute {int(np.argmax(unrated))} of {len(unrated)}",
             "drop the attribute, or rate some items for it",
         )
-
-
-def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
-    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 class RatedHead(BaseHead, BaseEstimator):

@@ -10,16 +10,13 @@ the variance of its noise. One grid of ratios serves all data, whatever their sc
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh, qr
 
 from embrm._typing import FloatArray, IntArray
-from embrm.exceptions import InvalidInputError, format_error
-from embrm.heads.parameters import check_real
 from embrm.heads.rated._rated_items import RatedItems
-from embrm.heads.state import HeadState
+from embrm.heads.state import HeadState, StoredArray, collect_state, read_state
 
 _RATIOS = np.geomspace(1e-4, 1e6, 21)
 _N_FOLDS = 5
@@ -29,7 +26,13 @@ _CERTAIN = 1e-10
 
 _CHUNK = 8192
 
-_FIELDS = {"coef": 2, "intercept": 1, "alpha": 1, "alphas": 2, "held_out_error": 2}
+_STORED = (
+    StoredArray("coef", "k d"),
+    StoredArray("intercept", "k"),
+    StoredArray("alpha", "penalties"),  # none in a mixture of other fits
+    StoredArray("alphas", "tried columns"),
+    StoredArray("held_out_error", "tried columns"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +63,12 @@ class RidgeFit:
 
     def get_state(self) -> HeadState:
         """Return the fit in storable form."""
-        return HeadState({name: getattr(self, name) for name in _FIELDS})
+        return collect_state(self, _STORED)
 
     @classmethod
     def from_state(cls, state: HeadState) -> "RidgeFit":
         """Rebuild the fit that `get_state` described."""
-        return cls(**{name: state.array(name, ndim=n) for name, n in _FIELDS.items()})
+        return cls(**read_state(_STORED, state))
 
 
 def fit_ridge(
@@ -171,21 +174,6 @@ def fit_attributes(rated: RatedItems, alpha: float | None) -> RidgeFit:
         np.concatenate([fit.alpha for fit in fits])[back],
         np.concatenate([fit.alphas for fit in fits], axis=1)[:, back],
         np.concatenate([fit.held_out_error for fit in fits], axis=1)[:, back],
-    )
-
-
-def check_alpha(alpha: Any, name: str) -> float | None:
-    """Return a penalty as a float, None for "auto"."""
-    if not isinstance(alpha, str):
-        return check_real(alpha, name, 0.0, open_at_low=False)
-    if alpha == "auto":
-        return None
-    raise InvalidInputError(
-        format_error(
-            expected=f"{name} that is 'auto' or a finite number >= 0",
-            got=repr(alpha)[:40],
-            fix=f"use {name}='auto' unless you know better",
-        )
     )
 
 

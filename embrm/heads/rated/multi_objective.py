@@ -1,5 +1,6 @@
 """MultiObjectiveReward: predicted ratings, weighted by the prompt."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -10,11 +11,18 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, LearnsFrom, RandomState
-from embrm._validation import check_items, check_random_state
+from embrm._validation import (
+    Constraints,
+    Integer,
+    Real,
+    check_items,
+    check_parameters,
+    check_random_state,
+    unless_auto,
+)
 from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import order_consistency, refuse_items
 from embrm.heads.comparisons import as_pairs
-from embrm.heads.parameters import check_count, check_real
 from embrm.heads.rated._gate import (
     Gate,
     GateProblem,
@@ -29,8 +37,7 @@ from embrm.heads.rated._plain_attributes import (
     with_lengths,
 )
 from embrm.heads.rated._rated_items import RatedHead, make_rated_items
-from embrm.heads.rated._ridge import check_alpha
-from embrm.heads.state import HeadState
+from embrm.heads.state import Stored, StoredArray, StoredNumbers, StoredPart
 from embrm.pairs import Pairs
 
 
@@ -125,6 +132,23 @@ class MultiObjectiveReward(RatedHead):
         ("ratings", "pairs", "prompt_vectors", "margin", "lengths"), UNUSED
     )
 
+    _constraints: ClassVar[Constraints] = {
+        "alpha": [Real(), "auto"],
+        "gate_alpha": [Real(closed="neither"), "auto"],
+        "hidden_sizes": [tuple, list, Integer(1)],
+        "temperature": [Real(closed="neither")],
+        "max_length_correlation": [Real(0, 1)],
+        "max_iter": [Integer(1)],
+    }
+    _stored: ClassVar[Sequence[Stored]] = (
+        StoredPart("attributes_", PlainAttributes.from_state),
+        StoredPart("gate_", Gate.from_state),
+        StoredArray("gate_mean_", "k"),
+        StoredArray("gate_alphas_", "tried"),
+        StoredArray("held_out_loss_", "tried"),
+        StoredNumbers(("offset_", "gate_alpha_")),
+    )
+
     def __init__(
         self,
         *,
@@ -192,15 +216,14 @@ class MultiObjectiveReward(RatedHead):
             On a wrong shape, dtype, range or length, or on NaN or infinity in a used
             item or prompt vector.
         """
-        alpha, gate_alpha, hidden_sizes = self._capacity()
+        self._check_parameters()
+        hidden: Any = self.hidden_sizes
+        hidden_sizes = hidden if isinstance(hidden, tuple | list) else (hidden,)
+        for size in hidden_sizes:
+            check_parameters({"hidden_sizes": size}, {"hidden_sizes": [Integer(1)]})
+        gate_alpha = unless_auto(self.gate_alpha)
         if prompt_vectors is None:
             pairs, prompt_vectors, gate_alpha = _one_prompt(pairs)
-        temperature = check_real(self.temperature, "temperature", 0.0, open_at_low=True)
-        max_iter = check_count(self.max_iter, "max_iter", 1)
-        name = "max_length_correlation"
-        max_correlation = check_real(
-            self.max_length_correlation, name, 0.0, 1.0, open_at_low=False
-        )
         rated = make_rated_items(X, with_lengths(ratings, lengths), None, groups)
         n_features = rated.items.shape[1]
         wins, prompts, prompt = make_prompted_wins(
@@ -214,17 +237,17 @@ class MultiObjectiveReward(RatedHead):
             wins = replace(wins, items=check_items(items))
         self.attributes_ = PlainAttributes.fit(
             rated,
-            alpha=alpha,
+            alpha=unless_auto(self.alpha),
             has_length=lengths is not None,
-            max_correlation=max_correlation,
+            max_correlation=self.max_length_correlation,
         )
         mean, scale = mean_and_scale(prompts)
         attributes = self.attributes_(wins.items)
         problem = GateProblem((prompts - mean) / scale, attributes, prompt, wins)
         rng = check_random_state(self.random_state)
         sizes = (len(mean), *hidden_sizes, attributes.shape[1])
-        start = initial_gate(mean, scale, sizes, temperature, rng)
-        search = search_gate(problem, start, alpha=gate_alpha, max_iter=max_iter)
+        start = initial_gate(mean, scale, sizes, self.temperature, rng)
+        search = search_gate(problem, start, alpha=gate_alpha, max_iter=self.max_iter)
         self.gate_, self.gate_alpha_ = search.gate, search.alpha
         self.gate_alphas_, self.held_out_loss_ = search.alphas, search.held_out_loss
         weights = search.gate(prompts)
@@ -347,43 +370,9 @@ optional
         """Correlation that is left after the penalty, (k,)."""
         return self.attributes_.length.after
 
-    def _capacity(self) -> tuple[float | None, float | None, tuple[int, ...]]:
-        """Check what governs the capacity of attributes and gate."""
-        alpha = check_alpha(self.alpha, "alpha")
-        gate_alpha = check_alpha(self.gate_alpha, "gate_alpha")
-        if gate_alpha is not None:
-            check_real(gate_alpha, "gate_alpha", 0.0, open_at_low=True)
-        hidden = self.hidden_sizes
-        sizes = hidden if isinstance(hidden, tuple | list) else (hidden,)
-        return (
-            alpha,
-            gate_alpha,
-            tuple(check_count(size, "hidden_sizes", 1) for size in sizes),
-        )
-
-    def _get_state(self) -> HeadState:
-        arrays = {name: getattr(self, f"{name}_") for name in _ARRAYS}
-        # A penalty may be infinite, which JSON cannot say.
-        arrays["numbers"] = np.array([self.offset_, self.gate_alpha_])
-        state = HeadState(arrays)
-        state |= self.gate_.get_state().with_prefix("gate__")
-        return state | self.attributes_.get_state().with_prefix("attributes__")
-
-    def _set_state(self, state: HeadState) -> None:
-        for name in _ARRAYS:
-            setattr(self, f"{name}_", state.array(name, ndim=1))
-        numbers = state.array("numbers", ndim=1)
-        self.offset_, self.gate_alpha_ = float(numbers[0]), float(numbers[1])
-        self.gate_ = Gate.from_state(state.without_prefix("gate__"))
-        nested = state.without_prefix("attributes__")
-        self.attributes_ = PlainAttributes.from_state(nested)
-
 
 def _one_prompt(pairs: Any) -> tuple[Pairs, FloatArray, float]:
     """Put all items under one prompt, and let the gate ignore it."""
     checked = as_pairs(pairs)
     same = np.zeros(len(checked.items), dtype=np.intp)
     return Pairs(checked.items, checked.ids, same), np.zeros((1, 1)), np.inf
-
-
-_ARRAYS = ("gate_mean", "gate_alphas", "held_out_loss")

@@ -1,5 +1,6 @@
 """RegressionReward: the reward is a predicted rating, or a mixture of several."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -11,7 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, LearnsFrom, RandomState
-from embrm._validation import check_random_state
+from embrm._validation import Constraints, Real, check_random_state, unless_auto
 from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.rated._rated_items import (
     RatedHead,
@@ -21,13 +22,32 @@ from embrm.heads.rated._rated_items import (
     make_rated_items,
 )
 from embrm.heads.rated._regressors import Model, fit_model, model_from_state
-from embrm.heads.rated._ridge import RidgeFit, check_alpha, fit_attributes
-from embrm.heads.state import HeadState
+from embrm.heads.rated._ridge import RidgeFit, fit_attributes
+from embrm.heads.state import (
+    HeadState,
+    Stored,
+    StoredArray,
+    StoredPart,
+    StoredValue,
+)
 from embrm.pairs import Pairs
 
 
 class NotLinearError(InvalidInputError, AttributeError):
     """Parameters of linear attributes were requested of other attributes."""
+
+
+def _write_models(models: Sequence[Model]) -> HeadState:
+    state = HeadState()
+    for j, model in enumerate(models):
+        state |= model.get_state().with_prefix(f"model{j}__")
+    return state
+
+
+def _read_models(state: HeadState) -> list[Model]:
+    n_models = 0 if state.value("is_linear", bool) else state.value("n_attributes", int)
+    prefixes = [f"model{j}__" for j in range(n_models)]
+    return [model_from_state(state.without_prefix(prefix)) for prefix in prefixes]
 
 
 class RegressionReward(RegressorMixin, RatedHead):
@@ -104,6 +124,15 @@ class RegressionReward(RegressorMixin, RatedHead):
 
     __metadata_request__fit: ClassVar = {"ratings": UNUSED}
 
+    _constraints: ClassVar[Constraints] = {"alpha": [Real(), "auto"]}
+    _stored: ClassVar[Sequence[Stored]] = (
+        StoredArray("weights_", "k"),
+        StoredValue("n_attributes_", int),
+        StoredValue("one_column_", bool),
+        StoredPart("linear_", RidgeFit.from_state, flag="is_linear"),
+        StoredPart("models_", _read_models, write=_write_models, prefix=""),
+    )
+
     def __init__(
         self,
         estimator: Any = "ridge",
@@ -149,7 +178,7 @@ class RegressionReward(RegressorMixin, RatedHead):
             On a wrong shape, dtype or range, on NaN or infinity in a rated item, or
             on an attribute without a rating.
         """
-        alpha = check_alpha(self.alpha, "alpha")
+        self._check_parameters()
         rated = make_rated_items(X, ratings, sample_weight, groups)
         k = rated.rating.shape[1]
         weights = self._attribute_weights(rated)
@@ -157,7 +186,7 @@ class RegressionReward(RegressorMixin, RatedHead):
         preprocessor, items = self._fit_preprocessor(rated.items)
         rated = replace(rated, items=items)
         if isinstance(self.estimator, str) and self.estimator == "ridge":
-            linear, models = fit_attributes(rated, alpha), []
+            linear, models = fit_attributes(rated, unless_auto(self.alpha)), []
         else:
             rng = check_random_state(self.random_state)
             linear, models = None, [self._fit_one(rated, j, rng) for j in range(k)]
@@ -323,32 +352,6 @@ class RegressionReward(RegressorMixin, RatedHead):
             rated.weight[rows, j],
             rng,
         )
-
-    def _get_state(self) -> HeadState:
-        values = {
-            "n_attributes": self.n_attributes_,
-            "one_column": bool(self.one_column_),
-            "is_linear": self.linear_ is not None,
-        }
-        state = HeadState({"weights": self.weights_}, values)
-        if self.linear_ is not None:
-            return state | self.linear_.get_state().with_prefix("linear__")
-        for j, model in enumerate(self.models_):
-            state |= model.get_state().with_prefix(f"model{j}__")
-        return state
-
-    def _set_state(self, state: HeadState) -> None:
-        self.n_attributes_ = state.value("n_attributes", int)
-        self.one_column_ = state.value("one_column", bool)
-        self.weights_ = state.array("weights", ndim=1)
-        self.linear_, self.models_ = None, []
-        if state.value("is_linear", bool):
-            self.linear_ = RidgeFit.from_state(state.without_prefix("linear__"))
-            return
-        self.models_ = [
-            model_from_state(state.without_prefix(f"model{j}__"))
-            for j in range(self.n_attributes_)
-        ]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

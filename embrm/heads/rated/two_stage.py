@@ -1,6 +1,6 @@
 """TwoStageReward: ratings first, preferences next, extrapolation last."""
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -11,14 +11,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metadata_routing import UNUSED
 
 from embrm._typing import BoolArray, FloatArray
-from embrm._validation import check_items
-from embrm.exceptions import IntegrityError, format_error
+from embrm._validation import Constraints, Integer, Real, check_items, unless_auto
+from embrm.exceptions import warn
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import LinearProblem, make_problem
-from embrm.heads.parameters import check_count, check_real
-from embrm.heads.rated._ridge import check_alpha
 from embrm.heads.rated._two_stage_training import (
     RatingStage,
     choose,
@@ -26,7 +24,7 @@ from embrm.heads.rated._two_stage_training import (
     win_deltas,
     with_start,
 )
-from embrm.heads.state import HeadState
+from embrm.heads.state import Stored, StoredArray, StoredNumbers, StoredValue
 
 
 class TwoStageReward(RewardHead):
@@ -114,6 +112,25 @@ class TwoStageReward(RewardHead):
     # Ratings belong to items: there is one per row of `pairs.items`.
     __metadata_request__fit: ClassVar = {"pairs": UNUSED, "ratings": UNUSED}
 
+    _constraints: ClassVar[Constraints] = {
+        "alpha": [Real(), "auto"],
+        "rating_alpha": [Real(), "auto"],
+        "extrapolation": [Real(), "auto"],
+        "max_iter": [Integer(1)],
+        "tol": [Real(closed="neither")],
+    }
+    _stored: ClassVar[Sequence[Stored]] = (
+        StoredArray("coef_", "d"),
+        StoredArray("start_", "d"),
+        StoredArray("second_", "d"),
+        StoredArray("alphas_", "tried"),
+        StoredArray("held_out_loss_", "tried"),
+        StoredNumbers(
+            ("offset_", "alpha_", "rating_alpha_", "scale_", "extrapolation_")
+        ),
+        StoredValue("n_iter_", int),
+    )
+
     def __init__(
         self,
         alpha: float | Literal["auto"] = "auto",
@@ -167,6 +184,7 @@ class TwoStageReward(RewardHead):
             On a wrong shape, dtype, range or length, or on NaN or infinity in an item
             that is rated or compared.
         """
+        self._check_parameters()
         self._number_annotators(annotator)
         comparisons = make_comparisons(pairs, y, sample_weight, margin)
         if ratings is None:
@@ -188,11 +206,7 @@ class TwoStageReward(RewardHead):
         self._fit_stages(comparisons, None)
 
     def _fit_stages(self, comparisons: Comparisons, first: RatingStage | None) -> None:
-        alpha = check_alpha(self.alpha, "alpha")
-        rating_alpha = check_alpha(self.rating_alpha, "rating_alpha")
-        extrapolation = _check_extrapolation(self.extrapolation)
-        tol = check_real(self.tol, "tol", 0.0, open_at_low=True)
-        max_iter = check_count(self.max_iter, "max_iter", 1)
+        rating_alpha = unless_auto(self.rating_alpha)
         start: FloatArray = np.zeros(comparisons.items.shape[1])
         scale = 1.0
         if first is not None:
@@ -206,13 +220,17 @@ class TwoStageReward(RewardHead):
 
         problem = make_problem(comparisons)
         choice = choose(
-            comparisons, problem, start_of, alpha=alpha, extrapolation=extrapolation
+            comparisons,
+            problem,
+            start_of,
+            alpha=unless_auto(self.alpha),
+            extrapolation=unless_auto(self.extrapolation),
         )
         step: FloatArray = np.zeros(len(start))
         self.n_iter_ = 0
         if np.isfinite(choice.alpha):
             moved = with_start(problem, win_deltas(comparisons, start))
-            step, self.n_iter_ = _solve(moved, choice.alpha, tol, max_iter)
+            step, self.n_iter_ = _solve(moved, choice.alpha, self.tol, self.max_iter)
         self.start_, self.second_ = start, start + step
         self.coef_: FloatArray = start + choice.extrapolation * step
         mean = comparisons.items.mean(axis=0, dtype=np.float64)
@@ -225,32 +243,6 @@ class TwoStageReward(RewardHead):
     def _reward(self, items: FloatArray) -> FloatArray:
         return items @ self.coef_ - self.offset_
 
-    def _get_state(self) -> HeadState:
-        arrays = {name: getattr(self, f"{name}_") for name in _ARRAYS}
-        # Penalties may be infinite, which JSON cannot say.
-        arrays["numbers"] = np.array([getattr(self, f"{name}_") for name in _NUMBERS])
-        return HeadState(arrays, {"n_iter": self.n_iter_})
-
-    def _set_state(self, state: HeadState) -> None:
-        numbers = state.array("numbers", ndim=1)
-        if numbers.shape != (len(_NUMBERS),):
-            raise IntegrityError(
-                format_error(
-                    expected=f"{len(_NUMBERS)} stored numbers",
-                    got=f"{len(numbers)}",
-                    fix="save the head again",
-                )
-            )
-        for name in _ARRAYS:
-            setattr(self, f"{name}_", state.array(name, ndim=1))
-        for name, number in zip(_NUMBERS, numbers, strict=True):
-            setattr(self, f"{name}_", float(number))
-        self.n_iter_ = state.value("n_iter", int)
-
-
-_ARRAYS = ("coef", "start", "second", "alphas", "held_out_loss")
-_NUMBERS = ("offset", "alpha", "rating_alpha", "scale", "extrapolation")
-
 
 def _solve(
     problem: LinearProblem, alpha: float, tol: float, max_iter: int
@@ -260,17 +252,9 @@ def _solve(
         problem, alpha, np.zeros(len(problem.curvature)), tol=tol, max_iter=max_iter
     )
     if not converged:
-        warnings.warn(
+        warn(
             f"the second stage did not converge in {max_iter} steps; raise max_iter "
             "or alpha",
             ConvergenceWarning,
-            stacklevel=5,
         )
     return inner if problem.basis is None else problem.basis @ inner, n_iter
-
-
-def _check_extrapolation(value: Any) -> float | None:
-    """Return the extrapolation as a float, None for "auto"."""
-    if isinstance(value, str) and value == "auto":
-        return None
-    return check_real(value, "extrapolation", 0.0, open_at_low=False)

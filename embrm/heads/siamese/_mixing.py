@@ -8,36 +8,18 @@ linear reward by half a point of order consistency and more at label errors of 3
 40%, on 69 tasks with made-up gold.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit
+from scipy.optimize import minimize
 
 from embrm._typing import FloatArray
+from embrm.heads.win_loss import HeldOut, best_scale, loss_of_wins
 
 _LEAST = 0.01
 """Bound of the first weight, so that the reward is never constant."""
 
 _LOG_SCALES = (float(np.log(_LEAST)), 10.0)
 _SHRINKAGE = 30.0
-_LEAST_PROBABILITY = 1e-300
 _SCALE_SHRINKAGE = 0.01
-
-
-class HeldOut(NamedTuple):
-    """What weights are fitted to, the rewards aside.
-
-    Attributes
-    ----------
-    margin, weight : ndarray of shape (n_wins,)
-    flip_rate : ndarray of shape (n_wins,) in [0, 0.5), or None
-        How likely it is that a win is none.
-    """
-
-    margin: FloatArray
-    weight: FloatArray
-    flip_rate: FloatArray | None
 
 
 def fit_scale(delta: FloatArray, wins: HeldOut) -> float:
@@ -57,23 +39,15 @@ def fit_scale(delta: FloatArray, wins: HeldOut) -> float:
     -------
     float
     """
-    spread = _spread(delta, wins)
-    unit = delta / spread
-
-    def cost(log_scale: float) -> float:
-        scale = np.exp(log_scale)
-        loss, _ = _loss_and_slope(scale * unit - wins.margin, wins.flip_rate)
-        return float(wins.weight @ loss + _SCALE_SHRINKAGE / 2 * (scale - 1) ** 2)
-
-    # In one dimension this takes a tenth of the time of a quasi-Newton method.
-    found = minimize_scalar(cost, bounds=_LOG_SCALES, method="bounded")
-    return float(np.exp(found.x) / spread)
+    spread = float(np.sqrt(np.average(delta**2, weights=wins.weight))) or 1.0
+    scale = best_scale(delta / spread, wins, _LOG_SCALES, shrinkage=_SCALE_SHRINKAGE)
+    return scale / spread
 
 
 def scaled_loss(delta: FloatArray, wins: HeldOut) -> float:
     """Compute the mean loss of wins, in nats, at the best scale of the reward."""
     scaled = fit_scale(delta, wins) * delta
-    loss = _loss_and_slope(scaled - wins.margin, wins.flip_rate)[0]
+    loss = loss_of_wins(wins).evaluate(scaled - wins.margin)[0]
     return float(np.average(loss, weights=wins.weight))
 
 
@@ -112,14 +86,11 @@ def fit_weights(
     return float(a), float(scale * b)
 
 
-def _spread(delta: FloatArray, wins: HeldOut) -> float:
-    """Compute the root mean square of deltas, 1 where all are 0."""
-    return float(np.sqrt(np.average(delta**2, weights=wins.weight))) or 1.0
-
-
 def _minimise(deltas: FloatArray, wins: HeldOut, prior: FloatArray) -> FloatArray:
+    losses = loss_of_wins(wins)
+
     def objective(b: FloatArray) -> tuple[float, FloatArray]:
-        loss, slope = _loss_and_slope(deltas @ b - wins.margin, wins.flip_rate)
+        loss, slope, _ = losses.evaluate(deltas @ b - wins.margin)
         away = b - prior
         value = float(wins.weight @ loss + _SHRINKAGE / 2 * away @ away)
         return value, deltas.T @ (wins.weight * slope) + _SHRINKAGE * away
@@ -127,13 +98,3 @@ def _minimise(deltas: FloatArray, wins: HeldOut, prior: FloatArray) -> FloatArra
     bounds = [(_LEAST, None)] + [(0.0, None)] * (len(prior) - 1)
     found = minimize(objective, prior, jac=True, bounds=bounds, method="L-BFGS-B")
     return np.asarray(found.x)
-
-
-def _loss_and_slope(
-    logit: FloatArray, flip_rate: FloatArray | None
-) -> tuple[FloatArray, FloatArray]:
-    if flip_rate is None:
-        return np.logaddexp(0, -logit), -expit(-logit)
-    won = expit(logit)
-    p = np.maximum(flip_rate + (1 - 2 * flip_rate) * won, _LEAST_PROBABILITY)
-    return -np.log(p), -(1 - 2 * flip_rate) * won * expit(-logit) / p

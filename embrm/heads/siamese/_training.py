@@ -16,7 +16,7 @@ from embrm._optional import import_optional
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import Integer, check_parameters
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.siamese._mixing import HeldOut, scaled_loss
+from embrm.heads.siamese._mixing import scaled_loss
 from embrm.heads.siamese.losses import (
     LOSSES,
     Loss,
@@ -31,6 +31,7 @@ from embrm.heads.siamese.network import (
     computes_bfloat16,
 )
 from embrm.heads.validation_split import split_units
+from embrm.heads.win_loss import HeldOut
 
 WINS_OF_EPOCH = 20_000
 """An epoch is a pass over the wins, but no more than these: many wins need few passes,

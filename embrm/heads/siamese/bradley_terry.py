@@ -8,7 +8,6 @@ import numpy as np
 
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import Constraints, Integer, Real, check_random_state
-from embrm.exceptions import IntegrityError, format_error
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry, restore_linear
 from embrm.heads.linear.design import mean_and_scale
@@ -180,12 +179,12 @@ class SiameseBradleyTerry(UncertainRewardHead):
         "precision": ["auto", "float32", "bfloat16"],
     }
     _stored: ClassVar[Sequence[Stored]] = (
-        StoredPart("network_", Network.from_state, prefix=""),
+        StoredPart("network_", Network.from_state, prefix="", shape="members"),
         # Heads stored before their networks were centred have rewards without it.
-        StoredArray("network_offsets_", ndim=1, default=_no_offsets),
-        StoredArray("mean_", ndim=1),
-        StoredArray("scale_", ndim=1),
-        StoredArray("held_out_loss_", ndim=1),
+        StoredArray("network_offsets_", "members", default=_no_offsets),
+        StoredArray("mean_", "d"),
+        StoredArray("scale_", "d"),
+        StoredArray("held_out_loss_", "epochs"),
         StoredValue("offset_", float),
         StoredValue("best_epoch_", int),
         # Heads stored before parts were weighted are their plain sum.
@@ -333,15 +332,3 @@ class SiameseBradleyTerry(UncertainRewardHead):
 
     def _reward(self, items: FloatArray) -> FloatArray:
         return self._sum(self._members(items), items) - self.offset_
-
-    def _set_state(self, state: HeadState) -> None:
-        super()._set_state(state)
-        n_members = len(self.network_.weights[0])
-        if len(self.network_offsets_) != n_members:
-            raise IntegrityError(
-                format_error(
-                    expected=f"offsets of {n_members} members in the stored network",
-                    got=f"{len(self.network_offsets_)}",
-                    fix="save the head again",
-                )
-            )

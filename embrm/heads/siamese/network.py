@@ -33,6 +33,9 @@ class Network:
     weights: list[FloatArray]
     biases: list[FloatArray]
 
+    def __len__(self) -> int:
+        return len(self.weights[0])
+
     def __call__(self, items: FloatArray) -> FloatArray:
         """Score items, (n_items, d) -> (n_items,), in float32 and without torch."""
         return np.asarray(self.members(items).mean(axis=0))

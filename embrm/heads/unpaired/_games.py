@@ -19,8 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm._validation import check_labels, check_sample_weight
-from embrm.exceptions import InvalidInputError, format_error
+from embrm._validation import check_labels, check_sample_weight, invalid_input
 from embrm.heads.unpaired._tie_models import GameLoss, TieModel
 
 
@@ -109,7 +108,7 @@ def make_games(
     labels = check_labels(y, n_pairs=len(table))
     weights = check_sample_weight(sample_weight, n_pairs=len(table))
     if len(table) == 0:
-        raise _wrong("at least one game", "0 games", "check how they were read")
+        raise invalid_input("at least one game", "0 games", "check how they were read")
     _refuse_self_games(table)
     played = weights > 0
     names, codes = np.unique(table[played], return_inverse=True)
@@ -131,7 +130,7 @@ def check_names(ids: Any) -> AnyArray:
     if array.size == 0:
         array = np.empty((0, 2), dtype=np.intp)
     if array.ndim != 2 or array.shape[1] != 2:
-        raise _wrong(
+        raise invalid_input(
             "names or ids of shape (n_games, 2)",
             f"shape {array.shape}",
             "pass two columns: first and second",
@@ -144,7 +143,7 @@ def check_names(ids: Any) -> AnyArray:
             return array.astype(np.int64)
     elif array.dtype.kind in "iuU":
         return array
-    raise _wrong(
+    raise invalid_input(
         "names that are all strings or all integers, none missing",
         f"dtype {array.dtype}",
         "drop the games without a name and convert the rest with .astype(str)",
@@ -154,16 +153,12 @@ def check_names(ids: Any) -> AnyArray:
 def _refuse_self_games(table: AnyArray) -> None:
     same = table[:, 0] == table[:, 1]
     if same.any():
-        raise _wrong(
+        raise invalid_input(
             "two different items in each game",
             f"an item against itself at game {int(np.argmax(same))} "
             f"({int(same.sum())} such games)",
             "drop the games whose two names are equal",
         )
-
-
-def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
-    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 _MAX_ITER = 100

@@ -14,8 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import check_items, widened
-from embrm.exceptions import InvalidInputError, format_error
+from embrm._validation import check_items, check_sample_weight, invalid_input, widened
 from embrm.pairs import distinct_rows
 
 
@@ -118,8 +117,10 @@ def make_ranked_items(
     items = check_items(X, finite=False)
     lists = [_check_ranking(r, n, len(items)) for n, r in enumerate(rankings)]
     if not lists:
-        raise _wrong("at least one ranking", "0 rankings", "check how they were made")
-    weights = _check_weight(sample_weight, len(lists))
+        raise invalid_input(
+            "at least one ranking", "0 rankings", "check how they were made"
+        )
+    weights = check_sample_weight(sample_weight, n_pairs=len(lists), unit="ranking")
     sizes = np.array([len(ranking) for ranking in lists])
     ranked = _check_n_ranked(n_ranked, sizes)
     rows = np.unique(np.concatenate([lists[n] for n in np.flatnonzero(weights)]))
@@ -131,7 +132,7 @@ def make_ranked_items(
         at = np.searchsorted(rows, np.stack([lists[n] for n in of_size]))
         blocks.append(_merged(inverse[at], ranked[of_size], weights[of_size]))
     if all((block.rows == block.rows[:, :1]).all() for block in blocks):
-        raise _wrong(
+        raise invalid_input(
             "a ranking of two different vectors",
             "equal vectors in each",
             "check the encoder: different texts should embed differently",
@@ -154,20 +155,20 @@ def _check_ranking(ranking: ArrayLike, number: int, n_items: int) -> IntArray:
     except ValueError:
         rows = np.empty(0, dtype=object)
     if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(rows) < 2:
-        raise _wrong(
+        raise invalid_input(
             "rankings of two or more integer rows of X, best first, without ties",
             f"shape {rows.shape}, dtype {rows.dtype} at ranking {number}",
             "split a ranking with ties into pairs with y = 0.5 for a pairwise head, "
             "or leave the tied ends unordered with n_ranked",
         )
     if rows.min() < 0 or rows.max() >= n_items:
-        raise _wrong(
+        raise invalid_input(
             f"rows in [0, {n_items})",
             f"{rows.min()} to {rows.max()} at ranking {number}",
             "index into the X you pass; negative rows are not counted from the end",
         )
     if len(np.unique(rows)) < len(rows):
-        raise _wrong(
+        raise invalid_input(
             "each item once in a ranking", f"one twice at ranking {number}", "drop it"
         )
     return rows
@@ -179,29 +180,13 @@ def _check_n_ranked(n_ranked: ArrayLike | None, sizes: IntArray) -> IntArray:
     counts = np.asarray(n_ranked)
     fits = counts.dtype.kind in "iu" and counts.shape in ((), sizes.shape)
     if not fits or counts.min() < 1 or (counts.ndim and np.any(counts > sizes)):
-        raise _wrong(
+        raise invalid_input(
             "n_ranked: an integer >= 1, or one per ranking, not above its length",
             f"shape {counts.shape}, dtype {counts.dtype}"
             + (f", {counts.min()} to {counts.max()}" if fits else ""),
             "pass how many items of each ranking are in order",
         )
     return np.asarray(np.minimum(counts, sizes))
-
-
-def _check_weight(weight: ArrayLike | None, n_rankings: int) -> FloatArray:
-    if weight is None:
-        return np.ones(n_rankings)
-    weights = np.asarray(weight)
-    numeric = weights.dtype.kind in "iubf" and weights.shape == (n_rankings,)
-    finite = numeric and bool(np.isfinite(weights).all())
-    if not finite or weights.min() < 0 or not weights.any():
-        raise _wrong(
-            f"sample_weight of shape ({n_rankings},), one per ranking, finite, >= 0, "
-            "not all zero",
-            f"shape {weights.shape}, dtype {weights.dtype}",
-            "drop sample_weight, or give weight to some rankings",
-        )
-    return weights.astype(np.float64)
 
 
 def _components(n_items: int, blocks: list[RankingBlock]) -> IntArray:
@@ -215,7 +200,3 @@ def _components(n_items: int, blocks: list[RankingBlock]) -> IntArray:
     )
     labels = connected_components(edges, directed=False)[1][n_items:]
     return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.intp)
-
-
-def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
-    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))

@@ -1,7 +1,7 @@
 """ItemBradleyTerry: a leaderboard from games, one score per item and no features."""
 
-import warnings
-from typing import Any, Literal, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -11,14 +11,23 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm._validation import Constraints, Real, check_level, check_parameters
 from embrm.exceptions import (
     EmbrmWarning,
     IntegrityError,
     InvalidInputError,
     format_error,
+    warn,
 )
-from embrm.heads.parameters import check_real
-from embrm.heads.state import HeadState
+from embrm.heads.state import (
+    HeadState,
+    Stored,
+    StoredArray,
+    StoredNumbers,
+    StoredValue,
+    collect_state,
+    restore_state,
+)
 from embrm.heads.unpaired._games import (
     Games,
     Strengths,
@@ -117,7 +126,6 @@ class ItemBradleyTerry(BaseEstimator):
 
     items_: AnyArray
     scores_: FloatArray
-    std_: FloatArray
     covariance_: FloatArray
     tie_parameter_: float
     alpha_: float
@@ -125,6 +133,8 @@ class ItemBradleyTerry(BaseEstimator):
     islands_: IntArray
     components_: IntArray
     n_iter_: int
+
+    _constraints: ClassVar[Constraints] = {"alpha": [Real()], "ties": [*TIE_MODELS]}
 
     def __init__(
         self,
@@ -168,7 +178,8 @@ class ItemBradleyTerry(BaseEstimator):
         EmbrmWarning
             If alpha is 0 and the games leave a score infinite.
         """
-        alpha = check_real(self.alpha, "alpha", 0.0, open_at_low=False)
+        check_parameters(self.get_params(deep=False), self._constraints)
+        alpha = float(self.alpha)
         model = self._tie_model()
         games = make_games(ids, y, sample_weight)
         if alpha == 0.0:
@@ -176,7 +187,6 @@ class ItemBradleyTerry(BaseEstimator):
         found, tie = _estimate(games, model, alpha)
         self.items_, self.scores_ = games.names, found.scores
         self.covariance_ = found.covariance
-        self.std_ = np.sqrt(np.maximum(np.diag(found.covariance), 0.0))
         self.tie_parameter_, self.alpha_ = tie, alpha
         self.n_games_, self.n_iter_ = games.n_games(), found.n_iter
         self.islands_ = games.components(strong=False)
@@ -284,12 +294,7 @@ class ItemBradleyTerry(BaseEstimator):
     def get_state(self) -> HeadState:
         """Return the fitted scores in storable form: arrays, and names as JSON."""
         check_is_fitted(self)
-        arrays = {name: getattr(self, f"{name}_") for name in _ARRAYS}
-        # Among the arrays, since the tie parameter may be NaN, which JSON lacks.
-        arrays["numbers"] = np.array([self.tie_parameter_, self.alpha_])
-        return HeadState(
-            arrays, {"items": self.items_.tolist(), "n_iter": self.n_iter_}
-        )
+        return collect_state(self, _STORED)
 
     def set_state(self, state: HeadState) -> Self:
         """Restore the scores that `get_state` returned.
@@ -299,47 +304,40 @@ class ItemBradleyTerry(BaseEstimator):
         IntegrityError
             If something is missing from the state, or has the wrong type or shape.
         """
-        names = state.value("items", list)
-        if not names or {type(name) for name in names} not in ({str}, {int}):
-            raise _damaged("names that are all text or all integers", "others")
-        self.items_ = np.array(names)
-        for name, ndim in _ARRAYS.items():
-            array = state.array(name, ndim=ndim)
-            if array.shape != (len(names),) * ndim:
-                raise _damaged(f"'{name}' of {len(names)} items", f"{array.shape}")
-            setattr(self, f"{name}_", array)
-        numbers = state.array("numbers", ndim=1)
-        if numbers.shape != (2,):
-            raise _damaged("two numbers", f"{len(numbers)}")
-        self.tie_parameter_, self.alpha_ = map(float, numbers)
-        self.std_ = np.sqrt(np.maximum(np.diag(self.covariance_), 0.0))
-        self.n_iter_ = state.value("n_iter", int)
+        restore_state(self, _STORED, state)
         return self
 
+    @property
+    def std_(self) -> FloatArray:
+        """Standard errors of the scores, shape (n_items,)."""
+        return np.sqrt(np.maximum(np.diag(self.covariance_), 0.0))
+
     def _tie_model(self) -> TieModel:
-        if isinstance(self.ties, str) and self.ties in TIE_MODELS:
-            return TIE_MODELS[self.ties]
-        raise InvalidInputError(
-            format_error(
-                expected="ties: one of " + ", ".join(TIE_MODELS),
-                got=repr(self.ties)[:40],
-                fix="use one of these names",
-            )
-        )
+        return TIE_MODELS[self.ties]
 
 
-_ARRAYS = {"scores": 1, "covariance": 2, "n_games": 1, "islands": 1, "components": 1}
-"""Stored arrays, with their number of dimensions."""
-
-
-def _damaged(expected: str, got: str) -> IntegrityError:
-    return IntegrityError(
+def _read_names(names: Sequence[Any]) -> AnyArray:
+    if names and {type(name) for name in names} in ({str}, {int}):
+        return np.array(names)
+    raise IntegrityError(
         format_error(
-            expected=f"{expected} in the stored leaderboard",
-            got=got,
+            expected="stored names that are all text or all integers",
+            got="others",
             fix="copy it again, or rank the items again",
         )
     )
+
+
+_STORED: Sequence[Stored] = (
+    StoredValue("items_", list, decode=_read_names, shape="items"),
+    StoredArray("scores_", "items"),
+    StoredArray("covariance_", "items items"),
+    StoredArray("n_games_", "items"),
+    StoredArray("islands_", "items"),
+    StoredArray("components_", "items"),
+    StoredNumbers(("tie_parameter_", "alpha_")),
+    StoredValue("n_iter_", int),
+)
 
 
 def _estimate(games: Games, model: TieModel, alpha: float) -> tuple[Strengths, float]:
@@ -392,12 +390,11 @@ def _penalty_that_connects(games: Games) -> float:
         if n_islands > 1
         else "some items won or lost every game against the rest"
     )
-    warnings.warn(
+    warn(
         f"the scores are not determined by the games alone: {reason}. Components: "
         f"{'; '.join(shown)}{'; ...' if n_parts > _MOST_SHOWN else ''}. A weak penalty "
         f"(alpha={WEAK_PENALTY:g}) keeps them finite; set alpha, or add games",
         EmbrmWarning,
-        stacklevel=3,
     )
     return WEAK_PENALTY
 
@@ -411,5 +408,4 @@ def _named(names: AnyArray) -> str:
 
 def _quantile(level: float) -> float:
     """Compute the two-sided normal quantile of a level."""
-    inside = check_real(level, "level", 0.0, 1.0, open_at_low=True)
-    return float(ndtri((1.0 + inside) / 2.0))
+    return float(ndtri((1.0 + check_level(level)) / 2.0))

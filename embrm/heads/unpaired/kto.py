@@ -11,7 +11,7 @@ point is 0. F is not convex, but it is where the penalty is strong; minima are f
 from there to weaker penalties.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
@@ -23,11 +23,11 @@ from scipy.special import expit
 from sklearn.model_selection import GroupKFold
 
 from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom
+from embrm._validation import Constraints, Real, unless_auto
 from embrm.exceptions import InvalidInputError, format_error
-from embrm.heads.parameters import check_real
 from embrm.heads.rated._rated_items import make_rated_items
 from embrm.heads.smooth_minimiser import minimise_smooth
-from embrm.heads.state import HeadState
+from embrm.heads.state import Stored, StoredValue
 from embrm.heads.unpaired._linear_item_head import LinearItemHead
 
 _N_FOLDS = 5
@@ -108,6 +108,16 @@ class KTOReward(LinearItemHead):
     lambda_desirable_: float
     lambda_undesirable_: float
 
+    _constraints: ClassVar[Constraints] = {
+        **LinearItemHead._constraints,
+        "balance": [Real(closed="neither")],
+    }
+    _stored: ClassVar[Sequence[Stored]] = (
+        *LinearItemHead._stored,
+        StoredValue("lambda_desirable_", float),
+        StoredValue("lambda_undesirable_", float),
+    )
+
     def __init__(
         self,
         alpha: float | Literal["auto"] = "auto",
@@ -149,14 +159,14 @@ class KTOReward(LinearItemHead):
             On a wrong shape, dtype or range, NaN or infinity, or if the labels are
             all desirable or all undesirable.
         """
-        alpha = self._given_alpha()
-        balance = check_real(self.balance, "balance", 0.0, open_at_low=True)
+        self._check_parameters()
+        alpha = unless_auto(self.alpha)
         rated = make_rated_items(X, _check_label(label), sample_weight, groups)
         preprocessor, items = self._fit_preprocessor(rated.items)
         weight, share = rated.weight[:, 0], rated.rating[:, 0]
         raw = LabelledItems(items, weight * share, weight * (1.0 - share))
         _refuse_one_label(raw)
-        labelled = raw.balanced(balance)
+        labelled = raw.balanced(float(self.balance))
         problem = make_kto_problem(labelled)
         alphas = losses = _NOT_TRIED
         if alpha is None:
@@ -175,18 +185,6 @@ class KTOReward(LinearItemHead):
         self.n_features_in_ = rated.items.shape[1]
         self.preprocessor_ = preprocessor
         return self
-
-    def _get_state(self) -> HeadState:
-        values = {
-            "lambda_desirable": self.lambda_desirable_,
-            "lambda_undesirable": self.lambda_undesirable_,
-        }
-        return super()._get_state() | HeadState(values=values)
-
-    def _set_state(self, state: HeadState) -> None:
-        super()._set_state(state)
-        self.lambda_desirable_ = state.value("lambda_desirable", float)
-        self.lambda_undesirable_ = state.value("lambda_undesirable", float)
 
 
 def _check_label(label: ArrayLike) -> FloatArray:

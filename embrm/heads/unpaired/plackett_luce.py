@@ -11,7 +11,6 @@ these items of weight 4 / m^2 would curve the Bradley-Terry loss: so the coordin
 the grid of penalties are those of the linear head, and equal to them for two items.
 """
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
@@ -21,13 +20,14 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
 from embrm._typing import AnyArray, FloatArray, LearnsFrom
+from embrm._validation import Constraints, Integer, Real, unless_auto
+from embrm.exceptions import warn
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.problem import (
     LinearProblem,
     make_problem,
     mean_square_difference,
 )
-from embrm.heads.parameters import check_count, check_real
 from embrm.heads.smooth_minimiser import Minimum, minimise_smooth
 from embrm.heads.unpaired._linear_item_head import LinearItemHead
 from embrm.heads.unpaired._rankings import RankedItems, RankingBlock, make_ranked_items
@@ -96,6 +96,12 @@ class PlackettLuce(LinearItemHead):
 
     learns_from: ClassVar[LearnsFrom] = "rankings"
 
+    _constraints: ClassVar[Constraints] = {
+        **LinearItemHead._constraints,
+        "max_iter": [Integer(1)],
+        "tol": [Real(closed="neither")],
+    }
+
     def __init__(
         self,
         alpha: float | Literal["auto"] = "auto",
@@ -139,9 +145,8 @@ class PlackettLuce(LinearItemHead):
         InvalidInputError
             On a wrong shape, dtype or range, a tie, NaN or infinity.
         """
-        alpha = self._given_alpha()
-        max_iter = check_count(self.max_iter, "max_iter", 1)
-        tol = check_real(self.tol, "tol", 0.0, open_at_low=True)
+        self._check_parameters()
+        alpha = unless_auto(self.alpha)
         ranked = make_ranked_items(X, rankings, n_ranked, sample_weight)
         n_features = ranked.items.shape[1]
         preprocessor, items = self._fit_preprocessor(ranked.items)
@@ -155,15 +160,14 @@ class PlackettLuce(LinearItemHead):
             ranked.blocks,
             alpha,
             np.zeros(len(problem.curvature)),
-            tol=tol,
-            max_iter=max_iter,
+            tol=self.tol,
+            max_iter=self.max_iter,
         )
         if not found.converged:
-            warnings.warn(
-                f"the Plackett-Luce head did not converge in {max_iter} steps; raise "
-                "max_iter or alpha",
+            warn(
+                f"the Plackett-Luce head did not converge in {self.max_iter} steps; "
+                "raise max_iter or alpha",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         w = found.parameters
         self.coef_ = w if problem.basis is None else problem.basis @ w

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm.exceptions import InvalidInputError, format_error
+from embrm._validation import invalid_input
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.validation_split import grouped_folds
 from embrm.pairs import Pairs
@@ -42,13 +42,15 @@ def check_item_lengths(lengths: Any, pairs: Pairs) -> FloatArray:
         If they are missing, of another shape, negative, or not finite.
     """
     if lengths is None:
-        raise _wrong("the lengths of items", "none", "pass lengths=... to fit")
+        raise invalid_input("the lengths of items", "none", "pass lengths=... to fit")
     array = np.asarray(lengths)
     n_items, ids = len(pairs.items), pairs.ids
     if array.dtype.kind not in "iuf":
-        raise _wrong("numeric lengths", f"dtype {array.dtype}", "count, e.g. len(text)")
+        raise invalid_input(
+            "numeric lengths", f"dtype {array.dtype}", "count, e.g. len(text)"
+        )
     if array.shape not in ((n_items,), ids.shape):
-        raise _wrong(
+        raise invalid_input(
             f"lengths of shape ({n_items},), one per item, or {ids.shape}, both ends "
             "of each pair",
             f"shape {array.shape}",
@@ -58,7 +60,7 @@ def check_item_lengths(lengths: Any, pairs: Pairs) -> FloatArray:
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise _wrong(
+        raise invalid_input(
             "finite lengths >= 0",
             f"{values[at]:g} at index {at if at[1:] else at[0]}",
             "count characters or tokens of every response",
@@ -171,10 +173,6 @@ def taking_part(comparisons: Comparisons) -> BoolArray:
     mask = np.zeros(len(comparisons.items), dtype=bool)
     mask[comparisons.winner] = mask[comparisons.loser] = True
     return mask
-
-
-def _wrong(expected: str, got: str, fix: str) -> InvalidInputError:
-    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 Scorer: TypeAlias = Callable[[FloatArray, IntArray], tuple[FloatArray, FloatArray]]

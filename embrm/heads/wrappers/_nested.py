@@ -11,66 +11,12 @@ from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.registry import head_from_spec, head_spec, make_head
-from embrm.heads.state import HeadState
+from embrm.heads.state import HeadState, Stored, StoredArray, StoredPart
 from embrm.heads.validation_split import grouped_folds
 from embrm.pairs import Pairs
 
 _SPEC = "spec"
 _INNER = "inner__"
-
-
-class HeadWrapper(RewardHead):
-    """Base of the wrappers around one head, which is cloned and kept as `head_`.
-
-    Parameters
-    ----------
-    head : str or RewardHead, default="linear"
-        A name that `known_heads` lists, or a head, which is cloned.
-    preprocessor : scikit-learn transformer, optional
-        Acts on items before the head sees them.
-
-    Attributes
-    ----------
-    head_ : RewardHead
-        The fitted head.
-    """
-
-    delta_is_reward_difference: ClassVar[bool] = False
-
-    def __init__(self, head: Any = "linear", *, preprocessor: Any = None) -> None:
-        super().__init__(preprocessor=preprocessor)
-        self.head = head
-
-    @property
-    def learns_from(self) -> LearnsFrom:  # type: ignore[override]
-        """What the wrapped head is fitted on."""
-        return unfitted_head(self.head).learns_from
-
-    @property
-    def is_transitive(self) -> bool:  # type: ignore[override]
-        """Whether the sign of the wrapped head's delta follows from its rewards."""
-        return unfitted_head(self.head).is_transitive
-
-    @property
-    def accepts_margin(self) -> bool:  # type: ignore[override]
-        """Whether the wrapped head takes a positive `margin`."""
-        return unfitted_head(self.head).accepts_margin
-
-    @property
-    def estimates_noise(self) -> bool:
-        """Whether the wrapped head estimates flip rates."""
-        return estimate_noise([unfitted_head(self.head)])
-
-    def _name_annotators(self, names: AnyArray) -> None:
-        name_annotators_of([self.head_], names)
-
-    def _inner_delta(self, pairs: Any) -> FloatArray:
-        """Compute the fitted head's own delta of pairs."""
-        X, ids = self._items_of(pairs)
-        return delta_of(self.head_, self._preprocessed(X), ids)
-
-    def _fit_head(self, comparisons: Comparisons) -> RewardHead:
-        return unfitted_head(self.head).fit_comparisons(comparisons)
 
 
 def delta_of(head: RewardHead, items: FloatArray, ids: IntArray) -> FloatArray:
@@ -200,7 +146,7 @@ def members_state(members: Sequence[RewardHead]) -> HeadState:
     return state
 
 
-def restore_members(state: HeadState, n_members: int) -> list[RewardHead]:
+def restore_members(state: HeadState) -> list[RewardHead]:
     """Rebuild the fitted heads that `members_state` described.
 
     Raises
@@ -208,8 +154,19 @@ def restore_members(state: HeadState, n_members: int) -> list[RewardHead]:
     IntegrityError
         If a member is not there, or lacks something.
     """
+    n_members = state.value("n_members", int)
     prefixes = [f"member{n}__" for n in range(n_members)]
     return [restore_nested(state.without_prefix(prefix)) for prefix in prefixes]
+
+
+STORED_MEMBERS = (
+    StoredArray("center_", "members"),
+    StoredArray("scale_", "members"),
+    StoredPart(
+        "members_", restore_members, write=members_state, prefix="", shape="members"
+    ),
+)
+"""How heads store the members that they are made of, with their shift and scale."""
 
 
 def mean_and_spread(reward: FloatArray) -> tuple[float, float]:
@@ -271,3 +228,59 @@ def score_out_of_fold(
     if not parts:
         return HeldOut(np.empty(0), np.empty(0), np.empty(0, dtype=np.intp))
     return HeldOut(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class HeadWrapper(RewardHead):
+    """Base of the wrappers around one head, which is cloned and kept as `head_`.
+
+    Parameters
+    ----------
+    head : str or RewardHead, default="linear"
+        A name that `known_heads` lists, or a head, which is cloned.
+    preprocessor : scikit-learn transformer, optional
+        Acts on items before the head sees them.
+
+    Attributes
+    ----------
+    head_ : RewardHead
+        The fitted head.
+    """
+
+    _stored: ClassVar[Sequence[Stored]] = (
+        StoredPart("head_", restore_nested, write=nested_state),
+    )
+
+    def __init__(self, head: Any = "linear", *, preprocessor: Any = None) -> None:
+        super().__init__(preprocessor=preprocessor)
+        self.head = head
+
+    @property
+    def learns_from(self) -> LearnsFrom:  # type: ignore[override]
+        """What the wrapped head is fitted on."""
+        return unfitted_head(self.head).learns_from
+
+    @property
+    def is_transitive(self) -> bool:  # type: ignore[override]
+        """Whether the sign of the wrapped head's delta follows from its rewards."""
+        return unfitted_head(self.head).is_transitive
+
+    @property
+    def accepts_margin(self) -> bool:  # type: ignore[override]
+        """Whether the wrapped head takes a positive `margin`."""
+        return unfitted_head(self.head).accepts_margin
+
+    @property
+    def estimates_noise(self) -> bool:
+        """Whether the wrapped head estimates flip rates."""
+        return estimate_noise([unfitted_head(self.head)])
+
+    def _name_annotators(self, names: AnyArray) -> None:
+        name_annotators_of([self.head_], names)
+
+    def _inner_delta(self, pairs: Any) -> FloatArray:
+        """Compute the fitted head's own delta of pairs."""
+        X, ids = self._items_of(pairs)
+        return delta_of(self.head_, self._preprocessed(X), ids)
+
+    def _fit_head(self, comparisons: Comparisons) -> RewardHead:
+        return unfitted_head(self.head).fit_comparisons(comparisons)

@@ -1,16 +1,24 @@
 """CalibratedReward: deltas that are log odds, whatever the head's own scale."""
 
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray
-from embrm.exceptions import InvalidInputError, format_error
+from embrm._validation import Constraints, Integer
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.parameters import check_count
-from embrm.heads.state import HeadState
+from embrm.heads.state import (
+    HeadState,
+    Stored,
+    StoredArray,
+    StoredNumbers,
+    StoredPart,
+    StoredValue,
+    collect_state,
+    read_state,
+)
 from embrm.heads.wrappers._calibration_maps import (
     CalibrationMap,
     IsotonicMap,
@@ -23,14 +31,35 @@ from embrm.heads.wrappers._calibration_maps import (
 from embrm.heads.wrappers._nested import (
     HeadWrapper,
     HeldOut,
-    nested_state,
-    restore_nested,
     score_out_of_fold,
 )
 
 Method = Literal["temperature", "platt", "isotonic"]
 
 _FEWEST_HELD_OUT = 20
+
+
+_SIGMOID = (StoredNumbers(("slope", "rise", "width"), "sigmoid"),)
+_ISOTONIC = (StoredArray("knots", "knots"), StoredArray("probability", "knots"))
+
+
+def _write_map(curve: CalibrationMap) -> HeadState:
+    if isinstance(curve, SigmoidMap):
+        return collect_state(curve, _SIGMOID)
+    return collect_state(curve, _ISOTONIC if isinstance(curve, IsotonicMap) else ())
+
+
+def _read_map(state: HeadState) -> CalibrationMap:
+    method = state.value("method", str)
+    if method == "platt":
+        return SigmoidMap(**read_state(_SIGMOID, state))
+    if method == "isotonic":
+        return IsotonicMap(**read_state(_ISOTONIC, state))
+    return _identity
+
+
+def _identity(delta: FloatArray) -> FloatArray:
+    return delta
 
 
 class CalibratedReward(HeadWrapper):
@@ -113,6 +142,18 @@ class CalibratedReward(HeadWrapper):
     True
     """
 
+    _constraints: ClassVar[Constraints] = {
+        "method": [*get_args(Method), "auto"],
+        "cv": [Integer(2)],
+    }
+    _stored: ClassVar[Sequence[Stored]] = (
+        *HeadWrapper._stored,
+        StoredNumbers(("temperature_",), "temperature"),
+        StoredValue("method_", str),
+        StoredValue("n_held_out_", int),
+        StoredPart("map_", _read_map, write=_write_map, prefix=""),
+    )
+
     def __init__(
         self,
         head: Any = "linear",
@@ -125,17 +166,13 @@ class CalibratedReward(HeadWrapper):
         self.method = method
         self.cv = cv
 
+    @property
+    def delta_is_reward_difference(self) -> bool:
+        """False: delta is the calibration curve of the difference."""
+        return False
+
     def _fit(self, comparisons: Comparisons) -> None:
-        if self.method not in (*get_args(Method), "auto"):
-            raise InvalidInputError(
-                format_error(
-                    expected=f"method: one of {', '.join(get_args(Method))}, auto",
-                    got=repr(self.method)[:40],
-                    fix="use method='temperature'",
-                )
-            )
-        n_folds = check_count(self.cv, "cv", 2)
-        held = score_out_of_fold(self._fit_head, comparisons, n_folds)
+        held = score_out_of_fold(self._fit_head, comparisons, self.cv)
         self.head_ = self._fit_head(comparisons)
         self.n_held_out_ = len(held.delta)
         self.map_: CalibrationMap
@@ -160,31 +197,6 @@ class CalibratedReward(HeadWrapper):
         if self.head_.is_transitive:
             return self.map_(super().decision_function(pairs))
         return self.map_(self._inner_delta(pairs) / self.temperature_)
-
-    def _get_state(self) -> HeadState:
-        arrays = {"temperature": np.array([self.temperature_])}
-        if isinstance(self.map_, SigmoidMap):
-            curve = self.map_
-            arrays["sigmoid"] = np.array([curve.slope, curve.rise, curve.width])
-        elif isinstance(self.map_, IsotonicMap):
-            arrays["knots"] = self.map_.knots
-            arrays["probability"] = self.map_.probability
-        values = {"method": self.method_, "n_held_out": self.n_held_out_}
-        nested = nested_state(self.head_).with_prefix("head__")
-        return HeadState(arrays, values) | nested
-
-    def _set_state(self, state: HeadState) -> None:
-        self.temperature_ = float(state.array("temperature", ndim=1)[0])
-        self.method_ = state.value("method", str)
-        self.n_held_out_ = state.value("n_held_out", int)
-        self.map_ = _identity
-        if self.method_ == "platt":
-            self.map_ = SigmoidMap(*map(float, state.array("sigmoid", ndim=1)))
-        elif self.method_ == "isotonic":
-            self.map_ = IsotonicMap(
-                state.array("knots", ndim=1), state.array("probability", ndim=1)
-            )
-        self.head_ = restore_nested(state.without_prefix("head__"))
 
 
 def choose_method(held: HeldOut) -> str:
@@ -219,10 +231,6 @@ def _losses_of(
     scale = fit_scale(held.delta[train], held.weight[train])
     curve = fit(scale * held.delta[train], held.weight[train])
     return held_out_losses(curve(scale * held.delta[tried]))
-
-
-def _identity(delta: FloatArray) -> FloatArray:
-    return delta
 
 
 def _fit_identity(delta: FloatArray, weight: FloatArray) -> CalibrationMap:  # noqa: ARG001 - the same call for all methods

@@ -1,20 +1,20 @@
 """CenteredReward: rewards in standard deviations of a reference pool."""
 
-from typing import Any, Literal, Self, get_args
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm._validation import Constraints
 from embrm.exceptions import IntegrityError, InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons, as_pairs
-from embrm.heads.state import HeadState
+from embrm.heads.state import HeadState, Stored, StoredArray, StoredValue
 from embrm.heads.wrappers._nested import (
     HeadWrapper,
     mean_and_spread,
-    nested_state,
-    restore_nested,
 )
 
 Scope = Literal["global", "domain", "prompt"]
@@ -88,6 +88,23 @@ class CenteredReward(HeadWrapper):
     (0.0, 1.0)
     """
 
+    _constraints: ClassVar[Constraints] = {
+        "scope": [*get_args(Scope)],
+        "scale": [bool],
+    }
+    _stored: ClassVar[Sequence[Stored]] = (
+        *HeadWrapper._stored,
+        StoredValue(
+            "domains_",
+            list,
+            default=lambda _: None,
+            decode=np.array,
+            shape="groups",
+        ),
+        StoredArray("center_", "groups"),
+        StoredArray("scale_", "groups"),
+    )
+
     def __init__(
         self,
         head: Any = "linear",
@@ -100,15 +117,12 @@ class CenteredReward(HeadWrapper):
         self.scope = scope
         self.scale = scale
 
+    @property
+    def delta_is_reward_difference(self) -> bool:
+        """Whether items can be scored alone: not if their domain has to be known."""
+        return self.scope == "global" and self.is_transitive
+
     def _fit(self, comparisons: Comparisons) -> None:
-        if self.scope not in get_args(Scope):
-            raise InvalidInputError(
-                format_error(
-                    expected=f"scope: one of {', '.join(get_args(Scope))}",
-                    got=repr(self.scope)[:40],
-                    fix="use scope='global'",
-                )
-            )
         self.head_ = self._fit_head(comparisons)
         self._set_groups(self.head_.reward(comparisons.items), None)
 
@@ -268,27 +282,16 @@ class CenteredReward(HeadWrapper):
             )
         return group[inverse]
 
-    def _get_state(self) -> HeadState:
-        arrays = {"center": self.center_, "scale": self.scale_}
-        names = None if self.domains_ is None else self.domains_.tolist()
-        nested = nested_state(self.head_).with_prefix("head__")
-        return HeadState(arrays, {"domains": names}) | nested
-
     def _set_state(self, state: HeadState) -> None:
-        names = state.value("domains", object)
-        self.domains_ = None if names is None else np.array(names)
-        self.center_ = state.array("center", ndim=1)
-        self.scale_ = state.array("scale", ndim=1)
-        n_groups = 1 if self.domains_ is None else len(self.domains_)
-        if not len(self.center_) == len(self.scale_) == n_groups:
+        super()._set_state(state)
+        if self.domains_ is None and len(self.center_) != 1:
             raise IntegrityError(
                 format_error(
-                    expected="a mean and a deviation for each group of the reference",
-                    got=f"{len(self.center_)} and {len(self.scale_)} for {n_groups}",
+                    expected="the names of the groups of the reference",
+                    got=f"{len(self.center_)} groups without",
                     fix="save the head again",
                 )
             )
-        self.head_ = restore_nested(state.without_prefix("head__"))
 
 
 def _check_domains(domains: ArrayLike | None, n_items: int) -> AnyArray:

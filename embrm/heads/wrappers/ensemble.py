@@ -10,12 +10,18 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom, RandomState
-from embrm._validation import check_random_state
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm._validation import (
+    Constraints,
+    Integer,
+    Real,
+    check_count,
+    check_random_state,
+    invalid_input,
+)
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.parameters import check_count, check_real
-from embrm.heads.state import HeadState
+from embrm.heads.state import Stored
 from embrm.heads.uncertain_reward import (
     UncertainRewardHead,
     spread,
@@ -23,13 +29,12 @@ from embrm.heads.uncertain_reward import (
 )
 from embrm.heads.validation_split import split_units
 from embrm.heads.wrappers._nested import (
+    STORED_MEMBERS,
     delta_of,
     estimate_noise,
     has_randomness,
     mean_and_spread,
-    members_state,
     name_annotators_of,
-    restore_members,
     seed_head,
     unfitted_head,
 )
@@ -115,7 +120,15 @@ class RewardEnsemble(UncertainRewardHead):
     (True, True)
     """
 
-    delta_is_reward_difference: ClassVar[bool] = False
+    _constraints: ClassVar[Constraints] = {
+        "n_members": [Integer(1)],
+        "bagging": [*get_args(Bagging), None],
+        "aggregate": [*get_args(Aggregate)],
+        "k": [Real()],
+        "quantile": [Real(0, 1)],
+        "uncertainty_weighted": [bool],
+    }
+    _stored: ClassVar[Sequence[Stored]] = STORED_MEMBERS
 
     def __init__(
         self,
@@ -166,7 +179,6 @@ class RewardEnsemble(UncertainRewardHead):
         name_annotators_of(self.members_, names)
 
     def _fit(self, comparisons: Comparisons) -> None:
-        self._check_aggregate()
         rng = check_random_state(self.random_state)
         unfitted = self._make_members(rng)
         self._check_cycles(unfitted)
@@ -202,9 +214,11 @@ class RewardEnsemble(UncertainRewardHead):
         """Make the unfitted heads that the parameters name, one for each member."""
         if isinstance(self.heads, Sequence) and not isinstance(self.heads, str):
             if len(self.heads) == 0:
-                raise _wrong("heads: at least one", "an empty list", "heads")
+                raise invalid_input(
+                    "heads: at least one", "an empty list", "pass for instance 'linear'"
+                )
             return [unfitted_head(head) for head in self.heads]
-        n_members = check_count(self.n_members, "n_members", 1)
+        n_members = check_count(self.n_members, "n_members")
         return [unfitted_head(self.heads) for _ in range(n_members)]
 
     def _make_members(self, rng: np.random.Generator) -> list[RewardHead]:
@@ -229,23 +243,7 @@ class RewardEnsemble(UncertainRewardHead):
         if self.bagging in ("prompt", "pair"):
             unit = self.bagging
             return [draw_counts(comparisons, unit, rng) for _ in range(n_members)]
-        if self.bagging in ("seed", None):
-            return [np.ones(len(comparisons))] * n_members
-        raise _wrong(
-            f"bagging: one of {', '.join(get_args(Bagging))}, or None",
-            repr(self.bagging)[:40],
-            "bagging",
-        )
-
-    def _check_aggregate(self) -> None:
-        if self.aggregate not in get_args(Aggregate):
-            raise _wrong(
-                f"aggregate: one of {', '.join(get_args(Aggregate))}",
-                repr(self.aggregate)[:40],
-                "aggregate",
-            )
-        check_real(self.k, "k", 0.0, open_at_low=False)
-        check_real(self.quantile, "quantile", 0.0, 1.0, open_at_low=False)
+        return [np.ones(len(comparisons))] * n_members
 
     def _check_cycles(self, members: list[RewardHead]) -> None:
         """Refuse to be a pessimist about rewards that do not make up delta."""
@@ -331,24 +329,6 @@ class RewardEnsemble(UncertainRewardHead):
         deltas = np.stack([delta_of(head, items, ids) / s for head, s in parts])
         return (_mean(deltas), spread(deltas)) if return_std else _mean(deltas)
 
-    def _get_state(self) -> HeadState:
-        shifts = HeadState({"center": self.center_, "scale": self.scale_})
-        return shifts | members_state(self.members_)
-
-    def _set_state(self, state: HeadState) -> None:
-        n_members = state.value("n_members", int)
-        self.center_ = state.array("center", ndim=1)
-        self.scale_ = state.array("scale", ndim=1)
-        if not len(self.center_) == len(self.scale_) == n_members > 0:
-            raise IntegrityError(
-                format_error(
-                    expected="a shift and a scale for each member of the ensemble",
-                    got=f"{len(self.center_)} and {len(self.scale_)} for {n_members}",
-                    fix="save the head again",
-                )
-            )
-        self.members_ = restore_members(state, n_members)
-
 
 def _fit_member(
     head: RewardHead, comparisons: Comparisons, counts: FloatArray
@@ -371,16 +351,6 @@ def _kind(head: RewardHead) -> tuple[str, str]:
 def _mean(values: FloatArray) -> FloatArray:
     # From the first member on, so that equal members have exactly their own mean.
     return np.asarray(values[0] + (values - values[0]).mean(axis=0))
-
-
-def _wrong(expected: str, got: str, name: str) -> InvalidInputError:
-    return InvalidInputError(
-        format_error(
-            expected=expected,
-            got=got,
-            fix=f"set_params({name}=...), or leave {name} at its default",
-        )
-    )
 
 
 ResampleUnit: TypeAlias = Literal["prompt", "pair"]

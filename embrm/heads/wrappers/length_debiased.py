@@ -1,19 +1,27 @@
 """LengthDebiased: a reward that takes no credit for length."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm._validation import Constraints, Integer
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
-from embrm.heads.parameters import check_count
-from embrm.heads.state import HeadState
+from embrm.heads.state import (
+    HeadState,
+    Stored,
+    StoredArray,
+    StoredNumbers,
+    StoredPart,
+    StoredValue,
+)
 from embrm.heads.wrappers._length import (
     LengthReport,
     Scorer,
@@ -31,12 +39,25 @@ from embrm.heads.wrappers._length import (
 from embrm.heads.wrappers._nested import (
     HeadWrapper,
     delta_of,
-    nested_state,
-    restore_nested,
 )
 
 Method = Literal["nuisance", "erase"]
 Transform = Literal["log", "identity"]
+
+
+_FIGURES = StoredNumbers(LengthReport._fields, "report")
+
+
+def _write_report(report: LengthReport | None) -> HeadState:
+    return HeadState() if report is None else _FIGURES.collect(report)
+
+
+def _read_report(state: HeadState) -> LengthReport | None:
+    if "report" not in state.arrays:
+        return None
+    figures = _FIGURES.restore(state)
+    counts = {name: int(figures[name]) for name in ("n_prompts", "n_wins")}
+    return LengthReport(**figures | counts)
 
 
 class LengthDebiased(HeadWrapper):
@@ -124,6 +145,18 @@ class LengthDebiased(HeadWrapper):
     (True, True)
     """
 
+    _constraints: ClassVar[Constraints] = {
+        "method": [*get_args(Method)],
+        "transform": [*get_args(Transform)],
+        "cv": [Integer(2), None],
+    }
+    _stored: ClassVar[Sequence[Stored]] = (
+        *HeadWrapper._stored,
+        StoredArray("direction_", "d", default=lambda _: None),
+        StoredValue("level_", float),
+        StoredPart("report_", _read_report, write=_write_report, prefix=""),
+    )
+
     def __init__(
         self,
         head: Any = "linear",
@@ -172,8 +205,7 @@ class LengthDebiased(HeadWrapper):
             of another shape.
         """
         checked = as_pairs(pairs)
-        _check_choice(self.method, "method", get_args(Method))
-        _check_choice(self.transform, "transform", get_args(Transform))
+        self._check_parameters()
         by_item = check_item_lengths(lengths, checked)
         covariate = np.log1p(by_item) if self.transform == "log" else by_item
         names, codes = self._number_annotators(annotator)
@@ -226,9 +258,10 @@ class LengthDebiased(HeadWrapper):
 
         self.report_: LengthReport | None = None
         if self.cv is not None:
-            cv = check_count(self.cv, "cv", 2)
-            self.report_ = report_length(comparisons, covariate, before, after, cv)
-        self._set(self._fit_debiased(comparisons, covariate))
+            self.report_ = report_length(comparisons, covariate, before, after, self.cv)
+        self.head_, self.direction_, self.level_ = self._fit_debiased(
+            comparisons, covariate
+        )
 
     def _fit_debiased(self, wins: Comparisons, covariate: FloatArray) -> "Debiased":
         if self.method == "nuisance":
@@ -244,31 +277,8 @@ class LengthDebiased(HeadWrapper):
         wins = replace(wins, items=erase(wins.items, direction, level))
         return Debiased(self._fit_head(wins), direction, level)
 
-    def _set(self, fitted: "Debiased") -> None:
-        self.head_, self.direction_, self.level_ = fitted
-
     def _reward(self, items: FloatArray) -> FloatArray:
         return Debiased(self.head_, self.direction_, self.level_).reward(items)
-
-    def _get_state(self) -> HeadState:
-        arrays = {}
-        if self.direction_ is not None:
-            arrays["direction"] = self.direction_
-        if self.report_ is not None:
-            # Among the arrays, since a correlation may be NaN, which JSON lacks.
-            arrays["report"] = np.array(self.report_, dtype=np.float64)
-        nested = nested_state(self.head_).with_prefix("head__")
-        return HeadState(arrays, {"level": self.level_}) | nested
-
-    def _set_state(self, state: HeadState) -> None:
-        head = restore_nested(state.without_prefix("head__"))
-        erased = "direction" in state.arrays
-        direction = state.array("direction", ndim=1) if erased else None
-        self._set(Debiased(head, direction, state.value("level", float)))
-        self.report_ = None
-        if "report" in state.arrays:
-            a, b, c, d, n_prompts, n_wins = _six(state.array("report", ndim=1))
-            self.report_ = LengthReport(a, b, c, d, int(n_prompts), int(n_wins))
 
 
 class Debiased(NamedTuple):
@@ -294,28 +304,3 @@ def _score(
 ) -> tuple[FloatArray, FloatArray]:
     """Compute a head's rewards of items, and its delta of pairs of them."""
     return head.reward(items), delta_of(head, items, ids)
-
-
-def _six(report: FloatArray) -> list[float]:
-    """Return the figures of a stored report, if they are as many as there should be."""
-    figures = [float(figure) for figure in report]
-    if len(figures) != len(LengthReport._fields):
-        raise IntegrityError(
-            format_error(
-                expected=f"{len(LengthReport._fields)} figures in the stored report",
-                got=str(len(figures)),
-                fix="save the head again",
-            )
-        )
-    return figures
-
-
-def _check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InvalidInputError(
-            format_error(
-                expected=f"{name}: one of {', '.join(choices)}",
-                got=repr(value)[:40],
-                fix=f"use {name}={choices[0]!r}",
-            )
-        )

@@ -10,20 +10,18 @@ from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, LearnsFrom, RandomState
-from embrm._validation import check_random_state
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm._validation import Constraints, Integer, check_random_state
+from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.parameters import check_count
-from embrm.heads.state import HeadState
+from embrm.heads.state import Stored, StoredArray, StoredValue
 from embrm.heads.wrappers._calibration_maps import fit_scale
 from embrm.heads.wrappers._nested import (
+    STORED_MEMBERS,
     delta_of,
     estimate_noise,
     mean_and_spread,
-    members_state,
     name_annotators_of,
-    restore_members,
     score_out_of_fold,
     seed_head,
     unfitted_head,
@@ -100,7 +98,12 @@ class StackedReward(RewardHead):
     (True, True)
     """
 
-    delta_is_reward_difference: ClassVar[bool] = False
+    _constraints: ClassVar[Constraints] = {"cv": [Integer(2)]}
+    _stored: ClassVar[Sequence[Stored]] = (
+        *STORED_MEMBERS,
+        StoredArray("weights_", "members"),
+        StoredValue("n_held_out_", int),
+    )
 
     def __init__(
         self,
@@ -139,12 +142,12 @@ class StackedReward(RewardHead):
         name_annotators_of(self.members_, names)
 
     def _fit(self, comparisons: Comparisons) -> None:
-        cv, rng = check_count(self.cv, "cv", 2), check_random_state(self.random_state)
+        rng = check_random_state(self.random_state)
         heads = self._list_heads()
         for head in heads:
             seed_head(head, rng, replace=False)
         fits = [partial(_fit_copy, head) for head in heads]
-        held_out = [score_out_of_fold(fit, comparisons, cv) for fit in fits]
+        held_out = [score_out_of_fold(fit, comparisons, self.cv) for fit in fits]
         self.members_ = [fit(comparisons) for fit in fits]
         moments = [mean_and_spread(m.reward(comparisons.items)) for m in self.members_]
         self.center_ = np.array([mean for mean, _ in moments])
@@ -194,29 +197,6 @@ class StackedReward(RewardHead):
         for head, factor in zip(self.members_, factors, strict=True):
             delta += factor * delta_of(head, items, ids)
         return delta
-
-    def _get_state(self) -> HeadState:
-        state = HeadState(
-            {"center": self.center_, "scale": self.scale_, "weights": self.weights_},
-            {"n_held_out": self.n_held_out_},
-        )
-        return state | members_state(self.members_)
-
-    def _set_state(self, state: HeadState) -> None:
-        self.n_held_out_ = state.value("n_held_out", int)
-        self.center_ = state.array("center", ndim=1)
-        self.scale_ = state.array("scale", ndim=1)
-        self.weights_ = state.array("weights", ndim=1)
-        n_members = len(self.weights_)
-        if not len(self.center_) == len(self.scale_) == n_members > 0:
-            raise IntegrityError(
-                format_error(
-                    expected="a center and a scale for each weight of the stack",
-                    got=f"{len(self.center_)} and {len(self.scale_)} for {n_members}",
-                    fix="save the head again",
-                )
-            )
-        self.members_ = restore_members(state, n_members)
 
 
 def _fit_copy(head: RewardHead, comparisons: Comparisons) -> RewardHead:

@@ -89,7 +89,7 @@ def test_bytes_that_are_no_model_are_refused(forest, blob, message):
 def test_a_forest_of_an_unknown_backend_is_refused():
     """The list of backends is closed."""
     state = HeadState({}, {"n_trees": 1, "backend": "catboost"}, {"forest": b""})
-    with pytest.raises(InvalidInputError, match="backend 'lightgbm' or 'xgboost'"):
+    with pytest.raises(InvalidInputError, match="backend one of lightgbm, xgboost"):
         read_forest(state)
 
 

@@ -107,8 +107,8 @@ def test_bins_of_another_backend_are_refused(make_preferences):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((np.eye(3), "catboost"), "backend 'lightgbm' or 'xgboost'; got 'catboost'"),
-        ((np.eye(3), "lightgbm", 1), "bins: an integer >= 2"),
+        ((np.eye(3), "catboost"), "backend: 'lightgbm' or 'xgboost'; got 'catboost'"),
+        ((np.eye(3), "lightgbm", 1), "bins: an integer in"),
         ((np.eye(3), "lightgbm", 256), r"an integer in \[2, 255\]"),
         ((np.full((2, 2), np.nan),), "finite items"),
     ],

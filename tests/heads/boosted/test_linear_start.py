@@ -6,8 +6,9 @@ from scipy.optimize import minimize
 
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry
-from embrm.heads.boosted._linear_start import best_scale, fit_linear_start
+from embrm.heads.boosted._linear_start import fit_linear_start
 from embrm.heads.comparisons import Comparisons, make_comparisons
+from embrm.heads.win_loss import best_scale
 
 
 def accuracy(logit):
@@ -60,6 +61,9 @@ def test_one_pair_has_no_folds(make_preferences):
     assert start.logit[0] > 0
 
 
+BOUNDS = (-0.7, 10.0)
+
+
 def wins_of(n, **columns):
     """Wins of which nothing counts but what they are told."""
     nobody = np.zeros(n, dtype=int)
@@ -74,8 +78,8 @@ def test_the_scale_is_that_of_clean_labels_where_flips_are_known():
     right = np.where(rng.random(50_000) < 1 / (1 + np.exp(-2 * delta)), 1, -1)
     said = np.where(rng.random(50_000) < 0.2, -right, right)
     known = wins_of(50_000, flip_rate=np.full(50_000, 0.2))
-    assert best_scale(said * delta, known) == pytest.approx(2.0, rel=0.05)
-    assert best_scale(said * delta, wins_of(50_000)) < 1.3
+    assert best_scale(said * delta, known, BOUNDS) == pytest.approx(2.0, rel=0.05)
+    assert best_scale(said * delta, wins_of(50_000), BOUNDS) < 1.3
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.5])
@@ -86,11 +90,12 @@ def test_the_scale_minimises_the_log_loss(margin):
     wanted = minimize(
         lambda s: weight @ np.logaddexp(0, margin - s[0] * delta), [1.0]
     ).x[0]
-    got = best_scale(delta, wins_of(500, margin=np.full(500, margin), weight=weight))
+    wins = wins_of(500, margin=np.full(500, margin), weight=weight)
+    got = best_scale(delta, wins, BOUNDS)
     assert got == pytest.approx(wanted, rel=0.02)
 
 
 def test_separable_wins_have_a_finite_scale():
     """A label counts as (n + 1) / (n + 2)."""
-    scale = best_scale(np.full(20, 0.5), wins_of(20))
+    scale = best_scale(np.full(20, 0.5), wins_of(20), BOUNDS, doubt=1 / 22)
     assert scale * 0.5 == pytest.approx(np.log(21), rel=1e-3)

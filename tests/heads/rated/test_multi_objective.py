@@ -267,8 +267,8 @@ def test_extreme_scales_stay_finite(data, scale):
 @pytest.mark.parametrize(
     ("params", "changed", "message"),
     [
-        ({"gate_alpha": 0.0}, {}, "gate_alpha: a finite number, 0 < gate_alpha"),
-        ({"temperature": 0.0}, {}, "temperature: a finite number, 0 < temp"),
+        ({"gate_alpha": 0.0}, {}, "gate_alpha: a finite number > 0"),
+        ({"temperature": 0.0}, {}, "temperature: a finite number > 0"),
         ({"hidden_sizes": (0,)}, {}, "hidden_sizes: an integer >= 1"),
         ({"max_length_correlation": 1.0}, {}, "max_length_correlation"),
         ({"max_iter": 0}, {}, "max_iter: an integer >= 1"),

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from embrm.exceptions import InvalidInputError
 from embrm.heads.rated._rated_items import make_rated_items
-from embrm.heads.rated._ridge import RidgeFit, check_alpha, fit_attributes, fit_ridge
+from embrm.heads.rated._ridge import RidgeFit, fit_attributes, fit_ridge
 
 
 @pytest.fixture(params=[(60, 8), (12, 30)], ids=["n > d", "d > n"])
@@ -125,13 +124,3 @@ def test_a_stored_fit_predicts_the_same_bits(data):
     fit = fit_ridge(items, targets, weight)
     again = RidgeFit.from_state(fit.get_state())
     np.testing.assert_array_equal(again(items), fit(items))
-
-
-def test_a_penalty_is_a_number_or_auto():
-    """Other words are refused by name."""
-    assert check_alpha("auto", "alpha") is None
-    assert check_alpha(2, "alpha") == 2.0
-    with pytest.raises(InvalidInputError, match="gate_alpha that is 'auto' or a fin"):
-        check_alpha("best", "gate_alpha")
-    with pytest.raises(InvalidInputError, match="alpha: a finite number, 0 <= alpha"):
-        check_alpha(-1.0, "alpha")

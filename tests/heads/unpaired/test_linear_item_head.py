@@ -78,7 +78,7 @@ def test_a_damaged_state_is_refused(head):
     with pytest.raises(IntegrityError, match="array 'coef'"):
         clone(head).set_state(HeadState({}, state.values))
     short = {**state.arrays, "coef": state.arrays["coef"][:-1]}
-    with pytest.raises(IntegrityError, match="3 weights in the stored state"):
+    with pytest.raises(IntegrityError, match="size d = 3 in the stored state"):
         clone(head).set_state(HeadState(short, state.values))
 
 
@@ -134,7 +134,7 @@ def test_float16_maps_wide_items_and_constant_columns_are_taken(head, tmp_path):
 
 @pytest.mark.parametrize(
     ("alpha", "message"),
-    [("best", "'auto' or a finite number > 0; got 'best'"), (0.0, "alpha: a finite")],
+    [("best", "a finite number > 0 or 'auto'; got 'best'"), (0.0, "alpha: a finite")],
 )
 def test_a_bad_alpha_is_refused(head, alpha, message):
     """Separable data have no solution without a penalty."""

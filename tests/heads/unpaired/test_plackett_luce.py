@@ -146,7 +146,7 @@ def test_too_few_iterations_warn():
     ("params", "message"),
     [
         ({"max_iter": 0}, "max_iter: an integer >= 1"),
-        ({"tol": 0.0}, "tol: a finite number, 0 < tol"),
+        ({"tol": 0.0}, "tol: a finite number > 0"),
     ],
 )
 def test_parameters_out_of_range_are_refused(params, message):

@@ -106,10 +106,19 @@ def test_a_bad_count_of_ranked_items_is_refused(n_ranked):
         make_ranked_items(ITEMS, [[0, 1], [2, 3]], n_ranked=n_ranked)
 
 
-@pytest.mark.parametrize("weight", [[1], [1, -1], [0, 0], [1, np.nan], ["a", "b"]])
-def test_bad_weights_are_refused(weight):
-    """One per ranking."""
-    with pytest.raises(InvalidInputError, match="sample_weight of shape"):
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ([1], "sample_weight of shape .* one per ranking"),
+        ([1, -1], "sample_weight >= 0; got -1 at ranking 1"),
+        ([0, 0], "at least one positive sample_weight"),
+        ([1, np.nan], "finite sample_weight; got nan at index 1"),
+        (["a", "b"], "numeric sample_weight"),
+    ],
+)
+def test_bad_weights_are_refused(weight, message):
+    """One per ranking, finite, >= 0, not all zero."""
+    with pytest.raises(InvalidInputError, match=message):
         make_ranked_items(ITEMS, [[0, 1], [2, 3]], sample_weight=weight)
 
 

@@ -134,7 +134,7 @@ def test_a_state_whose_parts_do_not_fit_is_refused(data):
     """A weight without a head is no stack."""
     state = StackedReward([LINEAR, DULL]).fit(data.pairs, data.y).get_state()
     damaged = HeadState({**state.arrays, "scale": np.ones(3)}, state.values)
-    with pytest.raises(IntegrityError, match="each weight of the stack"):
+    with pytest.raises(IntegrityError, match="size members = "):
         StackedReward().set_state(damaged)
 
 
