@@ -216,7 +216,7 @@ def test_another_encoder_needs_another_fit(pairs_frame, items_frame):
     model = RewardModel("hashing:32").fit(pairs_frame)
     before = model.fingerprint_
     model.set_params(encoder="hashing:64")
-    with pytest.raises(FingerprintMismatchError, match="or fit anew"):
+    with pytest.raises(FingerprintMismatchError, match="or fit again"):
         model.reward(items_frame)
     model.fit(pairs_frame)
     assert (before.dim, model.fingerprint_.dim) == (32, 64)

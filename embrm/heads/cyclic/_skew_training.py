@@ -15,7 +15,7 @@ singular pairs of that gradient are where a fit starts: U = V = 0 is a saddle po
 
 Choose the capacity of the general preference head by grouped cross-validation.
 
-The penalty of the blocks is spoken of as a share of the largest one that is useful: at
+The penalty of the blocks is stated as a share of the largest one that is useful: at
 1 there are no blocks, and the path goes down from there. The number of blocks doubles
 for as long as that helps.
 """
@@ -126,7 +126,7 @@ def value_and_gradient(
 
 
 def largest_useful_penalty(problem: LinearProblem, linear: FloatArray) -> float:
-    """Compute the least beta under which no block is worth having, beside `linear`."""
+    """Compute the least beta without any block, given `linear`."""
     _, _, strength = _leading_blocks(problem, linear, 1)
     return float(strength[0])
 
@@ -257,7 +257,7 @@ def _scale(
 
 
 MODERATE = 0.5
-"""Share of the largest useful penalty, where there is too little data to choose."""
+"""Share of the largest useful penalty, with too few wins to choose."""
 
 _SHARES = (0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.01)
 _N_FOLDS = 4
@@ -276,7 +276,7 @@ class BlockSearch:
     Attributes
     ----------
     n_blocks : int
-        0 where blocks do not pay.
+        0 where blocks do not lower the loss.
     beta : float
         Penalty of the blocks; infinite where there are none.
     held_out_loss : ndarray of shape (n_tried, 3)
@@ -400,7 +400,7 @@ class _Folds:
     def path(
         self, n_blocks: int, betas: list[float]
     ) -> tuple[dict[tuple[int, float], FloatArray], float]:
-        """Try penalties from strong to weak until the loss rises; say which is best."""
+        """Try penalties from strong to weak until the loss rises; return the best."""
         losses = dict[tuple[int, float], FloatArray]()
         means = list[float]()
         for beta in betas:

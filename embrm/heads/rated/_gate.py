@@ -228,7 +228,7 @@ def initial_gate(
     temperature: float,
     rng: np.random.Generator,
 ) -> Gate:
-    """Make a gate that weighs all attributes alike; hidden layers are random.
+    """Make a gate with equal weights of attributes; hidden layers are random.
 
     Parameters
     ----------
@@ -303,7 +303,7 @@ class GateSearch:
         Penalty of its last layer; infinite where it ignores the prompt.
     alphas, held_out_loss : ndarray of shape (n_tried,)
         Descending from infinity, with the mean held-out log loss of a win, in nats.
-        Empty where there was nothing, or too little, to choose from.
+        Empty with too few wins to choose.
     """
 
     gate: Gate

@@ -3,7 +3,7 @@ r"""Ridge regression along a whole path of penalties, with held-out errors.
 .. math:: F(w, b) = \sum_i c_i (w^\top x_i + b - t_i)^2 + \alpha \lVert w \rVert^2
 
 One eigenbasis of the centred :math:`X^\top C X` serves all penalties and all targets.
-A penalty is spoken of as a ratio of signal to noise: alpha = E ||x - mean||^2 / ratio
+A penalty is stated as a ratio of signal to noise: alpha = E ||x - mean||^2 / ratio
 is the posterior mean's penalty where the linear part of a target has `ratio` times
 the variance of its noise. One grid of ratios serves all data, whatever their scale.
 """

@@ -3,7 +3,7 @@ r"""The second stage: Bradley-Terry from given weights, and extrapolation beyond
 .. math:: F(v) = \sum_i c_i \, \mathrm{softplus}(-(\delta^0_i + v^\top d_i - m_i))
           + \tfrac{\alpha}{2} \lVert v \rVert^2
 
-with :math:`\delta^0_i` what the first stage says about win i and :math:`d_i` the
+with :math:`\delta^0_i` the delta of win i by the first stage and :math:`d_i` the
 difference of its items. That is the problem of the linear head with the margin
 :math:`m_i - \delta^0_i`, so its solver serves.
 """
@@ -167,7 +167,7 @@ def positive_scale(delta: FloatArray, margin: FloatArray, weight: FloatArray) ->
 
     Minimises :math:`\sum_i c_i \mathrm{softplus}(-(s u_i - m_i)) +
     \tfrac12 \log^2 s` with u delta in units of its root mean square: a prior of one
-    nat within a factor of e, which keeps s positive where labels say nothing.
+    nat within a factor of e, which keeps s positive for uninformative labels.
 
     Parameters
     ----------

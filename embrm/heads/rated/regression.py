@@ -325,7 +325,7 @@ class RegressionReward(RegressorMixin, RatedHead):
         return self._linear("read models_").alpha
 
     def _linear(self, fix: str) -> RidgeFit:
-        """Return the linear attributes, or say that they are not linear."""
+        """Return the linear attributes; raise if they are not linear."""
         linear: RidgeFit | None = getattr(self, "linear_", None)
         if linear is None:
             raise NotLinearError(

@@ -400,7 +400,7 @@ def _penalty_that_connects(games: Games) -> float:
 
 
 def _named(names: AnyArray) -> str:
-    """List a few names, and say how many there are."""
+    """List a few names, and their number."""
     listed = ", ".join(str(name)[:40] for name in names[:_MOST_SHOWN])
     more = len(names) - _MOST_SHOWN
     return f"{{{listed}{f' and {more} more' if more > 0 else ''}}}"

@@ -234,7 +234,7 @@ def _held_out(
     Returns
     -------
     alphas, losses : ndarray of shape (n_tried,)
-        Empty where there is too little to choose.
+        Empty with too few items to choose.
     """
     units = np.arange(len(labelled.items)) if groups is None else groups
     n_units = len(np.unique(units))

@@ -180,7 +180,7 @@ class PlackettLuce(LinearItemHead):
 
 
 STRONG_PRIOR = 1.0
-"""Prior standard deviation of a delta, in nats, where there is too little to choose."""
+"""Prior standard deviation of a delta, in nats, with too few rankings to choose."""
 
 _PRIORS = np.geomspace(0.03, 30.0, 13)
 _N_FOLDS = 5

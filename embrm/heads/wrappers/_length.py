@@ -1,4 +1,4 @@
-"""Length beside the vectors: add it, take it off, erase its direction.
+"""Length of responses: add it as a column, drop it, erase its direction.
 
 Length travels through `make_comparisons` as one more column of the items, so that it
 stays with its item through sorting and merging; two items of equal vectors and
@@ -23,7 +23,7 @@ _SPREAD = 3.0
 
 
 def check_item_lengths(lengths: Any, pairs: Pairs) -> FloatArray:
-    """Check lengths, and bring them into one per item.
+    """Check lengths, and convert them to one per item.
 
     Parameters
     ----------

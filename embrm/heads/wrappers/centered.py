@@ -310,7 +310,7 @@ def _check_domains(domains: ArrayLike | None, n_items: int) -> AnyArray:
             format_error(
                 expected=f"domains of shape ({n_items},), one per item",
                 got=f"shape {names.shape}",
-                fix="say for each item which domain it is of",
+                fix="pass the domain of each item",
             )
         )
     return names.astype(str) if names.dtype.kind == "O" else names

@@ -119,7 +119,7 @@ def test_missing_keys_are_counted(store, rows):
     """Claim: take says how many keys are missing and what to do."""
     store.append(*rows(3))
     keys = np.concatenate([rows(3)[0], rows(2, seed=1)[0]])
-    with pytest.raises(InvalidInputError, match=r"2 of 5 keys missing.*ask contains"):
+    with pytest.raises(InvalidInputError, match=r"2 of 5 keys missing.*call contains"):
         store.take(keys)
 
 
