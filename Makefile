@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # -qq: only errors; an index that lacks a page is no news to a newcomer.
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check lint types layers bench clean
+.PHONY: demo test test-long check lint types layers bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -14,6 +14,11 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2
+
+# What takes ten minutes by its nature: 500 kills, 10,000 flipped bits, full disks and a
+# crowd of processes at one cache. Results go into benchmarks/results; look at them.
+test-long: $(VENV)/.test
+	$(BIN)/python benchmarks/cache_faults.py
 
 # What continuous integration asks for besides the tests.
 check: lint types layers

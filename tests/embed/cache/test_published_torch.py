@@ -156,7 +156,7 @@ class Runs:
         Runs(exec, "raise SystemExit"),
         Runs(__import__("os").system, "exit 1"),
         Runs(getattr, "", "join"),
-        [Runs(print, "x")],
+        [Runs(open, "x")],
         {"a": Runs(__import__, "this")},
         Exception("x"),
     ],
