@@ -50,9 +50,10 @@ class CausalLMEncoder(SlicedEncoder):
     r"""Embed texts with the hidden states of a causal language model.
 
     By default the vector is the mean over the response's tokens at two thirds of the
-    model's depth; layers above are not computed. Order consistency of rewards on such
-    vectors was .03 to .07 higher than on the last token of the last layer, see
-    `benchmarks/encoders.py` and `embrm layers`.
+    model's depth; layers above are not computed. On graded answers a reward on such
+    vectors of SmolLM2 ordered .765 of held-out pairs right, on the last token of the
+    last layer .710; on people's choices between harmless answers both gave .646
+    (`benchmarks/encoders.py`; `embrm layers` measures it on your data).
 
     A text beyond the limit loses the beginning of its prompt; the response, BOS and
     what the chat template adds are kept. Vectors do not depend on padding, batch
