@@ -82,8 +82,9 @@ def _packaged_encoders() -> list[dict[str, str | None]]:
 
 def _packaged_encoder(name: str) -> dict[str, str | None]:
     from embrm.embed.gguf import is_converted
+    from embrm.embed.model_files import smollm2_file
     from embrm.embed.registry import make_encoder
-    from embrm.embed.weights import SMOLLM2, smollm2_file
+    from embrm.embed.weights import SMOLLM2
 
     try:
         if name == SMOLLM2 and not is_converted(smollm2_file()):

@@ -15,9 +15,10 @@ from embrm._optional import import_optional
 from embrm._typing import Text
 from embrm.embed.base import Fingerprint, OnBatch
 from embrm.embed.batching import choose_device
+from embrm.embed.model_files import resolve_model
 from embrm.embed.steps import PaddedStep, TokenBudget, padded_steps, run_steps
 from embrm.embed.truncation import FittedTokens, check_responses_fit
-from embrm.embed.weights import ModelFiles, resolve_model
+from embrm.embed.weights import ModelFiles
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")

@@ -48,7 +48,7 @@ def test_an_unusable_default_encoder_exits_with_2(run, monkeypatch):
     def missing():
         raise MissingDependencyError("expected weights; got none. Fix: install")
 
-    monkeypatch.setattr("embrm.embed.weights.smollm2_file", missing)
+    monkeypatch.setattr("embrm.embed.model_files.smollm2_file", missing)
     result = run("doctor")
     assert result.exit_code == 2
     assert "not usable: expected weights" in result.stdout

@@ -16,8 +16,8 @@ import pytest
 from embrm.embed import gguf as gguf_module
 from embrm.embed.causal import CausalLMEncoder
 from embrm.embed.gguf import converted_gguf, is_converted, models_directory
+from embrm.embed.model_files import resolve_model
 from embrm.embed.registry import make_encoder
-from embrm.embed.weights import resolve_model
 from embrm.exceptions import (
     EmbrmError,
     EmbrmWarning,
@@ -326,7 +326,9 @@ def test_a_directory_called_smollm2_is_not_the_model(models, monkeypatch, tmp_pa
     (tmp_path / "smollm2").mkdir()
     (tmp_path / "smollm2" / "config.json").write_text(json.dumps({}))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("embrm.embed.weights._converted", lambda path: Found(path))
+    monkeypatch.setattr(
+        "embrm.embed.model_files.converted_gguf", lambda path: Found(path)
+    )
     assert resolve_model("./smollm2").source == "directory"
     assert resolve_model("smollm2").source == "package"
 

@@ -14,13 +14,13 @@ import pytest
 from safetensors import SafetensorError
 
 from embrm.embed import weights
+from embrm.embed.model_files import resolve_model
 from embrm.embed.weights import (
     MINILM_SHA256,
     ModelFiles,
     file_sha256,
     loading,
     model_name,
-    resolve_model,
     transformers_major,
 )
 from embrm.exceptions import IntegrityError, InvalidInputError, MissingDependencyError

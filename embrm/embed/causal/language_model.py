@@ -8,12 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from embrm._optional import import_optional
 from embrm.embed.batching import choose_device, set_evaluation_mode
-from embrm.embed.weights import (
-    ModelFiles,
-    check_no_weights_missing,
-    loading,
-    resolve_model,
-)
+from embrm.embed.model_files import resolve_model
+from embrm.embed.weights import ModelFiles, check_no_weights_missing, loading
 from embrm.exceptions import InvalidInputError, format_error
 
 Layer: TypeAlias = int | float

@@ -293,7 +293,7 @@ def test_a_server_that_becomes_another_is_noticed(embedding_server, ask):
     encoder = ask()
     encoder.encode(TEXTS)
     embedding_server.seed = 1
-    with pytest.raises(FingerprintMismatchError, match=r"other vectors.*make a new enco"):
+    with pytest.raises(FingerprintMismatchError, match=r"other vectors.*make a new"):
         encoder.encode(TEXTS)
 
 
