@@ -52,8 +52,9 @@ class CausalLMEncoder(SlicedEncoder):
     By default the vector is the mean over the response's tokens at two thirds of the
     model's depth; layers above are not computed. On graded answers a reward on such
     vectors of SmolLM2 ordered .765 of held-out pairs right, on the last token of the
-    last layer .710; on people's choices between harmless answers both gave .646
-    (`benchmarks/encoders.py`; `embrm layers` measures it on your data).
+    last layer .710; on a pool of judged answers .788 and .745; on people's choices
+    between harmless answers both gave .646 (`benchmarks/encoders.py`; `embrm layers`
+    measures it on your data).
 
     A text beyond the limit loses the beginning of its prompt; the response, BOS and
     what the chat template adds are kept. Vectors do not depend on padding, batch
