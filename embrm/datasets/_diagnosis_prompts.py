@@ -1,0 +1,162 @@
+"""What a diagnosis says of prompts: spellings, near-duplicates, leakage."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from embrm._typing import BoolArray, IntArray, Prompt
+from embrm.datasets._comparison_graph import found
+from embrm.datasets.near_duplicates import near_duplicate_groups, near_shared
+from embrm.datasets.preferences import Preferences
+from embrm.messages import prompt_text
+
+_MOST_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Prompts that are nearly the same.
+
+    Attributes
+    ----------
+    threshold : float
+        Jaccard index of their shingles from which they are.
+    n_groups, n_prompts : int
+        Groups of two or more, and the prompts in them.
+    examples : list of list of str
+        Up to three prompts of the three largest groups.
+    """
+
+    threshold: float
+    n_groups: int
+    n_prompts: int
+    examples: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """Prompts that another file has too.
+
+    Attributes
+    ----------
+    source : str
+        Name of the other file.
+    n_prompts : int
+        Prompts of these data.
+    n_shared, n_near : int
+        Those that the other has as well, and near-duplicates of others of its.
+    n_pairs : int
+        Pairs with one of either.
+    source_rows : tuple of int
+        Of the first five.
+    """
+
+    source: str
+    n_prompts: int
+    n_shared: int
+    n_near: int
+    n_pairs: int
+    source_rows: tuple[int, ...]
+
+
+def normalised_text(prompt: Prompt) -> str:
+    r"""Return the text by which prompts are told apart here: NFC, ends stripped.
+
+    Examples
+    --------
+    >>> normalised_text("Cafe\u0301? ") == "Caf\u00e9?"
+    True
+    """
+    text = prompt_text(prompt)
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip()
+
+
+class DistinctPrompts:
+    """The prompts of preferences, by their normalised text.
+
+    Attributes
+    ----------
+    texts : list of str
+        In order of first appearance.
+    of_item : ndarray of int of shape (n_items,)
+        Which of these each item answers.
+    n_spellings : int
+        Prompt ids that another one has the text of.
+    lengths : ndarray of int of shape (n_prompts,)
+        In characters.
+    """
+
+    def __init__(self, preferences: Preferences) -> None:
+        ids = preferences.items["prompt_id"].to_numpy()
+        codes, known = pd.factorize(ids)
+        # Items repeat their prompt: the first of each is enough.
+        firsts = np.unique(codes, return_index=True)[1]
+        prompts = preferences.items["prompt"].take(firsts)
+        normal = [normalised_text(prompt) for prompt in prompts]
+        numbers, texts = pd.factorize(pd.Series(normal, dtype=object))
+        self.texts: list[str] = list(texts)
+        self.of_item: IntArray = numbers[codes] if len(codes) else codes
+        self.n_spellings = len(known) - len(self.texts)
+        self.lengths: IntArray = np.array([len(text) for text in texts], dtype=np.int64)
+
+
+def find_near_duplicates(
+    texts: Sequence[str], threshold: float | None
+) -> NearDuplicates | None:
+    """Count near-duplicates among different texts; None without a threshold."""
+    if threshold is None:
+        return None
+    groups = near_duplicate_groups(texts, threshold)
+    sizes = np.bincount(groups)
+    several = sizes > 1
+    examples = _largest(texts, groups)
+    return NearDuplicates(
+        threshold, int(several.sum()), int(sizes[several].sum()), examples
+    )
+
+
+def find_leakage(
+    preferences: Preferences,
+    own: DistinctPrompts,
+    name: str,
+    other: Preferences,
+    threshold: float | None,
+) -> Leakage:
+    """Count the prompts that other preferences have too."""
+    texts = DistinctPrompts(other).texts
+    shared = _shared(own.texts, texts)
+    near: BoolArray = np.zeros_like(shared)
+    if threshold is not None:
+        near = near_shared(own.texts, texts, threshold) & ~shared
+    leaks = (shared | near)[own.of_item]
+    ends = preferences.pairs[["first", "second"]].to_numpy(np.intp)
+    rows = preferences.pairs["source_row"].to_numpy()
+    pairs = found(leaks[ends].any(axis=1), rows)
+    return Leakage(
+        name,
+        len(own.texts),
+        int(shared.sum()),
+        int(near.sum()),
+        pairs.n,
+        pairs.source_rows,
+    )
+
+
+def _shared(texts: Sequence[str], others: Sequence[str]) -> BoolArray:
+    """Mark the texts that are among others: bool of shape (n_texts,)."""
+    known = set(others)
+    return np.array([text in known for text in texts], dtype=bool)
+
+
+def _largest(texts: Sequence[str], groups: IntArray) -> list[list[str]]:
+    """List some members of the largest groups, three at most of each."""
+    sizes = np.bincount(groups)
+    largest = np.argsort(-sizes, kind="stable")[:_MOST_EXAMPLES]
+    return [
+        [texts[at] for at in np.flatnonzero(groups == group)[:3]]
+        for group in largest
+        if sizes[group] > 1
+    ]
