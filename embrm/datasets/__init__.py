@@ -15,6 +15,13 @@ from embrm.datasets.near_duplicates import (
     near_duplicate_groups,
     near_duplicate_prompt_ids,
 )
+from embrm.datasets.pair_filters import (
+    filter_contradictions,
+    filter_label_errors,
+    filter_repeats,
+    filter_shared_prompts,
+    filter_ties,
+)
 from embrm.datasets.preferences import LeftOut, Preferences, ReadReport
 from embrm.datasets.quality import (
     QualityReport,
@@ -38,7 +45,12 @@ __all__ = [
     "diagnose",
     "filter_by_agreement",
     "filter_by_length",
+    "filter_contradictions",
+    "filter_label_errors",
     "filter_near_duplicates",
+    "filter_repeats",
+    "filter_shared_prompts",
+    "filter_ties",
     "find_label_errors",
     "known_formats",
     "krippendorff_alpha",

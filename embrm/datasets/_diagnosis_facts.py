@@ -1,13 +1,12 @@
 """What a diagnosis says of labels, lengths, annotators and tokens."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
+from embrm._typing import AnyArray, FittedTexts, FloatArray, IntArray
 from embrm.datasets._comparison_graph import ComparisonGraph, found
 from embrm.datasets.agreement import krippendorff_alpha
 
@@ -111,26 +110,6 @@ class Annotators:
     n_labelled_by_several: int
     alpha_ratings: float | None
     n_rated_by_several: int
-
-
-class FittedTexts(NamedTuple):
-    """What an encoder's limit leaves of each item.
-
-    Attributes
-    ----------
-    limit : int
-        In tokens.
-    n_tokens : ndarray of int of shape (n_items,)
-        After the cut.
-    is_cut : ndarray of bool of shape (n_items,)
-    codes : ndarray of int of shape (n_items,)
-        Equal where the same tokens are left.
-    """
-
-    limit: int
-    n_tokens: IntArray
-    is_cut: BoolArray
-    codes: IntArray
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ _MANY_TIES = 0.3
 _MANY_LEFT_OUT = 0.05
 _UNFAMILIAR = 0.05
 _LITTLE_AGREEMENT = 0.4
+_TELLING = 0.6
 _EVEN = (0.45, 0.55)
+_IGNORED = ("ignored", "not used")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def _of_rows(d: "Diagnosis") -> Iterator[Finding]:
             f"{counted(report.n_left_out, report.n_read, 'rows')} were left out; the "
             "reasons are at the top.",
         )
-    ignored = [name for name, use in d.columns.items() if use.startswith("ignored")]
+    ignored = [name for name, use in d.columns.items() if use in _IGNORED]
     if ignored:
         yield Finding(
             "columns",
@@ -77,22 +79,22 @@ def _of_prompts(d: "Diagnosis") -> Iterator[Finding]:
     if 0 < d.n_prompts < _FEW_PROMPTS:
         yield Finding(
             "few prompts",
-            f"There are {d.n_prompts} prompts only: intervals, which are over prompts, "
-            "will be wide.",
+            f"{several(d.n_prompts, 'prompt')} only: intervals, which are over "
+            "prompts, will be wide.",
         )
     near = d.near_duplicates
     if near is not None and near.n_prompts:
         yield Finding(
             "near-duplicates",
             f"{near.n_prompts:,} prompts are near-duplicates of others "
-            f"({near.n_groups:,} groups). embrm fit --group-near-duplicates holds "
-            "each group out as one.",
+            f"({several(near.n_groups, 'group')}). embrm fit --group-near-duplicates "
+            "holds each group out as one.",
         )
     if d.n_spellings:
         yield Finding(
             "spellings",
-            f"{d.n_spellings:,} prompts differ from another in white space or Unicode "
-            "form only; they are one prompt.",
+            f"{several(d.n_spellings, 'prompt')} with the text of another but for "
+            "white space or Unicode form; counted as one prompt.",
         )
 
 
@@ -113,14 +115,14 @@ def _of_comparisons(d: "Diagnosis") -> Iterator[Finding]:
     if d.cycles.n:
         yield Finding(
             "cycles",
-            f"{d.cycles.n:,} sets of responses are preferred in a circle "
-            f"({d.cycles.n_items:,} items): no reward orders them all.",
+            f"{several(d.cycles.n, 'set')} of responses preferred in a circle "
+            f"({several(d.cycles.n_items, 'item')}): no reward orders them all.",
         )
     if d.connectivity.n_prompts_apart:
         yield Finding(
             "connectivity",
-            f"In {d.connectivity.n_prompts_apart:,} prompts, comparisons do not "
-            "connect all responses: how the parts compare is left to the vectors.",
+            f"{several(d.connectivity.n_prompts_apart, 'prompt')} with responses that "
+            "no comparison connects: how they compare is left to the vectors.",
         )
 
 
@@ -153,8 +155,17 @@ def _of_labels(d: "Diagnosis") -> Iterator[Finding]:
         yield Finding(
             "suspicious labels",
             f"{rows_of(d.suspicious.n, rows)}: labels that look wrong to a head "
-            "that was not fitted on them.",
+            f"that was not fitted on them.{_caveat(d.suspicious.threshold)}",
         )
+
+
+def _caveat(threshold: float) -> str:
+    if threshold >= _TELLING:
+        return ""
+    return (
+        f" It gives labels a probability of {threshold:.2f} on average, hardly better "
+        "than chance: of these, only the first are worth a look."
+    )
 
 
 def _alphas(d: "Diagnosis") -> list[tuple[str, float | None]]:
@@ -215,6 +226,17 @@ def counted(n: int, total: int, unit: str = "pairs") -> str:
     return f"{n:,} of {total:,} {unit}{part}"
 
 
+def several(n: int, unit: str) -> str:
+    """Write a count with its unit.
+
+    Examples
+    --------
+    >>> several(1, "pair"), several(1200, "pair")
+    ('1 pair', '1,200 pairs')
+    """
+    return f"{n:,} {unit}" + ("" if n == 1 else "s")
+
+
 def share(part: float) -> str:
     """Write a share in percent, never as 0% or 100% when it is not.
 
@@ -238,7 +260,7 @@ def rows_of(n: int, source_rows: Sequence[int]) -> str:
     >>> rows_of(2, (0, 4)), rows_of(0, ()), rows_of(9, (0, 1, 2, 3, 4))
     ('2 pairs, rows 1, 5', '0 pairs', '9 pairs, rows 1, 2, 3, 4, 5, ...')
     """
-    pairs = f"{n:,} pair" + ("" if n == 1 else "s")
+    pairs = several(n, "pair")
     listed = sorted(dict.fromkeys(row + 1 for row in source_rows[:5]))
     if not listed:
         return pairs

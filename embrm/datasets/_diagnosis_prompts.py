@@ -126,29 +126,31 @@ def find_leakage(
     threshold: float | None,
 ) -> Leakage:
     """Count the prompts that other preferences have too."""
-    texts = DistinctPrompts(other).texts
-    shared = _shared(own.texts, texts)
-    near: BoolArray = np.zeros_like(shared)
-    if threshold is not None:
-        near = near_shared(own.texts, texts, threshold) & ~shared
-    leaks = (shared | near)[own.of_item]
+    exact, near = shared_prompts(own, DistinctPrompts(other), threshold)
+    leaks = (exact | near)[own.of_item]
     ends = preferences.pairs[["first", "second"]].to_numpy(np.intp)
     rows = preferences.pairs["source_row"].to_numpy()
     pairs = found(leaks[ends].any(axis=1), rows)
-    return Leakage(
-        name,
-        len(own.texts),
-        int(shared.sum()),
-        int(near.sum()),
-        pairs.n,
-        pairs.source_rows,
-    )
+    n_exact, n_near = int(exact.sum()), int(near.sum())
+    n_prompts = len(own.texts)
+    return Leakage(name, n_prompts, n_exact, n_near, pairs.n, pairs.source_rows)
 
 
-def _shared(texts: Sequence[str], others: Sequence[str]) -> BoolArray:
-    """Mark the texts that are among others: bool of shape (n_texts,)."""
-    known = set(others)
-    return np.array([text in known for text in texts], dtype=bool)
+def shared_prompts(
+    own: DistinctPrompts, others: DistinctPrompts, threshold: float | None
+) -> tuple[BoolArray, BoolArray]:
+    """Mark the prompts that others have too, and the near-duplicates of theirs.
+
+    Returns
+    -------
+    exact, near : ndarray of bool of shape (n_prompts,)
+        No prompt is both.
+    """
+    known = set(others.texts)
+    exact = np.array([text in known for text in own.texts], dtype=bool)
+    if threshold is None:
+        return exact, np.zeros_like(exact)
+    return exact, near_shared(own.texts, others.texts, threshold) & ~exact
 
 
 def _largest(texts: Sequence[str], groups: IntArray) -> list[list[str]]:

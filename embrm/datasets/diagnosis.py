@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from embrm._typing import AnyArray, IntArray
+from embrm._typing import AnyArray, FittedTexts, IntArray
 from embrm._validation import invalid_input
-from embrm.datasets import _diagnosis_words as words
+from embrm.datasets import diagnosis_words as words
 from embrm.datasets._comparison_graph import (
     ComparisonGraph,
     Connectivity,
@@ -19,7 +19,6 @@ from embrm.datasets._comparison_graph import (
 )
 from embrm.datasets._diagnosis_facts import (
     Annotators,
-    FittedTexts,
     Labels,
     LengthImbalance,
     Spread,
@@ -222,7 +221,7 @@ def diagnose(
         Jaccard index from which prompts are near-duplicates; None does not look for
         them. See `near_duplicate_groups`.
     fitted : FittedTexts, optional
-        What an encoder's limit leaves of each item.
+        What an encoder's limit leaves of each item, as its `fit_texts` says.
     probability : array-like of shape (n_pairs,) in [0, 1], optional
         P(first preferred) of a head that was not fitted on the pair's prompt, NaN
         where there is none: finds labels that look wrong.

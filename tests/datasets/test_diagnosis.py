@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embrm._typing import FittedTexts
 from embrm.datasets import diagnose, read_preferences
-from embrm.datasets._diagnosis_facts import FittedTexts, share_interval
-from embrm.datasets._diagnosis_words import clean, one_line
+from embrm.datasets._diagnosis_facts import share_interval
 from embrm.datasets._scripts import script_shares
+from embrm.datasets.diagnosis_words import clean, one_line
 from embrm.evaluate import prompt_bootstrap
 from embrm.exceptions import InvalidInputError
 
@@ -251,12 +252,12 @@ def test_the_use_of_every_column_and_the_reason_of_the_format_are_shown():
     preferences = read_preferences([pair("a", "x", "y")])
     report = preferences.read_report
     report.columns = {"prompt": "prompt", "question": "ignored"}
-    report.why = "the columns are prompt, chosen and rejected"
+    report.why = "the columns prompt, chosen, rejected"
     report.notes = ["a word of the reader"]
     diagnosis = diagnose(preferences)
     text = str(diagnosis)
     assert "  question  ignored" in text
-    assert "read so because the columns are prompt, chosen and rejected" in text
+    assert "recognised by: the columns prompt, chosen, rejected" in text
     assert "note: a word of the reader" in text
     (finding,) = [f for f in diagnosis.findings if f.kind == "columns"]
     assert finding.message.startswith("Column 'question' is not used.")

@@ -13,6 +13,7 @@ from embrm.datasets._diagnosis_findings import (
     counted,
     findings,
     rows_of,
+    several,
     share,
 )
 
@@ -86,18 +87,18 @@ def _comparisons(d: "Diagnosis") -> Iterator[tuple[str, str]]:
     wrong, circles, parts = d.contradictions, d.cycles, d.connectivity
     words = rows_of(wrong.n_pairs, wrong.source_rows)
     if wrong.n:
-        words += f", about {wrong.n:,} times the same two items"
+        words += f"; {several(wrong.n, 'comparison')} with both labels"
     if wrong.n_by_one_annotator is not None:
-        words += f" ({wrong.n_by_one_annotator:,} times by one annotator)"
+        words += f", {wrong.n_by_one_annotator:,} of one annotator"
     yield "contradictions", words
-    words = f"{circles.n:,} sets of items preferred in a circle"
+    words = f"{several(circles.n, 'set')} of items preferred in a circle"
     if circles.n:
-        words += f" ({circles.n_items:,} items, "
+        words += f" ({several(circles.n_items, 'item')}, "
         words += f"{rows_of(circles.n_pairs, circles.source_rows)})"
     yield "cycles", words
-    words = f"{parts.n_parts:,} parts that no comparison connects"
+    words = f"{several(parts.n_parts, 'part')} that no comparison connects"
     if parts.n_prompts_apart:
-        words += f"; the items of {parts.n_prompts_apart:,} prompts are in several"
+        words += f"; the items of {several(parts.n_prompts_apart, 'prompt')} in several"
     yield "connectivity", words
     if parts.n_items_alone:
         yield "in no pair", f"{parts.n_items_alone:,} items"
@@ -111,7 +112,7 @@ def _prompts(d: "Diagnosis") -> Iterator[tuple[str, str]]:
         yield "spellings", f"{words} only"
     near = d.near_duplicates
     if near is not None:
-        words = f"{near.n_prompts:,} in {near.n_groups:,} groups"
+        words = f"{near.n_prompts:,} in {several(near.n_groups, 'group')}"
         yield "near-duplicates", f"{words} (Jaccard index >= {near.threshold:g})"
         for texts in near.examples:
             yield "", " | ".join(one_line(text, 40) for text in texts)
@@ -212,14 +213,25 @@ def as_text(diagnosis: "Diagnosis") -> str:
     return "\n".join(lines)
 
 
-def _head(diagnosis: "Diagnosis") -> Iterator[str]:
+def reading(diagnosis: "Diagnosis") -> list[tuple[str, str]]:
+    """Say how the source was read: words before a line, and the line."""
     report = diagnosis.read_report
-    for line in str(report).splitlines():
-        yield from _wrapped("", clean(line))
+    source, counts = clean(report.source), f"{report.n_read:,} rows"
+    counts += f", {report.n_kept:,} kept, {report.n_left_out:,} left out"
+    lines = [("", f"{source} read as {report.format}: {counts}")]
     if why := getattr(report, "why", ""):
-        yield from _wrapped("", clean(f"read so because {why}"))
-    for note in getattr(report, "notes", ()):
-        yield from _wrapped("note: ", clean(note))
+        lines.append(("", f"recognised by: {clean(why)}"))
+    for entry in report.left_out:
+        more = ", ..." if entry.n > len(entry.where) else ""
+        where = "; ".join(entry.where) + more
+        lines.append(("  left out: ", clean(f"{entry.n:,} {entry.reason} ({where})")))
+    notes = getattr(report, "notes", ())
+    return lines + [("  note: ", clean(note)) for note in notes]
+
+
+def _head(diagnosis: "Diagnosis") -> Iterator[str]:
+    for start, line in reading(diagnosis):
+        yield from _wrapped(start, line)
 
 
 def _fact_lines(facts: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -245,7 +257,7 @@ def as_html(diagnosis: "Diagnosis") -> str:
     """Write a diagnosis as an HTML fragment, every text escaped."""
     found = diagnosis.findings
     items = "".join(f"<li>{escape(clean(one.message))}</li>" for one in found)
-    parts = [f"<p>{escape(line)}</p>" for line in _head(diagnosis)]
+    parts = [f"<p>{escape(a + b)}</p>" for a, b in reading(diagnosis)]
     heading = "Look at this before you fit" if found else "Nothing to look at"
     parts.append(f"<h4>{heading}</h4><ul>{items}</ul>")
     facts = [fact for one in diagnosis.examples for fact in example_facts(one)]
