@@ -95,7 +95,7 @@ def near_duplicate_groups(
             got=f"{threshold:g}",
             fix="leave it at 0.8 if in doubt",
         )
-    texts = pa.array([prompt_text(prompt) for prompt in prompts], pa.large_string())
+    texts = _as_texts(prompts)
     if not len(texts):
         return np.empty(0, dtype=np.intp)
     sets = _shingle_sets(texts)
@@ -174,6 +174,30 @@ def near_shared(
     groups = near_duplicate_groups([*own, *others], threshold)
     shared: BoolArray = np.isin(groups[: len(own)], groups[len(own) :])
     return shared
+
+
+def smallest_hashes(
+    prompts: Iterable[Prompt], factors: NDArray[np.uint32]
+) -> Iterator[NDArray[np.uint64]]:
+    """Hash the shingles of prompts in several ways, and yield the smallest of each.
+
+    Parameters
+    ----------
+    prompts : iterable of str or of lists of messages
+    factors : ndarray of uint32 of shape (n_hashes,)
+        Odd.
+
+    Yields
+    ------
+    ndarray of uint64 of shape (n_prompts,)
+    """
+    sets = _shingle_sets(_as_texts(prompts))
+    for factor in factors:
+        yield _band(sets, np.array([factor]))
+
+
+def _as_texts(prompts: Iterable[Prompt]) -> pa.Array:
+    return pa.array([prompt_text(prompt) for prompt in prompts], pa.large_string())
 
 
 class _Sets(NamedTuple):

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from embrm._typing import IntArray, Prompt, Text
+from embrm._typing import BoolArray, IntArray, Prompt, Text
 from embrm.datasets import Preferences, read_preferences
+from embrm.datasets.prompt_sketches import match_sketches, sketch_prompts
 from embrm.datasets.reading import OnError
 from embrm.exceptions import DataError, InvalidInputError, format_error
 from embrm.messages import as_messages, canonical_json
@@ -70,6 +72,35 @@ def prompt_hashes(prompts: Iterable[Prompt]) -> IntArray:
         for prompt in prompts
     )
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def prompt_sketches(preferences: Preferences) -> NDArray[np.uint8]:
+    """Sketch each prompt once, in order of first appearance: shape (n_prompts, 120)."""
+    return sketch_prompts(preferences.items.drop_duplicates("prompt_id")["prompt"])
+
+
+def seen_items(
+    preferences: Preferences, hashes: IntArray, sketches: NDArray[np.uint8] | None
+) -> BoolArray:
+    """Mark the items whose prompt is known, or nearly.
+
+    Parameters
+    ----------
+    preferences : Preferences
+    hashes : ndarray of uint64
+        Of the prompts that are known; see `prompt_hashes`.
+    sketches : ndarray of uint8 of shape (n_known, 120) or None
+        Of the same; None where near-duplicates do not count.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_items,)
+    """
+    seen: BoolArray = np.isin(prompt_hashes(preferences.items["prompt"]), hashes)
+    if sketches is not None:
+        near = match_sketches(prompt_sketches(preferences), sketches)
+        seen |= near[pd.factorize(preferences.items["prompt_id"])[0]]
+    return seen
 
 
 def response_lengths(preferences: Preferences) -> IntArray:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -33,9 +34,11 @@ from embrm.heads.registry import describe_heads, make_head
 from embrm.model.frames import (
     item_texts,
     prompt_hashes,
+    prompt_sketches,
     read_pairs,
     response_lengths,
     row_prompts,
+    seen_items,
     with_pairs,
 )
 from embrm.model.training_data import training_data
@@ -78,6 +81,9 @@ class RewardModel(BaseEstimator):
         Sizes and read report of the training data, ready for JSON.
     training_prompts_ : ndarray of uint64
         Sorted hashes of the prompts that were fitted on, to notice leakage.
+    training_sketches_ : ndarray of uint8 of shape (n_prompts, 120), or None
+        Sketches of these prompts, to notice near-duplicates too, where near-duplicates
+        were grouped; see `embrm.datasets.prompt_sketches`.
 
     Examples
     --------
@@ -123,6 +129,7 @@ class RewardModel(BaseEstimator):
         fingerprint: Fingerprint,
         training_prompts: IntArray,
         training: Mapping[str, Any],
+        training_sketches: NDArray[np.uint8] | None = None,
         cache: str | PathLike[str] | VectorCache | None = None,
     ) -> Self:
         """Assemble a fitted model from a fitted head and what is known about it."""
@@ -131,6 +138,7 @@ class RewardModel(BaseEstimator):
         model.fingerprint_ = fingerprint
         model.head_ = head
         model.training_prompts_ = training_prompts
+        model.training_sketches_ = training_sketches
         model.training_ = dict(training)
         return model
 
@@ -140,6 +148,7 @@ class RewardModel(BaseEstimator):
         *,
         format: str | None = None,  # noqa: A002
         on_error: OnError = "raise",
+        group_near_duplicates: bool = False,
     ) -> Self:
         """Embed preferences and fit the head on them.
 
@@ -156,6 +165,9 @@ class RewardModel(BaseEstimator):
         on_error : {"raise", "skip", "skip-uninformative"}, default="raise"
             Whether a bad row stops the fit or is left out and counted; see
             `read_preferences`.
+        group_near_duplicates : bool, default=False
+            Whether near-duplicate prompts are one prompt: in the validation splits of
+            the head, and later where `evaluate` looks for prompts that were fitted on.
 
         Returns
         -------
@@ -168,17 +180,31 @@ class RewardModel(BaseEstimator):
             head; nothing was embedded then.
         """
         preferences = self.read(data, format=format, on_error=on_error)
-        pairs = preferences.to_pairs(self.embed(preferences.texts).vectors)
-        return self.fit_pairs(preferences, pairs)
+        pairs = preferences.to_pairs(
+            self.embed(preferences.texts).vectors,
+            group_near_duplicates=group_near_duplicates,
+        )
+        return self.fit_pairs(
+            preferences, pairs, group_near_duplicates=group_near_duplicates
+        )
 
-    def fit_pairs(self, preferences: Preferences, pairs: Pairs) -> Self:
+    def fit_pairs(
+        self,
+        preferences: Preferences,
+        pairs: Pairs,
+        *,
+        group_near_duplicates: bool = False,
+    ) -> Self:
         """Fit the head on preferences whose vectors are given.
 
         Parameters
         ----------
         preferences : Preferences
         pairs : Pairs
-            What `preferences.to_pairs` makes of vectors of this model's encoder.
+            What `preferences.to_pairs` makes of vectors of this model's encoder, with
+            the same `group_near_duplicates`.
+        group_near_duplicates : bool, default=False
+            As in `fit`.
 
         Returns
         -------
@@ -193,6 +219,9 @@ class RewardModel(BaseEstimator):
         self.fingerprint_ = fingerprint
         self.read_report_ = preferences.read_report
         self.training_prompts_ = np.unique(prompt_hashes(preferences.items["prompt"]))
+        self.training_sketches_ = (
+            prompt_sketches(preferences) if group_near_duplicates else None
+        )
         self.training_ = {
             "learns_from": data.learns_from,
             "n_pairs": len(pairs),
@@ -364,10 +393,12 @@ class RewardModel(BaseEstimator):
         )
 
     def seen_pairs(self, preferences: Preferences) -> BoolArray:
-        """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,)."""
+        """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,).
+
+        Near-duplicates of one count, where they were grouped in the fit.
+        """
         check_is_fitted(self, "head_")
-        hashes = prompt_hashes(preferences.items["prompt"])
-        seen = np.isin(hashes, self.training_prompts_)
+        seen = seen_items(preferences, self.training_prompts_, self.training_sketches_)
         first, second = (
             preferences.pairs[end].to_numpy() for end in ("first", "second")
         )
