@@ -163,6 +163,14 @@ def test_a_manifest_that_lies_is_refused(word, change, altered):
         ("linear", lambda arrays: arrays.pop("training_prompts")),
         ("linear", scale("training_prompts", 1.0)),
         ("linear", cut("training_prompts", None)),
+        (
+            "linear",
+            lambda arrays: arrays.update(training_sketches=np.zeros((3, 7), "uint8")),
+        ),
+        (
+            "linear",
+            lambda arrays: arrays.update(training_sketches=np.zeros((3, 120))),
+        ),
         ("siamese", scale("weight0", np.nan)),
         ("siamese", scale("scale", 0.0)),
         ("siamese", cut("weight0", slice(None), slice(5))),
