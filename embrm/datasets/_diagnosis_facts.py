@@ -1,6 +1,7 @@
 """What a diagnosis says of labels, lengths, annotators and tokens."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -194,7 +195,7 @@ def annotators_of(
     named = [table["annotator"] for table in (pairs, items) if "annotator" in table]
     if not named:
         return None
-    counts = named[0].dropna().astype(str).value_counts()
+    counts = named[0].dropna().value_counts()
     labels, n_labels = _agreement(
         graph.unit, np.sign(graph.y - 0.5), pairs.get("annotator"), "nominal"
     )
@@ -204,13 +205,18 @@ def annotators_of(
     )
     return Annotators(
         n=len(counts),
-        counts={str(who): int(n) for who, n in counts[:_MOST_ANNOTATORS].items()},
+        counts={_name(who): int(n) for who, n in counts[:_MOST_ANNOTATORS].items()},
         n_unnamed=int(named[0].isna().sum()),
         alpha_labels=labels,
         n_labelled_by_several=n_labels,
         alpha_ratings=ratings,
         n_rated_by_several=n_ratings,
     )
+
+
+def _name(who: Any) -> str:
+    # A frame holds whole numbers as floats where some are missing.
+    return str(int(who) if isinstance(who, float) and who.is_integer() else who)
 
 
 def _agreement(

@@ -194,6 +194,15 @@ def test_annotators_are_counted_with_their_agreement():
     assert who.alpha_labels == pytest.approx(1 - 8 / (2 * 36 * 4 / 39))
 
 
+def test_annotators_that_are_numbers_are_named_as_numbers():
+    """Also where some are missing, which makes floats of them."""
+    rows = [
+        pair("a", "x", f"y{n}", annotator=who) for n, who in enumerate([7, 7, None])
+    ]
+    who = diagnose(read_preferences(rows)).annotators
+    assert (who.counts, who.n_unnamed) == ({"7": 2}, 1)
+
+
 def test_ratings_of_one_item_by_several_annotators_agree_or_not():
     """Items are the same text, whoever rated it."""
     rows = [
@@ -262,6 +271,51 @@ def test_the_use_of_every_column_and_the_reason_of_the_format_are_shown():
     (finding,) = [f for f in diagnosis.findings if f.kind == "columns"]
     assert finding.message.startswith("Column 'question' is not used.")
     assert diagnosis.to_json()["columns"] == report.columns
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abc "),
+            st.sampled_from("xyzw"),
+            st.sampled_from("xyzw"),
+            st.sampled_from([0.0, 0.4, 0.5, 1.0]),
+            st.sampled_from(["ann", "bob", None]),
+        ).filter(lambda row: row[0] != " " and row[1] != row[2]),
+        min_size=1,
+        max_size=25,
+    )
+)
+def test_repeats_contradictions_and_cycles_are_those_of_a_plain_count(rows):
+    """Counted one by one, by reachability, for any pairs of few texts."""
+    preferences = read_preferences(
+        [pair(p, a, b, y=y, annotator=who) for p, a, b, y, who in rows]
+    )
+    diagnosis = diagnose(preferences)
+    said = [
+        (p, *sorted((a, b)), y if a < b else 1 - y, who) for p, a, b, y, who in rows
+    ]
+    repeats = sum(
+        one in said[:at] and one[-1] is not None for at, one in enumerate(said)
+    )
+    if all(who is None for *_, who in rows):
+        repeats = len(said) - len(set(said))
+    assert diagnosis.repeats.n == repeats
+    wins = {(p, a, b) for p, a, b, y, _ in rows if y > 0.5}
+    wins |= {(p, b, a) for p, a, b, y, _ in rows if y < 0.5}
+    both = {(p, *sorted((a, b))) for p, a, b in wins if (p, b, a) in wins}
+    assert diagnosis.contradictions.n == len(both)
+    assert diagnosis.contradictions.n_pairs == sum(one[:3] in both for one in said)
+    above = {one for one in wins if (one[0], *sorted(one[1:])) not in both}
+    reach = set(above)
+    for _ in range(4):
+        reach |= {
+            (p, a, d) for p, a, b in reach for q, c, d in above if (p, b) == (q, c)
+        }
+    assert diagnosis.cycles.n_items == len({(p, a) for p, a, b in reach if a == b})
+    labels = diagnosis.labels
+    assert labels.n_first + labels.n_second + labels.n_ties == len(rows)
+    json.dumps(diagnosis.to_json(), allow_nan=False)
 
 
 HOSTILE = "\x1b[31mred\x1b[0m \x07\u202eevil\u202c \x9b2J <script>alert(1)</script>"
