@@ -1,6 +1,7 @@
 """Seconds and memory of what is done to whole data sets, on made-up data.
 
 python benchmarks/datasets.py diagnose [--pairs 1000000] [--out FILE.json]
+python benchmarks/datasets.py label-errors --data DIRECTORY_OF_POOL_DEV
 """
 
 import argparse
@@ -30,9 +31,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figure", choices=FIGURES)
     parser.add_argument("--pairs", type=int, default=1_000_000)
+    parser.add_argument("--data", type=Path, help="with pool_dev.parquet")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    row = FIGURES[arguments.figure](arguments.pairs)
+    row = FIGURES[arguments.figure](arguments)
     load = float(Path("/proc/loadavg").read_text().split()[0])
     row |= {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -45,8 +47,9 @@ def main() -> None:
     print(json.dumps(row, indent=2))
 
 
-def diagnose_figure(n_pairs: int) -> dict:
+def diagnose_figure(arguments: argparse.Namespace) -> dict:
     """Diagnose pairs of as many prompts, of two annotators; memory with the data."""
+    n_pairs = arguments.pairs
     preferences = made_up(n_pairs)
     texts = preferences.items[["prompt", "response"]]
     row = {
@@ -69,6 +72,42 @@ def diagnose_figure(n_pairs: int) -> dict:
         "lines_printed": printed.count("\n") + 1,
     }
     return row
+
+
+def label_errors_figure(arguments: argparse.Namespace) -> dict:
+    """Turn some labels of real pairs, and look for them with a linear head."""
+    from scipy.special import expit
+
+    from embrm.datasets import find_label_errors, read_preferences
+    from embrm.heads import make_head
+    from embrm.report import cross_fit
+
+    rng = np.random.default_rng(0)
+    rated = read_preferences(arguments.data / "pool_dev.parquet")
+    preferences = rated.prefer_by_score("gold", min_gap=1.0)
+    preferences = preferences.take_pairs(
+        np.sort(rng.choice(len(preferences), 20_000, replace=False))
+    )
+    vectors = np.load(arguments.data / "pool_dev_minilm_f16.npy", allow_pickle=False)
+    pairs = preferences.to_pairs(vectors.astype(np.float32))
+    rows = []
+    for share in (0.02, 0.1, 0.2):
+        turned = rng.random(len(pairs)) < share
+        y = np.where(turned, 1 - preferences.y, preferences.y)
+        probability = expit(cross_fit(make_head("linear"), pairs, y).delta)
+        found = find_label_errors(y, probability)
+        hits = turned[found.pairs]
+        rows.append(
+            {
+                "turned": float(turned.mean()),
+                "threshold": found.threshold,
+                "found": len(found) / len(pairs),
+                "recall": float(hits.sum() / turned.sum()),
+                "precision": float(hits.mean()),
+                "precision_of_the_first_100": float(hits[:100].mean()),
+            }
+        )
+    return {"n_pairs": len(pairs), "encoder": "minilm", "rows": rows}
 
 
 def made_up(n_pairs: int) -> Preferences:
@@ -122,7 +161,7 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-FIGURES = {"diagnose": diagnose_figure}
+FIGURES = {"diagnose": diagnose_figure, "label-errors": label_errors_figure}
 
 if __name__ == "__main__":
     main()

@@ -70,8 +70,8 @@ def _of_prompts(d: "Diagnosis") -> Iterator[Finding]:
             yield Finding(
                 "leakage",
                 f"{leak.n_shared:,} of {leak.n_prompts:,} prompts are also in "
-                f"{leak.source}{_nearly(leak.n_near)}: "
-                f"{rows_of(leak.n_pairs, leak.source_rows)}. Figures on either would "
+                f"{leak.source}{_nearly(leak.n_near)} "
+                f"({rows_of(leak.n_pairs, leak.source_rows)}). Figures on either would "
                 "be optimistic after fitting on the other; embrm clean --against "
                 "leaves them out.",
                 grave=True,
@@ -155,7 +155,8 @@ def _of_labels(d: "Diagnosis") -> Iterator[Finding]:
         yield Finding(
             "suspicious labels",
             f"{rows_of(d.suspicious.n, rows)}: labels that look wrong to a head "
-            f"that was not fitted on them.{_caveat(d.suspicious.threshold)}",
+            f"that was not fitted on them; look at the list from its top."
+            f"{_caveat(d.suspicious.threshold)}",
         )
 
 
@@ -163,8 +164,8 @@ def _caveat(threshold: float) -> str:
     if threshold >= _TELLING:
         return ""
     return (
-        f" It gives labels a probability of {threshold:.2f} on average, hardly better "
-        "than chance: of these, only the first are worth a look."
+        f" The head gives labels a probability of {threshold:.2f} on average, hardly "
+        "better than chance: most of them are right."
     )
 
 

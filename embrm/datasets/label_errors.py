@@ -60,6 +60,13 @@ def find_label_errors(y: ArrayLike, probability: ArrayLike) -> LabelErrors:
     InvalidInputError
         On a wrong shape or range.
 
+    Notes
+    -----
+    A list to look at, from the top; heads err too. Of 20,000 real pairs with MiniLM
+    vectors and 2%, 10% or 20% of labels turned, it held 54% to 58% of these, and 11%,
+    39% and 56% of it were turned; of its first hundred, 39%, 76% and 90%
+    (`benchmarks/datasets.py label-errors`).
+
     References
     ----------
     .. [1] Northcutt, Jiang and Chuang (2021), Confident Learning: Estimating
