@@ -12,6 +12,9 @@ from embrm.datasets._comparison_graph import ComparisonGraph, found
 from embrm.datasets.agreement import krippendorff_alpha
 
 _MOST_ANNOTATORS = 10
+_MOST_VALUES = 8
+_NAMED = ("language", "subset", "source")
+_MEASURED = ("weight", "margin")
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,36 @@ class Truncation:
     n_cut: int
     n_identical: int
     source_rows: tuple[int, ...] = ()
+
+
+def tallies(items: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Count the values of language, subset and source, where they are known.
+
+    Returns
+    -------
+    dict of str to dict of str to int
+        By column, of pairs or else of items: the eight commonest values, and "others".
+    """
+    found = {}
+    for name in _NAMED:
+        table = pairs if name in pairs else items
+        if name not in table:
+            continue
+        counts = table[name].dropna().map(_name).value_counts()
+        shown = {str(value): int(n) for value, n in counts[:_MOST_VALUES].items()}
+        rest = int(counts[_MOST_VALUES:].sum())
+        found[name] = shown | ({"others": rest} if rest else {})
+    return found
+
+
+def spreads(pairs: pd.DataFrame) -> dict[str, Spread]:
+    """Summarise the weights and margins of pairs, where there are any."""
+    known = {
+        name: pairs[name].dropna().to_numpy(np.float64)
+        for name in _MEASURED
+        if name in pairs
+    }
+    return {name: Spread.of(given) for name, given in known.items() if len(given)}
 
 
 def length_imbalance(

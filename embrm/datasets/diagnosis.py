@@ -25,6 +25,8 @@ from embrm.datasets._diagnosis_facts import (
     Truncation,
     annotators_of,
     length_imbalance,
+    spreads,
+    tallies,
     truncation_of,
 )
 from embrm.datasets._diagnosis_prompts import (
@@ -111,6 +113,10 @@ class Diagnosis:
         Prompts that differ from another in that alone.
     pairs_per_prompt, items_per_prompt, characters : Spread or None
         `characters` are those of responses; None where there is nothing to count.
+    tallies : dict of str to dict of str to int
+        How often each language, subset and source is named, where they are.
+    spreads : dict of str to Spread
+        Of weights and margins, where there are any.
     labels : Labels
     length : LengthImbalance or None
     repeats : PairsFound
@@ -142,6 +148,8 @@ class Diagnosis:
     pairs_per_prompt: Spread | None
     items_per_prompt: Spread | None
     characters: Spread | None
+    tallies: dict[str, dict[str, int]]
+    spreads: dict[str, Spread]
     labels: Labels
     length: LengthImbalance | None
     repeats: PairsFound
@@ -182,7 +190,6 @@ class Diagnosis:
             "notes": list(getattr(report, "notes", ())),
             "columns": self.columns,
             "findings": _json(self.findings),
-            "beyond": {str(limit): share for limit, share in self.beyond.items()},
         }
 
     def __str__(self) -> str:
@@ -194,9 +201,11 @@ class Diagnosis:
 
 
 def _json(value: Any) -> Any:
-    """Take dataclasses apart, also those in lists."""
+    """Take dataclasses apart, also those in lists and mappings."""
     if isinstance(value, list):
         return [_json(one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): _json(one) for name, one in value.items()}
     return asdict(value) if is_dataclass(value) else value  # type: ignore[arg-type]
 
 
@@ -266,6 +275,8 @@ def diagnose(
         pairs_per_prompt=_per_group(of_item[ids[:, 0]]),
         items_per_prompt=_per_group(of_item),
         characters=Spread.of(lengths) if len(lengths) else None,
+        tallies=tallies(items, pairs),
+        spreads=spreads(pairs),
         labels=Labels.of(preferences.y),
         length=length_imbalance(lengths, ids, preferences.y, of_item),
         repeats=graph.repeats(),

@@ -42,17 +42,17 @@ class Section:
     facts: list[tuple[str, str]] = field(default_factory=list)
 
 
-def sections(diagnosis: "Diagnosis") -> list[Section]:
+def sections(d: "Diagnosis") -> list[Section]:
     """Write all facts, under headings; headings without facts are left out."""
     made = [
-        Section("Columns", list(diagnosis.columns.items())),
-        Section("Size", list(_sizes(diagnosis))),
-        Section("Labels", list(_labels(diagnosis))),
-        Section("Comparisons", list(_comparisons(diagnosis))),
-        Section("Prompts", list(_prompts(diagnosis))),
-        Section("Length", list(_lengths(diagnosis))),
-        Section("Annotators", list(_annotators(diagnosis.annotators))),
-        Section("Labels that look wrong", list(_suspicious(diagnosis))),
+        Section("Columns", [(one_line(c, 40), use) for c, use in d.columns.items()]),
+        Section("Size", list(_sizes(d))),
+        Section("Labels", list(_labels(d))),
+        Section("Comparisons", list(_comparisons(d))),
+        Section("Prompts", list(_prompts(d))),
+        Section("Length", list(_lengths(d))),
+        Section("Annotators", list(_annotators(d.annotators))),
+        Section("Labels that look wrong", list(_suspicious(d))),
     ]
     return [section for section in made if section.facts]
 
@@ -65,6 +65,10 @@ def _sizes(d: "Diagnosis") -> Iterator[tuple[str, str]]:
         yield "pairs per prompt", _spread(d.pairs_per_prompt)
     if d.items_per_prompt is not None:
         yield "items per prompt", _spread(d.items_per_prompt)
+    for name, spread in d.spreads.items():
+        yield name, _spread(spread)
+    for name, counts in d.tallies.items():
+        yield name, ", ".join(f"{one_line(v, 24)} {n:,}" for v, n in counts.items())
 
 
 def _labels(d: "Diagnosis") -> Iterator[tuple[str, str]]:
@@ -313,7 +317,10 @@ def _spread(spread: "Spread") -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
+    whole = value >= 100 or value == int(value)
+    return (
+        f"{value:,.0f}" if whole else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    )
 
 
 def _meaning(label: float) -> str:
