@@ -32,8 +32,10 @@ from embrm.exceptions import InvalidInputError, format_error
 if TYPE_CHECKING:
     from embrm.datasets import Preferences, QualityReport
 
-_OF_ITEMS = ("min_words", "max_words", "against")
+_OF_ITEMS = ("min_words", "max_words", "near_prompts", "against")
 _NO_LIMIT = 2**62
+_EQUAL = 1.0
+"""Jaccard index of prompts of the same word pairs."""
 
 Out = Annotated[
     Path, typer.Option("--out", help="JSONL file of what is kept; replaced.")
@@ -73,6 +75,13 @@ Similar = Annotated[
         "0.9, or more.",
     ),
 ]
+NearPrompts = Annotated[
+    bool,
+    typer.Option(
+        "--near-prompts",
+        help="Leave out prompts that are near-duplicates of an earlier one.",
+    ),
+]
 Agreement = Annotated[
     float | None,
     typer.Option(
@@ -93,6 +102,7 @@ def clean(
     max_words: MaxWords = None,
     similar: Similar = None,
     min_agreement: Agreement = None,
+    near_prompts: NearPrompts = False,
     against: Against = None,
     near: Near = 0.8,
     model: LookedAtBy = None,
@@ -109,7 +119,8 @@ def clean(
     """Write what passes the filters that are named, and what does not with the reason.
 
     Both files have one row for each pair: prompt, chosen, rejected, y where a label is
-    not 1 (the probability that chosen is preferred), and all other columns.
+    not 1 (the probability that chosen is preferred), and all other columns. What is
+    left out has the reason in left_out, and row_number, from 1.
     """
     with reporting(debug=debug, as_json=as_json):
         options = read_options(format, column, on_error, max_rows)
@@ -123,6 +134,7 @@ def clean(
             "max_words": max_words,
             "similar": similar,
             "min_agreement": min_agreement,
+            "near_prompts": near_prompts,
             "against": against,
             "model": model,
         }
@@ -156,7 +168,7 @@ def _check_places(prefs: str, out: Path, beside: Path) -> None:
 def _check_chosen(chosen: dict[str, Any], *, has_pairs: bool) -> None:
     """Refuse to filter by nothing, and items by what is about pairs."""
     fitting = [name for name in chosen if has_pairs or name in _OF_ITEMS]
-    named = [name for name, value in chosen.items() if value not in (None, False)]
+    named = [name for name, value in chosen.items() if value not in (None, False, [])]
     unfit = sorted(set(named) - set(fitting))
     if unfit or not named:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in fitting)
@@ -192,6 +204,8 @@ def _filters(chosen: dict[str, Any], near: float | None) -> Iterator[Any]:
     for name in chosen["against"] or ():
         others = read_quietly(name)
         yield lambda p, o=others: datasets.filter_shared_prompts(p, o, near)
+    if chosen["near_prompts"]:
+        yield lambda p: datasets.filter_near_duplicate_prompts(p, near or _EQUAL)
     if chosen["repeats"]:
         yield datasets.filter_repeats
     if chosen["contradictions"]:
@@ -219,16 +233,13 @@ def _rows(kept: "Preferences", unit: Any) -> Any:
 
 
 def _as_written(table: Any) -> Any:
-    """Name the columns as the format `pairs` does; rows are counted from 1."""
+    """Name the columns as the format `pairs` does; number rows that are left out."""
     written = table.rename(columns={"first": "chosen", "second": "rejected"})
-    if "reason" in written:
-        return written.assign(source_row=written["source_row"] + 1).rename(
-            columns={"source_row": "row"}
-        )
-    written = written.drop(columns="source_row")
-    if "y" in written and (written["y"] == 1).all():
+    if "left_out" in written:
+        written["row_number"] = written["source_row"] + 1
+    elif "y" in written and (written["y"] == 1).all():
         written = written.drop(columns="y")
-    return written
+    return written.drop(columns="source_row")
 
 
 def _write(path: Path, table: Any) -> None:

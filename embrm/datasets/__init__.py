@@ -18,6 +18,7 @@ from embrm.datasets.near_duplicates import (
 from embrm.datasets.pair_filters import (
     filter_contradictions,
     filter_label_errors,
+    filter_near_duplicate_prompts,
     filter_repeats,
     filter_shared_prompts,
     filter_ties,
@@ -47,6 +48,7 @@ __all__ = [
     "filter_by_length",
     "filter_contradictions",
     "filter_label_errors",
+    "filter_near_duplicate_prompts",
     "filter_near_duplicates",
     "filter_repeats",
     "filter_shared_prompts",

@@ -5,13 +5,14 @@ theirs.
 """
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import BoolArray
 from embrm.datasets._comparison_graph import ComparisonGraph
 from embrm.datasets._diagnosis_prompts import DistinctPrompts, shared_prompts
 from embrm.datasets.label_errors import find_label_errors
-from embrm.datasets.near_duplicates import THRESHOLD
+from embrm.datasets.near_duplicates import THRESHOLD, near_duplicate_groups
 from embrm.datasets.preferences import Preferences
 from embrm.datasets.quality import QualityReport, without
 
@@ -139,6 +140,45 @@ def filter_shared_prompts(
         return without(preferences, np.where(leaks, reason, ""))
     ends = preferences.pairs[["first", "second"]].to_numpy(np.intp)
     return _left_out(preferences, leaks[ends].any(axis=1), reason)
+
+
+def filter_near_duplicate_prompts(
+    preferences: Preferences, threshold: float = THRESHOLD
+) -> tuple[Preferences, QualityReport]:
+    """Keep the first of the prompts that are near-duplicates of one another.
+
+    Pairs, or of data without pairs the items, of the others go.
+
+    Parameters
+    ----------
+    preferences : Preferences
+    threshold : float in [0.5, 1], default=0.8
+        As in `near_duplicate_groups`.
+
+    Returns
+    -------
+    kept : Preferences
+    report : QualityReport
+        Reason `"near-duplicate prompt"`.
+
+    Examples
+    --------
+    >>> from embrm.datasets import read_preferences
+    >>> row = {"chosen": "So it is.", "rejected": "No."}
+    >>> prompts = ("Is the sea blue?", "is the sea blue", "Is it green?")
+    >>> preferences = read_preferences([row | {"prompt": p} for p in prompts])
+    >>> kept, report = filter_near_duplicate_prompts(preferences)
+    >>> kept.items["prompt"].unique().tolist()
+    ['Is the sea blue?', 'Is it green?']
+    """
+    own = DistinctPrompts(preferences)
+    groups = near_duplicate_groups(own.texts, threshold)
+    is_later = pd.Series(groups).duplicated().to_numpy()[own.of_item]
+    reason = "near-duplicate prompt"
+    if not len(preferences):
+        return without(preferences, np.where(is_later, reason, ""))
+    ends = preferences.pairs[["first", "second"]].to_numpy(np.intp)
+    return _left_out(preferences, is_later[ends].any(axis=1), reason)
 
 
 def filter_label_errors(

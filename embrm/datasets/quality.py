@@ -63,7 +63,7 @@ class QualityReport:
         first five.
     removed : DataFrame or None
         What was left out, with its texts: `prompt`, `first`, `second` (or `response`),
-        the other columns of pairs or items, and `reason`.
+        the other columns of pairs or items, and `left_out`, the reason.
 
     Examples
     --------
@@ -369,7 +369,7 @@ def without(
         len(keep),
         int(keep.sum()),
         _by_reason(reasons, table),
-        text_table(preferences, unit, ~keep).assign(reason=reasons[~keep]),
+        text_table(preferences, unit, ~keep).assign(left_out=reasons[~keep]),
     )
     if unit == "items":
         items = preferences.items[keep].reset_index(drop=True)

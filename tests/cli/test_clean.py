@@ -34,7 +34,7 @@ def test_what_passes_and_what_does_not_add_up(run, source, tmp_path):
     kept, gone = read(out), read(tmp_path / "clean.removed.jsonl")
     assert [row["id"] for row in kept] == [1, 4]
     assert [row["y"] for row in kept] == [1.0, 0.0]
-    assert [(row["row"], row["reason"]) for row in gone] == [
+    assert [(row["row_number"], row["left_out"]) for row in gone] == [
         (2, "repeats an earlier pair"),
         (3, "contradicts another pair"),
         (4, "contradicts another pair"),
@@ -50,6 +50,21 @@ def test_the_cleaned_file_is_read_as_what_was_kept(run, source, tmp_path):
     again, before = read_preferences(out), read_preferences(source)
     assert again.texts == before.texts
     assert again.y.tolist() == [1, 1, 1, 0]
+
+
+def test_columns_of_the_data_are_never_taken_for_ours(run, write_rows, tmp_path):
+    """Also where they are called as what we might have added."""
+    extra = {"reason": "why not", "row": 7}
+    rows = [{"prompt": "a", "chosen": "x y", "rejected": "z w"} | extra] * 2
+    out = tmp_path / "clean.jsonl"
+    run("clean", write_rows(rows), "--out", out, "--repeats")
+    assert read(out) == rows[:1]
+    (gone,) = read(tmp_path / "clean.removed.jsonl")
+    assert gone == rows[0] | {
+        "y": 1.0,
+        "left_out": "repeats an earlier pair",
+        "row_number": 2,
+    }
 
 
 def test_labels_of_1_alone_need_no_column(run, prefs, tmp_path):
@@ -76,7 +91,7 @@ def test_prompts_of_a_test_set_are_left_out(run, prefs, new_prefs, tmp_path):
     values = json.loads(result.stdout)
     assert (values["n_before"], values["n_after"]) == (40, 20)
     assert values["removed"] == str(gone)
-    assert {row["reason"] for row in read(gone)} == {
+    assert {row["left_out"] for row in read(gone)} == {
         f"prompt is also in {new_prefs.name}"
     }
 
@@ -90,8 +105,8 @@ def test_labels_that_look_wrong_to_a_model_are_left_out(
     turned, out = write_rows(rows), tmp_path / "clean.jsonl"
     run("clean", turned, "--out", out, "--model", saved)
     gone = read(tmp_path / "clean.removed.jsonl")
-    assert 8 in [row["row"] for row in gone]
-    assert {row["reason"] for row in gone} == {"label looks wrong"}
+    assert 8 in [row["row_number"] for row in gone]
+    assert {row["left_out"] for row in gone} == {"label looks wrong"}
     assert len(read(out)) + len(gone) == 40
 
 

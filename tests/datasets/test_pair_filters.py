@@ -6,6 +6,7 @@ from embrm.datasets import (
     filter_by_length,
     filter_contradictions,
     filter_label_errors,
+    filter_near_duplicate_prompts,
     filter_repeats,
     filter_shared_prompts,
     filter_ties,
@@ -49,7 +50,7 @@ def test_each_filter_leaves_out_what_its_name_says(apply, kept):
     assert rows_kept(result) == kept
     gone = report.removed
     assert sorted([*kept, *gone["source_row"]]) == list(range(6))
-    assert set(gone["reason"]) == {report.left_out[0].reason}
+    assert set(gone["left_out"]) == {report.left_out[0].reason}
     assert list(gone.columns[:3]) == ["prompt", "first", "second"]
     assert gone["first"].tolist() == [ROWS[n]["chosen"] for n in gone["source_row"]]
 
@@ -63,7 +64,7 @@ def test_what_is_left_out_adds_up_over_a_chain_of_filters():
         total = report if total is None else total + report
     assert rows_kept(preferences) == [0, 5]
     assert total.removed["source_row"].tolist() == [1, 2, 3, 4]
-    assert total.removed["reason"].tolist() == [
+    assert total.removed["left_out"].tolist() == [
         "repeats an earlier pair",
         "contradicts another pair",
         "contradicts another pair",
@@ -90,6 +91,21 @@ def test_rated_items_of_shared_prompts_go_too():
     assert kept.items["prompt"].tolist() == ["b"]
     assert report.unit == "items"
     assert report.removed["response"].tolist() == ["x"]
+
+
+def test_the_first_of_near_duplicate_prompts_stays():
+    """With all its pairs; of data without pairs, with its items."""
+    sea = "Write a short poem about the sea at night"
+    prompts = (sea, "a", f"{sea}!", sea)
+    kept, report = filter_near_duplicate_prompts(
+        read_preferences([pair(p, "x", "y") for p in prompts])
+    )
+    assert rows_kept(kept) == [0, 1, 3]
+    assert report.removed["prompt"].tolist() == [f"{sea}!"]
+    rated = [{"prompt": p, "response": "x", "score": 1.0} for p in prompts]
+    kept, report = filter_near_duplicate_prompts(read_preferences(rated))
+    assert kept.items["prompt"].tolist() == [sea, "a"]
+    assert report.unit == "items"
 
 
 def test_labels_that_look_wrong_go():
