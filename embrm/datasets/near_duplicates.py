@@ -6,6 +6,10 @@ without spaces. Two prompts are near-duplicates where their sets have
 
 .. math:: J(A, B) = |A \cap B| / |A \cup B| \ge \text{threshold}.
 
+Where a file's prompts share a system prompt or a template, that must not make them
+near-duplicates: J has to reach the threshold also without the shingles that more than
+5% of the prompts, and more than 50 of them, have in common.
+
 Candidates are prompts that agree in one band of their MinHash signatures [1]_, [2]_,
 with bands chosen so that a pair at the threshold is found with probability 0.995 or
 more. Each candidate is then verified on its sets, so that nothing is merged by chance.
@@ -19,20 +23,17 @@ References
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, IntArray, Prompt
 from embrm._validation import invalid_input
-from embrm.messages import prompt_text
+from embrm.datasets._shingles import ShingleSets, shingle_sets
 
 if TYPE_CHECKING:
     from embrm.datasets.preferences import Preferences
@@ -45,14 +46,7 @@ _RECALL = 0.995
 _LONGEST_BAND = 12
 _LOWEST = 0.5
 _NEIGHBOURS = 8
-_BYTES_AT_ONCE = 32_000_000
-_SHINGLES_AT_ONCE = 1 << 15
 _VERIFIED_AT_ONCE = 1 << 22
-
-# Han, kana, Thai, Lao, Khmer and Burmese put no spaces between words.
-_OWN_WORD = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_OWN_WORD += r"\p{S}*/%&#@-])"
-_NO_WORD = r"[^\p{L}\p{M}\p{N}\p{S}*/%&#@-]+"
 
 
 def near_duplicate_groups(
@@ -95,18 +89,21 @@ def near_duplicate_groups(
             got=f"{threshold:g}",
             fix="leave it at 0.8 if in doubt",
         )
-    texts = _as_texts(prompts)
-    if not len(texts):
+    given = list(prompts)
+    if not given:
         return np.empty(0, dtype=np.intp)
-    sets = _shingle_sets(texts)
+    sets = shingle_sets(given)
     same = pd.factorize(sets.fingerprints())[0]
     firsts = np.unique(same, return_index=True)[1]
     distinct = sets.take(firsts)
+    telling = distinct.without(distinct.common())
     labels: IntArray = np.arange(len(firsts))
-    for keys, next_keys in _bands(distinct, threshold):
+    for keys, next_keys in _bands(telling, threshold):
         one, other = _candidates(keys, next_keys)
         apart = labels[one] != labels[other]
         one, other = one[apart], other[apart]
+        alike = _are_alike(telling, one, other, threshold)
+        one, other = one[alike], other[alike]
         alike = _are_alike(distinct, one, other, threshold)
         labels = _joined(labels, labels[one[alike]], labels[other[alike]])
     return np.asarray(pd.factorize(labels[same])[0], dtype=np.intp)
@@ -176,112 +173,6 @@ def near_shared(
     return shared
 
 
-def smallest_hashes(
-    prompts: Iterable[Prompt], factors: NDArray[np.uint32]
-) -> Iterator[NDArray[np.uint64]]:
-    """Hash the shingles of prompts in several ways, and yield the smallest of each.
-
-    Parameters
-    ----------
-    prompts : iterable of str or of lists of messages
-    factors : ndarray of uint32 of shape (n_hashes,)
-        Odd.
-
-    Yields
-    ------
-    ndarray of uint64 of shape (n_prompts,)
-    """
-    sets = _shingle_sets(_as_texts(prompts))
-    for factor in factors:
-        yield _band(sets, np.array([factor]))
-
-
-def _as_texts(prompts: Iterable[Prompt]) -> pa.Array:
-    return pa.array([prompt_text(prompt) for prompt in prompts], pa.large_string())
-
-
-class _Sets(NamedTuple):
-    """Sets of 32-bit hashes: those of set n are `hashes[starts[n]:starts[n + 1]]`."""
-
-    hashes: NDArray[np.uint32]
-    starts: IntArray
-
-    @property
-    def sizes(self) -> IntArray:
-        """How many each has, at least 1."""
-        return np.diff(self.starts)
-
-    def rows(self, at: IntArray) -> IntArray:
-        """Return where in `hashes` the elements of some sets are."""
-        sizes = self.sizes[at]
-        ends = np.cumsum(sizes)
-        within = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
-        return np.asarray(np.repeat(self.starts[at], sizes) + within)
-
-    def take(self, at: IntArray) -> "_Sets":
-        """Keep some sets."""
-        starts = np.concatenate([[0], np.cumsum(self.sizes[at])])
-        return _Sets(self.hashes[self.rows(at)], starts)
-
-    def fingerprints(self) -> NDArray[np.uint64]:
-        """Return a number for each set, equal for equal sets."""
-        mixed = _mix(self.hashes.astype(np.uint64))
-        sums: NDArray[np.uint64] = np.add.reduceat(mixed, self.starts[:-1])
-        return sums
-
-
-def _shingle_sets(texts: pa.Array) -> _Sets:
-    """Take texts apart, some at a time, so that the words need little memory."""
-    n_bytes = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False))
-    part = (n_bytes // _BYTES_AT_ONCE).astype(np.int64)
-    cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(texts)]
-    parts = [_sets_of(texts.slice(start, end - start)) for start, end in pairwise(cuts)]
-    sizes = np.concatenate([one.sizes for one in parts])
-    hashes = np.concatenate([one.hashes for one in parts])
-    return _Sets(hashes, np.concatenate([[0], np.cumsum(sizes)]))
-
-
-def _sets_of(texts: pa.Array) -> _Sets:
-    """Hash the shingles of each text; a text of one word or none has one."""
-    words, n_words = _words(texts)
-    is_last = np.zeros(len(words), dtype=bool)
-    is_last[np.cumsum(n_words) - 1] = True
-    following = np.append(words[1:], np.uint64(0))
-    following[is_last] = 0
-    hashes = _mix(words * np.uint64(0x9E3779B97F4A7C15) + following)
-    text = np.repeat(np.arange(len(n_words), dtype=np.uint64), n_words)
-    kept = ~is_last | np.repeat(n_words == 1, n_words)
-    keys = (text[kept] << np.uint64(32)) | (hashes[kept] >> np.uint64(32))
-    keys.sort()
-    keys = keys[np.append(True, keys[1:] != keys[:-1])]
-    sizes = np.bincount((keys >> np.uint64(32)).astype(np.int64))
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    return _Sets(keys.astype(np.uint32), starts)
-
-
-def _words(texts: pa.Array) -> tuple[NDArray[np.uint64], IntArray]:
-    """Hash the words of all texts, and count them: at least one in each."""
-    plain = pc.utf8_lower(pc.utf8_normalize(texts, form="NFKC"))
-    plain = pc.replace_substring_regex(plain, pattern=_NO_WORD, replacement=" ")
-    plain = pc.replace_substring_regex(plain, pattern=_OWN_WORD, replacement=r" \1 ")
-    lists = pc.ascii_split_whitespace(pc.ascii_trim_whitespace(plain))
-    encoded = lists.flatten().dictionary_encode()
-    known = encoded.dictionary.to_numpy(zero_copy_only=False)
-    hashed = pd.util.hash_array(known, categorize=False)
-    n_words = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
-    return hashed[encoded.indices.to_numpy()], n_words.astype(np.int64)
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scatter numbers over 64 bits (the finaliser of splitmix64)."""
-    mixed = values ^ (values >> np.uint64(30))
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
-
-
 def _rows_of_band(threshold: float) -> int:
     """Choose the longest band that still finds pairs at the threshold."""
     lengths = np.arange(1, _LONGEST_BAND + 1)
@@ -290,38 +181,19 @@ def _rows_of_band(threshold: float) -> int:
 
 
 def _bands(
-    sets: _Sets, threshold: float
+    sets: ShingleSets, threshold: float
 ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint64]]]:
     """Yield the key of each set in each band, with its key in the next band."""
     if threshold == 1:
         return
     rows = _rows_of_band(threshold)
     odd = np.random.default_rng(0).integers(0, 2**31, (_N_HASHES // rows, rows)) * 2 + 1
-    keys = [_band(sets, factors) for factors in odd[:1].astype(np.uint32)]
+    keys = [sets.smallest(factors) for factors in odd[:1].astype(np.uint32)]
     first = keys[0]
     for factors in odd[1:].astype(np.uint32):
-        keys = [keys[-1], _band(sets, factors)]
+        keys = [keys[-1], sets.smallest(factors)]
         yield keys[0], keys[1]
     yield keys[-1], first
-
-
-def _band(sets: _Sets, factors: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """Combine the smallest values of several hashes of each set."""
-    keys = np.zeros(len(sets.sizes), dtype=np.uint64)
-    cuts = np.searchsorted(
-        sets.starts, np.arange(0, sets.starts[-1], _SHINGLES_AT_ONCE)
-    )
-    cuts = np.unique(np.append(cuts, len(keys)))
-    for begin, end in pairwise(cuts):
-        low = sets.starts[begin]
-        hashes = sets.hashes[low : sets.starts[end]]
-        starts = sets.starts[begin:end] - low
-        block = keys[begin:end]
-        for factor in factors:
-            # Multiplying by an odd number permutes the 32-bit numbers.
-            smallest = np.minimum.reduceat(hashes * factor, starts)
-            block[:] = _mix(block + smallest)
-    return keys
 
 
 def _candidates(
@@ -347,7 +219,7 @@ def _candidates(
 
 
 def _are_alike(
-    sets: _Sets, one: IntArray, other: IntArray, threshold: float
+    sets: ShingleSets, one: IntArray, other: IntArray, threshold: float
 ) -> BoolArray:
     """Compute which pairs of sets have a Jaccard index of the threshold or more."""
     sizes = sets.sizes
@@ -367,7 +239,7 @@ def _are_alike(
     return alike
 
 
-def _n_shared(sets: _Sets, one: IntArray, other: IntArray) -> IntArray:
+def _n_shared(sets: ShingleSets, one: IntArray, other: IntArray) -> IntArray:
     """Count the elements that both sets of each pair have."""
     pair = np.arange(len(one), dtype=np.uint64)
     keys = np.concatenate(

@@ -2,7 +2,7 @@ r"""Sketches of prompts, by which near-duplicates are known without their texts.
 
 A sketch is a MinHash signature of 120 values, of each the lowest 8 bits [1]_. The
 Jaccard index of two prompts' shingles is estimated by the share c of values that are
-equal, :math:`(c - 1/256) / (1 - 1/256)`, with a standard error of 0.04 or less.
+equal, :math:`(c - 1/256) / (1 - 1/256)`, with a standard error of 0.05 or less.
 
 References
 ----------
@@ -10,12 +10,14 @@ References
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embrm._typing import BoolArray, IntArray, Prompt
-from embrm.datasets.near_duplicates import THRESHOLD, smallest_hashes
+from embrm.datasets._shingles import shingle_sets
+from embrm.datasets.near_duplicates import THRESHOLD
 
 SKETCH_BYTES = 120
 """Length of a sketch."""
@@ -26,7 +28,54 @@ _SLACK = 0.05
 _AT_ONCE = 1 << 16
 
 
-def sketch_prompts(prompts: Iterable[Prompt]) -> NDArray[np.uint8]:
+class PromptSketches(NamedTuple):
+    """Sketches of prompts.
+
+    Attributes
+    ----------
+    values : ndarray of uint8 of shape (n_prompts, 120)
+        The same in every process and on every machine.
+    common : ndarray of uint32
+        Shingles that many of the prompts share, as those of a system prompt; left out
+        of the sketches. In ascending order.
+    """
+
+    values: NDArray[np.uint8]
+    common: NDArray[np.uint32]
+
+    def match(
+        self, prompts: Iterable[Prompt], threshold: float = THRESHOLD
+    ) -> BoolArray:
+        """Mark the prompts that are near-duplicates of a sketched one.
+
+        Parameters
+        ----------
+        prompts : iterable of str or of lists of messages
+        threshold : float in [0.5, 1], default=0.8
+            Jaccard index of near-duplicates; as it is estimated, 0.05 less is enough.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_prompts,)
+        """
+        values = _sketch(list(prompts), self.common)
+        found = np.zeros(len(values), dtype=bool)
+        for start in range(0, SKETCH_BYTES, _ROWS):
+            band = slice(start, start + _ROWS)
+            rows, others = _candidates(
+                _keys(values[:, band]), _keys(self.values[:, band])
+            )
+            fresh = ~found[rows]
+            rows, others = rows[fresh], others[fresh]
+            for at in range(0, len(rows), _AT_ONCE):
+                part = slice(at, at + _AT_ONCE)
+                equal = (values[rows[part]] == self.values[others[part]]).mean(axis=1)
+                index = (equal - 1 / 256) / (1 - 1 / 256)
+                found[rows[part][index >= threshold - _SLACK]] = True
+        return found
+
+
+def sketch_prompts(prompts: Iterable[Prompt]) -> PromptSketches:
     """Sketch prompts.
 
     Parameters
@@ -35,62 +84,31 @@ def sketch_prompts(prompts: Iterable[Prompt]) -> NDArray[np.uint8]:
 
     Returns
     -------
-    ndarray of uint8 of shape (n_prompts, 120)
-        The same in every process and on every machine.
+    PromptSketches
 
     Examples
     --------
-    >>> sketches = sketch_prompts(["Is the sea blue?", "is the sea blue"])
-    >>> sketches.shape, bool((sketches[0] == sketches[1]).all())
-    ((2, 120), True)
-    """
-    texts = list(prompts)
-    if not texts:
-        return np.empty((0, SKETCH_BYTES), dtype=np.uint8)
-    factors = np.random.default_rng(0).integers(0, 2**31, SKETCH_BYTES) * 2 + 1
-    columns = smallest_hashes(texts, factors.astype(np.uint32))
-    return np.column_stack([column.astype(np.uint8) for column in columns])
-
-
-def match_sketches(
-    sketches: NDArray[np.uint8],
-    known: NDArray[np.uint8],
-    threshold: float = THRESHOLD,
-) -> BoolArray:
-    """Mark the sketches that are near-duplicates of a known one.
-
-    Parameters
-    ----------
-    sketches : ndarray of uint8 of shape (n_prompts, 120)
-    known : ndarray of uint8 of shape (n_known, 120)
-    threshold : float in [0.5, 1], default=0.8
-        Jaccard index of near-duplicates; as it is estimated, 0.05 less is enough.
-
-    Returns
-    -------
-    ndarray of bool of shape (n_prompts,)
-
-    Examples
-    --------
-    >>> known = sketch_prompts(["Write a short poem about the sea at night."])
-    >>> texts = ["write a short poem about the sea at night!", "Name a fruit"]
-    >>> match_sketches(sketch_prompts(texts), known).tolist()
+    >>> sketches = sketch_prompts(["Write a short poem about the sea at night."])
+    >>> sketches.values.shape
+    (1, 120)
+    >>> sketches.match(
+    ...     ["write a short poem about the sea at night!", "Name a fruit"]
+    ... ).tolist()
     [True, False]
     """
-    found = np.zeros(len(sketches), dtype=bool)
-    if not len(known):
-        return found
-    for start in range(0, SKETCH_BYTES, _ROWS):
-        band = slice(start, start + _ROWS)
-        rows, others = _candidates(_keys(sketches[:, band]), _keys(known[:, band]))
-        fresh = ~found[rows]
-        rows, others = rows[fresh], others[fresh]
-        for at in range(0, len(rows), _AT_ONCE):
-            part = slice(at, at + _AT_ONCE)
-            equal = (sketches[rows[part]] == known[others[part]]).mean(axis=1)
-            index = (equal - 1 / 256) / (1 - 1 / 256)
-            found[rows[part][index >= threshold - _SLACK]] = True
-    return found
+    given = list(prompts)
+    common = shingle_sets(given).common() if given else np.empty(0, dtype=np.uint32)
+    return PromptSketches(_sketch(given, common), common)
+
+
+def _sketch(prompts: list[Prompt], common: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    values = np.empty((len(prompts), SKETCH_BYTES), dtype=np.uint8)
+    if prompts:
+        sets = shingle_sets(prompts).without(common)
+        odd = np.random.default_rng(0).integers(0, 2**31, SKETCH_BYTES) * 2 + 1
+        for at, factor in enumerate(odd.astype(np.uint32)):
+            values[:, at] = sets.smallest(np.array([factor])).astype(np.uint8)
+    return values
 
 
 def _keys(band: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -107,7 +125,6 @@ def _candidates(
     order = np.argsort(known, kind="stable")
     first = np.searchsorted(known[order], keys, "left")
     end = np.searchsorted(known[order], keys, "right")
-    steps = np.arange(_COMPARED)
-    at = first[:, None] + steps
+    at = first[:, None] + np.arange(_COMPARED)
     rows, places = np.nonzero(at < end[:, None])
     return rows, order[at[rows, places]]

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from embrm._typing import BoolArray, IntArray, Prompt, Text
 from embrm.datasets import Preferences, read_preferences
-from embrm.datasets.prompt_sketches import match_sketches, sketch_prompts
+from embrm.datasets.prompt_sketches import PromptSketches
 from embrm.datasets.reading import OnError
 from embrm.exceptions import DataError, InvalidInputError, format_error
 from embrm.messages import as_messages, canonical_json
@@ -74,13 +73,13 @@ def prompt_hashes(prompts: Iterable[Prompt]) -> IntArray:
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
-def prompt_sketches(preferences: Preferences) -> NDArray[np.uint8]:
-    """Sketch each prompt once, in order of first appearance: shape (n_prompts, 120)."""
-    return sketch_prompts(preferences.items.drop_duplicates("prompt_id")["prompt"])
+def prompts_of(preferences: Preferences) -> "pd.Series[Any]":
+    """Take each prompt once, in order of first appearance."""
+    return preferences.items.drop_duplicates("prompt_id")["prompt"]
 
 
 def seen_items(
-    preferences: Preferences, hashes: IntArray, sketches: NDArray[np.uint8] | None
+    preferences: Preferences, hashes: IntArray, sketches: PromptSketches | None
 ) -> BoolArray:
     """Mark the items whose prompt is known, or nearly.
 
@@ -89,7 +88,7 @@ def seen_items(
     preferences : Preferences
     hashes : ndarray of uint64
         Of the prompts that are known; see `prompt_hashes`.
-    sketches : ndarray of uint8 of shape (n_known, 120) or None
+    sketches : PromptSketches or None
         Of the same; None where near-duplicates do not count.
 
     Returns
@@ -98,7 +97,7 @@ def seen_items(
     """
     seen: BoolArray = np.isin(prompt_hashes(preferences.items["prompt"]), hashes)
     if sketches is not None:
-        near = match_sketches(prompt_sketches(preferences), sketches)
+        near = sketches.match(prompts_of(preferences))
         seen |= near[pd.factorize(preferences.items["prompt_id"])[0]]
     return seen
 

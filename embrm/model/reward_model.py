@@ -11,12 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
 from embrm.datasets import Preferences, ReadReport, read_preferences
+from embrm.datasets.prompt_sketches import PromptSketches, sketch_prompts
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
@@ -34,7 +34,7 @@ from embrm.heads.registry import describe_heads, make_head
 from embrm.model.frames import (
     item_texts,
     prompt_hashes,
-    prompt_sketches,
+    prompts_of,
     read_pairs,
     response_lengths,
     row_prompts,
@@ -81,9 +81,9 @@ class RewardModel(BaseEstimator):
         Sizes and read report of the training data, ready for JSON.
     training_prompts_ : ndarray of uint64
         Sorted hashes of the prompts that were fitted on, to notice leakage.
-    training_sketches_ : ndarray of uint8 of shape (n_prompts, 120), or None
+    training_sketches_ : PromptSketches or None
         Sketches of these prompts, to notice near-duplicates too, where near-duplicates
-        were grouped; see `embrm.datasets.prompt_sketches`.
+        were grouped.
 
     Examples
     --------
@@ -129,7 +129,7 @@ class RewardModel(BaseEstimator):
         fingerprint: Fingerprint,
         training_prompts: IntArray,
         training: Mapping[str, Any],
-        training_sketches: NDArray[np.uint8] | None = None,
+        training_sketches: PromptSketches | None = None,
         cache: str | PathLike[str] | VectorCache | None = None,
     ) -> Self:
         """Assemble a fitted model from a fitted head and what is known about it."""
@@ -220,7 +220,7 @@ class RewardModel(BaseEstimator):
         self.read_report_ = preferences.read_report
         self.training_prompts_ = np.unique(prompt_hashes(preferences.items["prompt"]))
         self.training_sketches_ = (
-            prompt_sketches(preferences) if group_near_duplicates else None
+            sketch_prompts(prompts_of(preferences)) if group_near_duplicates else None
         )
         self.training_ = {
             "learns_from": data.learns_from,

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from embrm.datasets.prompt_sketches import match_sketches, sketch_prompts
+from embrm.datasets.prompt_sketches import sketch_prompts
 
 WORDS = np.array([f"word{n}" for n in range(300)])
 
@@ -17,7 +17,7 @@ def texts_and_copies(n, n_words=60, changed=3, seed=0):
     rng = np.random.default_rng(seed)
     texts = WORDS[rng.integers(len(WORDS), size=(n, n_words))]
     copies = texts.copy()
-    copies[:, n_words - changed :] = "other"
+    copies[:, n_words - changed :] = rng.permutation(copies[:, :changed])
     return [" ".join(t) for t in texts], [" ".join(t) for t in copies]
 
 
@@ -26,14 +26,25 @@ def test_near_duplicates_are_known_and_others_are_not():
     texts, copies = texts_and_copies(400)
     others, _ = texts_and_copies(400, seed=1)
     known = sketch_prompts(texts)
-    assert match_sketches(sketch_prompts(copies), known).mean() > 0.99
-    assert match_sketches(sketch_prompts(others), known).mean() < 0.01
+    assert known.match(copies).mean() > 0.99
+    assert known.match(others).mean() < 0.01
+
+
+def test_a_system_prompt_that_all_share_does_not_count():
+    """It is stored with the sketches, and left out of what is looked for."""
+    system = "You are a helpful assistant. " + " ".join(f"rule{n}" for n in range(300))
+    texts, copies = texts_and_copies(400)
+    others, _ = texts_and_copies(400, seed=1)
+    known = sketch_prompts([f"{system} {text}" for text in texts])
+    assert len(known.common) > 300
+    assert known.match([f"{system} {text}" for text in copies]).mean() > 0.99
+    assert known.match([f"{system} {text}" for text in others]).mean() < 0.01
 
 
 def test_the_share_of_equal_values_estimates_the_jaccard_index():
     """Within three standard errors of the mean of many."""
     texts, copies = texts_and_copies(400, changed=10)
-    equal = (sketch_prompts(texts) == sketch_prompts(copies)).mean()
+    equal = (sketch_prompts(texts).values == sketch_prompts(copies).values).mean()
     estimate = (equal - 1 / 256) / (1 - 1 / 256)
 
     def index(one, other):
@@ -46,22 +57,21 @@ def test_the_share_of_equal_values_estimates_the_jaccard_index():
 
 def test_spelling_alone_makes_no_difference():
     """Case, blanks and punctuation."""
-    one, other = sketch_prompts(["Is the sea blue?", " is the  SEA blue"])
+    one, other = sketch_prompts(["Is the sea blue?", " is the  SEA blue"]).values
     assert (one == other).all()
 
 
 def test_none_known_and_none_to_look_for():
     """Both give what they should: nothing."""
-    some, none = sketch_prompts(["a b c"]), sketch_prompts([])
-    assert match_sketches(some, none).tolist() == [False]
-    assert match_sketches(none, some).tolist() == []
+    assert sketch_prompts([]).match(["a b c"]).tolist() == [False]
+    assert sketch_prompts(["a b c"]).match([]).tolist() == []
 
 
 def test_sketches_are_the_same_in_every_process():
     """They are stored with models."""
     code = (
         "from embrm.datasets.prompt_sketches import sketch_prompts;"
-        "print(sketch_prompts(['Is the sea blue?'])[0].tolist())"
+        "print(sketch_prompts(['Is the sea blue?']).values.tolist())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -70,10 +80,12 @@ def test_sketches_are_the_same_in_every_process():
         check=True,
         text=True,
     )
-    assert done.stdout.strip() == str(sketch_prompts(["Is the sea blue?"])[0].tolist())
+    assert done.stdout.strip() == str(
+        sketch_prompts(["Is the sea blue?"]).values.tolist()
+    )
 
 
 def test_stored_sketches_are_still_understood():
     """A change of their hashes would make those of saved models worthless."""
-    (sketch,) = sketch_prompts(["Is the sea blue?"])
+    (sketch,) = sketch_prompts(["Is the sea blue?"]).values
     assert sketch[:8].tolist() == [161, 202, 87, 155, 119, 214, 211, 123]
