@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from embrm._typing import BoolArray, IntArray, Prompt, Text
+from embrm._typing import IntArray, Prompt, Text
 from embrm.datasets import Preferences, read_preferences
-from embrm.datasets.prompt_sketches import PromptSketches
 from embrm.datasets.reading import OnError
 from embrm.exceptions import DataError, InvalidInputError, format_error
 from embrm.messages import as_messages, canonical_json
@@ -71,35 +70,6 @@ def prompt_hashes(prompts: Iterable[Prompt]) -> IntArray:
         for prompt in prompts
     )
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-
-
-def prompts_of(preferences: Preferences) -> "pd.Series[Any]":
-    """Take each prompt once, in order of first appearance."""
-    return preferences.items.drop_duplicates("prompt_id")["prompt"]
-
-
-def seen_items(
-    preferences: Preferences, hashes: IntArray, sketches: PromptSketches | None
-) -> BoolArray:
-    """Mark the items whose prompt is known, or nearly.
-
-    Parameters
-    ----------
-    preferences : Preferences
-    hashes : ndarray of uint64
-        Of the prompts that are known; see `prompt_hashes`.
-    sketches : PromptSketches or None
-        Of the same; None where near-duplicates do not count.
-
-    Returns
-    -------
-    ndarray of bool of shape (n_items,)
-    """
-    seen: BoolArray = np.isin(prompt_hashes(preferences.items["prompt"]), hashes)
-    if sketches is not None:
-        near = sketches.match(prompts_of(preferences))
-        seen |= near[pd.factorize(preferences.items["prompt_id"])[0]]
-    return seen
 
 
 def response_lengths(preferences: Preferences) -> IntArray:

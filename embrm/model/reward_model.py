@@ -31,14 +31,13 @@ from embrm.exceptions import (
     warn,
 )
 from embrm.heads.registry import describe_heads, make_head
+from embrm.model._seen_prompts import prompts_of, seen_items
 from embrm.model.frames import (
     item_texts,
     prompt_hashes,
-    prompts_of,
     read_pairs,
     response_lengths,
     row_prompts,
-    seen_items,
     with_pairs,
 )
 from embrm.model.training_data import training_data
