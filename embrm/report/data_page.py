@@ -1,13 +1,16 @@
 """A diagnosis of preference data as one HTML file, readable on a phone."""
 
 import os
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from embrm.datasets import Diagnosis
 from embrm.datasets.diagnosis import Example
 from embrm.datasets.diagnosis_words import clean, example_facts, reading, sections
-from embrm.report._pages import write_page
 
 _MOST_CHARACTERS = 1500
 
@@ -47,9 +50,16 @@ def write_data_page(path: str | os.PathLike[str], diagnosis: Diagnosis) -> Path:
         if section.title != "Labels that look wrong"
     ]
     wrong = diagnosis.suspicious
-    return write_page(
-        path,
-        "data.html.j2",
+    environment = Environment(
+        loader=PackageLoader("embrm.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("data.html.j2").render(
+        version=version("embrm"),
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         title=title,
         reading=lines,
         findings=[(one.grave, clean(one.message)) for one in diagnosis.findings],
@@ -58,6 +68,10 @@ def write_data_page(path: str | os.PathLike[str], diagnosis: Diagnosis) -> Path:
         suspicious=wrong,
         wrong=[] if wrong is None else [_example(one) for one in wrong.examples],
     )
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page, encoding="utf-8")
+    return target
 
 
 def _example(example: Example) -> dict[str, Any]:

@@ -4,12 +4,14 @@ import base64
 import io
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from scipy.stats import kendalltau
 
 from embrm._optional import import_optional
@@ -24,7 +26,6 @@ from embrm.evaluate.displays import (
     ReliabilityDisplay,
 )
 from embrm.messages import prompt_text
-from embrm.report._pages import write_page
 from embrm.report.leaderboard import Leaderboard
 
 _MOST_CURVES = 5
@@ -69,10 +70,18 @@ def write_report(
     MissingDependencyError
         If matplotlib, which draws the pictures, is not installed.
     """
-    return write_page(
-        path,
-        "report.html.j2",
+    target = Path(path)
+    environment = Environment(
+        loader=PackageLoader("embrm.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2").render(
         title=title,
+        version=version("embrm"),
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         answer=_answer(board),
         headings=board.headings(),
         rows=board.rows(),
@@ -82,6 +91,9 @@ def write_report(
         examples=telling_rankings(preferences, board.fits[board.best].reward),
         facts=_facts(preferences, vectors),
     )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page, encoding="utf-8")
+    return target
 
 
 def _answer(board: Leaderboard) -> str:
