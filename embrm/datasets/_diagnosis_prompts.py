@@ -67,7 +67,7 @@ def normalised_text(prompt: Prompt) -> str:
 
     Examples
     --------
-    >>> normalised_text("Cafe\u0301? ") == "Caf\u00e9?"
+    >>> normalised_text("Noe\u0308l? ") == "No\u00ebl?"
     True
     """
     text = prompt_text(prompt)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embrm._typing import IntArray, Prompt
+from embrm._validation import invalid_input
 from embrm.messages import prompt_text
 
 _BYTES_AT_ONCE = 32_000_000
@@ -111,8 +112,21 @@ def shingle_sets(prompts: Iterable[Prompt]) -> ShingleSets:
     ----------
     prompts : iterable of str or of lists of messages
         At least one.
+
+    Raises
+    ------
+    InvalidInputError
+        If a prompt is malformed, or not Unicode.
     """
-    texts = pa.array([prompt_text(prompt) for prompt in prompts], pa.large_string())
+    plain = [prompt_text(prompt) for prompt in prompts]
+    try:
+        texts = pa.array(plain, pa.large_string())
+    except UnicodeEncodeError as error:
+        raise invalid_input(
+            expected="prompts that are valid Unicode",
+            got="half of a surrogate pair",
+            fix="write the character whole, or leave the prompt out",
+        ) from error
     n_bytes = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False))
     part = (n_bytes // _BYTES_AT_ONCE).astype(np.int64)
     cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(texts)]

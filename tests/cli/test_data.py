@@ -68,6 +68,9 @@ def test_near_duplicates_are_not_looked_for_at_0(run, mixed):
     """As `--near 0` says."""
     values = json.loads(run("data", mixed, "--near", "0", "--json").stdout)
     assert values["near_duplicates"] is None
+    refused = run("data", mixed, "--near", "0.3")
+    assert refused.exit_code == 2
+    assert "expected a threshold in [0.5, 1]; got 0.3" in refused.stderr
 
 
 def test_a_page_is_written_beside_the_text(run, mixed, tmp_path):

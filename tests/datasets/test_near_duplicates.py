@@ -191,6 +191,14 @@ def test_a_threshold_out_of_range_is_refused(threshold):
         near_duplicate_groups(["a"], threshold)
 
 
+def test_prompts_that_are_no_text_are_refused():
+    """Half a surrogate pair, and what is neither text nor messages."""
+    with pytest.raises(InvalidInputError, match="prompts that are valid Unicode"):
+        near_duplicate_groups(["\ud83d"])
+    with pytest.raises(InvalidInputError, match="a str or a list of messages"):
+        near_duplicate_groups([7])
+
+
 def test_prompt_ids_of_items_are_merged():
     """All items of near-duplicate prompts share an id; others keep theirs apart."""
     rows = [
