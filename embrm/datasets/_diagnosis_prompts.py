@@ -67,7 +67,7 @@ def normalised_text(prompt: Prompt) -> str:
 
     Examples
     --------
-    >>> normalised_text("Noe\u0308l? ") == "No\u00ebl?"
+    >>> normalised_text("o\u0308sten? ") == "\u00f6sten?"
     True
     """
     text = prompt_text(prompt)

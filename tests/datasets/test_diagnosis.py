@@ -97,7 +97,9 @@ def test_parts_of_a_prompt_that_no_comparison_connects_are_found():
 
 def test_prompts_that_differ_in_blanks_or_unicode_form_are_one():
     """Composed and decomposed letters, blanks and line ends."""
-    rows = [pair(p, "x", "y") for p in ("No\u00ebl?", "Noe\u0308l?", " No\u00ebl?\n")]
+    rows = [
+        pair(p, "x", "y") for p in ("\u00f6sten?", "o\u0308sten?", " \u00f6sten?\n")
+    ]
     diagnosis = diagnose(read_preferences(rows))
     assert diagnosis.n_prompts == 1
     assert diagnosis.repeats.n == 2
