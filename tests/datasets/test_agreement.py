@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embrm.datasets import krippendorff_alpha
@@ -56,6 +56,7 @@ def by_definition(units, values, distance):
     return 1 - observed / expected if expected else NAN
 
 
+@settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), max_size=25),
     st.sampled_from(["nominal", "interval"]),
