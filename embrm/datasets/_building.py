@@ -71,7 +71,7 @@ class PreferencesBuilder:
         return Preferences(pd.DataFrame(items), pd.DataFrame(pairs), read_report)
 
     def _check(self, row: RowReader) -> None:
-        if not row.items:
+        if not row.items and not row.is_context:
             raise refusal(
                 expected="a row with at least one response",
                 got="none",
