@@ -105,6 +105,22 @@ def normalised_prompt(prompt: Prompt) -> Prompt:
     ]
 
 
+def prompt_key(prompt: Prompt) -> str:
+    r"""Write what groups prompts: equal for spellings that look alike, cheap for text.
+
+    Examples
+    --------
+    >>> prompt_key("Hi ") == prompt_key([{"role": "user", "content": "Hi"}])
+    True
+    """
+    if isinstance(prompt, str):
+        return _composed(prompt)
+    turns = as_messages(prompt)
+    if len(turns) == 1 and turns[0]["role"] == "user" and len(turns[0]) == 2:
+        return _composed(turns[0]["content"])
+    return "\0" + canonical_json(normalised_prompt(turns))
+
+
 def prompt_text(prompt: Prompt) -> str:
     r"""Read a prompt as plain text: one user turn verbatim, else labelled turns.
 

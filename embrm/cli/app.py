@@ -13,6 +13,7 @@ from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
 from embrm.cli.evaluate import evaluate
 from embrm.cli.fit import HeadCommand, fit
+from embrm.cli.formats import formats
 from embrm.cli.heads import heads
 from embrm.cli.layers import layers
 from embrm.cli.output import STOPPED, USAGE, report_error
@@ -80,6 +81,7 @@ app.command(cls=HeadCommand)(fit)
 app.command()(evaluate)
 app.command()(score)
 app.command()(heads)
+app.command()(formats)
 app.command("rank-items")(rank_items)
 app.command()(simulate)
 app.command(hidden=True, context_settings=_ANY_ARGUMENTS)(paper)

@@ -10,16 +10,12 @@ from embrm.cli.inputs import open_model, read_and_say
 from embrm.cli.options import (
     AsJson,
     CacheDir,
-    Columns,
     Config,
     Debug,
-    Format,
-    MaxRows,
-    OnError,
     Seed,
-    read_options,
 )
 from embrm.cli.output import emit, reporting, say
+from embrm.cli.reading import Reading, reads_preferences
 
 ModelDir = Annotated[Path, typer.Argument(help="Directory that `embrm fit` wrote.")]
 OtherEncoder = Annotated[
@@ -32,15 +28,14 @@ OtherEncoder = Annotated[
 ]
 
 
+@reads_preferences
 def evaluate(
+    *,
     model_dir: ModelDir,
     prefs: Prefs,
     encoder: OtherEncoder = None,
     cache: CacheDir = None,
-    format: Format = None,  # noqa: A002
-    column: Columns = None,
-    on_error: OnError = "skip-uninformative",
-    max_rows: MaxRows = None,
+    reading: Reading,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -56,7 +51,7 @@ def evaluate(
         from embrm.persist import read_manifest
 
         model = open_model(model_dir, cache, encoder)
-        options = read_options(format, column, on_error, max_rows)
+        options = reading.options()
         preferences = read_pairs(read_and_say(prefs, as_json=as_json, **options))
         seen = model.seen_pairs(preferences)
         on_training = bool(seen.all())

@@ -13,18 +13,14 @@ from embrm.cli.options import (
     DEFAULT_ENCODER,
     AsJson,
     CacheDir,
-    Columns,
     Config,
     Debug,
     EncoderName,
-    Format,
-    MaxRows,
-    OnError,
     Seed,
     head_params,
-    read_options,
 )
 from embrm.cli.output import emit, reporting, say
+from embrm.cli.reading import Reading, reads_preferences
 from embrm.exceptions import InvalidInputError, format_error
 
 _MOST_NAMES = 10
@@ -76,7 +72,9 @@ Folds = Annotated[
 ]
 
 
+@reads_preferences
 def fit(
+    *,
     prefs: Prefs,
     out: Out,
     head: HeadName = "linear",
@@ -84,10 +82,7 @@ def fit(
     encoder: EncoderName = DEFAULT_ENCODER,
     cache: CacheDir = None,
     cv: Folds = 5,
-    format: Format = None,  # noqa: A002
-    column: Columns = None,
-    on_error: OnError = "skip-uninformative",
-    max_rows: MaxRows = None,
+    reading: Reading,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -105,7 +100,7 @@ def fit(
 
         # What can go wrong is found before hours are spent on vectors.
         _check_folds(cv)
-        options = read_options(format, column, on_error, max_rows)
+        options = reading.options()
         made = make_head(head, **{"random_state": seed, **head_params(param)})
         check_destination(out)
         opened = open_encoder(encoder)

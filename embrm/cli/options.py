@@ -134,20 +134,30 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything ran
 
 def column_map(columns: list[str] | None) -> dict[str, str] | None:
     """Turn `["prompt=question"]` into `{"prompt": "question"}`."""
-    return _named(columns, "--column NAME=YOURS", "--column prompt=question") or None
+    example = "--column prompt=question"
+    return named_values(columns, "--column NAME=YOURS", example) or None
 
 
 def head_params(params: list[str] | None) -> dict[str, Any]:
     """Turn `["noise=estimate", "alpha=2"]` into `{"noise": "estimate", "alpha": 2}`."""
     example = "--param noise=estimate"
-    named = _named(params, "--param NAME=VALUE", example)
+    named = named_values(params, "--param NAME=VALUE", example)
     try:
         return {name: yaml.safe_load(value) for name, value in named.items()}
     except yaml.YAMLError as error:
         raise _misspelt("--param NAME=VALUE", params, example) from error
 
 
-def _named(given: list[str] | None, expected: str, example: str) -> dict[str, str]:
+def named_values(
+    given: list[str] | None, expected: str, example: str
+) -> dict[str, str]:
+    """Turn a repeated option NAME=VALUE into a mapping.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is not written so.
+    """
     pairs: list[list[str]] = [part.split("=", 1) for part in given or []]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise _misspelt(expected, given, example)
@@ -164,18 +174,3 @@ def _misspelt(
             fix=f"write it as in {example}",
         )
     )
-
-
-def read_options(
-    format: str | None,  # noqa: A002
-    columns: list[str] | None,
-    on_error: str,
-    max_rows: int | None,
-) -> dict[str, Any]:
-    """Gather the options that `read_preferences` takes."""
-    return {
-        "format": format,
-        "columns": column_map(columns),
-        "on_error": on_error,
-        "max_rows": max_rows,
-    }

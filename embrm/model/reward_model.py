@@ -31,13 +31,12 @@ from embrm.exceptions import (
 )
 from embrm.heads.registry import describe_heads, make_head
 from embrm.model.frames import (
-    item_texts,
     prompt_hashes,
     read_pairs,
     response_lengths,
-    row_prompts,
     with_pairs,
 )
+from embrm.model.items import RowItems, row_items
 from embrm.model.training_data import training_data
 from embrm.pairs import Pairs
 
@@ -248,17 +247,22 @@ class RewardModel(BaseEstimator):
         recognise(encoder, [self.fingerprint_])
         _check_same_encoder(self.fingerprint_, encoder.fingerprint)
 
-    def reward(self, df: pd.DataFrame) -> pd.Series:
+    def reward(self, data: Any) -> "pd.Series[Any] | pd.DataFrame":
         """Compute the reward of items.
 
         Parameters
         ----------
-        df : DataFrame with columns `prompt` and `response`
+        data : DataFrame with columns `prompt` and `response`
+            Or a path, a list of dicts, a frame of polars, ... as `fit` takes them. A
+            response may be messages; a row may hold both sides of a pair, or a list of
+            responses.
 
         Returns
         -------
-        Series named "reward", with the index of `df`
-            In nats for Bradley-Terry heads, defined up to a constant.
+        Series named "reward", with the index of `data`
+            In nats for Bradley-Terry heads, defined up to a constant. Where rows hold
+            several responses, a DataFrame with a column for each, `reward_chosen`,
+            `reward_rejected`, ..., or of lists, `reward_responses`.
 
         Raises
         ------
@@ -267,30 +271,63 @@ class RewardModel(BaseEstimator):
         FingerprintMismatchError
             If the encoder is not the one the head was fitted with.
         """
-        check_is_fitted(self, "head_")
-        rewards = self.head_.reward(self._vectors(item_texts(df, self.columns)))
-        return pd.Series(rewards, index=df.index, name="reward")
+        items = row_items(data, self.columns)
+        spread = items.spread(self._rewards(items), "reward")
+        return spread["reward"] if items.is_one_a_row else spread
 
-    def rank(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Return `df` with columns `reward` and `rank` within each prompt (1 is best).
+    def rank(
+        self,
+        data: Any,
+        *,
+        names: tuple[str, str] = ("reward", "rank"),
+        overwrite: bool = False,
+    ) -> pd.DataFrame:
+        """Return `data` with columns `reward` and `rank` within its prompt (1 is best).
 
         Equal rewards share the better rank.
-        """
-        reward = self.reward(df)
-        by_prompt = reward.groupby(row_prompts(df, self.columns), sort=False)
-        rank = by_prompt.rank(ascending=False, method="min").astype(int)
-        return df.assign(reward=reward, rank=rank)
 
-    def best_of_n(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Keep for each prompt the row with the highest reward, in order of `df`.
+        Parameters
+        ----------
+        data
+            As for `reward`.
+        names : (str, str), default=("reward", "rank")
+            Of the two columns.
+        overwrite : bool, default=False
+            Whether columns of these names that `data` has are replaced.
 
-        Of equal rewards the first row wins. The column `reward` is added.
+        Raises
+        ------
+        InvalidInputError
+            If `data` has a column of such a name and `overwrite` is False.
         """
-        rewarded = df.assign(reward=self.reward(df))
+        items = row_items(data, self.columns)
+        rewards = pd.Series(self._rewards(items))
+        by_prompt = rewards.groupby(items.prompts(), sort=False)
+        ranks = by_prompt.rank(ascending=False, method="min").astype(int)
+        values = {names[0]: rewards.to_numpy(), names[1]: ranks.to_numpy()}
+        return items.joined(values, overwrite=overwrite)
+
+    def best_of_n(self, data: Any, *, overwrite: bool = False) -> pd.DataFrame:
+        """Keep for each prompt the row with the highest reward, in order of `data`.
+
+        Of equal rewards the first row wins. The column `reward` is added; one that
+        `data` has is replaced only with `overwrite`.
+
+        Raises
+        ------
+        DataError
+            If a row holds several responses.
+        """
+        items = row_items(data, self.columns)
+        items.check_one_a_row()
+        rewarded = items.joined({"reward": self._rewards(items)}, overwrite=overwrite)
         by_position = pd.Series(rewarded["reward"].to_numpy())
-        prompts = row_prompts(df, self.columns)
-        best = by_position.groupby(prompts, sort=False).idxmax()
+        best = by_position.groupby(items.prompts(), sort=False).idxmax()
         return rewarded.iloc[np.sort(best.to_numpy(np.intp))]
+
+    def _rewards(self, items: RowItems) -> FloatArray:
+        check_is_fitted(self, "head_")
+        return np.asarray(self.head_.reward(self._vectors(items.texts)))
 
     def decision_function(self, df: Any) -> FloatArray:
         """Compute delta of each pair of a pair frame, shape (n_pairs,), in nats."""

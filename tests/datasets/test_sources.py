@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from embrm.datasets import read_preferences
-from embrm.datasets._sources import (
+from embrm.datasets.sources import (
     frame_source,
     hub_source,
     iterable_source,

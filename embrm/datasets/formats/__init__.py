@@ -7,6 +7,7 @@ A new format of two responses and a winner is one call of `two_responses` in
 
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 
 from embrm.datasets.formats._benchmarks import (
     JUDGEBENCH,
@@ -40,12 +41,18 @@ from embrm.datasets.formats._rated import (
     SUMMARY_RATINGS,
     ULTRAFEEDBACK,
 )
+from embrm.datasets.formats._responses import find_responses, no_responses
 from embrm.datasets.formats._texts import PROMPTS, RESPONSES, SYSTEMS, prompt_columns
 from embrm.datasets.formats._trees import OASST_MESSAGES, OASST_TREE
 from embrm.datasets.formats._two_responses import SIDES as TWO_SIDES
 from embrm.datasets.formats._two_responses import TWO_RESPONSES
 from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import (
+    DataError,
+    InvalidInputError,
+    NoPreferenceError,
+    format_error,
+)
 
 __all__ = [
     "Format",
@@ -54,6 +61,7 @@ __all__ = [
     "detect_format",
     "find_format",
     "known_formats",
+    "read_responses",
 ]
 
 # A row may fit several formats: the first one wins, so general ones stand last.
@@ -157,6 +165,38 @@ def detect_format(row: Row) -> Format:
         if fmt.detect(row):
             return fmt
     raise unknown_format(row)
+
+
+def read_responses(row: Row, reader: RowReader) -> None:
+    """Add the responses of a row that is to be scored, with or without a label.
+
+    Parameters
+    ----------
+    row : mapping
+    reader : RowReader
+        Its `items` and `origins` are filled: one response, both sides, or a list.
+
+    Raises
+    ------
+    DataError
+        If there is no response in the row, or a text is missing or malformed.
+
+    Examples
+    --------
+    >>> reader = RowReader()
+    >>> read_responses({"prompt": "Hi", "responses": ["Hello!", "Go."]}, reader)
+    >>> reader.origins
+    [('responses', 0), ('responses', 1)]
+    """
+    for fmt in _FORMATS.values():
+        own = not fmt.needs or fmt in (TRL, SWIFT)
+        if own and fmt.gather is None and fmt.detect(row):
+            with suppress(NoPreferenceError):
+                fmt.read(row, reader)
+            if reader.items:
+                return
+    if not find_responses(row, reader):
+        raise no_responses(row, column_names(row))
 
 
 def unknown_format(row: Row) -> DataError:

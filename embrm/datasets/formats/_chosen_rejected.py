@@ -10,6 +10,7 @@ from embrm.datasets.formats._fields import (
     extras_of,
     is_list,
     is_text_list,
+    needs_a_look,
 )
 from embrm.datasets.formats._texts import (
     PromptColumns,
@@ -25,6 +26,7 @@ from embrm.datasets.formats._texts import (
 )
 from embrm.datasets.formats.base import (
     Format,
+    PlainPair,
     Row,
     RowReader,
     is_missing,
@@ -149,6 +151,18 @@ def _answers(cell: Any, column: str, reader: RowReader) -> list[_Answer]:
     return [(response_cell(cell, reader), (column, None))]
 
 
+def _plain_pair(row: Row) -> PlainPair | None:
+    """Say where the three texts are, if nothing else in a row needs a look."""
+    sides, place = sides_of(row), _prompt_place(row)
+    if sides is None or place is None or len(place.roles()) > 1:
+        return None
+    texts = (place.main, *sides)
+    others = tuple(name for name in row if name not in texts)
+    if needs_a_look(others):
+        return None
+    return PlainPair(tuple(row), *texts, others)
+
+
 PAIRS = Format(
     name="pairs",
     columns="prompt (text or messages), chosen, rejected; optional margin (nats, "
@@ -160,6 +174,7 @@ PAIRS = Format(
     detect=_is_pair,
     read=_read_pair,
     roles=_pair_roles,
+    plain=_plain_pair,
     needs=(("prompt",), tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES)),
 )
 
@@ -311,20 +326,20 @@ def _joined(row: Row, shared: tuple[Message, ...], reader: RowReader) -> Any:
     place = _prompt_place(row)
     templated = reader.options.prompt_template is not None
     if place is None and not templated:
-        return shared
+        return list(shared)
     # Only a column named so is certain to be a prompt, and not, say, a kind of task.
     if shared and not templated and place is not None and place.main != "prompt":
-        return shared
+        return list(shared)
     prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
     if is_missing(prompt):
-        return shared or prompt
+        return list(shared) or prompt
     if not shared:
         return prompt
     own = as_messages(prompt)  # type: ignore[arg-type]
     starts = range(len(shared) - len(own) + 1)
     if own and any(shared[at : at + len(own)] == own for at in starts):
-        return shared
-    return own + shared
+        return list(shared)
+    return [*own, *shared]
 
 
 def _trl_roles(row: Row) -> dict[str, str]:

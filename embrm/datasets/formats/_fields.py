@@ -250,6 +250,11 @@ def extras_of(row: Row, *texts: str) -> dict[str, Any]:
     return read | _carried(row, _OWN.union(texts))
 
 
+def needs_a_look(columns: Iterable[str]) -> bool:
+    """Say whether columns beside the texts say more of a pair than they carry."""
+    return bool((_OWN | _RESERVED).intersection(columns))
+
+
 def texts_among(row: Row, *columns: str) -> dict[str, str]:
     """Carry those columns that hold text in this row."""
     return {name: row[name] for name in columns if isinstance(row.get(name), str)}

@@ -119,14 +119,15 @@ UNPAIRED = Format(
 )
 
 
-def _conversation_column(row: Row) -> str | None:
+def conversation_column(row: Row) -> str | None:
+    """Find the column that holds a conversation."""
     columns = ("messages", "conversations", "conversation")
     return next((name for name in columns if is_conversation(row.get(name))), None)
 
 
 def _is_labelled_messages(row: Row) -> bool:
     return (
-        _conversation_column(row) is not None
+        conversation_column(row) is not None
         and _label_column(row) is not None
         and not any(name in row for name in RESPONSES)
         and not row.keys() & {"chosen", "rejected"}
@@ -135,7 +136,7 @@ def _is_labelled_messages(row: Row) -> bool:
 
 def _read_labelled_messages(row: Row, reader: RowReader) -> None:
     """Read a conversation of which the last answer is good or bad."""
-    column, label = _conversation_column(row), _label_column(row)
+    column, label = conversation_column(row), _label_column(row)
     if column is None or label is None:
         raise KeyError("messages" if column is None else "label")
     good = _label(row[label])
@@ -165,7 +166,7 @@ def split_last_answer(cell: Any, reader: RowReader) -> tuple[Any, str]:
 
 
 def _labelled_messages_roles(row: Row) -> dict[str, str]:
-    column, label = _conversation_column(row), _label_column(row)
+    column, label = conversation_column(row), _label_column(row)
     roles = {} if column is None else {column: "prompt and response"}
     return roles if label is None else roles | {label: "label: good or bad"}
 

@@ -70,7 +70,11 @@ def _read_ranked(row: Row, reader: RowReader) -> None:
 
 
 def keep_ranked(
-    reader: RowReader, prompt: Any, responses: list[Any], ranks: list[Any]
+    reader: RowReader,
+    prompt: Any,
+    responses: list[Any],
+    ranks: list[Any],
+    column: str = "responses",
 ) -> None:
     """Add ranked responses and all their pairs.
 
@@ -91,7 +95,7 @@ def keep_ranked(
     best = min(ranked.values())
     _check_ranks(ranked.values())
     for place, (response, rank) in enumerate(ranked.items()):
-        reader.item(prompt, response, origin=("responses", place), rank=rank - best)
+        reader.item(prompt, response, origin=(column, place), rank=rank - best)
     for i, j in combinations(range(len(ranked)), 2):
         better, worse = sorted((i, j), key=lambda n: int(reader.items[n]["rank"]))
         tie = reader.items[i]["rank"] == reader.items[j]["rank"]
@@ -203,7 +207,7 @@ def _read_nectar(row: Row, reader: RowReader) -> None:
     if is_transcript(prompt):
         prompt = plain_if_single(transcript_turns(prompt))
     responses = [answer.get("answer") for answer in answers]
-    keep_ranked(reader, prompt, responses, [a.get("rank") for a in answers])
+    keep_ranked(reader, prompt, responses, [a.get("rank") for a in answers], "answers")
 
 
 NECTAR = Format(

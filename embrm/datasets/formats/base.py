@@ -12,7 +12,7 @@ from embrm.exceptions import (
     NoPreferenceError,
     format_error,
 )
-from embrm.messages import as_messages, canonical_json, normalised_prompt
+from embrm.messages import as_messages, prompt_key
 
 Row: TypeAlias = Mapping[str, Any]
 """One row of a source, by column; cells are text, numbers, None, lists and dicts."""
@@ -108,7 +108,7 @@ class RowReader:
         if self.items and self.items[-1]["prompt"] is prompt:
             return str(self.items[-1]["key"])
         _check_prompt(prompt)
-        return canonical_json(normalised_prompt(prompt))
+        return prompt_key(prompt)
 
     def pair(self, first: int, second: int, y: float, **attributes: Any) -> None:
         """Add a pair of two items of this row, with its label and columns.
@@ -132,6 +132,26 @@ class RowReader:
 
 def _no_roles(_: Row) -> dict[str, str]:
     return {}
+
+
+@dataclass(frozen=True)
+class PlainPair:
+    """Columns of rows that hold one prompt and two responses, the better one first.
+
+    Attributes
+    ----------
+    shape : tuple of str
+        All columns, in their order.
+    prompt, first, second : str
+    others : tuple of str
+        Columns that go along.
+    """
+
+    shape: tuple[str, ...]
+    prompt: str
+    first: str
+    second: str
+    others: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -160,6 +180,9 @@ class Format:
         Whether a column says which side won, so that both sides should win at times.
     gather : callable, optional
         Joins the rows of a whole source, where an item is spread over several.
+    plain : callable, optional
+        Takes a row; returns its columns where rows of its columns can be read without
+        `read` as long as their cells are plain text.
     """
 
     name: str
@@ -171,6 +194,7 @@ class Format:
     needs: tuple[tuple[str, ...], ...] = ()
     says_winner: bool = False
     gather: Callable[[list[tuple[int, Row]]], list[tuple[int, Row]]] | None = None
+    plain: Callable[[Row], "PlainPair | None"] | None = None
 
 
 def static_roles(**roles: str) -> Callable[[Row], dict[str, str]]:

@@ -286,7 +286,7 @@ def _as_text(value: Any) -> Any:
     if value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, datetime | date | time):
-        return value.isoformat()
+        return str(value)
     return str(value) if isinstance(value, timedelta) else value
 
 
