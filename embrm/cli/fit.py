@@ -114,6 +114,7 @@ def fit(
         say(str(embedded), as_json=as_json)
         pairs = preferences.to_pairs(embedded.vectors)
         held_out = _cross_validate(made, data, preferences, pairs, cv, seed, as_json)
+        _say_equal(preferences, pairs, embedded, as_json)
         model.fit_pairs(preferences, pairs)
         flip_rates = _flip_rates(model.head_)
         if flip_rates:
@@ -168,6 +169,24 @@ def _most(flip_rates: dict[str, float]) -> str:
     shown = [f"{name} {rate:.0%}" for name, rate in flip_rates.items()][:_MOST_NAMES]
     rest = len(flip_rates) - len(shown)
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
+
+
+def _say_equal(preferences: Any, pairs: Any, embedded: Any, as_json: bool) -> None:
+    """Say that pairs of equal vectors are not evaluated, and why they may be equal."""
+    from embrm.model.frames import equal_vectors
+
+    equal = equal_vectors(pairs)
+    if equal.any():
+        n_cut = embedded.n_truncated + embedded.n_response_truncated
+        cut = f" ({n_cut} texts were cut)" if n_cut else ""
+        rows = preferences.pairs["source_row"].to_numpy()[equal][:5] + 1
+        say(
+            f"{int(equal.sum())} of {len(equal)} pairs are in no figure: their two "
+            "responses have the same vector, as what differs lies beyond the encoder's "
+            f"limit of tokens{cut} or in what it does not see; rows "
+            f"{', '.join(map(str, rows))}{', ...' if equal.sum() > len(rows) else ''}",
+            as_json=as_json,
+        )
 
 
 def _cross_validate(

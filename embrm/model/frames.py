@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from embrm._typing import IntArray, Prompt
+from embrm._typing import BoolArray, IntArray, Prompt
 from embrm.datasets import Preferences, read_preferences
 from embrm.datasets.reading import OnError
 from embrm.exceptions import DataError, format_error
 from embrm.messages import canonical_json, normalised_prompt
 from embrm.model._examples import other_ratings
+from embrm.pairs import Pairs
 
+_CHUNK_PAIRS = 4096
 _PAIRED_BY = ("score", "rank", "label")
 
 
@@ -43,6 +45,30 @@ def response_lengths(preferences: Preferences) -> IntArray:
     lengths = preferences.items["response"].str.len().to_numpy(np.int64)
     ids = preferences.pairs[["first", "second"]].to_numpy()
     return np.asarray(lengths[ids])
+
+
+def equal_vectors(pairs: Pairs) -> BoolArray:
+    """Mark pairs of two equal vectors, which no reward on vectors can order.
+
+    Parameters
+    ----------
+    pairs : Pairs
+
+    Returns
+    -------
+    ndarray of bool of shape (n_pairs,)
+
+    Examples
+    --------
+    >>> equal_vectors(Pairs([[1.0], [1.0], [2.0]], [[0, 1], [0, 2]])).tolist()
+    [True, False]
+    """
+    equal = np.zeros(len(pairs), dtype=bool)
+    for start in range(0, len(pairs), _CHUNK_PAIRS):
+        part = slice(start, start + _CHUNK_PAIRS)
+        first, second = pairs.first[part], pairs.second[part]
+        equal[part] = (pairs.items[first] == pairs.items[second]).all(axis=1)
+    return equal
 
 
 def read_pairs(

@@ -26,11 +26,13 @@ from embrm.exceptions import (
     FingerprintMismatchError,
     InvalidInputError,
     LeakageWarning,
+    LeftOutWarning,
     format_error,
     warn,
 )
 from embrm.heads.registry import describe_heads, make_head
 from embrm.model.frames import (
+    equal_vectors,
     prompt_hashes,
     read_pairs,
     response_lengths,
@@ -391,6 +393,15 @@ class RewardModel(BaseEstimator):
         """Evaluate the head on preferences, without a check for leakage."""
         check_is_fitted(self, "head_")
         pairs = self._pairs(preferences)
+        equal = equal_vectors(pairs)
+        if equal.any() and not equal.all():
+            warn(
+                f"left out {int(equal.sum())} of {len(equal)} pairs of equal vectors: "
+                "what differs may lie beyond the encoder's limit of tokens",
+                LeftOutWarning,
+            )
+            preferences = preferences.take_pairs(~equal)
+            pairs = pairs[~equal]
         return evaluate_deltas(
             self.head_.decision_function(pairs),
             preferences.y,

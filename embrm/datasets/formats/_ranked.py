@@ -112,9 +112,9 @@ def _no_ranks(got: str) -> DataError:
     return refusal(
         expected="ranks: whole numbers in a row, the lowest for the best response",
         got=got,
-        fix="if they are scores and higher is better, read them as such: "
-        "columns={'scores': 'ranking'}; if lower is better, pass lower_is_better=True "
-        "as well",
+        fix="if they are scores, pass columns={'scores': 'ranking'} and which way they "
+        "count: lower_is_better=False where the highest is best, else "
+        "lower_is_better=True",
         reason="no ranks",
     )
 

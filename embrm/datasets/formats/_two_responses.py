@@ -278,7 +278,9 @@ def _key(value: Any) -> Any:
 
 def _listed(values: Mapping[Any, Verdict]) -> str:
     meaning: Mapping[Any, str] = {FIRST: "first", SECOND: "second", TIE: "tie"}
-    shown = [f"{key} ({meaning.get(value, value)})" for key, value in values.items()]
+    # Words say what they mean; numbers and letters are what differs between formats.
+    order = sorted(values.items(), key=lambda entry: len(str(entry[0])))
+    shown = [f"{key} ({meaning.get(value, value)})" for key, value in order]
     return ", ".join(shown[:6]) + (", ..." if len(shown) > 6 else "")
 
 
