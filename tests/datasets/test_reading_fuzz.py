@@ -17,7 +17,8 @@ from embrm.exceptions import DataError, InvalidInputError
 
 GOLDEN = Path(__file__).parent / "golden" / "schemas.json"
 CASES = json.loads(GOLDEN.read_text("utf-8"))
-ROWS = [row for case in CASES for row in case["rows"]]
+PUBLISHED = json.loads(GOLDEN.with_name("published.json").read_text("utf-8"))
+ROWS = [row for case in (*CASES, *PUBLISHED.values()) for row in case["rows"]]
 COLUMNS = sorted({name for row in ROWS for name in row})
 FIELDS = ["role", "content", "response", "annotations", "rank", "completion", "Rating"]
 
@@ -95,6 +96,7 @@ def _check(source, n_rows=None, **options):
         assert numbers is None or (numbers >= 0).all()
     assert len(preferences.texts) == len(preferences.items)
     assert len(preferences.to_frame()) == len(preferences)
+    assert all(report.columns.values())
 
 
 @ODD_SETTINGS

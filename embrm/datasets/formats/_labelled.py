@@ -237,7 +237,7 @@ def _read_rewardmath(row: Row, reader: RowReader) -> None:
     Kim et al. 2024, arXiv:2410.01729.
     """
     kind = row["solution_type"]
-    if kind not in _SOLUTIONS:
+    if not isinstance(kind, str) or kind not in _SOLUTIONS:
         raise refusal(
             expected="solution_type 'chosen' or 'rejected'",
             got=in_short(kind),

@@ -440,7 +440,8 @@ def _argilla_answers(responses: Any) -> list[tuple[list[Any], Any]]:
     """List the rankings that were submitted, with who submitted them."""
     found = []
     if isinstance(responses, dict):
-        given = [answer for answers in responses.values() for answer in answers or ()]
+        listed = [answers for answers in responses.values() if is_list(answers)]
+        given = [each for answers in listed for each in answers if type(each) is dict]
     else:
         given = []
         for response in responses if is_list(responses) else ():

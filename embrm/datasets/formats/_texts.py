@@ -107,7 +107,7 @@ def read_prompt(row: Row, columns: PromptColumns, reader: RowReader) -> Prompt |
         before.append(Message(role="system", content=row[columns.system]))
     if columns.history is not None and is_list(row[columns.history]):
         before += _earlier_turns(row[columns.history], reader)
-    if not before or prompt is None:
+    if not before or not (isinstance(prompt, str) or is_conversation(prompt)):
         return prompt
     turns = messages_of(prompt, reader)
     if before[0]["role"] == "system" and turns[:1] and turns[0]["role"] == "system":
@@ -213,6 +213,13 @@ def messages_of(cell: Any, reader: RowReader) -> list[Message]:
     DataError
         If a turn is malformed.
     """
+    if not isinstance(cell, str) and not is_list(cell):
+        raise refusal(
+            expected="a list of messages",
+            got=type(cell).__name__,
+            fix="write [{'role': 'user', 'content': 'text'}, ...]",
+            reason="malformed messages",
+        )
     turns = cell if isinstance(cell, str) else [_respelt(turn) for turn in cell]
     mark = reader.options.images == "mark"
     try:

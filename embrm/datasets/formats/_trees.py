@@ -82,32 +82,36 @@ def _is_message(row: Row) -> bool:
 
 def _gathered(rows: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
     """Give each message the conversation before it and the answers to it."""
-    by_id = {row.get("message_id"): row for _, row in rows}
-    replies: dict[Any, list[Row]] = {}
+    by_id = {_id(row, "message_id"): row for _, row in rows}
+    replies: dict[str, list[Row]] = {}
     for _, row in rows:
-        replies.setdefault(row.get("parent_id"), []).append(row)
+        replies.setdefault(_id(row, "parent_id"), []).append(row)
     return [
         (
             number,
             {
                 **row,
                 "_before": _thread(row, by_id),
-                "_replies": replies.get(row.get("message_id"), []),
+                "_replies": replies.get(_id(row, "message_id"), []),
             },
         )
         for number, row in rows
     ]
 
 
-def _thread(row: Row, by_id: Mapping[Any, Row]) -> list[Message]:
+def _id(row: Row, column: str) -> str:
+    return str(row.get(column))
+
+
+def _thread(row: Row, by_id: Mapping[str, Row]) -> list[Message]:
     """List the turns up to and with a message, the first one first."""
     turns: list[Message] = []
-    seen: set[Any] = set()
+    seen: set[str] = set()
     current: Row | None = row
-    while current is not None and current.get("message_id") not in seen:
-        seen.add(current.get("message_id"))
+    while current is not None and _id(current, "message_id") not in seen:
+        seen.add(_id(current, "message_id"))
         turns.append(_turn(current))
-        current = by_id.get(current.get("parent_id"))
+        current = by_id.get(_id(current, "parent_id"))
     return turns[::-1]
 
 
