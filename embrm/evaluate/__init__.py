@@ -6,6 +6,7 @@ the length baseline.
 
 from typing import Any
 
+from embrm.evaluate import suites
 from embrm.evaluate.best_of_n import (
     BestOfNCurve,
     PickQuality,
@@ -122,6 +123,7 @@ __all__ = [
     "prompt_rank_correlation",
     "prompt_train_test_split",
     "reliability_curve",
+    "suites",
 ]
 
 
