@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 import embrm
+from embrm.cli.benchmark import benchmark
 from embrm.cli.cache import app as cache
 from embrm.cli.demo import demo
 from embrm.cli.doctor import doctor
@@ -78,6 +79,7 @@ app.command(cls=EmbedCommand)(embed)
 app.command()(layers)
 app.command(cls=HeadCommand)(fit)
 app.command()(evaluate)
+app.command()(benchmark)
 app.command()(score)
 app.command()(heads)
 app.command("rank-items")(rank_items)

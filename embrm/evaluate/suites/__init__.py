@@ -7,6 +7,7 @@ from embrm or from anybody. `score_suite` makes the benchmark's official scores 
 
 from embrm.evaluate.suites._aggregate import AGGREGATORS, aggregate_steps
 from embrm.evaluate.suites._scoring import Coverage, SuiteResult
+from embrm.evaluate.suites.baselines import length_scores, word_scores
 from embrm.evaluate.suites.registry import known_suites, score_suite, suite_items
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "SuiteResult",
     "aggregate_steps",
     "known_suites",
+    "length_scores",
     "score_suite",
     "suite_items",
+    "word_scores",
 ]

@@ -236,8 +236,13 @@ class SuiteResult:
         return "\n".join([*lines, *self.notes])
 
 
-def result_of(suite: str, scoring: Scoring, n_unknown: int) -> SuiteResult:
-    """Make the result of a suite: its table, its headline, and what is missing."""
+def result_of(
+    suite: str, scoring: Scoring, n_unknown: int, sizes: Sequence[int] = ()
+) -> SuiteResult:
+    """Make the result of a suite: its table, its headline, and what is missing.
+
+    `sizes` are the numbers of rows that the benchmark is published with.
+    """
     cells = scoring.cells
     means = np.array([_mean(cell, scoring.found) for cell in cells])
     values = _all_scores(scoring, means)
@@ -269,6 +274,10 @@ def result_of(suite: str, scoring: Scoring, n_unknown: int) -> SuiteResult:
     notes = scoring.notes
     if n_unknown:
         notes += (f"{n_unknown:,} scores belong to none of the rows.",)
+    n_rows = len(scoring.found)
+    if sizes and n_rows < min(sizes):
+        share = f"{n_rows:,} of the benchmark's {min(sizes):,} rows"
+        notes += (f"These are {share}: figures of other models are of all.",)
     return SuiteResult(
         suite=suite,
         version=scoring.version,
@@ -348,13 +357,28 @@ def _reasons(
     found, expected, partial = counts[scoring.overall]
     if found < expected:
         reasons.append(f"{found:,} of {expected:,} rows are scored")
-    lacking = [
-        name for name in _leaves(scoring, scoring.overall) if counts[name][1] == 0
-    ]
+    lacking = _named_together(
+        [n for n in _leaves(scoring, scoring.overall) if counts[n][1] == 0],
+        list(counts),
+    )
     if partial and lacking:
         shown = ", ".join(lacking[:6]) + (", ..." if len(lacking) > 6 else "")
         reasons.append(f"no rows of {shown}")
     return tuple(reasons)
+
+
+def _named_together(lacking: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Name what lacks all of its parts ("math/easy", ...) once, by itself ("math")."""
+    whole = {
+        name
+        for name in names
+        if "/" not in name
+        and (parts := [n for n in names if n.startswith(f"{name}/")])
+        and set(parts) <= set(lacking)
+    }
+    firsts = [name.split("/")[0] for name in lacking]
+    named = [f if f in whole else n for f, n in zip(firsts, lacking, strict=True)]
+    return list(dict.fromkeys(named))
 
 
 def _leaves(scoring: Scoring, name: str) -> list[str]:

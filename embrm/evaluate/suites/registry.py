@@ -44,6 +44,8 @@ class Suite:
     prepare : callable, optional
         Brings other layouts of the benchmark's files to one row a prompt.
     repeated_ids : bool
+    sizes : tuple of int
+        Numbers of rows that the benchmark is published with.
     """
 
     score: Callable[..., Scoring]
@@ -55,6 +57,7 @@ class Suite:
     ids: tuple[str, ...] = ("id",)
     prepare: Callable[[pd.DataFrame, pd.DataFrame], Frames] | None = None
     repeated_ids: bool = False
+    sizes: tuple[int, ...] = ()
 
 
 def _of_pairs(
@@ -71,6 +74,7 @@ _SUITES: dict[str, Suite] = {
         ("prompt",),
         ("chosen", "rejected"),
         good=("chosen",),
+        sizes=(2985,),
     ),
     "rewardbench2": Suite(
         rewardbench.score_rewardbench_2,
@@ -78,6 +82,7 @@ _SUITES: dict[str, Suite] = {
         ("prompt",),
         ("chosen", "rejected"),
         good=("chosen",),
+        sizes=(1865,),
     ),
     "rm-bench": Suite(
         rm_bench.score_rm_bench,
@@ -85,6 +90,7 @@ _SUITES: dict[str, Suite] = {
         ("prompt",),
         ("chosen", "rejected"),
         good=("chosen",),
+        sizes=(1327,),
     ),
     "judgebench": Suite(
         pairs.score_judgebench,
@@ -93,6 +99,7 @@ _SUITES: dict[str, Suite] = {
         ("response_A", "response_B"),
         label=("label",),
         ids=("pair_id", "id"),
+        sizes=(350, 620),
     ),
     "llmbar": Suite(
         pairs.score_llmbar,
@@ -100,6 +107,7 @@ _SUITES: dict[str, Suite] = {
         ("input",),
         ("output_1", "output_2"),
         label=("label",),
+        sizes=(100, 419),
     ),
     "rewardmath": Suite(
         candidates.score_rewardmath,
@@ -109,6 +117,7 @@ _SUITES: dict[str, Suite] = {
         good=("chosen",),
         ids=("id", "unique_id", "problem_id"),
         prepare=candidates.widen_rewardmath,
+        sizes=(483,),
     ),
     "rmb": Suite(
         candidates.score_rmb,
@@ -154,6 +163,7 @@ _SUITES: dict[str, Suite] = {
         ("instruction",),
         ("output_1", "output_2"),
         ids=("id", "index"),
+        sizes=(805,),
     ),
     "if-rewardbench": Suite(
         candidates.score_preference_graphs,
@@ -256,7 +266,7 @@ def score_suite(
             f"none among {len(table)} rows",
             f"score every response of a row: {', '.join(suite.responses[:4])}",
         )
-    return result_of(name, scoring, table.n_unknown)
+    return result_of(name, scoring, table.n_unknown, suite.sizes)
 
 
 def suite_items(name: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -301,7 +311,7 @@ def suite_items(name: str, rows: pd.DataFrame) -> pd.DataFrame:
         )
     id_column = next((c for c in suite.ids if c in rows), None)
     ids = rows.index if id_column is None else rows[id_column]
-    apart = [c for c in ("subset", "domain", "category_path", "turn") if c in rows]
+    apart = [c for c in ("domain", "subset", "category_path", "turn") if c in rows]
     records = [
         {
             "id": identity,
