@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 import embrm
 from embrm.cli.benchmark import benchmark
 from embrm.cli.cache import app as cache
+from embrm.cli.compare import compare
 from embrm.cli.demo import demo
 from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
@@ -80,6 +81,7 @@ app.command()(layers)
 app.command(cls=HeadCommand)(fit)
 app.command()(evaluate)
 app.command()(benchmark)
+app.command()(compare)
 app.command()(score)
 app.command()(heads)
 app.command("rank-items")(rank_items)

@@ -19,7 +19,7 @@ from embrm.evaluate.calibration import (
     expected_calibration_error,
     reliability_curve,
 )
-from embrm.evaluate.compare import compare_heads, holm, mcnemar_exact
+from embrm.evaluate.comparison import compare, compare_heads, holm, mcnemar_exact
 from embrm.evaluate.displays import (
     BestOfNDisplay,
     ExperimentDisplay,
@@ -98,6 +98,7 @@ __all__ = [
     "best_of_n_kl",
     "brier_score",
     "calibration_interval",
+    "compare",
     "compare_heads",
     "evaluate_deltas",
     "evaluate_head",

@@ -164,6 +164,37 @@ class PromptResampler:
                 low[column], high[column] = np.quantile(defined, [tail, 1 - tail])
         return low, high
 
+    def sign_flips(self, differences: FloatArray) -> FloatArray:
+        """Test by permutation whether differences of pairs are 0 on average.
+
+        Parameters
+        ----------
+        differences : ndarray of shape (n_pairs, m)
+
+        Returns
+        -------
+        ndarray of shape (m,)
+            Two-sided p value of each column's sum, against the sums after the sign of
+            each prompt's sum is flipped at random; NaN where pairs go across prompts,
+            which have no sign of their own.
+        """
+        if len(self._cross):
+            return np.full(differences.shape[1], np.nan)
+        by_prompt = np.zeros((self.n_groups, differences.shape[1]))
+        np.add.at(by_prompt, self._first[self._cell_of_pair], differences)
+        observed = np.abs(by_prompt.sum(axis=0))
+        generator = np.random.default_rng(self._seed)
+        exceeded = np.zeros(differences.shape[1])
+        block = max(1, _MAX_ENTRIES // self.n_groups)
+        for start in range(0, self.n_resamples, block):
+            size = min(block, self.n_resamples - start)
+            flips = generator.integers(2, size=(size, self.n_groups)) * 2.0 - 1
+            sums = np.abs(flips @ by_prompt)
+            # Sums of equal terms in another order differ by rounding.
+            exceeded += (sums >= observed * (1 - 1e-12) - 1e-12).sum(axis=0)
+        p_values: FloatArray = (1 + exceeded) / (1 + self.n_resamples)
+        return p_values
+
     def pair_weights(self) -> Iterator[FloatArray]:
         """Yield, resample by resample, how often each pair counts, shape (n_pairs,)."""
         for counts in self._cell_counts():

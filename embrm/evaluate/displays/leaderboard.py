@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from embrm._optional import import_optional
 from embrm._typing import BoolArray, FloatArray
 from embrm._validation import invalid_input
-from embrm.evaluate.compare import compare_heads
+from embrm.evaluate.comparison import compare_heads
 from embrm.evaluate.resampling import Interval
 
 
