@@ -31,6 +31,15 @@ OtherEncoder = Annotated[
     ),
 ]
 
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        help="Column whose values are evaluated apart, e.g. subset or language.",
+        show_default=False,
+    ),
+]
+
 
 def evaluate(
     model_dir: ModelDir,
@@ -41,6 +50,7 @@ def evaluate(
     column: Columns = None,
     on_error: OnError = "skip-uninformative",
     max_rows: MaxRows = None,
+    by: By = None,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -61,7 +71,7 @@ def evaluate(
         seen = model.seen_pairs(preferences)
         on_training = bool(seen.all())
         unseen = preferences if on_training else preferences.take_pairs(~seen)
-        evaluation = model.evaluate_preferences(unseen, random_state=seed)
+        evaluation = model.evaluate_preferences(unseen, by=by, random_state=seed)
         metrics = read_manifest(model_dir)["training"]["metrics"]
         say(_what_was_seen(seen, on_training=on_training), as_json=as_json)
         say(str(evaluation), as_json=as_json)

@@ -30,6 +30,7 @@ from embrm.evaluate.displays import (
 )
 from embrm.evaluate.displays.experiment import FORMER, former_display
 from embrm.evaluate.divergence import best_of_n_kl, pool_best_of_n_kl
+from embrm.evaluate.human import HumanCeiling, human_ceiling
 from embrm.evaluate.length import (
     LengthMatched,
     length_baseline,
@@ -70,6 +71,7 @@ from embrm.evaluate.splits import (
     leakage_report,
     prompt_train_test_split,
 )
+from embrm.evaluate.subsets import Subsets, evaluate_by
 from embrm.exceptions import warn
 
 __all__ = [
@@ -78,6 +80,7 @@ __all__ = [
     "Evaluation",
     "ExperimentDisplay",
     "FarthestAccurate",
+    "HumanCeiling",
     "Interval",
     "LeaderboardDisplay",
     "LeakageReport",
@@ -94,12 +97,14 @@ __all__ = [
     "PromptResampler",
     "ReliabilityCurve",
     "ReliabilityDisplay",
+    "Subsets",
     "best_of_n_curve",
     "best_of_n_kl",
     "brier_score",
     "calibration_interval",
     "compare",
     "compare_heads",
+    "evaluate_by",
     "evaluate_deltas",
     "evaluate_head",
     "expected_calibration_error",
@@ -107,6 +112,7 @@ __all__ = [
     "fit_form",
     "fit_overoptimisation",
     "holm",
+    "human_ceiling",
     "leakage_report",
     "length_baseline",
     "length_correlation",

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from embrm._typing import FloatArray, RandomState
 from embrm._validation import invalid_input
 from embrm.evaluate.calibration import calibration_features, interval_from_features
+from embrm.evaluate.human import HumanCeiling
 from embrm.evaluate.inputs import (
     check_labelled,
     check_lengths,
@@ -24,6 +25,7 @@ from embrm.evaluate.resampling import (
     prompt_bootstrap,
     ratio_from_totals,
 )
+from embrm.evaluate.subsets import Subsets, evaluate_by
 from embrm.exceptions import warn
 
 if TYPE_CHECKING:
@@ -56,6 +58,10 @@ class Evaluation:
         Pairs labelled 0.5, which order consistency leaves out.
     n_reward_ties : int
         Pairs with delta = 0, which count one half.
+    subsets : Subsets or None
+        Order consistency by subset, where `by` was passed.
+    human : HumanCeiling or None
+        Agreement of people with each other, where several labelled the same pairs.
     """
 
     order_consistency: Interval
@@ -68,6 +74,8 @@ class Evaluation:
     n_prompts: int | None
     n_ties: int
     n_reward_ties: int
+    subsets: Subsets | None = None
+    human: HumanCeiling | None = None
 
     @property
     def length_ruler(self) -> Interval | None:
@@ -93,7 +101,11 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, numbers and None, as `json.dumps` takes them."""
         intervals = {name: i.to_json() for name, i in self.intervals().items()}
-        return {f.name: getattr(self, f.name) for f in fields(self)} | intervals
+        values = {f.name: getattr(self, f.name) for f in fields(self)} | intervals
+        for name in ("subsets", "human"):
+            part = values.pop(name)
+            values |= {} if part is None else {name: part.to_json()}
+        return values
 
     def __str__(self) -> str:
         level = f"{self.order_consistency.level:.0%} interval"
@@ -108,6 +120,8 @@ class Evaluation:
             f"{self.n_pairs:,} pairs, {prompts}, {self.n_ties:,} label ties, "
             f"{self.n_reward_ties:,} reward ties; {self.order_consistency.method}"
         )
+        for part in (self.human, self.subsets):
+            lines += [] if part is None else ["", str(part)]
         return "\n".join(lines)
 
 
@@ -121,6 +135,7 @@ def evaluate_deltas(
     gold: ArrayLike | None = None,
     reward: ArrayLike | None = None,
     prompt_ids: ArrayLike | None = None,
+    by: ArrayLike | None = None,
     level: float = 0.95,
     n_resamples: int = 2000,
     random_state: RandomState = 0,
@@ -142,6 +157,8 @@ def evaluate_deltas(
     sample_weight : array-like of shape (n_pairs,), >= 0, optional
     gold, reward, prompt_ids : array-like of shape (n_items,), optional
         Scores of items and their prompts, for Kendall's tau-b: all three or none.
+    by : array-like of shape (n_pairs,), optional
+        A subset for each pair, to be evaluated apart; see `evaluate_by`.
     level : float in (0, 1), default=0.95
     n_resamples : int >= 1, default=2000
     random_state : int, Generator, RandomState or None, default=0
@@ -202,6 +219,17 @@ def evaluate_deltas(
         n_prompts=None if groups is None else len(np.unique(group_ids(groups))),
         n_ties=int((labels == 0.5).sum()),
         n_reward_ties=int((differences == 0).sum()),
+        subsets=None
+        if by is None
+        else evaluate_by(
+            differences,
+            by,
+            labels,
+            groups=groups,
+            sample_weight=weights,
+            random_state=random_state,
+            **settings,
+        ),
     )
 
 

@@ -4,6 +4,7 @@ Encoder, vector cache and head in one object, with pandas in and pandas out.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from textwrap import fill
@@ -21,7 +22,9 @@ from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
 from embrm.embed.run import Embedded, embed_items
+from embrm.evaluate.human import ceiling_of
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
+from embrm.evaluate.subsets import subset_column
 from embrm.exceptions import (
     FingerprintMismatchError,
     InvalidInputError,
@@ -325,12 +328,14 @@ class RewardModel(BaseEstimator):
         *,
         format: str | None = None,  # noqa: A002
         on_error: OnError = "raise",
+        by: str | None = None,
         random_state: int = 0,
     ) -> Evaluation:
         """Evaluate the head on preferences: every metric with a 95% interval.
 
         Prompts that were fitted on give optimistic figures; a `LeakageWarning` says
-        how many there are.
+        how many there are. `by` names a column of the pairs (subset, language, source)
+        whose values are evaluated apart, too.
 
         Returns
         -------
@@ -346,22 +351,30 @@ class RewardModel(BaseEstimator):
                 "was fitted on; these figures are optimistic",
                 LeakageWarning,
             )
-        return self.evaluate_preferences(preferences, random_state=random_state)
+        return self.evaluate_preferences(preferences, by=by, random_state=random_state)
 
     def evaluate_preferences(
-        self, preferences: Preferences, *, random_state: int = 0
+        self,
+        preferences: Preferences,
+        *,
+        by: str | None = None,
+        random_state: int = 0,
     ) -> Evaluation:
         """Evaluate the head on preferences, without a check for leakage."""
         check_is_fitted(self, "head_")
+        subsets = None if by is None else subset_column(preferences, by)
         pairs = self._pairs(preferences)
-        return evaluate_deltas(
-            self.head_.decision_function(pairs),
+        delta = self.head_.decision_function(pairs)
+        evaluation = evaluate_deltas(
+            delta,
             preferences.y,
             groups=pairs.groups,
             lengths=response_lengths(preferences),
             sample_weight=preferences.weight,
+            by=subsets,
             random_state=random_state,
         )
+        return replace(evaluation, human=ceiling_of(preferences, delta))
 
     def seen_pairs(self, preferences: Preferences) -> BoolArray:
         """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,)."""
