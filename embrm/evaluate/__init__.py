@@ -72,11 +72,22 @@ from embrm.evaluate.splits import (
     prompt_train_test_split,
 )
 from embrm.evaluate.subsets import Subsets, evaluate_by
+from embrm.evaluate.uncertainty import (
+    BrierDecomposition,
+    ConformalDifferences,
+    ConformalPairs,
+    RiskCoverage,
+    brier_decomposition,
+    risk_coverage,
+)
 from embrm.exceptions import warn
 
 __all__ = [
     "BestOfNCurve",
     "BestOfNDisplay",
+    "BrierDecomposition",
+    "ConformalDifferences",
+    "ConformalPairs",
     "Evaluation",
     "ExperimentDisplay",
     "FarthestAccurate",
@@ -97,9 +108,11 @@ __all__ = [
     "PromptResampler",
     "ReliabilityCurve",
     "ReliabilityDisplay",
+    "RiskCoverage",
     "Subsets",
     "best_of_n_curve",
     "best_of_n_kl",
+    "brier_decomposition",
     "brier_score",
     "calibration_interval",
     "compare",
@@ -130,6 +143,7 @@ __all__ = [
     "prompt_rank_correlation",
     "prompt_train_test_split",
     "reliability_curve",
+    "risk_coverage",
     "suites",
 ]
 

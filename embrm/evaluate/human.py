@@ -156,7 +156,7 @@ def ceiling_of(
 
 
 def _pairs_of(ends: AnyArray) -> tuple[IntArray, FloatArray]:
-    """Number the pairs whatever their order; -1 where a label has them in reverse."""
+    """Give each pair a number, in either order, and -1 to labels in reverse."""
     low, high = ends.min(axis=1), ends.max(axis=1)
     frame = pd.DataFrame({"low": low, "high": high})
     pair = frame.groupby(["low", "high"], sort=False).ngroup().to_numpy()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
+from embrm._validation import check_level
 from embrm.datasets import Preferences, ReadReport, read_preferences
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
@@ -25,14 +26,13 @@ from embrm.embed.run import Embedded, embed_items
 from embrm.evaluate.human import ceiling_of
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.evaluate.subsets import subset_column
+from embrm.evaluate.uncertainty import reward_interval
 from embrm.exceptions import (
-    FingerprintMismatchError,
-    InvalidInputError,
     LeakageWarning,
-    format_error,
     warn,
 )
 from embrm.heads.registry import describe_heads, make_head
+from embrm.model._checks import check_dim, check_same_encoder, check_uncertain
 from embrm.model.frames import (
     item_texts,
     prompt_hashes,
@@ -188,7 +188,7 @@ class RewardModel(BaseEstimator):
         self
         """
         fingerprint = self._encoder().fingerprint
-        _check_dim(pairs, fingerprint)
+        check_dim(pairs, fingerprint)
         head = self._unfitted_head()
         data = training_data(head, preferences)
         # Nothing is set before the fit is through: a fitted model stays what it was.
@@ -249,19 +249,31 @@ class RewardModel(BaseEstimator):
         check_is_fitted(self, "head_")
         encoder = self._encoder()
         recognise(encoder, [self.fingerprint_])
-        _check_same_encoder(self.fingerprint_, encoder.fingerprint)
+        check_same_encoder(self.fingerprint_, encoder.fingerprint)
 
-    def reward(self, df: pd.DataFrame) -> pd.Series:
-        """Compute the reward of items.
+    @overload
+    def reward(self, df: pd.DataFrame) -> pd.Series: ...
+
+    @overload
+    def reward(self, df: pd.DataFrame, *, level: float) -> pd.DataFrame: ...
+
+    def reward(
+        self, df: pd.DataFrame, *, level: float | None = None
+    ) -> pd.Series | pd.DataFrame:
+        """Compute the reward of items, and on demand an interval of each.
 
         Parameters
         ----------
         df : DataFrame with columns `prompt` and `response`
+        level : float in (0, 1), optional
+            Of intervals by the head's standard deviations.
 
         Returns
         -------
         Series named "reward", with the index of `df`
-            In nats for Bradley-Terry heads, defined up to a constant.
+            In nats for Bradley-Terry heads, defined up to a constant. With `level`, a
+            DataFrame with columns `reward`, `lower` and `upper`: normal intervals of
+            the reward less its mean over the training items.
 
         Raises
         ------
@@ -269,10 +281,20 @@ class RewardModel(BaseEstimator):
             If a column is missing or a text is not text; names the row.
         FingerprintMismatchError
             If the encoder is not the one the head was fitted with.
+        InvalidInputError
+            If the head has no standard deviations, with `level`.
         """
         check_is_fitted(self, "head_")
-        rewards = self.head_.reward(self._vectors(item_texts(df, self.columns)))
-        return pd.Series(rewards, index=df.index, name="reward")
+        if level is not None:
+            check_level(level)
+            check_uncertain(self.head_)
+        vectors = self._vectors(item_texts(df, self.columns))
+        if level is None:
+            return pd.Series(self.head_.reward(vectors), index=df.index, name="reward")
+        rewards, std = self.head_.reward(vectors, return_std=True)
+        lower, upper = reward_interval(rewards, std, level)
+        columns = {"reward": rewards, "lower": lower, "upper": upper}
+        return pd.DataFrame(columns, index=df.index)
 
     def rank(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return `df` with columns `reward` and `rank` within each prompt (1 is best).
@@ -446,31 +468,6 @@ class RewardModel(BaseEstimator):
     def _vectors(self, texts: list[Text]) -> FloatArray:
         self.check_encoder()
         return self.embed(texts).vectors
-
-
-def _check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
-    """Check that vectors come from the encoder that a head was fitted with."""
-    if fitted.digest != offered.digest:
-        raise FingerprintMismatchError(
-            format_error(
-                expected=f"vectors of the encoder {fitted.describe()}",
-                got=f"the encoder {offered.describe()}",
-                fix="score with the encoder the head was fitted with, or fit again",
-            )
-        )
-
-
-def _check_dim(pairs: Pairs, fingerprint: Fingerprint) -> None:
-    """Check that pairs hold vectors as long as the encoder's."""
-    d = pairs.shape[2]
-    if d != fingerprint.dim:
-        raise InvalidInputError(
-            format_error(
-                expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
-                got=f"d = {d}",
-                fix="take them from this model's embed(preferences.texts)",
-            )
-        )
 
 
 if RewardModel.__doc__ is not None:  # python -OO drops docstrings
