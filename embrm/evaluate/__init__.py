@@ -6,7 +6,7 @@ the length baseline.
 
 from typing import Any
 
-from embrm.evaluate import suites
+from embrm.evaluate import bias, suites
 from embrm.evaluate.best_of_n import (
     BestOfNCurve,
     PickQuality,
@@ -112,6 +112,7 @@ __all__ = [
     "Subsets",
     "best_of_n_curve",
     "best_of_n_kl",
+    "bias",
     "brier_decomposition",
     "brier_score",
     "calibration_interval",
