@@ -163,7 +163,7 @@ def audit_kinds(
     ...     {"prompt": ["x", "y"], "chosen": ["x!", "y!"], "rejected": ["x", "y"]}
     ... )
     >>> repeats = lambda f: [p + "!" == r for p, r in zip(f["prompt"], f["response"])]
-    >>> float(audit_kinds(repeats, pairs)["below_chosen"].min())
+    >>> float(audit_kinds(repeats, pairs).loc["no answer", "below_chosen"])
     1.0
     """
     _check_columns(pairs, "prompt", "chosen", "rejected")
