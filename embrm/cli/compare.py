@@ -16,6 +16,7 @@ from embrm.cli.options import (
     Format,
     MaxRows,
     OnError,
+    ReportOut,
     Seed,
     read_options,
 )
@@ -45,6 +46,7 @@ def compare(
     models: Models,
     data: CompareData,
     reference: Reference = None,
+    report: ReportOut = None,
     cache: CacheDir = None,
     format: Format = None,  # noqa: A002
     column: Columns = None,
@@ -63,6 +65,7 @@ def compare(
     with reporting(debug=debug, as_json=as_json):
         from embrm.evaluate.comparison import compare as compare_models
         from embrm.model.frames import read_pairs
+        from embrm.report import comparison_report
 
         names = _names(models)
         opened = {
@@ -79,11 +82,14 @@ def compare(
         compared = compare_models(
             deltas, preferences, costs=costs, reference=reference, random_state=seed
         )
-        say(_verdict(compared), as_json=as_json)
+        told = comparison_report(compared)
+        if report is not None:
+            told.to_html(report)
+        say(told.verdict, as_json=as_json)
         if as_json:
             rows = list(json_rows(compared.reset_index()))
             facts = {str(name): value for name, value in compared.attrs.items()}
-            emit({"verdict": _verdict(compared), "models": rows, **facts})
+            emit({"verdict": told.verdict, "models": rows, **facts})
         else:
             console().print(_as_table(compared))
 
@@ -143,21 +149,6 @@ def _scored(model: Any, preferences: Any) -> tuple[Any, dict[str, float]]:
 
 def _size(directory: Path) -> int:
     return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
-
-
-def _verdict(compared: "pd.DataFrame") -> str:
-    best = compared.index[0]
-    share = f"{compared['order_consistency'].iloc[0]:.1%}"
-    equals = [
-        name for name in compared.index[1:] if compared.loc[name, "ties_with_best"]
-    ]
-    if not equals:
-        return f"{best} is best: it orders {share} of the pairs right."
-    others = ", ".join(equals)
-    return (
-        f"{best} orders most pairs right ({share}), but does not differ from {others} "
-        "beyond noise."
-    )
 
 
 def _as_table(compared: "pd.DataFrame") -> Any:

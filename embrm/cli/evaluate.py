@@ -16,6 +16,7 @@ from embrm.cli.options import (
     Format,
     MaxRows,
     OnError,
+    ReportOut,
     Seed,
     read_options,
 )
@@ -51,6 +52,7 @@ def evaluate(
     on_error: OnError = "skip-uninformative",
     max_rows: MaxRows = None,
     by: By = None,
+    report: ReportOut = None,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -75,6 +77,15 @@ def evaluate(
         metrics = read_manifest(model_dir)["training"]["metrics"]
         say(_what_was_seen(seen, on_training=on_training), as_json=as_json)
         say(str(evaluation), as_json=as_json)
+        if report is not None:
+            from embrm.report import report_of_model
+
+            n_seen = int(seen.sum()) if on_training else 0
+            made = report_of_model(
+                model, unseen, by=by, n_seen=n_seen, random_state=seed
+            )
+            made.to_html(report)
+            say(f"\nReport: {report}", as_json=as_json)
         if on_training and "held_out" in metrics:
             say(_held_out_at_fit(metrics["held_out"]), as_json=as_json)
         if as_json:

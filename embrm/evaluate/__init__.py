@@ -27,6 +27,7 @@ from embrm.evaluate.displays import (
     LengthBiasDisplay,
     OveroptimisationDisplay,
     ReliabilityDisplay,
+    RiskCoverageDisplay,
 )
 from embrm.evaluate.displays.experiment import FORMER, former_display
 from embrm.evaluate.divergence import best_of_n_kl, pool_best_of_n_kl
@@ -109,6 +110,7 @@ __all__ = [
     "ReliabilityCurve",
     "ReliabilityDisplay",
     "RiskCoverage",
+    "RiskCoverageDisplay",
     "Subsets",
     "best_of_n_curve",
     "best_of_n_kl",

@@ -1,5 +1,6 @@
 """Evaluation of a head as one object: every metric with its interval."""
 
+import html
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,19 @@ class Evaluation:
             part = values.pop(name)
             values |= {} if part is None else {name: part.to_json()}
         return values
+
+    def _repr_html_(self) -> str:
+        """Show the metrics, and what they are of, in a notebook."""
+        frame = self.to_frame().assign(
+            unit=[_WORDS[name][1] for name in self.intervals()],
+            metric=[_WORDS[name][0] for name in self.intervals()],
+        )
+        table = frame.to_html(index=False, border=0, float_format=lambda v: f"{v:.3f}")
+        parts = [str(part) for part in (self.human,) if part is not None]
+        if self.subsets is not None:
+            parts.append(self.subsets.verdict())
+            table += self.subsets.table.round(3).to_html(border=0)
+        return table + "".join(f"<p>{html.escape(part)}</p>" for part in parts)
 
     def __str__(self) -> str:
         level = f"{self.order_consistency.level:.0%} interval"

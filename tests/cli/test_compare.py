@@ -58,3 +58,11 @@ def test_one_model_is_refused(run, saved, prefs, twice):
     result = run("compare", *models, "--data", prefs)
     assert result.exit_code == 2
     assert ("different models" if twice else "two models or more") in result.stderr
+
+
+def test_a_report_is_written(run, saved, reverse, new_prefs, tmp_path):
+    """It opens with the same verdict."""
+    page = tmp_path / "report.html"
+    result = run("compare", saved, reverse, "--data", new_prefs, "--report", page)
+    assert result.exit_code == 0, result.output
+    assert f"{saved.name} is best" in page.read_text("utf-8")

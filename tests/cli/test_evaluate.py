@@ -80,3 +80,12 @@ def test_a_column_divides_the_pairs(run, saved, tmp_path):
     refused = run("evaluate", saved, file, "--by", "planet")
     assert refused.exit_code == 2
     assert "language" in refused.stderr
+
+
+def test_a_report_is_written(run, saved, new_prefs, tmp_path):
+    """With the same figures."""
+    page = tmp_path / "report.html"
+    result = run("evaluate", saved, new_prefs, "--report", page, "--json")
+    assert result.exit_code == 0, result.output
+    estimate = json.loads(result.stdout)["order_consistency"]["estimate"]
+    assert f"{estimate:.1%}" in page.read_text("utf-8")

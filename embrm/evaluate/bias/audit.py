@@ -20,10 +20,17 @@ from embrm.evaluate.rank_correlation import (
     correlate_by_prompt,
     within_prompt_std,
 )
-from embrm.evaluate.resampling import Interval, prompt_bootstrap, wilson_bounds
+from embrm.evaluate.resampling import (
+    Interval,
+    PromptResampler,
+    band_of_curves,
+    prompt_bootstrap,
+    wilson_bounds,
+)
 
 _STRONG, _MUCH = 0.3, 0.05
 _PENALTY = 1.0
+_N_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,32 +278,43 @@ def _feature_table(
     codes: IntArray,
     level: float,
 ) -> pd.DataFrame:
-    known = np.ones(len(rewards), bool) if gold is None else np.isfinite(gold)
-    table = {}
-    for name in style:
-        values = style[name].to_numpy()
-        correlation = _correlation(values, rewards, codes, level)
-        row = dict(zip(("reward", "low", "high"), correlation, strict=True))
-        row |= {"gold": np.nan, "partial": np.nan}
-        if gold is not None and known.sum() > 2:
-            part = np.unique(codes[known], return_inverse=True)[1]
-            row["gold"] = _correlation(values[known], gold[known], part, level)[0]
-            row["partial"] = partial_correlation(
-                values[known], rewards[known], gold[known], part
+    curves = _correlations(style, rewards, codes)
+    resampler = PromptResampler(
+        np.arange(len(curves)), n_resamples=_N_RESAMPLES, level=level
+    )
+    band = band_of_curves(curves, resampler)
+    table = pd.DataFrame(
+        {"reward": band.mean, "low": band.low, "high": band.high},
+        index=pd.Index(style.columns, name="feature"),
+    )
+    known = np.zeros(len(rewards), bool) if gold is None else np.isfinite(gold)
+    if gold is None or known.sum() < 3:
+        return table.assign(gold=np.nan, partial=np.nan)
+    part = np.unique(codes[known], return_inverse=True)[1]
+    of_gold = _correlations(style[known], gold[known], part)
+    n_defined = np.maximum(1, np.isfinite(of_gold).sum(axis=0))
+    constant = np.isnan(of_gold).all(axis=0)
+    return table.assign(
+        gold=np.where(constant, np.nan, np.nansum(of_gold, axis=0) / n_defined),
+        partial=[
+            partial_correlation(
+                style[n].to_numpy()[known], rewards[known], gold[known], part
             )
-        table[str(name)] = row
-    return pd.DataFrame.from_dict(table, orient="index").rename_axis("feature")
+            for n in style
+        ],
+    )
 
 
-def _correlation(
-    values: FloatArray, rewards: FloatArray, codes: IntArray, level: float
-) -> tuple[float, float, float]:
-    each = correlate_by_prompt(values, rewards, codes, "spearman").per_prompt
-    defined = each[np.isfinite(each)]
-    if not len(defined):
-        return np.nan, np.nan, np.nan
-    interval = prompt_bootstrap(defined, np.arange(len(defined)), level=level)
-    return interval.estimate, interval.low, interval.high
+def _correlations(
+    style: pd.DataFrame, values: FloatArray, codes: IntArray
+) -> FloatArray:
+    """Correlate each feature with values within prompts, (n_prompts, n_features)."""
+    return np.column_stack(
+        [
+            correlate_by_prompt(style[name], values, codes, "spearman").per_prompt
+            for name in style
+        ]
+    )
 
 
 def partial_correlation(
@@ -361,20 +379,26 @@ def length_heat_map(
     spread = within_prompt_std(rewards, codes) or 1.0
     frame = pd.DataFrame(
         {
-            "prompt": pd.qcut(mean, 4, duplicates="drop").astype(str),
+            "prompt": _quantile_bins(mean, 4),
             "order": mean,
-            "response": pd.qcut(relative, n_bins, duplicates="drop").astype(str),
+            "response": _quantile_bins(relative, n_bins),
             "place": relative,
             "value": centred_on_prompt(rewards, codes) / spread,
         }
     )
     table = frame.pivot_table("value", "prompt", "response", aggfunc="mean")
-    rows = frame.groupby("prompt")["order"].mean().sort_values()
-    columns = frame.groupby("response")["place"].mean().sort_values()
-    table = table.loc[rows.index, columns.index]
+    rows = frame.groupby("prompt")["order"].mean()
+    columns = frame.groupby("response")["place"].mean()
     table.index = pd.Index([f"{v:,.0f}" for v in rows], name="mean length of prompt")
     table.columns = pd.Index([f"{v:.2f}" for v in columns], name="relative length")
     return table
+
+
+def _quantile_bins(values: FloatArray, n_bins: int) -> IntArray:
+    """Put values into bins of about equal size, ascending; equal ones share one."""
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    bins = np.searchsorted(edges, values, side="left")
+    return np.asarray(np.unique(bins, return_inverse=True)[1])
 
 
 def _domains(
