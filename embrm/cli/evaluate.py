@@ -41,6 +41,16 @@ By = Annotated[
     ),
 ]
 
+Probe = Annotated[
+    int,
+    typer.Option(
+        "--probe",
+        min=0,
+        help="Prompts on which to probe the model: changes that should not matter, and "
+        "answers that are none. Embeds 14 new texts for each.",
+    ),
+]
+
 
 def evaluate(
     model_dir: ModelDir,
@@ -53,6 +63,7 @@ def evaluate(
     max_rows: MaxRows = None,
     by: By = None,
     report: ReportOut = None,
+    probe: Probe = 0,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -77,6 +88,9 @@ def evaluate(
         metrics = read_manifest(model_dir)["training"]["metrics"]
         say(_what_was_seen(seen, on_training=on_training), as_json=as_json)
         say(str(evaluation), as_json=as_json)
+        probes = _probes(model, unseen, probe, seed)
+        for table in probes.values():
+            say(f"\n{table.round(3).to_string()}", as_json=as_json)
         if report is not None:
             from embrm.report import report_of_model
 
@@ -96,8 +110,27 @@ def evaluate(
                     "n_pairs_seen_in_training": int(seen.sum()),
                     "on_training_prompts": on_training,
                     "held_out_at_fit": metrics.get("held_out"),
+                    **{name: t.to_dict("index") for name, t in probes.items()},
                 }
             )
+
+
+def _probes(model: Any, preferences: Any, n: int, seed: int) -> dict[str, Any]:
+    """Measure what changes and non-answers do to rewards, on so many prompts."""
+    if not n:
+        return {}
+    from embrm.evaluate.bias import (
+        audit_kinds,
+        audit_perturbations,
+        one_pair_a_prompt,
+    )
+
+    pairs = one_pair_a_prompt(preferences, n, seed)
+    items = pairs.rename(columns={"chosen": "response"})
+    return {
+        "kinds": audit_kinds(model.reward, pairs, random_state=seed),
+        "changes": audit_perturbations(model.reward, items),
+    }
 
 
 def _what_was_seen(seen: Any, *, on_training: bool) -> str:

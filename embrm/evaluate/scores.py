@@ -1,7 +1,7 @@
 """Evaluation of a head as one object: every metric with its interval."""
 
 import html
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from embrm.evaluate.resampling import (
     PromptResampler,
     prompt_bootstrap,
     ratio_from_totals,
+    wilson_bounds,
 )
 from embrm.evaluate.subsets import Subsets, evaluate_by
 from embrm.exceptions import warn
@@ -299,6 +300,13 @@ def _resample(
     for (name, (value, weight)), total in zip(means.items(), totals, strict=True):
         estimate = float(np.average(value, weights=weight))
         intervals[name] = resampler.interval(estimate, ratio_from_totals(total))
+        observed_once = estimate in (0.0, 1.0) and resampler.n_groups > 1
+        if name in _SHARES and observed_once:
+            # Resampling cannot show what was never observed: 12 right of 12.
+            low, high = wilson_bounds(
+                estimate, 0.0, resampler.n_groups, resampler.level
+            )
+            intervals[name] = replace(intervals[name], low=low, high=high)
     intervals["expected_calibration_error"] = interval_from_features(
         calibration, calibration_totals, resampler
     )
@@ -342,6 +350,7 @@ def _kendall(
     )
 
 
+_SHARES = ("order_consistency", "length_baseline")
 _WORDS = {
     "order_consistency": ("order consistency", "share of pairs"),
     "length_baseline": ("length baseline", "share of pairs"),

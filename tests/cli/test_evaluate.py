@@ -89,3 +89,16 @@ def test_a_report_is_written(run, saved, new_prefs, tmp_path):
     assert result.exit_code == 0, result.output
     estimate = json.loads(result.stdout)["order_consistency"]["estimate"]
     assert f"{estimate:.1%}" in page.read_text("utf-8")
+
+
+def test_a_model_is_probed(run, saved, new_prefs):
+    """By non-answers, and by changes that should not matter."""
+    result = run("evaluate", saved, new_prefs, "--probe", "5", "--json")
+    assert result.exit_code == 0, result.output
+    values = json.loads(result.stdout)
+    assert set(values["kinds"]) >= {"rejected", "no answer"}
+    assert values["changes"]["said twice"]["n_changed"] == 5
+    assert (
+        "another prompt's answer"
+        in run("evaluate", saved, new_prefs, "--probe", "5").stdout
+    )

@@ -6,6 +6,7 @@ from embrm.evaluate.bias.probes import (
     PERTURBATIONS,
     audit_kinds,
     audit_perturbations,
+    one_pair_a_prompt,
     position_bias,
 )
 from embrm.evaluate.bias.style import STYLE_COLUMNS, style_frame
@@ -19,6 +20,7 @@ __all__ = [
     "audit_bias",
     "audit_kinds",
     "audit_perturbations",
+    "one_pair_a_prompt",
     "position_bias",
     "style_frame",
 ]

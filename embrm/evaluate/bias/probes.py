@@ -199,6 +199,39 @@ def audit_kinds(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("kind")
 
 
+def one_pair_a_prompt(preferences: Any, n: int, random_state: int = 0) -> pd.DataFrame:
+    """Take labelled pairs of different prompts, as `audit_kinds` takes them.
+
+    Parameters
+    ----------
+    preferences : Preferences
+    n : int
+        At most so many prompts, drawn at random.
+    random_state : int, default=0
+
+    Returns
+    -------
+    DataFrame
+        Columns `prompt, chosen, rejected`.
+    """
+    pairs = preferences.pairs[preferences.y != 0.5].sample(
+        frac=1, random_state=random_state
+    )
+    items = preferences.items
+    prompt = items["prompt_id"].to_numpy()[pairs["first"]]
+    pairs = pairs[~pd.Series(prompt).duplicated().to_numpy()].head(n)
+    wins = pairs["y"].to_numpy() > 0.5
+    better = np.where(wins, pairs["first"], pairs["second"])
+    worse = np.where(wins, pairs["second"], pairs["first"])
+    return pd.DataFrame(
+        {
+            "prompt": items["prompt"].iloc[better].tolist(),
+            "chosen": items["response"].iloc[better].tolist(),
+            "rejected": items["response"].iloc[worse].tolist(),
+        }
+    )
+
+
 def _scores(
     score: Score, prompts: "pd.Series[Any]", responses: list[str]
 ) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from embrm._typing import AnyArray, FloatArray
+from embrm._typing import AnyArray, BoolArray, FloatArray
 from embrm._validation import invalid_input
 from embrm.evaluate.suites._pairs import verdicts
 from embrm.evaluate.suites._score_table import ScoreTable, Side, check_version, keys_of
@@ -33,7 +33,8 @@ def score_alpaca_eval(
 
     `preference` is 1 where `output_1`, the baseline, wins, 2 where `output_2` does, 1.5
     (or 0) for a draw, and anything between of a weighted judge; of rewards, 2 where
-    output_2 has the greater one. `win rate` is the mean of preference - 1, `discrete
+    output_2 has the greater one. Annotations without a preference (NaN) are left out,
+    as the benchmark does. `win rate` is the mean of preference - 1, `discrete
     win rate` counts wins and half of the draws. The headline is the win rate.
 
     The length-controlled win rate needs the lengths of both outputs (columns
@@ -46,7 +47,7 @@ def score_alpaca_eval(
     is labelled "length-only GLM, not official".
     """
     version = check_version(version, ("v2",))
-    preference = _preferences(table)
+    preference, annotated = _preferences(table)
     known = ~np.isnan(preference)
     rounded = np.where(preference == 1.5, 0.5, np.round(preference) - 1)
     everywhere = np.ones(len(table), bool)
@@ -59,8 +60,11 @@ def score_alpaca_eval(
     if known.sum() > 1:
         single["standard error"] = _sem(preference[known])
     notes: tuple[str, ...] = ()
+    without = int((annotated & ~known).sum())
+    if without:
+        notes = (f"{without:,} annotations without a preference are left out.",)
     if lengths is None:
-        notes = ("No lengths of outputs: no length-controlled win rate.",)
+        notes += ("No lengths of outputs: no length-controlled win rate.",)
     elif known.sum() >= _N_SPLITS:
         hard = _difficulty(table, difficulty)
         name = _glm_name(hard, gamed)
@@ -70,7 +74,7 @@ def score_alpaca_eval(
     return Scoring(
         cells,
         [],
-        known,
+        annotated,
         np.full(len(table), "all", object),
         "win rate",
         single=single,
@@ -203,10 +207,12 @@ def _l1() -> dict[str, Any]:
     )
 
 
-def _preferences(table: ScoreTable) -> FloatArray:
+def _preferences(table: ScoreTable) -> tuple[FloatArray, BoolArray]:
+    """Give preferences, and say which rows are annotated, if without a preference."""
     if table.kind != "preferences":
         votes = verdicts(table, *SIDES)
-        return np.where(np.isnan(votes[:, 0]), np.nan, 1.5 - votes.mean(axis=1) / 2)
+        judged = np.asarray(~np.isnan(votes).any(axis=1))
+        return np.where(judged, 1.5 - votes.mean(axis=1) / 2, np.nan), judged
     values = np.full(len(table), np.nan)
     raw = pd.to_numeric(table.scores["preference"], errors="coerce").to_numpy(float)
     given = table.scores["preference"].notna().to_numpy()
@@ -220,7 +226,9 @@ def _preferences(table: ScoreTable) -> FloatArray:
             f"{values[bad][0]:g} in row {int(bad.argmax())}",
             "add 1 to a share of wins",
         )
-    return values
+    annotated = np.zeros(len(table), bool)
+    annotated[table.scores["row"].to_numpy(np.intp)] = True
+    return values, annotated
 
 
 def _lengths(table: ScoreTable) -> FloatArray | None:

@@ -19,6 +19,16 @@ def test_the_win_rate_is_the_mean_preference():
     assert table["standard error"] == pytest.approx(values.sem())
 
 
+def test_an_annotation_without_a_preference_is_left_out():
+    """As the benchmark does; a row that was not annotated makes it partial."""
+    rows = pd.DataFrame({"index": [0, 1, 2]})
+    scores = pd.DataFrame({"id": [0, 1, 2], "preference": [2.0, np.nan, 1.0]})
+    result = score_suite("alpacaeval", rows, scores)
+    assert result.overall == pytest.approx(0.5)
+    assert "1 annotations without a preference" in result.notes[0]
+    assert np.isnan(score_suite("alpacaeval", rows, scores.iloc[:2]).overall)
+
+
 def test_rewards_win_by_the_greater_one(rewards):
     """The second output is the model's."""
     rows = pd.DataFrame({"index": [0, 1]})
