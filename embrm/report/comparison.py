@@ -83,23 +83,7 @@ def comparison_report(
     """
     costs = {c: words for c, words in _COSTS.items() if c in compared}
     headings = ["", "group", "order consistency", "difference", "p of being best"]
-    rows = []
-    for name, row in compared.iterrows():
-        bounds = f"[{row['low']:.3f}, {row['high']:.3f}]"
-        apart = f"[{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
-        rows.append(
-            Row(
-                [
-                    (str(name), ""),
-                    (row["group"], ""),
-                    (f"{row['order_consistency']:.3f}", bounds),
-                    (f"{row['difference']:+.3f}", apart),
-                    (f"{row['p_best']:.3f}", ""),
-                    *((form.format(row[c]), "") for c, (_, form) in costs.items()),
-                ],
-                kind="best" if row["ties_with_best"] else "",
-            )
-        )
+    rows = [_compared_row(str(n), row, costs) for n, row in compared.iterrows()]
     note = (
         "Heads that share a letter do not differ beyond noise, which allows for their "
         "number and for the best having been chosen on these pairs. Differences are to "
@@ -135,6 +119,22 @@ def comparison_report(
             ),
             Facts("How this was made", (("versions", versions()),)),
         ),
+    )
+
+
+def _compared_row(name: str, row: Any, costs: Mapping[str, tuple[str, str]]) -> Row:
+    bounds = f"[{row['low']:.3f}, {row['high']:.3f}]"
+    apart = f"[{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
+    return Row(
+        [
+            (name, ""),
+            (row["group"], ""),
+            (f"{row['order_consistency']:.3f}", bounds),
+            (f"{row['difference']:+.3f}", apart),
+            (f"{row['p_best']:.3f}", ""),
+            *((form.format(row[c]), "") for c, (_, form) in costs.items()),
+        ],
+        kind="best" if row["ties_with_best"] else "",
     )
 
 
