@@ -7,7 +7,9 @@ import typer
 from typer.core import TyperGroup
 
 import embrm
+from embrm.cli.benchmark import benchmark
 from embrm.cli.cache import app as cache
+from embrm.cli.compare import compare
 from embrm.cli.demo import demo
 from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
@@ -79,6 +81,8 @@ app.command(cls=EmbedCommand)(embed)
 app.command()(layers)
 app.command(cls=HeadCommand)(fit)
 app.command()(evaluate)
+app.command()(benchmark)
+app.command()(compare)
 app.command()(score)
 app.command()(heads)
 app.command()(formats)

@@ -154,6 +154,14 @@ MaxRows = Annotated[
     int | None,
     typer.Option("--max-rows", min=1, help="Read only the first rows."),
 ]
+ReportOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        help="HTML file to write: verdict, figures, tables, warnings.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 
 

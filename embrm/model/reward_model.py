@@ -4,10 +4,11 @@ Encoder, vector cache and head in one object, with pandas in and pandas out.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 import pandas as pd
@@ -15,22 +16,24 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
+from embrm._validation import check_level
 from embrm.datasets import Preferences, ReadReport, read_preferences
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
 from embrm.embed.run import Embedded, embed_items
+from embrm.evaluate.human import ceiling_of
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
+from embrm.evaluate.subsets import subset_column
+from embrm.evaluate.uncertainty import reward_interval
 from embrm.exceptions import (
-    FingerprintMismatchError,
-    InvalidInputError,
     LeakageWarning,
     LeftOutWarning,
-    format_error,
     warn,
 )
 from embrm.heads.registry import describe_heads, make_head
+from embrm.model._checks import check_dim, check_same_encoder, check_uncertain
 from embrm.model.frames import (
     equal_vectors,
     prompt_hashes,
@@ -186,7 +189,7 @@ class RewardModel(BaseEstimator):
         self
         """
         fingerprint = self._encoder().fingerprint
-        _check_dim(pairs, fingerprint)
+        check_dim(pairs, fingerprint)
         head = self._unfitted_head()
         data = training_data(head, preferences)
         # Nothing is set before the fit is through: a fitted model stays what it was.
@@ -247,10 +250,18 @@ class RewardModel(BaseEstimator):
         check_is_fitted(self, "head_")
         encoder = self._encoder()
         recognise(encoder, [self.fingerprint_])
-        _check_same_encoder(self.fingerprint_, encoder.fingerprint)
+        check_same_encoder(self.fingerprint_, encoder.fingerprint)
 
-    def reward(self, data: Any) -> "pd.Series[Any] | pd.DataFrame":
-        """Compute the reward of items.
+    @overload
+    def reward(self, data: Any) -> "pd.Series[Any] | pd.DataFrame": ...
+
+    @overload
+    def reward(self, data: Any, *, level: float) -> pd.DataFrame: ...
+
+    def reward(
+        self, data: Any, *, level: float | None = None
+    ) -> "pd.Series[Any] | pd.DataFrame":
+        """Compute the reward of items, and on demand an interval of each.
 
         Parameters
         ----------
@@ -258,13 +269,17 @@ class RewardModel(BaseEstimator):
             Or a path, a list of dicts, a frame of polars, ... as `fit` takes them. A
             response may be messages; a row may hold both sides of a pair, or a list of
             responses.
+        level : float in (0, 1), optional
+            Of intervals by the head's standard deviations.
 
         Returns
         -------
         Series named "reward", with the index of `data`
             In nats for Bradley-Terry heads, defined up to a constant. Where rows hold
             several responses, a DataFrame with a column for each, `reward_chosen`,
-            `reward_rejected`, ..., or of lists, `reward_responses`.
+            `reward_rejected`, ..., or of lists, `reward_responses`. With `level`,
+            columns `lower` and `upper` besides: normal intervals of the reward less
+            its mean over the training items.
 
         Raises
         ------
@@ -272,10 +287,22 @@ class RewardModel(BaseEstimator):
             If a column is missing or a text is not text; names the row.
         FingerprintMismatchError
             If the encoder is not the one the head was fitted with.
+        InvalidInputError
+            If the head has no standard deviations, with `level`.
         """
+        check_is_fitted(self, "head_")
+        if level is not None:
+            check_level(level)
+            check_uncertain(self.head_)
         items = row_items(data, self.columns)
-        spread = items.spread(self._rewards(items), "reward")
-        return spread["reward"] if items.is_one_a_row else spread
+        if level is None:
+            spread = items.spread(self._rewards(items), "reward")
+            return spread["reward"] if items.is_one_a_row else spread
+        rewards, std = self.head_.reward(self._vectors(items.texts), return_std=True)
+        lower, upper = reward_interval(rewards, std, level)
+        columns = {"reward": rewards, "lower": lower, "upper": upper}
+        parts = [items.spread(values, name) for name, values in columns.items()]
+        return pd.concat(parts, axis=1)
 
     def rank(
         self,
@@ -364,12 +391,14 @@ class RewardModel(BaseEstimator):
         *,
         format: str | None = None,  # noqa: A002
         on_error: OnError = "raise",
+        by: str | None = None,
         random_state: int = 0,
     ) -> Evaluation:
         """Evaluate the head on preferences: every metric with a 95% interval.
 
         Prompts that were fitted on give optimistic figures; a `LeakageWarning` says
-        how many there are.
+        how many there are. `by` names a column of the pairs (subset, language, source)
+        whose values are evaluated apart, too.
 
         Returns
         -------
@@ -385,10 +414,14 @@ class RewardModel(BaseEstimator):
                 "was fitted on; these figures are optimistic",
                 LeakageWarning,
             )
-        return self.evaluate_preferences(preferences, random_state=random_state)
+        return self.evaluate_preferences(preferences, by=by, random_state=random_state)
 
     def evaluate_preferences(
-        self, preferences: Preferences, *, random_state: int = 0
+        self,
+        preferences: Preferences,
+        *,
+        by: str | None = None,
+        random_state: int = 0,
     ) -> Evaluation:
         """Evaluate the head on preferences, without a check for leakage."""
         check_is_fitted(self, "head_")
@@ -402,14 +435,18 @@ class RewardModel(BaseEstimator):
             )
             preferences = preferences.take_pairs(~equal)
             pairs = pairs[~equal]
-        return evaluate_deltas(
-            self.head_.decision_function(pairs),
+        subsets = None if by is None else subset_column(preferences, by)
+        delta = self.head_.decision_function(pairs)
+        evaluation = evaluate_deltas(
+            delta,
             preferences.y,
             groups=pairs.groups,
             lengths=response_lengths(preferences),
             sample_weight=preferences.weight,
+            by=subsets,
             random_state=random_state,
         )
+        return replace(evaluation, human=ceiling_of(preferences, delta))
 
     def seen_pairs(self, preferences: Preferences) -> BoolArray:
         """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,)."""
@@ -481,31 +518,6 @@ class RewardModel(BaseEstimator):
     def _vectors(self, texts: list[Text]) -> FloatArray:
         self.check_encoder()
         return self.embed(texts).vectors
-
-
-def _check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
-    """Check that vectors come from the encoder that a head was fitted with."""
-    if fitted.digest != offered.digest:
-        raise FingerprintMismatchError(
-            format_error(
-                expected=f"vectors of the encoder {fitted.describe()}",
-                got=f"the encoder {offered.describe()}",
-                fix="score with the encoder the head was fitted with, or fit again",
-            )
-        )
-
-
-def _check_dim(pairs: Pairs, fingerprint: Fingerprint) -> None:
-    """Check that pairs hold vectors as long as the encoder's."""
-    d = pairs.shape[2]
-    if d != fingerprint.dim:
-        raise InvalidInputError(
-            format_error(
-                expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
-                got=f"d = {d}",
-                fix="take them from this model's embed(preferences.texts)",
-            )
-        )
 
 
 if RewardModel.__doc__ is not None:  # python -OO drops docstrings

@@ -1,6 +1,16 @@
 """Fit and compare many heads, and write down what came out."""
 
-from embrm.report.html import write_report
+from embrm.report.comparison import (
+    ComparisonReport,
+    comparison_report,
+    leaderboard_report,
+    write_report,
+)
+from embrm.report.evaluation import (
+    EvaluationReport,
+    evaluation_report,
+    report_of_model,
+)
 from embrm.report.leaderboard import (
     CrossFit,
     Leaderboard,
@@ -8,14 +18,22 @@ from embrm.report.leaderboard import (
     evaluate_fit,
     make_leaderboard,
 )
+from embrm.report.page import Report
 from embrm.report.quickstart import quickstart_path
 
 __all__ = [
+    "ComparisonReport",
     "CrossFit",
+    "EvaluationReport",
     "Leaderboard",
+    "Report",
+    "comparison_report",
     "cross_fit",
     "evaluate_fit",
+    "evaluation_report",
+    "leaderboard_report",
     "make_leaderboard",
     "quickstart_path",
+    "report_of_model",
     "write_report",
 ]
