@@ -19,6 +19,7 @@ test: $(VENV)/.test
 # crowd of processes at one cache. Results go into benchmarks/results; look at them.
 test-long: $(VENV)/.test
 	$(BIN)/python benchmarks/cache_faults.py
+	$(BIN)/python benchmarks/reading.py fuzz
 
 # What continuous integration asks for besides the tests.
 check: lint types layers

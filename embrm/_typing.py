@@ -1,7 +1,7 @@
 """Names for the shapes of data that pass between rooms."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,13 @@ that are good or bad, or prompts' items from best to worst."""
 
 
 class Message(TypedDict):
-    """One turn of a conversation."""
+    """One turn of a conversation; of tools, with what they are called with."""
 
     role: str
     content: str
+    tool_calls: NotRequired[list[Any]]
+    name: NotRequired[str]
+    tool_call_id: NotRequired[str]
 
 
 Prompt: TypeAlias = str | Sequence[Message]

@@ -71,6 +71,10 @@ class LeakageWarning(EmbrmWarning):
     """Evaluation data share prompts with the training data."""
 
 
+class MisreadWarning(EmbrmWarning):
+    """Something in a file may mean another thing than what it was read as."""
+
+
 class LeftOutWarning(EmbrmWarning):
     """A reader left rows out; its read report says which and why."""
 

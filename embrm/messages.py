@@ -3,37 +3,54 @@
 A prompt is a `str` (one user turn) or a sequence of messages
 `{"role": ..., "content": ...}`. Both spellings of a single user turn are the same
 prompt: they have the same canonical JSON, hence the same cache key and group.
+
+The messages of agents are read as trainers write them: `content` may be null beside
+`tool_calls`, or a list of parts of which the texts are joined; `name` and
+`tool_call_id` go along. Chat templates get such messages as they are; in plain text a
+call is written `name(arguments)`.
 """
 
 import json
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from embrm._typing import Message, Prompt
 from embrm.exceptions import InvalidInputError, format_error
 
+IMAGE_MARK = "[image]"
+"""What stands in a text for an image that was left out on request."""
 
-def as_messages(prompt: Prompt) -> tuple[Message, ...]:
+_CARRIED = ("tool_calls", "name", "tool_call_id")
+
+
+def as_messages(prompt: Prompt, *, mark_images: bool = False) -> tuple[Message, ...]:
     """Turn a prompt into messages.
 
     Parameters
     ----------
-    prompt : str or sequence of {"role": str, "content": str}
+    prompt : str or sequence of messages
         A `str` is one user turn; the empty string is the empty conversation.
+    mark_images : bool, default=False
+        Write `[image]` for each part that is an image, instead of refusing it.
 
     Returns
     -------
     tuple of Message
+        Each with `role` and `content` (str); with `tool_calls`, `name` and
+        `tool_call_id` where tools are called or answer.
 
     Raises
     ------
     InvalidInputError
-        If the prompt is of another type, or a message lacks a string `role` or
-        `content`.
+        If the prompt is of another type, a message lacks a string `role` or any
+        `content`, or a part of it is no text.
 
     Examples
     --------
     >>> as_messages("Hi")
+    ({'role': 'user', 'content': 'Hi'},)
+    >>> as_messages([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}])
     ({'role': 'user', 'content': 'Hi'},)
     """
     if isinstance(prompt, str):
@@ -47,7 +64,9 @@ def as_messages(prompt: Prompt) -> tuple[Message, ...]:
                 fix="pass the text, or [{'role': 'user', 'content': ...}, ...]",
             )
         )
-    return tuple(_as_message(message, n) for n, message in enumerate(prompt))
+    return tuple(
+        _as_message(message, n, mark_images) for n, message in enumerate(prompt)
+    )
 
 
 def canonical_json(prompt: Prompt) -> str:
@@ -58,8 +77,48 @@ def canonical_json(prompt: Prompt) -> str:
     >>> canonical_json("Hi") == canonical_json([{"role": "user", "content": "Hi"}])
     True
     """
-    pairs = [[message["role"], message["content"]] for message in as_messages(prompt)]
-    return json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
+    turns: list[list[Any]] = []
+    for message in as_messages(prompt):
+        turn: list[Any] = [message["role"], message["content"]]
+        extra = {key: message[key] for key in _CARRIED if key in message}  # type: ignore[literal-required]
+        turns.append([*turn, extra] if extra else turn)
+    return json.dumps(turns, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def normalised_prompt(prompt: Prompt) -> Prompt:
+    r"""Write a prompt so that spellings which look alike are equal.
+
+    Text is composed (Unicode NFC) and white space around it is cut off, in each turn.
+    Prompts are grouped by this form, so that a blank at the end does not put a prompt
+    on both sides of a split.
+
+    Examples
+    --------
+    >>> normalised_prompt(" Why?\n")
+    'Why?'
+    """
+    if isinstance(prompt, str):
+        return _composed(prompt)
+    return [
+        Message(**{**turn, "content": _composed(turn["content"])})
+        for turn in as_messages(prompt)
+    ]
+
+
+def prompt_key(prompt: Prompt) -> str:
+    r"""Write what groups prompts: equal for spellings that look alike, cheap for text.
+
+    Examples
+    --------
+    >>> prompt_key("Hi ") == prompt_key([{"role": "user", "content": "Hi"}])
+    True
+    """
+    if isinstance(prompt, str):
+        return _composed(prompt)
+    turns = as_messages(prompt)
+    if len(turns) == 1 and turns[0]["role"] == "user" and len(turns[0]) == 2:
+        return _composed(turns[0]["content"])
+    return "\0" + canonical_json(normalised_prompt(turns))
 
 
 def prompt_text(prompt: Prompt) -> str:
@@ -80,24 +139,146 @@ def prompt_text(prompt: Prompt) -> str:
     """
     messages = as_messages(prompt)
     if len(messages) == 1 and messages[0]["role"] == "user":
-        return messages[0]["content"]
-    return "\n\n".join(f"{m['role'].capitalize()}: {m['content']}" for m in messages)
+        return message_text(messages[0])
+    return "\n\n".join(f"{m['role'].capitalize()}: {message_text(m)}" for m in messages)
 
 
-def _as_message(message: Any, position: int) -> Message:
-    role = message.get("role") if isinstance(message, Mapping) else None
-    content = message.get("content") if isinstance(message, Mapping) else None
-    if not (isinstance(role, str) and isinstance(content, str)):
-        got = (
-            f"keys {sorted(map(str, message))}"
-            if isinstance(message, Mapping)
-            else type(message).__name__
-        )
+def message_text(message: Message) -> str:
+    r"""Read one message as plain text: its content, then the tools it calls.
+
+    Examples
+    --------
+    >>> call = {"function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+    >>> message_text({"role": "assistant", "content": "", "tool_calls": [call]})
+    'weather({"city": "Rome"})'
+    """
+    calls = [_call_text(call) for call in message.get("tool_calls", ())]
+    return "\n".join([message["content"], *calls] if message["content"] else calls)
+
+
+def response_text(response: Any, *, mark_images: bool = False) -> str:
+    r"""Read a response as the text that is embedded.
+
+    Parameters
+    ----------
+    response : str, message or sequence of messages
+        The assistant's first turn stands without a label; turns after it (a tool's
+        answer, the assistant's next) are labelled as in `prompt_text`.
+    mark_images : bool, default=False
+        As in `as_messages`.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is anything else, or does not begin with a turn of the assistant.
+
+    Examples
+    --------
+    >>> response_text([{"role": "assistant", "content": "Blue."}])
+    'Blue.'
+    """
+    if isinstance(response, str):
+        return response
+    if isinstance(response, Mapping):
+        response = [response]
+    turns = as_messages(response, mark_images=mark_images)
+    if not turns or turns[0]["role"] != "assistant":
         raise InvalidInputError(
             format_error(
-                expected="messages with a string 'role' and a string 'content'",
-                got=f"{got} at message {position}",
-                fix="write each turn as {'role': 'user', 'content': 'text'}",
+                expected="a response that begins with a turn of the assistant",
+                got=f"a first turn of {turns[0]['role'][:40]!r}" if turns else "none",
+                fix="move the turns before the answer into the prompt",
             )
         )
-    return Message(role=role, content=content)
+    later = [f"{turn['role'].capitalize()}: {message_text(turn)}" for turn in turns[1:]]
+    return "\n\n".join([message_text(turns[0]), *later])
+
+
+def _composed(text: str) -> str:
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip()
+
+
+def _as_message(message: Any, position: int, mark_images: bool) -> Message:
+    role = message.get("role") if isinstance(message, Mapping) else None
+    if not isinstance(role, str):
+        raise _malformed(message, position)
+    calls = message.get("tool_calls")
+    # Frames turn a list into an array, whose truth is ambiguous.
+    calls = list(calls) if isinstance(calls, Iterable) else []
+    content = _content(message, position, bool(calls), mark_images)
+    turn = Message(role=role, content=content)
+    if calls:
+        turn["tool_calls"] = [_plain(call) for call in calls]
+    if role == "tool":
+        for key in ("name", "tool_call_id"):
+            if isinstance(message.get(key), str):
+                turn[key] = message[key]
+    return turn
+
+
+def _content(message: Any, position: int, calls: bool, mark_images: bool) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    if content is None and calls:
+        return ""
+    if content is None or isinstance(content, Mapping | bytes | float | int):
+        raise _malformed(message, position)
+    return "\n".join(_part(part, position, mark_images) for part in content)
+
+
+def _part(part: Any, position: int, mark_images: bool) -> str:
+    """Read one part of a content: its text, or the mark of an image."""
+    if isinstance(part, str):
+        return part
+    text = part.get("text") if isinstance(part, Mapping) else None
+    if isinstance(text, str):
+        return text
+    kind = str(part.get("type", "unknown")) if isinstance(part, Mapping) else ""
+    if mark_images and "image" in kind:
+        return IMAGE_MARK
+    raise InvalidInputError(
+        format_error(
+            expected="parts of a message that are text",
+            got=f"a part of type {kind[:30]!r}"
+            if kind
+            else f"a {type(part).__name__} at message {position}",
+            fix="drop such rows, or read with images='mark', which writes "
+            f"{IMAGE_MARK} in its place: embrm embeds text alone"
+            if "image" in kind
+            else "write each part as {'type': 'text', 'text': ...}",
+        )
+    )
+
+
+def _malformed(message: Any, position: int) -> InvalidInputError:
+    got = (
+        f"keys {sorted(map(str, message))}"
+        if isinstance(message, Mapping)
+        else type(message).__name__
+    )
+    return InvalidInputError(
+        format_error(
+            expected="messages with a string 'role' and a string 'content'",
+            got=f"{got} at message {position}",
+            fix="write each turn as {'role': 'user', 'content': 'text'}",
+        )
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Copy what Arrow and pandas nest, without the fields that they fill with None."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items() if v is not None}
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return value
+    return [_plain(entry) for entry in value]
+
+
+def _call_text(call: Any) -> str:
+    """Write a call of a tool as `name(arguments)`."""
+    function = call.get("function", call) if isinstance(call, Mapping) else {}
+    arguments = function.get("arguments", "")
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    return f"{function.get('name', 'tool')}({arguments})"

@@ -7,14 +7,17 @@ import typer
 from typer.core import TyperGroup
 
 import embrm
+from embrm.cli.benchmark import benchmark
 from embrm.cli.cache import app as cache
 from embrm.cli.clean import clean
+from embrm.cli.compare import compare
 from embrm.cli.data import data
 from embrm.cli.demo import demo
 from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
 from embrm.cli.evaluate import evaluate
 from embrm.cli.fit import HeadCommand, fit
+from embrm.cli.formats import formats
 from embrm.cli.heads import heads
 from embrm.cli.layers import layers
 from embrm.cli.output import STOPPED, USAGE, report_error
@@ -82,8 +85,11 @@ app.command(cls=EmbedCommand)(embed)
 app.command()(layers)
 app.command(cls=HeadCommand)(fit)
 app.command()(evaluate)
+app.command()(benchmark)
+app.command()(compare)
 app.command()(score)
 app.command()(heads)
+app.command()(formats)
 app.command("rank-items")(rank_items)
 app.command()(simulate)
 app.command(hidden=True, context_settings=_ANY_ARGUMENTS)(paper)

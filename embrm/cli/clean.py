@@ -1,6 +1,7 @@
 """`embrm clean`: write the pairs of a file that pass quality filters."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,6 @@ from embrm.cli.data import (
     Against,
     LookedAtBy,
     Near,
-    OnAnyError,
     label_probability,
     read_quietly,
 )
@@ -18,15 +18,12 @@ from embrm.cli.embed import Prefs
 from embrm.cli.options import (
     AsJson,
     CacheDir,
-    Columns,
     Config,
     Debug,
-    Format,
-    MaxRows,
     Seed,
-    read_options,
 )
 from embrm.cli.output import emit, reporting, say, write_json_lines
+from embrm.cli.reading import Reading, reads_preferences
 from embrm.exceptions import InvalidInputError, format_error
 
 if TYPE_CHECKING:
@@ -91,7 +88,9 @@ Agreement = Annotated[
 ]
 
 
+@partial(reads_preferences, on_error="skip")
 def clean(
+    *,
     prefs: Prefs,
     out: Out,
     removed: Removed = None,
@@ -107,10 +106,7 @@ def clean(
     near: Near = 0.8,
     model: LookedAtBy = None,
     cache: CacheDir = None,
-    format: Format = None,  # noqa: A002
-    column: Columns = None,
-    on_error: OnAnyError = "skip",
-    max_rows: MaxRows = None,
+    reading: Reading,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -123,7 +119,7 @@ def clean(
     left out has the reason in left_out, and row_number, from 1.
     """
     with reporting(debug=debug, as_json=as_json):
-        options = read_options(format, column, on_error, max_rows)
+        options = reading.options()
         preferences = read_quietly(prefs, paired=False, **options)
         say(str(preferences.read_report), as_json=as_json)
         chosen: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """`embrm data`: look at a preference file before anything is fitted on it."""
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,15 +12,12 @@ from embrm.cli.inputs import open_encoder, open_model
 from embrm.cli.options import (
     AsJson,
     CacheDir,
-    Columns,
     Config,
     Debug,
-    Format,
-    MaxRows,
     Seed,
-    read_options,
 )
 from embrm.cli.output import emit, reporting, say
+from embrm.cli.reading import Reading, reads_preferences
 from embrm.exceptions import EmbrmWarning, InvalidInputError, format_error
 
 if TYPE_CHECKING:
@@ -67,17 +65,11 @@ Page = Annotated[
     Path | None,
     typer.Option("--html", help="Write it as a page, too.", show_default=False),
 ]
-OnAnyError = Annotated[
-    str,
-    typer.Option(
-        "--on-error",
-        help="Rows that cannot be used. skip: leave them out and count them; raise: "
-        "stop at the first.",
-    ),
-]
 
 
+@partial(reads_preferences, on_error="skip")
 def data(
+    *,
     prefs: Prefs,
     against: Against = None,
     encoder: CountedBy = None,
@@ -85,10 +77,7 @@ def data(
     cache: CacheDir = None,
     html: Page = None,
     near: Near = 0.8,
-    format: Format = None,  # noqa: A002
-    column: Columns = None,
-    on_error: OnAnyError = "skip",
-    max_rows: MaxRows = None,
+    reading: Reading,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -102,7 +91,7 @@ def data(
     with reporting(debug=debug, as_json=as_json):
         from embrm.datasets import diagnose
 
-        options = read_options(format, column, on_error, max_rows)
+        options = reading.options()
         preferences = read_quietly(prefs, **options)
         others = {name: read_quietly(name) for name in against or ()}
         diagnosis = diagnose(

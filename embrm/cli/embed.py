@@ -11,16 +11,12 @@ from embrm.cli.inputs import open_encoder, read_and_say
 from embrm.cli.options import (
     DEFAULT_ENCODER,
     AsJson,
-    Columns,
     Config,
     Debug,
     EncoderName,
-    Format,
-    MaxRows,
-    OnError,
-    read_options,
 )
 from embrm.cli.output import emit, reporting, say
+from embrm.cli.reading import Reading, reads_preferences
 from embrm.exceptions import InvalidInputError, format_error
 
 if TYPE_CHECKING:
@@ -102,14 +98,13 @@ def with_address(args: Sequence[str]) -> list[str]:
     return completed
 
 
+@reads_preferences
 def embed(
+    *,
     prefs: Prefs,
     cache: NeededCache,
     encoder: EncoderName = DEFAULT_ENCODER,
-    format: Format = None,  # noqa: A002
-    column: Columns = None,
-    on_error: OnError = "skip-uninformative",
-    max_rows: MaxRows = None,
+    reading: Reading,
     ray: Ray = None,
     actors: Actors = None,
     shards: Shards = None,
@@ -127,7 +122,7 @@ def embed(
 
         _check_scale(ray, actors, shards)
         part = parse_part(shards) if shards is not None else None
-        options = read_options(format, column, on_error, max_rows)
+        options = reading.options()
         opened = open_encoder(encoder)
         preferences = read_and_say(prefs, as_json=as_json, **options)
         texts = preferences.texts

@@ -10,16 +10,13 @@ from embrm.cli.inputs import open_model, read_and_say
 from embrm.cli.options import (
     AsJson,
     CacheDir,
-    Columns,
     Config,
     Debug,
-    Format,
-    MaxRows,
-    OnError,
+    ReportOut,
     Seed,
-    read_options,
 )
 from embrm.cli.output import emit, reporting, say
+from embrm.cli.reading import Reading, reads_preferences
 
 ModelDir = Annotated[Path, typer.Argument(help="Directory that `embrm fit` wrote.")]
 OtherEncoder = Annotated[
@@ -31,16 +28,37 @@ OtherEncoder = Annotated[
     ),
 ]
 
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        help="Column whose values are evaluated apart, e.g. subset or language.",
+        show_default=False,
+    ),
+]
 
+Probe = Annotated[
+    int,
+    typer.Option(
+        "--probe",
+        min=0,
+        help="Prompts on which to probe the model: changes that should not matter, and "
+        "answers that are none. Embeds 14 new texts for each.",
+    ),
+]
+
+
+@reads_preferences
 def evaluate(
+    *,
     model_dir: ModelDir,
     prefs: Prefs,
     encoder: OtherEncoder = None,
     cache: CacheDir = None,
-    format: Format = None,  # noqa: A002
-    column: Columns = None,
-    on_error: OnError = "skip-uninformative",
-    max_rows: MaxRows = None,
+    reading: Reading,
+    by: By = None,
+    report: ReportOut = None,
+    probe: Probe = 0,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -56,15 +74,27 @@ def evaluate(
         from embrm.persist import read_manifest
 
         model = open_model(model_dir, cache, encoder)
-        options = read_options(format, column, on_error, max_rows)
+        options = reading.options()
         preferences = read_pairs(read_and_say(prefs, as_json=as_json, **options))
         seen = model.seen_pairs(preferences)
         on_training = bool(seen.all())
         unseen = preferences if on_training else preferences.take_pairs(~seen)
-        evaluation = model.evaluate_preferences(unseen, random_state=seed)
+        evaluation = model.evaluate_preferences(unseen, by=by, random_state=seed)
         metrics = read_manifest(model_dir)["training"]["metrics"]
         say(_what_was_seen(seen, on_training=on_training), as_json=as_json)
         say(str(evaluation), as_json=as_json)
+        probes = _probes(model, unseen, probe, seed)
+        for table in probes.values():
+            say(f"\n{table.round(3).to_string()}", as_json=as_json)
+        if report is not None:
+            from embrm.report import report_of_model
+
+            n_seen = int(seen.sum()) if on_training else 0
+            made = report_of_model(
+                model, unseen, by=by, n_seen=n_seen, random_state=seed
+            )
+            made.to_html(report)
+            say(f"\nReport: {report}", as_json=as_json)
         if on_training and "held_out" in metrics:
             say(_held_out_at_fit(metrics["held_out"]), as_json=as_json)
         if as_json:
@@ -75,8 +105,27 @@ def evaluate(
                     "n_pairs_seen_in_training": int(seen.sum()),
                     "on_training_prompts": on_training,
                     "held_out_at_fit": metrics.get("held_out"),
+                    **{name: t.to_dict("index") for name, t in probes.items()},
                 }
             )
+
+
+def _probes(model: Any, preferences: Any, n: int, seed: int) -> dict[str, Any]:
+    """Measure what changes and non-answers do to rewards, on so many prompts."""
+    if not n:
+        return {}
+    from embrm.evaluate.bias import (
+        audit_kinds,
+        audit_perturbations,
+        one_pair_a_prompt,
+    )
+
+    pairs = one_pair_a_prompt(preferences, n, seed)
+    items = pairs.rename(columns={"chosen": "response"})
+    return {
+        "kinds": audit_kinds(model.reward, pairs, random_state=seed),
+        "changes": audit_perturbations(model.reward, items),
+    }
 
 
 def _what_was_seen(seen: Any, *, on_training: bool) -> str:

@@ -13,18 +13,15 @@ from embrm.cli.options import (
     DEFAULT_ENCODER,
     AsJson,
     CacheDir,
-    Columns,
     Config,
     Debug,
     EncoderName,
-    Format,
-    MaxRows,
-    OnError,
+    ReportOut,
     Seed,
     head_params,
-    read_options,
 )
 from embrm.cli.output import emit, reporting, say
+from embrm.cli.reading import Reading, reads_preferences
 from embrm.exceptions import InvalidInputError, format_error
 
 _MOST_NAMES = 10
@@ -83,9 +80,19 @@ GroupNear = Annotated[
         "the leak check of embrm evaluate.",
     ),
 ]
+TestFile = Annotated[
+    str | None,
+    typer.Option(
+        "--test",
+        help="Preference file of other prompts, to evaluate the fitted model on.",
+        show_default=False,
+    ),
+]
 
 
+@reads_preferences
 def fit(
+    *,
     prefs: Prefs,
     out: Out,
     head: HeadName = "linear",
@@ -94,10 +101,9 @@ def fit(
     cache: CacheDir = None,
     cv: Folds = 5,
     group_near_duplicates: GroupNear = False,
-    format: Format = None,  # noqa: A002
-    column: Columns = None,
-    on_error: OnError = "skip-uninformative",
-    max_rows: MaxRows = None,
+    test: TestFile = None,
+    report: ReportOut = None,
+    reading: Reading,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -115,7 +121,8 @@ def fit(
 
         # What can go wrong is found before hours are spent on vectors.
         _check_folds(cv)
-        options = read_options(format, column, on_error, max_rows)
+        _check_report(report, test, cv)
+        options = reading.options()
         made = make_head(head, **{"random_state": seed, **head_params(param)})
         check_destination(out)
         opened = open_encoder(encoder)
@@ -131,7 +138,10 @@ def fit(
         pairs = preferences.to_pairs(embedded.vectors, **near)
         if group_near_duplicates:
             say(_how_grouped(preferences, pairs), as_json=as_json)
-        held_out = _cross_validate(made, data, preferences, pairs, cv, seed, as_json)
+        held_out, predicted = _cross_validate(
+            made, data, preferences, pairs, cv, seed, as_json
+        )
+        _say_equal(preferences, pairs, embedded, as_json)
         model.fit_pairs(preferences, pairs, **near)
         flip_rates = _flip_rates(model.head_)
         if flip_rates:
@@ -139,7 +149,13 @@ def fit(
                 f"share of labels flipped, by estimate: {_most(flip_rates)}",
                 as_json=as_json,
             )
+        tested = _test(model, test, options, as_json=as_json)
+        held_out |= {} if tested is None else {"test": tested.evaluation.to_json()}
         save_model(model, out, metrics=held_out)
+        if report is not None:
+            told = tested or _held_out_report(preferences, predicted, embedded, head)
+            told.to_html(report)
+            say(f"report: {report}", as_json=as_json)
         say(
             f"{head} head fitted on {len(data)} {data.learns_from} of "
             f"{model.training_['n_prompts']} prompts, saved to {out}",
@@ -179,6 +195,60 @@ def _check_folds(cv: int) -> None:
         )
 
 
+def _check_report(report: Path | None, test: str | None, cv: int) -> None:
+    if report is not None and test is None and not cv:
+        raise InvalidInputError(
+            format_error(
+                expected="--test FILE, or --cv 2 and more, for a report",
+                got="--cv 0",
+                fix="name a test file, or leave --cv at 5",
+            )
+        )
+
+
+def _test(
+    model: Any, test: str | None, options: dict[str, Any], *, as_json: bool
+) -> Any:
+    """Evaluate the fitted model on the test file's pairs of prompts new to it."""
+    if test is None:
+        return None
+    from embrm.model.frames import read_pairs
+    from embrm.report import report_of_model
+
+    preferences = read_pairs(read_and_say(test, as_json=as_json, **options))
+    seen = model.seen_pairs(preferences)
+    n_seen = int(seen.sum())
+    if 0 < n_seen < len(seen):
+        say(
+            f"{n_seen} of {len(seen)} test pairs left out: fitted on their prompts.",
+            as_json=as_json,
+        )
+        preferences, n_seen = preferences.take_pairs(~seen), 0
+    told = report_of_model(model, preferences, n_seen=n_seen)
+    say(f"\nTest, {test}:\n{told.evaluation}\n", as_json=as_json)
+    return told
+
+
+def _held_out_report(preferences: Any, predicted: Any, embedded: Any, head: str) -> Any:
+    from embrm.report import evaluation_report
+
+    if predicted is None or not predicted.held_out.any():
+        raise InvalidInputError(
+            format_error(
+                expected="pairs that can be held out by prompt, for a report",
+                got="none",
+                fix="name a test file: --test FILE",
+            )
+        )
+    return evaluation_report(
+        preferences.take_pairs(predicted.held_out),
+        predicted.delta[predicted.held_out],
+        predicted.reward,
+        name=f"the {head} head, held out by prompt,",
+        embedded=embedded,
+    )
+
+
 def _flip_rates(head: Any) -> dict[str, float]:
     """Name annotators with their estimated flip rates, the highest first."""
     names, rates = getattr(head, "annotators_", ()), getattr(head, "flip_rates_", ())
@@ -196,6 +266,24 @@ def _most(flip_rates: dict[str, float]) -> str:
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
+def _say_equal(preferences: Any, pairs: Any, embedded: Any, as_json: bool) -> None:
+    """Say that pairs of equal vectors are not evaluated, and why they may be equal."""
+    from embrm.model.frames import equal_vectors
+
+    equal = equal_vectors(pairs)
+    if equal.any():
+        n_cut = embedded.n_truncated + embedded.n_response_truncated
+        cut = f" ({n_cut} texts were cut)" if n_cut else ""
+        rows = preferences.pairs["source_row"].to_numpy()[equal][:5] + 1
+        say(
+            f"{int(equal.sum())} of {len(equal)} pairs are in no figure: their two "
+            "responses have the same vector, as what differs lies beyond the encoder's "
+            f"limit of tokens{cut} or in what it does not see; rows "
+            f"{', '.join(map(str, rows))}{', ...' if equal.sum() > len(rows) else ''}",
+            as_json=as_json,
+        )
+
+
 def _cross_validate(
     head: Any,
     data: Any,
@@ -204,7 +292,8 @@ def _cross_validate(
     cv: int,
     seed: int,
     as_json: bool,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Any]:
+    """Evaluate held-out predictions; return the figures and the predictions."""
     from embrm.embed.progress import progress_bar
     from embrm.evaluate.inputs import group_codes
     from embrm.report.leaderboard import cross_fit, evaluate_fit
@@ -215,7 +304,7 @@ def _cross_validate(
         if cv:
             why = "one prompt only" if folds else "no pair to order"
             say(f"{why}: nothing can be held out", as_json=as_json)
-        return {}
+        return {}, None
     with progress_bar("Cross-validating", total=folds) as advance:
         fitted = cross_fit(
             head,
@@ -229,4 +318,4 @@ def _cross_validate(
     evaluation = evaluate_fit(fitted, preferences, pairs)
     say(f"\nHeld out, {folds}-fold cross-validation by prompt:", as_json=as_json)
     say(f"{evaluation}\n", as_json=as_json)
-    return {"held_out": {"folds": folds, **evaluation.to_json()}}
+    return {"held_out": {"folds": folds, **evaluation.to_json()}}, fitted

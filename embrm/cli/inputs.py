@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embrm.cli.output import say
+from embrm.cli.output import in_flags, say
 from embrm.exceptions import (
     IntegrityError,
     InvalidInputError,
     LeftOutWarning,
+    MisreadWarning,
     format_error,
 )
 
@@ -52,10 +53,11 @@ def read_and_say(
     from embrm.datasets import read_preferences
 
     with warnings.catch_warnings():
-        # The warning holds the report, which is printed in any case.
+        # The warnings are in the report, which is printed in any case.
         warnings.simplefilter("ignore", LeftOutWarning)
+        warnings.simplefilter("ignore", MisreadWarning)
         preferences = read_preferences(source, **options)
-    say(f"{prefix}{preferences.read_report}", as_json=as_json)
+    say(in_flags(f"{prefix}{preferences.read_report}"), as_json=as_json)
     return preferences
 
 

@@ -11,17 +11,13 @@ from embrm.cli.options import (
     DEFAULT_ENCODER,
     AsJson,
     CacheDir,
-    Columns,
     Config,
     Debug,
     EncoderName,
-    Format,
-    MaxRows,
-    OnError,
     Seed,
-    read_options,
 )
 from embrm.cli.output import console, emit, reporting, say, table
+from embrm.cli.reading import Reading, reads_preferences
 from embrm.exceptions import InvalidInputError, format_error
 
 if TYPE_CHECKING:
@@ -57,7 +53,9 @@ Picture = Annotated[
 ]
 
 
+@reads_preferences
 def layers(
+    *,
     prefs: Prefs,
     encoder: EncoderName = DEFAULT_ENCODER,
     layers: Layers = None,
@@ -65,10 +63,7 @@ def layers(
     prompts: Prompts = 300,
     out: Picture = None,
     cache: CacheDir = None,
-    format: Format = None,  # noqa: A002
-    column: Columns = None,
-    on_error: OnError = "skip-uninformative",
-    max_rows: MaxRows = None,
+    reading: Reading,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -84,7 +79,7 @@ def layers(
         from embrm.embed.run import embed_items
         from embrm.model.frames import read_pairs
 
-        options = read_options(format, column, on_error, max_rows)
+        options = reading.options()
         opened = _open_columns(encoder, layers, poolings)
         preferences = read_and_say(prefs, as_json=as_json, **options)
         sample = read_pairs(preferences).sample_prompts(prompts, random_state=seed)

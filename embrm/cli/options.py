@@ -9,6 +9,9 @@ import yaml
 
 from embrm.exceptions import InvalidInputError, format_error
 
+_LARGEST = 1_000_000
+_DEEPEST = 4
+
 
 def load_config(ctx: typer.Context, path: Path | None) -> Path | None:
     """Make the keys of a YAML file the defaults of this command's options."""
@@ -34,12 +37,17 @@ def load_config(ctx: typer.Context, path: Path | None) -> Path | None:
 def _read_yaml(path: Path) -> dict[str, Any]:
     """Read the mapping in a YAML file, hyphens in its keys as underscores."""
     try:
+        if path.stat().st_size > _LARGEST or not path.is_file():
+            raise typer.BadParameter(f"{path} is no file of at most {_LARGEST:,} bytes")
         text = path.read_text(encoding="utf-8")
         root, values = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
     except OSError as error:
         raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"{path} is not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        # Numbers of thousands of digits, dates that are none, lists in lists in lists.
+        raise _not_plain(path) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f", line {mark.line + 1}"
@@ -53,7 +61,24 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
         raise typer.BadParameter(f"{path}: {twice[0]!r} is there twice")
+    if not _is_plain(values):
+        raise _not_plain(path)
     return {str(key).replace("-", "_"): value for key, value in values.items()}
+
+
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Say whether a value is of texts, numbers and truth values, in lists or names."""
+    if isinstance(value, dict | list) and depth < _DEEPEST:
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        return all(_is_plain(each, depth + 1) for each in inner)
+    return value is None or isinstance(value, str | bool | float | int)
+
+
+def _not_plain(path: Path) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"{path} should hold texts, numbers, true or false, and lists and mappings of "
+        "them; write dates in quotes"
+    )
 
 
 def _as_repeated(given: Any) -> Any:
@@ -129,25 +154,43 @@ MaxRows = Annotated[
     int | None,
     typer.Option("--max-rows", min=1, help="Read only the first rows."),
 ]
+ReportOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        help="HTML file to write: verdict, figures, tables, warnings.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 
 
 def column_map(columns: list[str] | None) -> dict[str, str] | None:
     """Turn `["prompt=question"]` into `{"prompt": "question"}`."""
-    return _named(columns, "--column NAME=YOURS", "--column prompt=question") or None
+    example = "--column prompt=question"
+    return named_values(columns, "--column NAME=YOURS", example) or None
 
 
 def head_params(params: list[str] | None) -> dict[str, Any]:
     """Turn `["noise=estimate", "alpha=2"]` into `{"noise": "estimate", "alpha": 2}`."""
     example = "--param noise=estimate"
-    named = _named(params, "--param NAME=VALUE", example)
+    named = named_values(params, "--param NAME=VALUE", example)
     try:
         return {name: yaml.safe_load(value) for name, value in named.items()}
     except yaml.YAMLError as error:
         raise _misspelt("--param NAME=VALUE", params, example) from error
 
 
-def _named(given: list[str] | None, expected: str, example: str) -> dict[str, str]:
+def named_values(
+    given: list[str] | None, expected: str, example: str
+) -> dict[str, str]:
+    """Turn a repeated option NAME=VALUE into a mapping.
+
+    Raises
+    ------
+    InvalidInputError
+        If one is not written so.
+    """
     pairs: list[list[str]] = [part.split("=", 1) for part in given or []]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise _misspelt(expected, given, example)
@@ -164,18 +207,3 @@ def _misspelt(
             fix=f"write it as in {example}",
         )
     )
-
-
-def read_options(
-    format: str | None,  # noqa: A002
-    columns: list[str] | None,
-    on_error: str,
-    max_rows: int | None,
-) -> dict[str, Any]:
-    """Gather the options that `read_preferences` takes."""
-    return {
-        "format": format,
-        "columns": column_map(columns),
-        "on_error": on_error,
-        "max_rows": max_rows,
-    }

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -24,6 +25,28 @@ if TYPE_CHECKING:
 
 USAGE, DATA, INTEGRITY = 2, 3, 4
 STOPPED, BROKEN_PIPE = 130, 141  # as shells say it: 128 and the signal's number
+# All but tab and line feed: escape sequences move cursors and set titles.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+_FLAGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), flag)
+    for pattern, flag in (
+        (r"columns=\{'([^']*)': 'your name for it'(, [^}]*)?\}", r"--column \1=YOURS"),
+        (r"columns=\{'([^']*)': '([^' ]*)'\}", r"--column \1=\2"),
+        (r"columns=\{'([^']*)': '([^']*)'\}", r"--column '\1=\2'"),
+        (r"\bcolumns=", "--column "),
+        (r"winner=\{[^}]*\}", "--winner VALUE=first (or second, tie, both-bad)"),
+        (r"lower_is_better=True", "--lower-is-better"),
+        (r"lower_is_better=False", "--higher-is-better"),
+        (r"\bprompt_template=", "--prompt-template "),
+        (r"\bon_error='([^']*)'", r"--on-error \1"),
+        (r"\bencoding='([^']*)'", r"--encoding \1"),
+        (r"\bimages='([^']*)'", r"--images \1"),
+        (r"\bformat=(?!')", "--format"),
+        (r"\bformat='([^']*)'", r"--format \1"),
+    )
+)
 
 
 class _Console(Console):
@@ -35,17 +58,19 @@ class _Console(Console):
 
 def console(*, stderr: bool = False) -> Console:
     """Open a console; where output is not a terminal, tables keep a fixed width."""
-    made = _Console(stderr=stderr, highlight=False, soft_wrap=True)
+    made = _Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
     return (
         made
         if made.is_terminal
-        else _Console(stderr=stderr, highlight=False, soft_wrap=True, width=100)
+        else _Console(
+            stderr=stderr, highlight=False, soft_wrap=True, width=100, emoji=False
+        )
     )
 
 
 def say(text: str = "", *, as_json: bool = False) -> None:
     """Print a line for readers: to stdout, or to stderr with a JSON result."""
-    _print(escape(text), stderr=as_json)
+    _print(shown(text), stderr=as_json)
 
 
 def emit(result: Mapping[str, Any]) -> None:
@@ -68,8 +93,26 @@ def table(columns: Mapping[str, str], rows: list[list[str]]) -> Table:
             heading, justify="right" if justify == "right" else "left", no_wrap=True
         )
     for row in rows:
-        made.add_row(*map(escape, row))
+        made.add_row(*map(shown, row))
     return made
+
+
+def in_flags(words: str) -> str:
+    """Write what a message tells to pass as it is passed on the command line.
+
+    Examples
+    --------
+    >>> in_flags("pass columns={'prompt': 'question'} or lower_is_better=True")
+    'pass --column prompt=question or --lower-is-better'
+    """
+    for pattern, flag in _FLAGS:
+        words = pattern.sub(flag, words)
+    return words
+
+
+def shown(text: str) -> str:
+    """Write foreign text so that it is printed as it is: no markup, no controls."""
+    return escape(_CONTROL.sub("\ufffd", text))
 
 
 @contextmanager
@@ -112,10 +155,10 @@ def report_error(words: str, code: int, *, as_json: bool) -> None:
     """Print an error in one line on stderr, and as JSON where JSON was asked for."""
     # The pipe may be closed.
     with suppress(OSError):
-        _print(f"[bold red]error:[/] {escape(words)}", stderr=True)
+        _print(f"[bold red]error:[/] {shown(in_flags(words))}", stderr=True)
     if as_json:
         try:
-            emit({"error": words, "exit_code": code})
+            emit({"error": in_flags(words), "exit_code": code})
             sys.stdout.flush()
         except OSError:
             _be_quiet()
@@ -147,7 +190,7 @@ def _be_quiet() -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
-    _print(f"[bold yellow]warning:[/] {escape(str(message))}", stderr=True)
+    _print(f"[bold yellow]warning:[/] {shown(in_flags(str(message)))}", stderr=True)
 
 
 def _print(markup: str, *, stderr: bool) -> None:

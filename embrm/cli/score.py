@@ -11,6 +11,7 @@ from embrm.cli.evaluate import ModelDir, OtherEncoder
 from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, column_map
 from embrm.cli.output import emit, json_rows, reporting, say, write_json_lines
+from embrm.cli.reading import Encoding
 from embrm.exceptions import DataError, InvalidInputError, format_error
 
 if TYPE_CHECKING:
@@ -31,6 +32,22 @@ ScoreOut = Annotated[
 ]
 
 
+RewardColumn = Annotated[
+    str | None,
+    typer.Option("--reward-column", help="Name of the new column of rewards."),
+]
+RankColumn = Annotated[
+    str | None,
+    typer.Option("--rank-column", help="Name of the new column of ranks."),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite/--keep", help="Replace columns reward and rank of the file."
+    ),
+]
+
+
 def score(
     model_dir: ModelDir,
     items: Items,
@@ -38,22 +55,35 @@ def score(
     encoder: OtherEncoder = None,
     cache: CacheDir = None,
     column: Columns = None,
+    reward_column: RewardColumn = None,
+    rank_column: RankColumn = None,
+    overwrite: Overwrite = False,
+    encoding: Encoding = "utf-8",
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Add columns reward and rank (1 is best for its prompt) to every row of a file."""
+    """Add columns reward and rank (1 is best for its prompt) to every row of a file.
+
+    A row may hold one response, both sides of a pair, or a list of responses; labels
+    are not needed. Columns of the file are kept: where it has a reward or a rank, the
+    new ones are called embrm_reward and embrm_rank.
+    """
     with reporting(debug=debug, as_json=as_json):
         from embrm.datasets import read_frame
 
         check_ending(out)
         columns = column_map(column)
         model = open_model(model_dir, cache, encoder).set_params(columns=columns)
-        ranked = model.rank(_some_rows(read_frame(items)))
+        frame = _some_rows(read_frame(items, encoding=encoding))
+        wanted = (reward_column, rank_column)
+        names = _free_names(frame, wanted, overwrite=overwrite, as_json=as_json)
+        ranked = model.rank(frame, names=names, overwrite=overwrite)
+        rewards = _rewards(ranked, names[0])
         summary = {
-            "n_items": len(ranked),
-            "reward_mean": float(ranked["reward"].mean()),
-            "reward_std": float(ranked["reward"].std(ddof=0)),
+            "n_items": len(rewards),
+            "reward_mean": float(rewards.mean()),
+            "reward_std": float(rewards.std(ddof=0)),
             "out": None if out is None else str(out),
         }
         if out is None and as_json:
@@ -62,9 +92,41 @@ def score(
             write_json_lines(ranked, sys.stdout)
         else:
             write_rows(ranked, out)
-            say(f"{len(ranked)} items scored, written to {out}", as_json=as_json)
+            say(f"{len(rewards)} items scored, written to {out}", as_json=as_json)
             if as_json:
                 emit(summary)
+
+
+def _free_names(
+    frame: "pd.DataFrame",
+    wanted: tuple[str | None, str | None],
+    *,
+    overwrite: bool,
+    as_json: bool,
+) -> tuple[str, str]:
+    """Choose names of the new columns that the file does not have, and say which."""
+    names = []
+    for name, default in zip(wanted, ("reward", "rank"), strict=True):
+        taken = name is None and default in frame.columns and not overwrite
+        if taken:
+            say(
+                f"the file has a column {default!r}, which is kept: the new one is "
+                f"embrm_{default} (--overwrite replaces it)",
+                as_json=as_json,
+            )
+        names.append(name or (f"embrm_{default}" if taken else default))
+    return names[0], names[1]
+
+
+def _rewards(ranked: "pd.DataFrame", name: str) -> "pd.Series[float]":
+    """Gather the rewards of a table, which may have several a row."""
+    import pandas as pd
+
+    several = [column for column in ranked if str(column).startswith(f"{name}_")]
+    columns = [name] if name in ranked else several
+    cells = pd.concat([ranked[column].explode() for column in columns])
+    rewards: pd.Series[float] = cells.astype(float).dropna()
+    return rewards
 
 
 def check_ending(out: Path | None) -> None:

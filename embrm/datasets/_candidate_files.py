@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from embrm._typing import FloatArray
 from embrm.datasets._rows import naming
-from embrm.datasets._sources import open_source
 from embrm.datasets.formats.base import refusal
 from embrm.datasets.reading import read_frame
+from embrm.datasets.sources import open_source
 from embrm.exceptions import DataError, InvalidInputError, format_error
 
 COLUMNS = ("prompt_id", "gold", "prompt", "response", "length", "vector")
@@ -56,7 +56,7 @@ def read_columns(
     vectors : ndarray of shape (n_items, d) or None
     """
     # Opening says whether there is such a file, and of a kind that can be read.
-    open_source(file, max_line_bytes=1, max_json_bytes=1)
+    open_source(file)
     if file.suffix.lower() == ".parquet":
         with naming(file.name):
             return _from_parquet(file, named, needed, with_vectors=with_vectors)

@@ -1,6 +1,5 @@
 """What a diagnosis says of prompts: spellings, near-duplicates, leakage."""
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from embrm._typing import BoolArray, IntArray, Prompt
 from embrm.datasets._comparison_graph import found
 from embrm.datasets.near_duplicates import near_duplicate_groups, near_shared
 from embrm.datasets.preferences import Preferences
-from embrm.messages import prompt_text
+from embrm.messages import normalised_prompt, prompt_text
 
 _MOST_EXAMPLES = 3
 
@@ -70,8 +69,7 @@ def normalised_text(prompt: Prompt) -> str:
     >>> normalised_text("o\u0308sten? ") == "\u00f6sten?"
     True
     """
-    text = prompt_text(prompt)
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip()
+    return prompt_text(normalised_prompt(prompt))
 
 
 class DistinctPrompts:

@@ -1,12 +1,15 @@
 """Rows and lines of a source: numbered, of bounded length, some of them unreadable."""
 
 import gzip
+import io
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypeAlias, cast
+
+import pyarrow as pa
 
 from embrm.datasets.formats.base import Row, refusal
 from embrm.exceptions import DataError
@@ -20,6 +23,29 @@ caller may count it and continue. An error after which nothing can be read is ra
 
 _BOM = b"\xef\xbb\xbf"
 _DRAIN_BYTES = 1 << 20
+_UTF8 = ("utf-8", "utf8", "utf_8", "utf-8-sig", "ascii")
+
+
+@dataclass(frozen=True)
+class ReadLimits:
+    """How text files are read, and how much of them is held at a time.
+
+    Attributes
+    ----------
+    max_line_bytes : int
+        Longest line of a text file.
+    max_json_bytes : int
+        Largest `.json` file that is not JSON lines, unpacked.
+    max_blank_lines : int
+        Most blank lines that may follow one another.
+    encoding : str
+        Of text files.
+    """
+
+    max_line_bytes: int = 16_000_000
+    max_json_bytes: int = 500_000_000
+    max_blank_lines: int = 1_000_000
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True)
@@ -35,12 +61,15 @@ class Source:
         Turns a row's number into words: `"prefs.jsonl, line 7"`.
     untyped : bool, default=False
         Whether numbers arrive as text, as they do from CSV.
+    said : list of str
+        What was found out on the way, e.g. a separator; complete once rows are read.
     """
 
     name: str
     rows: NumberedRows
     place: Callable[[int], str]
     untyped: bool = False
+    said: list[str] = field(default_factory=list)
 
 
 def in_lines(name: str) -> Callable[[int], str]:
@@ -69,25 +98,69 @@ def named_rows(source: Source) -> NumberedRows:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, gunzipped if its name ends in .gz; damage is a `DataError`."""
+def opened(path: Path, encoding: str = "utf-8") -> Iterator[BinaryIO]:
+    """Open a file as UTF-8 bytes, unpacked if its name ends in .gz or .zst.
+
+    Damage is a `DataError`.
+    """
     try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as f:
-            yield cast("BinaryIO", f)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        with _unpacked(path) as handle:
+            utf8 = encoding.lower() in _UTF8
+            yield handle if utf8 else cast("BinaryIO", _Recoded(handle, encoding))
+    except (EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException) as error:
+        raise _damaged(path) from error
+    except UnicodeDecodeError as error:
         raise refusal(
-            expected="a whole gzip file",
-            got="one that is truncated or damaged",
-            fix="copy or download it again, and compare its checksum",
-            reason="damaged file",
+            expected=f"text in the encoding {encoding}",
+            got=f"bytes that are none ({error.reason})",
+            fix="name the encoding that the file was written in: encoding='latin-1' "
+            "takes every byte",
+            reason="other encoding",
         ) from error
     except OSError as error:
+        if error.errno is None:
+            raise _damaged(path) from error
         raise refusal(
             expected="a file that can be read",
             got=error.strerror or type(error).__name__,
             fix="check its permissions and its disk",
             reason="unreadable file",
         ) from error
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[BinaryIO]:
+    ending = path.suffix.lower()
+    if ending == ".zst":
+        with pa.input_stream(str(path), compression="zstd") as stream:
+            yield cast("BinaryIO", io.BufferedReader(stream))
+        return
+    with gzip.open(path) if ending == ".gz" else path.open("rb") as handle:
+        yield cast("BinaryIO", handle)
+
+
+class _Recoded(io.RawIOBase):
+    """Lines of a file in another encoding, as UTF-8 bytes."""
+
+    def __init__(self, handle: BinaryIO, encoding: str) -> None:
+        # Only line feeds end a line: text may hold other separators of Unicode.
+        self._text = io.TextIOWrapper(handle, encoding=encoding, newline="\n")
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self._text.readline(-1 if size is None else size).encode()
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._text.read(size).encode()
+
+
+def _damaged(path: Path) -> DataError:
+    kind = "zstd" if path.suffix.lower() == ".zst" else "gzip"
+    return refusal(
+        expected=f"a whole {kind} file",
+        got="one that is truncated or damaged",
+        fix="copy or download it again, and compare its checksum",
+        reason="damaged file",
+    )
 
 
 def whole(handle: BinaryIO, max_bytes: int) -> bytes:
@@ -110,25 +183,38 @@ def whole(handle: BinaryIO, max_bytes: int) -> bytes:
     return data
 
 
-def text_lines(
+def raw_lines(
     handle: BinaryIO, max_line_bytes: int
-) -> Generator[tuple[int, str | DataError], None, None]:
-    """Yield the numbered lines of `handle`, line ends kept, a leading BOM dropped.
+) -> Generator[tuple[int, int, bytes | DataError], None, None]:
+    """Yield the lines of `handle` with number and byte offset, line ends kept.
 
-    A line that is too long or not UTF-8 comes as a `DataError`. No more than
-    `max_line_bytes` of a line are ever held.
+    A line that is too long comes as a `DataError`. No more than `max_line_bytes` of a
+    line are ever held.
     """
     number, offset = 0, 0
     while line := handle.readline(max_line_bytes + 1):
         number += 1
         size = len(line)
-        ended = line.endswith(b"\n")
-        if size > max_line_bytes and not ended:
-            yield number, too_long(max_line_bytes)
+        if size > max_line_bytes and not line.endswith(b"\n"):
+            yield number, offset, too_long(max_line_bytes)
             size += _skip_to_line_end(handle)
         else:
-            yield number, _decoded_line(line, offset)
+            yield number, offset, line
         offset += size
+
+
+def text_lines(
+    handle: BinaryIO, max_line_bytes: int
+) -> Generator[tuple[int, str | DataError], None, None]:
+    """Yield the numbered lines of `handle`, line ends kept, a leading BOM dropped.
+
+    A line that is too long or not UTF-8 comes as a `DataError`.
+    """
+    for number, offset, line in raw_lines(handle, max_line_bytes):
+        if isinstance(line, DataError):
+            yield number, line
+        else:
+            yield number, _decoded_line(line, offset)
 
 
 def decoded(data: bytes, offset: int = 0) -> str:
@@ -141,7 +227,7 @@ def decoded(data: bytes, offset: int = 0) -> str:
             expected="UTF-8 text",
             got=f"a byte that is not UTF-8 at byte offset "
             f"{offset + start + error.start}",
-            fix="save the file as UTF-8",
+            fix="save the file as UTF-8, or name its encoding, e.g. encoding='latin-1'",
             reason="not UTF-8",
         ) from error
 

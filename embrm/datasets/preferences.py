@@ -5,8 +5,7 @@ per comparison and points into `items`. Ratings, rankings and unpaired labels ar
 columns of `items`; margins, weights and benchmark subsets are columns of `pairs`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,112 +15,14 @@ from numpy.typing import ArrayLike
 from embrm._typing import AnyArray, FloatArray, IntArray, RandomState, Text
 from embrm._validation import check_random_state
 from embrm.datasets.near_duplicates import near_duplicate_prompt_ids
+from embrm.datasets.read_report import LeftOut, ReadReport
 from embrm.exceptions import InvalidInputError, format_error, warn
 from embrm.pairs import Pairs
 
+__all__ = ["LeftOut", "Preferences", "ReadReport", "same_prompt_pairs", "score_pairs"]
+
 ITEM_COLUMNS = ("prompt_id", "prompt", "response")
 PAIR_COLUMNS = ("first", "second", "y", "source_row")
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Rows left out for one reason.
-
-    Attributes
-    ----------
-    reason : str
-        In short, e.g. `"identical chosen and rejected"`.
-    n : int
-        How many rows.
-    where : tuple of str
-        Up to five places, e.g. `"prefs.jsonl, line 7"`.
-    """
-
-    reason: str
-    n: int
-    where: tuple[str, ...]
-
-
-@dataclass
-class ReadReport:
-    """Counts every row of a source: `n_read == n_kept + n_left_out`.
-
-    Attributes
-    ----------
-    source : str
-        File name, dataset id, or "frame".
-    format : str
-        Name of the format the rows were read as.
-    n_read, n_kept : int
-
-    Examples
-    --------
-    >>> report = ReadReport("prefs.jsonl", "pairs")
-    >>> report.keep()
-    >>> report.leave_out("empty text", "prefs.jsonl, line 2")
-    >>> print(report)
-    prefs.jsonl read as pairs: 2 rows, 1 kept, 1 left out
-      1 empty text (prefs.jsonl, line 2)
-    """
-
-    source: str
-    format: str
-    n_read: int = 0
-    n_kept: int = 0
-    _counts: dict[str, int] = field(default_factory=dict, repr=False)
-    _where: dict[str, list[str]] = field(default_factory=dict, repr=False)
-
-    def keep(self) -> None:
-        """Count one row that was kept."""
-        self.n_read += 1
-        self.n_kept += 1
-
-    def leave_out(self, reason: str, where: str) -> None:
-        """Count one row that was left out."""
-        self.n_read += 1
-        self._counts[reason] = self._counts.get(reason, 0) + 1
-        places = self._where.setdefault(reason, [])
-        if len(places) < 5:
-            places.append(where)
-
-    @property
-    def n_left_out(self) -> int:
-        """How many rows were left out, for any reason."""
-        return sum(self._counts.values())
-
-    @property
-    def left_out(self) -> tuple[LeftOut, ...]:
-        """Rows left out by reason, most frequent first."""
-        order = sorted(self._counts, key=lambda reason: (-self._counts[reason], reason))
-        return tuple(
-            LeftOut(reason, self._counts[reason], tuple(self._where[reason]))
-            for reason in order
-        )
-
-    def to_json(self) -> dict[str, object]:
-        """Return a JSON-ready dict."""
-        return {
-            "source": self.source,
-            "format": self.format,
-            "n_read": self.n_read,
-            "n_kept": self.n_kept,
-            "left_out": [
-                {"reason": entry.reason, "n": entry.n, "where": list(entry.where)}
-                for entry in self.left_out
-            ],
-        }
-
-    def _lines(self) -> Iterator[str]:
-        yield (
-            f"{self.source} read as {self.format}: {self.n_read} rows, "
-            f"{self.n_kept} kept, {self.n_left_out} left out"
-        )
-        for entry in self.left_out:
-            more = ", ..." if entry.n > len(entry.where) else ""
-            yield f"  {entry.n} {entry.reason} ({'; '.join(entry.where)}{more})"
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,7 +229,11 @@ class Preferences:
         )
 
     def prefer_by_score(
-        self, column: str = "score", min_gap: float = 0.0
+        self,
+        column: str = "score",
+        min_gap: float = 0.0,
+        *,
+        within_annotator: bool = True,
     ) -> "Preferences":
         """Pair all items of each prompt, and label the pairs by a rating.
 
@@ -341,6 +246,9 @@ class Preferences:
         column : str, default="score"
             Numeric column of `items`; higher is better, but for `"rank"`, where 0 is
             best.
+        within_annotator : bool, default=True
+            Where items have an `annotator`, compare only ratings of one annotator:
+            people use a scale differently.
         min_gap : float, default=0.0
             Smallest difference in rating, in its own units, of the pairs to keep. At 0
             all but ties are kept; below 0 ties too, with y = 0.5.
@@ -349,7 +257,8 @@ class Preferences:
         -------
         Preferences
             Whose `pairs` are in order of prompt and item, and have the column `gap`
-            (>= 0, in units of the rating); `source_row` is the later of their items'.
+            (>= 0, in units of the rating), and `annotator` where it was compared
+            within one; `source_row` is the later of their items'.
 
         Raises
         ------
@@ -370,7 +279,9 @@ class Preferences:
         0      0       1  1.0  4.0
         1      1       2  0.0  3.0
         """
-        pairs = score_pairs(self.items, column, min_gap)
+        pairs = score_pairs(
+            self.items, column, min_gap, within_annotator=within_annotator
+        )
         return replace(self, pairs=pairs)
 
     def _column(self, name: str, missing: float) -> FloatArray | None:
@@ -433,10 +344,20 @@ def same_prompt_pairs(prompt_ids: AnyArray) -> IntArray:
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-def score_pairs(items: pd.DataFrame, column: str, min_gap: float) -> pd.DataFrame:
+def score_pairs(
+    items: pd.DataFrame,
+    column: str,
+    min_gap: float,
+    *,
+    within_annotator: bool = True,
+) -> pd.DataFrame:
     """Make the pair table of `Preferences.prefer_by_score`."""
     score = _scores(items, column)
+    by_annotator = within_annotator and "annotator" in items
     prompt_ids = items["prompt_id"].to_numpy()
+    if by_annotator:
+        keys = ["prompt_id", "annotator"]
+        prompt_ids = items.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
     rows = np.flatnonzero(np.isfinite(score))
     rows = rows[np.argsort(prompt_ids[rows], kind="stable")]
     pairs = rows[same_prompt_pairs(prompt_ids[rows])]
@@ -450,7 +371,7 @@ def score_pairs(items: pd.DataFrame, column: str, min_gap: float) -> pd.DataFram
     turned = (gap != 0) & ((gap > 0) != better_first)
     pairs[turned] = pairs[turned, ::-1]
     gap[turned] *= -1
-    return pd.DataFrame(
+    made = pd.DataFrame(
         {
             "first": pairs[:, 0].astype(np.int64),
             "second": pairs[:, 1].astype(np.int64),
@@ -459,6 +380,9 @@ def score_pairs(items: pd.DataFrame, column: str, min_gap: float) -> pd.DataFram
             "gap": np.abs(gap),
         }
     )
+    if by_annotator:
+        made["annotator"] = items["annotator"].to_numpy(object)[pairs[:, 0]]
+    return made
 
 
 def _scores(items: pd.DataFrame, column: str) -> FloatArray:

@@ -1,32 +1,40 @@
 """Read preferences or a plain frame from any source, and report on every row."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+import difflib
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
 from embrm._validation import invalid_input
 from embrm.datasets._building import PreferencesBuilder, check_unicode
-from embrm.datasets._rows import Source, named_rows, naming
-from embrm.datasets._sources import open_source
-from embrm.datasets._text_rows import typed
+from embrm.datasets._csv_rows import typed
+from embrm.datasets._json_rows import too_deep
+from embrm.datasets._remarks import remarks
+from embrm.datasets._rows import ReadLimits, Source, named_rows, naming
 from embrm.datasets.formats import (
+    TEXT_COLUMNS,
     Format,
+    ReadOptions,
     RowReader,
+    check_columns,
     column_names,
     detect_format,
     find_format,
-    known_formats,
 )
-from embrm.datasets.formats.base import Row, refusal
-from embrm.datasets.preferences import Preferences, ReadReport
+from embrm.datasets.formats._texts import RESPONSES, template_columns
+from embrm.datasets.formats.base import PlainPair, Row, refusal
+from embrm.datasets.preferences import Preferences
+from embrm.datasets.read_report import CARRIED, EMPTY, UNUSED, ReadReport
+from embrm.datasets.sources import open_source
 from embrm.exceptions import (
     DataError,
     InvalidInputError,
     LeftOutWarning,
+    MisreadWarning,
     NoPreferenceError,
     format_error,
     warn,
@@ -41,31 +49,53 @@ _SKIPPED: dict[str, tuple[type[DataError], ...]] = {
     "skip-uninformative": (NoPreferenceError,),
 }
 _UNKNOWN = "unknown"
+_LOWER_NAMES = ("rank", "ranking", "place", "position")
 
 
 def read_preferences(
-    source: str | Path | pd.DataFrame | Iterable[Mapping[str, Any]],
+    source: Any,
     *,
     format: str | None = None,  # noqa: A002
     columns: Mapping[str, str] | None = None,
+    prompt_template: str | None = None,
+    winner: Mapping[Any, str | float] | None = None,
+    lower_is_better: bool | None = None,
+    images: Literal["refuse", "mark"] = "refuse",
     on_error: OnError = "raise",
     max_rows: int | None = None,
-    max_line_bytes: int = 100_000_000,
+    encoding: str = "utf-8",
+    max_line_bytes: int = 16_000_000,
     max_json_bytes: int = 500_000_000,
 ) -> Preferences:
-    """Read preference data into its canonical form.
+    r"""Read preference data into its canonical form.
 
     Parameters
     ----------
-    source : str, Path, DataFrame or iterable of mappings
-        A `.jsonl`, `.json`, `.csv` (each also `.gz`) or `.parquet` file; `"-"` for
-        JSON lines on standard input; `"hf:owner/name[:config][@split]"` for a dataset
-        of the Hugging Face hub (extra `hub`). All but `.json` are streamed.
+    source : path, list of paths, frame, table or iterable of mappings
+        A `.jsonl`, `.json`, `.csv` or `.tsv` file (each also `.gz` and `.zst`), a
+        `.parquet` file, a directory of such files or a pattern
+        (`"data/train-*.parquet"`); `"-"` for JSON lines on standard input;
+        `"hf:owner/name[:config][@split]"` for a dataset of the Hugging Face hub (extra
+        `hub`); a frame of pandas or polars, a `pyarrow.Table`, a dataset of Hugging
+        Face. All files but `.json` are streamed.
     format : str, optional
         Name of a format (`known_formats()`). By default the first format that
         explains the first usable row.
     columns : mapping of str to str, optional
-        Canonical name to actual name, e.g. `{"prompt": "question"}`.
+        embrm's name to yours, e.g. `{"prompt": "question"}`. A margin or weight may be
+        the difference of two columns: `{"margin": "score_chosen - score_rejected"}`.
+    prompt_template : str, optional
+        Writes the prompt from several columns, e.g.
+        `"{system}\n\n{instruction}\n{input}"`; what is missing is empty.
+    winner : mapping, optional
+        What the values of the winner's column mean: `"first"`, `"second"`, `"tie"`,
+        `"both bad"`, or the probability that first is preferred, e.g.
+        `{0: "first", 1: "second", "tie": 0.5}`.
+    lower_is_better : bool, optional
+        Which way scores count; higher is better unless said. Must be said where a
+        column called `rank` or the like is read as `score`.
+    images : {"refuse", "mark"}, default="refuse"
+        Whether a message with an image is refused, or read with `[image]` in its place.
     on_error : {"raise", "skip", "skip-uninformative"}, default="raise"
         Whether a row that cannot be used raises an error that names its line, or is
         left out, counted in `.read_report`, and reported in one `LeftOutWarning`.
@@ -73,7 +103,9 @@ def read_preferences(
         empty text, identical responses, no label), and raises for the rest.
     max_rows : int, optional
         Read this many rows at most, rows left out included.
-    max_line_bytes : int, default=100_000_000
+    encoding : str, default="utf-8"
+        Of text files.
+    max_line_bytes : int, default=16_000_000
         Longest line of a text file, in bytes; a longer one is never held in memory.
     max_json_bytes : int, default=500_000_000
         Largest `.json` file that is not JSON lines, in bytes, unpacked: such a file is
@@ -82,7 +114,9 @@ def read_preferences(
     Returns
     -------
     Preferences
-        Whose `read_report` satisfies `n_read == n_kept + n_left_out`.
+        Whose `read_report` satisfies `n_read == n_kept + n_left_out`, says what every
+        column was read as, and notes what is notable. Notes that something may be
+        misread are also given as `MisreadWarning`.
 
     Raises
     ------
@@ -95,24 +129,21 @@ def read_preferences(
     Examples
     --------
     >>> rows = [{"question": "2+2?", "chosen": "4", "rejected": "5"}]
-    >>> preferences = read_preferences(rows, columns={"prompt": "question"})
+    >>> preferences = read_preferences(rows)
     >>> preferences
     Preferences(1 pairs, 2 items, 1 prompts, pairs)
     >>> print(preferences.read_report)
     rows read as pairs: 1 rows, 1 kept, 0 left out
+      columns: question (prompt), chosen, rejected
     """
     named = None if format is None else find_format(format)
-    limits = {"max_line_bytes": max_line_bytes, "max_json_bytes": max_json_bytes}
-    _check_options(columns, on_error, {"max_rows": max_rows, **limits})
-    opened = open_source(source, **limits)
-    reading = _Reading(opened, named, dict(columns or {}), _SKIPPED[on_error])
-    with closing(named_rows(opened)) as rows:
-        for number, row in islice(rows, max_rows):
-            reading.take(number, row)
-    preferences = reading.finish()
-    if preferences.read_report.n_left_out:
-        warn(str(preferences.read_report), LeftOutWarning)
-    return preferences
+    limits = ReadLimits(max_line_bytes, max_json_bytes, encoding=encoding)
+    options = ReadOptions(prompt_template, winner, lower_is_better, images)
+    _check_options(columns, on_error, max_rows, limits, options)
+    reading = _Reading(
+        open_source(source, limits), named, dict(columns or {}), options, on_error
+    )
+    return reading.run(max_rows)
 
 
 class _Reading:
@@ -123,23 +154,69 @@ class _Reading:
         source: Source,
         named: Format | None,
         columns: dict[str, str],
-        skipped: tuple[type[DataError], ...],
+        options: ReadOptions,
+        on_error: OnError,
     ) -> None:
         self._source = source
         self._format = named
         self._columns = columns
-        self._skipped = skipped
+        self._options = options
+        self._skipped = _SKIPPED[on_error]
         self._builder = PreferencesBuilder()
         self._report = ReadReport(source.name, named.name if named else _UNKNOWN)
         self._undetected: DataError | None = None
+        self._uses: dict[str, str] = {}
+        self._filled: set[str] = set()
+        self._shapes: set[tuple[str, ...]] = set()
+        self._plain: PlainPair | None = None
+
+    def run(self, max_rows: int | None) -> Preferences:
+        """Read all rows, and say what is to be said."""
+        with _no_collection():
+            with closing(named_rows(self._source)) as rows:
+                for number, row in self._gathered(islice(rows, max_rows)):
+                    self.take(number, row)
+            preferences = self.finish()
+        if preferences.read_report.n_left_out:
+            warn(str(preferences.read_report), LeftOutWarning)
+        return preferences
+
+    def _gathered(
+        self, rows: Iterator[tuple[int, Row | DataError]]
+    ) -> Iterator[tuple[int, Row | DataError]]:
+        """Pass rows on, joined first where a format spreads an item over several."""
+        first = next(rows, None)
+        if first is None:
+            return rows
+        rows = chain([first], rows)
+        fmt = self._format
+        if fmt is None and not isinstance(first[1], DataError):
+            with _quietly():
+                fmt = detect_format(self._prepared(first[1]))
+        if fmt is None or fmt.gather is None:
+            return rows
+        listed = list(rows)
+        good = [(n, row) for n, row in listed if not isinstance(row, DataError)]
+        joined = dict(fmt.gather(good))
+        return iter([(number, joined.get(number, row)) for number, row in listed])
 
     def take(self, number: int, row: Row | DataError) -> None:
         """Keep a row, or leave it out, or raise what is wrong with it."""
+        plain = self._plain
+        if (
+            plain is not None
+            and type(row) is dict
+            and tuple(row) == plain.shape
+            and self._builder.add_plain(row, plain, self._report.n_read)
+        ):
+            self._report.keep()
+            return
         try:
             self._keep(row)
         except DataError as error:
             place = self._source.place(number)
             if not isinstance(error, self._skipped):
+                self._check_columns_there()
                 raise DataError(f"{place}: {error}", reason=error.reason) from error
             self._report.leave_out(error.reason, place)
 
@@ -153,7 +230,11 @@ class _Reading:
                     fix="check that the rows were written, and to this place",
                     reason="no rows",
                 )
-        if self._report.format == _UNKNOWN:
+        self._check_columns_there()
+        fmt = self._format
+        if fmt is None and self._report.format != _UNKNOWN:
+            fmt = find_format(self._report.format)
+        if fmt is None:
             with naming(self._source.name):
                 raise self._undetected or refusal(
                     expected="at least one usable row",
@@ -161,17 +242,43 @@ class _Reading:
                     fix="fix the rows, or name the format with format=",
                     reason="no usable row",
                 )
-        return self._builder.build(self._report)
+        preferences = self._builder.build(self._report)
+        self._report.notes[:0] = self._source.said
+        self._account_for_columns(preferences)
+        for remark in remarks(fmt, self._report.columns, preferences):
+            self._report.notes.append(remark.text)
+            if remark.is_warning:
+                warn(f"{self._source.name}: {remark.text}", MisreadWarning)
+        return preferences
 
     def _keep(self, row: Row | DataError) -> None:
         if isinstance(row, DataError):
             raise row
         prepared = self._prepared(row)
         chosen = self._format or self._detected(prepared)
-        self._builder.add(_interpreted(prepared, chosen), self._report.n_read)
+        reader = _interpreted(prepared, chosen, self._options)
+        self._builder.add(reader, self._report.n_read)
         # The format is settled by the first row that could be used, not merely seen.
         self._format = chosen
         self._report.keep()
+        for note in reader.said:
+            if note not in self._report.notes:
+                self._report.notes.append(note)
+        shape = tuple(prepared)
+        if shape not in self._shapes:
+            self._shapes.add(shape)
+            self._uses.update(chosen.roles(prepared))
+        self._plain = self._plain_columns(chosen, prepared)
+
+    def _plain_columns(self, chosen: Format, row: Row) -> PlainPair | None:
+        """Find out whether rows like this one can be read the quick way.
+
+        Not before every column was seen filled, as the account of them needs it.
+        """
+        renamed = self._columns or self._options.prompt_template or self._source.untyped
+        if chosen.plain is None or renamed or not self._filled.issuperset(row):
+            return None
+        return chosen.plain(row)
 
     def _detected(self, row: Row) -> Format:
         try:
@@ -180,21 +287,111 @@ class _Reading:
             self._undetected = self._undetected or error
             raise
         self._report.format = detected.name
+        self._report.why = f"its rows have {detected.columns}"
         return detected
 
     def _prepared(self, row: Row) -> Row:
         """Rename the columns, and type the cells of a source without types."""
+        for name, cell in row.items():
+            if name not in self._filled and cell is not None and cell != "":
+                self._filled.add(name)
+            self._uses.setdefault(name, UNUSED)
         if self._columns:
-            actual = set(self._columns.values())
-            kept = {name: cell for name, cell in row.items() if name not in actual}
-            named = self._columns.items()
-            row = kept | {ours: row[theirs] for ours, theirs in named if theirs in row}
-        return typed(row) if self._source.untyped else row
+            row = self._renamed(row)
+        return typed(row, TEXT_COLUMNS) if self._source.untyped else row
+
+    def _renamed(self, row: Row) -> Row:
+        actual = set(self._columns.values())
+        kept = {name: cell for name, cell in row.items() if name not in actual}
+        for ours, theirs in self._columns.items():
+            if theirs in row:
+                kept[ours] = row[theirs]
+            elif " - " in theirs:
+                kept |= _difference(row, ours, theirs)
+        return kept
+
+    def _check_columns_there(self) -> None:
+        """Refuse a name in `columns=` that no row has."""
+        for ours, theirs in self._columns.items():
+            parts = [theirs] if theirs in self._uses else theirs.split(" - ")
+            for part in parts:
+                if part not in self._uses and self._is_needless(ours):
+                    note = f"columns= names {part[:40]!r} for {ours!r}, not needed here"
+                    self._report.notes.append(note)
+                elif part not in self._uses:
+                    near = difflib.get_close_matches(part, self._uses, n=1, cutoff=0.5)
+                    raise invalid_input(
+                        f"columns of the source as values of columns, for {ours!r}",
+                        f"{part[:40]!r}, which none of {column_names(self._uses)} is",
+                        f"did you mean {near[0][:40]!r}?"
+                        if near
+                        else "name one of these",
+                    )
+
+    def _is_needless(self, ours: str) -> bool:
+        """Say whether rows were read in a format that has no use for a name.
+
+        A reward model has one set of names for frames of pairs and of items.
+        """
+        fmt = self._format
+        needs = () if fmt is None else tuple(chain(*fmt.needs))
+        return bool(needs) and ours in RESPONSES and ours not in needs
+
+    def _account_for_columns(self, preferences: Preferences) -> None:
+        """Say of every column of the source what it was read as."""
+        carried = {*preferences.items, *preferences.pairs}
+        ours = {theirs: name for name, theirs in self._columns.items()}
+        template = self._options.prompt_template
+        in_template = template_columns(template) if template else ()
+        for name, use in self._uses.items():
+            known = ours.get(name, name)
+            if known.startswith("_") or (name in self._columns and name not in ours):
+                continue
+            role = self._uses.get(known, use)
+            if name in in_template:
+                role = "prompt"
+            elif role == UNUSED and {known, f"source_{known}"} & carried:
+                role = CARRIED
+            elif role == UNUSED and name not in self._filled:
+                role = EMPTY
+            self._report.columns[name] = role
 
 
-def _interpreted(row: Row, chosen: Format) -> RowReader:
+def _difference(row: Row, ours: str, theirs: str) -> Row:
+    """Compute a column that was asked for as the difference of two."""
+    one, other = theirs.split(" - ", 1)
+    cells = [row.get(one), row.get(other)]
+    if not all(isinstance(cell, int | float) for cell in cells):
+        return {ours: None}
+    return {ours: cells[0] - cells[1]}  # type: ignore[operator]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Read without garbage collection: rows make no cycles, and millions of objects.
+
+    The collector would walk over all that were made, again and again: it takes a third
+    of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Pass over a row that no format explains: it is read again, with its place."""
+    with suppress(DataError):
+        yield
+
+
+def _interpreted(row: Row, chosen: Format, options: ReadOptions) -> RowReader:
     """Read one row as `chosen`; any fault of it is a `DataError`."""
-    reader = RowReader()
+    reader = RowReader(options)
     with _explaining(row, chosen):
         chosen.read(row, reader)
     return reader
@@ -208,6 +405,8 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
     """
     try:
         yield
+    except RecursionError as error:
+        raise too_deep() from error
     except InvalidInputError as error:
         raise DataError(str(error), reason="malformed messages") from error
     except KeyError as error:
@@ -215,7 +414,7 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
         raise refusal(
             expected=_expectation(chosen),
             got=f"no {missing!r} among {column_names(row)}",
-            fix=_other_formats(missing),
+            fix=_name_it(missing, row),
             reason=f"no column {missing!r}",
         ) from error
     except DataError as error:
@@ -226,7 +425,7 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
             + format_error(
                 expected=_expectation(chosen),
                 got=column_names(row),
-                fix=_other_formats("prompt"),
+                fix=_name_it("prompt", row),
             ),
             reason=error.reason,
         ) from error
@@ -236,17 +435,21 @@ def _expectation(chosen: Format) -> str:
     return f"the columns of format {chosen.name}: {chosen.columns}"
 
 
-def _other_formats(column: str) -> str:
+def _name_it(column: str, row: Row) -> str:
+    near = difflib.get_close_matches(column, map(str, row), n=1, cutoff=0.75)
+    yours = f"{near[0][:40]!r} if that is it" if near else "'your name for it'"
     return (
-        f"rename with columns={{{column!r}: 'your name for it'}}, or read as another "
-        f"of the known formats: {', '.join(known_formats())}"
+        f"rename with columns={{{column!r}: {yours}}}, or read as another format: "
+        "embrm formats lists them"
     )
 
 
 def _check_options(
     columns: Mapping[str, str] | None,
     on_error: str,
-    limits: Mapping[str, int | None],
+    max_rows: int | None,
+    limits: ReadLimits,
+    options: ReadOptions,
 ) -> None:
     if on_error not in tuple(_SKIPPED):
         words = " or ".join(map(repr, _SKIPPED))
@@ -262,29 +465,69 @@ def _check_options(
             f"a {type(columns).__name__} that does not",
             "pass a dict such as {'prompt': 'question'}",
         )
-    for name, limit in limits.items():
+    named = {
+        "max_rows": max_rows,
+        "max_line_bytes": limits.max_line_bytes,
+        "max_json_bytes": limits.max_json_bytes,
+    }
+    for name, limit in named.items():
         if limit is not None and not (isinstance(limit, int) and limit >= 1):
             raise invalid_input(
                 f"{name} that is an int >= 1", repr(limit)[:40], "pass 1 or more"
             )
+    check_columns(columns or {})
+    _check_meaning(columns or {}, options)
+    _check_encoding(limits.encoding)
+
+
+def _check_meaning(columns: Mapping[str, str], options: ReadOptions) -> None:
+    """Refuse options that may read preferences the wrong way round, or not at all."""
+    if options.images not in ("refuse", "mark"):
+        raise invalid_input(
+            "images 'refuse' or 'mark'", repr(options.images)[:40], "pass one of these"
+        )
+    if options.prompt_template is not None:
+        template_columns(options.prompt_template)
+    if options.winner is not None and not isinstance(options.winner, Mapping):
+        raise invalid_input(
+            "winner that maps values of the winner's column to what they mean",
+            type(options.winner).__name__,
+            "pass e.g. winner={0: 'first', 1: 'second', 'tie': 0.5}",
+        )
+    for ours in ("score", "scores"):
+        theirs = columns.get(ours, "")
+        if options.lower_is_better is None and theirs.lower() in _LOWER_NAMES:
+            raise invalid_input(
+                f"to be told which way {theirs!r} counts, as it is read as a score",
+                "a name that suggests that the lowest is best",
+                "pass lower_is_better=True or lower_is_better=False",
+            )
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        "".encode(encoding)
+    except (LookupError, TypeError, ValueError) as error:
+        raise invalid_input(
+            "an encoding that Python knows", repr(encoding)[:40], "pass e.g. 'cp1252'"
+        ) from error
 
 
 def read_frame(
-    source: str | Path | pd.DataFrame | Iterable[Mapping[str, Any]],
+    source: Any,
     *,
-    max_line_bytes: int = 100_000_000,
+    encoding: str = "utf-8",
+    max_line_bytes: int = 16_000_000,
     max_json_bytes: int = 500_000_000,
 ) -> pd.DataFrame:
     """Read a source into a data frame, without interpreting its columns.
 
     Parameters
     ----------
-    source : str, Path, DataFrame or iterable of mappings
+    source : path, list of paths, frame, table or iterable of mappings
         As in `read_preferences`.
-    max_line_bytes : int, default=100_000_000
-        Longest line of a text file, in bytes.
-    max_json_bytes : int, default=500_000_000
-        Largest `.json` file that is not JSON lines, in bytes, unpacked.
+    encoding, max_line_bytes, max_json_bytes
+        As in `read_preferences`.
 
     Returns
     -------
@@ -304,9 +547,9 @@ def read_frame(
     """
     if isinstance(source, pd.DataFrame):
         return source
-    opened = open_source(
-        source, max_line_bytes=max_line_bytes, max_json_bytes=max_json_bytes
-    )
+    _check_encoding(encoding)
+    limits = ReadLimits(max_line_bytes, max_json_bytes, encoding=encoding)
+    opened = open_source(source, limits)
     records = []
     with closing(named_rows(opened)) as rows:
         for number, row in rows:
@@ -314,6 +557,6 @@ def read_frame(
                 if isinstance(row, DataError):
                     raise row
                 check_unicode(row)
-            records.append(typed(row) if opened.untyped else row)
+            records.append(typed(row, TEXT_COLUMNS) if opened.untyped else row)
     # The index keeps rows without columns, as an empty object has none.
     return pd.DataFrame(records, index=pd.RangeIndex(len(records)))

@@ -16,7 +16,7 @@ from typing import Any
 from embrm._optional import import_optional
 from embrm._typing import Message, Prompt, Text
 from embrm.exceptions import InvalidInputError, format_error
-from embrm.messages import as_messages, prompt_text
+from embrm.messages import as_messages, canonical_json, prompt_text
 
 CHAT_DATE = "26 Jul 2024"
 """The date that templates which print today's date are given, so that vectors keep."""
@@ -166,7 +166,7 @@ class ChatRenderer:
         """Render one conversation, cut off at the end of the response."""
         turns = [*as_messages(prompt), Message(role="assistant", content=response)]
         turns = [
-            Message(role=turn["role"], content=_without_surrogates(turn["content"]))
+            Message(**{**turn, "content": _without_surrogates(turn["content"])})
             for turn in turns
         ]
         text = self._apply(turns)
@@ -179,17 +179,19 @@ class ChatRenderer:
 
     def _template_pieces(self, turns: Sequence[Message]) -> list[str]:
         """Return the template's text around the contents; empty if one is missing."""
-        roles = tuple(turn["role"] for turn in turns)
-        if roles not in self._pieces:
-            markers = [f"embrm{n}marker" for n in range(len(roles))]
-            marked = self._apply(
-                [
-                    Message(role=role, content=marker)
-                    for role, marker in zip(roles, markers, strict=True)
-                ]
-            )
-            self._pieces[roles] = _split(marked, markers)
-        return self._pieces[roles]
+        markers = [f"embrm{n}marker" for n in range(len(turns))]
+        marked = [
+            Message(**{**turn, "content": marker})
+            for turn, marker in zip(turns, markers, strict=True)
+        ]
+        # Turns that call tools differ in more than their roles.
+        kinds = tuple(
+            turn["role"] if len(turn) == 2 else canonical_json([turn])
+            for turn in marked
+        )
+        if kinds not in self._pieces:
+            self._pieces[kinds] = _split(self._apply(marked), markers)
+        return self._pieces[kinds]
 
     def _apply(self, turns: Sequence[Message]) -> str:
         jinja2 = import_optional("jinja2", extra="embed")

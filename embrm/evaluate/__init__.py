@@ -6,6 +6,7 @@ the length baseline.
 
 from typing import Any
 
+from embrm.evaluate import bias, suites
 from embrm.evaluate.best_of_n import (
     BestOfNCurve,
     PickQuality,
@@ -18,7 +19,7 @@ from embrm.evaluate.calibration import (
     expected_calibration_error,
     reliability_curve,
 )
-from embrm.evaluate.compare import compare_heads, holm, mcnemar_exact
+from embrm.evaluate.comparison import compare, compare_heads, holm, mcnemar_exact
 from embrm.evaluate.displays import (
     BestOfNDisplay,
     ExperimentDisplay,
@@ -26,9 +27,11 @@ from embrm.evaluate.displays import (
     LengthBiasDisplay,
     OveroptimisationDisplay,
     ReliabilityDisplay,
+    RiskCoverageDisplay,
 )
 from embrm.evaluate.displays.experiment import FORMER, former_display
 from embrm.evaluate.divergence import best_of_n_kl, pool_best_of_n_kl
+from embrm.evaluate.human import HumanCeiling, human_ceiling
 from embrm.evaluate.length import (
     LengthMatched,
     length_baseline,
@@ -69,14 +72,27 @@ from embrm.evaluate.splits import (
     leakage_report,
     prompt_train_test_split,
 )
+from embrm.evaluate.subsets import Subsets, evaluate_by
+from embrm.evaluate.uncertainty import (
+    BrierDecomposition,
+    ConformalDifferences,
+    ConformalPairs,
+    RiskCoverage,
+    brier_decomposition,
+    risk_coverage,
+)
 from embrm.exceptions import warn
 
 __all__ = [
     "BestOfNCurve",
     "BestOfNDisplay",
+    "BrierDecomposition",
+    "ConformalDifferences",
+    "ConformalPairs",
     "Evaluation",
     "ExperimentDisplay",
     "FarthestAccurate",
+    "HumanCeiling",
     "Interval",
     "LeaderboardDisplay",
     "LeakageReport",
@@ -93,11 +109,18 @@ __all__ = [
     "PromptResampler",
     "ReliabilityCurve",
     "ReliabilityDisplay",
+    "RiskCoverage",
+    "RiskCoverageDisplay",
+    "Subsets",
     "best_of_n_curve",
     "best_of_n_kl",
+    "bias",
+    "brier_decomposition",
     "brier_score",
     "calibration_interval",
+    "compare",
     "compare_heads",
+    "evaluate_by",
     "evaluate_deltas",
     "evaluate_head",
     "expected_calibration_error",
@@ -105,6 +128,7 @@ __all__ = [
     "fit_form",
     "fit_overoptimisation",
     "holm",
+    "human_ceiling",
     "leakage_report",
     "length_baseline",
     "length_correlation",
@@ -122,6 +146,8 @@ __all__ = [
     "prompt_rank_correlation",
     "prompt_train_test_split",
     "reliability_curve",
+    "risk_coverage",
+    "suites",
 ]
 
 

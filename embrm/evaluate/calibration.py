@@ -207,6 +207,14 @@ def calibration_interval(
     return interval_from_features(features, resampler.totals(features), resampler)
 
 
+def confidence_and_right(
+    delta: ArrayLike, y: ArrayLike | None, sample_weight: ArrayLike | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Compute confidence in the preferred side, how often it is right, and weights."""
+    differences, labels, weights = check_labelled(delta, y, sample_weight)
+    return (*_on_winners_side(differences, labels), weights)
+
+
 def calibration_features(
     delta: ArrayLike,
     y: ArrayLike | None = None,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
+from scipy.stats import t as student_t
 
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import (
@@ -162,6 +163,37 @@ class PromptResampler:
             if len(defined):
                 low[column], high[column] = np.quantile(defined, [tail, 1 - tail])
         return low, high
+
+    def sign_flips(self, differences: FloatArray) -> FloatArray:
+        """Test by permutation whether differences of pairs are 0 on average.
+
+        Parameters
+        ----------
+        differences : ndarray of shape (n_pairs, m)
+
+        Returns
+        -------
+        ndarray of shape (m,)
+            Two-sided p value of each column's sum, against the sums after the sign of
+            each prompt's sum is flipped at random; NaN where pairs go across prompts,
+            which have no sign of their own.
+        """
+        if len(self._cross):
+            return np.full(differences.shape[1], np.nan)
+        by_prompt = np.zeros((self.n_groups, differences.shape[1]))
+        np.add.at(by_prompt, self._first[self._cell_of_pair], differences)
+        observed = np.abs(by_prompt.sum(axis=0))
+        generator = np.random.default_rng(self._seed)
+        exceeded = np.zeros(differences.shape[1])
+        block = max(1, _MAX_ENTRIES // self.n_groups)
+        for start in range(0, self.n_resamples, block):
+            size = min(block, self.n_resamples - start)
+            flips = generator.integers(2, size=(size, self.n_groups)) * 2.0 - 1
+            sums = np.abs(flips @ by_prompt)
+            # Sums of equal terms in another order differ by rounding.
+            exceeded += (sums >= observed * (1 - 1e-12) - 1e-12).sum(axis=0)
+        p_values: FloatArray = (1 + exceeded) / (1 + self.n_resamples)
+        return p_values
 
     def pair_weights(self) -> Iterator[FloatArray]:
         """Yield, resample by resample, how often each pair counts, shape (n_pairs,)."""
@@ -320,6 +352,42 @@ def prompt_bootstrap_statistic(
     )
     estimate = float(statistic(np.ones(resampler.n_pairs)))
     return resampler.interval(estimate, replicates)
+
+
+def wilson_bounds(
+    share: float, variance: float, n_units: int, level: float = 0.95
+) -> tuple[float, float]:
+    r"""Compute Wilson's interval of a share whose variance resampling gave.
+
+    Parameters
+    ----------
+    share : float in [0, 1]
+    variance : float >= 0
+        Of the resampled shares; 0 where resampling cannot show any.
+    n_units : int
+        Units that were resampled: the sample size where `variance` is 0, and never
+        less than one.
+    level : float in (0, 1), default=0.95
+
+    Returns
+    -------
+    low, high : float in [0, 1]
+        At the sample size :math:`p (1 - p) / v` of independent units that has the
+        resampled variance v: Wilson (1927), JASA 22(158), with Student's quantile for
+        the number of units. Unlike percentiles, it has width at 12 right of 12.
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in wilson_bounds(1.0, 0.0, 12)]
+    [0.712, 1.0]
+    """
+    n = float(n_units) if variance <= 0 else max(1.0, share * (1 - share) / variance)
+    if share in (0.0, 1.0):
+        n = float(n_units)
+    z2 = float(student_t.ppf((1 + level) / 2, max(1, n_units - 1))) ** 2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def ratio_from_totals(totals: FloatArray) -> FloatArray:

@@ -1,6 +1,7 @@
 """Evaluation of a head as one object: every metric with its interval."""
 
-from dataclasses import dataclass, fields
+import html
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike
 from embrm._typing import FloatArray, RandomState
 from embrm._validation import invalid_input
 from embrm.evaluate.calibration import calibration_features, interval_from_features
+from embrm.evaluate.human import HumanCeiling
 from embrm.evaluate.inputs import (
     check_labelled,
     check_lengths,
@@ -23,7 +25,9 @@ from embrm.evaluate.resampling import (
     PromptResampler,
     prompt_bootstrap,
     ratio_from_totals,
+    wilson_bounds,
 )
+from embrm.evaluate.subsets import Subsets, evaluate_by
 from embrm.exceptions import warn
 
 if TYPE_CHECKING:
@@ -56,6 +60,10 @@ class Evaluation:
         Pairs labelled 0.5, which order consistency leaves out.
     n_reward_ties : int
         Pairs with delta = 0, which count one half.
+    subsets : Subsets or None
+        Order consistency by subset, where `by` was passed.
+    human : HumanCeiling or None
+        Agreement of people with each other, where several labelled the same pairs.
     """
 
     order_consistency: Interval
@@ -68,6 +76,8 @@ class Evaluation:
     n_prompts: int | None
     n_ties: int
     n_reward_ties: int
+    subsets: Subsets | None = None
+    human: HumanCeiling | None = None
 
     @property
     def length_ruler(self) -> Interval | None:
@@ -93,7 +103,24 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, numbers and None, as `json.dumps` takes them."""
         intervals = {name: i.to_json() for name, i in self.intervals().items()}
-        return {f.name: getattr(self, f.name) for f in fields(self)} | intervals
+        values = {f.name: getattr(self, f.name) for f in fields(self)} | intervals
+        for name in ("subsets", "human"):
+            part = values.pop(name)
+            values |= {} if part is None else {name: part.to_json()}
+        return values
+
+    def _repr_html_(self) -> str:
+        """Show the metrics, and what they are of, in a notebook."""
+        frame = self.to_frame().assign(
+            unit=[_WORDS[name][1] for name in self.intervals()],
+            metric=[_WORDS[name][0] for name in self.intervals()],
+        )
+        table = frame.to_html(index=False, border=0, float_format=lambda v: f"{v:.3f}")
+        parts = [str(part) for part in (self.human,) if part is not None]
+        if self.subsets is not None:
+            parts.append(self.subsets.verdict())
+            table += self.subsets.table.round(3).to_html(border=0)
+        return table + "".join(f"<p>{html.escape(part)}</p>" for part in parts)
 
     def __str__(self) -> str:
         level = f"{self.order_consistency.level:.0%} interval"
@@ -108,6 +135,8 @@ class Evaluation:
             f"{self.n_pairs:,} pairs, {prompts}, {self.n_ties:,} label ties, "
             f"{self.n_reward_ties:,} reward ties; {self.order_consistency.method}"
         )
+        for part in (self.human, self.subsets):
+            lines += [] if part is None else ["", str(part)]
         return "\n".join(lines)
 
 
@@ -121,6 +150,7 @@ def evaluate_deltas(
     gold: ArrayLike | None = None,
     reward: ArrayLike | None = None,
     prompt_ids: ArrayLike | None = None,
+    by: ArrayLike | None = None,
     level: float = 0.95,
     n_resamples: int = 2000,
     random_state: RandomState = 0,
@@ -142,6 +172,8 @@ def evaluate_deltas(
     sample_weight : array-like of shape (n_pairs,), >= 0, optional
     gold, reward, prompt_ids : array-like of shape (n_items,), optional
         Scores of items and their prompts, for Kendall's tau-b: all three or none.
+    by : array-like of shape (n_pairs,), optional
+        A subset for each pair, to be evaluated apart; see `evaluate_by`.
     level : float in (0, 1), default=0.95
     n_resamples : int >= 1, default=2000
     random_state : int, Generator, RandomState or None, default=0
@@ -202,6 +234,17 @@ def evaluate_deltas(
         n_prompts=None if groups is None else len(np.unique(group_ids(groups))),
         n_ties=int((labels == 0.5).sum()),
         n_reward_ties=int((differences == 0).sum()),
+        subsets=None
+        if by is None
+        else evaluate_by(
+            differences,
+            by,
+            labels,
+            groups=groups,
+            sample_weight=weights,
+            random_state=random_state,
+            **settings,
+        ),
     )
 
 
@@ -257,6 +300,13 @@ def _resample(
     for (name, (value, weight)), total in zip(means.items(), totals, strict=True):
         estimate = float(np.average(value, weights=weight))
         intervals[name] = resampler.interval(estimate, ratio_from_totals(total))
+        observed_once = estimate in (0.0, 1.0) and resampler.n_groups > 1
+        if name in _SHARES and observed_once:
+            # Resampling cannot show what was never observed: 12 right of 12.
+            low, high = wilson_bounds(
+                estimate, 0.0, resampler.n_groups, resampler.level
+            )
+            intervals[name] = replace(intervals[name], low=low, high=high)
     intervals["expected_calibration_error"] = interval_from_features(
         calibration, calibration_totals, resampler
     )
@@ -300,6 +350,7 @@ def _kendall(
     )
 
 
+_SHARES = ("order_consistency", "length_baseline")
 _WORDS = {
     "order_consistency": ("order consistency", "share of pairs"),
     "length_baseline": ("length baseline", "share of pairs"),

@@ -1,61 +1,28 @@
-"""What a reward model takes from a frame: texts, prompt groups, hashes, pairs."""
+"""What a reward model takes from preferences: pairs, prompt hashes, lengths."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from embrm._typing import IntArray, Prompt, Text
+from embrm._typing import BoolArray, IntArray, Prompt
 from embrm.datasets import Preferences, read_preferences
 from embrm.datasets.reading import OnError
-from embrm.exceptions import DataError, InvalidInputError, format_error
-from embrm.messages import as_messages, canonical_json
+from embrm.exceptions import DataError, format_error
+from embrm.messages import canonical_json, normalised_prompt
 from embrm.model._examples import other_ratings
+from embrm.pairs import Pairs
 
-_PAIRED_BY = ("score", "label")
-
-
-def item_texts(
-    df: pd.DataFrame, columns: Mapping[str, str] | None = None
-) -> list[Text]:
-    """Take (prompt, response) from every row.
-
-    Parameters
-    ----------
-    df : DataFrame
-    columns : mapping of str to str, optional
-        Actual names of the columns `prompt` and `response`.
-
-    Raises
-    ------
-    InvalidInputError
-        If `df` is no DataFrame.
-    DataError
-        If a column is missing or stands twice, or a text is missing, empty or no
-        text; names the row by position and index.
-    """
-    prompts, responses = (_column(df, name, columns) for name in ("prompt", "response"))
-    texts = list(zip(prompts, responses, strict=True))
-    for position, text in enumerate(texts):
-        try:
-            _check_text(*text)
-        except (DataError, InvalidInputError) as error:
-            reason = getattr(error, "reason", "malformed messages")
-            label = str(df.index[position])[:40]
-            place = f"frame, row {position + 1} (index {label})"
-            raise DataError(f"{place}: {error}", reason=reason) from error
-    return texts
-
-
-def row_prompts(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -> IntArray:
-    """Hash each row's prompt, to group rows by prompt: shape (n_rows,)."""
-    return prompt_hashes(_column(df, "prompt", columns))
+_CHUNK_PAIRS = 4096
+_PAIRED_BY = ("score", "rank", "label")
 
 
 def prompt_hashes(prompts: Iterable[Prompt]) -> IntArray:
-    """Hash prompts to uint64, equal for both spellings of a single user turn.
+    """Hash prompts to uint64, equal for spellings that look alike.
+
+    These are both spellings of a single user turn, and prompts that differ in white
+    space around them or in how Unicode composes their letters.
 
     Examples
     --------
@@ -65,7 +32,8 @@ def prompt_hashes(prompts: Iterable[Prompt]) -> IntArray:
     """
     digests = b"".join(
         hashlib.blake2b(
-            canonical_json(prompt).encode("utf-8", "surrogatepass"), digest_size=8
+            canonical_json(normalised_prompt(prompt)).encode("utf-8", "surrogatepass"),
+            digest_size=8,
         ).digest()
         for prompt in prompts
     )
@@ -77,6 +45,30 @@ def response_lengths(preferences: Preferences) -> IntArray:
     lengths = preferences.items["response"].str.len().to_numpy(np.int64)
     ids = preferences.pairs[["first", "second"]].to_numpy()
     return np.asarray(lengths[ids])
+
+
+def equal_vectors(pairs: Pairs) -> BoolArray:
+    """Mark pairs of two equal vectors, which no reward on vectors can order.
+
+    Parameters
+    ----------
+    pairs : Pairs
+
+    Returns
+    -------
+    ndarray of bool of shape (n_pairs,)
+
+    Examples
+    --------
+    >>> equal_vectors(Pairs([[1.0], [1.0], [2.0]], [[0, 1], [0, 2]])).tolist()
+    [True, False]
+    """
+    equal = np.zeros(len(pairs), dtype=bool)
+    for start in range(0, len(pairs), _CHUNK_PAIRS):
+        part = slice(start, start + _CHUNK_PAIRS)
+        first, second = pairs.first[part], pairs.second[part]
+        equal[part] = (pairs.items[first] == pairs.items[second]).all(axis=1)
+    return equal
 
 
 def read_pairs(
@@ -151,67 +143,3 @@ def why_no_pair(preferences: Preferences) -> tuple[str, str]:
             f"or --column score={numeric[0]}"
         ),
     )
-
-
-def _column(
-    df: pd.DataFrame, name: str, columns: Mapping[str, str] | None
-) -> list[Any]:
-    if not isinstance(df, pd.DataFrame):
-        raise InvalidInputError(
-            format_error(
-                expected="a DataFrame with columns prompt and response",
-                got=type(df).__name__,
-                fix="pass pd.DataFrame(rows), or embrm.datasets.read_frame(path)",
-            )
-        )
-    actual = (columns or {}).get(name, name)
-    n_found = int((df.columns == actual).sum())
-    if n_found != 1:
-        there = ", ".join(map(str, df.columns[:15])) or "none"
-        raise DataError(
-            format_error(
-                expected=f"one column {actual!r}",
-                got=f"{n_found} among the columns {there}",
-                fix="rename the columns, or name yours: "
-                f"columns={{{name!r}: 'yours'}}, or --column {name}=yours",
-            ),
-            reason="missing column" if n_found == 0 else "bad header",
-        )
-    return df[actual].tolist()
-
-
-def _check_text(prompt: Any, response: Any) -> None:
-    """Check that a prompt and a response can be embedded."""
-    for name, part in {"prompt": prompt, "response": response}.items():
-        if _is_missing(part):
-            fix = f"drop such rows: df.dropna(subset=[{name!r}]), or fill them in"
-            raise _no_text(name, "none", f"missing {name}", fix)
-    if not isinstance(response, str):
-        fix = "write responses as text, e.g. the content of the last message"
-        kind = type(response).__name__
-        raise _no_text("response", f"a {kind}", "response is not text", fix)
-    question = "".join(turn["content"] for turn in as_messages(prompt))
-    for name, text in {"prompt": question, "response": response}.items():
-        if not text.strip():
-            fix = "fill it in, or drop the row"
-            raise _no_text(name, "an empty one", f"empty {name}", fix)
-        if not _is_unicode(text):
-            fix = "write the character whole, or drop the row"
-            raise _no_text(name, "half of a surrogate pair", "not Unicode", fix)
-
-
-def _no_text(name: str, got: str, reason: str, fix: str) -> DataError:
-    expected = f"a {name} with text"
-    return DataError(format_error(expected=expected, got=got, fix=fix), reason=reason)
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or isinstance(value, float) or value is pd.NA
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

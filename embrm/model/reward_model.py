@@ -4,10 +4,11 @@ Encoder, vector cache and head in one object, with pandas in and pandas out.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
+from embrm._validation import check_level
 from embrm.datasets import Preferences, ReadReport, read_preferences
 from embrm.datasets.prompt_sketches import PromptSketches, sketch_prompts
 from embrm.datasets.reading import OnError
@@ -22,24 +24,26 @@ from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
 from embrm.embed.run import Embedded, embed_items
+from embrm.evaluate.human import ceiling_of
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
+from embrm.evaluate.subsets import subset_column
+from embrm.evaluate.uncertainty import reward_interval
 from embrm.exceptions import (
-    FingerprintMismatchError,
-    InvalidInputError,
     LeakageWarning,
-    format_error,
+    LeftOutWarning,
     warn,
 )
 from embrm.heads.registry import describe_heads, make_head
+from embrm.model._checks import check_dim, check_same_encoder, check_uncertain
 from embrm.model._seen_prompts import prompts_of, seen_items
 from embrm.model.frames import (
-    item_texts,
+    equal_vectors,
     prompt_hashes,
     read_pairs,
     response_lengths,
-    row_prompts,
     with_pairs,
 )
+from embrm.model.items import RowItems, row_items
 from embrm.model.training_data import training_data
 from embrm.pairs import Pairs
 
@@ -210,7 +214,7 @@ class RewardModel(BaseEstimator):
         self
         """
         fingerprint = self._encoder().fingerprint
-        _check_dim(pairs, fingerprint)
+        check_dim(pairs, fingerprint)
         head = self._unfitted_head()
         data = training_data(head, preferences)
         # Nothing is set before the fit is through: a fitted model stays what it was.
@@ -274,19 +278,36 @@ class RewardModel(BaseEstimator):
         check_is_fitted(self, "head_")
         encoder = self._encoder()
         recognise(encoder, [self.fingerprint_])
-        _check_same_encoder(self.fingerprint_, encoder.fingerprint)
+        check_same_encoder(self.fingerprint_, encoder.fingerprint)
 
-    def reward(self, df: pd.DataFrame) -> pd.Series:
-        """Compute the reward of items.
+    @overload
+    def reward(self, data: Any) -> "pd.Series[Any] | pd.DataFrame": ...
+
+    @overload
+    def reward(self, data: Any, *, level: float) -> pd.DataFrame: ...
+
+    def reward(
+        self, data: Any, *, level: float | None = None
+    ) -> "pd.Series[Any] | pd.DataFrame":
+        """Compute the reward of items, and on demand an interval of each.
 
         Parameters
         ----------
-        df : DataFrame with columns `prompt` and `response`
+        data : DataFrame with columns `prompt` and `response`
+            Or a path, a list of dicts, a frame of polars, ... as `fit` takes them. A
+            response may be messages; a row may hold both sides of a pair, or a list of
+            responses.
+        level : float in (0, 1), optional
+            Of intervals by the head's standard deviations.
 
         Returns
         -------
-        Series named "reward", with the index of `df`
-            In nats for Bradley-Terry heads, defined up to a constant.
+        Series named "reward", with the index of `data`
+            In nats for Bradley-Terry heads, defined up to a constant. Where rows hold
+            several responses, a DataFrame with a column for each, `reward_chosen`,
+            `reward_rejected`, ..., or of lists, `reward_responses`. With `level`,
+            columns `lower` and `upper` besides: normal intervals of the reward less
+            its mean over the training items.
 
         Raises
         ------
@@ -294,31 +315,76 @@ class RewardModel(BaseEstimator):
             If a column is missing or a text is not text; names the row.
         FingerprintMismatchError
             If the encoder is not the one the head was fitted with.
+        InvalidInputError
+            If the head has no standard deviations, with `level`.
         """
         check_is_fitted(self, "head_")
-        rewards = self.head_.reward(self._vectors(item_texts(df, self.columns)))
-        return pd.Series(rewards, index=df.index, name="reward")
+        if level is not None:
+            check_level(level)
+            check_uncertain(self.head_)
+        items = row_items(data, self.columns)
+        if level is None:
+            spread = items.spread(self._rewards(items), "reward")
+            return spread["reward"] if items.is_one_a_row else spread
+        rewards, std = self.head_.reward(self._vectors(items.texts), return_std=True)
+        lower, upper = reward_interval(rewards, std, level)
+        columns = {"reward": rewards, "lower": lower, "upper": upper}
+        parts = [items.spread(values, name) for name, values in columns.items()]
+        return pd.concat(parts, axis=1)
 
-    def rank(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Return `df` with columns `reward` and `rank` within each prompt (1 is best).
+    def rank(
+        self,
+        data: Any,
+        *,
+        names: tuple[str, str] = ("reward", "rank"),
+        overwrite: bool = False,
+    ) -> pd.DataFrame:
+        """Return `data` with columns `reward` and `rank` within its prompt (1 is best).
 
         Equal rewards share the better rank.
-        """
-        reward = self.reward(df)
-        by_prompt = reward.groupby(row_prompts(df, self.columns), sort=False)
-        rank = by_prompt.rank(ascending=False, method="min").astype(int)
-        return df.assign(reward=reward, rank=rank)
 
-    def best_of_n(self, df: pd.DataFrame) -> pd.DataFrame:
-        """Keep for each prompt the row with the highest reward, in order of `df`.
+        Parameters
+        ----------
+        data
+            As for `reward`.
+        names : (str, str), default=("reward", "rank")
+            Of the two columns.
+        overwrite : bool, default=False
+            Whether columns of these names that `data` has are replaced.
 
-        Of equal rewards the first row wins. The column `reward` is added.
+        Raises
+        ------
+        InvalidInputError
+            If `data` has a column of such a name and `overwrite` is False.
         """
-        rewarded = df.assign(reward=self.reward(df))
+        items = row_items(data, self.columns)
+        rewards = pd.Series(self._rewards(items))
+        by_prompt = rewards.groupby(items.prompts(), sort=False)
+        ranks = by_prompt.rank(ascending=False, method="min").astype(int)
+        values = {names[0]: rewards.to_numpy(), names[1]: ranks.to_numpy()}
+        return items.joined(values, overwrite=overwrite)
+
+    def best_of_n(self, data: Any, *, overwrite: bool = False) -> pd.DataFrame:
+        """Keep for each prompt the row with the highest reward, in order of `data`.
+
+        Of equal rewards the first row wins. The column `reward` is added; one that
+        `data` has is replaced only with `overwrite`.
+
+        Raises
+        ------
+        DataError
+            If a row holds several responses.
+        """
+        items = row_items(data, self.columns)
+        items.check_one_a_row()
+        rewarded = items.joined({"reward": self._rewards(items)}, overwrite=overwrite)
         by_position = pd.Series(rewarded["reward"].to_numpy())
-        prompts = row_prompts(df, self.columns)
-        best = by_position.groupby(prompts, sort=False).idxmax()
+        best = by_position.groupby(items.prompts(), sort=False).idxmax()
         return rewarded.iloc[np.sort(best.to_numpy(np.intp))]
+
+    def _rewards(self, items: RowItems) -> FloatArray:
+        check_is_fitted(self, "head_")
+        return np.asarray(self.head_.reward(self._vectors(items.texts)))
 
     def decision_function(self, df: Any) -> FloatArray:
         """Compute delta of each pair of a pair frame, shape (n_pairs,), in nats."""
@@ -353,12 +419,14 @@ class RewardModel(BaseEstimator):
         *,
         format: str | None = None,  # noqa: A002
         on_error: OnError = "raise",
+        by: str | None = None,
         random_state: int = 0,
     ) -> Evaluation:
         """Evaluate the head on preferences: every metric with a 95% interval.
 
         Prompts that were fitted on give optimistic figures; a `LeakageWarning` says
-        how many there are.
+        how many there are. `by` names a column of the pairs (subset, language, source)
+        whose values are evaluated apart, too.
 
         Returns
         -------
@@ -374,22 +442,39 @@ class RewardModel(BaseEstimator):
                 "was fitted on; these figures are optimistic",
                 LeakageWarning,
             )
-        return self.evaluate_preferences(preferences, random_state=random_state)
+        return self.evaluate_preferences(preferences, by=by, random_state=random_state)
 
     def evaluate_preferences(
-        self, preferences: Preferences, *, random_state: int = 0
+        self,
+        preferences: Preferences,
+        *,
+        by: str | None = None,
+        random_state: int = 0,
     ) -> Evaluation:
         """Evaluate the head on preferences, without a check for leakage."""
         check_is_fitted(self, "head_")
         pairs = self._pairs(preferences)
-        return evaluate_deltas(
-            self.head_.decision_function(pairs),
+        equal = equal_vectors(pairs)
+        if equal.any() and not equal.all():
+            warn(
+                f"left out {int(equal.sum())} of {len(equal)} pairs of equal vectors: "
+                "what differs may lie beyond the encoder's limit of tokens",
+                LeftOutWarning,
+            )
+            preferences = preferences.take_pairs(~equal)
+            pairs = pairs[~equal]
+        subsets = None if by is None else subset_column(preferences, by)
+        delta = self.head_.decision_function(pairs)
+        evaluation = evaluate_deltas(
+            delta,
             preferences.y,
             groups=pairs.groups,
             lengths=response_lengths(preferences),
             sample_weight=preferences.weight,
+            by=subsets,
             random_state=random_state,
         )
+        return replace(evaluation, human=ceiling_of(preferences, delta))
 
     def seen_pairs(self, preferences: Preferences) -> BoolArray:
         """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,).
@@ -463,31 +548,6 @@ class RewardModel(BaseEstimator):
     def _vectors(self, texts: list[Text]) -> FloatArray:
         self.check_encoder()
         return self.embed(texts).vectors
-
-
-def _check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
-    """Check that vectors come from the encoder that a head was fitted with."""
-    if fitted.digest != offered.digest:
-        raise FingerprintMismatchError(
-            format_error(
-                expected=f"vectors of the encoder {fitted.describe()}",
-                got=f"the encoder {offered.describe()}",
-                fix="score with the encoder the head was fitted with, or fit again",
-            )
-        )
-
-
-def _check_dim(pairs: Pairs, fingerprint: Fingerprint) -> None:
-    """Check that pairs hold vectors as long as the encoder's."""
-    d = pairs.shape[2]
-    if d != fingerprint.dim:
-        raise InvalidInputError(
-            format_error(
-                expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
-                got=f"d = {d}",
-                fix="take them from this model's embed(preferences.texts)",
-            )
-        )
 
 
 if RewardModel.__doc__ is not None:  # python -OO drops docstrings

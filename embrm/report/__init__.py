@@ -1,8 +1,18 @@
 """Fit and compare many heads, and write down what came out."""
 
+from embrm.report.comparison import (
+    ComparisonReport,
+    comparison_report,
+    leaderboard_report,
+    write_report,
+)
 from embrm.report.data_page import write_data_page
+from embrm.report.evaluation import (
+    EvaluationReport,
+    evaluation_report,
+    report_of_model,
+)
 from embrm.report.held_out import held_out_probability
-from embrm.report.html import write_report
 from embrm.report.leaderboard import (
     CrossFit,
     Leaderboard,
@@ -10,16 +20,24 @@ from embrm.report.leaderboard import (
     evaluate_fit,
     make_leaderboard,
 )
+from embrm.report.page import Report
 from embrm.report.quickstart import quickstart_path
 
 __all__ = [
+    "ComparisonReport",
     "CrossFit",
+    "EvaluationReport",
     "Leaderboard",
+    "Report",
+    "comparison_report",
     "cross_fit",
     "evaluate_fit",
+    "evaluation_report",
     "held_out_probability",
+    "leaderboard_report",
     "make_leaderboard",
     "quickstart_path",
+    "report_of_model",
     "write_data_page",
     "write_report",
 ]

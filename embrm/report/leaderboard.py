@@ -19,7 +19,7 @@ from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
 from embrm.evaluate.inputs import group_codes
 from embrm.evaluate.resampling import Interval
 from embrm.exceptions import InvalidInputError, LeftOutWarning, format_error
-from embrm.model.frames import response_lengths
+from embrm.model.frames import equal_vectors, response_lengths
 from embrm.model.training_data import TrainingData, pair_data, training_data
 from embrm.pairs import Pairs
 
@@ -214,7 +214,7 @@ def make_leaderboard(
 
 def evaluate_fit(fit: "CrossFit", preferences: Preferences, pairs: Pairs) -> Evaluation:
     """Evaluate the held-out deltas of one head, with the length baseline."""
-    held_out = fit.held_out
+    held_out = fit.held_out & ~equal_vectors(pairs)
     weight = preferences.weight
     return evaluate_deltas(
         fit.delta[held_out],

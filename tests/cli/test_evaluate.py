@@ -53,3 +53,52 @@ def test_a_damaged_model_exits_with_4(run, saved, new_prefs, tmp_path):
     result = run("evaluate", copy, new_prefs)
     assert result.exit_code == 4
     assert "checksum" in result.stderr
+
+
+def test_a_column_divides_the_pairs(run, saved, tmp_path):
+    """Each of its values has an interval of its own."""
+    from tests.cli.conftest import write_jsonl
+
+    rows = [
+        {
+            "prompt": f"new question {n}",
+            "chosen": f"good {n}",
+            "rejected": f"bad {n}",
+            "language": "en" if n < 12 else "de",
+        }
+        for n in range(20)
+    ]
+    file = write_jsonl(tmp_path / "languages.jsonl", rows)
+    values = json.loads(
+        run("evaluate", saved, file, "--by", "language", "--json").stdout
+    )
+    assert [s["by"] for s in values["subsets"]["subsets"]] == ["en", "de"]
+    assert (
+        "2 subsets by language"
+        in run("evaluate", saved, file, "--by", "language").stdout
+    )
+    refused = run("evaluate", saved, file, "--by", "planet")
+    assert refused.exit_code == 2
+    assert "language" in refused.stderr
+
+
+def test_a_report_is_written(run, saved, new_prefs, tmp_path):
+    """With the same figures."""
+    page = tmp_path / "report.html"
+    result = run("evaluate", saved, new_prefs, "--report", page, "--json")
+    assert result.exit_code == 0, result.output
+    estimate = json.loads(result.stdout)["order_consistency"]["estimate"]
+    assert f"{estimate:.1%}" in page.read_text("utf-8")
+
+
+def test_a_model_is_probed(run, saved, new_prefs):
+    """By non-answers, and by changes that should not matter."""
+    result = run("evaluate", saved, new_prefs, "--probe", "5", "--json")
+    assert result.exit_code == 0, result.output
+    values = json.loads(result.stdout)
+    assert set(values["kinds"]) >= {"rejected", "no answer"}
+    assert values["changes"]["said twice"]["n_changed"] == 5
+    assert (
+        "another prompt's answer"
+        in run("evaluate", saved, new_prefs, "--probe", "5").stdout
+    )

@@ -231,3 +231,27 @@ def test_it_says_with_which_encoder_and_the_card_says_it_again(run, prefs, tmp_p
     words = "SmolLM2-135M-Instruct-Q4_1, layer 20, mean over the response"
     assert f"encoder: causal-lm {words}" in result.stdout
     assert words in (out / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_test_file_is_evaluated_and_reported(run, prefs, new_prefs, tmp_path):
+    """On the pairs of its prompts that were not fitted on."""
+    out, page = tmp_path / "model", tmp_path / "report.html"
+    result = run(
+        *("fit", prefs, "--out", out, "--encoder", "hashing:32", "--cv", "0"),
+        *("--test", new_prefs, "--report", page, "--json"),
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["test"]["n_pairs"] == 10
+    assert "10 of 20 test pairs left out" in result.stderr
+    assert "<h1>" in page.read_text("utf-8")
+
+
+def test_the_report_is_held_out_without_a_test_file(run, prefs, tmp_path):
+    """By cross-validation; where there is none, it is refused before anything."""
+    page = tmp_path / "report.html"
+    common = ("fit", prefs, "--out", tmp_path / "m", "--encoder", "hashing:32")
+    assert run(*common, "--report", page, "--cv", "3").exit_code == 0
+    assert "held out by prompt" in page.read_text("utf-8")
+    refused = run(*common, "--report", page, "--cv", "0")
+    assert refused.exit_code == 2
+    assert "--test FILE" in refused.stderr

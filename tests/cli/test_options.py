@@ -118,3 +118,24 @@ def test_a_missing_config_file_is_a_usage_error(run, prefs, tmp_path):
     """It is named."""
     result = run("embed", prefs, "--config", tmp_path / "no.yaml")
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"seed: {'9' * 5000}",
+        f"encoder: {'[' * 3000}{']' * 3000}",
+        "param: {alpha: 2020-01-01}",
+        "param:\n  a: &a {b: *a}",
+        "x: " + "y" * 1_100_000,
+    ],
+    ids=["digits", "depth", "date", "circle", "size"],
+)
+def test_odd_values_of_a_config_are_usage_errors(run, prefs, tmp_path, text):
+    """Numbers of thousands of digits, nesting, dates and circles end in one line."""
+    config = tmp_path / "run.yaml"
+    config.write_text(text)
+    result = run("fit", prefs, "--config", config, "--out", tmp_path / "m")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error:")
+    assert result.stderr.count("\n") <= 3

@@ -37,11 +37,11 @@ def test_every_output_format_holds_the_same_rewards(
 def test_columns_can_be_renamed(run, saved, tmp_path):
     """--column prompt=question finds the column."""
     path = tmp_path / "items.csv"
-    path.write_text("question,response\nwhy,because\n")
+    path.write_text("frage,response\nwhy,because\n")
     assert run("score", saved, path).exit_code == 3
-    result = run("score", saved, path, "--column", "prompt=question")
+    result = run("score", saved, path, "--column", "prompt=frage")
     assert result.exit_code == 0
-    assert json.loads(result.stdout)["question"] == "why"
+    assert json.loads(result.stdout)["frage"] == "why"
 
 
 def test_another_encoders_vectors_are_refused(run, saved, items):

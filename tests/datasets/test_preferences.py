@@ -306,6 +306,9 @@ def test_json_holds_the_counts():
         "format": "pairs",
         "n_read": 2,
         "n_kept": 1,
+        "columns": {},
+        "notes": [],
+        "why": "",
         "left_out": [{"reason": "empty response", "n": 1, "where": ["row 1"]}],
     }
 

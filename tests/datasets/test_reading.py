@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embrm.datasets import known_formats, read_preferences
-from embrm.datasets._text_rows import stream_source
+from embrm.datasets._json_rows import stream_source
 from embrm.exceptions import DataError, InvalidInputError, LeftOutWarning
 
 GOOD = {"prompt": "p", "chosen": "a", "rejected": "b"}
@@ -19,7 +19,7 @@ BAD_LINES = {
     '{"prompt": "p"': "malformed JSON",
     "[1, 2]": "objects with named columns; got a list",
     '{"a": ' + "[" * 100_000: "nested too deeply",
-    '{"prompt": "p", "chosen": "a", "rejected": "b", "y": NaN}': "the literal NaN",
+    '{"prompt": "p", "chosen": "a", "rejected": "b", "y": Infinity}': "literal Infin",
     '{"prompt": "p", "chosen": "a"}': "no 'rejected' among columns prompt, chosen",
     '{"prompt": "p", "chosen": "", "rejected": "b"}': "got an empty one",
     '{"prompt": "", "chosen": "a", "rejected": "b"}': "prompt with text in it",
@@ -147,7 +147,7 @@ def test_nesting_at_the_limit_of_the_parser_is_no_crash(name):
         deep = "[" * depth + "]" * depth
         text = f'{{"prompt": {deep}, "chosen": {deep}, "rejected": {deep}}}'
         stream = io.BytesIO(text.encode())
-        [(_, row)] = stream_source(stream, "stdin", 10_000).rows
+        [(_, row)] = stream_source(stream, "stdin").rows
         with pytest.raises(DataError):
             read_preferences([row], format=name)
 
@@ -190,10 +190,12 @@ def test_columns_are_renamed():
 
 
 def test_a_column_that_is_not_there_is_reported_with_those_that_are():
-    """A misspelt column is found in the list."""
+    """A misspelt column is answered with the nearest that is there."""
     row = {"question": "p", "chosen": "b", "rejected": "a"}
     with pytest.raises(
-        DataError, match="no 'prompt' among columns question, chosen, r"
+        InvalidInputError,
+        match="'Question', which none of columns question, chosen, rejected is. "
+        r"Fix: did you mean 'question'\?",
     ):
         read_preferences([row], format="pairs", columns={"prompt": "Question"})
 

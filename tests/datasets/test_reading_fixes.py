@@ -36,8 +36,8 @@ FIXES = {
         RATED | {"score": 4},
     ),
     "completion of several turns": (
-        {"prompt": [USER], "completion": [ANSWER, USER, OTHER], "label": True},
-        "move the turns before the last answer into the prompt",
+        {"prompt": [USER], "completion": [USER, OTHER], "label": True},
+        "move the turns before the answer into the prompt",
         {"prompt": [USER, ANSWER, USER], "completion": [OTHER], "label": True},
     ),
     "rating beyond the range": (
@@ -126,21 +126,21 @@ def test_a_row_that_is_fixed_as_the_error_says_is_read(row, fix, fixed):
 
 OPTIONS = {
     "columns of other names": (
-        [{"question": "p", "chosen": "a", "rejected": "b"}],
+        [{"frage": "p", "chosen": "a", "rejected": "b"}],
         {"format": "pairs"},
         r"rename with columns=\{'prompt': 'your name for it'\}",
-        {"columns": {"prompt": "question"}},
+        {"columns": {"prompt": "frage"}},
     ),
     "columns of no known format": (
-        [{"question": "p", "better": "a", "worse": "b"}],
+        [{"frage": "p", "gut": "a", "schlecht": "b"}],
         {},
-        r"rename columns with columns=\{'prompt': 'your name for it', \.\.\.\}",
-        {"columns": {"prompt": "question", "chosen": "better", "rejected": "worse"}},
+        r"rename with columns=\{'prompt': 'your name for it', 'chosen': \.\.\., 'rej",
+        {"columns": {"prompt": "frage", "chosen": "gut", "rejected": "schlecht"}},
     ),
     "another format": (
         [{"prompt": "p", "response": "a", "score": 1}],
         {"format": "pairs"},
-        "read as another of the known formats: .*ratings",
+        "or read as another format",
         {"format": "ratings"},
     ),
     "misspelt format": ([PAIR], {"format": "pars"}, "'pairs'", {"format": "pairs"}),
@@ -166,8 +166,8 @@ def _written(folder, name, content):
 
 LINE = json.dumps(PAIR)
 FILES = {
-    "literal NaN": (
-        ("a.jsonl", LINE.replace("}", ', "margin": NaN}')),
+    "literal Infinity": (
+        ("a.jsonl", LINE.replace("}", ', "margin": Infinity}')),
         "write null for what is missing",
         ("a.jsonl", LINE.replace("}", ', "margin": null}')),
     ),

@@ -17,7 +17,8 @@ from embrm.exceptions import DataError, InvalidInputError
 
 GOLDEN = Path(__file__).parent / "golden" / "schemas.json"
 CASES = json.loads(GOLDEN.read_text("utf-8"))
-ROWS = [row for case in CASES for row in case["rows"]]
+PUBLISHED = json.loads(GOLDEN.with_name("published.json").read_text("utf-8"))
+ROWS = [row for case in (*CASES, *PUBLISHED.values()) for row in case["rows"]]
 COLUMNS = sorted({name for row in ROWS for name in row})
 FIELDS = ["role", "content", "response", "annotations", "rank", "completion", "Rating"]
 
@@ -95,11 +96,13 @@ def _check(source, n_rows=None, **options):
         assert numbers is None or (numbers >= 0).all()
     assert len(preferences.texts) == len(preferences.items)
     assert len(preferences.to_frame()) == len(preferences)
+    assert all(report.columns.values())
 
 
 @ODD_SETTINGS
 @given(st.lists(damaged_rows() | ODD_ROWS | CELLS, min_size=1, max_size=4), OPTIONS)
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::embrm.exceptions.MisreadWarning")
 def test_any_rows_are_kept_or_counted(rows, options):
     """Whatever a list holds, each of its entries is in the report."""
     _check(rows, len(rows), **options)
@@ -116,6 +119,7 @@ def test_any_rows_become_a_frame_or_are_refused(rows):
 @ODD_SETTINGS
 @given(st.lists(damaged_rows(), min_size=1, max_size=3), OPTIONS)
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::embrm.exceptions.MisreadWarning")
 def test_any_frame_is_kept_or_counted(rows, options):
     """Columns that a row lacks are missing cells of a frame that takes any objects."""
     frame = pd.DataFrame(
@@ -146,6 +150,7 @@ def _as_json(row):
     OPTIONS,
 )
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::embrm.exceptions.MisreadWarning")
 def test_any_text_file_is_read_or_refused(tmp_path, rows, as_list, name, options):
     """JSON of any content, in lines or as a list, under any name."""
     text = f"[{','.join(rows)}]" if as_list else "\n".join(rows)
@@ -180,6 +185,7 @@ FILES = {
     OPTIONS,
 )
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
+@pytest.mark.filterwarnings("ignore::embrm.exceptions.MisreadWarning")
 def test_any_bytes_are_read_or_refused(tmp_path, name, edits, other, options):
     """Files of which a few bytes are wrong, or all."""
     data = bytearray(FILES[name])

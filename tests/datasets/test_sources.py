@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from embrm.datasets import read_preferences
-from embrm.datasets._sources import (
+from embrm.datasets.sources import (
     frame_source,
     hub_source,
     iterable_source,
@@ -40,10 +40,7 @@ FILES = {
 
 
 def _read(source):
-    return [
-        row
-        for _, row in open_source(source, max_line_bytes=999, max_json_bytes=999).rows
-    ]
+    return [row for _, row in open_source(source).rows]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -82,7 +79,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 def test_a_directory_is_refused(tmp_path):
     """A folder of files is not a file."""
-    with pytest.raises(DataError, match=r"got a directory. Fix: name one"):
+    with pytest.raises(DataError, match=r"got a directory without any. Fix: name the"):
         _read(tmp_path)
 
 

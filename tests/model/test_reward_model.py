@@ -198,7 +198,7 @@ def test_ties_duplicated_labels_and_own_columns_survive(model):
     best = model.best_of_n(frame)
     assert best["rank"].tolist() == ["b", "c"]
     assert best.index.tolist() == [0, 1]
-    assert model.rank(frame)["rank"].tolist() == [2, 1, 1, 1]
+    assert model.rank(frame, overwrite=True)["rank"].tolist() == [2, 1, 1, 1]
 
 
 def test_an_empty_frame_gives_an_empty_answer(model, items_frame):

@@ -1,9 +1,13 @@
 """The preference formats that embrm reads, most specific first.
 
-A new format is one `Format` in a module here, and one entry in `_FORMATS`.
+A new format of two responses and a winner is one call of `two_responses` in
+`_published`, ten lines; any other is a `Format` in a module here and one entry in
+`_FORMATS`. Both are then detected, documented and listed by `embrm formats`.
 """
 
 import difflib
+from collections.abc import Mapping
+from contextlib import suppress
 
 from embrm.datasets.formats._benchmarks import (
     JUDGEBENCH,
@@ -12,19 +16,53 @@ from embrm.datasets.formats._benchmarks import (
     REWARDBENCH_2,
     RM_BENCH,
 )
-from embrm.datasets.formats._pairs import HH, PAIRS, TRL
-from embrm.datasets.formats._ranked import RANKED, UNPAIRED
+from embrm.datasets.formats._chosen_rejected import (
+    ALPACA_LIST,
+    HH,
+    PAIRS,
+    SIDES,
+    SWIFT,
+    TRL,
+    unused_texts,
+)
+from embrm.datasets.formats._labelled import (
+    LABELLED_MESSAGES,
+    REWARDMATH,
+    STEPWISE,
+    UNPAIRED,
+)
+from embrm.datasets.formats._published import PUBLISHED
+from embrm.datasets.formats._ranked import NECTAR, RANKED, SCORED
 from embrm.datasets.formats._rated import (
     HELPSTEER_2,
     HELPSTEER_2_PREFERENCE,
     HELPSTEER_3,
     RATINGS,
+    SUMMARY_RATINGS,
     ULTRAFEEDBACK,
 )
-from embrm.datasets.formats.base import Format, Row, RowReader
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.datasets.formats._responses import find_responses, no_responses
+from embrm.datasets.formats._texts import PROMPTS, RESPONSES, SYSTEMS, prompt_columns
+from embrm.datasets.formats._trees import OASST_MESSAGES, OASST_TREE
+from embrm.datasets.formats._two_responses import SIDES as TWO_SIDES
+from embrm.datasets.formats._two_responses import TWO_RESPONSES
+from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
+from embrm.exceptions import (
+    DataError,
+    InvalidInputError,
+    NoPreferenceError,
+    format_error,
+)
 
-__all__ = ["Format", "RowReader", "detect_format", "find_format", "known_formats"]
+__all__ = [
+    "Format",
+    "ReadOptions",
+    "RowReader",
+    "detect_format",
+    "find_format",
+    "known_formats",
+    "read_responses",
+]
 
 # A row may fit several formats: the first one wins, so general ones stand last.
 _FORMATS: dict[str, Format] = {
@@ -35,18 +73,47 @@ _FORMATS: dict[str, Format] = {
         RM_BENCH,
         JUDGEBENCH,
         LLMBAR,
+        REWARDMATH,
         HELPSTEER_2,
         HELPSTEER_2_PREFERENCE,
         HELPSTEER_3,
         ULTRAFEEDBACK,
+        SUMMARY_RATINGS,
+        OASST_TREE,
+        OASST_MESSAGES,
+        *PUBLISHED,
+        NECTAR,
+        RANKED,
+        SCORED,
+        STEPWISE,
+        SWIFT,
         TRL,
         HH,
-        RANKED,
+        ALPACA_LIST,
+        TWO_RESPONSES,
+        LABELLED_MESSAGES,
         UNPAIRED,
         RATINGS,
         PAIRS,
     )
 }
+
+TEXT_COLUMNS = frozenset(
+    {
+        *(*PROMPTS, *SYSTEMS, *RESPONSES),
+        *(column for sides in (*SIDES, *TWO_SIDES) for column in sides),
+        *("human_ref_A", "human_ref_B", "post", "text", "answer1", "answer2"),
+    }
+)
+"""Columns of texts: their cells are text, even where they look like numbers."""
+
+ROLES = (
+    *("prompt", "system", "instruction", "input", "history", "chosen", "rejected"),
+    *("response", "completion", "responses", "ranks", "ranking", "rank", "scores"),
+    *("score", "label", "y", "margin", "weight", "annotator", "first", "second"),
+    *("winner", "subset", "id", "question", "messages"),
+)
+"""Names by which `columns=` may say what a column is read as."""
 
 
 def known_formats() -> dict[str, Format]:
@@ -58,6 +125,12 @@ def known_formats() -> dict[str, Format]:
     'input, output_1, output_2, label (1 or 2)'
     """
     return dict(_FORMATS)
+
+
+def known_roles() -> frozenset[str]:
+    """Return every name that `columns=` may map: roles, and columns of the formats."""
+    named = {name for fmt in _FORMATS.values() for need in fmt.needs for name in need}
+    return frozenset(ROLES) | named | TEXT_COLUMNS
 
 
 def find_format(name: str) -> Format:
@@ -86,21 +159,119 @@ def detect_format(row: Row) -> Format:
     Raises
     ------
     DataError
-        If none does; the message lists the columns got and every known format.
+        If none does; the message says what the nearest format lacks.
     """
     for fmt in _FORMATS.values():
         if fmt.detect(row):
             return fmt
-    lines = "; ".join(f"{fmt.name}: {fmt.columns}" for fmt in _FORMATS.values())
-    raise DataError(
-        format_error(
-            expected=f"the columns of a known format ({lines})",
-            got=column_names(row),
-            fix="rename columns with columns={'prompt': 'your name for it', ...}, or "
-            "name the format with format=",
-        ),
+    raise unknown_format(row)
+
+
+def read_responses(row: Row, reader: RowReader) -> None:
+    """Add the responses of a row that is to be scored, with or without a label.
+
+    Parameters
+    ----------
+    row : mapping
+    reader : RowReader
+        Its `items` and `origins` are filled: one response, both sides, or a list.
+
+    Raises
+    ------
+    DataError
+        If there is no response in the row, or a text is missing or malformed.
+
+    Examples
+    --------
+    >>> reader = RowReader()
+    >>> read_responses({"prompt": "Hi", "responses": ["Hello!", "Go."]}, reader)
+    >>> reader.origins
+    [('responses', 0), ('responses', 1)]
+    """
+    for fmt in _FORMATS.values():
+        own = not fmt.needs or fmt in (TRL, SWIFT)
+        if own and fmt.gather is None and fmt.detect(row):
+            with suppress(NoPreferenceError):
+                fmt.read(row, reader)
+            if reader.items:
+                return
+    if not find_responses(row, reader):
+        raise no_responses(row, column_names(row))
+
+
+def unknown_format(row: Row) -> DataError:
+    """Write the error for a row that no format explains: what the nearest one lacks."""
+    nearest, lacking = _nearest(row)
+    has_prompt = prompt_columns(tuple(row)) is not None
+    response = next((name for name in RESPONSES if name in row), None)
+    if has_prompt and response is not None and not (row.keys() & {"chosen"}):
+        expected = f"what says how good {response!r} is, beside it"
+        fix = (
+            "add a column score (a number), label (true or false) or rank, or name "
+            "yours, e.g. columns={'score': 'your name for it'}"
+        )
+    elif nearest is None:
+        expected = "the columns of a known format"
+        fix = (
+            "rename with columns={'prompt': 'your name for it', 'chosen': ..., "
+            "'rejected': ...}; embrm formats lists all formats"
+        )
+    else:
+        expected = f"the columns of format {nearest.name}: {nearest.columns}"
+        fix = _name_it(lacking, row)
+    return DataError(
+        format_error(expected=expected, got=column_names(row), fix=fix),
         reason="no known format",
     )
+
+
+def _nearest(row: Row) -> tuple[Format | None, str]:
+    """Find the format of which a row has the most columns, and what it lacks."""
+    best: tuple[float, Format | None, str] = (0.0, None, "")
+    for fmt in _FORMATS.values():
+        if not fmt.needs:
+            continue
+        absent = [
+            need[0] for need in fmt.needs if not any(name in row for name in need)
+        ]
+        share = 1 - len(absent) / len(fmt.needs)
+        if absent and share > best[0]:
+            best = (share, fmt, absent[0])
+    return best[1:]
+
+
+def _name_it(lacking: str, row: Row) -> str:
+    """Propose how to name a column that is lacking; a guess only for misspellings."""
+    near = difflib.get_close_matches(lacking, map(str, row), n=1, cutoff=0.75)
+    texts = unused_texts(row) if lacking == "prompt" else []
+    yours = near or ([texts[0]] if len(texts) == 1 else [])
+    if yours:
+        return f"if that is it: columns={{{lacking!r}: {yours[0][:40]!r}}}"
+    among = f" ({', '.join(name[:40] for name in texts[:4])})" if texts else ""
+    return f"say which column{among} it is: columns={{{lacking!r}: 'your name for it'}}"
+
+
+def check_columns(columns: Mapping[str, str]) -> None:
+    """Refuse names in `columns=` that nothing is read as.
+
+    Raises
+    ------
+    InvalidInputError
+        With the nearest name that is known.
+    """
+    known = known_roles()
+    for name in columns:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            raise InvalidInputError(
+                format_error(
+                    expected="columns that maps embrm's names to yours",
+                    got=f"{name[:40]!r}, which embrm has no use for",
+                    fix=f"did you mean {near[0]!r}?"
+                    if near
+                    else f"name one of {', '.join(ROLES)}",
+                )
+            )
 
 
 def column_names(row: Row) -> str:

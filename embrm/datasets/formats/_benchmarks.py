@@ -12,7 +12,14 @@ from embrm.datasets.formats._fields import (
     texts_among,
     whole_number,
 )
-from embrm.datasets.formats.base import Format, Row, RowReader, is_missing, refusal
+from embrm.datasets.formats.base import (
+    Format,
+    Row,
+    RowReader,
+    is_missing,
+    refusal,
+    static_roles,
+)
 from embrm.exceptions import DataError, NoPreferenceError
 
 _STYLES = ("concise", "detailed-plain", "detailed-markdown")
@@ -29,8 +36,10 @@ def _is_rewardbench(row: Row) -> bool:
 
 
 def _read_rewardbench(row: Row, reader: RowReader) -> None:
-    chosen = reader.item(row["prompt"], row["chosen"])
-    rejected = reader.item(row["prompt"], row["rejected"])
+    chosen, rejected = (
+        reader.item(row["prompt"], row[side], origin=(side, None))
+        for side in ("chosen", "rejected")
+    )
     columns = extras_of(row, "prompt", "chosen", "rejected", "subset", "id")
     for name, column in (("subset", "subset"), ("id", "benchmark_id")):
         if not is_missing(row[name]):
@@ -81,10 +90,13 @@ def _read_rewardbench_2(row: Row, reader: RowReader) -> None:
     >>> [(pair["chosen_index"], pair["rejected_index"]) for pair in reader.pairs]
     [(0, 0), (1, 0)]
     """
-    subset = name_of(row["subset"], "subset")
+    subset = {} if "subset" not in row else {"subset": name_of(row["subset"], "subset")}
     benchmark_id = name_of(row["id"], "id")
     chosen, rejected = (
-        [reader.item(row["prompt"], text) for text in list_of(row[side], side)]
+        [
+            reader.item(row["prompt"], text, origin=(side, n))
+            for n, text in enumerate(list_of(row[side], side))
+        ]
         for side in ("chosen", "rejected")
     )
     for i, first in enumerate(chosen):
@@ -93,7 +105,7 @@ def _read_rewardbench_2(row: Row, reader: RowReader) -> None:
                 first,
                 second,
                 1.0,
-                subset=subset,
+                **subset,
                 benchmark_id=benchmark_id,
                 chosen_index=i,
                 rejected_index=j,
@@ -103,16 +115,34 @@ def _read_rewardbench_2(row: Row, reader: RowReader) -> None:
 REWARDBENCH = Format(
     name="rewardbench",
     columns="prompt, chosen, rejected, subset, id",
+    about="RewardBench",
     detect=_is_rewardbench,
     read=_read_rewardbench,
+    roles=static_roles(
+        prompt="prompt",
+        chosen="chosen",
+        rejected="rejected",
+        id="benchmark_id",
+        subset="subset",
+        domain="domain",
+    ),
 )
 
 REWARDBENCH_2 = Format(
     name="rewardbench2",
     columns="id, prompt, chosen [list], rejected [list], num_correct, "
     "total_completions, subset",
+    about="RewardBench 2",
     detect=_is_rewardbench_2,
     read=_read_rewardbench_2,
+    roles=static_roles(
+        prompt="prompt",
+        chosen="chosen",
+        rejected="rejected",
+        id="benchmark_id",
+        subset="subset",
+        domain="domain",
+    ),
 )
 
 
@@ -160,8 +190,9 @@ def _read_rm_bench(row: Row, reader: RowReader) -> None:
     """
     chosen = list_of(row["chosen"], "chosen", len(_STYLES))
     rejected = list_of(row["rejected"], "rejected", len(_STYLES))
-    for text in (*chosen, *rejected):
-        reader.item(row["prompt"], text)
+    for side, texts in (("chosen", chosen), ("rejected", rejected)):
+        for n, text in enumerate(texts):
+            reader.item(row["prompt"], text, origin=(side, n))
     every = list(product(range(len(_STYLES)), repeat=2))
     cells = [(i, j) for i, j in every if chosen[i] != rejected[j]]
     # With no cell left, pairing a cell as it stands gives the refusal its usual words.
@@ -181,8 +212,17 @@ def _read_rm_bench(row: Row, reader: RowReader) -> None:
 RM_BENCH = Format(
     name="rm-bench",
     columns="id, prompt, chosen [3], rejected [3], domain",
+    about="RM-Bench: three styles of each side",
     detect=_is_rm_bench,
     read=_read_rm_bench,
+    roles=static_roles(
+        prompt="prompt",
+        chosen="chosen",
+        rejected="rejected",
+        id="benchmark_id",
+        subset="subset",
+        domain="domain",
+    ),
 )
 
 
@@ -214,8 +254,10 @@ def _read_judgebench(row: Row, reader: RowReader) -> None:
     >>> reader.pairs[0]["y"], reader.pairs[0]["benchmark_id"]
     (0.0, '81ec')
     """
-    first = reader.item(row["question"], row["response_A"])
-    second = reader.item(row["question"], row["response_B"])
+    first, second = (
+        reader.item(row["question"], row[side], origin=(side, None))
+        for side in ("response_A", "response_B")
+    )
     reader.pair(
         first,
         second,
@@ -244,8 +286,17 @@ JUDGEBENCH = Format(
     name="judgebench",
     columns="pair_id, original_id, source, question, response_model, response_A, "
     "response_B, label ('A>B' or 'B>A')",
+    about="JudgeBench",
     detect=_is_judgebench,
     read=_read_judgebench,
+    roles=static_roles(
+        question="prompt",
+        response_A="first",
+        response_B="second",
+        label="winner",
+        pair_id="benchmark_id",
+    ),
+    says_winner=True,
 )
 
 
@@ -269,14 +320,21 @@ def _read_llmbar(row: Row, reader: RowReader) -> None:
     [{'first': 0, 'second': 1, 'y': 1.0}]
     """
     label = whole_number(row["label"], "label", low=1, high=2)
-    first = reader.item(row["input"], row["output_1"])
-    second = reader.item(row["input"], row["output_2"])
+    first, second = (
+        reader.item(row["input"], row[side], origin=(side, None))
+        for side in ("output_1", "output_2")
+    )
     reader.pair(first, second, 1.0 if label == 1 else 0.0)
 
 
 LLMBAR = Format(
     name="llmbar",
     columns="input, output_1, output_2, label (1 or 2)",
+    about="LLMBar",
     detect=_is_llmbar,
     read=_read_llmbar,
+    roles=static_roles(
+        input="prompt", output_1="first", output_2="second", label="winner"
+    ),
+    says_winner=True,
 )

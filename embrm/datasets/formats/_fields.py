@@ -213,34 +213,6 @@ def record_of(value: Any, what: str) -> Mapping[str, Any]:
     )
 
 
-def response_of(value: Any) -> Any:
-    """Read a response: text, or a list with one message of the assistant.
-
-    What is no list is returned as it is, for the row reader to check.
-
-    Raises
-    ------
-    DataError
-        If a list holds anything else.
-
-    Examples
-    --------
-    >>> response_of([{"role": "assistant", "content": "Blue."}])
-    'Blue.'
-    """
-    if not is_list(value):
-        return value
-    message = value[0] if len(value) == 1 else None
-    if isinstance(message, Mapping) and message.get("role") == "assistant":
-        return message.get("content")
-    raise refusal(
-        expected="a completion that is text or one message of the assistant",
-        got=f"a list of {len(value)}",
-        fix="move the turns before the last answer into the prompt",
-        reason="completion is not one message",
-    )
-
-
 def extras_of(row: Row, *texts: str) -> dict[str, Any]:
     """Read the columns of a pair row beside its `texts`, as columns of the pair.
 
@@ -276,6 +248,11 @@ def extras_of(row: Row, *texts: str) -> dict[str, Any]:
         if not math.isnan(value):
             read[name] = value
     return read | _carried(row, _OWN.union(texts))
+
+
+def needs_a_look(columns: Iterable[str]) -> bool:
+    """Say whether columns beside the texts say more of a pair than they carry."""
+    return bool((_OWN | _RESERVED).intersection(columns))
 
 
 def texts_among(row: Row, *columns: str) -> dict[str, str]:

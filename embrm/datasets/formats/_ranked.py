@@ -1,26 +1,35 @@
-"""Formats of ranked responses, and of single ones labelled good or bad."""
+"""Formats of several responses to a prompt: ranked, or with scores."""
 
+from collections.abc import Collection
 from itertools import combinations
 from typing import Any
 
 from embrm.datasets.formats._fields import (
+    check_rated,
     first_fields,
-    in_short,
+    is_list,
     is_number,
     list_of,
+    number,
     record_of,
-    response_of,
     whole_number,
 )
-from embrm.datasets.formats.base import Format, Row, RowReader, is_missing, refusal
+from embrm.datasets.formats._texts import (
+    PromptColumns,
+    is_transcript,
+    plain_if_single,
+    prompt_columns,
+    read_prompt,
+    response_cell,
+    transcript_turns,
+)
+from embrm.datasets.formats.base import Format, Row, RowReader, refusal, static_roles
 from embrm.exceptions import DataError, NoPreferenceError
-
-_LABELS = {"true": True, "false": False, "1": True, "0": False}
 
 
 def _is_ranked(row: Row) -> bool:
-    if row.keys() >= {"prompt", "responses"}:
-        return bool(row.keys() & {"ranks", "ranking"})
+    if "responses" in row and row.keys() & {"ranks", "ranking"}:
+        return _prompt_place(row) is not None
     fields = first_fields(row.get("completions"))
     return "context" in row and fields >= {"rank", "completion"}
 
@@ -54,9 +63,26 @@ def _read_ranked(row: Row, reader: RowReader) -> None:
     [(1, 0, 1.0), (2, 0, 1.0), (1, 2, 0.5)]
     """
     if "context" in row and "responses" not in row:
-        prompt, responses, ranks = _nemo_columns(row)
+        prompt, responses, ranks = _nemo_columns(row, reader)
     else:
-        prompt, responses, ranks = _ranked_columns(row)
+        prompt, responses, ranks = _ranked_columns(row, reader)
+    keep_ranked(reader, prompt, responses, ranks)
+
+
+def keep_ranked(
+    reader: RowReader,
+    prompt: Any,
+    responses: list[Any],
+    ranks: list[Any],
+    column: str = "responses",
+) -> None:
+    """Add ranked responses and all their pairs.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two different responses, or the ranks are none.
+    """
     ranked = _distinct(responses, ranks)
     if len(ranked) < 2:
         raise refusal(
@@ -67,31 +93,74 @@ def _read_ranked(row: Row, reader: RowReader) -> None:
             kind=NoPreferenceError,
         )
     best = min(ranked.values())
-    for response, rank in ranked.items():
-        reader.item(prompt, response, rank=rank - best)
+    _check_ranks(ranked.values())
+    for place, (response, rank) in enumerate(ranked.items()):
+        reader.item(prompt, response, origin=(column, place), rank=rank - best)
     for i, j in combinations(range(len(ranked)), 2):
         better, worse = sorted((i, j), key=lambda n: int(reader.items[n]["rank"]))
         tie = reader.items[i]["rank"] == reader.items[j]["rank"]
         reader.pair(better, worse, 0.5 if tie else 1.0, k=len(ranked))
 
 
-def _ranked_columns(row: Row) -> tuple[Any, list[Any], list[Any]]:
+def _check_ranks(ranks: Collection[int]) -> None:
+    """Refuse numbers that rank nothing: scores, say, of which the highest is best."""
+    if max(ranks) - min(ranks) >= len(ranks):
+        raise _no_ranks(f"{max(ranks)} and {min(ranks)} among {len(ranks)} responses")
+
+
+def _no_ranks(got: str) -> DataError:
+    return refusal(
+        expected="ranks: whole numbers in a row, the lowest for the best response",
+        got=got,
+        fix="if they are scores, pass columns={'scores': 'ranking'} and which way they "
+        "count: lower_is_better=False where the highest is best, else "
+        "lower_is_better=True",
+        reason="no ranks",
+    )
+
+
+def _ranked_columns(row: Row, reader: RowReader) -> tuple[Any, list[Any], list[Any]]:
     """Read prompt, responses and ranks of a plain row."""
-    responses = [response_of(each) for each in list_of(row["responses"], "responses")]
+    listed = list_of(row["responses"], "responses")
+    responses = [response_cell(each, reader) for each in listed]
     name = "ranks" if "ranks" in row else "ranking"
-    return row["prompt"], responses, list_of(row[name], name, len(responses))
+    ranks = list_of(row[name], name, len(responses))
+    for rank in ranks:
+        if is_number(rank) and not float(rank).is_integer():
+            raise _no_ranks(f"{rank:g}")
+    place = _prompt_place(row)
+    if place is None and reader.options.prompt_template is None:
+        raise KeyError("prompt")
+    prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
+    return prompt, responses, ranks
 
 
-def _nemo_columns(row: Row) -> tuple[Any, list[Any], list[Any]]:
+def _prompt_place(row: Row) -> PromptColumns | None:
+    return prompt_columns(tuple(row))
+
+
+def _ranked_roles(row: Row) -> dict[str, str]:
+    place = _prompt_place(row)
+    roles = {} if place is None else place.roles()
+    if "responses" not in row:
+        return {"context": "prompt", "completions": "responses and ranks"}
+    return roles | static_roles(responses="responses", ranks="ranks", ranking="ranks")(
+        row
+    )
+
+
+def _nemo_columns(row: Row, reader: RowReader) -> tuple[Any, list[Any], list[Any]]:
     """Read prompt, responses and ranks of a row in the shape of NeMo-RL."""
     completions = [
         record_of(completion, "completion")
         for completion in list_of(row["completions"], "completions")
     ]
     responses = [
-        response_of(completion.get("completion")) for completion in completions
+        response_cell(completion.get("completion"), reader)
+        for completion in completions
     ]
-    return row["context"], responses, [each.get("rank") for each in completions]
+    prompt = read_prompt(row, PromptColumns("context"), reader)
+    return prompt, responses, [each.get("rank") for each in completions]
 
 
 def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:
@@ -118,63 +187,92 @@ def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:
 
 RANKED = Format(
     name="ranked",
-    columns="prompt, responses [list], ranks (or ranking) [list, 0 is best]",
+    columns="prompt, responses [list], ranks (or ranking) [list, lowest is best]",
+    about="K responses and their ranks; NeMo-RL's context and completions",
     detect=_is_ranked,
     read=_read_ranked,
+    roles=_ranked_roles,
+    needs=(("prompt",), ("responses",), ("ranks", "ranking")),
 )
 
 
-def _label(value: Any) -> bool:
-    """Read true or false, also as 1 and 0 and as words."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in _LABELS:
-        return _LABELS[value.strip().lower()]
-    if is_number(value) and value in (0, 1):
-        return bool(value)
-    missing = is_missing(value)
-    raise refusal(
-        expected="a label that is true or false",
-        got=in_short(value),
-        fix="write true for a good response, false for a bad one; numbers with more "
-        "than two values are ratings: name the column 'score'",
-        reason="missing label" if missing else "label is not true or false",
-        kind=NoPreferenceError if missing else DataError,
+def _is_nectar(row: Row) -> bool:
+    return "prompt" in row and first_fields(row.get("answers")) >= {"answer", "rank"}
+
+
+def _read_nectar(row: Row, reader: RowReader) -> None:
+    """Read Nectar: answers with ranks, 1 the best, and a transcript as the prompt."""
+    answers = [record_of(a, "answer") for a in list_of(row["answers"], "answers")]
+    prompt = row["prompt"]
+    if is_transcript(prompt):
+        prompt = plain_if_single(transcript_turns(prompt))
+    responses = [answer.get("answer") for answer in answers]
+    keep_ranked(reader, prompt, responses, [a.get("rank") for a in answers], "answers")
+
+
+NECTAR = Format(
+    name="nectar",
+    columns="prompt (a transcript), answers [{answer, rank (1 is best), model}]",
+    about="Berkeley's Nectar",
+    detect=_is_nectar,
+    read=_read_nectar,
+    roles=static_roles(prompt="prompt", answers="responses and ranks"),
+)
+
+_LISTS = ("responses", "generations", "completions")
+_SCORES = ("scores", "ratings", "rating", "rewards")
+
+
+def _scored_columns(row: Row) -> tuple[str, str] | None:
+    """Find a list of responses and the list of their scores."""
+    lists = next((name for name in _LISTS if is_list(row.get(name))), None)
+    scores = next((name for name in _SCORES if is_list(row.get(name))), None)
+    return None if lists is None or scores is None else (lists, scores)
+
+
+def _is_scored(row: Row) -> bool:
+    return _scored_columns(row) is not None and _prompt_place(row) is not None
+
+
+def _scored_roles(row: Row) -> dict[str, str]:
+    columns, place = _scored_columns(row), _prompt_place(row)
+    roles = {} if place is None else place.roles()
+    return roles | (
+        {}
+        if columns is None
+        else dict(zip(columns, ("responses", "scores"), strict=True))
     )
 
 
-def _is_unpaired(row: Row) -> bool:
-    return (
-        row.keys() >= {"prompt", "label"}
-        and bool(row.keys() & {"completion", "response"})
-        and "score" not in row
-    )
+def _read_scored(row: Row, reader: RowReader) -> None:
+    """Read K responses and a score for each; the higher is better unless told so.
 
-
-def _read_unpaired(row: Row, reader: RowReader) -> None:
-    """Read one response in each row, labelled good or bad by itself (KTO).
-
-    A completion is text or, in conversational data, a list of one assistant message.
-
-    References
-    ----------
-    Ethayarajh et al. 2024, arXiv:2402.01306; TRL's type "unpaired preference".
-
-    Examples
-    --------
-    >>> reader = RowReader()
-    >>> UNPAIRED.read({"prompt": "2 + 2?", "completion": "4", "label": True}, reader)
-    >>> reader.items[0]["label"]
-    True
+    They become rated items: pairs are made of those with different scores.
     """
-    response = row["completion"] if "completion" in row else row["response"]
-    label = _label(row["label"])
-    reader.item(row["prompt"], response_of(response), label=label)
+    columns, place = _scored_columns(row), _prompt_place(row)
+    if columns is None:
+        raise KeyError("scores")
+    if place is None and reader.options.prompt_template is None:
+        raise KeyError("prompt")
+    prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
+    responses = list_of(row[columns[0]], columns[0])
+    scores = list_of(row[columns[1]], columns[1], len(responses))
+    sign = -1.0 if reader.options.lower_is_better else 1.0
+    read = [sign * number(score, "score") for score in scores]
+    check_rated(read)
+    for place_in_list, (response, score) in enumerate(
+        zip(responses, read, strict=True)
+    ):
+        text = response_cell(response, reader)
+        reader.item(prompt, text, origin=(columns[0], place_in_list), score=score)
 
 
-UNPAIRED = Format(
-    name="unpaired",
-    columns="prompt, completion (or response), label (true or false)",
-    detect=_is_unpaired,
-    read=_read_unpaired,
+SCORED = Format(
+    name="scored",
+    columns="prompt, responses (or generations) [list], scores (or ratings) [list]",
+    about="K responses and a score for each; distilabel's generations and ratings",
+    detect=_is_scored,
+    read=_read_scored,
+    roles=_scored_roles,
+    needs=(("prompt",), _LISTS, _SCORES),
 )

@@ -18,9 +18,31 @@ from embrm.datasets.formats._fields import (
     texts_among,
     whole_number,
 )
-from embrm.datasets.formats.base import Format, Row, RowReader, is_missing
+from embrm.datasets.formats._texts import (
+    RESPONSES,
+    PromptColumns,
+    prompt_cell,
+    prompt_columns,
+    read_prompt,
+    response_cell,
+)
+from embrm.datasets.formats.base import (
+    Format,
+    Row,
+    RowReader,
+    is_missing,
+    static_roles,
+)
 
 _RESERVED = frozenset({"key", "prompt_id", "source_row"})
+_COUNTS = re.compile(
+    r"(^|_)(id|ids|index|idx|turn|turns|step|epoch|seed|year|position|place|order|page|"
+    r"version|tstamp|timestamp|time|date|seconds|duration|latency|length|len|tokens|"
+    r"words|chars|characters|count|num|n|temperature|top|cost|price|size)(_|$)"
+    r"|_at$",
+    re.IGNORECASE,
+)
+"""Names of columns whose numbers count, date or number something, and rate nothing."""
 
 _ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
 HELPSTEER_ATTRIBUTES = (
@@ -33,21 +55,43 @@ HELPSTEER_ATTRIBUTES = (
 _TURN = re.compile(r"\n?<extra_id_[01]>(System|User|Assistant)(?:\n|\Z)")
 
 
-def _is_rating(column: str, value: Any) -> bool:
-    """Say whether a column rates the response, rather than describes it."""
+def is_rating(column: str, value: Any) -> bool:
+    """Say whether a column rates the response, rather than describes or counts it."""
     if column == "score":
         return True
-    if column in {"id", "index"} or column.endswith("_id") or column in _RESERVED:
+    if column == "rank" or _COUNTS.search(column) or column in _RESERVED:
         return False
     return is_number(value) or (says_missing(value) and value != "")
 
 
-def _attributes(row: Row) -> tuple[dict[str, float], dict[str, Any]]:
+def _is_rank(column: str, value: Any) -> bool:
+    return column == "rank" and (is_number(value) or says_missing(value))
+
+
+def _places(row: Row) -> tuple[PromptColumns, str] | None:
+    """Find the columns of the prompt and of one response."""
+    response = next((name for name in RESPONSES if name in row), None)
+    if response is None:
+        return None
+    place = prompt_columns(tuple(name for name in row if name != response))
+    return None if place is None else (place, response)
+
+
+def _others(row: Row, places: tuple[PromptColumns, str]) -> Mapping[str, Any]:
+    used = {*places[0].roles(), places[1]}
+    return {str(name): cell for name, cell in row.items() if name not in used}
+
+
+def _attributes(
+    row: Row, places: tuple[PromptColumns, str], sign: float
+) -> tuple[dict[str, float], dict[str, Any]]:
     """Split the columns besides prompt and response into ratings and the rest."""
     ratings: dict[str, float] = {}
     others: dict[str, Any] = {}
-    for column, value in _columns(row).items():
-        if _is_rating(column, value):
+    for column, value in _others(row, places).items():
+        if _is_rank(column, value):
+            ratings["rank"] = number(value, column)
+        elif is_rating(column, value):
             ratings[column] = number(value, column[:40])
         elif isinstance(value, str | bool) or (
             is_number(value) and not is_missing(value)
@@ -55,33 +99,48 @@ def _attributes(row: Row) -> tuple[dict[str, float], dict[str, Any]]:
             # Ids stay exact as text; a column of numbers would become float.
             kept = value if isinstance(value, bool) else str(value)
             others[f"source_{column}" if column in _RESERVED else column] = kept
+    if "score" in ratings:
+        ratings["score"] *= sign
     return ratings, others
 
 
-def _columns(row: Row) -> Mapping[str, Any]:
-    return {
-        str(column): value
-        for column, value in row.items()
-        if column not in ("prompt", "response")
-    }
-
-
 def _is_rated(row: Row) -> bool:
-    if not {"prompt", "response"} <= row.keys():
+    places = _places(row)
+    if places is None or row.keys() >= set(HELPSTEER_ATTRIBUTES):
         return False
-    if row.keys() >= set(HELPSTEER_ATTRIBUTES):
+    if row.keys() & {"chosen", "rejected"}:
         return False
-    rated = any(_is_rating(name, value) for name, value in _columns(row).items())
+    others = _others(row, places)
+    rated = any(
+        _is_rank(column, value) or is_rating(column, value)
+        for column, value in others.items()
+    )
     return "score" in row or (rated and "label" not in row)
+
+
+def _rating_roles(row: Row) -> dict[str, str]:
+    places = _places(row)
+    if places is None:
+        return {}
+    roles = places[0].roles() | {places[1]: "response"}
+    for column, value in _others(row, places).items():
+        if _is_rank(column, value):
+            roles[column] = "rank: the lowest is best"
+        elif column == "annotator":
+            roles[column] = "annotator: ratings are compared within each"
+        elif is_rating(column, value):
+            roles[column] = "rating"
+    return roles
 
 
 def _read_ratings(row: Row, reader: RowReader) -> None:
     """Read one rated response in each row.
 
-    Every numeric column is a rating, except those that number rows (`id`, `index`,
-    `..._id`). Text and boolean columns (`category`, `source`, `model`, ...) go along as
-    columns of the item. What the items table already names itself is carried under
-    another name: `prompt_id` becomes `source_prompt_id`.
+    Every numeric column is a rating, except those that number, count or date rows
+    (`id`, `..._id`, `turn`, `n_tokens`, `timestamp`). A column `rank` ranks within the
+    prompt, the lowest first. Text and boolean columns (`category`, `source`, `model`,
+    ...) go along as columns of the item. What the items table already names itself is
+    carried under another name: `prompt_id` becomes `source_prompt_id`.
 
     Examples
     --------
@@ -91,17 +150,60 @@ def _read_ratings(row: Row, reader: RowReader) -> None:
     >>> reader.items[0]["score"], reader.items[0]["source"]
     (5.0, 'sums')
     """
-    prompt, response = row["prompt"], row["response"]
-    ratings, others = _attributes(row)
+    places = _places(row)
+    if places is None:
+        raise KeyError("response" if "prompt" in row else "prompt")
+    sign = -1.0 if reader.options.lower_is_better else 1.0
+    ratings, others = _attributes(row, places, sign)
     check_rated(ratings.values())
-    reader.item(prompt, response, **ratings, **others)
+    prompt = read_prompt(row, places[0], reader)
+    text = response_cell(row[places[1]], reader)
+    reader.item(prompt, text, origin=(places[1], None), **ratings, **others)
 
 
 RATINGS = Format(
     name="ratings",
-    columns="prompt, response, score (or any numeric columns)",
+    columns="prompt, response, score (or any numeric columns, or rank: 1 is best)",
+    about="one response a row with numbers that rate it, by one or more annotators",
     detect=_is_rated,
     read=_read_ratings,
+    roles=_rating_roles,
+    needs=(("prompt",), RESPONSES, ("score",)),
+)
+
+
+def _is_axis(row: Row) -> bool:
+    summary = row.get("summary")
+    return isinstance(row.get("info"), Mapping) and (
+        isinstance(summary, Mapping) and "axes" in summary
+    )
+
+
+def _read_axis(row: Row, reader: RowReader) -> None:
+    """Read OpenAI's axis ratings of summaries: `score` is the axis `overall`."""
+    summary = record_of(row["summary"], "summary")
+    axes = record_of(summary.get("axes"), "axes")
+    ratings = {str(axis): number(value, str(axis)[:40]) for axis, value in axes.items()}
+    check_rated(ratings.values())
+    if "overall" in ratings:
+        ratings["score"] = ratings["overall"]
+    worker = row.get("worker")
+    named = {"annotator": worker} if isinstance(worker, str) else {}
+    info = record_of(row["info"], "info")
+    post = info.get("post") or info.get("article")
+    attributes: dict[str, Any] = {**ratings, **named}
+    reader.item(post, summary.get("text"), origin=("summary", None), **attributes)
+
+
+SUMMARY_RATINGS = Format(
+    name="summary-ratings",
+    columns="info {post}, summary {text, axes {overall, accuracy, ...}}, worker",
+    about="OpenAI's summaries, ratings on axes",
+    detect=_is_axis,
+    read=_read_axis,
+    roles=static_roles(
+        info="prompt", summary="response and ratings", worker="annotator"
+    ),
 )
 
 
@@ -145,6 +247,7 @@ def _read_ultrafeedback(row: Row, reader: RowReader) -> None:
         reader.item(
             row["instruction"],
             completion.get("response"),
+            origin=("completions", len(reader.items)),
             **attributes,
             **texts_among(completion, "model"),
             **texts_among(row, "source"),
@@ -176,8 +279,12 @@ def _aspect_rating(annotations: Row, aspect: str) -> float:
 ULTRAFEEDBACK = Format(
     name="ultrafeedback",
     columns="instruction, completions [response, annotations, overall_score, ...]",
+    about="UltraFeedback: four completions, each rated on four aspects",
     detect=_is_ultrafeedback,
     read=_read_ultrafeedback,
+    roles=static_roles(
+        instruction="prompt", completions="responses and ratings", source="source"
+    ),
 )
 
 
@@ -201,7 +308,7 @@ def _is_helpsteer_2(row: Row) -> bool:
 
 
 def _read_helpsteer_2(row: Row, reader: RowReader) -> None:
-    attributes = {
+    attributes: dict[str, Any] = {
         name: number(row[name], name, low=0, high=4) for name in HELPSTEER_ATTRIBUTES
     }
     check_rated(attributes.values())
@@ -217,6 +324,7 @@ def _read_strength(
     reader: RowReader,
     prompt: Any,
     responses: tuple[Any, Any],
+    names: tuple[str, str],
     strength: int,
     columns: dict[str, str],
 ) -> None:
@@ -254,7 +362,11 @@ def _read_strength(
     >>> [message["role"] for message in reader.items[0]["prompt"]]
     ['user', 'assistant', 'user']
     """
-    first, second = (reader.item(prompt, response) for response in responses)
+    prompt = prompt_cell(prompt, reader)
+    first, second = (
+        reader.item(prompt, response_cell(cell, reader), origin=(name, None))
+        for cell, name in zip(responses, names, strict=True)
+    )
     y = 0.5 if strength == 0 else float(strength < 0)
     reader.pair(first, second, y, strength=abs(strength), **columns)
 
@@ -269,6 +381,7 @@ def _read_helpsteer_2_preference(row: Row, reader: RowReader) -> None:
         reader,
         _conversation(row["prompt"]),
         (row["response_1"], row["response_2"]),
+        ("response_1", "response_2"),
         whole_number(strength, "preference_strength", low=-3, high=3),
         texts_among(row, "split"),
     )
@@ -284,6 +397,7 @@ def _read_helpsteer_3(row: Row, reader: RowReader) -> None:
         reader,
         row["context"],
         (row["response1"], row["response2"]),
+        ("response1", "response2"),
         whole_number(strength, "overall_preference", low=-3, high=3),
         texts_among(row, "domain", "language"),
     )
@@ -293,20 +407,42 @@ HELPSTEER_2 = Format(
     name="helpsteer2",
     columns="prompt, response, helpfulness, correctness, coherence, complexity, "
     "verbosity (0 to 4)",
+    about="HelpSteer and HelpSteer2: five ratings from 0 to 4",
     detect=_is_helpsteer_2,
     read=_read_helpsteer_2,
+    roles=static_roles(
+        prompt="prompt",
+        response="response",
+        **dict.fromkeys(HELPSTEER_ATTRIBUTES, "rating"),
+    ),
 )
 
 HELPSTEER_2_PREFERENCE = Format(
     name="helpsteer2-preference",
     columns="prompt, response_1, response_2, preference_strength (-3 to 3)",
+    about="HelpSteer2-Preference; a negative strength prefers response 1",
     detect=_is_helpsteer_2_preference,
     read=_read_helpsteer_2_preference,
+    roles=static_roles(
+        prompt="prompt",
+        response_1="first",
+        response_2="second",
+        preference_strength="winner and strength",
+    ),
+    says_winner=True,
 )
 
 HELPSTEER_3 = Format(
     name="helpsteer3",
     columns="context, response1, response2, overall_preference (-3 to 3)",
+    about="HelpSteer3; a negative strength prefers response 1",
     detect=_is_helpsteer_3,
     read=_read_helpsteer_3,
+    roles=static_roles(
+        context="prompt",
+        response1="first",
+        response2="second",
+        overall_preference="winner and strength",
+    ),
+    says_winner=True,
 )

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from embrm._typing import Prompt
 from embrm.exceptions import (
@@ -12,7 +12,7 @@ from embrm.exceptions import (
     NoPreferenceError,
     format_error,
 )
-from embrm.messages import as_messages, canonical_json
+from embrm.messages import as_messages, prompt_key
 
 Row: TypeAlias = Mapping[str, Any]
 """One row of a source, by column; cells are text, numbers, None, lists and dicts."""
@@ -30,19 +30,64 @@ def refusal(
     return kind(format_error(expected=expected, got=got, fix=fix), reason=reason)
 
 
+@dataclass(frozen=True)
+class ReadOptions:
+    r"""What the reader was told about the meaning of the columns.
+
+    Attributes
+    ----------
+    prompt_template : str, optional
+        Writes the prompt from several columns: `"{system}\n\n{instruction}"`.
+    winner : mapping, optional
+        What each value of the winner's column means: `"first"`, `"second"`, `"tie"`,
+        `"both bad"`, or the probability that first is preferred.
+    lower_is_better : bool, optional
+        Which way scores count; None where it was not said.
+    images : {"refuse", "mark"}
+        Whether images in messages are refused or marked by `[image]`.
+    """
+
+    prompt_template: str | None = None
+    winner: Mapping[Any, str | float] | None = None
+    lower_is_better: bool | None = None
+    images: Literal["refuse", "mark"] = "refuse"
+
+
 @dataclass
 class RowReader:
     """Collects the items and pairs of one row, until the row is known to be good.
 
     A format calls `item` and `pair`; the row's items and pairs enter the data
-    together, or not at all when anything in the row is refused.
+    together, or not at all when anything in the row is refused. What a user should
+    know about how the row was understood goes into `said`.
     """
 
+    options: ReadOptions = field(default_factory=ReadOptions)
     items: list[dict[str, Any]] = field(default_factory=list)
     pairs: list[dict[str, Any]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    origins: list[tuple[str, int | None]] = field(default_factory=list)
+    is_context: bool = False
+    """Whether the row holds no answer itself, but belongs to rows that do."""
 
-    def item(self, prompt: Any, response: Any, **attributes: Any) -> int:
+    def item(
+        self,
+        prompt: Any,
+        response: Any,
+        *,
+        origin: tuple[str, int | None] = ("response", None),
+        **attributes: Any,
+    ) -> int:
         """Add an item; return its number within the row.
+
+        Parameters
+        ----------
+        prompt : str or messages
+        response : str
+        origin : (str, int or None)
+            The column that holds the response, and its place in a list there.
+        **attributes
+            Columns of the item.
 
         Raises
         ------
@@ -55,6 +100,7 @@ class RowReader:
         self.items.append(
             {"key": key, "prompt": prompt, "response": response, **attributes}
         )
+        self.origins.append(origin)
         return len(self.items) - 1
 
     def _key(self, prompt: Any) -> str:
@@ -62,7 +108,7 @@ class RowReader:
         if self.items and self.items[-1]["prompt"] is prompt:
             return str(self.items[-1]["key"])
         _check_prompt(prompt)
-        return canonical_json(prompt)
+        return prompt_key(prompt)
 
     def pair(self, first: int, second: int, y: float, **attributes: Any) -> None:
         """Add a pair of two items of this row, with its label and columns.
@@ -84,6 +130,30 @@ class RowReader:
         self.pairs.append({"first": first, "second": second, "y": y, **attributes})
 
 
+def _no_roles(_: Row) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class PlainPair:
+    """Columns of rows that hold one prompt and two responses, the better one first.
+
+    Attributes
+    ----------
+    shape : tuple of str
+        All columns, in their order.
+    prompt, first, second : str
+    others : tuple of str
+        Columns that go along.
+    """
+
+    shape: tuple[str, ...]
+    prompt: str
+    first: str
+    second: str
+    others: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Format:
     """One preference format.
@@ -99,12 +169,43 @@ class Format:
     read : callable
         Takes a row and a `RowReader`, and adds items and pairs; raises `DataError`
         for a row that cannot be used.
+    roles : callable
+        Takes a row; returns what each column that is read is read as.
+    about : str
+        Whose files are so, in one line.
+    needs : tuple of tuple of str
+        Spellings of each column without which the format is none, to find the format
+        that comes nearest to a row.
+    says_winner : bool
+        Whether a column says which side won, so that both sides should win at times.
+    gather : callable, optional
+        Joins the rows of a whole source, where an item is spread over several.
+    plain : callable, optional
+        Takes a row; returns its columns where rows of its columns can be read without
+        `read` as long as their cells are plain text.
     """
 
     name: str
     columns: str
     detect: Callable[[Row], bool]
     read: Callable[[Row, RowReader], None]
+    roles: Callable[[Row], dict[str, str]] = _no_roles
+    about: str = ""
+    needs: tuple[tuple[str, ...], ...] = ()
+    says_winner: bool = False
+    gather: Callable[[list[tuple[int, Row]]], list[tuple[int, Row]]] | None = None
+    plain: Callable[[Row], "PlainPair | None"] | None = None
+
+
+def static_roles(**roles: str) -> Callable[[Row], dict[str, str]]:
+    """Say what columns are read as, where that is the same for every row.
+
+    Examples
+    --------
+    >>> static_roles(input="prompt")({"input": "Hi", "id": 3})
+    {'input': 'prompt'}
+    """
+    return lambda row: {name: role for name, role in roles.items() if name in row}
 
 
 def is_missing(value: Any) -> bool:

@@ -12,6 +12,7 @@ from embrm.evaluate.displays.experiment import (
 from embrm.evaluate.displays.leaderboard import LeaderboardDisplay
 from embrm.evaluate.displays.length_bias import LengthBiasDisplay
 from embrm.evaluate.displays.reliability import ReliabilityDisplay
+from embrm.evaluate.displays.risk_coverage import RiskCoverageDisplay
 
 __all__ = [
     "BestOfNDisplay",
@@ -21,6 +22,7 @@ __all__ = [
     "LengthBiasDisplay",
     "OveroptimisationDisplay",
     "ReliabilityDisplay",
+    "RiskCoverageDisplay",
 ]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from embrm._optional import import_optional
 from embrm._typing import BoolArray, FloatArray
 from embrm._validation import invalid_input
-from embrm.evaluate.compare import compare_heads
+from embrm.evaluate.comparison import compare_heads
 from embrm.evaluate.resampling import Interval
 
 
@@ -32,6 +32,8 @@ class LeaderboardDisplay:
         Confidence level of the intervals.
     label : str, default="order consistency (share of pairs)"
         What is measured, with its unit.
+    chance : float, optional
+        What guessing gives: a dotted line, and the axis reaches it.
 
     Attributes
     ----------
@@ -62,6 +64,7 @@ class LeaderboardDisplay:
         baseline: Interval | None = None,
         level: float = 0.95,
         label: str = "order consistency (share of pairs)",
+        chance: float | None = None,
     ) -> None:
         self.names = names
         self.estimate = estimate
@@ -71,6 +74,7 @@ class LeaderboardDisplay:
         self.baseline = baseline
         self.level = level
         self.label = label
+        self.chance = chance
 
     @classmethod
     def from_predictions(
@@ -115,6 +119,7 @@ class LeaderboardDisplay:
         *,
         baseline: Interval | None = None,
         label: str = "order consistency (share of pairs)",
+        chance: float | None = None,
     ) -> Self:
         """Show results at hand, in the order they are given.
 
@@ -124,6 +129,8 @@ class LeaderboardDisplay:
         baseline : Interval, optional
             The length baseline's, e.g. `Evaluation.length_baseline`.
         label : str, default="order consistency (share of pairs)"
+        chance : float, optional
+            What guessing gives.
 
         Returns
         -------
@@ -149,6 +156,7 @@ class LeaderboardDisplay:
             baseline=baseline,
             level=levels.pop(),
             label=label,
+            chance=chance,
         )
 
     def plot(self, ax: Any = None) -> Self:
@@ -175,14 +183,16 @@ class LeaderboardDisplay:
             ax.axvline(
                 self.baseline.estimate, color="0.5", linestyle="--", label=_BASELINE
             )
-        ax.set_yticks(rows, self.names)
+        if self.chance is not None:
+            ax.axvline(self.chance, color="0.5", linestyle=":", label=_CHANCE)
+        ax.set_yticks(rows, [_short(name) for name in self.names])
         ax.set_ylim(len(self.names) - 0.5, -0.5)
         ax.set_xlabel(f"{self.label}, {self.level:.0%} interval")
         ax.grid(axis="x", color="0.9")
         ax.set_axisbelow(True)
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
-        if self.ties_with_best is not None or self.baseline is not None:
+        if ax.get_legend_handles_labels()[0]:
             ax.legend(
                 loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False
             )
@@ -210,4 +220,12 @@ class LeaderboardDisplay:
                 )
 
 
+def _short(name: str) -> str:
+    """Cut the middle of a name that would leave no room for the picture."""
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}\u2026{name[-half:]}"
+
+
+_LONGEST_NAME = 32
 _BASELINE = "length baseline"
+_CHANCE = "chance"

@@ -141,6 +141,8 @@ class ReliabilityDisplay:
         )
         area = 25 + 125 * self.count / self.count.max()
         ax.scatter(self.confidence, self.accuracy, s=area, color=colour, marker=marker)
+        if len(ax.lines) == 2:  # numbers of several heads would cover each other
+            self._write_counts(ax)
         ax.set(
             xlabel="confidence in the preferred side (probability)",
             ylabel="accuracy (share of pairs)",
@@ -150,6 +152,21 @@ class ReliabilityDisplay:
         ax.spines[["top", "right"]].set_visible(False)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _write_counts(self, ax: Any) -> None:
+        """Write the number of pairs beside each dot, away from the diagonal."""
+        for x, y, n in zip(self.confidence, self.accuracy, self.count, strict=True):
+            above = y >= x
+            ax.annotate(
+                f"{n:,.0f}",
+                (x, y),
+                xytext=(0, 9 if above else -9),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if above else "top",
+                fontsize=8,
+                color="0.35",
+            )
 
 
 _PERFECT = "perfectly calibrated"

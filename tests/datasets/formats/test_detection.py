@@ -124,7 +124,6 @@ FOREIGN = [
     {"prompt": "a", "completions": ["b", "c"], "labels": [True, False]},
     {"prompt": "a", "response": "b"},
     {"prompt": "a", "response": "b", "category": "c"},
-    {"question": "a", "answer": "b", "label": 1},
     {"text": "a"},
     {},
 ]

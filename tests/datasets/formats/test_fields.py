@@ -19,7 +19,6 @@ from embrm.datasets.formats._fields import (
     name_of,
     number,
     record_of,
-    response_of,
     texts_among,
     whole_number,
 )
@@ -144,20 +143,6 @@ def test_a_record_has_named_fields():
     assert record_of(ANSWER, "completion") is ANSWER
     with pytest.raises(DataError, match=r"named fields as completion; got str. Fix"):
         record_of("text", "completion")
-
-
-def test_a_response_may_be_one_message_of_the_assistant():
-    """Conversational data writes responses as turns."""
-    assert response_of([ANSWER]) == response_of("Blue.") == "Blue."
-
-
-@pytest.mark.parametrize("value", [[], [ANSWER, ANSWER], [{"role": "user"}], ["Blue."]])
-def test_other_lists_are_no_response(value):
-    """Turns before the last answer are of the prompt."""
-    with pytest.raises(
-        DataError, match="text or one message of the assistant; got a l"
-    ):
-        response_of(value)
 
 
 def test_one_rating_is_enough():

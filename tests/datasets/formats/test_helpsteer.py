@@ -193,7 +193,7 @@ def test_a_prompt_that_is_a_list_of_messages_stays_one():
         (
             "helpsteer3",
             {"context": [{"role": "user"}]},
-            "malformed prompt",
+            "malformed messages",
             "string 'content'",
         ),
         (

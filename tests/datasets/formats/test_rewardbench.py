@@ -163,6 +163,6 @@ def test_a_bad_row_is_refused_with_its_reason(name, change, reason, message):
 
 def test_a_missing_column_is_named():
     """Read as a format whose columns it lacks, a row is told which one."""
-    row = {name: value for name, value in ROW_2.items() if name != "subset"}
-    with pytest.raises(DataError, match="no 'subset' among"):
+    row = {name: value for name, value in ROW_2.items() if name != "id"}
+    with pytest.raises(DataError, match="no 'id' among"):
         read_preferences([row], format="rewardbench2")

@@ -64,7 +64,7 @@ def test_labels_are_read_as_true_or_false(label, read_as):
         ({"label": 3}, "label is not true or false", "got 3.*numbers with more"),
         ({"label": "good"}, "label is not true or false", "got 'good'"),
         ({"completion": None}, "missing response", "got none"),
-        ({"completion": []}, "completion is not one message", "got a list of 0"),
+        ({"completion": []}, "response is not text", "got list"),
         ({"completion": "\t"}, "empty response", "an empty one"),
         ({"prompt": {"role": "user"}}, "malformed prompt", "got dict"),
     ],
@@ -78,5 +78,5 @@ def test_a_bad_row_is_refused_with_its_reason(change, reason, message):
 
 def test_a_message_of_the_user_is_no_completion():
     """The answer is the assistant's."""
-    with pytest.raises(DataError, match="one message of the assistant"):
+    with pytest.raises(DataError, match="begins with a turn of the assistant"):
         read(ROW | {"completion": [{"role": "user", "content": "?"}]})

@@ -8,7 +8,7 @@ import pytest
 
 from embrm import RewardModel
 from embrm.report import write_report
-from embrm.report.html import telling_rankings
+from embrm.report.comparison import telling_rankings
 
 
 class Reader(HTMLParser):
@@ -82,7 +82,7 @@ def test_every_picture_has_a_description(page):
     """Images carry alternative text."""
     source = page.read_text(encoding="utf-8")
     images = re.findall(r"<img [^>]*>", source)
-    assert len(images) == 3
+    assert len(images) == 4
     assert all(re.search(r'alt="[^"]{10,}"', image) for image in images)
 
 

@@ -1,9 +1,11 @@
-"""Open sources of preference rows: a file, stdin, a frame, dicts, the hub."""
+"""Open sources of preference rows: files, stdin, frames, tables, dicts, the hub."""
 
+import glob
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,43 +16,55 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from embrm._optional import import_optional
-from embrm.datasets._rows import NumberedRows, Source, in_rows, naming
-from embrm.datasets._text_rows import (
+from embrm.datasets._csv_rows import csv_source
+from embrm.datasets._json_rows import (
     as_row,
-    csv_source,
     json_source,
     jsonl_source,
     stream_source,
     too_deep,
     too_long_number,
 )
+from embrm.datasets._rows import NumberedRows, ReadLimits, Source, in_rows, naming
 from embrm.datasets.formats.base import Row, refusal
 from embrm.exceptions import DataError, InvalidInputError, format_error
 
-_TEXTS = (".jsonl", ".json", ".csv")
-EXTENSIONS = (*_TEXTS, *(f"{end}.gz" for end in _TEXTS), ".parquet")
+_OPENERS: Mapping[str, Callable[[Path, ReadLimits], Source]] = {
+    ".jsonl": jsonl_source,
+    ".ndjson": jsonl_source,
+    ".json": json_source,
+    ".csv": csv_source,
+    ".tsv": csv_source,
+}
+_PACKED = (".gz", ".zst")
+EXTENSIONS = (
+    *_OPENERS,
+    *(f"{kind}{packed}" for kind in _OPENERS for packed in _PACKED),
+    ".parquet",
+)
 
 _CHUNK_ROWS = 8192
 _PLAIN = (str, bool, type(None))
 _MAX_BITS = 2000  # 602 digits; Python's limit can be set no lower than 640.
+_NUMBERS_PER_FILE = 1 << 40
 PREFIX = "hf:"
 _ID = re.compile(
     r"hf:(?P<name>[\w.-]+(/[\w.-]+)?)(:(?P<config>[^:@]+))?(@(?P<split>[^@]+))?"
 )
+_SPLIT = re.compile(r"(train|test|valid(ation)?|dev|eval)(?![a-z])", re.IGNORECASE)
 
 
-def open_source(source: Any, *, max_line_bytes: int, max_json_bytes: int) -> Source:
+def open_source(source: Any, limits: ReadLimits | None = None) -> Source:
     """Open a source of rows, without reading them yet.
 
     Parameters
     ----------
-    source : str, Path, DataFrame or iterable of mappings
-        A path with one of `EXTENSIONS`, `"-"` for JSON lines on standard input, or
-        `"hf:owner/name[:config][@split]"`.
-    max_line_bytes : int
-        Longest line of a text file, in bytes.
-    max_json_bytes : int
-        Largest `.json` file that is not JSON lines, in bytes, unpacked.
+    source : path, list of paths, frame, table or iterable of mappings
+        A path with one of `EXTENSIONS`, a directory of such files or a pattern such as
+        `data/train-*.parquet`; `"-"` for JSON lines on standard input;
+        `"hf:owner/name[:config][@split]"`; a frame of pandas or polars, a table of
+        pyarrow, a dataset of Hugging Face.
+    limits : ReadLimits, optional
 
     Returns
     -------
@@ -65,19 +79,28 @@ def open_source(source: Any, *, max_line_bytes: int, max_json_bytes: int) -> Sou
 
     Examples
     --------
-    >>> opened = open_source([{"prompt": "Hi"}], max_line_bytes=100, max_json_bytes=100)
+    >>> opened = open_source([{"prompt": "Hi"}])
     >>> list(opened.rows)
     [(1, {'prompt': 'Hi'})]
     """
+    limits = limits or ReadLimits()
     if isinstance(source, str) and source == "-":
-        return stream_source(sys.stdin.buffer, "standard input", max_line_bytes)
+        return stream_source(sys.stdin.buffer, "standard input", limits)
     if isinstance(source, str) and source.startswith(PREFIX):
         return hub_source(source)
     if isinstance(source, str | Path):
         with naming((Path(source).name or str(source) or ".")[:80]):
-            return _open_path(Path(source), max_line_bytes, max_json_bytes)
+            return _open_path(Path(source), limits)
     if isinstance(source, pd.DataFrame):
         return frame_source(source)
+    if _is_polars(source):
+        return table_source(source.to_arrow(), "frame")
+    if isinstance(source, pa.Table | pa.RecordBatch):
+        return table_source(source, "table")
+    if _is_dataset_dict(source):
+        return iterable_source(_one_split(source), "dataset")
+    if isinstance(source, Sequence) and source and isinstance(source[0], str | Path):
+        return _several([Path(path) for path in source], limits)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         return iterable_source(source)
     raise InvalidInputError(
@@ -89,19 +112,36 @@ def open_source(source: Any, *, max_line_bytes: int, max_json_bytes: int) -> Sou
     )
 
 
-def _open_path(path: Path, max_line_bytes: int, max_json_bytes: int) -> Source:
-    _check_file(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    gzipped = suffixes[-1:] == [".gz"]
-    kind = suffixes[-2 if gzipped else -1] if len(suffixes) > gzipped else ""
-    if kind == ".parquet" and not gzipped:
+def _is_polars(source: Any) -> bool:
+    return type(source).__module__.startswith("polars.") and hasattr(source, "to_arrow")
+
+
+def _is_dataset_dict(source: Any) -> bool:
+    """Recognise the splits of a Hugging Face dataset, without importing its package."""
+    return isinstance(source, Mapping) and type(source).__name__.endswith("DatasetDict")
+
+
+def _open_path(path: Path, limits: ReadLimits) -> Source:
+    kind = _kind_of_path(path)
+    if kind == "directory":
+        return _several(_shards(path), limits)
+    if kind == "missing" and glob.has_magic(str(path)):
+        found = sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207
+        if found:
+            return _several(found, limits)
+    if kind != "file":
+        raise refusal(
+            expected="a file that exists",
+            got="no such file" if kind == "missing" else "something that is no file",
+            fix="check the path and the working directory",
+            reason="missing file",
+        )
+    ending = _ending(path)
+    if ending == ".parquet":
         return parquet_source(path)
-    if kind == ".jsonl":
-        return jsonl_source(path, max_line_bytes)
-    if kind == ".json":
-        return json_source(path, max_line_bytes, max_json_bytes)
-    if kind == ".csv":
-        return csv_source(path, max_line_bytes)
+    if ending is not None:
+        return _OPENERS[ending.removesuffix(".gz").removesuffix(".zst")](path, limits)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
     raise refusal(
         expected=f"a file name that ends in one of {', '.join(EXTENSIONS)}",
         got=f"{''.join(suffixes[-2:])!r}" if suffixes else "no extension",
@@ -110,27 +150,75 @@ def _open_path(path: Path, max_line_bytes: int, max_json_bytes: int) -> Source:
     )
 
 
-def _check_file(path: Path) -> None:
-    """Refuse a path at which there is no file."""
+def _ending(path: Path) -> str | None:
+    """Find which of the known extensions a path has."""
+    name = path.name.lower()
+    fitting = [end for end in EXTENSIONS if name.endswith(end) and name != end]
+    return max(fitting, key=len, default=None)
+
+
+def _kind_of_path(path: Path) -> str:
     try:
-        kind = "directory" if path.is_dir() else "file" if path.exists() else "missing"
+        if path.is_dir():
+            return "directory"
+        return "file" if path.is_file() else "other" if path.exists() else "missing"
     except (OSError, ValueError):
         # Too long a name, one with a null byte, a folder that may not be entered.
-        kind = "missing"
-    if kind == "directory":
+        return "missing"
+
+
+def _shards(folder: Path) -> list[Path]:
+    """List the files of a directory that hold rows, of one split only."""
+    files = sorted(path for path in folder.iterdir() if _ending(path) is not None)
+    if not files:
         raise refusal(
-            expected="a file",
-            got="a directory",
-            fix="name one of the files in it",
+            expected=f"a file, or a directory of files in {', '.join(EXTENSIONS)}",
+            got="a directory without any",
+            fix="name the directory that holds the files",
             reason="directory",
         )
-    if kind == "missing":
+    splits = {
+        (match := _SPLIT.search(file.name)) and match[0].lower() for file in files
+    }
+    if len(splits) > 1:
         raise refusal(
-            expected="a file that exists",
-            got="no such file",
-            fix="check the path and the working directory",
-            reason="missing file",
+            expected="a directory with the files of one split",
+            got=f"{', '.join(file.name for file in files[:4])}"[:160],
+            fix="name the files that are meant, e.g. with a pattern as "
+            f"'{folder.name}/train-*{_ending(files[0])}'",
+            reason="several splits",
         )
+    return files
+
+
+def _several(paths: list[Path], limits: ReadLimits) -> Source:
+    """Read files one after another; places name the file."""
+    if len(paths) == 1:
+        return open_source(paths[0], limits)
+    sources = [open_source(path, limits) for path in paths]
+    if len({source.untyped for source in sources}) > 1:
+        raise refusal(
+            expected="several files of one kind",
+            got=f"{', '.join(path.name for path in paths[:4])}"[:160],
+            fix="read them apart, or write them all as .jsonl",
+            reason="files of several kinds",
+        )
+
+    def place(number: int) -> str:
+        file, row = divmod(number, _NUMBERS_PER_FILE)
+        return sources[file].place(row)
+
+    name = f"{paths[0].name} and {len(paths) - 1} more files"
+    said: list[str] = []
+    return Source(name, _chained(sources, said), place, sources[0].untyped, said)
+
+
+def _chained(sources: list[Source], said: list[str]) -> NumberedRows:
+    for file, source in enumerate(sources):
+        with naming(source.name):
+            for number, row in source.rows:
+                yield file * _NUMBERS_PER_FILE + number, row
+        said.extend(note for note in source.said if note not in said)
 
 
 def frame_source(frame: pd.DataFrame) -> Source:
@@ -157,7 +245,14 @@ def iterable_source(rows: Iterable[Any], name: str = "rows") -> Source:
 
 def parquet_source(path: Path) -> Source:
     """Read a Parquet file by record batches."""
-    return Source(path.name, _parquet_rows(path), in_rows(path.name))
+    return Source(path.name, _guarding_table(_parquet_rows(path)), in_rows(path.name))
+
+
+def table_source(table: "pa.Table | pa.RecordBatch", name: str) -> Source:
+    """Read a table of pyarrow by record batches."""
+    batches = [table] if isinstance(table, pa.RecordBatch) else table.to_batches(8192)
+    _check_names(table.schema.names)
+    return Source(name, _guarding_table(_batch_rows(batches)), in_rows(name))
 
 
 def native(value: Any) -> Any:
@@ -173,9 +268,7 @@ def native(value: Any) -> Any:
         value = value.item()
     if isinstance(value, _PLAIN):
         return value
-    if isinstance(value, Decimal):
-        value = math.nan if value.is_nan() else float(value)
-    if isinstance(value, np.floating):
+    if isinstance(value, Decimal | np.floating):
         value = float(value)
     if isinstance(value, float):
         return None if math.isnan(value) else value
@@ -185,7 +278,16 @@ def native(value: Any) -> Any:
         return [native(entry) for entry in value]
     if isinstance(value, Mapping):
         return {str(name): native(entry) for name, entry in value.items()}
-    return None if value is pd.NA or value is pd.NaT else value
+    return _as_text(value)
+
+
+def _as_text(value: Any) -> Any:
+    """Write dates and durations as text; other objects stay as they are."""
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, datetime | date | time):
+        return str(value)
+    return str(value) if isinstance(value, timedelta) else value
 
 
 def _bounded(value: int) -> int:
@@ -233,17 +335,35 @@ def _iterable_rows(rows: Iterable[Any]) -> NumberedRows:
 
 
 def _parquet_rows(path: Path) -> NumberedRows:
+    with pq.ParquetFile(path) as file:
+        _check_names(file.schema_arrow.names)
+        yield from _batch_rows(file.iter_batches(batch_size=_CHUNK_ROWS))
+
+
+def _batch_rows(batches: "Iterable[pa.RecordBatch]") -> NumberedRows:
+    number = 0
+    for batch in batches:
+        for row in batch.to_pylist():
+            number += 1
+            yield number, _native_row(row)
+
+
+def _guarding_table(rows: NumberedRows) -> NumberedRows:
+    """Turn damage, and values that Python cannot hold, into a `DataError`."""
     number = 0
     try:
-        with pq.ParquetFile(path) as file:
-            _check_names(file.schema_arrow.names)
-            for batch in file.iter_batches(batch_size=_CHUNK_ROWS):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, _native_row(row)
-    except DataError:
-        raise
+        for number, row in rows:
+            yield number, row
+    except OverflowError as error:
+        raise refusal(
+            expected="dates and durations of the years 1 to 9999",
+            got=f"one beyond them after row {number}",
+            fix="drop the column or the row, or write it as text",
+            reason="date out of range",
+        ) from error
     except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
         raise refusal(
             expected="a whole Parquet file",
             got=f"one that cannot be read beyond row {number} ({type(error).__name__})",
@@ -294,7 +414,7 @@ def _one_split(loaded: Any) -> Iterable[Any]:
     raise refusal(
         expected="the name of a split, as the dataset has several",
         got=f"none of {', '.join(map(str, loaded))}"[:200],
-        fix="end the id with @ and the split, e.g. @train",
+        fix="end the id with @ and the split, e.g. @train, or pass dataset['train']",
         reason="bad dataset id",
     )
 

@@ -1,18 +1,24 @@
 """Comparisons of heads: paired resamples, exact tests, adjusted p values."""
 
+from itertools import product
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from embrm import Pairs
 from embrm.evaluate import (
+    compare,
     compare_heads,
     holm,
     mcnemar_exact,
     order_consistency,
     prompt_bootstrap,
 )
+from embrm.evaluate.comparison import _letters
 from embrm.evaluate.metrics import order_values
 from embrm.exceptions import InvalidInputError
 
@@ -188,3 +194,108 @@ def test_no_head_is_refused():
     """There is nothing to compare."""
     with pytest.raises(InvalidInputError, match="at least one head"):
         compare_heads({})
+
+
+@pytest.mark.parametrize("n_heads", [2, 4, 10])
+def test_equal_heads_are_told_apart_in_one_of_twenty_data_sets(n_heads):
+    """Though the best of them is chosen on the same data."""
+    flagged, n_sets = 0, 300
+    for seed in range(n_sets):
+        rng = np.random.default_rng(seed)
+        prompt = 0.5 + 0.5 * np.repeat(rng.normal(size=(80, 1)), 4, axis=0)
+        deltas = prompt + rng.normal(size=(320, n_heads))
+        table = compare_heads(
+            {str(head): delta for head, delta in enumerate(deltas.T)},
+            groups=np.repeat(np.arange(80), 4),
+            n_resamples=300,
+            random_state=seed,
+        )
+        flagged += (~table["ties_with_best"]).any()
+    # 6%, and two standard errors of 300 data sets.
+    assert flagged / n_sets <= 0.06 + 2 * np.sqrt(0.06 * 0.94 / n_sets)
+
+
+def test_heads_share_a_letter_unless_they_differ(heads):
+    """The poor one has a letter of its own."""
+    deltas, y, groups = heads
+    table = compare_heads(deltas, y, groups)
+    assert table["group"].to_dict() == {"good": "a", "good too": "a", "poor": "b"}
+
+
+def test_a_head_between_two_that_differ_shares_with_both():
+    """Letters say all of what differs."""
+    differ = np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], bool)
+    assert _letters(np.array([0.9, 0.8, 0.7]), differ) == ["a", "ab", "b"]
+
+
+def test_flipping_signs_of_prompts_is_exact(heads):
+    """Its p value is that of all 2^n flips, up to resampling."""
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(0.4, 1, size=(2, 20))
+    groups = np.repeat(np.arange(10), 2)
+    table = compare_heads(
+        {"one": one, "other": other}, groups=groups, reference="one", n_resamples=20_000
+    )
+    difference = order_values(other, np.ones(20)) - order_values(one, np.ones(20))
+    sums = difference.reshape(10, 2).sum(axis=1)
+    flips = np.array(list(product([-1, 1], repeat=10))) @ sums
+    exact = (np.abs(flips) >= abs(sums.sum()) - 1e-9).mean()
+    assert table.loc["other", "p_permutation"] == pytest.approx(exact, abs=0.015)
+    assert np.isnan(table.loc["one", "p_permutation"])
+
+
+def test_pairs_across_prompts_have_no_signs_to_flip(heads):
+    """A pair belongs to two prompts."""
+    deltas, y, groups = heads
+    ends = np.column_stack([groups, np.roll(groups, 7)])
+    table = compare_heads(deltas, y, ends)
+    assert table["p_permutation"].isna().all()
+    assert not table.loc["poor", "ties_with_best"]
+
+
+class Scorer:
+    """Orders pairs by one column of their items."""
+
+    def __init__(self, column):
+        self.column = column
+
+    def decision_function(self, pairs):
+        values = np.asarray(pairs.items)[:, self.column]
+        return values[pairs.first] - values[pairs.second]
+
+
+def test_models_and_deltas_are_compared_on_the_same_pairs():
+    """With what they cost, and the time that scoring took."""
+    rng = np.random.default_rng(0)
+    items = rng.normal(size=(200, 2))
+    pairs = Pairs(items, np.arange(200).reshape(100, 2), prompt_ids=np.arange(200) // 2)
+    y = (items[::2, 0] > items[1::2, 0]).astype(float)
+    table = compare(
+        {"truth": Scorer(0), "noise": Scorer(1), "given": np.where(y > 0, 1.0, -1.0)},
+        pairs,
+        y,
+        costs={"truth": {"bytes": 10.0}},
+    )
+    assert table.loc[["truth", "given"], "order_consistency"].tolist() == [1.0, 1.0]
+    assert table.loc["noise", "group"] == "b"
+    assert table.loc["truth", "bytes"] == 10.0
+    assert table.loc["truth", "score_seconds"] > 0
+    assert np.isnan(table.loc["given", "score_seconds"])
+    assert table.attrs["n_groups"] == 100
+
+
+def test_frames_give_labels_and_prompts():
+    """Any preference format; each prompt counts once."""
+    rows = [
+        {"prompt": f"q{n // 2}", "chosen": f"good {n}", "rejected": f"bad {n}"}
+        for n in range(10)
+    ]
+    table = compare({"right": np.ones(10), "wrong": -np.ones(10)}, pd.DataFrame(rows))
+    assert table["order_consistency"].to_dict() == {"right": 1.0, "wrong": 0.0}
+    assert table.attrs["n_groups"] == 5
+
+
+def test_a_model_needs_data():
+    """It has nothing to score."""
+    with pytest.raises(InvalidInputError, match="'one' is a model"):
+        compare({"one": Scorer(0)})

@@ -1,13 +1,15 @@
 """Comparison of heads on the same pairs: which differences are more than noise."""
 
+import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binom
+from scipy.stats import binom, norm
+from scipy.stats import t as student_t
 
-from embrm._typing import AnyArray, FloatArray, RandomState
+from embrm._typing import AnyArray, BoolArray, FloatArray, RandomState
 from embrm._validation import (
     check_choice,
     check_count,
@@ -32,7 +34,7 @@ def compare_heads(
     n_resamples: int = 2000,
     random_state: RandomState = 0,
 ) -> "pd.DataFrame":
-    """Compare heads by order consistency on the same pairs.
+    r"""Compare heads by order consistency on the same pairs.
 
     Parameters
     ----------
@@ -58,14 +60,20 @@ def compare_heads(
         - `order_consistency, low, high`: the interval is from resampled prompts;
         - `difference, difference_low, difference_high`: order consistency less that
           of the reference, on the same resamples (paired);
-        - `p_value`: two-sided, of the paired bootstrap; NaN for the reference;
+        - `p_value`: two-sided, of the paired bootstrap; NaN for the reference. It holds
+          for a reference that was named before the data were seen;
         - `p_holm`: `p_value` adjusted for the number of heads;
+        - `p_permutation`: two-sided, of flipping the signs of whole prompts'
+          differences; NaN where pairs go across prompts;
         - `n_better, n_worse`: pairs that this head orders correctly and the reference
           incorrectly, and vice versa; a tie of either head is neither;
         - `p_mcnemar`: exact McNemar test of these two counts. It takes pairs for
           independent: trust `p_value` where prompts have many pairs;
-        - `ties_with_best`: whether the interval of the difference to the best head
-          includes 0.
+        - `p_best`: that the head is as good as the best. It allows for the number of
+          heads and for the best having been chosen on these data: if all heads are
+          equal, the chance that any has p_best < 0.05 is at most about 0.05;
+        - `ties_with_best`: whether `p_best` is above 1 - `level`;
+        - `group`: heads that share a letter do not differ, in the same sense.
 
         `attrs` holds `reference`, `level`, `method` and `n_groups`.
 
@@ -79,6 +87,13 @@ def compare_heads(
     The two-sided p value is :math:`2 (1 + m) / (1 + R)`, with m the smaller number of
     the R resampled differences on one side of 0 (0 included): Davison and Hinkley
     (1997), Bootstrap Methods and their Application, chapter 4.
+
+    `p_best` compares :math:`\max_j (\hat\theta_j - \hat\theta_i) / s_{ij}` with the
+    bootstrap distribution of the greatest studentised difference of *any* two heads,
+    :math:`\max_{ij} |\theta^*_{ij} - \hat\theta_{ij}| / s_{ij}`, at Student's quantiles
+    for the number of prompts: all pairwise comparisons by a bootstrap maximum. Hsu's
+    multiple comparisons with the best (1981, Annals of Statistics 9(5)) protect one
+    best head; this protects all of those that are equally good.
 
     Examples
     --------
@@ -112,7 +127,8 @@ def compare_heads(
     low, high = resampler.percentiles(replicates)
     difference = replicates - replicates[:, [base]]
     difference_low, difference_high = resampler.percentiles(difference)
-    gap_low, _ = resampler.percentiles(replicates[:, [best]] - replicates)
+    p_pairs = _p_of_all_pairs(replicates, estimates, resampler.n_groups)
+    differ = p_pairs < 1 - resampler.level
     n_better, n_worse = _discordant(right[counted > 0], base)
     untested = (np.arange(len(names)) == base) | np.isnan(difference_low)
     p_value = np.where(untested, np.nan, _p_values(difference))
@@ -126,16 +142,22 @@ def compare_heads(
             "difference_high": difference_high,
             "p_value": p_value,
             "p_holm": holm(p_value),
+            "p_permutation": resampler.sign_flips(
+                (right - right[:, [base]]) * counted[:, None]
+            ),
             "n_better": n_better,
             "n_worse": n_worse,
             "p_mcnemar": [
                 mcnemar_exact(int(b), int(w))
                 for b, w in zip(n_better, n_worse, strict=True)
             ],
-            "ties_with_best": ~(gap_low > 0),
+            "p_best": p_pairs[best],
+            "ties_with_best": ~differ[best],
+            "group": _letters(estimates, differ),
         },
         index=pd.Index(names, name="head"),
     )
+    table.loc[names[base], "p_permutation"] = np.nan
     table.attrs = {
         "reference": names[base],
         "level": resampler.level,
@@ -243,3 +265,166 @@ def _p_values(differences: FloatArray) -> FloatArray:
     below, above = (differences <= 0).sum(axis=0), (differences >= 0).sum(axis=0)
     p_values: FloatArray = 2 * (1 + np.minimum(below, above)) / (1 + len(differences))
     return np.minimum(1.0, p_values)
+
+
+def _p_of_all_pairs(
+    replicates: FloatArray, estimates: FloatArray, n_groups: int
+) -> FloatArray:
+    """Compute p values of the differences of all two heads, adjusted for all at once.
+
+    Returns
+    -------
+    ndarray of shape (n_heads, n_heads)
+        1 where there is nothing to tell by: one head, or one group.
+    """
+    n_heads = len(estimates)
+    p_pairs = np.ones((n_heads, n_heads))
+    one, other = np.triu_indices(n_heads, 1)
+    if n_groups < 2 or not len(one) or not len(replicates):
+        return p_pairs
+    observed = np.abs(estimates[one] - estimates[other])
+    greatest = np.zeros(len(replicates))
+    statistic = np.zeros(len(one))
+    # A head at a time, so that memory stays small with many heads.
+    for head in range(n_heads - 1):
+        mine = one == head
+        errors = replicates[:, [head]] - replicates[:, other[mine]]
+        errors -= estimates[head] - estimates[other[mine]]
+        # Resampled prompts are as spread out as the prompts, whose variance is biased.
+        spread = errors.std(axis=0) * np.sqrt(n_groups / (n_groups - 1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistic[mine] = np.nan_to_num(observed[mine] / spread, posinf=np.inf)
+            scaled = np.nan_to_num(np.abs(errors) / spread, posinf=0.0)
+        np.maximum(greatest, scaled.max(axis=1), out=greatest)
+    # Of few prompts the spread itself is uncertain: Student's tail, as a normal one's.
+    statistic = norm.isf(student_t.sf(statistic, n_groups - 1))
+    exceeded = len(greatest) - np.searchsorted(np.sort(greatest), statistic)
+    p_pairs[one, other] = p_pairs[other, one] = (1 + exceeded) / (1 + len(greatest))
+    return p_pairs
+
+
+def _letters(estimates: FloatArray, differ: BoolArray) -> list[str]:
+    """Give letters to heads such that those who share one do not differ."""
+    order = np.argsort(-estimates, kind="stable")
+    runs: list[tuple[int, int]] = []
+    for start in range(len(order)):
+        end = start
+        while (
+            end + 1 < len(order)
+            and not differ[order[end + 1], order[start : end + 1]].any()
+        ):
+            end += 1
+        if not runs or end > runs[-1][1]:
+            runs.append((start, end))
+    letters = [""] * len(order)
+    for number, (start, end) in enumerate(runs):
+        for place in order[start : end + 1]:
+            letters[place] += _letter(number)
+    return letters
+
+
+def _letter(number: int) -> str:
+    """Name a group: a, b, ..., z, a1, b1, ..."""
+    letter = chr(ord("a") + number % 26)
+    return letter if number < 26 else f"{letter}{number // 26}"
+
+
+def compare(
+    heads: Mapping[str, Any],
+    data: Any = None,
+    y: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    *,
+    costs: Mapping[str, Mapping[str, float]] | None = None,
+    **options: Any,
+) -> "pd.DataFrame":
+    """Compare models, heads or their deltas on the same pairs.
+
+    Parameters
+    ----------
+    heads : mapping of str to model, head or array-like of shape (n_pairs,)
+        What has `decision_function(data)`, a `RewardModel` or a fitted head; or deltas
+        in nats, from anywhere.
+    data : Preferences, Pairs, DataFrame or path, optional
+        What they are compared on; not needed if all are deltas. Frames and files are
+        those of `read_preferences`, and give labels and prompts, too.
+    y : array-like of shape (n_pairs,) in [0, 1], optional
+    groups : array-like of shape (n_pairs,) or (n_pairs, 2), optional
+        Those of `data`, if it has any.
+    costs : mapping of str to mapping of str to float, optional
+        By head: columns to stand beside the scores, such as `fit_seconds`, `bytes`,
+        `tokens`. `score_seconds` is measured here.
+    **options
+        As for `compare_heads`: reference, level, n_resamples, random_state.
+
+    Returns
+    -------
+    DataFrame
+        That of `compare_heads`, with the costs.
+
+    Raises
+    ------
+    InvalidInputError
+        If a model is to be compared and there is no data, or on what `compare_heads`
+        refuses.
+
+    Examples
+    --------
+    >>> table = compare({"up": [1.0, 2.0, 1.0], "down": [-1.0, 1.0, -2.0]}, y=[1, 1, 1])
+    >>> table["order_consistency"].round(3).to_dict()
+    {'up': 1.0, 'down': 0.333}
+    """
+    import pandas as pd
+
+    labels, prompts, source = _labelled(data, y, groups)
+    deltas: dict[str, ArrayLike] = {}
+    measured: dict[str, dict[str, float]] = {}
+    for name, head in heads.items():
+        measured[name] = dict((costs or {}).get(name, {}))
+        if hasattr(head, "decision_function"):
+            start = time.perf_counter()
+            deltas[name] = head.decision_function(_given(source, name))
+            measured[name]["score_seconds"] = time.perf_counter() - start
+        else:
+            deltas[name] = head
+    table = compare_heads(deltas, labels, prompts, **options)
+    beside = pd.DataFrame.from_dict(measured, orient="index").reindex(table.index)
+    joined = table.join(beside)
+    joined.attrs = table.attrs
+    return joined
+
+
+def _given(data: Any, name: str) -> Any:
+    if data is None:
+        raise invalid_input(
+            "data to compare on",
+            f"none, and {name!r} is a model",
+            "pass a preference file or frame as data, or deltas instead of models",
+        )
+    return data
+
+
+def _labelled(
+    data: Any, y: ArrayLike | None, groups: ArrayLike | None
+) -> tuple[ArrayLike | None, ArrayLike | None, Any]:
+    """Take labels and prompts from data that has them."""
+    from embrm.datasets import Preferences, read_preferences
+
+    if data is None or hasattr(data, "decision_function"):
+        return y, groups, data
+    if hasattr(data, "unique_items"):  # Pairs
+        known = None if data.prompt_ids is None else data.groups
+        return y, known if groups is None else groups, data
+    read = data if isinstance(data, Preferences) else read_preferences(data)
+    return (
+        read.y if y is None else y,
+        prompts_of_pairs(read) if groups is None else groups,
+        read,
+    )
+
+
+def prompts_of_pairs(preferences: Any) -> AnyArray:
+    """Give the prompt ids of both ends of each pair, shape (n_pairs, 2)."""
+    ids = preferences.items["prompt_id"].to_numpy()
+    ends: AnyArray = ids[preferences.pairs[["first", "second"]].to_numpy()]
+    return ends

@@ -1,0 +1,271 @@
+"""`embrm benchmark`: the official score of a public benchmark, with intervals."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embrm.cli.evaluate import OtherEncoder
+from embrm.cli.inputs import open_model
+from embrm.cli.options import AsJson, CacheDir, Config, Debug, Seed
+from embrm.cli.output import console, emit, reporting, say, table
+from embrm.cli.score import check_ending, write_rows
+from embrm.exceptions import DataError, InvalidInputError, format_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from embrm.evaluate.suites import SuiteResult
+
+BenchmarkModel = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Directory that `embrm fit` wrote; not needed with --scores.",
+        show_default=False,
+    ),
+]
+SuiteName = Annotated[
+    str, typer.Option("--suite", help="Name of the benchmark, e.g. rm-bench.")
+]
+SuiteData = Annotated[
+    list[Path],
+    typer.Option(
+        "--data",
+        help="The benchmark's own file, or a directory of them; may be repeated.",
+    ),
+]
+Scores = Annotated[
+    Path | None,
+    typer.Option(
+        "--scores",
+        help="Score table from anywhere (id, item, reward; or id, order, winner; or "
+        "id, preference); nothing is embedded then.",
+        show_default=False,
+    ),
+]
+Aggregate = Annotated[
+    str | None,
+    typer.Option(
+        "--aggregate",
+        help="How rewards of steps become one: min, max, prod, mean, last, ...",
+        show_default=False,
+    ),
+]
+SuiteVersion = Annotated[
+    str | None,
+    typer.Option("--suite-version", help="Version of its scoring.", show_default=False),
+]
+ScoresOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Where the score table goes (.jsonl, .csv or .parquet).",
+        show_default=False,
+    ),
+]
+# Where a benchmark's files do not name the part they are, their names do.
+_PART_OF_FILE = {"rm-bench": "domain", "llmbar": "subset"}
+_ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
+
+
+def benchmark(
+    suite: SuiteName,
+    data: SuiteData,
+    model_dir: BenchmarkModel = None,
+    scores: Scores = None,
+    suite_version: SuiteVersion = None,
+    aggregate: Aggregate = None,
+    out: ScoresOut = None,
+    encoder: OtherEncoder = None,
+    cache: CacheDir = None,
+    seed: Seed = 0,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Score a public benchmark officially: the model, or any score table.
+
+    Beside the scores stand their 95% intervals over prompts, a baseline that prefers
+    the longer response, and one that knows its words, but not the prompt. What is
+    not scored in full is labelled partial.
+    """
+    with reporting(debug=debug, as_json=as_json):
+        from embrm.evaluate.suites import score_suite
+
+        check_ending(out)
+        _check_source(model_dir, scores)
+        rows = read_rows(suite, data)
+        if scores is not None:
+            from embrm.datasets import read_frame
+
+            given = read_frame(scores)
+        else:
+            given = _rewards(model_dir, suite, rows, cache, encoder, as_json)
+        options = {"version": suite_version, "aggregate": aggregate}
+        result = score_suite(suite, rows, given, **options)
+        if out is not None:
+            write_rows(given.drop(columns=["prompt", "response"], errors="ignore"), out)
+        scored = result.intervals(random_state=seed)
+        baselines = _baselines(suite, rows, suite_version)
+        _print(result, scored, baselines, as_json=as_json)
+        if as_json:
+            values = result.to_json()
+            for name, row in values["table"].items():
+                bounds = scored.loc[name, ["low", "high"]]
+                row |= {k: None if v != v else float(v) for k, v in bounds.items()}
+            emit(
+                {**values, "baselines": {n: r.to_json() for n, r in baselines.items()}}
+            )
+
+
+def _check_source(model_dir: Path | None, scores: Path | None) -> None:
+    if (model_dir is None) == (scores is None):
+        raise InvalidInputError(
+            format_error(
+                expected="a model's directory, or --scores FILE",
+                got="both" if scores is not None else "neither",
+                fix="name one of them",
+            )
+        )
+
+
+def read_rows(suite: str, paths: list[Path]) -> "pd.DataFrame":
+    """Read a benchmark's files into one frame of its own rows.
+
+    Files of RM-Bench's domains and LLMBar's subsets, which do not say what they are,
+    get a column that does, by their names, where there are several.
+    """
+    import pandas as pd
+
+    from embrm.datasets import read_frame
+
+    files = [file for path in paths for file in _files(path)]
+    frames = [read_frame(file) for file in files]
+    column = _PART_OF_FILE.get(suite)
+    if column is not None and len(files) > 1:
+        frames = [
+            f if column in f else f.assign(**{column: _part(suite, file)})
+            for f, file in zip(frames, files, strict=True)
+        ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(f for f in path.rglob("*") if f.suffix in _ENDINGS)
+    if not found:
+        raise DataError(
+            format_error(
+                expected=f"files that end in {', '.join(_ENDINGS)} in {path}",
+                got="none",
+                fix="name the benchmark's file or its directory",
+            ),
+            reason="no files",
+        )
+    return found
+
+
+def _part(suite: str, file: Path) -> str:
+    if suite == "llmbar":
+        return file.parent.name if file.stem == "dataset" else file.stem
+    words = file.stem.replace("rmbench_", "").removesuffix("_filtered")
+    return words.replace("_", "-")
+
+
+def _rewards(
+    model_dir: Path | None,
+    suite: str,
+    rows: "pd.DataFrame",
+    cache: str | None,
+    encoder: str | None,
+    as_json: bool,
+) -> "pd.DataFrame":
+    """Reward the responses of a benchmark by a saved model."""
+    import numpy as np
+
+    from embrm.evaluate.suites import suite_items
+    from embrm.model.frames import prompt_hashes
+
+    items = suite_items(suite, rows)
+    if model_dir is None:
+        return items
+    model = open_model(model_dir, cache, encoder)
+    said = items["response"].map(
+        lambda text: isinstance(text, str) and bool(text.strip())
+    )
+    if not said.all():
+        say(f"{int((~said).sum())} empty responses get no reward", as_json=as_json)
+    hashes = np.unique(prompt_hashes(items["prompt"]))
+    seen = int(np.isin(hashes, model.training_prompts_).sum())
+    if seen:
+        say(
+            f"{seen} of {len(hashes)} prompts are among those the head was fitted on: "
+            "these scores are optimistic",
+            as_json=as_json,
+        )
+    return items.join(model.reward(items.loc[said, ["prompt", "response"]]))
+
+
+def _baselines(
+    suite: str, rows: "pd.DataFrame", version: str | None
+) -> dict[str, "SuiteResult"]:
+    """Score the baselines that know no prompt, where the rows have texts."""
+    from embrm.evaluate.suites import (
+        length_scores,
+        score_suite,
+        suite_items,
+        word_scores,
+    )
+
+    try:
+        items = suite_items(suite, rows)
+    except InvalidInputError:
+        return {}
+    tables = {"length": length_scores(items), "words": word_scores(items)}
+    return {
+        name: score_suite(suite, rows, scores, version=version)
+        for name, scores in tables.items()
+        if scores is not None
+    }
+
+
+def _print(
+    result: "SuiteResult",
+    scored: "pd.DataFrame",
+    baselines: dict[str, "SuiteResult"],
+    *,
+    as_json: bool,
+) -> None:
+    headline = (
+        f"PARTIAL, no official score: {'; '.join(result.partial)}"
+        if result.partial
+        else f"overall {result.overall:.4f}"
+    )
+    say(f"{result.suite} ({result.version}): {headline}", as_json=as_json)
+    columns = {"score of": "left", "score": "right", "95% interval": "left"}
+    columns |= dict.fromkeys(baselines, "right") | {"rows": "right"}
+    lines = []
+    # What there are no rows of is in the headline.
+    for name, row in scored[scored["expected"] > 0].iterrows():
+        bounds = (
+            "" if row["low"] != row["low"] else f"[{row['low']:.3f}, {row['high']:.3f}]"
+        )
+        shares = [_score(r.table["score"].get(name)) for r in baselines.values()]
+        rows = f"{row['rows']:,}"
+        if row["rows"] != row["expected"] or row["partial"]:
+            rows = f"{row['rows']:,} of {row['expected']:,}"
+        lines.append([str(name), _score(row["score"]), bounds, *shares, rows])
+    if not as_json:
+        console().print(table(columns, lines))
+    legend = {
+        "length": "length: a baseline that prefers the longer response.",
+        "words": "words: TF-IDF of responses without their prompts, fitted on the "
+        "benchmark's other rows.",
+    }
+    for note in [*result.notes, *(legend[name] for name in baselines)]:
+        say(note, as_json=as_json)
+
+
+def _score(value: Any) -> str:
+    return "" if value is None or value != value else f"{value:.4f}"

@@ -1,0 +1,167 @@
+"""What to tell a user about how a file was understood, once it is read.
+
+A remark that something may be misread is a warning too; the rest only informs.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from embrm.datasets.formats import Format
+from embrm.datasets.formats._chosen_rejected import is_name
+from embrm.datasets.formats._texts import PROMPTS
+from embrm.datasets.preferences import Preferences
+from embrm.datasets.read_report import CARRIED
+
+_SCORES = (
+    ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+    ("chosen_reward", "rejected_reward"),
+    ("chosen-rating", "rejected-rating"),
+    ("chosen_rating", "rejected_rating"),
+)
+_MEAN_WEIGHTS = ("score_ratio",)
+
+
+class Remark(NamedTuple):
+    """One sentence for the user, and whether something may be misread."""
+
+    text: str
+    is_warning: bool = False
+
+
+def remarks(
+    fmt: Format, uses: Mapping[str, str], preferences: Preferences
+) -> Iterator[Remark]:
+    """Look at what was read, and say what is notable.
+
+    Parameters
+    ----------
+    fmt : Format
+    uses : mapping of str to str
+        What each column was read as.
+    preferences : Preferences
+    """
+    yield from _label_beside(uses, preferences)
+    yield from _prompts_beside(uses)
+    yield from _scores_beside(uses)
+    if fmt.says_winner:
+        yield from _one_winner(uses, preferences)
+    yield from _contradictions(preferences)
+    yield from _several_ratings(preferences)
+    if uses.get("annotator") == CARRIED:
+        yield Remark(
+            "the column 'annotator' goes along: heads that estimate each annotator's "
+            "noise use it, others do not"
+        )
+
+
+def _label_beside(
+    uses: Mapping[str, str], preferences: Preferences
+) -> Iterator[Remark]:
+    """Say that a label beside chosen and rejected is not what decides."""
+    if "chosen" not in uses.values() or uses.get("label") != CARRIED:
+        return
+    values = preferences.pairs.get("label", pd.Series(dtype=object)).dropna().unique()
+    shown = ", ".join(map(str, sorted(values, key=str)[:5]))
+    yield Remark(
+        f"the column 'label' ({shown}) stands beside chosen and rejected and is not "
+        "used: chosen is taken to be better in every row. If it is the probability "
+        "that chosen is better, pass columns={'y': 'label'}",
+        is_warning=True,
+    )
+
+
+def _prompts_beside(uses: Mapping[str, str]) -> Iterator[Remark]:
+    """Name columns that are called like a part of the prompt and are none."""
+    read = [name for name, use in uses.items() if use == "prompt"]
+    spare = [
+        name
+        for name, use in uses.items()
+        if use == CARRIED and name in PROMPTS and not is_name(name)
+    ]
+    if read and spare:
+        parts = "\\n\\n".join(f"{{{name}}}" for name in (*spare, *read))
+        yield Remark(
+            f"the prompt is {read[0]!r}; {', '.join(map(repr, spare))} is no part of "
+            f"it. To join them, pass prompt_template='{parts}'",
+            is_warning=True,
+        )
+
+
+def _scores_beside(uses: Mapping[str, str]) -> Iterator[Remark]:
+    for one, other in _SCORES:
+        if uses.get(one) == uses.get(other) == CARRIED:
+            yield Remark(
+                f"{one} and {other} go along; their difference can be the margin: "
+                f"columns={{'margin': '{one} - {other}'}}"
+            )
+    for name in _MEAN_WEIGHTS:
+        if uses.get(name) == CARRIED:
+            yield Remark(
+                f"{name} goes along; it can weigh the pairs: "
+                f"columns={{'weight': {name!r}}}"
+            )
+
+
+def _one_winner(uses: Mapping[str, str], preferences: Preferences) -> Iterator[Remark]:
+    """Say where one side always wins: its values may have been read the wrong way."""
+    y = preferences.y
+    decided = y[y != 0.5]
+    if len(decided) > 1 and len(np.unique(decided > 0.5)) == 1:
+        side = "first" if decided[0] > 0.5 else "second"
+        names = [name for name, use in uses.items() if use.startswith(side)]
+        column = [name for name, use in uses.items() if use.startswith("winner")]
+        yield Remark(
+            f"in all {len(decided)} rows the {side} response"
+            f"{f' ({names[0]})' if names else ''} won: "
+            f"{', '.join(column) or 'the winner'} never takes its other value. If that "
+            "is read the wrong way round, say what its values mean with winner={...}",
+            is_warning=True,
+        )
+
+
+def _contradictions(preferences: Preferences) -> Iterator[Remark]:
+    """Count the pairs of responses that were preferred both ways."""
+    pairs = preferences.pairs
+    if len(pairs) < 2:
+        return
+    first, second = (pairs[end].to_numpy(np.int64) for end in ("first", "second"))
+    texts = pd.factorize(preferences.items["response"])[0].astype(np.int64)
+    prompts = preferences.items["prompt_id"].to_numpy(np.int64)
+    items = pd.factorize(prompts * (texts.max(initial=0) + 1) + texts)[0]
+    a, b = items[first], items[second]
+    key = np.minimum(a, b) * (items.max(initial=0) + 1) + np.maximum(a, b)
+    for_smaller = np.sign(preferences.y - 0.5) * np.where(a <= b, 1, -1)
+    codes = pd.factorize(key)[0]
+    n = codes.max(initial=-1) + 1
+    both = (np.bincount(codes[for_smaller > 0], minlength=n) > 0) & (
+        np.bincount(codes[for_smaller < 0], minlength=n) > 0
+    )
+    if both.any():
+        rows = int(both[codes].sum())
+        yield Remark(
+            f"{rows} pairs contradict each other: of {int(both.sum())} two responses "
+            "to one prompt, now one is preferred and now the other"
+        )
+    repeats = int(len(codes) - n)
+    if repeats:
+        yield Remark(f"{repeats} pairs repeat two responses that were compared before")
+
+
+def _several_ratings(preferences: Preferences) -> Iterator[Remark]:
+    items = preferences.items
+    rated = [name for name in ("score", "rank") if name in items]
+    if not rated or not len(items):
+        return
+    known = items[items[rated[0]].notna()]
+    n = int(known.duplicated(["prompt_id", "response"], keep=False).sum())
+    if n and "annotator" in items:
+        yield Remark(
+            f"{n} ratings are of responses that several annotators rated: ratings are "
+            "compared within each annotator"
+        )
+    elif n:
+        yield Remark(f"{n} ratings are of responses that were rated more than once")

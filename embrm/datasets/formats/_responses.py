@@ -1,0 +1,70 @@
+"""Find the responses in a row that is to be scored, whatever else it says."""
+
+from embrm.datasets.formats._chosen_rejected import sides_of
+from embrm.datasets.formats._fields import is_list
+from embrm.datasets.formats._labelled import conversation_column, split_last_answer
+from embrm.datasets.formats._texts import (
+    RESPONSES,
+    is_conversation,
+    prompt_columns,
+    read_prompt,
+    response_cell,
+)
+from embrm.datasets.formats._two_responses import SIDES
+from embrm.datasets.formats.base import Row, RowReader, is_missing, no_text, refusal
+from embrm.exceptions import DataError
+
+_LISTS = ("responses", "completions", "generations", "candidates", "answers", "outputs")
+
+
+def find_responses(row: Row, reader: RowReader) -> bool:
+    """Add the responses of a row by its column names alone; False where none fits.
+
+    One response, a conversation that ends with one, both sides of a pair, or a list.
+    """
+    single = next((name for name in RESPONSES if name in row), None)
+    listed = next((name for name in _LISTS if is_list(row.get(name))), None)
+    sides = sides_of(row) or next(
+        (s for s in SIDES if s[0] in row and s[1] in row), None
+    )
+    names = sides or (() if single is None else (single,))
+    place = prompt_columns(tuple(n for n in row if n not in (*names, listed)))
+    conversation = conversation_column(row)
+    if sides is None and single is None and listed is None and conversation:
+        prompt, text = split_last_answer(row[conversation], reader)
+        reader.item(prompt, text, origin=(conversation, None))
+        return True
+    if place is None or not (names or listed):
+        return False
+    prompt = read_prompt(row, place, reader)
+    if is_missing(prompt):
+        raise no_text("missing", "prompt")
+    if listed is not None and not names:
+        for n, cell in enumerate(row[listed]):
+            reader.item(prompt, response_cell(cell, reader), origin=(listed, n))
+        return bool(reader.items)
+    for name in names:
+        _add(row, name, prompt, reader)
+    return True
+
+
+def _add(row: Row, name: str, prompt: object, reader: RowReader) -> None:
+    """Add the response, or the list of responses, of one column."""
+    cell = row[name]
+    if is_list(cell) and cell and not is_conversation(cell):
+        for n, each in enumerate(cell):
+            reader.item(prompt, response_cell(each, reader), origin=(name, n))
+        return
+    reader.item(prompt, response_cell(cell, reader), origin=(name, None))
+
+
+def no_responses(row: Row, got: str) -> DataError:
+    """Write the error for a row in which there is nothing to score."""
+    has_prompt = prompt_columns(tuple(row)) is not None
+    lacking = "response" if has_prompt else "prompt"
+    return refusal(
+        expected=f"one column {lacking!r}, or another that is read as such",
+        got=f"0 among the {got}",
+        fix=f"rename the columns, or name yours: columns={{{lacking!r}: 'yours'}}",
+        reason="missing column",
+    )

@@ -1,0 +1,435 @@
+"""Formats of two responses, and a column that says which of them is better.
+
+One reader serves them all. `two_responses` declares a format: how its columns are
+spelt, and what each value of the winner's column means.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from embrm._typing import Message, Prompt
+from embrm.datasets.formats._fields import (
+    common_prefix_length,
+    extras_of,
+    in_short,
+    is_list,
+    is_number,
+)
+from embrm.datasets.formats._texts import (
+    PROMPTS,
+    PromptColumns,
+    is_conversation,
+    messages_of,
+    parsed_list,
+    parsed_messages,
+    plain_if_single,
+    prompt_columns,
+    read_prompt,
+    response_cell,
+)
+from embrm.datasets.formats.base import Format, Row, RowReader, is_missing, refusal
+from embrm.exceptions import (
+    DataError,
+    InvalidInputError,
+    NoPreferenceError,
+    format_error,
+)
+from embrm.messages import response_text
+
+FIRST, SECOND, TIE = 1.0, 0.0, 0.5
+BOTH_BAD = "both bad"
+Verdict: TypeAlias = float | str
+"""Probability that the first response is preferred, or that both are bad (a tie)."""
+
+WORDS: Mapping[Any, Verdict] = {
+    **dict.fromkeys(("first", "left", "model_a", "response_a", "assistant_a"), FIRST),
+    **dict.fromkeys(("second", "right", "model_b", "response_b"), SECOND),
+    "assistant_b": SECOND,
+    **dict.fromkeys(("tie", "same", "equal", "draw", "both", "neither"), TIE),
+    **dict.fromkeys(("both good", "both_good", "both-good"), TIE),
+    **dict.fromkeys(("both bad", "both_bad", "tie (bothbad)", "bothbad"), BOTH_BAD),
+}
+LETTERS: Mapping[Any, Verdict] = {
+    **WORDS,
+    **dict.fromkeys(("a", "a>b", "a>>b", "b<a", "b<<a"), FIRST),
+    **dict.fromkeys(("b", "b>a", "b>>a", "a<b", "a<<b"), SECOND),
+    **dict.fromkeys(("a=b", "b=a", "a==b", "a~b", "c"), TIE),
+}
+FROM_ZERO: Mapping[Any, Verdict] = {**WORDS, 0: FIRST, 1: SECOND}
+FROM_ONE: Mapping[Any, Verdict] = {**WORDS, 1: FIRST, 2: SECOND}
+
+WINNERS = (
+    *("winner", "preference", "preferred", "preferred_response", "choice", "better"),
+    *("better_response", "better_response_id", "vote", "selection", "selected"),
+    *("verdict", "judgment", "judgement", "label", "human_preference", "chosen"),
+    *("pairwise_label", "best"),
+)
+"""Columns that say which response won, the likeliest first."""
+
+# Of these, a number means the number of a response, not whether the first one won.
+_COUNT_RESPONSES = frozenset(WINNERS) - {"label", "preference", "pairwise_label"}
+_STEMS = (
+    *("response", "answer", "completion", "output", "text", "generation"),
+    *("candidate", "option", "reply", "summary", "assistant", "conversation"),
+)
+_SUFFIXES = (("a", "b"), ("A", "B"), ("1", "2"), ("0", "1"))
+SIDES = (
+    ("first", "second"),
+    ("left", "right"),
+    *(
+        (f"{stem}{link}{one}", f"{stem}{link}{other}")
+        for stem in _STEMS
+        for link in ("_", "")
+        for one, other in _SUFFIXES
+    ),
+)
+"""Columns of the first and the second response."""
+
+
+def two_responses(
+    name: str,
+    *,
+    about: str,
+    first: str,
+    second: str,
+    winner: str,
+    values: Mapping[Any, Verdict],
+    prompt: str = "prompt",
+    columns: str = "",
+) -> Format:
+    """Declare a format of two responses and a winner.
+
+    Parameters
+    ----------
+    name, about
+        As in `Format`.
+    first, second, winner, prompt : str
+        Its columns; `"question.full_text"` is a field of a column. The user may name
+        other columns by these four words.
+    values : mapping
+        What each value of the winner's column means: `FIRST`, `SECOND`, `TIE`,
+        `BOTH_BAD`. Texts in lower case, without white space around them.
+    columns : str, optional
+        As a person would list them; by default the four.
+
+    Examples
+    --------
+    >>> toy = two_responses(
+    ...     "toy", about="", first="x", second="y", winner="w", values={"x": FIRST}
+    ... )
+    >>> reader = RowReader()
+    >>> toy.read({"prompt": "Hi", "x": "Hello!", "y": "Go.", "w": " X "}, reader)
+    >>> reader.pairs
+    [{'first': 0, 'second': 1, 'y': 1.0}]
+    """
+    spec = _TwoResponses(prompt, first, second, winner, values)
+    heads = [path.split(".", 1)[0] for path in (prompt, first, second, winner)]
+    return Format(
+        name=name,
+        columns=columns or f"{', '.join((prompt, first, second))}, {winner}",
+        detect=spec.detect,
+        read=spec.read,
+        roles=spec.roles,
+        about=about,
+        needs=tuple((head,) for head in heads),
+        says_winner=True,
+    )
+
+
+@dataclass(frozen=True)
+class _TwoResponses:
+    """Where a format has its texts and its verdict."""
+
+    prompt: str
+    first: str
+    second: str
+    winner: str
+    values: Mapping[Any, Verdict]
+
+    def detect(self, row: Row) -> bool:
+        paths = (self.first, self.second)
+        return (
+            all(_has(row, path) for path in paths)
+            and (_has(row, self.winner) or "winner" in row)
+            and (_has(row, self.prompt) or "prompt" in row)
+        )
+
+    def roles(self, row: Row) -> dict[str, str]:
+        winner = "winner" if "winner" in row else self.winner
+        paths = {self.prompt: "prompt", self.first: "first", self.second: "second"}
+        heads = {path.split(".", 1)[0]: role for path, role in paths.items()}
+        named = {name: name for name in ("margin", "weight") if name in row}
+        return heads | {winner.split(".", 1)[0]: "winner"} | named
+
+    def read(self, row: Row, reader: RowReader) -> None:
+        winner = "winner" if "winner" in row else self.winner
+        y, tie = verdict(_cell(row, winner), self.values, winner, reader)
+        if _has(row, self.prompt):
+            main = _cell(row, self.prompt)
+            place = PromptColumns("prompt")
+            prompt = read_prompt({**row, "prompt": main}, place, reader)
+        else:
+            prompt = read_prompt(row, PromptColumns("prompt"), reader)
+        keep_pair(
+            row,
+            reader,
+            prompt,
+            (_cell(row, self.first), _cell(row, self.second)),
+            (self.first, self.second),
+            y,
+            tie,
+            set(self.roles(row)) - {"margin", "weight"},
+        )
+
+
+def keep_pair(
+    row: Row,
+    reader: RowReader,
+    prompt: Any,
+    cells: tuple[Any, Any],
+    columns: tuple[str, str],
+    y: float,
+    tie: dict[str, str],
+    used: set[str],
+) -> None:
+    """Add two responses and their pair, with the columns that go along."""
+    first, second = (
+        reader.item(prompt, response_cell(cell, reader), origin=(column, None))
+        for cell, column in zip(cells, columns, strict=True)
+    )
+    extras = extras_of({k: v for k, v in row.items() if k != "y"}, *used)
+    reader.pair(first, second, **(extras | {"y": y} | tie))
+
+
+def verdict(
+    value: Any, values: Mapping[Any, Verdict], column: str, reader: RowReader
+) -> tuple[float, dict[str, str]]:
+    """Read which response won; of a tie, the column `tie` says of which kind.
+
+    Raises
+    ------
+    DataError
+        If it is missing, or not among the values that are known.
+    """
+    known = values
+    if reader.options.winner is not None:
+        known = _told(reader.options.winner)
+    if is_missing(value):
+        raise refusal(
+            expected=f"a winner in {column!r}",
+            got="none",
+            fix="drop the row or fill it in",
+            reason="missing winner",
+            kind=NoPreferenceError,
+        )
+    key = _key(value)
+    if key not in known:
+        raise refusal(
+            expected=f"one of {_listed(known)} in {column[:40]!r}",
+            got=in_short(value),
+            fix="say what each value means: winner={value: 'first', 'second', 'tie' or "
+            "'both bad'}",
+            reason="unknown winner",
+        )
+    found = known[key]
+    if found == BOTH_BAD:
+        return TIE, {"tie": BOTH_BAD}
+    return float(found), ({"tie": "tie"} if found == TIE else {})
+
+
+def _told(winner: Mapping[Any, str | float]) -> dict[Any, Verdict]:
+    """Read what the user said the values of the winner's column mean."""
+    known: dict[Any, Verdict] = {}
+    for value, meaning in winner.items():
+        if isinstance(meaning, str) and meaning.strip().lower() in WORDS:
+            known[_key(value)] = WORDS[meaning.strip().lower()]
+        elif is_number(meaning) and 0 <= float(meaning) <= 1:
+            known[_key(value)] = float(meaning)
+        else:
+            raise InvalidInputError(
+                format_error(
+                    expected="winner that maps values to 'first', 'second', 'tie', "
+                    "'both bad' or a probability of first",
+                    got=repr(meaning)[:40],
+                    fix="pass e.g. winner={0: 'first', 1: 'second', 'tie': 0.5}",
+                )
+            )
+    return known
+
+
+def _key(value: Any) -> Any:
+    """Write a value so that 1, 1.0 and "1" are one, and texts are in lower case."""
+    if isinstance(value, bool):
+        return value
+    if is_number(value):
+        number = float(value)
+        whole = math.isfinite(number) and number.is_integer()
+        return int(number) if whole else number
+    if isinstance(value, str):
+        word = value.strip().lower()
+        try:
+            return _key(float(word))
+        except ValueError:
+            return word
+    return in_short(value)
+
+
+def _listed(values: Mapping[Any, Verdict]) -> str:
+    meaning: Mapping[Any, str] = {FIRST: "first", SECOND: "second", TIE: "tie"}
+    # Words say what they mean; numbers and letters are what differs between formats.
+    order = sorted(values.items(), key=lambda entry: len(str(entry[0])))
+    shown = [f"{key} ({meaning.get(value, value)})" for key, value in order]
+    return ", ".join(shown[:6]) + (", ..." if len(shown) > 6 else "")
+
+
+def _has(row: Row, path: str) -> bool:
+    head, _, rest = path.partition(".")
+    if path in row or not rest:
+        return path in row
+    inner = _as_mapping(row.get(head))
+    return inner is not None and _has(inner, rest)
+
+
+def _cell(row: Row, path: str) -> Any:
+    head, _, rest = path.partition(".")
+    if path in row or not rest:
+        return row[path]
+    inner = _as_mapping(row[head])
+    if inner is None:
+        raise KeyError(path)
+    return _cell(inner, rest)
+
+
+def _as_mapping(cell: Any) -> Row | None:
+    """Take a list as the mapping of its places, so that a path may go through it."""
+    if is_list(cell):
+        return {str(place): entry for place, entry in enumerate(cell)}
+    return cell if isinstance(cell, Mapping) else None
+
+
+def _places(row: Row) -> tuple[str, str, str] | None:
+    """Find the columns of two responses and a winner, in any of their spellings."""
+    sides = next((s for s in SIDES if s[0] in row and s[1] in row), None)
+    if sides is None:
+        return None
+    winner = next((n for n in WINNERS if n in row and n not in sides), None)
+    return None if winner is None else (*sides, winner)
+
+
+def _is_generic(row: Row) -> bool:
+    places = _places(row)
+    if places is None:
+        return False
+    is_prompt = tuple(name for name in row if name not in places)
+    return prompt_columns(is_prompt) is not None
+
+
+def _generic_roles(row: Row) -> dict[str, str]:
+    places = _places(row)
+    if places is None:
+        return {}
+    place = prompt_columns(tuple(name for name in row if name not in places))
+    named = {name: name for name in ("margin", "weight") if name in row}
+    words = ("first", "second", "winner")
+    roles = dict(zip(places, words, strict=True))
+    return ({} if place is None else place.roles()) | roles | named
+
+
+def _read_generic(row: Row, reader: RowReader) -> None:
+    """Read two responses in any usual spelling of their columns.
+
+    Letters and words say which one won. A number does where it cannot mean two things:
+    it is the number of a response, in a column that counts responses (`winner`, not
+    `label`), or the user said what it means.
+    """
+    places = _places(row)
+    if places is None:
+        raise KeyError("winner")
+    one, other, winner = places
+    place = prompt_columns(tuple(name for name in row if name not in places))
+    if place is None and reader.options.prompt_template is None:
+        raise KeyError("prompt")
+    values: Mapping[Any, Verdict] = LETTERS
+    if winner in _COUNT_RESPONSES and one[-1] in "01":
+        values = FROM_ZERO if one[-1] == "0" else FROM_ONE
+    for column, sure in ((one, FIRST), (other, SECOND)):
+        values = {**values, column.lower(): sure}
+    y, tie = verdict(row[winner], values, winner, reader)
+    prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
+    cells = (row[one], row[other])
+    used = set(_generic_roles(row)) - {"margin", "weight"}
+    keep_pair(row, reader, prompt, cells, (one, other), y, tie, used)
+
+
+TWO_RESPONSES = Format(
+    name="two-responses",
+    columns="prompt, response_a, response_b, winner (A, B, tie, A>B, ...)",
+    about="any two responses (_a/_b, _1/_2, _0/_1; answer, output, completion, ...) "
+    "and a winner (preference, choice, label, ...); Potato",
+    detect=_is_generic,
+    read=_read_generic,
+    roles=_generic_roles,
+    needs=(PROMPTS, tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES), WINNERS),
+    says_winner=True,
+)
+
+
+def split_conversations(
+    one: Any, other: Any, reader: RowReader
+) -> tuple[Prompt, str, str]:
+    """Split two whole conversations into the common prompt and two responses.
+
+    Where a conversation has several rounds, the turns after the first answer, the
+    user's included, belong to the response: they were judged as a whole.
+    """
+    a, b = (_turns(cell, reader) for cell in (one, other))
+    n_shared = min(common_prefix_length(a, b), len(a) - 1, len(b) - 1)
+    while n_shared > 0 and a[n_shared - 1]["role"] == "assistant":
+        n_shared -= 1
+    return (
+        plain_if_single(a[:n_shared]),
+        response_text(a[n_shared:]),
+        response_text(b[n_shared:]),
+    )
+
+
+def _turns(cell: Any, reader: RowReader) -> list[Message]:
+    turns = parsed_messages(cell) if isinstance(cell, str) else cell
+    if not is_conversation(turns):
+        raise refusal(
+            expected="a conversation: a list of messages",
+            got=in_short(cell),
+            fix="drop the row, or write it as prompt, response_a, response_b, winner",
+            reason="no conversation",
+        )
+    return messages_of(turns, reader)
+
+
+def rounds(prompts: Any, answers: Any, column: str) -> list[Message]:
+    """Join lists of questions and of answers, also written as JSON, into turns."""
+    asked, given = parsed_list(prompts), parsed_list(answers)
+    if asked is None or given is None:
+        raise refusal(
+            expected=f"lists of texts in prompt and {column}",
+            got=in_short(prompts if asked is None else answers),
+            fix="drop the row",
+            reason="no list of turns",
+        )
+    turns = []
+    for question, answer in zip(asked, given, strict=False):
+        if not isinstance(question, str) or not isinstance(answer, str):
+            raise DataError(
+                format_error(
+                    expected=f"texts in the lists of prompt and {column}",
+                    got=in_short(answer),
+                    fix="drop the row: it lacks an answer",
+                ),
+                reason="missing response",
+            )
+        turns += [
+            Message(role="user", content=question),
+            Message(role="assistant", content=answer),
+        ]
+    return turns

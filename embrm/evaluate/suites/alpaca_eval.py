@@ -1,0 +1,266 @@
+"""AlpacaEval 2: win rates, and the length-controlled one.
+
+Dubois et al. (2024), arXiv:2404.04475.
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from embrm._typing import AnyArray, BoolArray, FloatArray
+from embrm._validation import invalid_input
+from embrm.evaluate.suites._pairs import verdicts
+from embrm.evaluate.suites._score_table import ScoreTable, Side, check_version, keys_of
+from embrm.evaluate.suites._scoring import Cell, Scoring
+
+SIDES = (Side("output_1", ("baseline",)), Side("output_2", ("output", "model")))
+
+LENGTH_ONLY = "length-only GLM, not official"
+_N_SPLITS, _SEED, _BASELINE_WEIGHT = 5, 123, 0.2
+
+
+def score_alpaca_eval(
+    table: ScoreTable,
+    *,
+    version: str | None = None,
+    difficulty: Any = None,
+    gamed: pd.DataFrame | None = None,
+) -> Scoring:
+    """Score AlpacaEval: how often the model's output beats the baseline's.
+
+    `preference` is 1 where `output_1`, the baseline, wins, 2 where `output_2` does, 1.5
+    (or 0) for a draw, and anything between of a weighted judge; of rewards, 2 where
+    output_2 has the greater one. Annotations without a preference (NaN) are left out,
+    as the benchmark does. `win rate` is the mean of preference - 1, `discrete
+    win rate` counts wins and half of the draws. The headline is the win rate.
+
+    The length-controlled win rate needs the lengths of both outputs (columns
+    `output_1, output_2`, or `length_1, length_2`) and is the mean prediction, at no
+    difference of length, of a logistic regression on tanh of the standardised
+    difference of length, the instruction's `difficulty`, and a constant. With
+    `difficulty` and `gamed`, the benchmark's `df_gamed.csv` (`preference,
+    std_delta_len, instruction_difficulty`), it is official (`length_controlled_v1`);
+    with `difficulty` alone it is the benchmark's `length_controlled_noreg`; without it
+    is labelled "length-only GLM, not official".
+    """
+    version = check_version(version, ("v2",))
+    preference, annotated = _preferences(table)
+    known = ~np.isnan(preference)
+    rounded = np.where(preference == 1.5, 0.5, np.round(preference) - 1)
+    everywhere = np.ones(len(table), bool)
+    cells = [
+        Cell("win rate", preference - 1, everywhere),
+        Cell("discrete win rate", rounded, everywhere),
+    ]
+    lengths = _lengths(table)
+    single: dict[str, float] = {}
+    if known.sum() > 1:
+        single["standard error"] = _sem(preference[known])
+    notes: tuple[str, ...] = ()
+    without = int((annotated & ~known).sum())
+    if without:
+        notes = (f"{without:,} annotations without a preference are left out.",)
+    if lengths is None:
+        notes += ("No lengths of outputs: no length-controlled win rate.",)
+    elif known.sum() >= _N_SPLITS:
+        hard = _difficulty(table, difficulty)
+        name = _glm_name(hard, gamed)
+        predicted = length_controlled(preference - 1, lengths, hard, gamed)
+        single[name] = float(predicted.mean())
+        single[f"standard error of {name}"] = _sem(predicted)
+    return Scoring(
+        cells,
+        [],
+        annotated,
+        np.full(len(table), "all", object),
+        "win rate",
+        single=single,
+        notes=notes,
+        version=version,
+    )
+
+
+def _sem(values: FloatArray) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _glm_name(difficulty: FloatArray | None, gamed: pd.DataFrame | None) -> str:
+    if difficulty is None:
+        return f"length-controlled win rate ({LENGTH_ONLY})"
+    variant = "noreg" if gamed is None else "v1"
+    return f"length-controlled win rate (length_controlled_{variant})"
+
+
+def length_controlled(
+    preference: FloatArray,
+    lengths: FloatArray,
+    difficulty: FloatArray | None = None,
+    gamed: pd.DataFrame | None = None,
+) -> FloatArray:
+    r"""Predict preferences had both outputs the same length.
+
+    Parameters
+    ----------
+    preference : ndarray of shape (n_rows,) in [0, 1]
+        1 where the model's output wins; NaN rows are predicted, but not fitted on.
+    lengths : ndarray of shape (n_rows, 2)
+        Characters of the baseline's and the model's output.
+    difficulty : ndarray of shape (n_rows,), optional
+        Of each instruction.
+    gamed : DataFrame, optional
+        Annotations of gamed baselines, which weigh 0.2 / 2 each.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        :math:`\sigma(b + c\,d_i)` of the fit :math:`P_i = \sigma(a \tanh(\Delta_i /
+        s) + b + c\,d_i)`, :math:`\Delta` the baseline's length less the model's and s
+        its standard deviation; L1 penalty chosen by 5-fold cross-validated log loss.
+    """
+    delta = lengths[:, 0] - lengths[:, 1]
+    spread = delta.std(ddof=1)
+    scaled = np.tanh(delta / spread) if spread > 0 else np.zeros(len(delta))
+    constant = np.ones(len(delta))
+    columns = [scaled, *([] if difficulty is None else [difficulty]), constant]
+    features, target, weight = np.column_stack(columns), preference, constant
+    if gamed is not None and difficulty is not None:
+        more = np.column_stack(
+            [
+                np.tanh(gamed["std_delta_len"]),
+                gamed["instruction_difficulty"],
+                np.zeros(len(gamed)),
+            ]
+        )
+        wins = gamed["preference"].to_numpy(float)
+        # The file's preferences are shares already, or on the scale from 1 to 2.
+        wins = wins - 1 if np.nanmax(wins) > 1 else wins
+        features = np.vstack([more, features])
+        target = np.concatenate([wins, preference])
+        weight = np.concatenate([np.full(len(more), _BASELINE_WEIGHT / 2), weight])
+    usable = ~np.isnan(target)
+    coefficients = _fit(features[usable], target[usable], weight[usable])
+    at_equal_length = np.column_stack(
+        [np.zeros(len(delta)), *(column for column in columns[1:])]
+    )
+    from scipy.special import expit
+
+    return np.asarray(expit(at_equal_length @ coefficients))
+
+
+def _fit(features: FloatArray, target: FloatArray, weight: FloatArray) -> FloatArray:
+    """Fit soft labels as two weighted rows each, penalty by cross-validation."""
+    from sklearn import config_context
+    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.metrics import make_scorer
+    from sklearn.model_selection import GroupKFold
+
+    def log_loss(
+        y: AnyArray, p: AnyArray, truth: FloatArray, row_weight: FloatArray
+    ) -> float:
+        share = np.where(y == 1, truth, 1 - truth)
+        p = np.clip(p, 1e-15, 1 - 1e-15)
+        losses = share * np.log(p) + (1 - share) * np.log(1 - p)
+        return float(-np.mean(losses * row_weight))
+
+    n = len(target)
+    truth = np.concatenate([target, 1 - target])
+    labels = np.repeat([1, 0], n)
+    with config_context(enable_metadata_routing=True), warnings.catch_warnings():
+        # Options that scikit-learn renames from one version to the next.
+        warnings.simplefilter("ignore", FutureWarning)
+        scorer = make_scorer(
+            log_loss, response_method="predict_proba", greater_is_better=False
+        ).set_score_request(truth=True, row_weight=True)
+        model = LogisticRegressionCV(
+            cv=GroupKFold(n_splits=_N_SPLITS),
+            scoring=scorer,
+            random_state=_SEED,
+            solver="liblinear",
+            fit_intercept=False,
+            **_l1(),
+        ).set_fit_request(sample_weight=True)
+        both = np.concatenate([weight, weight])
+        model.fit(
+            np.vstack([features, features]),
+            labels,
+            sample_weight=truth * both,
+            groups=np.tile(np.arange(n), 2),
+            truth=truth,
+            row_weight=both,
+        )
+    return np.asarray(model.coef_[0], dtype=np.float64)
+
+
+def _l1() -> dict[str, Any]:
+    """Ask for the L1 penalty as the installed scikit-learn spells it."""
+    import inspect
+
+    from sklearn.linear_model import LogisticRegressionCV
+
+    known = inspect.signature(LogisticRegressionCV).parameters
+    new = "use_legacy_attributes" in known
+    return (
+        {"l1_ratios": (1,), "use_legacy_attributes": True} if new else {"penalty": "l1"}
+    )
+
+
+def _preferences(table: ScoreTable) -> tuple[FloatArray, BoolArray]:
+    """Give preferences, and say which rows are annotated, if without a preference."""
+    if table.kind != "preferences":
+        votes = verdicts(table, *SIDES)
+        judged = np.asarray(~np.isnan(votes).any(axis=1))
+        return np.where(judged, 1.5 - votes.mean(axis=1) / 2, np.nan), judged
+    values = np.full(len(table), np.nan)
+    raw = pd.to_numeric(table.scores["preference"], errors="coerce").to_numpy(float)
+    given = table.scores["preference"].notna().to_numpy()
+    if (np.isnan(raw) & given).any():
+        raise invalid_input("preferences that are numbers", "text", "convert them")
+    values[table.scores["row"].to_numpy(np.intp)] = np.where(raw == 0, 1.5, raw)
+    bad = (values < 1) | (values > 2)
+    if bad.any():
+        raise invalid_input(
+            "preferences from 1 (output_1 wins) to 2 (output_2 wins), 0 for a draw",
+            f"{values[bad][0]:g} in row {int(bad.argmax())}",
+            "add 1 to a share of wins",
+        )
+    annotated = np.zeros(len(table), bool)
+    annotated[table.scores["row"].to_numpy(np.intp)] = True
+    return values, annotated
+
+
+def _lengths(table: ScoreTable) -> FloatArray | None:
+    numbers = [table.column(f"length_{side}") for side in (1, 2)]
+    if all(column is not None for column in numbers):
+        return np.column_stack([np.asarray(c, dtype=float) for c in numbers])
+    texts = [table.column(f"output_{side}") for side in (1, 2)]
+    if any(column is None for column in texts):
+        return None
+    sides = [np.array([len(str(t)) for t in c], float) for c in texts if c is not None]
+    return np.column_stack(sides)
+
+
+def _difficulty(table: ScoreTable, given: ArrayLike | None) -> FloatArray | None:
+    """Take the difficulty of each row: by its id, or in order of the rows."""
+    if given is None:
+        return None
+    if isinstance(given, pd.Series | dict):
+        series = pd.Series(given)
+        ids = (
+            pd.Series(np.arange(len(table)))
+            if table.id_column is None
+            else table.rows[table.id_column]
+        )
+        keyed = pd.Series(series.to_numpy(float), keys_of(series.index.to_series()))
+        values = keyed.reindex(keys_of(ids)).to_numpy(float)
+    else:
+        values = np.asarray(given, dtype=float)
+    if values.shape != (len(table),) or np.isnan(values).any():
+        raise invalid_input(
+            f"a difficulty for each of the {len(table)} rows",
+            f"shape {values.shape}, {int(np.isnan(values).sum())} missing",
+            "pass a Series whose index has the rows' ids, or one number a row",
+        )
+    return values

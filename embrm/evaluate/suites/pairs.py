@@ -1,0 +1,288 @@
+"""Benchmarks of labelled pairs: JudgeBench, LLMBar, HelpSteer, FairEval, MT-Bench."""
+
+import numpy as np
+import pandas as pd
+
+from embrm._typing import AnyArray, FloatArray
+from embrm._validation import invalid_input
+from embrm.evaluate.suites._pairs import (
+    cohen_kappa,
+    judged,
+    label_of,
+    labels,
+    summed,
+    verdicts,
+)
+from embrm.evaluate.suites._score_table import (
+    ScoreTable,
+    Side,
+    check_known,
+    check_version,
+)
+from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
+
+JUDGEBENCH_SIDES = (
+    Side("response_A", ("A", "response_a")),
+    Side("response_B", ("B", "response_b")),
+)
+LLMBAR_SIDES = (Side("output_1", ("1",)), Side("output_2", ("2",)))
+HELPSTEER_2_SIDES = (
+    Side("response_1", ("response1",)),
+    Side("response_2", ("response2",)),
+)
+HELPSTEER_3_SIDES = (
+    Side("response1", ("response_1",)),
+    Side("response2", ("response_2",)),
+)
+FAIREVAL_SIDES = (
+    Side("answer_1", ("output_1", "response_1", "answer1", "gpt35", "1")),
+    Side("answer_2", ("output_2", "response_2", "answer2", "vicuna-13b", "2")),
+)
+
+JUDGEBENCH_SOURCES = (
+    "mmlu-pro",
+    "livebench-reasoning",
+    "livebench-math",
+    "livecodebench",
+)
+
+
+def score_judgebench(table: ScoreTable, *, version: str | None = None) -> Scoring:
+    """Score JudgeBench: the share of pairs whose objectively right response wins.
+
+    Of rewards, the strictly greater one must be right. Of a judge in both orders, the
+    pair is right if more verdicts are right than wrong; a tie or no verdict is neither.
+    The official headline is the micro average over pairs; some reports give the macro
+    average over the four sources: both are in the table, and each response model
+    apart, since the benchmark's leaderboard is over the 350 pairs of GPT-4o.
+
+    References
+    ----------
+    Tan et al. (2024), arXiv:2410.12784.
+    """
+    version = check_version(version, ("v1",))
+    votes = verdicts(table, *JUDGEBENCH_SIDES)
+    truth = labels(table, *JUDGEBENCH_SIDES, "label")
+    right = (summed(votes) * truth > 0).astype(float)
+    sources = table.texts("source")
+    named = [
+        next((s for s in JUDGEBENCH_SOURCES if str(v).startswith(s)), str(v))
+        for v in sources
+    ]
+    groups = np.array(named, object)
+    check_known(groups, JUDGEBENCH_SOURCES, "source", "judgebench")
+    cells = [Cell(name, right, groups == name) for name in JUDGEBENCH_SOURCES]
+    cells.append(Cell("micro", right, np.ones(len(table), bool)))
+    models = table.column("response_model")
+    if models is not None and len(set(models)) > 1:
+        cells += [Cell(f"micro ({m})", right, models == m) for m in sorted(set(models))]
+    return Scoring(
+        cells,
+        [Aggregate("macro", JUDGEBENCH_SOURCES)],
+        judged(votes),
+        groups,
+        "micro",
+        version=version,
+    )
+
+
+def score_llmbar(table: ScoreTable, *, version: str | None = None) -> Scoring:
+    """Score LLMBar: accuracy averaged over both orders, then over subsets.
+
+    As in the benchmark's rating evaluators, equal rewards win in one order and lose in
+    the other, so that they count one half. `both right` wants both orders right,
+    `agreement` is how often both orders have the same winner, `kappa` Cohen's kappa of
+    the two. With a column `subset` (Natural, Neighbor, GPTInst, GPTOut, Manual) the
+    headline is the unweighted mean of the subsets, as in the paper; `micro` weighs
+    pairs.
+
+    References
+    ----------
+    Zeng et al. (2023), arXiv:2310.07641.
+    """
+    version = check_version(version, ("v1",))
+    votes = verdicts(table, *LLMBAR_SIDES)
+    truth = labels(table, *LLMBAR_SIDES, "label")
+    found = judged(votes)
+    if table.kind == "rewards":
+        # The rating evaluator: a tie is "second" as it stands, and "first" swapped.
+        votes = np.hstack([np.where(votes == 0, tie, votes) for tie in (-1.0, 1.0)])
+    right = (votes == truth[:, None]).astype(float)
+    everywhere = np.ones(len(table), bool)
+    values = table.column("subset")
+    subsets = np.full(len(table), "all", object) if values is None else values
+    names = sorted(set(map(str, subsets)))
+    accuracy = right.mean(axis=1)
+    cells = [
+        Cell(f"subset {n}" if n == "micro" else n, accuracy, subsets == n)
+        for n in names
+        if values is not None
+    ]
+    cells.append(Cell("micro", accuracy, everywhere))
+    aggregates = [Aggregate("mean of subsets", tuple(names))] if len(names) > 1 else []
+    adversarial = tuple(n for n in names if "natural" not in n.lower())
+    if 1 < len(adversarial) < len(names):
+        aggregates.insert(0, Aggregate("Adversarial (mean of subsets)", adversarial))
+    if votes.shape[1] == 2:
+        more, kappa = _both_orders(votes, right, everywhere)
+        cells += more
+        aggregates.append(kappa)
+    return Scoring(
+        cells,
+        aggregates,
+        found,
+        subsets,
+        "mean of subsets" if len(names) > 1 else "micro",
+        version=version,
+    )
+
+
+def _both_orders(
+    votes: FloatArray, right: FloatArray, everywhere: AnyArray
+) -> tuple[list[Cell], Aggregate]:
+    one, other = votes.T
+    kinds = (1.0, -1.0, 0.0, -2.0)
+    joint = [
+        Cell(
+            f"{a} and {b}",
+            ((one == a) & (other == b)).astype(float),
+            everywhere,
+            shown=False,
+        )
+        for a in kinds
+        for b in kinds
+    ]
+    cells = [
+        Cell("both right", right.all(axis=1).astype(float), everywhere),
+        Cell("agreement", (one == other).astype(float), everywhere),
+        *joint,
+    ]
+    names = tuple(cell.name for cell in joint)
+    return cells, Aggregate("kappa", names, function=cohen_kappa)
+
+
+def score_helpsteer_2_preference(
+    table: ScoreTable, *, version: str | None = None
+) -> Scoring:
+    """Score HelpSteer2-Preference: `preference_strength` < 0 prefers response 1.
+
+    The headline is the share of pairs of strength other than 0 that are ordered
+    strictly right; the table has each strength apart.
+
+    References
+    ----------
+    Wang et al. (2024), arXiv:2410.01257.
+    """
+    check_version(version, ("v1",))
+    return _by_strength(table, HELPSTEER_2_SIDES, "preference_strength")
+
+
+def score_helpsteer_3(table: ScoreTable, *, version: str | None = None) -> Scoring:
+    """Score HelpSteer3: as HelpSteer2-Preference, by `overall_preference`.
+
+    Domains and languages stand apart where the rows have these columns.
+
+    References
+    ----------
+    Wang et al. (2025), arXiv:2505.11475.
+    """
+    check_version(version, ("v1",))
+    return _by_strength(table, HELPSTEER_3_SIDES, "overall_preference")
+
+
+def _by_strength(table: ScoreTable, sides: tuple[Side, Side], column: str) -> Scoring:
+    votes = verdicts(table, *sides)
+    table.texts(column)
+    raw = table.column(column)
+    strength = pd.to_numeric(pd.Series(raw), errors="coerce").to_numpy(np.float64)
+    bad = ~(np.abs(strength) <= 3)
+    if bad.any():
+        raise invalid_input(
+            f"{column} from -3 to 3",
+            f"another value in row {int(bad.argmax())}",
+            "leave rows without a preference out",
+        )
+    right = (summed(votes) * -strength > 0).astype(float)
+    told = strength != 0
+    cells = [
+        Cell(f"strength {s}", right, np.abs(strength) == s)
+        for s in (1, 2, 3)
+        if (np.abs(strength) == s).any()
+    ]
+    for name in ("domain", "language"):
+        values = table.column(name)
+        if values is not None:
+            cells += [
+                Cell(f"{name} {v}", right, told & (values == v))
+                for v in sorted(set(map(str, values)))
+            ]
+    cells.append(Cell("accuracy", right, told))
+    left_out = int((~told).sum())
+    return Scoring(
+        cells,
+        [],
+        judged(votes) | ~told,
+        np.array([f"strength {abs(int(s))}" for s in strength], object),
+        "accuracy",
+        prompts=table.column("prompt"),
+        notes=(f"{left_out} pairs of strength 0 are left out.",) if left_out else (),
+    )
+
+
+def score_faireval(table: ScoreTable, *, version: str | None = None) -> Scoring:
+    """Score FairEval: agreement with the annotators' majority, ties among it.
+
+    Verdicts and labels are win, lose or tie; a judge's two orders are averaged, and
+    cancel to a tie. `kappa` is Cohen's; `accuracy without ties` leaves pairs out that
+    the majority calls a tie. Labels are in `label` (or `winner`): 1, 2 or tie, or the
+    benchmark's own CHATGPT (first), VICUNA13B (second), TIE; or a list of votes in
+    `votes`, of which the majority counts, and a tie where there is none.
+
+    References
+    ----------
+    Wang et al. (2023), arXiv:2305.17926.
+    """
+    version = check_version(version, ("v1",))
+    votes = verdicts(table, *FAIREVAL_SIDES)
+    truth = _majority(table)
+    verdict = np.sign(summed(votes))
+    everywhere = np.ones(len(table), bool)
+    joint = [
+        Cell(
+            f"{a} and {b}",
+            ((verdict == a) & (truth == b)).astype(float),
+            everywhere,
+            shown=False,
+        )
+        for a in (1.0, 0.0, -1.0)
+        for b in (1.0, 0.0, -1.0)
+    ]
+    right = (verdict == truth).astype(float)
+    return Scoring(
+        [
+            Cell("accuracy", right, everywhere),
+            Cell("accuracy without ties", right, truth != 0),
+            *joint,
+        ],
+        [Aggregate("kappa", tuple(c.name for c in joint), function=cohen_kappa)],
+        judged(votes),
+        np.full(len(table), "all", object),
+        "accuracy",
+        version=version,
+    )
+
+
+_FAIREVAL_NAMES = {"CHATGPT": 1.0, "VICUNA13B": -1.0, "TIE": 0.0}
+
+
+def _majority(table: ScoreTable) -> FloatArray:
+    lists = table.column("votes", "labels")
+    if lists is None:
+        return labels(table, *FAIREVAL_SIDES, "label", "winner", names=_FAIREVAL_NAMES)
+    counted = []
+    for values in lists:
+        signs = [label_of(v, *FAIREVAL_SIDES, _FAIREVAL_NAMES) for v in values]
+        counts = {s: signs.count(s) for s in (1.0, -1.0, 0.0)}
+        best = [s for s, n in counts.items() if n == max(counts.values())]
+        counted.append(best[0] if len(best) == 1 else 0.0)
+    return np.array(counted)

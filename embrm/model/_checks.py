@@ -1,0 +1,49 @@
+"""What must fit together: encoders, vectors, and what a head can say."""
+
+from typing import Any
+
+from embrm.embed.base import Fingerprint
+from embrm.exceptions import (
+    FingerprintMismatchError,
+    InvalidInputError,
+    format_error,
+)
+from embrm.heads.uncertain_reward import UncertainRewardHead
+from embrm.pairs import Pairs
+
+
+def check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
+    """Check that vectors come from the encoder that a head was fitted with."""
+    if fitted.digest != offered.digest:
+        raise FingerprintMismatchError(
+            format_error(
+                expected=f"vectors of the encoder {fitted.describe()}",
+                got=f"the encoder {offered.describe()}",
+                fix="score with the encoder the head was fitted with, or fit again",
+            )
+        )
+
+
+def check_uncertain(head: Any) -> None:
+    """Check that a head gives standard deviations with its rewards."""
+    if not isinstance(head, UncertainRewardHead):
+        raise InvalidInputError(
+            format_error(
+                expected="a head that returns standard deviations, for intervals",
+                got=type(head).__name__,
+                fix="fit head='linear', or an ensemble",
+            )
+        )
+
+
+def check_dim(pairs: Pairs, fingerprint: Fingerprint) -> None:
+    """Check that pairs hold vectors as long as the encoder's."""
+    d = pairs.shape[2]
+    if d != fingerprint.dim:
+        raise InvalidInputError(
+            format_error(
+                expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
+                got=f"d = {d}",
+                fix="take them from this model's embed(preferences.texts)",
+            )
+        )

@@ -1,0 +1,212 @@
+"""What can be rewarded in a frame: one response a row, both sides of pairs, or lists.
+
+Scoring takes what fitting takes: responses as text or messages, prompts of several
+columns, frames of pandas or polars, tables, datasets, files. A row that holds several
+responses gets a reward for each.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from embrm._typing import AnyArray, IntArray, Text
+from embrm.datasets._building import check_unicode
+from embrm.datasets.formats import RowReader, read_responses
+from embrm.datasets.reading import read_frame
+from embrm.datasets.sources import native
+from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.model.frames import prompt_hashes
+
+
+@dataclass(frozen=True, eq=False)
+class RowItems:
+    """The responses in the rows of a frame.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        As it was given or read.
+    texts : list of (prompt, response)
+    rows : ndarray of int of shape (n_items,)
+        Row of the frame that holds each response.
+    origins : list of (str, int or None)
+        Its column, and its place in a list there.
+    """
+
+    frame: pd.DataFrame
+    texts: list[Text]
+    rows: IntArray
+    origins: list[tuple[str, int | None]]
+
+    @property
+    def is_one_a_row(self) -> bool:
+        """Whether every row holds one response, so that a reward is a cell."""
+        return len(self.texts) == len(self.frame) and all(
+            place is None for _, place in self.origins
+        )
+
+    def prompts(self) -> IntArray:
+        """Hash each item's prompt, to group items by prompt: shape (n_items,)."""
+        return prompt_hashes(prompt for prompt, _ in self.texts)
+
+    def spread(self, values: AnyArray, name: str) -> pd.DataFrame:
+        """Lay values of items out by row.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_items,)
+        name : str
+            Of the column; of the columns `name_chosen`, `name_rejected`, ... where
+            rows hold several responses.
+
+        Returns
+        -------
+        DataFrame with the index of `frame`
+            A cell for a response, a list for a column that holds a list.
+        """
+        if self.is_one_a_row:
+            return pd.DataFrame({name: values}, index=self.frame.index)
+        cells: dict[str, list[Any]] = {}
+        for value, row, (column, place) in zip(
+            values.tolist(), self.rows.tolist(), self.origins, strict=True
+        ):
+            column_cells = cells.setdefault(
+                f"{name}_{column}", [None] * len(self.frame)
+            )
+            if place is None:
+                column_cells[row] = value
+            else:
+                column_cells[row] = [*(column_cells[row] or ()), value]
+        return pd.DataFrame(
+            {column: pd.Series(listed).array for column, listed in cells.items()},
+            index=self.frame.index,
+        )
+
+    def joined(
+        self, values: Mapping[str, AnyArray], *, overwrite: bool = False
+    ) -> pd.DataFrame:
+        """Return the frame with values of items as new columns.
+
+        Raises
+        ------
+        InvalidInputError
+            If the frame has a column of such a name and `overwrite` is False.
+        """
+        added = pd.concat([self.spread(v, name) for name, v in values.items()], axis=1)
+        taken = [str(name) for name in added if name in self.frame.columns]
+        if taken and not overwrite:
+            raise InvalidInputError(
+                format_error(
+                    expected="an input without the columns that are added",
+                    got=f"one with {', '.join(taken)[:80]}",
+                    fix="name others, names=('my_reward', 'my_rank'), or pass "
+                    "overwrite=True",
+                )
+            )
+        return self.frame.assign(**{str(name): added[name].array for name in added})
+
+    def check_one_a_row(self) -> None:
+        """Refuse rows with several responses, of which none is the row's.
+
+        Raises
+        ------
+        DataError
+            If there are such rows.
+        """
+        if not self.is_one_a_row:
+            raise DataError(
+                format_error(
+                    expected="one response in each row",
+                    got=f"{len(self.texts)} in {len(self.frame)} rows",
+                    fix="df.explode the list, or use rank(), which ranks within rows",
+                ),
+                reason="several responses",
+            )
+
+
+def row_items(data: Any, columns: Mapping[str, str] | None = None) -> RowItems:
+    """Find the responses in every row.
+
+    Parameters
+    ----------
+    data : DataFrame, path, list of dicts or what else `read_preferences` takes
+    columns : mapping of str to str, optional
+        embrm's names to yours, e.g. `{"response": "answer"}`.
+
+    Raises
+    ------
+    DataError
+        If a row holds no response, a column is missing or stands twice, or a text is
+        missing, empty or no text; names the row by position and index.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame([{"prompt": "2+2?", "chosen": "4", "rejected": "5"}])
+    >>> row_items(frame).texts
+    [('2+2?', '4'), ('2+2?', '5')]
+    """
+    frame = data if isinstance(data, pd.DataFrame) else _read(data)
+    names = [str(name) for name in frame.columns]
+    _check_names(names, columns or {})
+    texts: list[Text] = []
+    rows: list[int] = []
+    origins: list[tuple[str, int | None]] = []
+    theirs = dict(columns or {})
+    cells = [frame.iloc[:, n].tolist() for n in range(len(names))]
+    for position, values in enumerate(zip(*cells, strict=True) if cells else ()):
+        row = _renamed(dict(zip(names, values, strict=True)), theirs)
+        reader = RowReader()
+        try:
+            plain = {name: native(cell) for name, cell in row.items()}
+            read_responses(plain, reader)
+            check_unicode(plain)
+        except (DataError, InvalidInputError) as error:
+            reason = getattr(error, "reason", "malformed messages")
+            label = str(frame.index[position])[:40]
+            place = f"frame, row {position + 1} (index {label})"
+            raise DataError(f"{place}: {error}", reason=reason) from error
+        texts += [(item["prompt"], item["response"]) for item in reader.items]
+        rows += [position] * len(reader.items)
+        origins += [(theirs.get(column, column), n) for column, n in reader.origins]
+    return RowItems(frame, texts, np.array(rows, dtype=np.intp), origins)
+
+
+def _read(data: Any) -> pd.DataFrame:
+    if data is None or isinstance(data, Mapping | int | float | np.ndarray):
+        raise InvalidInputError(
+            format_error(
+                expected="a DataFrame with columns prompt and response",
+                got=type(data).__name__,
+                fix="pass pd.DataFrame(rows), a path, or a list of dicts",
+            )
+        )
+    return read_frame(data)
+
+
+def _renamed(row: dict[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    taken = set(columns.values())
+    kept = {name: cell for name, cell in row.items() if name not in taken}
+    return kept | {o: row[t] for o, t in columns.items() if t in row}
+
+
+def _check_names(names: list[str], columns: Mapping[str, str]) -> None:
+    """Refuse a column that stands twice, and a prompt or response that is not there."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    absent = [
+        (ours, theirs)
+        for ours, theirs in columns.items()
+        if theirs not in names and ours in ("prompt", "response")
+    ]
+    if twice or absent:
+        ours, theirs = absent[0] if absent else (twice[0], twice[0])
+        raise DataError(
+            format_error(
+                expected=f"one column {theirs!r}",
+                got=f"{names.count(theirs)} among the columns {', '.join(names[:15])}",
+                fix=f"rename the columns, or name yours: columns={{{ours!r}: 'yours'}}",
+            ),
+            reason="missing column" if absent else "bad header",
+        )

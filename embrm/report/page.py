@@ -1,0 +1,230 @@
+"""A report as a frame, as one HTML file, as Markdown, and in a notebook.
+
+It opens with the verdict in words, then come warnings, pictures and tables. The page
+has no script and no link, and is made for phones, paper, light and dark.
+"""
+
+import base64
+import html
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from embrm._optional import import_optional
+from embrm.evaluate.resampling import Interval
+
+Cell = tuple[str, str]
+"""Text of a cell, and small print beside it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Row of a table.
+
+    Attributes
+    ----------
+    cells : sequence of Cell
+    kind : str
+        "best", "baseline" or "".
+    shades : sequence of float or None, optional
+        Depth of each cell's background in [0, 1].
+    """
+
+    cells: Sequence[Cell]
+    kind: str = ""
+    shades: Sequence[float | None] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Table with a heading and a note."""
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Row]
+    note: str = ""
+    kind: str = "table"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A display, with its alternative text and caption."""
+
+    display: Any
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """Prompts with their responses in order of reward."""
+
+    title: str
+    note: str
+    examples: Sequence[dict[str, Any]]
+    kind: str = "rankings"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names and values."""
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    kind: str = "facts"
+
+
+Block = Table | Rankings | Facts
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What was found, in words, pictures and tables.
+
+    Attributes
+    ----------
+    title : str
+    verdict : str
+        What it comes to, in words.
+    warnings : tuple of str
+        What makes the figures less than they seem.
+    pictures : tuple of Picture
+    blocks : tuple of Block
+    table : DataFrame
+        The figures.
+    """
+
+    title: str
+    verdict: str
+    table: pd.DataFrame
+    warnings: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = field(default=(), repr=False)
+    blocks: tuple[Block, ...] = field(default=(), repr=False)
+
+    def summary(self) -> pd.DataFrame:
+        """Return the figures as a frame."""
+        return self.table.copy()
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as one HTML page, and write it where a path is given.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib, which draws the pictures, is not installed.
+        """
+        environment = Environment(
+            loader=PackageLoader("embrm.report", "."),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        page = environment.get_template("page.html.j2").render(
+            report=self,
+            version=version("embrm"),
+            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            pictures=[
+                {"alt": p.alt, "caption": p.caption, "data": _png(p.display)}
+                for p in self.pictures
+            ],
+            blocks=self.blocks,
+        )
+        return _written(page, path)
+
+    def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as Markdown without pictures, and write it to a path."""
+        lines = [f"# {_plain(self.title)}", "", _plain(self.verdict), ""]
+        lines += [f"- **Warning:** {_plain(warning)}" for warning in self.warnings]
+        for block in self.blocks:
+            lines += ["", f"## {_plain(block.title)}", ""]
+            if isinstance(block, Table):
+                lines += _markdown_table(block)
+            elif isinstance(block, Facts):
+                lines += [f"- {_plain(n)}: {_plain(v)}" for n, v in block.facts]
+            else:
+                lines += [_plain(block.note)]
+                for example in block.examples:
+                    lines += ["", f"**{_plain(example['prompt'])}**", ""]
+                    lines += [
+                        f"{at}. {_plain(r['text'])} (score {r['score']}, reward "
+                        f"{r['reward']})"
+                        for at, r in enumerate(example["responses"], 1)
+                    ]
+        return _written("\n".join(lines).rstrip() + "\n", path)
+
+    def _repr_html_(self) -> str:
+        """Show the verdict, the warnings and the figures in a notebook."""
+        warnings = "".join(f"<li>{html.escape(w)}</li>" for w in self.warnings)
+        figures = self.table.to_html(float_format=lambda v: f"{v:.3f}", border=0)
+        return (
+            f"<h3>{html.escape(self.title)}</h3><p>{html.escape(self.verdict)}</p>"
+            f"{f'<ul>{warnings}</ul>' if warnings else ''}{figures}"
+        )
+
+
+def interval_cell(interval: Interval | None) -> Cell:
+    """Write an estimate, with its interval as small print."""
+    if interval is None:
+        return "", ""
+    bounds = f"[{interval.low:.3f}, {interval.high:.3f}]"
+    return f"{interval.estimate:.3f}", "" if interval.low != interval.low else bounds
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage.
+
+    Examples
+    --------
+    >>> percent(0.7134)
+    '71.3%'
+    """
+    return f"{share:.1%}"
+
+
+def versions() -> str:
+    """Name the libraries that figures come from, with their versions."""
+    names = ("embrm", "numpy", "scikit-learn", "pandas")
+    return ", ".join(f"{name} {version(name)}" for name in names)
+
+
+def _png(display: Any) -> str:
+    figure_type = import_optional("matplotlib.figure", extra="plot").Figure
+    figure = figure_type(figsize=(5.2, 3.6), layout="constrained")
+    display.plot(ax=figure.subplots())
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _written(text: str, path: str | os.PathLike[str] | None) -> str:
+    if path is not None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    return text
+
+
+def _markdown_table(table: Table) -> list[str]:
+    heads = [_plain(heading) or " " for heading in table.headings]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for row in table.rows:
+        cells = [_plain(" ".join(filter(None, cell))) for cell in row.cells]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, *(["", _plain(table.note)] if table.note else [])]
+
+
+def _plain(text: str) -> str:
+    """Write a text in one line that Markdown takes as it is."""
+    words = " ".join(str(text).split())
+    for mark in "\\`*_[]<>|#":
+        words = words.replace(mark, f"\\{mark}")
+    return words

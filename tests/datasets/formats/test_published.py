@@ -1,0 +1,165 @@
+"""Rows in the true schema of data that people publish, read without any argument.
+
+`golden/published.json` holds rows with every column of the published data, and by hand
+what they say: pairs as [prompt, first, second, y], items as [prompt, response,
+attributes]. Potato's, Label Studio's flat export and MedicalGPT's rows follow their
+documentation; the others follow the data themselves or their cards.
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from embrm import RewardModel
+from embrm.datasets import read_preferences
+from embrm.exceptions import MisreadWarning
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "published.json"
+CASES = json.loads(GOLDEN.read_text("utf-8"))
+CONTAINERS = ["dicts", "jsonl", "parquet"]
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::embrm.exceptions.MisreadWarning",
+)
+
+
+def _source(case, container, folder):
+    if container == "dicts":
+        return case["rows"]
+    if container == "jsonl":
+        path = folder / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in case["rows"]))
+        return path
+    path = folder / "rows.parquet"
+    rows = [_without_empty(row) for row in case["rows"]]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def _plain(prompt):
+    """Write one turn of the user as its text: both spellings are the same prompt."""
+    single = not isinstance(prompt, str) and len(prompt) == 1
+    return prompt[0]["content"] if single else prompt
+
+
+def _without_empty(value):
+    """Parquet holds no struct without fields."""
+    if isinstance(value, dict):
+        return {k: _without_empty(v) for k, v in value.items() if v != {}}
+    return [_without_empty(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("name", CASES)
+def test_published_rows_say_what_they_say(name, container, tmp_path):
+    """Format, prompts, texts, labels and columns are those written by hand."""
+    case = CASES[name]
+    named = case["format"] if case.get("named") else None
+    read = read_preferences(_source(case, container, tmp_path), format=named)
+    assert read.read_report.format == case["format"]
+    assert read.read_report.n_kept == len(case["rows"])
+    if "pairs" in case:
+        texts = read.to_frame()[["prompt", "first", "second", "y"]]
+        texts = texts.assign(prompt=texts["prompt"].map(_plain))
+        assert texts.to_numpy(object).tolist() == case["pairs"]
+    for column, values in case.get("columns", {}).items():
+        found = [None if value != value else value for value in read.pairs[column]]
+        assert found == values
+    if "items" in case:
+        _check_items(read.items, case["items"])
+
+
+def _check_items(items, expected):
+    items = items.assign(prompt=items["prompt"].map(_plain))
+    assert items[["prompt", "response"]].to_numpy(object).tolist() == [
+        row[:2] for row in expected
+    ]
+    for (*_, attributes), item in zip(expected, items.to_dict("records"), strict=True):
+        assert {name: item[name] for name in attributes} == attributes
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_column_of_published_rows_is_accounted_for(name):
+    """Each is read as something, carried along, not used, or empty."""
+    case = CASES[name]
+    named = case["format"] if case.get("named") else None
+    report = read_preferences(case["rows"], format=named).read_report
+    assert set(report.columns) == {column for row in case["rows"] for column in row}
+    assert all(report.columns.values())
+    read_as = set(report.columns.values()) - {"carried along", "not used", "empty"}
+    assert read_as
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_published_rows_feed_a_head(name):
+    """A model is fitted on each of them by one call."""
+    case = CASES[name]
+    rows = _more_prompts(case["rows"])
+    attributes = case["items"][0][2] if "items" in case else {}
+    head = "kto" if "label" in attributes else "linear"
+    head = "regression" if "score" in attributes else head
+    model = RewardModel(encoder="hashing:64", head=head)
+    model.fit(rows, format=case["format"] if case.get("named") else None)
+    assert model.read_report_.n_kept == len(rows)
+
+
+def _more_prompts(rows):
+    """Repeat rows with other prompts, so that there is something to fit on."""
+    made = []
+    for number in range(6):
+        text = json.dumps(rows)
+        for word in ("Hi", "Why?", "1 + 1?", "How?", "Add", "post."):
+            text = text.replace(word, f"{word} {number}")
+        for place in ('"message_id": "', '"parent_id": "'):
+            text = text.replace(place, f"{place}{number}")
+        again = json.loads(text)
+        for row in again:
+            if "solution_type" in row and number % 2:
+                row["eval_solution"] = ["So"]
+            for column in ("label", "kto_tag"):
+                if column in row and number % 2:
+                    row[column] = not row[column]
+            if "summary" in row:
+                row["summary"]["axes"]["overall"] = number
+        made += again
+    return made
+
+
+def test_the_safer_response_is_another_label():
+    """The user says which column decides; the other one goes along."""
+    rows = CASES["PKU-SafeRLHF"]["rows"]
+    with pytest.warns(MisreadWarning, match=r"in all 2 rows the first response"):
+        read = read_preferences(rows, columns={"winner": "safer_response_id"})
+    assert read.y.tolist() == [1.0, 1.0]
+    assert read.pairs["better_response_id"].tolist() == [1, 0]
+
+
+def test_the_difference_of_scores_is_a_margin_on_request():
+    """By itself it only goes along, and that it could be a margin is noted."""
+    rows = CASES["ultrafeedback_binarized"]["rows"]
+    plain = read_preferences(rows)
+    assert plain.margin is None
+    assert any("can be the margin" in note for note in plain.read_report.notes)
+    columns = {"margin": "score_chosen - score_rejected"}
+    assert read_preferences(rows, columns=columns).margin.tolist() == [3.5]
+
+
+def test_the_ratio_of_votes_is_a_weight_on_request():
+    """SHP's authors weigh by it; embrm does when it is told to."""
+    rows = CASES["SHP"]["rows"]
+    weighted = read_preferences(rows, columns={"weight": "score_ratio"})
+    assert weighted.weight.tolist() == [4.0, 4.0]
+    assert read_preferences(rows).weight is None
+
+
+def test_a_frame_of_arrays_is_read_as_its_rows():
+    """Lists in Parquet come back from pandas as arrays."""
+    rows = CASES["Nectar"]["rows"]
+    table = pa.Table.from_pylist(rows)
+    frame = table.to_pandas()
+    assert isinstance(frame, pd.DataFrame)
+    assert len(read_preferences(frame)) == 1

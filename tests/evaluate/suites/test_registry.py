@@ -1,0 +1,158 @@
+"""What every suite refuses, labels and promises."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embrm.evaluate.suites import known_suites, score_suite, suite_items
+from embrm.exceptions import InvalidInputError
+
+ROWS = pd.DataFrame({"id": [1, 2, 3], "label": [1, 2, 1]})
+SCORES = pd.DataFrame(
+    {
+        "id": [1, 1, 2, 2, 3, 3],
+        "item": ["output_1", "output_2"] * 3,
+        "reward": [1.0, 0.0, 0.0, 1.0, 0.0, 1.0],
+    }
+)
+
+
+def test_an_unknown_suite_is_refused_with_those_known():
+    """They are named."""
+    with pytest.raises(InvalidInputError, match="rewardbench, rewardbench2, rm-bench"):
+        score_suite("mmlu", ROWS, SCORES)
+
+
+@pytest.mark.parametrize(
+    ("rows", "scores", "words"),
+    [
+        (ROWS.iloc[[0, 0, 1]], SCORES, "each id once in the rows"),
+        (ROWS.assign(id=[1, None, 3]), SCORES, "an id in every row of the rows"),
+        (ROWS, pd.concat([SCORES, SCORES.iloc[[2]]]), "each item scored once.*id '2'"),
+        (ROWS, SCORES.assign(reward="high"), "rewards that are numbers.*str"),
+        (ROWS, SCORES.assign(reward=[True] * 6), "rewards that are numbers"),
+        (ROWS, SCORES.assign(id=SCORES["id"] + 90), "none among 6 scores"),
+        (
+            ROWS,
+            SCORES.replace("output_2", "output_9"),
+            "items among output_1, output_2",
+        ),
+        (ROWS, SCORES.drop(columns="item"), "scores with columns id, item, reward; or"),
+        (ROWS, SCORES.iloc[:0], "at least one row"),
+        (ROWS, SCORES.assign(reward=np.nan), "at least one row with all of its scores"),
+        (ROWS.drop(columns="label"), SCORES, "a column label in the rows"),
+        ([1, 2], SCORES, "rows as a DataFrame"),
+    ],
+)
+def test_bad_input_is_refused(rows, scores, words):
+    """Each with a message of three parts."""
+    with pytest.raises(InvalidInputError, match=words) as caught:
+        score_suite("llmbar", rows, scores)
+    assert "Fix:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [SCORES.iloc[:-1], SCORES.iloc[:-2], SCORES.assign(reward=[1, 0, 0, 1, 0, np.nan])],
+    ids=["one side", "no side", "NaN"],
+)
+def test_a_row_that_is_not_scored_in_full_makes_it_partial(scores):
+    """It counts neither as right nor as wrong, and no number looks official."""
+    result = score_suite("llmbar", ROWS, scores)
+    assert math.isnan(result.overall)
+    assert result.coverage == pytest.approx(2 / 3)
+    assert str(result.coverage) == "2 of 3 rows"
+    assert result.coverage.missing == (2,)
+    assert result.partial == ("2 of 3 rows are scored",)
+    assert result.table.loc["overall (partial)", "score"] == 1.0
+    assert "overall" not in result.table.index
+    assert json.loads(json.dumps(result.to_json()))["overall"] is None
+
+
+def test_scores_of_other_rows_are_counted():
+    """They change nothing."""
+    more = pd.DataFrame({"id": [77], "item": ["output_1"], "reward": [5.0]})
+    result = score_suite("llmbar", ROWS, pd.concat([SCORES, more]))
+    assert result.overall == score_suite("llmbar", ROWS, SCORES).overall
+    assert result.coverage.n_unknown == 1
+    assert "1 scores belong to none" in result.notes[0]
+
+
+def test_ids_may_repeat_over_subsets_that_the_scores_name():
+    """RM-Bench's ids repeat over domains."""
+    rows = pd.DataFrame({"id": [1, 1], "subset": ["a", "b"], "label": [1, 1]})
+    scores = SCORES.iloc[:4].assign(id=1, subset=["a", "a", "b", "b"])
+    table = score_suite("llmbar", rows, scores).table["score"]
+    assert table[["a", "b"]].tolist() == [1.0, 0.0]
+    with pytest.raises(InvalidInputError, match="put that column into the scores"):
+        score_suite("llmbar", rows, scores.drop(columns="subset"))
+
+
+@given(st.lists(st.integers(-3, 3), min_size=6, max_size=6), st.floats(0.1, 10))
+@settings(max_examples=30, deadline=None)
+def test_only_the_order_of_rewards_matters(values, factor):
+    """Any increasing map of the rewards gives the same scores."""
+    one = SCORES.assign(reward=np.array(values, float))
+    other = one.assign(reward=np.exp(one["reward"] * factor) - 5)
+    left, right = (score_suite("llmbar", ROWS, s).table for s in (one, other))
+    pd.testing.assert_frame_equal(left, right)
+
+
+def test_infinite_rewards_are_ordered():
+    """Some judges give minus infinity to what they cannot read."""
+    rewards = [np.inf, 0, -np.inf, 1, -np.inf, -np.inf]
+    result = score_suite("llmbar", ROWS, SCORES.assign(reward=rewards))
+    assert result.overall == pytest.approx(2.5 / 3)
+
+
+def test_items_name_what_is_to_be_rewarded():
+    """Lists with their index, and which of them are good."""
+    rows = pd.DataFrame(
+        [
+            {
+                "id": 8,
+                "domain": "chat",
+                "prompt": "Q",
+                "chosen": ["a", "b", "c"],
+                "rejected": ["d", "e", "f"],
+            }
+        ]
+    )
+    items = suite_items("rm-bench", rows)
+    assert items["item"].tolist() == [
+        f"{side}[{k}]" for side in ("chosen", "rejected") for k in range(3)
+    ]
+    assert items["good"].tolist() == [1.0] * 3 + [0.0] * 3
+    assert items["domain"].tolist() == ["chat"] * 6
+    scored = items.assign(reward=items["good"])
+    assert score_suite("rm-bench", rows, scored).table.loc["chat", "score"] == 1.0
+
+
+def test_rows_without_texts_have_no_items():
+    """There is nothing to reward."""
+    with pytest.raises(InvalidInputError, match="columns input and output_1"):
+        suite_items("llmbar", ROWS)
+
+
+def test_every_suite_of_the_field_is_known():
+    """Names are fixed for callers."""
+    assert set(known_suites()) >= {
+        "rewardbench",
+        "rewardbench2",
+        "rm-bench",
+        "judgebench",
+        "llmbar",
+        "rewardmath",
+        "rmb",
+        "ppe",
+        "helpsteer2-preference",
+        "helpsteer3",
+        "mt-bench-human",
+        "faireval",
+        "alpacaeval",
+    }
