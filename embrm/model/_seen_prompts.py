@@ -16,10 +16,10 @@ def prompts_of(preferences: Preferences) -> "pd.Series[Any]":
     return preferences.items.drop_duplicates("prompt_id")["prompt"]
 
 
-def seen_items(
+def seen_pairs(
     preferences: Preferences, hashes: IntArray, sketches: PromptSketches | None
 ) -> BoolArray:
-    """Mark the items whose prompt is known, or nearly.
+    """Mark the pairs with a prompt that is known, or nearly.
 
     Parameters
     ----------
@@ -31,10 +31,12 @@ def seen_items(
 
     Returns
     -------
-    ndarray of bool of shape (n_items,)
+    ndarray of bool of shape (n_pairs,)
+        Whether either item's prompt is.
     """
     seen: BoolArray = np.isin(prompt_hashes(preferences.items["prompt"]), hashes)
     if sketches is not None:
         near = sketches.match(prompts_of(preferences))
         seen |= near[pd.factorize(preferences.items["prompt_id"])[0]]
-    return seen
+    ends = preferences.pairs[["first", "second"]].to_numpy()
+    return np.asarray(seen[ends].any(axis=1))

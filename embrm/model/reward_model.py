@@ -35,7 +35,7 @@ from embrm.exceptions import (
 )
 from embrm.heads.registry import describe_heads, make_head
 from embrm.model._checks import check_dim, check_same_encoder, check_uncertain
-from embrm.model._seen_prompts import prompts_of, seen_items
+from embrm.model._seen_prompts import prompts_of, seen_pairs
 from embrm.model.frames import (
     equal_vectors,
     prompt_hashes,
@@ -482,12 +482,7 @@ class RewardModel(BaseEstimator):
         Near-duplicates of one count, where they were grouped in the fit.
         """
         check_is_fitted(self, "head_")
-        seen = seen_items(preferences, self.training_prompts_, self.training_sketches_)
-        first, second = (
-            preferences.pairs[end].to_numpy() for end in ("first", "second")
-        )
-        either: BoolArray = seen[first] | seen[second]
-        return either
+        return seen_pairs(preferences, self.training_prompts_, self.training_sketches_)
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files and locks belong to a process: another one opens its own.
