@@ -30,6 +30,7 @@ from embrm.exceptions import (
     warn,
 )
 from embrm.heads.registry import describe_heads, make_head
+from embrm.heads.uncertain_reward import UncertainRewardHead
 from embrm.model.frames import (
     item_texts,
     prompt_hashes,
@@ -268,8 +269,34 @@ class RewardModel(BaseEstimator):
             If the encoder is not the one the head was fitted with.
         """
         check_is_fitted(self, "head_")
-        rewards = self.head_.reward(self._vectors(item_texts(df, self.columns)))
+        rewards, _ = self.reward_vectors(
+            self._vectors(item_texts(df, self.columns)), with_std=False
+        )
         return pd.Series(rewards, index=df.index, name="reward")
+
+    def reward_vectors(
+        self, vectors: FloatArray, *, with_std: bool = True
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Compute rewards of items whose vectors are given, as `reward` does.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (n_items, d)
+            Of this model's encoder, as `embed` returns them.
+        with_std : bool, default=True
+            Whether to compute standard deviations, where the head has them.
+
+        Returns
+        -------
+        reward : ndarray of shape (n_items,)
+        std : ndarray of shape (n_items,), >= 0, or None
+            None where the head has none, or without `with_std`. The last bits of both
+            may depend on which items are rewarded together.
+        """
+        check_is_fitted(self, "head_")
+        if with_std and isinstance(self.head_, UncertainRewardHead):
+            return self.head_.reward(vectors, return_std=True)
+        return np.asarray(self.head_.reward(vectors)), None
 
     def rank(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return `df` with columns `reward` and `rank` within each prompt (1 is best).
