@@ -134,20 +134,25 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything ran
 
 def column_map(columns: list[str] | None) -> dict[str, str] | None:
     """Turn `["prompt=question"]` into `{"prompt": "question"}`."""
-    return _named(columns, "--column NAME=YOURS", "--column prompt=question") or None
+    return (
+        named_values(columns, "--column NAME=YOURS", "--column prompt=question") or None
+    )
 
 
 def head_params(params: list[str] | None) -> dict[str, Any]:
     """Turn `["noise=estimate", "alpha=2"]` into `{"noise": "estimate", "alpha": 2}`."""
     example = "--param noise=estimate"
-    named = _named(params, "--param NAME=VALUE", example)
+    named = named_values(params, "--param NAME=VALUE", example)
     try:
         return {name: yaml.safe_load(value) for name, value in named.items()}
     except yaml.YAMLError as error:
         raise _misspelt("--param NAME=VALUE", params, example) from error
 
 
-def _named(given: list[str] | None, expected: str, example: str) -> dict[str, str]:
+def named_values(
+    given: list[str] | None, expected: str, example: str
+) -> dict[str, str]:
+    """Turn `["name=value"]` into a dict; the error quotes `expected` and `example`."""
     pairs: list[list[str]] = [part.split("=", 1) for part in given or []]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise _misspelt(expected, given, example)

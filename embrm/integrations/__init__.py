@@ -1,0 +1,1 @@
+"""Plug-ins for trainers, and a client of the reward server."""
