@@ -54,6 +54,24 @@ def row_prompts(df: pd.DataFrame, columns: Mapping[str, str] | None = None) -> I
     return prompt_hashes(_column(df, "prompt", columns))
 
 
+def with_ranks(
+    df: pd.DataFrame, reward: pd.Series, columns: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Add columns `reward` and `rank` within each prompt: 1 is best, ties share it."""
+    by_prompt = reward.groupby(row_prompts(df, columns), sort=False)
+    rank = by_prompt.rank(ascending=False, method="min").astype(int)
+    return df.assign(reward=reward, rank=rank)
+
+
+def best_rows(
+    df: pd.DataFrame, reward: pd.Series, columns: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Keep for each prompt the row with the highest reward, the first of equal ones."""
+    by_position = pd.Series(reward.to_numpy())
+    best = by_position.groupby(row_prompts(df, columns), sort=False).idxmax()
+    return df.assign(reward=reward).iloc[np.sort(best.to_numpy(np.intp))]
+
+
 def prompt_hashes(prompts: Iterable[Prompt]) -> IntArray:
     """Hash prompts to uint64, equal for both spellings of a single user turn.
 

@@ -32,12 +32,13 @@ from embrm.exceptions import (
 from embrm.heads.registry import describe_heads, make_head
 from embrm.heads.uncertain_reward import UncertainRewardHead
 from embrm.model.frames import (
+    best_rows,
     item_texts,
     prompt_hashes,
     read_pairs,
     response_lengths,
-    row_prompts,
     with_pairs,
+    with_ranks,
 )
 from embrm.model.training_data import training_data
 from embrm.pairs import Pairs
@@ -269,13 +270,12 @@ class RewardModel(BaseEstimator):
             If the encoder is not the one the head was fitted with.
         """
         check_is_fitted(self, "head_")
-        rewards, _ = self.reward_vectors(
-            self._vectors(item_texts(df, self.columns)), with_std=False
-        )
+        vectors = self._vectors(item_texts(df, self.columns))
+        rewards, _ = self.reward_vectors(vectors, with_std=False)
         return pd.Series(rewards, index=df.index, name="reward")
 
     def reward_vectors(
-        self, vectors: FloatArray, *, with_std: bool = True
+        self, vectors: FloatArray, *, with_std: bool = True, one_by_one: bool = False
     ) -> tuple[FloatArray, FloatArray | None]:
         """Compute rewards of items whose vectors are given, as `reward` does.
 
@@ -285,15 +285,27 @@ class RewardModel(BaseEstimator):
             Of this model's encoder, as `embed` returns them.
         with_std : bool, default=True
             Whether to compute standard deviations, where the head has them.
+        one_by_one : bool, default=False
+            Reward each vector by itself. Sums of a matrix product are in another order
+            for other shapes: together, an item's last bits depend on its neighbours.
 
         Returns
         -------
         reward : ndarray of shape (n_items,)
         std : ndarray of shape (n_items,), >= 0, or None
-            None where the head has none, or without `with_std`. The last bits of both
-            may depend on which items are rewarded together.
+            None where the head has none, or without `with_std`.
         """
         check_is_fitted(self, "head_")
+        if one_by_one and len(vectors) > 1:
+            rows = [
+                self.reward_vectors(vectors[n : n + 1], with_std=with_std)
+                for n in range(len(vectors))
+            ]
+            deviations = [std for _, std in rows if std is not None]
+            return (
+                np.concatenate([reward for reward, _ in rows]),
+                np.concatenate(deviations) if deviations else None,
+            )
         if with_std and isinstance(self.head_, UncertainRewardHead):
             return self.head_.reward(vectors, return_std=True)
         return np.asarray(self.head_.reward(vectors)), None
@@ -303,21 +315,14 @@ class RewardModel(BaseEstimator):
 
         Equal rewards share the better rank.
         """
-        reward = self.reward(df)
-        by_prompt = reward.groupby(row_prompts(df, self.columns), sort=False)
-        rank = by_prompt.rank(ascending=False, method="min").astype(int)
-        return df.assign(reward=reward, rank=rank)
+        return with_ranks(df, self.reward(df), self.columns)
 
     def best_of_n(self, df: pd.DataFrame) -> pd.DataFrame:
         """Keep for each prompt the row with the highest reward, in order of `df`.
 
         Of equal rewards the first row wins. The column `reward` is added.
         """
-        rewarded = df.assign(reward=self.reward(df))
-        by_position = pd.Series(rewarded["reward"].to_numpy())
-        prompts = row_prompts(df, self.columns)
-        best = by_position.groupby(prompts, sort=False).idxmax()
-        return rewarded.iloc[np.sort(best.to_numpy(np.intp))]
+        return best_rows(df, self.reward(df), self.columns)
 
     def decision_function(self, df: Any) -> FloatArray:
         """Compute delta of each pair of a pair frame, shape (n_pairs,), in nats."""

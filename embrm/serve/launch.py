@@ -1,5 +1,6 @@
 """From directories of saved models to a running server."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable
@@ -59,7 +60,12 @@ def make_app(settings: Settings) -> Guard:
     )
     first = next(iter(settings.models.values()))
     name = Path(first).resolve().name or "model"
-    return create_app(load_models(settings), settings, token=token, name=name)
+    models = load_models(settings)
+    # What is loaded now stays: collections that look through all of it stop the server
+    # for up to 0.2 s with torch and transformers in memory.
+    gc.collect()
+    gc.freeze()
+    return create_app(models, settings, token=token, name=name)
 
 
 def worker_app() -> Guard:

@@ -131,13 +131,13 @@ class RewardSource:
                 vectors[digest] = embedded.vectors
                 if not columns:
                     self.counts = Counts(embedded.n_embedded, embedded.n_truncated)
-            rewards, spread = _reward_each(model, vectors[digest])
+            rewards, spread = model.reward_vectors(vectors[digest], one_by_one=True)
             _check_finite(name, rewards)
-            columns.append(rewards)
-            if len(columns) == 1:
-                std = spread
+            columns.append(rewards.tolist())
+            if len(columns) == 1 and spread is not None:
+                std = spread.tolist()
         rows = zip(*columns, strict=True)
-        spreads = [None] * len(texts) if std is None else std
+        spreads: Sequence[float | None] = [None] * len(texts) if std is None else std
         parts = len(columns) > 1
         return [
             Scored(row[0], spread, row if parts else ())
@@ -161,20 +161,7 @@ class RewardSource:
         return self.score_each(texts[:middle]) + self.score_each(texts[middle:])
 
 
-def _reward_each(
-    model: RewardModel, vectors: FloatArray
-) -> tuple[list[float], list[float] | None]:
-    """Reward vectors one by one, so that each depends on itself alone."""
-    rewards, deviations = [], []
-    for row in range(len(vectors)):
-        reward, std = model.reward_vectors(vectors[row : row + 1])
-        rewards.append(float(reward[0]))
-        if std is not None:
-            deviations.append(float(std[0]))
-    return rewards, deviations or None
-
-
-def _check_finite(name: str, rewards: list[float]) -> None:
+def _check_finite(name: str, rewards: FloatArray) -> None:
     if not np.isfinite(rewards).all():
         raise DataError(
             format_error(

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from embrm._typing import FloatArray, Text
 from embrm.exceptions import DataError, EmbrmError
+from embrm.integrations.templates import split_text
 from embrm.serve.gathering import Gatherer
 from embrm.serve.metrics import Metrics
 from embrm.serve.rewards import RewardSource, Scored
 from embrm.serve.settings import Settings
-from embrm.serve.templates import split_text
 from embrm.serve.texts import check_text
 from embrm.web.answers import Refusal
 

@@ -51,7 +51,7 @@ class Settings:
         Where the models' encoder is found now.
     template : str, default="auto"
         Chat template of texts that come with special tokens; see
-        `embrm.serve.templates`.
+        `embrm.integrations.templates`.
     on_error : {"raise", "mean"}, default="raise"
         Whether a text that cannot be rewarded is refused, or gets the mean reward.
     training : str, optional

@@ -1,12 +1,6 @@
 """A server in a thread, to be met with raw sockets."""
 
-import socket
-import threading
-import time
-from contextlib import ExitStack
-
 import pytest
-import uvicorn
 
 from embrm.web import Bounds
 from embrm.web.connection import BoundedConnection
@@ -24,34 +18,13 @@ async def hello(scope, receive, send):
 
 
 @pytest.fixture
-def listening():
+def listening(running):
     """Start a server with bounds; return its port."""
-    with ExitStack() as stack:
 
-        def start(**bounds):
-            sock = socket.create_server(("127.0.0.1", 0))
-            config = uvicorn.Config(
-                Guard(hello, Bounds(**bounds)),
-                http=BoundedConnection,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-            )
-            server = uvicorn.Server(config)
-            thread = threading.Thread(target=server.run, args=([sock],))
-            thread.start()
+    def start(**bounds):
+        app = Guard(hello, Bounds(**bounds))
+        options = {"lifespan": "off", "proxy_headers": False}
+        url = running(app, http=BoundedConnection, **options)
+        return int(url.rpartition(":")[2])
 
-            def stop():
-                server.should_exit = True
-                thread.join(20)
-                sock.close()
-                assert not thread.is_alive()
-
-            stack.callback(stop)
-            while not server.started:
-                time.sleep(0.01)
-            return sock.getsockname()[1]
-
-        yield start
+    return start

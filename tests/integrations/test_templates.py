@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embrm.serve.templates import TEMPLATES, split_text
+from embrm.integrations.templates import TEMPLATES, split_text
 
 TURNS = [
     {"role": "system", "content": "Be brief."},
