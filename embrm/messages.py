@@ -12,6 +12,9 @@ from typing import Any
 from embrm._typing import Message, Prompt
 from embrm.exceptions import InvalidInputError, format_error
 
+# Made once: json.dumps makes an encoder for each call, which takes most of its time.
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def as_messages(prompt: Prompt) -> tuple[Message, ...]:
     """Turn a prompt into messages.
@@ -59,7 +62,7 @@ def canonical_json(prompt: Prompt) -> str:
     True
     """
     pairs = [[message["role"], message["content"]] for message in as_messages(prompt)]
-    return json.dumps(pairs, ensure_ascii=False, separators=(",", ":"))
+    return _write(pairs)
 
 
 def prompt_text(prompt: Prompt) -> str:

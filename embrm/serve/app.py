@@ -75,6 +75,7 @@ def create_app(
         version=embrm.__version__,
         lifespan=_running(service),
         redoc_url=None,
+        redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     for module in _ROUTERS:

@@ -78,7 +78,7 @@ class Gatherer:
         self._waiting: dict[bytes, _Waiting] = {}
         self._requests: list[_Request] = []
         self._queue: deque[_Waiting] = deque()
-        self._n_in_batch = 0
+        self._n_in_batch, self._batch_started = 0, 0.0
         self._item_seconds = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -207,9 +207,9 @@ class Gatherer:
             return
         self._drop_abandoned()
         n, queued = len(missing), len(self._queue)
-        expected = (queued + self._n_in_batch) * self._item_seconds
+        expected = self._expected_wait()
         too_many = queued > 0 and queued + n > self.bounds.queue_items
-        if too_many or (queued > 0 and expected > self.bounds.wait_seconds):
+        if too_many or expected > self.bounds.wait_seconds:
             self.metrics.refused()
             wait = min(60, max(1, math.ceil(expected)))
             refusal = Refusal(
@@ -221,6 +221,14 @@ class Gatherer:
         self._queued.set()
         if len(self._queue) >= self.bounds.batch_items:
             self._full.set()
+
+    def _expected_wait(self) -> float:
+        """Say how long the batch in work and the queue will take, in seconds."""
+        batch = 0.0
+        if self._n_in_batch:
+            elapsed = time.monotonic() - self._batch_started
+            batch = max(0.0, self._n_in_batch * self._item_seconds - elapsed)
+        return batch + len(self._queue) * self._item_seconds
 
     def _drop_abandoned(self) -> None:
         """Take texts off the queue that no request waits for any more."""
@@ -246,15 +254,14 @@ class Gatherer:
             batch = [self._queue.popleft() for _ in range(self._batch_size())]
             if not batch:
                 continue
-            self._n_in_batch = len(batch)
-            started = time.monotonic()
+            self._n_in_batch, self._batch_started = len(batch), time.monotonic()
             try:
                 texts = [one.text for one in batch]
                 scored = await self._run("embed", self.source.score_each, texts)
             except Exception as error:  # noqa: BLE001
                 self._fail(batch, error)
             else:
-                self._note(len(batch), time.monotonic() - started)
+                self._note(len(batch), time.monotonic() - self._batch_started)
                 for one, got in zip(batch, scored, strict=True):
                     self._deliver(one, got)
             self._n_in_batch = 0

@@ -24,6 +24,9 @@ TEI_PREFIX = "/tei/"
 """Routes under it answer errors as text-embeddings-inference does."""
 
 
+_write = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
 class Refusal(Exception):  # noqa: N818
     """A request that is refused, with its status.
 
@@ -117,4 +120,4 @@ def _is_name(part: object) -> bool:
 
 def as_json(content: Any) -> bytes:
     """Write an answer's body: compact, ASCII, without NaN."""
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    return _write(content).encode()

@@ -76,6 +76,10 @@ class BoundedConnection(HttpToolsProtocol):
             self._write_timer = None
         super().resume_writing()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in JSON as all else."""
+        self._refuse(400, msg)
+
     def _await_headers(self) -> None:
         self._header_timer = self.loop.call_later(
             self.bounds.header_seconds,
@@ -92,8 +96,13 @@ class BoundedConnection(HttpToolsProtocol):
     def _refuse(self, status: int, message: str, headers: str = "") -> None:
         """Answer without the app, and close."""
         self._stop_header_timer()
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.transport.abort()  # amid another answer
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started:
+                self.transport.abort()  # amid another answer
+            # What the app still has to say is not sent.
+            cycle.disconnected = True
+            cycle.message_event.set()
         if self.transport.is_closing():
             return
         body = as_json(error_content("", status, message))

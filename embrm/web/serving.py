@@ -55,8 +55,9 @@ LOGGING: dict[str, Any] = {
         "stderr": {"class": "logging.StreamHandler", "formatter": "plain"},
     },
     "loggers": {
-        name: {"handlers": ["stderr"], "level": "WARNING", "propagate": False}
-        for name in ("uvicorn", "uvicorn.error", "embrm")
+        # uvicorn warns of each request that is no HTTP, which anyone can send.
+        name: {"handlers": ["stderr"], "level": level, "propagate": False}
+        for name, level in {"uvicorn": "ERROR", "embrm": "WARNING"}.items()
     },
 }
 

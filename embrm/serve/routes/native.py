@@ -1,13 +1,13 @@
 """embrm's own route: items or messages in; rewards, intervals and ranks out."""
 
+from bisect import bisect_right
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from embrm._typing import Text
-from embrm.model.frames import prompt_hashes
+from embrm._typing import Prompt, Text
+from embrm.messages import canonical_json
 from embrm.serve.routes.answers import example, json_answer
 from embrm.serve.service import Service
 from embrm.serve.texts import Body, Conversation, Words, as_prompt, split_messages
@@ -123,14 +123,21 @@ def rank_within_prompts(texts: list[Text], rewards: list[float]) -> list[int]:
     >>> rank_within_prompts([("a", "x"), ("b", "y"), ("a", "z")], [1.0, 0.0, 2.0])
     [2, 1, 1]
     """
-    if not texts:
-        return []
-    groups: dict[int, list[float]] = {}
-    hashes = [int(one) for one in prompt_hashes([prompt for prompt, _ in texts])]
-    for one, reward in zip(hashes, rewards, strict=True):
-        groups.setdefault(one, []).append(reward)
-    ordered = {one: np.sort(values) for one, values in groups.items()}
+    groups: dict[str, list[float]] = {}
+    names = _prompt_names([prompt for prompt, _ in texts])
+    for name, reward in zip(names, rewards, strict=True):
+        groups.setdefault(name, []).append(reward)
+    for values in groups.values():
+        values.sort()
     return [
-        len(ordered[one]) - int(np.searchsorted(ordered[one], reward, side="right")) + 1
-        for one, reward in zip(hashes, rewards, strict=True)
+        len(groups[name]) - bisect_right(groups[name], reward) + 1
+        for name, reward in zip(names, rewards, strict=True)
     ]
+
+
+def _prompt_names(prompts: list[Prompt]) -> list[str]:
+    """Name prompts so that both spellings of a single user turn are the same."""
+    texts = [prompt for prompt in prompts if isinstance(prompt, str)]
+    if len(texts) == len(prompts):
+        return texts
+    return [canonical_json(prompt) for prompt in prompts]
