@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 import embrm
+from embrm.datasets import Preferences
 from embrm.exceptions import EmbrmError
 from embrm.model import RewardModel
+from embrm.serve.evidence import Evidence
 from embrm.serve.metrics import Metrics
 from embrm.serve.rewards import RewardSource
-from embrm.serve.routes import native, rerank, system, tei, trainers, vllm
+from embrm.serve.routes import native, page, rerank, system, tei, trainers, vllm
 from embrm.serve.service import Service
 from embrm.serve.settings import Settings
 from embrm.serve.vectors import ServingCache
@@ -36,6 +38,7 @@ def create_app(
     *,
     token: str | None = None,
     name: str = "model",
+    training: Preferences | None = None,
 ) -> Guard:
     """Make the ASGI app that serves fitted models.
 
@@ -48,6 +51,8 @@ def create_app(
         Bearer token that clients need.
     name : str, default="model"
         By which clients know the model.
+    training : Preferences, optional
+        What the first model was fitted on: the page shows the nearest of it.
 
     Returns
     -------
@@ -74,12 +79,15 @@ def create_app(
         title="embrm: rewards of responses",
         version=embrm.__version__,
         lifespan=_running(service),
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     for module in _ROUTERS:
         app.include_router(module.router(service))
+    evidence = None if training is None else Evidence.of(source.main, training)
+    app.include_router(page.router(service, evidence))
     _add_error_handlers(app)
     return Guard(
         _Timed(app, service.metrics),

@@ -10,6 +10,7 @@ from embrm.embed.base import Encoder
 from embrm.embed.registry import make_encoder
 from embrm.exceptions import InvalidInputError
 from embrm.model import RewardModel
+from embrm.model.frames import read_pairs
 from embrm.persist import load_model
 from embrm.serve.app import create_app
 from embrm.serve.metrics import MULTIPROCESS
@@ -65,7 +66,10 @@ def make_app(settings: Settings) -> Guard:
     # for up to 0.2 s with torch and transformers in memory.
     gc.collect()
     gc.freeze()
-    return create_app(models, settings, token=token, name=name)
+    training = None
+    if settings.training is not None:
+        training = read_pairs(settings.training, on_error="skip")
+    return create_app(models, settings, token=token, name=name, training=training)
 
 
 def worker_app() -> Guard:

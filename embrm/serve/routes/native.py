@@ -9,7 +9,7 @@ from pydantic import Field
 from embrm._typing import Prompt, Text
 from embrm.messages import canonical_json
 from embrm.serve.routes.answers import example, json_answer
-from embrm.serve.service import Service
+from embrm.serve.service import Rewarded, Service
 from embrm.serve.texts import Body, Conversation, Words, as_prompt, split_messages
 from embrm.web.answers import Refusal
 
@@ -87,32 +87,31 @@ def router(service: Service) -> APIRouter:
         """  # noqa: D205
         texts = body.texts()
         done = await service.rewards(texts)
-        ranks = rank_within_prompts(texts, done.rewards)
-        data = []
-        for index, (score, rank) in enumerate(zip(done.scores, ranks, strict=True)):
-            lower, upper = score.interval
-            row: dict[str, Any] = {
-                "index": index,
-                "reward": score.reward,
-                "std": score.std,
-                "lower": lower,
-                "upper": upper,
-                "rank": rank,
-            }
-            names = service.source.component_names
-            if names:
-                row["components"] = dict(zip(names, score.components, strict=True))
-            data.append(row)
-        return json_answer(
-            {
-                "object": "list",
-                "model": service.name,
-                "data": data,
-                "warnings": done.warnings,
-            }
-        )
+        named = {"object": "list", "model": service.name}
+        return json_answer({**named, **describe(service, texts, done)})
 
     return routes
+
+
+def describe(service: Service, texts: list[Text], done: Rewarded) -> dict[str, Any]:
+    """Write rewards with intervals, ranks and components, ready for JSON."""
+    ranks = rank_within_prompts(texts, done.rewards)
+    names = service.source.component_names
+    data = []
+    for index, (score, rank) in enumerate(zip(done.scores, ranks, strict=True)):
+        lower, upper = score.interval
+        row: dict[str, Any] = {
+            "index": index,
+            "reward": score.reward,
+            "std": score.std,
+            "lower": lower,
+            "upper": upper,
+            "rank": rank,
+        }
+        if names:
+            row["components"] = dict(zip(names, score.components, strict=True))
+        data.append(row)
+    return {"data": data, "warnings": done.warnings}
 
 
 def rank_within_prompts(texts: list[Text], rewards: list[float]) -> list[int]:

@@ -5,8 +5,8 @@ from fastapi import APIRouter, Response
 from embrm.serve.routes.answers import json_answer
 from embrm.serve.service import Service
 
-OPEN_PATHS = ("/", "/health", "/ready")
-"""Paths that need no token: probes, and the page that asks for it."""
+OPEN_PATHS = ("/", "/docs", "/openapi.json", "/health", "/ready")
+"""Paths that need no token: probes, descriptions, and the page that asks for it."""
 
 
 def router(service: Service) -> APIRouter:
