@@ -33,6 +33,7 @@ from embrm.exceptions import (
     warn,
 )
 from embrm.heads.registry import describe_heads, make_head
+from embrm.heads.uncertain_reward import UncertainRewardHead
 from embrm.model._checks import check_dim, check_same_encoder, check_uncertain
 from embrm.model.frames import (
     equal_vectors,
@@ -304,6 +305,42 @@ class RewardModel(BaseEstimator):
         parts = [items.spread(values, name) for name, values in columns.items()]
         return pd.concat(parts, axis=1)
 
+    def reward_vectors(
+        self, vectors: FloatArray, *, with_std: bool = True, one_by_one: bool = False
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Compute rewards of items whose vectors are given, as `reward` does.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (n_items, d)
+            Of this model's encoder, as `embed` returns them.
+        with_std : bool, default=True
+            Whether to compute standard deviations, where the head has them.
+        one_by_one : bool, default=False
+            Reward each vector by itself. Sums of a matrix product are in another order
+            for other shapes: together, an item's last bits depend on its neighbours.
+
+        Returns
+        -------
+        reward : ndarray of shape (n_items,)
+        std : ndarray of shape (n_items,), >= 0, or None
+            None where the head has none, or without `with_std`.
+        """
+        check_is_fitted(self, "head_")
+        if one_by_one and len(vectors) > 1:
+            rows = [
+                self.reward_vectors(vectors[n : n + 1], with_std=with_std)
+                for n in range(len(vectors))
+            ]
+            deviations = [std for _, std in rows if std is not None]
+            return (
+                np.concatenate([reward for reward, _ in rows]),
+                np.concatenate(deviations) if deviations else None,
+            )
+        if with_std and isinstance(self.head_, UncertainRewardHead):
+            return self.head_.reward(vectors, return_std=True)
+        return np.asarray(self.head_.reward(vectors)), None
+
     def rank(
         self,
         data: Any,
@@ -330,11 +367,7 @@ class RewardModel(BaseEstimator):
             If `data` has a column of such a name and `overwrite` is False.
         """
         items = row_items(data, self.columns)
-        rewards = pd.Series(self._rewards(items))
-        by_prompt = rewards.groupby(items.prompts(), sort=False)
-        ranks = by_prompt.rank(ascending=False, method="min").astype(int)
-        values = {names[0]: rewards.to_numpy(), names[1]: ranks.to_numpy()}
-        return items.joined(values, overwrite=overwrite)
+        return items.ranked(self._rewards(items), names, overwrite=overwrite)
 
     def best_of_n(self, data: Any, *, overwrite: bool = False) -> pd.DataFrame:
         """Keep for each prompt the row with the highest reward, in order of `data`.
@@ -348,15 +381,11 @@ class RewardModel(BaseEstimator):
             If a row holds several responses.
         """
         items = row_items(data, self.columns)
-        items.check_one_a_row()
-        rewarded = items.joined({"reward": self._rewards(items)}, overwrite=overwrite)
-        by_position = pd.Series(rewarded["reward"].to_numpy())
-        best = by_position.groupby(items.prompts(), sort=False).idxmax()
-        return rewarded.iloc[np.sort(best.to_numpy(np.intp))]
+        return items.best(self._rewards(items), overwrite=overwrite)
 
     def _rewards(self, items: RowItems) -> FloatArray:
-        check_is_fitted(self, "head_")
-        return np.asarray(self.head_.reward(self._vectors(items.texts)))
+        rewards, _ = self.reward_vectors(self._vectors(items.texts), with_std=False)
+        return rewards
 
     def decision_function(self, df: Any) -> FloatArray:
         """Compute delta of each pair of a pair frame, shape (n_pairs,), in nats."""
