@@ -67,7 +67,7 @@ def demo(
             for name, model in models.items()
         }
         pairs = {
-            name: preferences.to_pairs(embedded.vectors)
+            name: models[name].to_pairs(preferences, embedded.vectors)
             for name, (embedded, _) in vectors.items()
         }
         folds = min(_FOLDS, int(preferences.items["prompt_id"].nunique()))

@@ -117,7 +117,7 @@ def fit(
         say_how_long(preferences.texts, opened, cache, command=command, as_json=as_json)
         embedded = model.embed(preferences.texts)
         say(str(embedded), as_json=as_json)
-        pairs = preferences.to_pairs(embedded.vectors)
+        pairs = model.to_pairs(preferences, embedded.vectors)
         held_out = _cross_validate(made, data, preferences, pairs, cv, seed, as_json)
         model.fit_pairs(preferences, pairs)
         flip_rates = _flip_rates(model.head_)

@@ -3,7 +3,7 @@
 Encoder, vector cache and head in one object, with pandas in and pandas out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from textwrap import fill
@@ -19,7 +19,8 @@ from embrm.datasets import Preferences, ReadReport, read_preferences
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
-from embrm.embed.registry import make_encoder
+from embrm.embed.combined import CombinedEncoder
+from embrm.embed.registry import combined_encoder, make_encoder
 from embrm.embed.run import Embedded, embed_items
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.exceptions import (
@@ -47,8 +48,10 @@ class RewardModel(BaseEstimator):
 
     Parameters
     ----------
-    encoder : str or Encoder, default="smollm2"
-        A name that `embrm.embed.registry` knows, or an encoder. `"smollm2"` is the mean
+    encoder : str, Encoder or list of them, default="smollm2"
+        A name that `embrm.embed.registry` knows, or an encoder. Several are combined,
+        each as a block of columns with a prior of its own, and cached by itself:
+        `["minilm", "style"]`, or `"minilm+style"`. `"smollm2"` is the mean
         over the response at layer 20 of 30 of SmolLM2-135M-Instruct; `"minilm"` takes a
         tenth of its time and orders fewer pairs right; `"hashing"` knows words only; a
         local directory, a GGUF file or a hub id names another model.
@@ -101,7 +104,7 @@ class RewardModel(BaseEstimator):
 
     def __init__(
         self,
-        encoder: str | Encoder = "smollm2",
+        encoder: str | Encoder | Sequence[str | Encoder] = "smollm2",
         head: Any = "linear",
         cache: str | PathLike[str] | VectorCache | None = None,
         *,
@@ -168,8 +171,25 @@ class RewardModel(BaseEstimator):
             head; nothing was embedded then.
         """
         preferences = self.read(data, format=format, on_error=on_error)
-        pairs = preferences.to_pairs(self.embed(preferences.texts).vectors)
-        return self.fit_pairs(preferences, pairs)
+        vectors = self.embed(preferences.texts).vectors
+        return self.fit_pairs(preferences, self.to_pairs(preferences, vectors))
+
+    @property
+    def blocks(self) -> dict[str, slice] | None:
+        """Columns of each encoder where there are several, else None."""
+        encoder = self._encoder()
+        return encoder.blocks if isinstance(encoder, CombinedEncoder) else None
+
+    def to_pairs(self, preferences: Preferences, vectors: FloatArray) -> Pairs:
+        """Make the pairs of preferences, with this model's blocks.
+
+        Parameters
+        ----------
+        preferences : Preferences
+        vectors : ndarray of shape (n_items, d)
+            What `embed(preferences.texts).vectors` is.
+        """
+        return preferences.to_pairs(vectors).with_blocks(self.blocks)
 
     def fit_pairs(self, preferences: Preferences, pairs: Pairs) -> Self:
         """Fit the head on preferences whose vectors are given.
@@ -178,7 +198,7 @@ class RewardModel(BaseEstimator):
         ----------
         preferences : Preferences
         pairs : Pairs
-            What `preferences.to_pairs` makes of vectors of this model's encoder.
+            What `to_pairs` makes of vectors of this model's encoder.
 
         Returns
         -------
@@ -410,11 +430,7 @@ class RewardModel(BaseEstimator):
     def _encoder(self) -> Encoder:
         """Return the encoder of the parameter, made once."""
         if getattr(self, "_made_from", None) is not self.encoder:
-            self.encoder_ = (
-                make_encoder(self.encoder)
-                if isinstance(self.encoder, str)
-                else self.encoder
-            )
+            self.encoder_ = _made(self.encoder)
             self._made_from = self.encoder
         return self.encoder_
 
@@ -428,11 +444,18 @@ class RewardModel(BaseEstimator):
         return kept
 
     def _pairs(self, preferences: Preferences) -> Pairs:
-        return preferences.to_pairs(self._vectors(preferences.texts))
+        return self.to_pairs(preferences, self._vectors(preferences.texts))
 
     def _vectors(self, texts: list[Text]) -> FloatArray:
         self.check_encoder()
         return self.embed(texts).vectors
+
+
+def _made(encoder: str | Encoder | Sequence[str | Encoder]) -> Encoder:
+    """Make the encoder that a parameter names or lists."""
+    if isinstance(encoder, str):
+        return make_encoder(encoder)
+    return combined_encoder(encoder) if isinstance(encoder, Sequence) else encoder
 
 
 def _check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:

@@ -53,7 +53,8 @@ class PromptEnds:
         ones = np.ones(n_items, np.float32)
         member = csr_array((ones, (groups, np.arange(n_items))), (n_prompts, n_items))
         total = member @ wins.items.astype(np.float32, copy=False)
-        means = total / np.bincount(groups, minlength=n_prompts)[:, None] / scale
+        n_of = np.maximum(np.bincount(groups, minlength=n_prompts), 1)
+        means = total / n_of[:, None] / scale
         return cls(signs, means.astype(np.float32))
 
 

@@ -24,6 +24,7 @@ prompt. The scale of columns and effects of prompts are chosen by the same held-
 wins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -38,6 +39,7 @@ from embrm.heads.linear.design import (
     column_scale,
 )
 from embrm.heads.linear.differences import Differences
+from embrm.heads.linear.evidence import evidence_penalties
 from embrm.heads.linear.newton import DiagonalCoordinates
 from embrm.heads.linear.path import FoldPath
 from embrm.heads.validation_split import (
@@ -70,6 +72,12 @@ _FEWEST_TO_SCALE = 50
 
 _ALIKE = 1.1
 """Ratio of columns' deviations up to which it does not matter to standardise."""
+
+_MOST_IN_EVIDENCE = 1536
+"""Columns of items and prompts together of which an evidence is computed."""
+
+_LARGEST_RATIO = 1e4
+"""Of the penalties of two blocks."""
 
 _ITEMS_OF_A_PROMPT = 2.0
 """Items of a prompt, on average, from which their mean is told from each."""
@@ -147,7 +155,9 @@ def choose_prior(comparisons: Comparisons, settings: FitSettings) -> Prior:
 
     Columns are standardised unless one has more variance than all others together, or
     the original columns are better by more than one standard error of the held-out
-    loss. Prompts have effects where that lowers the held-out loss.
+    loss. Where items have blocks, each is scaled by itself, and the ratios of their
+    penalties are those with the most evidence. Prompts have effects where that lowers
+    the held-out loss.
 
     Parameters
     ----------
@@ -158,15 +168,14 @@ def choose_prior(comparisons: Comparisons, settings: FitSettings) -> Prior:
     -------
     Prior
     """
-    scale: FloatArray | None = None
-    if settings.standardise is not False and len(comparisons.items) >= _FEWEST_TO_SCALE:
-        dominated = settings.standardise is None
-        scale = column_scale(comparisons.items, unless_dominated=dominated)
+    scale = _scale_of_columns(comparisons, settings)
     if settings.alpha is not None:
         return _given_prior(comparisons, settings, scale, settings.alpha)
     trial = Trial.of(comparisons, settings)
+    if comparisons.blocks is not None and len(comparisons.blocks) > 1:
+        scale = trial.scale_of_blocks(scale, list(comparisons.blocks.values()))
     bare = None
-    if settings.standardise is None and _matters(scale):
+    if comparisons.blocks is None and settings.standardise is None and _matters(scale):
         bare = trial.search(None)
     search = trial.search(scale)
     if bare is not None and search.is_clearly_worse(bare):
@@ -243,6 +252,46 @@ class Trial:
             found = replace(found, start=turn @ found.start, coordinates=None)
         return found
 
+    def scale_of_blocks(
+        self, scale: FloatArray | None, blocks: Sequence[slice]
+    ) -> FloatArray:
+        """Scale blocks so that one penalty stands for a prior of each.
+
+        Blocks are made alike in the mean square of their differences, and then set
+        apart by the ratios of the penalties that make the wins most probable.
+
+        Parameters
+        ----------
+        scale : ndarray of shape (d,) or None
+            Of the columns within each block.
+        blocks : sequence of slice
+
+        Returns
+        -------
+        ndarray of shape (d,)
+        """
+        d = self.comparisons.items.shape[1]
+        whole = np.ones(d) if scale is None else scale.astype(np.float64)
+        sizes = [part.stop - part.start for part in blocks]
+        rows = self._differences(whole).rows
+        square = np.array(
+            [np.einsum("ij,ij->", rows[:, p], rows[:, p]) for p in blocks]
+        )
+        square = np.maximum(square, 1e-12 * square.max())
+        alike = whole * np.repeat(np.sqrt(square / square.max()), sizes)
+        differences, parts = self._differences(alike), list(blocks)
+        if differences.ends is not None:
+            # What prompts are worth would else be evidence for whatever fits it.
+            with_prompts = differences.with_effects(1.0)
+            if with_prompts.n_weights <= _MOST_IN_EVIDENCE:
+                parts.append(slice(d, with_prompts.n_weights))
+                differences = with_prompts
+        margin = self.comparisons.margin
+        found = evidence_penalties(differences, self.loss, margin, parts)
+        penalties = found[: len(blocks)]
+        ratios = np.clip(penalties / penalties.min(), 1.0, _LARGEST_RATIO)
+        return np.asarray(alike * np.repeat(np.sqrt(ratios), sizes))
+
     def _differences(self, scale: FloatArray | None) -> Differences:
         if self._latest is None or self._latest[0] is not scale:
             groups = self.comparisons.groups if self._tells_prompts else None
@@ -315,6 +364,26 @@ def follow(path: FoldPath) -> PenaltySearch:
         held_out_loss=np.array(costs) / weight.sum(),
         losses=chosen.losses,
         weight=weight,
+    )
+
+
+def _scale_of_columns(
+    comparisons: Comparisons, settings: FitSettings
+) -> FloatArray | None:
+    """Compute by what columns are divided, block by block; None for nothing."""
+    items = comparisons.items
+    if settings.standardise is False or len(items) < _FEWEST_TO_SCALE:
+        return None
+    dominated = settings.standardise is None
+    if comparisons.blocks is None:
+        return column_scale(items, unless_dominated=dominated)
+    parts = [
+        column_scale(items[:, part], unless_dominated=dominated)
+        for part in comparisons.blocks.values()
+    ]
+    widths = [part.stop - part.start for part in comparisons.blocks.values()]
+    return np.concatenate(
+        [np.ones(n) if s is None else s for s, n in zip(parts, widths, strict=True)]
     )
 
 
