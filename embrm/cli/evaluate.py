@@ -54,6 +54,7 @@ def evaluate(
     with reporting(debug=debug, as_json=as_json):
         from embrm.model.frames import read_pairs
         from embrm.persist import read_manifest
+        from embrm.report import style_table
 
         model = open_model(model_dir, cache, encoder)
         options = read_options(format, column, on_error, max_rows)
@@ -65,18 +66,34 @@ def evaluate(
         metrics = read_manifest(model_dir)["training"]["metrics"]
         say(_what_was_seen(seen, on_training=on_training), as_json=as_json)
         say(str(evaluation), as_json=as_json)
+        style = _style(model, unseen, seed)
+        if style:
+            say("\nOrder consistency, and what of it is style:", as_json=as_json)
+            say(style_table(style), as_json=as_json)
         if on_training and "held_out" in metrics:
             say(_held_out_at_fit(metrics["held_out"]), as_json=as_json)
         if as_json:
             emit(
                 {
                     **evaluation.to_json(),
+                    "style": {
+                        name: each.to_json()["order_consistency"]
+                        for name, each in style.items()
+                    },
                     "account": preferences.read_report.to_json(),
                     "n_pairs_seen_in_training": int(seen.sum()),
                     "on_training_prompts": on_training,
                     "held_out_at_fit": metrics.get("held_out"),
                 }
             )
+
+
+def _style(model: Any, preferences: Any, seed: int) -> dict[str, Any]:
+    """Evaluate what is style; nothing for models saved before that was measured."""
+    if "style" not in model.training_:
+        return {}
+    found: dict[str, Any] = model.evaluate_style(preferences, random_state=seed)
+    return found
 
 
 def _what_was_seen(seen: Any, *, on_training: bool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -15,22 +15,20 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
+from embrm._validation import check_parameters
 from embrm.datasets import Preferences, ReadReport, read_preferences
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
 from embrm.embed.combined import CombinedEncoder
-from embrm.embed.registry import combined_encoder, make_encoder
 from embrm.embed.run import Embedded, embed_items
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.exceptions import (
-    FingerprintMismatchError,
-    InvalidInputError,
     LeakageWarning,
-    format_error,
     warn,
 )
 from embrm.heads.registry import describe_heads, make_head
+from embrm.model._encoders import check_dim, check_same_encoder, made_encoder
 from embrm.model.frames import (
     item_texts,
     prompt_hashes,
@@ -39,6 +37,7 @@ from embrm.model.frames import (
     row_prompts,
     with_pairs,
 )
+from embrm.model.style_control import StyleControl, evaluate_style, style_of
 from embrm.model.training_data import training_data
 from embrm.pairs import Pairs
 
@@ -205,7 +204,7 @@ class RewardModel(BaseEstimator):
         self
         """
         fingerprint = self._encoder().fingerprint
-        _check_dim(pairs, fingerprint)
+        check_dim(pairs, fingerprint)
         head = self._unfitted_head()
         data = training_data(head, preferences)
         # Nothing is set before the fit is through: a fitted model stays what it was.
@@ -219,6 +218,9 @@ class RewardModel(BaseEstimator):
             "n_items": len(preferences.items),
             "n_prompts": int(preferences.items["prompt_id"].nunique()),
             **data.facts,
+            "style": StyleControl.of(
+                preferences, self.head_.reward(pairs.items), pairs.prompt_ids
+            ).to_json(),
             "account": preferences.read_report.to_json(),
         }
         return self
@@ -266,14 +268,19 @@ class RewardModel(BaseEstimator):
         check_is_fitted(self, "head_")
         encoder = self._encoder()
         recognise(encoder, [self.fingerprint_])
-        _check_same_encoder(self.fingerprint_, encoder.fingerprint)
+        check_same_encoder(self.fingerprint_, encoder.fingerprint)
 
-    def reward(self, df: pd.DataFrame) -> pd.Series:
+    def reward(
+        self, df: pd.DataFrame, *, control: Literal["style"] | None = None
+    ) -> pd.Series:
         """Compute the reward of items.
 
         Parameters
         ----------
         df : DataFrame with columns `prompt` and `response`
+        control : {"style"}, optional
+            Give the reward net of style: less what goes with length, lists, markup and
+            the like over the items that were fitted on, within their prompts.
 
         Returns
         -------
@@ -286,10 +293,28 @@ class RewardModel(BaseEstimator):
             If a column is missing or a text is not text; names the row.
         FingerprintMismatchError
             If the encoder is not the one the head was fitted with.
+        InvalidInputError
+            If style is to be controlled for, and the model was saved before that was.
         """
         check_is_fitted(self, "head_")
-        rewards = self.head_.reward(self._vectors(item_texts(df, self.columns)))
+        check_parameters({"control": control}, {"control": ["style", None]})
+        texts = item_texts(df, self.columns)
+        rewards = self.head_.reward(self._vectors(texts))
+        if control == "style":
+            rewards = rewards - self.style_control.owed(style_of(texts))
         return pd.Series(rewards, index=df.index, name="reward")
+
+    @property
+    def style_control(self) -> StyleControl:
+        """What the fitted reward owes to style; see `embrm.model.style_control`.
+
+        Raises
+        ------
+        InvalidInputError
+            If the model was saved before there was such.
+        """
+        check_is_fitted(self, "head_")
+        return StyleControl.from_json(self.training_.get("style"))
 
     def rank(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return `df` with columns `reward` and `rank` within each prompt (1 is best).
@@ -383,6 +408,26 @@ class RewardModel(BaseEstimator):
             random_state=random_state,
         )
 
+    def evaluate_style(
+        self, preferences: Preferences, *, random_state: int = 0
+    ) -> dict[str, Evaluation]:
+        """Evaluate what of the reward is style: alone, net of it, and the whole.
+
+        Returns
+        -------
+        dict of str to Evaluation
+            `style alone` (a linear reward of style features, fitted on the same
+            training pairs; left out where there were none), `net of style`, and
+            `reward`.
+        """
+        return evaluate_style(
+            self.style_control,
+            preferences,
+            self._pairs(preferences),
+            self.head_,
+            random_state=random_state,
+        )
+
     def seen_pairs(self, preferences: Preferences) -> BoolArray:
         """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,)."""
         check_is_fitted(self, "head_")
@@ -430,7 +475,7 @@ class RewardModel(BaseEstimator):
     def _encoder(self) -> Encoder:
         """Return the encoder of the parameter, made once."""
         if getattr(self, "_made_from", None) is not self.encoder:
-            self.encoder_ = _made(self.encoder)
+            self.encoder_ = made_encoder(self.encoder)
             self._made_from = self.encoder
         return self.encoder_
 
@@ -449,38 +494,6 @@ class RewardModel(BaseEstimator):
     def _vectors(self, texts: list[Text]) -> FloatArray:
         self.check_encoder()
         return self.embed(texts).vectors
-
-
-def _made(encoder: str | Encoder | Sequence[str | Encoder]) -> Encoder:
-    """Make the encoder that a parameter names or lists."""
-    if isinstance(encoder, str):
-        return make_encoder(encoder)
-    return combined_encoder(encoder) if isinstance(encoder, Sequence) else encoder
-
-
-def _check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
-    """Check that vectors come from the encoder that a head was fitted with."""
-    if fitted.digest != offered.digest:
-        raise FingerprintMismatchError(
-            format_error(
-                expected=f"vectors of the encoder {fitted.describe()}",
-                got=f"the encoder {offered.describe()}",
-                fix="score with the encoder the head was fitted with, or fit again",
-            )
-        )
-
-
-def _check_dim(pairs: Pairs, fingerprint: Fingerprint) -> None:
-    """Check that pairs hold vectors as long as the encoder's."""
-    d = pairs.shape[2]
-    if d != fingerprint.dim:
-        raise InvalidInputError(
-            format_error(
-                expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
-                got=f"d = {d}",
-                fix="take them from this model's embed(preferences.texts)",
-            )
-        )
 
 
 if RewardModel.__doc__ is not None:  # python -OO drops docstrings

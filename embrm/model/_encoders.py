@@ -1,0 +1,44 @@
+"""The encoder of a reward model: made from its parameter, and checked."""
+
+from collections.abc import Sequence
+
+from embrm.embed.base import Encoder, Fingerprint
+from embrm.embed.registry import combined_encoder, make_encoder
+from embrm.exceptions import (
+    FingerprintMismatchError,
+    InvalidInputError,
+    format_error,
+)
+from embrm.pairs import Pairs
+
+
+def made_encoder(encoder: str | Encoder | Sequence[str | Encoder]) -> Encoder:
+    """Make the encoder that a parameter names or lists."""
+    if isinstance(encoder, str):
+        return make_encoder(encoder)
+    return combined_encoder(encoder) if isinstance(encoder, Sequence) else encoder
+
+
+def check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
+    """Check that vectors come from the encoder that a head was fitted with."""
+    if fitted.digest != offered.digest:
+        raise FingerprintMismatchError(
+            format_error(
+                expected=f"vectors of the encoder {fitted.describe()}",
+                got=f"the encoder {offered.describe()}",
+                fix="score with the encoder the head was fitted with, or fit again",
+            )
+        )
+
+
+def check_dim(pairs: Pairs, fingerprint: Fingerprint) -> None:
+    """Check that pairs hold vectors as long as the encoder's."""
+    d = pairs.shape[2]
+    if d != fingerprint.dim:
+        raise InvalidInputError(
+            format_error(
+                expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
+                got=f"d = {d}",
+                fix="take them from this model's embed(preferences.texts)",
+            )
+        )
