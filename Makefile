@@ -12,14 +12,19 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 demo: $(VENV)/.demo
 	$(BIN)/embrm demo --out demo
 
+# Pages are tested in a browser where there is one; continuous integration has it.
+BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 $(if $(BROWSER),,-m "not browser")
 
 # What takes ten minutes by its nature: 500 kills, 10,000 flipped bits, full disks and a
-# crowd of processes at one cache. Results go into benchmarks/results; look at them.
+# crowd of processes at one cache; 10,000 random requests to the reward server. Results
+# go into benchmarks/results; look at them.
 test-long: $(VENV)/.test
 	$(BIN)/python benchmarks/cache_faults.py
 	$(BIN)/python benchmarks/reading.py fuzz
+	$(BIN)/python benchmarks/serve.py --only fuzz
 
 # What continuous integration asks for besides the tests.
 check: lint types layers

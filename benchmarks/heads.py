@@ -2,6 +2,8 @@
 
     python benchmarks/heads.py table [--cells quick|full] [--heads linear,siamese]
         [--datasets pool,synthetic] [--seeds 3] [--data DIR] [--out FILE]
+    python benchmarks/heads.py penalty [--datasets pool,iso,dec,...] [--seeds 10]
+        [--sizes 500,2000,10000,40000]
     python benchmarks/heads.py speed [--figures siamese,scoring,ensemble,linear]
 
 Both sides are fitted in one process, in turn, on the same data. `table` appends a row
@@ -162,6 +164,20 @@ def run_speed(arguments) -> None:
             write(arguments.out, {"rows": rows})
 
 
+def run_penalty(arguments) -> None:
+    """Compare the automatic penalty with thirty fixed ones."""
+    import heads_penalty
+
+    rows = []
+    sizes = [int(n) for n in arguments.sizes]
+    for row in heads_penalty.run(
+        arguments.datasets, sizes, arguments.seeds, arguments.data
+    ):
+        rows.append(row)
+        write(arguments.out, heads_penalty.summarise(rows))
+    print(json.dumps(heads_penalty.summarise(rows)["figures"], indent=1))
+
+
 def words(text: str) -> list[str]:
     return [word for word in text.split(",") if word]
 
@@ -177,6 +193,16 @@ def main() -> None:
     table.add_argument("--data", type=Path, default=Path("../shared/data"))
     table.add_argument("--out", type=Path, default=RESULTS / "heads.json")
     table.set_defaults(run=run_table)
+    penalty = commands.add_parser(
+        "penalty", help="alpha='auto' against fixed penalties"
+    )
+    made_up = "pool,iso,dec,steep,pc,bent"
+    penalty.add_argument("--datasets", type=words, default=words(made_up))
+    penalty.add_argument("--sizes", type=words, default=words("500,2000,10000,40000"))
+    penalty.add_argument("--seeds", type=int, default=10)
+    penalty.add_argument("--data", type=Path, default=Path("../shared/data"))
+    penalty.add_argument("--out", type=Path, default=RESULTS / "heads_penalty.json")
+    penalty.set_defaults(run=run_penalty)
     speed = commands.add_parser("speed", help="seconds, peak memory, scoring")
     speed.add_argument(
         "--figures", type=words, default=["siamese", "scoring", "ensemble", "linear"]

@@ -14,11 +14,15 @@ N_TRAIN_PROMPTS = 450
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One cell at one seed: annotated training pairs, and gold-ordered test pairs."""
+    """One cell at one seed: annotated training pairs, and gold-ordered test pairs.
+
+    `beta` is the inverse temperature of the annotator; None without errors.
+    """
 
     pairs: Pairs
     y: np.ndarray
     error_rate: float
+    beta: float | None
     test_ids: np.ndarray
     test_y: np.ndarray
 
@@ -89,15 +93,17 @@ def make_task(
     ids = np.where(rng.random((len(ids), 1)) < 0.5, ids, ids[:, ::-1])
     delta = pool.gold[ids[:, 0]] - pool.gold[ids[:, 1]]
     gold_first = delta > 0
-    y = gold_first
+    y, beta = gold_first, None
     if target > 0:
         # A Bradley-Terry annotator; a reward's scale is set by the error rate.
-        y = rng.random(len(ids)) < expit(beta_for(delta, target) * delta)
+        beta = beta_for(delta, target)
+        y = rng.random(len(ids)) < expit(beta * delta)
     test = same[~known[same[:, 0]]]
     return Task(
         pairs=pool.pairs(ids),
         y=y.astype(np.float64),
         error_rate=float(np.mean(y != gold_first)),
+        beta=beta,
         test_ids=test,
         test_y=(pool.gold[test[:, 0]] > pool.gold[test[:, 1]]).astype(np.float64),
     )

@@ -21,6 +21,7 @@ from embrm.pairs import Pairs
 from embrm.pool import CandidatePool
 
 if TYPE_CHECKING:
+    from embrm.integrations import RemoteRewardModel
     from embrm.model import RewardModel
     from embrm.persist import load_model, save_model
 
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CandidatePool",
     "Pairs",
+    "RemoteRewardModel",
     "RewardModel",
     "__version__",
     "load_model",
@@ -37,6 +39,7 @@ __all__ = [
 
 # Loaded on first use: importing embrm stays under half a second.
 _LAZY = {
+    "RemoteRewardModel": "embrm.integrations",
     "RewardModel": "embrm.model",
     "load_model": "embrm.persist",
     "save_model": "embrm.persist",

@@ -21,6 +21,11 @@ from embrm.exceptions import InvalidInputError, format_error
 IMAGE_MARK = "[image]"
 """What stands in a text for an image that was left out on request."""
 
+# Made once: json.dumps makes an encoder for each call, which takes most of its time.
+_write = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), sort_keys=True
+).encode
+
 _CARRIED = ("tool_calls", "name", "tool_call_id")
 
 
@@ -82,7 +87,7 @@ def canonical_json(prompt: Prompt) -> str:
         turn: list[Any] = [message["role"], message["content"]]
         extra = {key: message[key] for key in _CARRIED if key in message}  # type: ignore[literal-required]
         turns.append([*turn, extra] if extra else turn)
-    return json.dumps(turns, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _write(turns)
 
 
 def normalised_prompt(prompt: Prompt) -> Prompt:

@@ -19,6 +19,7 @@ from embrm._validation import (
     check_prompt_ids,
     invalid_input,
 )
+from embrm.blocks import Blocks, check_blocks
 
 
 class Pairs:
@@ -33,6 +34,9 @@ class Pairs:
     prompt_ids : array-like of shape (n_items,), optional
         Which prompt each item answers. Heads validate by it, `PromptGroupKFold`
         splits by it.
+    blocks : mapping of str to slice, optional
+        Named runs of columns that divide all of them, e.g. `{"minilm": slice(0, 384),
+        "style": slice(384, 400)}`. Heads give each a prior of its own.
 
     Raises
     ------
@@ -54,7 +58,11 @@ class Pairs:
     ndim = 3
 
     def __init__(
-        self, items: Any, ids: Any, prompt_ids: ArrayLike | None = None
+        self,
+        items: Any,
+        ids: Any,
+        prompt_ids: ArrayLike | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
         self.items: FloatArray = check_items(items, finite=False)
         self.ids: IntArray = check_pair_ids(ids, n_items=len(self.items))
@@ -62,6 +70,9 @@ class Pairs:
             None
             if prompt_ids is None
             else check_prompt_ids(prompt_ids, n_items=len(self.items))
+        )
+        self.blocks: dict[str, slice] | None = (
+            None if blocks is None else check_blocks(blocks, self.items.shape[1])
         )
 
     @classmethod
@@ -144,6 +155,13 @@ class Pairs:
             )
         return _groups_of(self.prompt_ids[self.ids])
 
+    def with_blocks(self, blocks: Blocks | None) -> "Pairs":
+        """Return the same pairs, of the same items, with other blocks or none."""
+        other = self._with_ids(self.ids)
+        width = self.items.shape[1]
+        other.blocks = None if blocks is None else check_blocks(blocks, width)
+        return other
+
     def swap(self) -> "Pairs":
         """Return the same comparisons with first and second exchanged."""
         return self._with_ids(self.ids[:, ::-1])
@@ -208,12 +226,15 @@ class Pairs:
         words += str(self.dtype)
         if self.prompt_ids is not None and len(self):
             words += f", {_cross_share(self.prompt_ids[self.ids]):.0%} cross-prompt"
+        if self.blocks is not None:
+            words += f", blocks {' + '.join(self.blocks)}"
         return words + ")"
 
     def _with_ids(self, ids: IntArray) -> "Pairs":
         # Already validated: a slice of checked ids needs no second look.
         other = object.__new__(type(self))
         other.items, other.ids, other.prompt_ids = self.items, ids, self.prompt_ids
+        other.blocks = self.blocks
         return other
 
 

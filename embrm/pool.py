@@ -13,6 +13,7 @@ from embrm._validation import (
     check_prompt_ids,
     invalid_input,
 )
+from embrm.blocks import Blocks, check_blocks
 from embrm.pairs import Pairs
 
 
@@ -29,6 +30,8 @@ class CandidatePool:
         The score treated as truth in a simulation. Never shown to a head.
     texts : sequence of (prompt, response), optional
         The texts of the items, in the same order.
+    blocks : mapping of str to slice, optional
+        Named runs of columns, as `Pairs` takes them.
 
     Attributes
     ----------
@@ -66,6 +69,7 @@ class CandidatePool:
         prompt_ids: ArrayLike,
         gold: ArrayLike | None = None,
         texts: Sequence[Text] | None = None,
+        blocks: Blocks | None = None,
     ) -> None:
         self.items: FloatArray = check_items(items, finite=False)
         self.prompt_ids: AnyArray = check_prompt_ids(
@@ -73,6 +77,9 @@ class CandidatePool:
         )
         self.gold = None if gold is None else _check_gold(gold, len(self.items))
         self.texts = None if texts is None else _check_texts(texts, len(self.items))
+        self.blocks: dict[str, slice] | None = (
+            None if blocks is None else check_blocks(blocks, self.items.shape[1])
+        )
         codes, self.prompts = _in_order_of_appearance(self.prompt_ids)
         self.sizes: IntArray = np.bincount(codes, minlength=len(self.prompts))
         self.order: IntArray = np.argsort(codes, kind="stable")
@@ -116,6 +123,7 @@ class CandidatePool:
             self.prompt_ids[at],
             gold=None if self.gold is None else self.gold[at],
             texts=None if self.texts is None else [self.texts[int(i)] for i in rows],
+            blocks=self.blocks,
         )
 
     def same_prompt_ids(self) -> IntArray:
@@ -140,7 +148,7 @@ class CandidatePool:
 
     def pairs(self, ids: ArrayLike) -> Pairs:
         """Make `Pairs` over this pool's items, which are shared."""
-        return Pairs(self.items, ids, prompt_ids=self.prompt_ids)
+        return Pairs(self.items, ids, self.prompt_ids, self.blocks)
 
     def gold_labels(self, ids: ArrayLike) -> FloatArray:
         """Label pairs by gold: 1 if first is better, 0 if second, 0.5 if equal.
@@ -167,6 +175,7 @@ class CandidatePool:
         ]
         words += ["gold"] if self.gold is not None else []
         words += ["texts"] if self.texts is not None else []
+        words += [f"blocks {' + '.join(self.blocks)}"] if self.blocks else []
         return f"CandidatePool({', '.join(words)})"
 
 

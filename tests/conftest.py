@@ -2,8 +2,11 @@
 
 import logging
 import os
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,37 @@ def shared_data() -> Path:
     directory = Path(os.environ.get("EMBRM_SHARED_DATA", default))
     assert directory.is_dir(), f"the real data should be in {directory}"
     return directory
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[..., str]]:
+    """Serve ASGI apps in threads; each call returns a URL."""
+    import uvicorn
+
+    with ExitStack() as stack:
+
+        def start(app: Any, **options: Any) -> str:
+            sock = socket.create_server(("127.0.0.1", 0))
+            config = uvicorn.Config(
+                app,
+                **{"ws": "none", "log_config": None, "access_log": False, **options},
+            )
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run, args=([sock],))
+            thread.start()
+
+            def stop() -> None:
+                server.should_exit = True
+                thread.join(20)
+                sock.close()
+                assert not thread.is_alive()
+
+            stack.callback(stop)
+            while not server.started:
+                time.sleep(0.01)
+            return f"http://127.0.0.1:{sock.getsockname()[1]}"
+
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,9 @@ def test_importing_every_room_loads_no_optional_dependency():
         "model",
         "persist",
         "report",
+        "integrations",
+        "web",
+        "serve",
         "cli",
         "testing",
     ]

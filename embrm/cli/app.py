@@ -23,6 +23,7 @@ from embrm.cli.layers import layers
 from embrm.cli.output import STOPPED, USAGE, report_error
 from embrm.cli.rank_items import rank_items
 from embrm.cli.score import score
+from embrm.cli.serve import serve
 from embrm.cli.simulate import simulate
 
 # The common base of typer's usage errors; typer exports only its children.
@@ -88,6 +89,7 @@ app.command()(evaluate)
 app.command()(benchmark)
 app.command()(compare)
 app.command()(score)
+app.command()(serve)
 app.command()(heads)
 app.command()(formats)
 app.command("rank-items")(rank_items)

@@ -159,7 +159,7 @@ def label_probability(
     model = open_model(directory, cache, None)
     embedded = model.embed(preferences.texts)
     say(str(embedded), as_json=True)
-    pairs = preferences.to_pairs(embedded.vectors)
+    pairs = model.to_pairs(preferences, embedded.vectors)
     with progress_bar("Fitting without each label", total=_FOLDS) as advance:
         return held_out_probability(
             model,

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, Any
 
 import typer
@@ -48,7 +49,7 @@ def demo(
         start = time.perf_counter()
         from embrm.model import RewardModel
         from embrm.persist import check_destination, save_model
-        from embrm.report import quickstart_path, write_report
+        from embrm.report import compare_with_style, quickstart_path, write_report
 
         source = data or quickstart_path()
         check_destination(out / "model")
@@ -67,7 +68,7 @@ def demo(
             for name, model in models.items()
         }
         pairs = {
-            name: preferences.to_pairs(embedded.vectors)
+            name: models[name].to_pairs(preferences, embedded.vectors)
             for name, (embedded, _) in vectors.items()
         }
         folds = min(_FOLDS, int(preferences.items["prompt_id"].nunique()))
@@ -79,6 +80,11 @@ def demo(
             say("   (=: does not differ from the best head beyond noise)")
         head, _, best_encoder = board.best.partition(" on ")
         model = models[best_encoder].set_params(head=_heads(seed)[head])
+        lines = compare_with_style(
+            model.head, preferences, pairs[best_encoder], random_state=seed
+        )
+        say(f"   {board.best}, by what the head sees:", as_json=as_json)
+        say(indent(str(lines), "   "), as_json=as_json)
         model.fit_pairs(preferences, pairs[best_encoder])
         held_out = {"folds": folds, **board.evaluations[board.best].to_json()}
         save_model(model, out / "model", metrics={"held_out": held_out})
@@ -91,6 +97,7 @@ def demo(
             emit(
                 {
                     "leaderboard": board.to_json(),
+                    "style": lines.to_json(),
                     "best": {"encoder": best_encoder, "head": head},
                     "embedded": {n: done.to_json() for n, (done, _) in vectors.items()},
                     "report": str(report),

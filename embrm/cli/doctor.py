@@ -31,6 +31,10 @@ OPTIONAL = [
     ("ray", ("ray",), "ray", "scale-out"),
     ("httpx2", ("httpx2",), "http", "embedding servers"),
     ("tenacity", ("tenacity",), "http", "embedding servers"),
+    ("fastapi", ("fastapi",), "serve", "embrm serve"),
+    ("uvicorn", ("uvicorn",), "serve", "embrm serve"),
+    ("httptools", ("httptools",), "serve", "embrm serve"),
+    ("prometheus_client", ("prometheus-client",), "serve", "embrm serve"),
 ]
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 

@@ -72,6 +72,7 @@ def evaluate(
     with reporting(debug=debug, as_json=as_json):
         from embrm.model.frames import read_pairs
         from embrm.persist import read_manifest
+        from embrm.report import style_table
 
         model = open_model(model_dir, cache, encoder)
         options = reading.options()
@@ -83,6 +84,10 @@ def evaluate(
         metrics = read_manifest(model_dir)["training"]["metrics"]
         say(_what_was_seen(seen, on_training=on_training), as_json=as_json)
         say(str(evaluation), as_json=as_json)
+        style = _style(model, unseen, seed)
+        if style:
+            say("\nOrder consistency, and what of it is style:", as_json=as_json)
+            say(style_table(style), as_json=as_json)
         probes = _probes(model, unseen, probe, seed)
         for table in probes.values():
             say(f"\n{table.round(3).to_string()}", as_json=as_json)
@@ -101,6 +106,10 @@ def evaluate(
             emit(
                 {
                     **evaluation.to_json(),
+                    "style": {
+                        name: each.to_json()["order_consistency"]
+                        for name, each in style.items()
+                    },
                     "account": preferences.read_report.to_json(),
                     "n_pairs_seen_in_training": int(seen.sum()),
                     "on_training_prompts": on_training,
@@ -126,6 +135,14 @@ def _probes(model: Any, preferences: Any, n: int, seed: int) -> dict[str, Any]:
         "kinds": audit_kinds(model.reward, pairs, random_state=seed),
         "changes": audit_perturbations(model.reward, items),
     }
+
+
+def _style(model: Any, preferences: Any, seed: int) -> dict[str, Any]:
+    """Evaluate what is style; nothing for models saved before that was measured."""
+    if "style" not in model.training_:
+        return {}
+    found: dict[str, Any] = model.evaluate_style(preferences, random_state=seed)
+    return found
 
 
 def _what_was_seen(seen: Any, *, on_training: bool) -> str:

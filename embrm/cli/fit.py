@@ -135,7 +135,7 @@ def fit(
         embedded = model.embed(preferences.texts)
         say(str(embedded), as_json=as_json)
         near = {"group_near_duplicates": group_near_duplicates}
-        pairs = preferences.to_pairs(embedded.vectors, **near)
+        pairs = model.to_pairs(preferences, embedded.vectors, **near)
         if group_near_duplicates:
             say(_how_grouped(preferences, pairs), as_json=as_json)
         held_out, predicted = _cross_validate(
@@ -296,7 +296,7 @@ def _cross_validate(
     """Evaluate held-out predictions; return the figures and the predictions."""
     from embrm.embed.progress import progress_bar
     from embrm.evaluate.inputs import group_codes
-    from embrm.report.leaderboard import cross_fit, evaluate_fit
+    from embrm.report import compare_with_style, cross_fit, evaluate_fit
 
     _, n_prompts = group_codes(pairs.groups)
     folds = min(cv, n_prompts)
@@ -305,7 +305,7 @@ def _cross_validate(
             why = "one prompt only" if folds else "no pair to order"
             say(f"{why}: nothing can be held out", as_json=as_json)
         return {}, None
-    with progress_bar("Cross-validating", total=folds) as advance:
+    with progress_bar("Cross-validating", total=3 * folds) as advance:
         fitted = cross_fit(
             head,
             pairs,
@@ -315,7 +315,19 @@ def _cross_validate(
             random_state=seed,
             after_fit=advance,
         )
+        lines = compare_with_style(
+            head,
+            preferences,
+            pairs,
+            fitted=fitted,
+            n_splits=folds,
+            random_state=seed,
+            after_fit=advance,
+        )
     evaluation = evaluate_fit(fitted, preferences, pairs)
     say(f"\nHeld out, {folds}-fold cross-validation by prompt:", as_json=as_json)
     say(f"{evaluation}\n", as_json=as_json)
-    return {"held_out": {"folds": folds, **evaluation.to_json()}}, fitted
+    say("Order consistency by what the head sees:", as_json=as_json)
+    say(f"{lines}\n", as_json=as_json)
+    figures = {"folds": folds, **evaluation.to_json(), "style": lines.to_json()}
+    return {"held_out": figures}, fitted

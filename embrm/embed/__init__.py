@@ -13,21 +13,25 @@ from embrm.embed.base import BatchReport, Encoder, Fingerprint
 if TYPE_CHECKING:
     from embrm.embed.cache import VectorCache
     from embrm.embed.causal import CausalLMEncoder
+    from embrm.embed.combined import CombinedEncoder
     from embrm.embed.hashing import HashingEncoder
     from embrm.embed.registry import encoder_from_spec, encoder_spec, make_encoder
     from embrm.embed.run import Embedded, embed_items
     from embrm.embed.sentence import SentenceTransformerEncoder
     from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
+    from embrm.embed.style import StyleEncoder
 
 __all__ = [
     "BatchReport",
     "CausalLMEncoder",
+    "CombinedEncoder",
     "Embedded",
     "Encoder",
     "Fingerprint",
     "HashingEncoder",
     "OpenAICompatibleEncoder",
     "SentenceTransformerEncoder",
+    "StyleEncoder",
     "VectorCache",
     "embed_items",
     "encoder_from_spec",
@@ -37,10 +41,12 @@ __all__ = [
 
 _LAZY = {
     "CausalLMEncoder": "causal",
+    "CombinedEncoder": "combined",
     "Embedded": "run",
     "HashingEncoder": "hashing",
     "OpenAICompatibleEncoder": "server.openai_compatible",
     "SentenceTransformerEncoder": "sentence",
+    "StyleEncoder": "style",
     "VectorCache": "cache",
     "embed_items": "run",
     "encoder_from_spec": "registry",

@@ -10,6 +10,7 @@ import numpy as np
 from embrm._typing import IntArray, Text
 from embrm.embed.base import Encoder
 from embrm.embed.cache.vector_cache import VectorCache
+from embrm.embed.combined import CombinedEncoder
 from embrm.embed.keys import KeyIndex, item_keys
 from embrm.embed.run import embed_items
 from embrm.messages import prompt_text
@@ -72,6 +73,13 @@ def estimate_embedding(
     >>> estimate_embedding(texts[:3], HashingEncoder()) is None
     True
     """
+    if isinstance(encoder, CombinedEncoder):
+        each = [estimate_embedding(texts, one, cache) for one in encoder.encoders]
+        known = [one for one in each if one is not None]
+        if not known:
+            return None
+        most = max(one.n_texts for one in known)
+        return Estimate(most, sum(one.seconds for one in known))
     keys = item_keys(texts)
     missing = KeyIndex(keys).rows
     if cache is not None:

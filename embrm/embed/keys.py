@@ -19,6 +19,9 @@ Keys: TypeAlias = NDArray[np.void]
 """Keys of items, shape (n,), dtype V16."""
 
 
+_quote = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def item_keys(texts: Sequence[Text], template: str = "1") -> Keys:
     """Compute the cache keys of items.
 
@@ -69,7 +72,7 @@ def _digest(name: str, text: Any, item: int) -> bytes:
         written = canonical_json(prompt)
     except InvalidInputError as error:
         raise InvalidInputError(f"item {item}: {error}") from error
-    body = f"[{name},{written},{json.dumps(response, ensure_ascii=False)}]"
+    body = f"[{name},{written},{_quote(response)}]"
     raw = body.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(raw, digest_size=KEY_DTYPE.itemsize).digest()
 

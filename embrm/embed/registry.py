@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 
 from embrm.embed.base import Encoder
 from embrm.embed.causal.encoder import PUBLISHED_RECIPE, CausalLMEncoder
+from embrm.embed.combined import COMBINED, CombinedEncoder, block_name
 from embrm.embed.hashing import HashingEncoder
 from embrm.embed.sentence import SentenceTransformerEncoder
 from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
+from embrm.embed.style import StyleEncoder
 from embrm.embed.weights import SMOLLM2
 from embrm.exceptions import InvalidInputError, format_error
 
@@ -20,6 +22,8 @@ KnownEncoder: TypeAlias = (
     | SentenceTransformerEncoder
     | CausalLMEncoder
     | OpenAICompatibleEncoder
+    | StyleEncoder
+    | CombinedEncoder
 )
 """The encoders of this package."""
 
@@ -28,6 +32,7 @@ ENCODERS: MappingProxyType[str, type[KnownEncoder]] = MappingProxyType(
         "hashing": HashingEncoder,
         "sentence-transformer": SentenceTransformerEncoder,
         "causal-lm": CausalLMEncoder,
+        "style": StyleEncoder,
     }
 )
 """The encoders by kind: the closed list that saved models may name.
@@ -44,6 +49,7 @@ ENCODER_NAMES = (
     "minilm",
     "hashing",
     "hashing:DIM",
+    "style",
     "causal:MODEL",
     "st:MODEL",
     "openai:MODEL@URL",
@@ -51,6 +57,7 @@ ENCODER_NAMES = (
     "FILE.gguf",
     "OWNER/NAME on the Hugging Face hub",
     "causal:MODEL@LAYERS/POOLINGS, e.g. smollm2@15,20 or smollm2@published",
+    "several with + between them, e.g. minilm+style",
 )
 """What `make_encoder` understands, for help texts."""
 
@@ -75,6 +82,9 @@ def make_encoder(name: str = DEFAULT_ENCODER, **options: Any) -> KnownEncoder:
         the mean over the response at two thirds of the depth; see `CausalLMEncoder`.
         A response that alone exceeds the limit loses its beginning, with a warning:
         one text in a file must not stop the run. The class itself refuses it.
+
+        `"style"` counts length, lists, markup and the like. Names with + between them
+        make a block of columns each: `"minilm+style"`.
     **options
         Passed to the encoder's constructor.
 
@@ -99,7 +109,12 @@ def make_encoder(name: str = DEFAULT_ENCODER, **options: Any) -> KnownEncoder:
     >>> make_encoder("smollm2@published").layer
     -1
     """
+    several = _split_names(name)
+    if len(several) > 1 and not options:
+        return combined_encoder(several)
     word, _, rest = name.partition(":")
+    if name == "style":
+        return _construct("style", options)
     if name == "minilm":
         return _construct("sentence-transformer", options)
     if word == "hashing" and (name == word or rest.isdecimal()):
@@ -122,6 +137,38 @@ def make_encoder(name: str = DEFAULT_ENCODER, **options: Any) -> KnownEncoder:
             fix="pass one of these; a directory or file must exist",
         )
     )
+
+
+def combined_encoder(encoders: Sequence[str | Encoder]) -> CombinedEncoder:
+    """Combine encoders, or their names, each into a block that bears its name.
+
+    Parameters
+    ----------
+    encoders : sequence of str or Encoder
+
+    Returns
+    -------
+    CombinedEncoder
+
+    Examples
+    --------
+    >>> combined_encoder(["hashing:64", "style"]).blocks
+    {'hashing:64': slice(0, 64, None), 'style': slice(64, 80, None)}
+    """
+    names = [
+        encoder if isinstance(encoder, str) else block_name(encoder)
+        for encoder in encoders
+    ]
+    made = [make_encoder(e) if isinstance(e, str) else e for e in encoders]
+    return CombinedEncoder(tuple(names), tuple(made))
+
+
+def _split_names(name: str) -> list[str]:
+    """Split names with + between them; addresses and existing paths stay whole."""
+    if "+" not in name or "://" in name or Path(name).expanduser().exists():
+        return [name]
+    parts = name.split("+")
+    return parts if all(parts) else [name]
 
 
 def causal_name(model: str, columns: Sequence[tuple[int, str]]) -> str:
@@ -170,6 +217,10 @@ def encoder_spec(encoder: Encoder) -> dict[str, Any]:
     >>> encoder_from_spec(spec) == make_encoder("hashing:64")
     True
     """
+    if isinstance(encoder, CombinedEncoder):
+        named = zip(encoder.names, encoder.encoders, strict=True)
+        blocks = [{"name": name, "encoder": encoder_spec(one)} for name, one in named]
+        return {"kind": COMBINED, "blocks": blocks}
     kinds = [kind for kind, known in ENCODERS.items() if type(encoder) is known]
     if not kinds:
         return {"kind": _OWN, "type": type(encoder).__name__}
@@ -203,10 +254,16 @@ def encoder_from_spec(spec: Mapping[str, Any]) -> KnownEncoder:
         If the kind or a parameter is unknown or has an impossible value.
     """
     kind = spec.get("kind")
+    if kind == COMBINED and isinstance(spec.get("blocks"), list):
+        named = {
+            str(block["name"]): encoder_from_spec(block["encoder"])
+            for block in spec["blocks"]
+        }
+        return CombinedEncoder(tuple(named), tuple(named.values()))
     if not isinstance(kind, str) or kind not in ENCODERS:
         raise InvalidInputError(
             format_error(
-                expected=f"an encoder of kind {', '.join(ENCODERS)}",
+                expected=f"an encoder of kind {', '.join([*ENCODERS, COMBINED])}",
                 got=repr(spec.get("type") if kind == _OWN else kind)[:80],
                 fix="pass the encoder that the model was fitted with",
             )

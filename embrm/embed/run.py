@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from embrm._typing import FloatArray, IntArray, Text
 from embrm.embed.base import BatchReport, Encoder, Fingerprint
 from embrm.embed.cache.store import MemoryStore, Store, check_vectors
 from embrm.embed.cache.vector_cache import VectorCache
+from embrm.embed.combined import CombinedEncoder
 from embrm.embed.keys import KeyIndex, Keys, item_keys
 from embrm.embed.progress import EmbeddingProgress
 from embrm.exceptions import InvalidInputError, TruncationWarning, format_error, warn
@@ -247,6 +248,7 @@ def embed_items(
 ) -> Embedded:
     """Embed items, each different text once, and keep the vectors.
 
+    Each encoder of a `CombinedEncoder` is run by itself, with a store of its own.
     Texts are embedded in the order of first appearance and committed to the cache in
     slices, each written while the next is embedded. Killed at any moment, a run loses
     at most these two, and the next run continues from there. When all is in the cache,
@@ -303,6 +305,19 @@ def embed_items(
     ([[2.0, 5.0], [2.0, 5.0]], 1)
     """
     _check_limits(commit_items, commit_seconds)
+    if isinstance(encoder, CombinedEncoder):
+        each = [
+            embed_items(
+                texts,
+                one,
+                cache,
+                progress=progress,
+                commit_items=commit_items,
+                commit_seconds=commit_seconds,
+            )
+            for one in encoder.encoders
+        ]
+        return _combined(each, encoder)
     started = time.monotonic()
     keys = item_keys(texts)
     first = KeyIndex(keys).rows
@@ -328,6 +343,25 @@ def embed_items(
         n_response_truncated=sums.n_response_truncated,
         n_tokens=sums.n_tokens,
         seconds=time.monotonic() - started,
+    )
+
+
+def _combined(each: Sequence[Embedded], encoder: CombinedEncoder) -> Embedded:
+    """Put the blocks of several encoders next to each other.
+
+    A text counts as found where every block of it was; tokens and cut texts add up.
+    """
+    dtype = np.dtype(encoder.fingerprint.dtype)
+    vectors = np.hstack([one.vectors.astype(dtype, copy=False) for one in each])
+    return replace(
+        each[0],
+        vectors=vectors,
+        n_hits=min(one.n_hits for one in each),
+        n_embedded=max(one.n_embedded for one in each),
+        n_truncated=sum(one.n_truncated for one in each),
+        n_response_truncated=sum(one.n_response_truncated for one in each),
+        n_tokens=sum(one.n_tokens for one in each),
+        seconds=sum(one.seconds for one in each),
     )
 
 

@@ -298,7 +298,9 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
             )
         n_features = comparisons.items.shape[1]
         preprocessor, items = self._fit_preprocessor(comparisons.items)
-        self._fit(replace(comparisons, items=items))
+        # What a preprocessor makes of columns need not be the same columns.
+        blocks = comparisons.blocks if preprocessor is None else None
+        self._fit(replace(comparisons, items=items, blocks=blocks))
         self.classes_ = np.array([0, 1])
         self.n_features_in_ = n_features
         self.preprocessor_ = preprocessor

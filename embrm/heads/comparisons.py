@@ -23,6 +23,7 @@ from embrm._validation import (
     check_sample_weight,
     widened,
 )
+from embrm.blocks import Blocks
 from embrm.exceptions import InvalidInputError, LeftOutWarning, format_error, warn
 from embrm.pairs import Pairs, distinct_rows
 
@@ -56,6 +57,8 @@ class Comparisons:
     flip_rate : ndarray of shape (n_wins,) in [0, 1/2), or None
         Probability that the annotation is the opposite of what was meant, where a
         head allows for that.
+    blocks : mapping of str to slice, or None
+        Named runs of columns of the items, each with a prior of its own.
     """
 
     items: FloatArray
@@ -67,6 +70,7 @@ class Comparisons:
     tied: FloatArray | None = None
     annotator: IntArray | None = None
     flip_rate: FloatArray | None = None
+    blocks: Blocks | None = None
 
     def __len__(self) -> int:
         return len(self.winner)
@@ -83,6 +87,7 @@ class Comparisons:
             None if self.tied is None else self.tied[wins],
             None if self.annotator is None else self.annotator[wins],
             None if self.flip_rate is None else self.flip_rate[wins],
+            self.blocks,
         )
 
     def pair_numbers(self) -> IntArray:
@@ -156,7 +161,7 @@ def make_comparisons(
     kept, inverse = distinct_rows(items)
     if blocked and len(kept) == len(items):
         groups = _groups_of_items(checked, rows, np.arange(len(rows)))
-        return _merge_wins(items, ids, labels, groups)
+        return _merge_wins(items, ids, labels, groups, checked.blocks)
     ids = inverse[ids]
     tell = _distinguishable(ids)
     groups = _groups_of_items(checked, rows, inverse)
@@ -168,6 +173,7 @@ def make_comparisons(
         position[ids[tell]],
         labels.take(tell),
         None if groups is None else groups[taking_part],
+        checked.blocks,
     )
 
 
@@ -289,7 +295,11 @@ def _first_seen(labels: IntArray) -> IntArray:
 
 
 def _merge_wins(
-    items: FloatArray, ids: IntArray, labels: _Labels, groups: IntArray | None
+    items: FloatArray,
+    ids: IntArray,
+    labels: _Labels,
+    groups: IntArray | None,
+    blocks: Blocks | None,
 ) -> Comparisons:
     """Sum the weights of equal wins of pairs of rows of the items."""
     y, won, lost = labels.y, labels.y > 0, labels.y < 1
@@ -323,4 +333,5 @@ def _merge_wins(
         groups,
         None if ties is None else ties[keep] / total[keep],
         None if who is None else who[first],
+        blocks=blocks,
     )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from embrm._typing import AnyArray, IntArray, Text
+from embrm._typing import AnyArray, FloatArray, IntArray, Text
 from embrm.datasets._building import check_unicode
 from embrm.datasets.formats import RowReader, read_responses
 from embrm.datasets.reading import read_frame
@@ -107,6 +107,35 @@ class RowItems:
                 )
             )
         return self.frame.assign(**{str(name): added[name].array for name in added})
+
+    def ranked(
+        self,
+        rewards: FloatArray,
+        names: tuple[str, str] = ("reward", "rank"),
+        *,
+        overwrite: bool = False,
+    ) -> pd.DataFrame:
+        """Return the frame with rewards and ranks within each prompt (1 is best).
+
+        Equal rewards share the better rank.
+        """
+        by_prompt = pd.Series(rewards).groupby(self.prompts(), sort=False)
+        ranks = by_prompt.rank(ascending=False, method="min").astype(int)
+        values = {names[0]: rewards, names[1]: ranks.to_numpy()}
+        return self.joined(values, overwrite=overwrite)
+
+    def best(self, rewards: FloatArray, *, overwrite: bool = False) -> pd.DataFrame:
+        """Keep for each prompt the row with the highest reward, the first of equals.
+
+        Raises
+        ------
+        DataError
+            If a row holds several responses.
+        """
+        self.check_one_a_row()
+        rewarded = self.joined({"reward": rewards}, overwrite=overwrite)
+        best = pd.Series(rewards).groupby(self.prompts(), sort=False).idxmax()
+        return rewarded.iloc[np.sort(best.to_numpy(np.intp))]
 
     def check_one_a_row(self) -> None:
         """Refuse rows with several responses, of which none is the row's.

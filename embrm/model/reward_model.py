@@ -3,12 +3,12 @@
 Encoder, vector cache and head in one object, with pandas in and pandas out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Self, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,13 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
-from embrm._validation import check_level
+from embrm._validation import check_level, check_parameters
 from embrm.datasets import Preferences, ReadReport, read_preferences
 from embrm.datasets.prompt_sketches import PromptSketches, sketch_prompts
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
-from embrm.embed.registry import make_encoder
+from embrm.embed.combined import CombinedEncoder
 from embrm.embed.run import Embedded, embed_items
 from embrm.evaluate.human import ceiling_of
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
@@ -34,7 +34,13 @@ from embrm.exceptions import (
     warn,
 )
 from embrm.heads.registry import describe_heads, make_head
-from embrm.model._checks import check_dim, check_same_encoder, check_uncertain
+from embrm.heads.uncertain_reward import UncertainRewardHead
+from embrm.model._encoders import (
+    check_dim,
+    check_same_encoder,
+    check_uncertain,
+    made_encoder,
+)
 from embrm.model._seen_prompts import prompts_of, seen_pairs
 from embrm.model.frames import (
     equal_vectors,
@@ -44,6 +50,7 @@ from embrm.model.frames import (
     with_pairs,
 )
 from embrm.model.items import RowItems, row_items
+from embrm.model.style_control import StyleControl, evaluate_style, style_of
 from embrm.model.training_data import training_data
 from embrm.pairs import Pairs
 
@@ -53,8 +60,10 @@ class RewardModel(BaseEstimator):
 
     Parameters
     ----------
-    encoder : str or Encoder, default="smollm2"
-        A name that `embrm.embed.registry` knows, or an encoder. `"smollm2"` is the mean
+    encoder : str, Encoder or list of them, default="smollm2"
+        A name that `embrm.embed.registry` knows, or an encoder. Several are combined,
+        each as a block of columns with a prior of its own, and cached by itself:
+        `["minilm", "style"]`, or `"minilm+style"`. `"smollm2"` is the mean
         over the response at layer 20 of 30 of SmolLM2-135M-Instruct; `"minilm"` takes a
         tenth of its time and orders fewer pairs right; `"hashing"` knows words only; a
         local directory, a GGUF file or a hub id names another model.
@@ -110,7 +119,7 @@ class RewardModel(BaseEstimator):
 
     def __init__(
         self,
-        encoder: str | Encoder = "smollm2",
+        encoder: str | Encoder | Sequence[str | Encoder] = "smollm2",
         head: Any = "linear",
         cache: str | PathLike[str] | VectorCache | None = None,
         *,
@@ -183,13 +192,36 @@ class RewardModel(BaseEstimator):
             head; nothing was embedded then.
         """
         preferences = self.read(data, format=format, on_error=on_error)
-        pairs = preferences.to_pairs(
-            self.embed(preferences.texts).vectors,
-            group_near_duplicates=group_near_duplicates,
-        )
-        return self.fit_pairs(
-            preferences, pairs, group_near_duplicates=group_near_duplicates
-        )
+        vectors = self.embed(preferences.texts).vectors
+        near = {"group_near_duplicates": group_near_duplicates}
+        pairs = self.to_pairs(preferences, vectors, **near)
+        return self.fit_pairs(preferences, pairs, **near)
+
+    @property
+    def blocks(self) -> dict[str, slice] | None:
+        """Columns of each encoder where there are several, else None."""
+        encoder = self._encoder()
+        return encoder.blocks if isinstance(encoder, CombinedEncoder) else None
+
+    def to_pairs(
+        self,
+        preferences: Preferences,
+        vectors: FloatArray,
+        *,
+        group_near_duplicates: bool = False,
+    ) -> Pairs:
+        """Make the pairs of preferences, with this model's blocks.
+
+        Parameters
+        ----------
+        preferences : Preferences
+        vectors : ndarray of shape (n_items, d)
+            What `embed(preferences.texts).vectors` is.
+        group_near_duplicates : bool, default=False
+            As in `Preferences.to_pairs`.
+        """
+        near = {"group_near_duplicates": group_near_duplicates}
+        return preferences.to_pairs(vectors, **near).with_blocks(self.blocks)
 
     def fit_pairs(
         self,
@@ -204,7 +236,7 @@ class RewardModel(BaseEstimator):
         ----------
         preferences : Preferences
         pairs : Pairs
-            What `preferences.to_pairs` makes of vectors of this model's encoder, with
+            What `to_pairs` makes of vectors of this model's encoder, with
             the same `group_near_duplicates`.
         group_near_duplicates : bool, default=False
             As in `fit`.
@@ -231,6 +263,9 @@ class RewardModel(BaseEstimator):
             "n_items": len(preferences.items),
             "n_prompts": int(preferences.items["prompt_id"].nunique()),
             **data.facts,
+            "style": StyleControl.of(
+                preferences, self.head_.reward(pairs.items), pairs.prompt_ids
+            ).to_json(),
             "account": preferences.read_report.to_json(),
         }
         return self
@@ -281,13 +316,21 @@ class RewardModel(BaseEstimator):
         check_same_encoder(self.fingerprint_, encoder.fingerprint)
 
     @overload
-    def reward(self, data: Any) -> "pd.Series[Any] | pd.DataFrame": ...
+    def reward(
+        self, data: Any, *, control: Literal["style"] | None = None
+    ) -> "pd.Series[Any] | pd.DataFrame": ...
 
     @overload
-    def reward(self, data: Any, *, level: float) -> pd.DataFrame: ...
+    def reward(
+        self, data: Any, *, level: float, control: Literal["style"] | None = None
+    ) -> pd.DataFrame: ...
 
     def reward(
-        self, data: Any, *, level: float | None = None
+        self,
+        data: Any,
+        *,
+        level: float | None = None,
+        control: Literal["style"] | None = None,
     ) -> "pd.Series[Any] | pd.DataFrame":
         """Compute the reward of items, and on demand an interval of each.
 
@@ -299,6 +342,9 @@ class RewardModel(BaseEstimator):
             responses.
         level : float in (0, 1), optional
             Of intervals by the head's standard deviations.
+        control : {"style"}, optional
+            Give the reward net of style: less what goes with length, lists, markup and
+            the like over the items that were fitted on, within their prompts.
 
         Returns
         -------
@@ -316,21 +362,71 @@ class RewardModel(BaseEstimator):
         FingerprintMismatchError
             If the encoder is not the one the head was fitted with.
         InvalidInputError
-            If the head has no standard deviations, with `level`.
+            If the head has no standard deviations, with `level`; if style is to be
+            controlled for, and the model was saved before that was.
         """
         check_is_fitted(self, "head_")
-        if level is not None:
-            check_level(level)
-            check_uncertain(self.head_)
+        check_parameters({"control": control}, {"control": ["style", None]})
         items = row_items(data, self.columns)
+        owed = self.style_control.owed(style_of(items.texts)) if control else 0.0
         if level is None:
-            spread = items.spread(self._rewards(items), "reward")
+            spread = items.spread(self._rewards(items) - owed, "reward")
             return spread["reward"] if items.is_one_a_row else spread
+        check_level(level)
+        check_uncertain(self.head_)
         rewards, std = self.head_.reward(self._vectors(items.texts), return_std=True)
-        lower, upper = reward_interval(rewards, std, level)
-        columns = {"reward": rewards, "lower": lower, "upper": upper}
+        lower, upper = reward_interval(rewards - owed, std, level)
+        columns = {"reward": rewards - owed, "lower": lower, "upper": upper}
         parts = [items.spread(values, name) for name, values in columns.items()]
         return pd.concat(parts, axis=1)
+
+    @property
+    def style_control(self) -> StyleControl:
+        """What the fitted reward owes to style; see `embrm.model.style_control`.
+
+        Raises
+        ------
+        InvalidInputError
+            If the model was saved before there was such.
+        """
+        check_is_fitted(self, "head_")
+        return StyleControl.from_json(self.training_.get("style"))
+
+    def reward_vectors(
+        self, vectors: FloatArray, *, with_std: bool = True, one_by_one: bool = False
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Compute rewards of items whose vectors are given, as `reward` does.
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (n_items, d)
+            Of this model's encoder, as `embed` returns them.
+        with_std : bool, default=True
+            Whether to compute standard deviations, where the head has them.
+        one_by_one : bool, default=False
+            Reward each vector by itself. Sums of a matrix product are in another order
+            for other shapes: together, an item's last bits depend on its neighbours.
+
+        Returns
+        -------
+        reward : ndarray of shape (n_items,)
+        std : ndarray of shape (n_items,), >= 0, or None
+            None where the head has none, or without `with_std`.
+        """
+        check_is_fitted(self, "head_")
+        if one_by_one and len(vectors) > 1:
+            rows = [
+                self.reward_vectors(vectors[n : n + 1], with_std=with_std)
+                for n in range(len(vectors))
+            ]
+            deviations = [std for _, std in rows if std is not None]
+            return (
+                np.concatenate([reward for reward, _ in rows]),
+                np.concatenate(deviations) if deviations else None,
+            )
+        if with_std and isinstance(self.head_, UncertainRewardHead):
+            return self.head_.reward(vectors, return_std=True)
+        return np.asarray(self.head_.reward(vectors)), None
 
     def rank(
         self,
@@ -358,11 +454,7 @@ class RewardModel(BaseEstimator):
             If `data` has a column of such a name and `overwrite` is False.
         """
         items = row_items(data, self.columns)
-        rewards = pd.Series(self._rewards(items))
-        by_prompt = rewards.groupby(items.prompts(), sort=False)
-        ranks = by_prompt.rank(ascending=False, method="min").astype(int)
-        values = {names[0]: rewards.to_numpy(), names[1]: ranks.to_numpy()}
-        return items.joined(values, overwrite=overwrite)
+        return items.ranked(self._rewards(items), names, overwrite=overwrite)
 
     def best_of_n(self, data: Any, *, overwrite: bool = False) -> pd.DataFrame:
         """Keep for each prompt the row with the highest reward, in order of `data`.
@@ -376,15 +468,11 @@ class RewardModel(BaseEstimator):
             If a row holds several responses.
         """
         items = row_items(data, self.columns)
-        items.check_one_a_row()
-        rewarded = items.joined({"reward": self._rewards(items)}, overwrite=overwrite)
-        by_position = pd.Series(rewarded["reward"].to_numpy())
-        best = by_position.groupby(items.prompts(), sort=False).idxmax()
-        return rewarded.iloc[np.sort(best.to_numpy(np.intp))]
+        return items.best(self._rewards(items), overwrite=overwrite)
 
     def _rewards(self, items: RowItems) -> FloatArray:
-        check_is_fitted(self, "head_")
-        return np.asarray(self.head_.reward(self._vectors(items.texts)))
+        rewards, _ = self.reward_vectors(self._vectors(items.texts), with_std=False)
+        return rewards
 
     def decision_function(self, df: Any) -> FloatArray:
         """Compute delta of each pair of a pair frame, shape (n_pairs,), in nats."""
@@ -476,6 +564,26 @@ class RewardModel(BaseEstimator):
         )
         return replace(evaluation, human=ceiling_of(preferences, delta))
 
+    def evaluate_style(
+        self, preferences: Preferences, *, random_state: int = 0
+    ) -> dict[str, Evaluation]:
+        """Evaluate what of the reward is style: alone, net of it, and the whole.
+
+        Returns
+        -------
+        dict of str to Evaluation
+            `style alone` (a linear reward of style features, fitted on the same
+            training pairs; left out where there were none), `net of style`, and
+            `reward`.
+        """
+        return evaluate_style(
+            self.style_control,
+            preferences,
+            self._pairs(preferences),
+            self.head_,
+            random_state=random_state,
+        )
+
     def seen_pairs(self, preferences: Preferences) -> BoolArray:
         """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,).
 
@@ -520,11 +628,7 @@ class RewardModel(BaseEstimator):
     def _encoder(self) -> Encoder:
         """Return the encoder of the parameter, made once."""
         if getattr(self, "_made_from", None) is not self.encoder:
-            self.encoder_ = (
-                make_encoder(self.encoder)
-                if isinstance(self.encoder, str)
-                else self.encoder
-            )
+            self.encoder_ = made_encoder(self.encoder)
             self._made_from = self.encoder
         return self.encoder_
 
@@ -538,7 +642,7 @@ class RewardModel(BaseEstimator):
         return kept
 
     def _pairs(self, preferences: Preferences) -> Pairs:
-        return preferences.to_pairs(self._vectors(preferences.texts))
+        return self.to_pairs(preferences, self._vectors(preferences.texts))
 
     def _vectors(self, texts: list[Text]) -> FloatArray:
         self.check_encoder()

@@ -22,6 +22,7 @@ from embrm.report.leaderboard import (
 )
 from embrm.report.page import Report
 from embrm.report.quickstart import quickstart_path
+from embrm.report.style import StyleLines, compare_with_style, style_table
 
 __all__ = [
     "ComparisonReport",
@@ -29,6 +30,8 @@ __all__ = [
     "EvaluationReport",
     "Leaderboard",
     "Report",
+    "StyleLines",
+    "compare_with_style",
     "comparison_report",
     "cross_fit",
     "evaluate_fit",
@@ -38,6 +41,7 @@ __all__ = [
     "make_leaderboard",
     "quickstart_path",
     "report_of_model",
+    "style_table",
     "write_data_page",
     "write_report",
 ]

@@ -35,7 +35,7 @@ def held_out_probability(
         Fitted.
     preferences : Preferences
     pairs : Pairs
-        What `preferences.to_pairs` makes of vectors of this model's encoder.
+        What the model's `to_pairs` makes of vectors of its encoder.
     n_splits, random_state, after_fit
         As in `cross_fit`.
 

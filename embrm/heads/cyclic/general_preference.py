@@ -20,9 +20,8 @@ from embrm.heads.cyclic._skew_training import (
 )
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import LinearProblem, make_problem
-from embrm.heads.linear.search import search_penalty
+from embrm.heads.linear.search import penalty_at_scale_one
 from embrm.heads.state import Stored, StoredArray, StoredValue
-from embrm.heads.validation_split import grouped_folds
 from embrm.pairs import Pairs
 from embrm.pool import CandidatePool
 
@@ -162,7 +161,7 @@ class GeneralPreference(RewardHead):
         alpha, beta = unless_auto(self.alpha), unless_auto(self.block_alpha)
         problem = make_problem(comparisons)
         if alpha is None:
-            alpha = search_penalty(problem, grouped_folds(comparisons, 5)).alpha
+            alpha = penalty_at_scale_one(comparisons)
         start = np.zeros(len(problem.curvature))
         linear, n_iter, converged = minimise(
             problem, alpha, start, tol=1e-8, max_iter=self.max_iter

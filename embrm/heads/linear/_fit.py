@@ -16,17 +16,8 @@ from embrm.heads.linear._operators import DenseOperator
 from embrm.heads.linear.design import FitSettings, PromptEffects
 from embrm.heads.linear.newton import Coordinates, FactoredCoordinates, minimise
 from embrm.heads.linear.posterior import Posterior, posterior_at
-from embrm.heads.linear.problem import (
-    LinearProblem,
-    mean_square_difference,
-    sampled_hessian,
-)
-from embrm.heads.linear.search import (
-    PenaltySearch,
-    Prior,
-    choose_prior,
-    search_penalty,
-)
+from embrm.heads.linear.problem import LinearProblem, sampled_hessian
+from embrm.heads.linear.search import PenaltySearch, Prior, choose_prior
 from embrm.heads.win_loss import WinLoss
 
 LARGEST_POSTERIOR = 4096
@@ -54,6 +45,8 @@ class LinearFit:
         Effects of the prompts, in nats.
     prompt_std : float
         Their prior standard deviation in nats, 0 without them.
+    reward_scale : float > 0
+        Factor by which weights, effects and posterior were multiplied.
     """
 
     coef: FloatArray
@@ -65,6 +58,17 @@ class LinearFit:
     posterior: Posterior | None
     prompt_values: FloatArray | None = None
     prompt_std: float = 0.0
+    reward_scale: float = 1.0
+
+    def scaled(self, factor: float, labels: LabelModel) -> "LinearFit":
+        """Multiply the weights by a factor, under the labels that go with it."""
+        return replace(
+            self,
+            coef=factor * self.coef,
+            labels=labels,
+            posterior=self.posterior and self.posterior.scaled(factor),
+            reward_scale=factor,
+        )
 
     def without(self, effects: PromptEffects) -> "LinearFit":
         """Take the weights of prompt effects out of the others."""
@@ -76,7 +80,7 @@ class LinearFit:
             scale=None if self.scale is None else self.scale[:d],
             posterior=self.posterior and self.posterior.marginal(d),
             prompt_values=effects.size * self.coef[d:],
-            prompt_std=effects.std(self.search.alpha),
+            prompt_std=self.reward_scale * effects.std(self.search.alpha),
         )
 
 
@@ -111,18 +115,13 @@ def _fit_in_eigenbasis(prior: Prior, settings: FitSettings) -> LinearFit:
     problem = design.problem(prior.scale)
     search = replace(search, start=problem.from_user(search.start))
     labels, fitted, start = fit_ties(design.labels, problem, search.alpha, search.start)
-    if settings.alpha is None and fitted is not problem:
-        # The penalty was chosen under the first guess of the label model.
-        square = mean_square_difference(problem) - design.square_of_effects
-        search = search_penalty(fitted, design.folds, square=square)
-        labels, fitted, start = fit_ties(labels, fitted, search.alpha, search.start)
     w, n_iter, converged = minimise(
         fitted, search.alpha, start, tol=settings.tol, max_iter=settings.max_iter
     )
     warn_unless(converged, settings.max_iter)
     coef = fitted.to_user(w)
     keep = settings.posterior and design.n_columns <= LARGEST_POSTERIOR
-    return LinearFit(
+    fit = LinearFit(
         coef=coef if prior.scale is None else coef / prior.scale,
         mean=design.mean,
         scale=prior.scale,
@@ -131,6 +130,29 @@ def _fit_in_eigenbasis(prior: Prior, settings: FitSettings) -> LinearFit:
         n_iter=n_iter,
         posterior=posterior_at(fitted, w, search.alpha) if keep else None,
     )
+    factor = _reward_scale(fitted, w, search, settings)
+    if factor == 1.0:
+        return fit
+    labels, _, _ = fit_ties(labels, fitted, search.alpha, factor * w, weights_too=False)
+    return fit.scaled(factor, labels)
+
+
+def _reward_scale(
+    problem: LinearProblem, w: FloatArray, search: PenaltySearch, settings: FitSettings
+) -> float:
+    """Scale the fit to all wins as its folds are best scaled on what they held out.
+
+    Fits to more wins have longer weights under a strong penalty, and shorter ones
+    under a weak one: the mean of the folds' fits says how much.
+    """
+    if settings.reward_scale is not None:
+        return settings.reward_scale
+    of_folds = problem.delta(search.start)
+    square = float(problem.weight @ of_folds**2)
+    longer = float(problem.weight @ (problem.delta(w) * of_folds))
+    if settings.alpha is not None or longer <= 0:
+        return 1.0
+    return search.scale * square / longer
 
 
 def _fit_blocked(
@@ -171,7 +193,7 @@ def _fit_blocked(
             hessian = problem.hessian_of_losses(w)
         hessian[np.diag_indices_from(hessian)] += search.alpha
         posterior = Posterior(hessian, None, search.alpha)
-    return LinearFit(
+    fit = LinearFit(
         coef=w if prior.scale is None else w / prior.scale,
         mean=prior.design.mean,
         scale=prior.scale,
@@ -180,6 +202,8 @@ def _fit_blocked(
         n_iter=n_fast + n_last,
         posterior=posterior,
     )
+    factor = _reward_scale(problem, w, search, settings)
+    return fit if factor == 1.0 else fit.scaled(factor, fit.labels)
 
 
 @dataclass(frozen=True, eq=False)

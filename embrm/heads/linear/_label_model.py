@@ -95,7 +95,12 @@ class LabelModel:
 
 
 def fit_ties(
-    labels: LabelModel, problem: LinearProblem, alpha: float, start: FloatArray
+    labels: LabelModel,
+    problem: LinearProblem,
+    alpha: float,
+    start: FloatArray,
+    *,
+    weights_too: bool = True,
 ) -> tuple[LabelModel, LinearProblem, FloatArray]:
     """Minimise F over the weights and the tie parameter, if there is one.
 
@@ -106,6 +111,8 @@ def fit_ties(
         With the loss to start from.
     alpha : float >= 0
     start : ndarray of shape (k,)
+    weights_too : bool, default=True
+        Whether the weights move from `start`.
 
     Returns
     -------
@@ -123,7 +130,7 @@ def fit_ties(
         make, origin = loss.with_parameter, loss.kappa
     else:
         return labels, problem, start
-    fitted, w = _profile(problem, make, origin, alpha, start)
+    fitted, w = _profile(problem, make, origin, alpha if weights_too else None, start)
     log_parameter = fitted.eta if isinstance(fitted, RaoKupperLoss) else fitted.kappa
     labels = replace(labels, tie_parameter=float(np.exp(log_parameter)))
     return labels, replace(problem, loss=fitted), w
@@ -137,17 +144,21 @@ def _profile(
     problem: LinearProblem,
     make: Callable[[float], TieLoss],
     origin: float,
-    alpha: float,
+    alpha: float | None,
     start: FloatArray,
 ) -> tuple[TieLoss, FloatArray]:
-    """Find the parameter at which the profiled F is flat, from `origin` outwards."""
+    """Find the parameter at which the profiled F is flat, from `origin` outwards.
+
+    Without alpha the weights stay where they are.
+    """
     w = start
 
     def slope(position: float) -> float:
         nonlocal w
         loss = make(position)
         here = replace(problem, loss=loss)
-        w, _, _ = minimise(here, alpha, w, tol=_TOLERANCE, max_iter=_MAX_ITER)
+        if alpha is not None:
+            w, _, _ = minimise(here, alpha, w, tol=_TOLERANCE, max_iter=_MAX_ITER)
         return float(here.weight @ loss.slope_in_parameter(here.logit(w)))
 
     low, high, step = origin, origin, 0.5

@@ -60,10 +60,16 @@ class LinearBradleyTerry(UncertainRewardHead):
     Parameters
     ----------
     alpha : float >= 0 or "auto", default="auto"
-        Penalty. "auto" chooses by cross-validated loss with whole prompt groups held
-        out (connected components where prompts are unknown). With little held-out data
-        the prior standard deviation of deltas is near 0.5 nats; with fewer than 20
-        held-out wins it is 1 nat.
+        Penalty. "auto" chooses by the cross-validated loss at the best scale of each
+        penalty's rewards, so that what counts is their order. Whole prompt groups are
+        held out (connected components where prompts are unknown); where most pairs are
+        across prompts, items are, whose prompts may occur in training. With little
+        held-out data the prior standard deviation of deltas is near 0.4 nats; with
+        fewer than 20 held-out wins it is 1 nat.
+    reward_scale : float > 0 or "auto", default="auto"
+        Factor on the minimiser. "auto" is the one with the least held-out loss with
+        alpha="auto", else 1: a strong penalty finds the right direction and makes
+        rewards too small.
     whitening : float in [0, 1], default=0.0
         Shape of the prior: :math:`M = (S / \bar s)^q` with S the covariance of the
         pairs' differences (shrunk) and q this number. 0 is the plain ridge; 1 gives
@@ -123,9 +129,11 @@ class LinearBradleyTerry(UncertainRewardHead):
         The columns' standard deviations s, or ones.
     alpha_, whitening_ : float
         The prior used.
+    reward_scale_ : float
+        The factor used; with it, w is that multiple of the minimiser.
     alphas_, held_out_loss_ : ndarray of shape (n_tried,)
-        Penalties tried by "auto", descending, with the held-out loss of each in nats;
-        may be empty.
+        Penalties tried by "auto", descending, with the held-out loss of each at its
+        best scale, in nats; may be empty.
     covariance_ : ndarray of shape (d, d)
         Laplace's posterior covariance of w: the inverse of the Hessian at the mode.
     posterior_ : Posterior or None
@@ -185,6 +193,7 @@ class LinearBradleyTerry(UncertainRewardHead):
 
     _constraints: ClassVar[Constraints] = {
         "alpha": [Real(0), "auto"],
+        "reward_scale": [Real(0, closed="neither"), "auto"],
         "whitening": [Real(0, 1, closed="both")],
         "standardise": [bool, "auto"],
         "prompt_effects": [bool, "auto"],
@@ -206,6 +215,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         StoredValue("offset_", float),
         StoredValue("alpha_", float),
         StoredValue("whitening_", float),
+        StoredValue("reward_scale_", float, default=lambda _: 1.0),
         StoredValue("n_iter_", int),
         StoredArray("alphas_", "tried"),
         StoredArray("held_out_loss_", "tried"),
@@ -223,6 +233,7 @@ class LinearBradleyTerry(UncertainRewardHead):
         self,
         alpha: float | Literal["auto"] = "auto",
         *,
+        reward_scale: float | Literal["auto"] = "auto",
         whitening: float = 0.0,
         standardise: bool | Literal["auto"] = "auto",
         prompt_effects: bool | Literal["auto"] = "auto",
@@ -237,6 +248,7 @@ class LinearBradleyTerry(UncertainRewardHead):
     ) -> None:
         super().__init__(preprocessor=preprocessor)
         self.alpha = alpha
+        self.reward_scale = reward_scale
         self.whitening = whitening
         self.standardise = standardise
         self.prompt_effects = prompt_effects
@@ -340,13 +352,15 @@ class LinearBradleyTerry(UncertainRewardHead):
         self.annotators_ = noise.annotators
         if self.warm_start and hasattr(self, "coef_"):
             coordinates = self.coordinates_
-            settings = replace(settings, start=self.coef_, coordinates=coordinates)
+            start = self.coef_ / (settings.reward_scale or 1.0)
+            settings = replace(settings, start=start, coordinates=coordinates)
         fit = fit_linear(noise.comparisons, settings)
         self.coef_, self.mean_, self.n_iter_ = fit.coef, fit.mean, fit.n_iter
         self.offset_ = float(fit.mean @ fit.coef)
         self.standardise_ = fit.scale is not None
         self.scale_ = np.ones(len(fit.coef)) if fit.scale is None else fit.scale
         self.alpha_, self.whitening_ = fit.search.alpha, settings.whitening
+        self.reward_scale_ = fit.reward_scale
         self.alphas_, self.held_out_loss_ = fit.search.alphas, fit.search.held_out_loss
         self.tie_parameter_ = fit.labels.tie_parameter
         self.posterior_ = fit.posterior

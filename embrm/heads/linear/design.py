@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm._typing import FloatArray, IntArray
 from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear._label_model import LabelModel, Ties
@@ -37,15 +37,10 @@ from embrm.heads.linear.problem import (
     is_blocked,
     make_blocked_problem,
     make_problem,
-    sampled_hessian,
     sampled_square,
     whiten_prior,
 )
-from embrm.heads.validation_split import (
-    grouped_folds,
-    held_out_by_item,
-    share_across_prompts,
-)
+from embrm.heads.validation_split import share_across_prompts
 from embrm.heads.win_loss import Link
 
 N_FOLDS = 5
@@ -84,6 +79,8 @@ class FitSettings:
         Weights to start from.
     coordinates : DiagonalCoordinates or None
         What an earlier fit to similar data had, to condition this one.
+    reward_scale : float > 0 or None
+        Factor on the fitted weights; None to choose it with the penalty.
     """
 
     alpha: float | None = None
@@ -97,6 +94,12 @@ class FitSettings:
     max_iter: int = 100
     start: FloatArray | None = None
     coordinates: DiagonalCoordinates | None = None
+    reward_scale: float | None = None
+
+    @property
+    def free_scale(self) -> bool:
+        """Whether penalties are judged at their best scales."""
+        return self.reward_scale is None
 
     @classmethod
     def of(cls, params: Mapping[str, Any], n_margins: int) -> "FitSettings":
@@ -116,6 +119,9 @@ class FitSettings:
         """
         _check_ties(params, n_margins)
         is_auto, whitening = isinstance(params["alpha"], str), params["whitening"]
+        factor = params["reward_scale"]
+        if isinstance(factor, str):
+            factor = None if is_auto else 1.0
         if params["prompt_effects"] is True and whitening > 0:
             raise InvalidInputError(
                 format_error(
@@ -141,6 +147,7 @@ class FitSettings:
             posterior=bool(params["posterior"]),
             tol=float(params["tol"]),
             max_iter=int(params["max_iter"]),
+            reward_scale=None if factor is None else float(factor),
         )
 
 
@@ -266,14 +273,9 @@ class Design:
     Attributes
     ----------
     comparisons : Comparisons
-        With the columns of effects, and each item its own group where most wins are
-        across prompts: held-out wins are then about responses.
+        With the columns of effects.
     labels : LabelModel
         The first guess at it.
-    square_of_effects : float
-        Their part of the mean squared difference of winner and loser.
-    is_across : bool
-        Whether most wins are across prompts.
     """
 
     def __init__(
@@ -283,28 +285,21 @@ class Design:
         effects: PromptEffects | None = None,
     ) -> None:
         self.settings, self.effects = settings, effects
-        across = share_across_prompts(comparisons)
-        self.is_across = across > 0.5
-        self.square_of_effects = 0.0
         if effects is not None:
-            self.square_of_effects = 2 * effects.size**2 * across
             comparisons = effects.append_to(comparisons)
-        self.comparisons = held_out_by_item(comparisons)
-        self.labels = LabelModel.guess(comparisons, settings.link, settings.ties)
+        self.comparisons = comparisons
+        self.labels = self.labels_of(comparisons, settings)
         self.loss = self.labels.loss(comparisons)
-        self._latest: tuple[FloatArray | None, LinearProblem] | None = None
-        # Estimated, of the losses at zero, of the columns before they are scaled.
-        self._hessian: FloatArray | None = None
+
+    @staticmethod
+    def labels_of(comparisons: Comparisons, settings: FitSettings) -> LabelModel:
+        """Make the first guess at the label model."""
+        return LabelModel.guess(comparisons, settings.link, settings.ties)
 
     @property
     def n_columns(self) -> int:
         """Columns of the items, with those of effects."""
         return int(self.comparisons.items.shape[1])
-
-    @cached_property
-    def folds(self) -> list[tuple[BoolArray, BoolArray]]:
-        """Wins to train on and to hold out, as `grouped_folds` returns them."""
-        return grouped_folds(self.comparisons, N_FOLDS)
 
     @cached_property
     def operator(self) -> BlockedOperator | None:
@@ -321,40 +316,14 @@ class Design:
         return np.asarray(self.comparisons.items.mean(axis=0, dtype=np.float64))
 
     def problem(self, scale: FloatArray | None) -> LinearProblem:
-        """Make the problem on columns divided by `scale`, in its eigenbasis.
-
-        The latest one is kept: a fit is mostly on the scale that was searched last.
-        """
-        if self._latest is None or self._latest[0] is not scale:
-            self._latest = None
-            if self.operator is None:
-                plain = make_problem(self.comparisons, scale)
-            else:
-                operator = replace(self.operator, scale=scale)
-                plain = make_blocked_problem(operator, self.comparisons)
-            self._latest = (scale, self._shaped(plain))
-        return self._latest[1]
-
-    def search_problem(self, scale: FloatArray | None) -> LinearProblem:
-        """Make the problem to choose a penalty on.
-
-        Blocked items are computed with in their own precision, where they lie close
-        enough to the origin, and in the eigenbasis of an estimated Hessian.
-        """
-        # Columns of prompts and of items are far from orthogonal: a rotation pays.
-        largest = LARGEST_ROTATION if self.effects is None else MOST_COLUMNS
-        if self.operator is None or self.n_columns > largest:
-            return self.problem(scale)
-        if self._hessian is None:
-            whole = LinearProblem.of(self.operator, self.comparisons)
-            self._hessian = sampled_hessian(whole)
-        plain = make_blocked_problem(
-            replace(self.operator, scale=scale),
-            self.comparisons,
-            largest_rotation=largest,
-            hessian=self._hessian,
-        )
-        return self._shaped(replace(plain, operator=plain.operator.fast()))
+        """Make the problem on columns divided by `scale`, in its eigenbasis."""
+        if self.operator is None:
+            plain = make_problem(self.comparisons, scale)
+        else:
+            operator = replace(self.operator, scale=scale)
+            plain = make_blocked_problem(operator, self.comparisons)
+        whitened = whiten_prior(plain, self.settings.whitening, self.n_columns)
+        return replace(whitened, loss=self.loss)
 
     def bare_problem(self, scale: FloatArray | None) -> LinearProblem | None:
         """Make the problem of blocked items without a basis, None where it needs one.
@@ -368,10 +337,6 @@ class Design:
         square = sampled_square(self.comparisons, scale, _WINS_FOR_SQUARE)
         operator = replace(self.operator, scale=scale).measured(square)
         return replace(LinearProblem.of(operator, self.comparisons), loss=self.loss)
-
-    def _shaped(self, plain: LinearProblem) -> LinearProblem:
-        whitened = whiten_prior(plain, self.settings.whitening, self.n_columns)
-        return replace(whitened, loss=self.loss)
 
 
 def mean_and_scale(items: FloatArray) -> tuple[FloatArray, FloatArray]:

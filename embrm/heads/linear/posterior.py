@@ -126,6 +126,13 @@ class Posterior:
         precision = self.basis @ inside @ self.basis.T + self.outside * np.eye(d)
         return Posterior((precision + precision.T) / 2, None, self.outside)
 
+    def scaled(self, factor: float) -> "Posterior":
+        """Multiply the weights by a factor."""
+        square = factor**2
+        return replace(
+            self, precision=self.precision / square, outside=self.outside / square
+        )
+
     def plus(self, added: FloatArray) -> "Posterior":
         """Add to the precision, by a matrix (k, k) in the coordinates of `project`."""
         more = self.factor @ added @ self.factor.T

@@ -203,28 +203,19 @@ def blocked_operator(comparisons: Comparisons) -> BlockedOperator:
 def make_blocked_problem(
     operator: BlockedOperator,
     comparisons: Comparisons,
-    *,
-    largest_rotation: int | None = None,
-    hessian: FloatArray | None = None,
 ) -> LinearProblem:
     """Leave the items in place, and apply the eigenbasis to the weights.
+
+    Above 2,048 dimensions the Hessian's diagonal is taken instead.
 
     Parameters
     ----------
     operator : BlockedOperator
     comparisons : Comparisons
-    largest_rotation : int, default=LARGEST_ROTATION
-        Dimensions above which the Hessian's diagonal is taken instead.
-    hessian : ndarray of shape (d, d), optional
-        Of the logistic losses at zero, of the columns before they are scaled; by
-        default that of all wins is computed.
     """
     plain = LinearProblem.of(operator, comparisons)
-    if hessian is None:
-        hessian = plain.gram(comparisons.weight) / 4
-    else:
-        hessian = operator.scaled(hessian.astype(operator.items.dtype))
-    if len(hessian) > (largest_rotation or LARGEST_ROTATION):
+    hessian = plain.gram(comparisons.weight) / 4
+    if len(hessian) > LARGEST_ROTATION:
         return replace(plain, curvature=np.maximum(np.diagonal(hessian), 0.0))
     curvature, rotation = eigh(hessian, driver="evd")
     # The trace of the Hessian is a quarter of the squared length of all differences.

@@ -1,60 +1,86 @@
-"""Choose the prior of the linear head by grouped cross-validation.
+r"""Choose the prior of the linear head by grouped cross-validation.
 
 A penalty is stated as a prior: with penalty alpha the delta of two items has prior
 standard deviation tau = sqrt(E ||x_1 - x_2||^2 / alpha) nats on average. This does not
 depend on the scale of the vectors, their dimension or the number of pairs, so one grid
 of tau fits all data.
 
-Held-out wins separate penalties only roughly where labels are noisy, or where few
-cross-prompt pairs have both prompts held out. So tau has a hyperprior, log-normal with
-median 0.5 nats, which is typical of rewards on dense vectors, and the choice is the
-most probable tau given the held-out losses: the hyperprior decides only where the data
-do not. Over 246 tasks on pools of real text with synthetic gold
-(`benchmarks/choose_penalty.py`) its order consistency is higher by 0.25 points, with a
-standard error of 0.05, than with the strongest penalty within one standard error, and
-by 0.05 +- 0.02 points than with the penalty of least loss.
+A penalty decides two things: the direction of the weights, i.e. the order of items, and
+their length, i.e. how sure predictions are. Log loss punishes deltas that are too small
+as it does a wrong order, and so takes weak penalties, whose directions follow the noise
+of the labels. So each penalty is judged by the held-out loss at its *best scale*, and
+the scale is fitted apart, on the same held-out wins.
 
-The scale of columns and effects of prompts are chosen by the same held-out wins.
+Held-out wins separate penalties only roughly where labels are noisy, or where few
+cross-prompt pairs have both ends held out. So tau has a broad hyperprior, log-normal
+with median 0.4 nats, and the choice is the mean of log tau given the held-out losses:
+
+.. math:: p(\tau) \propto \exp\Bigl(-\sum_i c_i \min_s \ell_i(s \delta_i)
+          - \frac{1}{2 s_0^2} \log^2 \frac{\tau}{\tau_0}\Bigr)
+
+Where most pairs are across prompts, whole *items* are held out rather than prompts, and
+what a prompt is worth has a scale of its own: it cancels between responses to one
+prompt. The scale of columns and effects of prompts are chosen by the same held-out
+wins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from embrm._typing import BoolArray, FloatArray
+from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear.design import Design, FitSettings, PromptEffects, column_scale
-from embrm.heads.linear.newton import DiagonalCoordinates, minimise
-from embrm.heads.linear.problem import LinearProblem, mean_square_difference
-from embrm.heads.validation_split import split_units, strongest_within_one_error
+from embrm.heads.linear.design import (
+    N_FOLDS,
+    Design,
+    FitSettings,
+    PromptEffects,
+    column_scale,
+)
+from embrm.heads.linear.differences import Differences
+from embrm.heads.linear.evidence import evidence_penalties
+from embrm.heads.linear.newton import DiagonalCoordinates
+from embrm.heads.linear.path import FoldPath
+from embrm.heads.validation_split import (
+    grouped_folds,
+    held_out_by_item,
+    split_units,
+    strongest_within_one_error,
+)
 
 STRONG_PRIOR = 1.0
 """Prior standard deviation of a delta, in nats, with too few wins to choose one."""
 
-USUAL_PRIOR = 0.5
+USUAL_PRIOR = 0.4
 """The same, in nats: median of the prior of tau."""
 
-_SPREAD = 0.7
-"""Standard deviation of the logarithm of tau: about a factor of two."""
+_SPREAD = 1.5
+"""Standard deviation of the logarithm of tau: about a factor of four."""
 
-_PRIORS = np.geomspace(0.03, 30.0, 13)
+_PRIORS = np.geomspace(0.01, 30.0, 16)
 _FEWEST_HELD_OUT = 20
-_MANY_WINS = 20_000
 _PATIENCE = 3
-_TOLERANCE = 1e-3
-_MAX_ITER = 30
+_HOPELESS = 8.0
+"""Nats by which a penalty is worse than the best where it no longer counts."""
 
-_ENOUGH_TO_CHOOSE = 50_000
-"""Wins that a penalty is chosen on where there are many more."""
-
-_ENOUGH_WITHIN, _ENOUGH_ACROSS = 1_500, 4_000
-"""Held-out wins to choose by; across prompts they decide about effects, too."""
+_ENOUGH_TO_CHOOSE = 20_000
+"""Wins that a penalty is chosen on where there are more."""
 
 _FEWEST_TO_SCALE = 50
 """Items below which the variance of a column is too uncertain to use."""
 
 _ALIKE = 1.1
 """Ratio of columns' deviations up to which it does not matter to standardise."""
+
+_MOST_IN_EVIDENCE = 1536
+"""Columns of items and prompts together of which an evidence is computed."""
+
+_LARGEST_RATIO = 1e4
+"""Of the penalties of two blocks."""
+
+_ITEMS_OF_A_PROMPT = 2.0
+"""Items of a prompt, on average, from which their mean is told from each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,31 +90,35 @@ class PenaltySearch:
     Attributes
     ----------
     alpha : float
-        The most probable penalty given the held-out losses.
+        The penalty chosen, on the columns divided by the scale of the prior.
     start : ndarray of shape (k,)
-        Weights to start a fit at `alpha` from.
+        Mean of the fits of all folds at `alpha`.
+    scale : float > 0
+        Factor on the deltas of these fits with the least held-out loss; 1 where none
+        was fitted.
     alphas : ndarray of shape (n_tried,)
         Descending; empty with too few wins to choose.
     held_out_loss : ndarray of shape (n_tried,)
-        Mean held-out loss of a win, in nats.
-    least_losses, weight : ndarray of shape (n_held_out,)
-        Loss of each held-out win at the penalty of least loss, and its weight.
+        Mean held-out loss of a win at the best scale, in nats.
+    losses, weight : ndarray of shape (n_held_out,)
+        Loss of each held-out win at `alpha` and the best scale, and its weight.
     coordinates : DiagonalCoordinates or None
         In which the Hessian of a fit at `alpha` is about one, where that was found.
     """
 
     alpha: float
     start: FloatArray
+    scale: float = 1.0
     alphas: FloatArray = field(default_factory=lambda: np.empty(0))
     held_out_loss: FloatArray = field(default_factory=lambda: np.empty(0))
-    least_losses: FloatArray = field(default_factory=lambda: np.empty(0))
+    losses: FloatArray = field(default_factory=lambda: np.empty(0))
     weight: FloatArray = field(default_factory=lambda: np.empty(0))
     coordinates: DiagonalCoordinates | None = None
 
     def has_less_loss_than(self, other: "PenaltySearch") -> bool:
-        """Compare the least held-out losses of two searches, on the same wins."""
-        tried = len(self.held_out_loss) and len(other.held_out_loss)
-        return bool(tried and self.held_out_loss.min() < other.held_out_loss.min())
+        """Compare the held-out losses of two searches, on the same wins."""
+        tried = len(self.weight) and len(other.weight)
+        return bool(tried and self.weight @ self.losses < other.weight @ other.losses)
 
     def is_clearly_worse(self, other: "PenaltySearch") -> bool:
         """Say whether another search has less loss by over one standard error.
@@ -97,7 +127,7 @@ class PenaltySearch:
         """
         if not len(self.weight):
             return False
-        losses = np.stack([self.least_losses, other.least_losses])
+        losses = np.stack([self.losses, other.losses])
         return strongest_within_one_error(losses, self.weight) == 1
 
 
@@ -125,7 +155,9 @@ def choose_prior(comparisons: Comparisons, settings: FitSettings) -> Prior:
 
     Columns are standardised unless one has more variance than all others together, or
     the original columns are better by more than one standard error of the held-out
-    loss. Prompts have effects where that lowers the held-out loss.
+    loss. Where items have blocks, each is scaled by itself, and the ratios of their
+    penalties are those with the most evidence. Prompts have effects where that lowers
+    the held-out loss.
 
     Parameters
     ----------
@@ -136,32 +168,223 @@ def choose_prior(comparisons: Comparisons, settings: FitSettings) -> Prior:
     -------
     Prior
     """
-    scale: FloatArray | None = None
-    if settings.standardise is not False and len(comparisons.items) >= _FEWEST_TO_SCALE:
-        dominated = settings.standardise is None
-        scale = column_scale(comparisons.items, unless_dominated=dominated)
+    scale = _scale_of_columns(comparisons, settings)
     if settings.alpha is not None:
         return _given_prior(comparisons, settings, scale, settings.alpha)
-    some = subsample_comparisons(comparisons, _ENOUGH_TO_CHOOSE)
-    share = len(comparisons) / len(some)
-    design = Design(some, settings)
+    trial = Trial.of(comparisons, settings)
+    if comparisons.blocks is not None and len(comparisons.blocks) > 1:
+        scale = trial.scale_of_blocks(scale, list(comparisons.blocks.values()))
     bare = None
-    if settings.standardise is None and _matters(scale):
-        bare = _search(design, None, share)
-    search = _search(design, scale, share)
+    if comparisons.blocks is None and settings.standardise is None and _matters(scale):
+        bare = trial.search(None)
+    search = trial.search(scale)
     if bare is not None and search.is_clearly_worse(bare):
         scale, search = None, bare
     effects = None
     if settings.prompt_effects is not False:
         effects = PromptEffects.of(comparisons, scale)
     if effects is not None:
-        joint, padded = Design(some, settings, effects), effects.pad(scale)
-        known = _search(joint, padded, share)
+        known = trial.search(scale, effects)
         if settings.prompt_effects or known.has_less_loss_than(search):
-            design, scale, search = joint, padded, known
-    if some is not comparisons:
-        design = Design(comparisons, settings, design.effects)
-    return Prior(design, scale, search)
+            search, scale = known, effects.pad(scale)
+        else:
+            effects = None
+    return Prior(Design(comparisons, settings, effects), scale, search)
+
+
+class Trial:
+    """Some of the wins, on which priors are tried.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+        Those wins.
+    settings : FitSettings
+    share : float
+        How many times as many all wins weigh.
+    """
+
+    def __init__(
+        self, comparisons: Comparisons, settings: FitSettings, share: float = 1.0
+    ) -> None:
+        self.comparisons, self.settings, self.share = comparisons, settings, share
+        # Held-out wins across prompts are about responses: items are held out.
+        self._by_item = held_out_by_item(comparisons)
+        self.folds = grouped_folds(self._by_item, N_FOLDS)
+        self.loss = Design.labels_of(comparisons, settings).loss(comparisons)
+        self._latest: tuple[FloatArray | None, Differences] | None = None
+
+    @classmethod
+    def of(cls, comparisons: Comparisons, settings: FitSettings) -> "Trial":
+        """Take whole units of wins, about 20,000 where there are more."""
+        some = subsample_comparisons(comparisons, _ENOUGH_TO_CHOOSE)
+        share = float(comparisons.weight.sum() / some.weight.sum())
+        return cls(some, settings, share)
+
+    def search(
+        self, scale: FloatArray | None, effects: PromptEffects | None = None
+    ) -> PenaltySearch:
+        """Choose the penalty on columns divided by a scale.
+
+        Parameters
+        ----------
+        scale : ndarray of shape (d,) or None
+        effects : PromptEffects, optional
+            To be fitted along.
+        """
+        differences = self._differences(scale)
+        if effects is not None:
+            differences = differences.with_effects(effects.size / differences.root)
+        turn = None
+        if self.settings.whitening > 0:
+            turn = Design(self.comparisons, self.settings).problem(scale).basis
+        if turn is not None:
+            differences = differences.turned(turn)
+        root = differences.root
+        if sum(int(held.sum()) for _, held in self.folds) < _FEWEST_HELD_OUT:
+            zero = np.zeros(len(turn) if turn is not None else differences.n_weights)
+            return PenaltySearch(root**2 / STRONG_PRIOR**2, zero)
+        margin = self.comparisons.margin
+        free = self.settings.free_scale
+        path = FoldPath(differences, self.loss, margin, self.folds, free_scale=free)
+        found = self._in_units(follow(path), path, root)
+        if turn is not None:
+            found = replace(found, start=turn @ found.start, coordinates=None)
+        return found
+
+    def scale_of_blocks(
+        self, scale: FloatArray | None, blocks: Sequence[slice]
+    ) -> FloatArray:
+        """Scale blocks so that one penalty stands for a prior of each.
+
+        Blocks are made alike in the mean square of their differences, and then set
+        apart by the ratios of the penalties that make the wins most probable.
+
+        Parameters
+        ----------
+        scale : ndarray of shape (d,) or None
+            Of the columns within each block.
+        blocks : sequence of slice
+
+        Returns
+        -------
+        ndarray of shape (d,)
+        """
+        d = self.comparisons.items.shape[1]
+        whole = np.ones(d) if scale is None else scale.astype(np.float64)
+        sizes = [part.stop - part.start for part in blocks]
+        rows = self._differences(whole).rows
+        square = np.array(
+            [np.einsum("ij,ij->", rows[:, p], rows[:, p]) for p in blocks]
+        )
+        square = np.maximum(square, 1e-12 * square.max())
+        alike = whole * np.repeat(np.sqrt(square / square.max()), sizes)
+        differences, parts = self._differences(alike), list(blocks)
+        if differences.ends is not None:
+            # What prompts are worth would else be evidence for whatever fits it.
+            with_prompts = differences.with_effects(1.0)
+            if with_prompts.n_weights <= _MOST_IN_EVIDENCE:
+                parts.append(slice(d, with_prompts.n_weights))
+                differences = with_prompts
+        margin = self.comparisons.margin
+        found = evidence_penalties(differences, self.loss, margin, parts)
+        penalties = found[: len(blocks)]
+        ratios = np.clip(penalties / penalties.min(), 1.0, _LARGEST_RATIO)
+        return np.asarray(alike * np.repeat(np.sqrt(ratios), sizes))
+
+    def _differences(self, scale: FloatArray | None) -> Differences:
+        if self._latest is None or self._latest[0] is not scale:
+            groups = self.comparisons.groups if self._tells_prompts else None
+            made = Differences.of(self.comparisons, scale, groups)
+            self._latest = (scale, made)
+        return self._latest[1]
+
+    @property
+    def _tells_prompts(self) -> bool:
+        """Whether the items of a prompt are told from their mean."""
+        groups = self.comparisons.groups
+        if groups is None or self._by_item is self.comparisons:
+            return False
+        return bool(len(groups) >= _ITEMS_OF_A_PROMPT * (int(groups.max()) + 1))
+
+    def _in_units(
+        self, found: PenaltySearch, path: FoldPath, root: float
+    ) -> PenaltySearch:
+        """Write a search in units of the scaled columns, and of all wins."""
+        coordinates = None
+        if path.square_basis is not None:
+            curvature = self.share * root**2 * path.curvature.astype(np.float64)
+            basis = path.square_basis.astype(np.float64)
+            alpha = found.alpha * root**2
+            coordinates = DiagonalCoordinates.of(curvature, alpha, basis)
+        return replace(
+            found,
+            alpha=found.alpha * root**2,
+            alphas=found.alphas * root**2,
+            start=found.start / root,
+            coordinates=coordinates,
+        )
+
+
+def follow(path: FoldPath) -> PenaltySearch:
+    """Follow a path from strong to weak, and choose a penalty.
+
+    The path ends when three penalties in a row are hopeless. The fit at the mean of log
+    tau is found from the nearest one tried.
+
+    Parameters
+    ----------
+    path : FoldPath
+
+    Returns
+    -------
+    PenaltySearch
+        In units in which alpha is 1 / tau^2.
+    """
+    surprise = (np.log(_PRIORS / USUAL_PRIOR) / _SPREAD) ** 2 / 2
+    weight = path.held_weight
+    costs, positions = list[float](), list[FloatArray]()
+    for tau in _PRIORS:
+        fit = path.fit(float(tau**-2))
+        positions.append(path.position)
+        costs.append(float(weight @ fit.losses))
+        cost = np.array(costs) + surprise[: len(costs)]
+        if (cost[-_PATIENCE:] > cost.min() + _HOPELESS).all():
+            break
+    taus = _PRIORS[: len(costs)]
+    likely = np.exp(cost.min() - cost)
+    tau = float(np.exp(likely @ np.log(taus) / likely.sum()))
+    path.restart(positions[int(np.argmin(np.abs(np.log(taus / tau))))])
+    chosen = path.fit(tau**-2)
+    return PenaltySearch(
+        alpha=tau**-2,
+        start=chosen.weights.mean(axis=1, dtype=np.float64),
+        scale=chosen.scale,
+        alphas=taus**-2.0,
+        held_out_loss=np.array(costs) / weight.sum(),
+        losses=chosen.losses,
+        weight=weight,
+    )
+
+
+def _scale_of_columns(
+    comparisons: Comparisons, settings: FitSettings
+) -> FloatArray | None:
+    """Compute by what columns are divided, block by block; None for nothing."""
+    items = comparisons.items
+    if settings.standardise is False or len(items) < _FEWEST_TO_SCALE:
+        return None
+    dominated = settings.standardise is None
+    if comparisons.blocks is None:
+        return column_scale(items, unless_dominated=dominated)
+    parts = [
+        column_scale(items[:, part], unless_dominated=dominated)
+        for part in comparisons.blocks.values()
+    ]
+    widths = [part.stop - part.start for part in comparisons.blocks.values()]
+    return np.concatenate(
+        [np.ones(n) if s is None else s for s, n in zip(parts, widths, strict=True)]
+    )
 
 
 def _matters(scale: FloatArray | None) -> bool:
@@ -190,106 +413,19 @@ def _given_prior(
     return Prior(Design(comparisons, settings, effects), scale, given)
 
 
-def _search(design: Design, scale: FloatArray | None, share: float) -> PenaltySearch:
-    """Choose the penalty of some wins, of which there are `share` times as many."""
-    problem = design.search_problem(scale)
-    square = mean_square_difference(problem) - design.square_of_effects
-    enough = _ENOUGH_ACROSS if design.is_across else _ENOUGH_WITHIN
-    search = search_penalty(problem, design.folds, square=square, enough=enough)
-    basis, coordinates = problem.basis, None
-    if basis is not None and problem.stretch is None and len(basis) == basis.shape[1]:
-        curvature = share * problem.curvature
-        coordinates = DiagonalCoordinates.of(curvature, search.alpha, basis)
-    start = problem.to_user(search.start)
-    return replace(search, start=start, coordinates=coordinates)
-
-
-def search_penalty(
-    problem: LinearProblem,
-    folds: list[tuple[BoolArray, BoolArray]],
-    *,
-    square: float | None = None,
-    enough: int = _ENOUGH_WITHIN,
-) -> PenaltySearch:
-    r"""Choose the penalty by held-out loss, from strong to weak.
-
-    The path starts at the strongest penalty, each fit starts from the last one, and
-    the search ends when the choice has not changed three times in a row. It minimises
-
-    .. math:: \sum_i c_i \ell_i(\tau) + \frac{1}{2 s^2} \log^2 \frac{\tau}{\tau_0}
-
-    over held-out wins i, with the median tau_0 and spread s of the prior of tau. With
-    fewer than 20 held-out wins the penalty is that of `STRONG_PRIOR`.
+def penalty_at_scale_one(comparisons: Comparisons) -> float:
+    """Choose the plain penalty of a head whose rewards are not scaled afterwards.
 
     Parameters
     ----------
-    problem : LinearProblem
-        In coordinates where the prior is a plain ridge.
-    folds : list of (train, held_out)
-        Masks of wins, as `grouped_folds` returns them. From 20,000 wins on, no more of
-        them are used than hold out `enough`.
-    square : float, optional
-        E ||x_1 - x_2||^2 of the columns that tau is about; by default all of them.
-    enough : int, default=1500
-        Held-out wins by which the penalty is chosen where there are many wins.
+    comparisons : Comparisons
 
     Returns
     -------
-    PenaltySearch
+    float > 0
     """
-    folds = _enough_folds(folds, enough)
-    square = mean_square_difference(problem) if square is None else square
-    zero: FloatArray = np.zeros(len(problem.curvature))
-    if sum(int(held.sum()) for _, held in folds) < _FEWEST_HELD_OUT:
-        return PenaltySearch(square / STRONG_PRIOR**2, zero)
-    parts = [(problem.take(train), problem.take(held)) for train, held in folds]
-    weight = np.concatenate([held.weight for _, held in parts])
-    alphas = square / _PRIORS**2
-    surprise = (np.log(_PRIORS / USUAL_PRIOR) / _SPREAD) ** 2 / 2
-    losses, costs = list[FloatArray](), list[float]()
-    fits = [zero] * len(parts)
-    means = list[FloatArray]()
-    for alpha in alphas:
-        pairs = zip(parts, fits, strict=True)
-        fits = [_fit(train, float(alpha), start) for (train, _), start in pairs]
-        losses.append(_held_out_losses(parts, fits))
-        means.append(np.mean(fits, axis=0))
-        costs.append(float(weight @ losses[-1] + surprise[len(costs)]))
-        if len(costs) - 1 - int(np.argmin(costs)) >= _PATIENCE:
-            break
-    chosen = int(np.argmin(costs))
-    mean_losses = np.array(losses) @ weight / weight.sum()
-    return PenaltySearch(
-        float(alphas[chosen]),
-        means[chosen],
-        alphas[: len(costs)],
-        mean_losses,
-        losses[int(np.argmin(mean_losses))],
-        weight,
-    )
-
-
-def _enough_folds(
-    folds: list[tuple[BoolArray, BoolArray]], enough: int
-) -> list[tuple[BoolArray, BoolArray]]:
-    """Keep the folds whose held-out wins suffice to compare penalties."""
-    n_held_out = np.cumsum([int(held.sum()) for _, held in folds])
-    if not folds or len(folds[0][0]) < _MANY_WINS:
-        return folds
-    return folds[: int(np.searchsorted(n_held_out, enough)) + 1]
-
-
-def _fit(problem: LinearProblem, alpha: float, start: FloatArray) -> FloatArray:
-    return minimise(problem, alpha, start, tol=_TOLERANCE, max_iter=_MAX_ITER)[0]
-
-
-def _held_out_losses(
-    parts: list[tuple[LinearProblem, LinearProblem]], fits: list[FloatArray]
-) -> FloatArray:
-    """Compute the loss of each held-out win by the fit to the others of its fold."""
-    pairs = zip(parts, fits, strict=True)
-    losses = [held.loss.evaluate(held.logit(w))[0] for (_, held), w in pairs]
-    return np.concatenate(losses)
+    settings = FitSettings(reward_scale=1.0)
+    return Trial.of(comparisons, settings).search(None).alpha
 
 
 def subsample_comparisons(comparisons: Comparisons, n_wins: int) -> Comparisons:

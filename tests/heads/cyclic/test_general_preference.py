@@ -94,12 +94,14 @@ def test_reward_is_the_mean_delta_against_the_training_items(cyclic_head):
 
 
 def test_without_blocks_it_is_the_linear_head(make_preferences):
-    """The same weights, the same penalty, of the plain ridge."""
+    """The same weights, the same penalty, of the plain ridge that is not scaled."""
     data = make_preferences(error_rate=0.2)
     head = GeneralPreference(rank=0).fit(data.pairs, data.y)
-    linear = LinearBradleyTerry(standardise=False).fit(data.pairs, data.y)
-    np.testing.assert_allclose(head.coef_, linear.coef_, atol=1e-9)
-    assert (head.rank_, head.block_alpha_, head.alpha_) == (0, np.inf, linear.alpha_)
+    linear = LinearBradleyTerry(standardise=False, reward_scale=1.0)
+    linear.fit(data.pairs, data.y)
+    np.testing.assert_allclose(head.coef_, linear.coef_, atol=1e-6)
+    assert (head.rank_, head.block_alpha_) == (0, np.inf)
+    assert head.alpha_ == pytest.approx(linear.alpha_)
 
 
 def test_auto_adds_no_blocks_to_transitive_preferences(make_preferences):

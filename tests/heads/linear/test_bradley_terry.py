@@ -113,16 +113,18 @@ def test_what_auto_tried_is_kept(make_preferences):
     """The path and its losses can be drawn."""
     data = make_preferences(error_rate=0.2)
     head = LinearBradleyTerry().fit(data.pairs, data.y)
-    assert head.alpha_ in head.alphas_
+    assert head.alphas_.min() < head.alpha_ < head.alphas_.max()
     assert head.held_out_loss_.shape == head.alphas_.shape
     assert LinearBradleyTerry(alpha=1.0).fit(data.pairs, data.y).alphas_.size == 0
 
 
 def test_auto_agrees_with_the_given_prior_it_chose(make_preferences):
-    """alpha_ and whitening_, of standardised columns, are all there is to it."""
+    """alpha_ and reward_scale_, of standardised columns, are all there is to it."""
     data = make_preferences(n_prompts=40, d=12, error_rate=0.2)
     auto = LinearBradleyTerry().fit(data.pairs, data.y)
-    given = LinearBradleyTerry(auto.alpha_, standardise=True)
+    given = LinearBradleyTerry(
+        auto.alpha_, reward_scale=auto.reward_scale_, standardise=True
+    )
     given.fit(data.pairs, data.y)
     np.testing.assert_allclose(given.coef_, auto.coef_, rtol=1e-5, atol=1e-7)
 

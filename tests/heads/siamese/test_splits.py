@@ -71,7 +71,7 @@ def test_linear_leads_are_those_of_heads_that_did_not_see_the_wins(comparisons):
     splits = draw_splits(comparisons, 0.1, 2, np.random.default_rng(0))
     expected = []
     for train, validation in splits:
-        head = LinearBradleyTerry(linear.alpha_, standardise=linear.standardise_)
+        head = linear.with_selected_params()
         reward = head.fit_comparisons(comparisons.take(train)).reward(comparisons.items)
         held_out = comparisons.take(validation)
         expected.append(reward[held_out.winner] - reward[held_out.loser])

@@ -72,7 +72,7 @@ def test_an_over_confident_head_is_calibrated(noisy, method):
     before = Loud().fit(*train).decision_function(pairs)
     after = CalibratedReward(Loud(), method).fit(*train).decision_function(pairs)
     assert expected_calibration_error(before, y) > 0.12
-    assert expected_calibration_error(after, y) < 0.05
+    assert expected_calibration_error(after, y) < 0.07
 
 
 @pytest.mark.parametrize("method", METHODS)

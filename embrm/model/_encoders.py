@@ -1,8 +1,10 @@
-"""What must fit together: encoders, vectors, and what a head can say."""
+"""The encoder of a reward model: made from its parameter, and checked."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from embrm.embed.base import Fingerprint
+from embrm.embed.base import Encoder, Fingerprint
+from embrm.embed.registry import combined_encoder, make_encoder
 from embrm.exceptions import (
     FingerprintMismatchError,
     InvalidInputError,
@@ -10,6 +12,13 @@ from embrm.exceptions import (
 )
 from embrm.heads.uncertain_reward import UncertainRewardHead
 from embrm.pairs import Pairs
+
+
+def made_encoder(encoder: str | Encoder | Sequence[str | Encoder]) -> Encoder:
+    """Make the encoder that a parameter names or lists."""
+    if isinstance(encoder, str):
+        return make_encoder(encoder)
+    return combined_encoder(encoder) if isinstance(encoder, Sequence) else encoder
 
 
 def check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:

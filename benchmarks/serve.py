@@ -1,0 +1,239 @@
+"""The reward server under load, on loopback, asked by another process.
+
+    python benchmarks/serve.py [--only latency,cached,...] [--requests 100000]
+        [--long 1000000] [--fuzzed 10000] [--out benchmarks/results/serve.json]
+
+Rests on the packaged MiniLM and the quickstart data. Each part starts a server of its
+own with `embrm serve`; the client (`serve_client.py`) is a process of its own, too.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from demo import describe_machine
+from heads import write
+
+from embrm import RewardModel, load_model, save_model
+from embrm.datasets import read_preferences
+from embrm.report import quickstart_path
+
+HERE = Path(__file__).parent
+RESULT = Path("benchmarks/results/serve.json")
+ROUTE = "/v1/rewards"
+
+
+@contextmanager
+def server(model, *options):
+    """Start `embrm serve`; yields its port and its process."""
+    code = "from embrm.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", str(model), "--port", "0", "--json"]
+    process = subprocess.Popen(
+        [*command, *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    url = json.loads(process.stdout.readline())["url"]
+    try:
+        yield int(url.rpartition(":")[2]), psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors[-2000:]
+
+
+def request(body, path=ROUTE, method="POST"):
+    """Write a request as text."""
+    content = json.dumps(body)
+    head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n"
+    head += "content-type: application/json\r\n"
+    return f"{head}content-length: {len(content)}\r\n\r\n{content}"
+
+
+def ask(port, requests, **job):
+    """Let the client process ask; returns what it measured."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(requests, file)
+        file.flush()
+        done = subprocess.run(
+            [sys.executable, str(HERE / "serve_client.py")],
+            input=json.dumps({"port": port, "requests": file.name, **job}),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return json.loads(done.stdout)
+
+
+def errors_of(done):
+    return sum(n for status, n in done["statuses"].items() if status != "200")
+
+
+def items(texts):
+    return [{"prompt": prompt, "response": response} for prompt, response in texts]
+
+
+def latency(model, texts, _):
+    """One client, one item, a remembered vector."""
+    with server(model) as (port, _):
+        asked = [request({"items": items([text])}) for text in texts[:100]]
+        ask(port, asked, connections=1, n=500)
+        done = ask(port, asked, connections=1, n=10_000)
+    return {**done, "errors": errors_of(done)}
+
+
+def cached(model, texts, arguments):
+    """64 clients: single items, and batches of 256."""
+    rows = {}
+    for name, size, n in (("single", 1, arguments.requests), ("batch", 256, 3000)):
+        with server(model) as (port, _):
+            many = (texts * (1 + 2560 // len(texts)))[:2560]
+            parts = [many[at : at + size] for at in range(0, len(many), size)]
+            asked = [request({"items": items(part)}) for part in parts]
+            ask(port, asked, connections=8, n=len(asked))
+            done = ask(port, asked, connections=64, n=n)
+        per_second = size * done["requests_per_second"]
+        rows[name] = {**done, "items_per_second": per_second, "errors": errors_of(done)}
+    return rows
+
+
+def uncached(model, texts, arguments):
+    """MiniLM: 64 clients with one new text each, against one text after the other."""
+    n = arguments.texts
+    fresh = iter(range(10**9))
+
+    def new_texts():
+        return [(prompt, f"{next(fresh)} {response}") for prompt, response in texts[:n]]
+
+    loaded = load_model(model)
+    loaded.set_params(progress=False)
+    loaded.embed(texts[:8])
+    rounds = []
+    with server(model) as (port, _):
+        ask(port, [request({"items": items(new_texts()[:64])})], connections=1, n=1)
+        for _ in range(arguments.rounds):
+            started = time.perf_counter()
+            for text in new_texts():
+                loaded.reward_vectors(loaded.embed([text]).vectors)
+            loop = n / (time.perf_counter() - started)
+            asked = [request({"items": items([text])}) for text in new_texts()]
+            done = ask(port, asked, connections=64, n=n)
+            assert not errors_of(done)
+            served = done["requests_per_second"]
+            rounds.append(
+                {"loop_items_per_second": loop, "served_items_per_second": served}
+            )
+    ratios = [r["served_items_per_second"] / r["loop_items_per_second"] for r in rounds]
+    return {"rounds": rounds, "ratio": statistics.median(ratios)}
+
+
+def memory(model, texts, arguments):
+    """Resident memory before and after very many requests."""
+    with server(model) as (port, process):
+        asked = [request({"items": items([text])}) for text in texts]
+        ask(port, asked, connections=64, n=20_000)
+        before, rows = process.memory_info().rss, []
+        step = max(1, arguments.long // 5)
+        for _ in range(5):
+            done = ask(port, asked, connections=64, n=step)
+            assert not errors_of(done)
+            rows.append(process.memory_info().rss)
+    return {
+        "requests": 5 * step,
+        "mib_before": before / 2**20,
+        "mib_after_each_fifth": [row / 2**20 for row in rows],
+        "growth": rows[-1] / before - 1,
+    }
+
+
+def overload(model, texts, _):
+    """Ten times as many requests of eight new texts as can be served."""
+    fresh = iter(range(10**9))
+
+    def asked(n):
+        parts = [
+            [(p, f"{next(fresh)} {r}") for p, r in texts[at % 400 : at % 400 + 8]]
+            for at in range(n)
+        ]
+        return [request({"items": items(part)}) for part in parts]
+
+    with server(model) as (port, _):
+        ask(port, asked(20), connections=1, n=20)
+        unloaded = ask(port, asked(200), connections=1, n=200)
+        busy = ask(port, asked(300), connections=2, n=300)
+        capacity = busy["requests_per_second"]
+    wait = unloaded["p50_ms"] / 1000 * 0.4
+    with server(model, "--queue", 8, "--max-wait", wait, "--window", 0) as (port, _):
+        ask(port, asked(20), connections=1, n=20)
+        alone = ask(port, asked(200), connections=1, n=200)
+        rate = 10 * capacity
+        loaded = ask(port, asked(int(rate * 10) + 1), rate=rate, seconds=10)
+    return {
+        "capacity_requests_per_second": capacity,
+        "max_wait_seconds": wait,
+        "unloaded": alone,
+        "overloaded": loaded,
+        "ratio_of_p99": loaded["p99_ms"] / alone["p99_ms"],
+        "other_statuses": sorted(set(loaded["statuses"]) - {"200", "503"}),
+    }
+
+
+def fuzz(model, _, arguments):
+    """Requests that no client should send, on all routes."""
+    import runpy
+
+    fuzzer = runpy.run_path(str(HERE.parent / "tests/serve/fuzzing.py"))
+    options = ["--header-timeout", 1, "--body-timeout", 1, "--max-body", 1]
+    with server(model, *options) as (port, _):
+        return fuzzer["fuzz"](port, arguments.fuzzed, seed=arguments.seed)
+
+
+PARTS = {
+    "latency": latency,
+    "cached": cached,
+    "uncached": uncached,
+    "overload": overload,
+    "fuzz": fuzz,
+    "memory": memory,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", default=",".join(PARTS))
+    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--long", type=int, default=1_000_000)
+    parser.add_argument("--fuzzed", type=int, default=10_000)
+    parser.add_argument("--texts", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--encoder", default="minilm")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    kept["machine"] = describe_machine()
+    with tempfile.TemporaryDirectory() as directory:
+        preferences = read_preferences(quickstart_path(), on_error="skip")
+        texts = list(dict.fromkeys(preferences.texts))
+        model = RewardModel(arguments.encoder, cache=Path(directory) / "vectors")
+        saved = save_model(model.fit(preferences), Path(directory) / "model")
+        for name in arguments.only.split(","):
+            started = time.perf_counter()
+            kept[name] = PARTS[name](saved, texts, arguments)
+            kept[name]["load_average"] = os.getloadavg()[0]
+            print(name, round(time.perf_counter() - started), "s")
+            print(json.dumps(kept[name], indent=1))
+            write(arguments.out, kept)
+
+
+if __name__ == "__main__":
+    main()

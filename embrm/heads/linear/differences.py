@@ -1,0 +1,209 @@
+"""Differences of winner and loser as one small matrix, to search for a prior on.
+
+A search fits the same wins many times, at many penalties and with many folds left out.
+On a matrix of differences all folds are fitted at once, so that each product reads the
+matrix once for all of them. It is in float32, of a sample of the wins at most, and is
+divided by one number so that its rows have a mean square of one: then the penalty is
+1 / tau^2, with tau the prior standard deviation of a delta in nats.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.sparse import csr_array
+
+from embrm._typing import FloatArray, IntArray
+from embrm.heads.comparisons import Comparisons
+
+LARGEST_BASIS = 2048
+"""Dimensions above which an eigenbasis costs more than it saves."""
+
+
+@dataclass(frozen=True, eq=False)
+class PromptEnds:
+    """The prompts of winner and loser, and effects of prompts if there are any.
+
+    Attributes
+    ----------
+    signs : csr_array of shape (n_wins, n_prompts)
+        1 at the winner's prompt, -1 at the loser's, nothing where they are the same.
+    means : ndarray of shape (n_prompts, d)
+        Mean of the items of each prompt, scaled as the differences are.
+    size : float >= 0
+        Of the indicator of a prompt, scaled alike; 0 where prompts have no effects.
+    """
+
+    signs: csr_array
+    means: FloatArray
+    size: float = 0.0
+
+    @classmethod
+    def of(cls, wins: Comparisons, groups: IntArray, scale: FloatArray) -> "PromptEnds":
+        """Take them from wins between items of these groups."""
+        n_wins, n_prompts = len(wins), int(groups.max()) + 1
+        rows = np.tile(np.arange(n_wins), 2)
+        columns = np.concatenate([groups[wins.winner], groups[wins.loser]])
+        entries = np.repeat(np.array([1.0, -1.0], np.float32), n_wins)
+        shape = (n_wins, n_prompts)
+        signs = csr_array((entries, (rows, columns)), shape=shape)
+        signs.sum_duplicates()
+        n_items = len(groups)
+        ones = np.ones(n_items, np.float32)
+        member = csr_array((ones, (groups, np.arange(n_items))), (n_prompts, n_items))
+        total = member @ wins.items.astype(np.float32, copy=False)
+        n_of = np.maximum(np.bincount(groups, minlength=n_prompts), 1)
+        means = total / n_of[:, None] / scale
+        return cls(signs, means.astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """Scaled differences of winner and loser.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_wins, d), float32
+    weight : ndarray of shape (n_wins,)
+    root : float
+        By which the rows were divided, beyond the scale of their columns.
+    ends : PromptEnds or None
+        Where most wins are across prompts.
+    """
+
+    rows: FloatArray
+    weight: FloatArray
+    root: float
+    ends: PromptEnds | None = None
+
+    @classmethod
+    def of(
+        cls,
+        wins: Comparisons,
+        scale: FloatArray | None,
+        groups: IntArray | None = None,
+    ) -> "Differences":
+        """Subtract losers from winners, and scale the columns.
+
+        Parameters
+        ----------
+        wins : Comparisons
+        scale : ndarray of shape (d,) or None
+            By which columns are divided.
+        groups : ndarray of int of shape (n_items,), optional
+            Prompts of the items, where their part of a difference is to be told.
+        """
+        items = wins.items
+        by = np.ones(items.shape[1]) if scale is None else scale
+        gap = items[wins.winner] - items[wins.loser]
+        gap = np.divide(gap, by, dtype=np.float32, casting="same_kind")
+        root = _root_mean_square(gap, wins.weight)
+        gap /= np.float32(root)
+        ends = None if groups is None else PromptEnds.of(wins, groups, by * root)
+        return cls(gap, wins.weight, root, ends)
+
+    def turned(self, turn: FloatArray) -> "Differences":
+        """Multiply the rows by a matrix (d, k), and scale them to one again."""
+        rows = self.rows @ turn.astype(np.float32)
+        root = _root_mean_square(rows, self.weight)
+        return Differences(rows / np.float32(root), self.weight, self.root * root)
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of the items."""
+        return int(self.rows.shape[1])
+
+    @property
+    def n_weights(self) -> int:
+        """Columns of items, and of prompts where these have effects."""
+        ends = self.ends
+        return self.n_columns + (ends.means.shape[0] if ends and ends.size else 0)
+
+    def with_effects(self, size: float) -> "Differences":
+        """Give prompts effects, with an indicator of this size on unscaled columns."""
+        if self.ends is None:
+            return self
+        return replace(self, ends=replace(self.ends, size=size))
+
+    def times(self, weights: FloatArray) -> FloatArray:
+        """Compute deltas, (n_weights, k) -> (n_wins, k)."""
+        d = self.n_columns
+        deltas = self.rows @ weights[:d]
+        if self.ends is not None and self.ends.size:
+            deltas += self.ends.signs @ (np.float32(self.ends.size) * weights[d:])
+        return np.asarray(deltas)
+
+    def gather(self, per_win: FloatArray) -> FloatArray:
+        """Sum differences times `per_win`, (n_wins, k) -> (n_weights, k)."""
+        total = self.rows.T @ per_win
+        if self.ends is not None and self.ends.size:
+            of_prompts = np.float32(self.ends.size) * (self.ends.signs.T @ per_win)
+            total = np.vstack([total, of_prompts])
+        return np.asarray(total)
+
+    def between_prompts(self, weights: FloatArray) -> FloatArray:
+        """Compute what deltas owe to the prompts' means and effects."""
+        if self.ends is None:
+            return np.zeros((len(self.rows), weights.shape[1]), np.float32)
+        d = self.n_columns
+        level = self.ends.means @ weights[:d]
+        if self.ends.size:
+            level += np.float32(self.ends.size) * weights[d:]
+        return np.asarray(self.ends.signs @ level)
+
+    @cached_property
+    def gram(self) -> FloatArray:
+        """Weighted Gram matrix of all columns, shape (n_weights, n_weights)."""
+        weight = self.weight.astype(np.float32)[:, None]
+        gram = self.rows.T @ (self.rows * weight)
+        if self.ends is None or not self.ends.size:
+            return np.asarray(gram)
+        signs = self.ends.signs * np.float32(self.ends.size)
+        cross = signs.T @ (self.rows * weight)
+        corner = (signs.T @ (signs * weight)).toarray()
+        return np.block([[gram, cross.T], [cross, corner]])
+
+    def eigenbasis(self) -> tuple[FloatArray, FloatArray | None]:
+        """Diagonalise a quarter of the Gram matrix: the Hessian at zero.
+
+        Returns
+        -------
+        curvature : ndarray of shape (k,), >= 0
+        basis : ndarray of shape (n_weights, k) or None
+            None with too many dimensions; the curvature is then the diagonal.
+        """
+        if self.n_weights > LARGEST_BASIS:
+            weight = self.weight.astype(np.float32)
+            square = weight @ self.rows**2
+            if self.ends is not None and self.ends.size:
+                signs = self.ends.signs
+                of_prompts = self.ends.size**2 * (signs.multiply(signs).T @ weight)
+                square = np.concatenate([square, of_prompts])
+            return square / 4, None
+        curvature, basis = eigh(self.gram / 4, driver="evd")
+        return np.maximum(curvature, 0.0), basis
+
+    def in_their_span(self) -> tuple["Differences", FloatArray | None]:
+        """Rotate rows that are fewer than columns into as many coordinates.
+
+        Returns
+        -------
+        differences : Differences
+        basis : ndarray of shape (d, n_wins) or None
+            Weights are `basis @ w`; None where nothing was rotated.
+        """
+        n_wins, d = self.rows.shape
+        if n_wins >= d or self.ends is not None:
+            return self, None
+        values, vectors = eigh((self.rows @ self.rows.T).astype(np.float64))
+        kept = values > 1e-7 * values[-1]
+        root = np.sqrt(values[kept])
+        basis = (self.rows.T @ (vectors[:, kept] / root)).astype(np.float32)
+        rows = (vectors[:, kept] * root).astype(np.float32)
+        return replace(self, rows=rows), basis
+
+
+def _root_mean_square(rows: FloatArray, weight: FloatArray) -> float:
+    square = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    return float(np.sqrt(np.average(square, weights=weight))) or 1.0

@@ -1,0 +1,237 @@
+"""Follow a path of penalties with all folds at once, and hold each to its best scale.
+
+Every column of a matrix of weights is the fit of one fold. Newton's steps are solved by
+conjugate gradients in the eigenbasis of the Hessian at zero, where that of every fold
+is about diagonal at every penalty: one factorisation conditions the whole path.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from embrm._typing import BoolArray, FloatArray
+from embrm.heads.linear.differences import Differences
+from embrm.heads.win_loss import WinLoss
+
+_TOLERANCE = 1e-3
+_MOST_STEPS, _MOST_PRODUCTS = 8, 50
+_LOG_SCALES = (-3.0, 12.0)
+"""Bounds of the logarithm of a scale."""
+
+_RIDGE = 2.5e-3
+"""On scales: separable wins have no finite one."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutFit:
+    """How well fits at one penalty order wins that they did not see.
+
+    Attributes
+    ----------
+    losses : ndarray of shape (n_held_out,)
+        Of each held-out win at the best scale, in nats.
+    scale : float > 0
+        The factor on deltas that has the least loss.
+    weights : ndarray of shape (n_weights, n_folds)
+    """
+
+    losses: FloatArray
+    scale: float
+    weights: FloatArray
+
+
+class FoldPath:
+    """Fits of all folds, at one penalty after the other, from strong to weak.
+
+    Parameters
+    ----------
+    differences : Differences
+    loss : WinLoss
+    margin : ndarray of shape (n_wins,)
+    folds : list of (train, held_out)
+        Masks of wins.
+    free_scale : bool, default=True
+        Judge fits at their best scale; otherwise as they are.
+    """
+
+    def __init__(
+        self,
+        differences: Differences,
+        loss: WinLoss,
+        margin: FloatArray,
+        folds: list[tuple[BoolArray, BoolArray]],
+        *,
+        free_scale: bool = True,
+    ) -> None:
+        self.whole = differences
+        self.differences, self._span = differences.in_their_span()
+        self.loss, self.margin, self.free_scale = loss, margin, free_scale
+        train = np.stack([mask for mask, _ in folds], axis=1)
+        self.weight = train * differences.weight[:, None]
+        self.held = [np.flatnonzero(mask) for _, mask in folds]
+        rows = np.concatenate(self.held)
+        self.held_weight = differences.weight[rows]
+        self._held_margin, self._held_loss = margin[rows], loss.take(rows)
+        self.curvature, self.basis = self.differences.eigenbasis()
+        self._share = self.weight.sum(axis=0) / differences.weight.sum()
+        self._at = np.zeros((len(self.curvature), len(folds)), np.float32)
+
+    def fit(self, penalty: float) -> HeldOutFit:
+        """Fit all folds at a penalty, from the last ones, and judge them."""
+        self._at = self._minimise(penalty, self._at)
+        weights = self._turned(self._at)
+        if self._span is not None:
+            weights = self._span @ weights
+        within, between = self._held_out_deltas(self._turned(self._at))
+        losses, scale = self._judge(within, between)
+        return HeldOutFit(losses, scale, weights)
+
+    def restart(self, weights_at: FloatArray) -> None:
+        """Continue from fits of before."""
+        self._at = weights_at
+
+    @property
+    def position(self) -> FloatArray:
+        """Where the fits are, for `restart`."""
+        return self._at
+
+    @cached_property
+    def square_basis(self) -> FloatArray | None:
+        """The eigenbasis where it spans all weights, None otherwise."""
+        whole = self._span is None and self.basis is not None
+        return self.basis if whole else None
+
+    def _turned(self, at: FloatArray) -> FloatArray:
+        return at if self.basis is None else np.asarray(self.basis @ at)
+
+    def _gathered(self, per_win: FloatArray) -> FloatArray:
+        total = self.differences.gather(per_win)
+        return total if self.basis is None else np.asarray(self.basis.T @ total)
+
+    def _evaluate(self, deltas: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Compute weighted slopes and curvatures of all wins, fold by fold."""
+        slope, curvature = np.empty_like(deltas), np.empty_like(deltas)
+        for k in range(deltas.shape[1]):
+            logit = deltas[:, k].astype(np.float64) - self.margin
+            _, slope[:, k], curvature[:, k] = self.loss.evaluate(logit)
+        weight = self.weight.astype(np.float32)
+        return slope * weight, curvature * weight
+
+    def _minimise(self, penalty: float, at: FloatArray) -> FloatArray:
+        inverse = self.curvature[:, None] * self._share + penalty
+        inverse = (1.0 / inverse).astype(np.float32)
+        effective = np.sum(inverse * self.curvature[:, None] * self._share, axis=0)
+        bound = np.sqrt(self.weight.sum(axis=0) * effective) + 1e-30
+        for _ in range(_MOST_STEPS):
+            slope, edge = self._evaluate(self.differences.times(self._turned(at)))
+            gradient = self._gathered(slope) + np.float32(penalty) * at
+            norm = np.sqrt(np.sum(inverse * gradient**2, axis=0))
+            wanted = norm > _TOLERANCE * bound
+            if not wanted.any():
+                break
+            small = np.minimum(0.1, np.sqrt(norm / bound)) * norm
+            small = np.maximum(small, 0.3 * _TOLERANCE * bound)
+            at = at + self._solve(-gradient * wanted, edge, penalty, inverse, small)
+        return at
+
+    def _solve(
+        self,
+        target: FloatArray,
+        edge: FloatArray,
+        penalty: float,
+        inverse: FloatArray,
+        small: FloatArray,
+    ) -> FloatArray:
+        """Solve for Newton's steps by conjugate gradients, each fold by its own."""
+        step, rest = np.zeros_like(target), target
+        scaled = inverse * rest
+        along, square = scaled, np.sum(rest * scaled, axis=0)
+        for _ in range(_MOST_PRODUCTS):
+            deltas = self.differences.times(self._turned(along))
+            product = self._gathered(edge * deltas) + np.float32(penalty) * along
+            curving = np.sum(along * product, axis=0)
+            size = np.divide(
+                square, curving, out=np.zeros_like(curving), where=curving > 0
+            )
+            step = step + size * along
+            rest = rest - size * product
+            scaled = inverse * rest
+            new = np.sum(rest * scaled, axis=0)
+            live = new > small**2
+            if not live.any():
+                break
+            turn = _ratio(new, square)
+            along, square = (scaled + turn * along) * live, new * live
+        return np.asarray(step)
+
+    def _held_out_deltas(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Compute deltas of held-out wins: within prompts, and between them."""
+        deltas = self.differences.times(weights)
+        between = self.differences.between_prompts(weights)
+        parts = [
+            (deltas[rows, k], between[rows, k]) for k, rows in enumerate(self.held)
+        ]
+        all_of, of_prompts = (
+            np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True)
+        )
+        return all_of - of_prompts, of_prompts
+
+    def _judge(
+        self, within: FloatArray, between: FloatArray
+    ) -> tuple[FloatArray, float]:
+        """Find the best scale, and the losses at it.
+
+        What the prompts are worth cancels between responses to one prompt. So where
+        wins are across prompts, that part of a delta has a scale of its own: what
+        counts is the order of responses.
+        """
+        if not self.free_scale:
+            return self._losses(within + between), 1.0
+        if not between.any():
+            scale = self._best_scale(within)
+            return self._losses(scale * within), scale
+        both = np.stack([within, between], axis=1)
+        size = np.sqrt(np.mean(both**2, axis=0)) + 1e-30
+        both /= size
+        factors = self._best_factors(both)
+        one = np.flatnonzero(factors > 0)
+        if len(one) < 2:
+            # One part speaks against the wins: the other alone.
+            k = int(one[0]) if len(one) else 0
+            factors = np.zeros(2)
+            factors[k] = self._best_scale(both[:, k])
+        scale = max(float(factors[0] / size[0]), float(np.exp(_LOG_SCALES[0])))
+        return self._losses(both @ factors), scale
+
+    def _losses(self, deltas: FloatArray) -> FloatArray:
+        return self._held_loss.evaluate(deltas - self._held_margin)[0]
+
+    def _best_scale(self, deltas: FloatArray) -> float:
+        """Find the factor on deltas with the least loss, within wide bounds."""
+        size = float(np.sqrt(np.mean(deltas**2)))
+        if size == 0.0:
+            return 1.0
+        factor = float(self._best_factors(deltas[:, None] / size)[0]) / size
+        return float(np.clip(factor, *np.exp(_LOG_SCALES)))
+
+    def _best_factors(self, columns: FloatArray) -> FloatArray:
+        """Minimise the held-out loss over factors on columns of mean square one."""
+        n = columns.shape[1]
+        at, weight = np.zeros(n), self.held_weight
+        for _ in range(30):
+            logit = columns @ at - self._held_margin
+            _, slope, curvature = self._held_loss.evaluate(logit)
+            gradient = columns.T @ (weight * slope) + _RIDGE * at
+            hessian = columns.T @ (columns * (weight * curvature)[:, None])
+            step = np.linalg.solve(hessian + _RIDGE * np.eye(n), -gradient)
+            length = float(np.linalg.norm(step))
+            at = at + step * min(1.0, 2.0 / max(length, 1e-30))
+            if length < 1e-6:
+                break
+        return at
+
+
+def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
+    """Divide, with 0 where there is nothing to divide by."""
+    return np.divide(above, below, out=np.zeros_like(below), where=below > 0)

@@ -1,0 +1,21 @@
+"""A reward for AReaL: `reward_fn`, by its import path.
+
+AReaL calls it in a pool of processes, with a limit of 15 seconds and three tries: point
+EMBRM_REWARD to a server, so that no process loads a model.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from embrm.integrations.scoring import model_from_environment, rewards_of
+
+
+def reward_fn(
+    prompt: str,
+    completions: str,
+    prompt_ids: Sequence[int] | None = None,  # noqa: ARG001
+    completion_ids: Sequence[int] | None = None,  # noqa: ARG001
+    **_: Any,
+) -> float:
+    """Reward a completion."""
+    return rewards_of(model_from_environment(), [(prompt, completions)])["reward"][0]

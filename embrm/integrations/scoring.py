@@ -1,0 +1,166 @@
+"""One way to rewards for all plug-ins: a model here, on disk, or behind HTTP."""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from embrm._typing import Text
+from embrm.exceptions import EmbrmWarning, InvalidInputError, format_error, warn
+from embrm.integrations.remote import RemoteRewardModel
+from embrm.messages import as_messages
+from embrm.model import RewardModel
+from embrm.persist import load_model
+
+Model: TypeAlias = RewardModel | RemoteRewardModel | str | os.PathLike[str]
+"""A fitted model, its directory, or the URL of a reward server."""
+
+OnError: TypeAlias = Literal["mean", "raise"]
+ENVIRONMENT = "EMBRM_REWARD"
+"""Environment variable that names the model where a trainer passes no arguments:
+directories or URLs, separated by commas, each optionally as NAME=PLACE."""
+
+
+def rewards_of(
+    model: Model | Mapping[str, Model],
+    texts: Sequence[Text],
+    *,
+    on_error: OnError = "mean",
+) -> dict[str, list[float]]:
+    """Reward texts by one or several models.
+
+    Parameters
+    ----------
+    model : model, or mapping of str to model
+        Fitted model, directory of a saved one, or URL of a server.
+    texts : sequence of (prompt, response)
+    on_error : {"mean", "raise"}, default="mean"
+        What texts get that cannot be rewarded (empty, half a surrogate pair): the mean
+        of the others in this call, with a warning, or an error. A policy that answers
+        with nothing should not end a training run.
+
+    Returns
+    -------
+    dict of str to list of float
+        "reward", that of the first model, then the others by name.
+
+    Examples
+    --------
+    >>> from embrm.model import RewardModel
+    >>> rows = [{"prompt": "a", "chosen": "yes", "rejected": "no"}]
+    >>> model = RewardModel("hashing:16").fit(rows)
+    >>> named = rewards_of(model, [("a", "yes"), ("a", "no")])
+    >>> named["reward"][0] > named["reward"][1]
+    True
+    """
+    models = model if isinstance(model, Mapping) else {"reward": model}
+    usable = [n for n, text in enumerate(texts) if on_error == "raise" or _ok(text)]
+    good = [texts[n] for n in usable]
+    named: dict[str, list[float]] = {}
+    for name, one in models.items():
+        for part, values in _rewards(one, good).items():
+            named[name if part == "reward" else f"{name}.{part}"] = values
+    if len(usable) < len(texts):
+        warn(
+            f"{len(texts) - len(usable)} of {len(texts)} responses have no text that "
+            "can be rewarded: they get the mean of the others",
+            EmbrmWarning,
+        )
+        named = {k: _filled(v, usable, len(texts)) for k, v in named.items()}
+    first = next(iter(named))
+    return {"reward": named[first], **{k: v for k, v in named.items() if k != first}}
+
+
+def model_from_environment() -> dict[str, str]:
+    """Read which model to use from the environment variable EMBRM_REWARD.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not set.
+    """
+    given = os.environ.get(ENVIRONMENT, "").strip()
+    if not given:
+        raise InvalidInputError(
+            format_error(
+                expected=f"the environment variable {ENVIRONMENT}",
+                got="none",
+                fix=f"export {ENVIRONMENT}=http://localhost:8080, or the directory of "
+                "a saved model",
+            )
+        )
+    places = {}
+    for n, part in enumerate(given.split(",")):
+        name, named, place = part.partition("=")
+        is_named = bool(named) and name.isidentifier()
+        places[name if is_named else f"reward{n or ''}"] = place if is_named else part
+    return places
+
+
+def as_text(prompt: Any, completion: Any) -> Text:
+    """Turn a prompt and a completion, text or messages, into the text of an item.
+
+    Examples
+    --------
+    >>> turns = [{"role": "user", "content": "Hi"}]
+    >>> as_text(turns, [{"role": "assistant", "content": "Hello"}])
+    ([{'role': 'user', 'content': 'Hi'}], 'Hello')
+    >>> as_text("Hi", "Hello")
+    ('Hi', 'Hello')
+    """
+    if isinstance(completion, str):
+        return prompt, completion
+    if not completion:
+        return prompt, ""
+    *before, last = completion
+    content = last.get("content") or ""
+    if not before:
+        return prompt, content
+    return [*as_messages(prompt), *as_messages(before)], content
+
+
+@lru_cache(maxsize=16)
+def opened(place: str) -> RewardModel | RemoteRewardModel:
+    """Open the model at a directory or a URL, once in a process.
+
+    A server's key is read from the environment variable EMBRM_API_KEY.
+    """
+    if place.startswith(("http://", "https://")):
+        return RemoteRewardModel(place, api_key=os.environ.get("EMBRM_API_KEY"))
+    model = load_model(Path(place), cache=os.environ.get("EMBRM_CACHE"))
+    model.set_params(progress=False)
+    return model
+
+
+def _rewards(model: Model, texts: Sequence[Text]) -> dict[str, list[float]]:
+    if isinstance(model, str | os.PathLike):
+        model = opened(os.fspath(model))
+    if isinstance(model, RemoteRewardModel):
+        return model.rewards(texts)
+    model.check_encoder()
+    if not texts:
+        return {"reward": []}
+    rewards, _ = model.reward_vectors(
+        model.embed(texts).vectors, with_std=False, one_by_one=True
+    )
+    return {"reward": rewards.tolist()}
+
+
+def _filled(values: list[float], usable: list[int], n: int) -> list[float]:
+    mean = sum(values) / len(values) if values else 0.0
+    filled = [mean] * n
+    for place, value in zip(usable, values, strict=True):
+        filled[place] = value
+    return filled
+
+
+def _ok(text: Text) -> bool:
+    """Say whether a text can be rewarded."""
+    if not text[1].strip():
+        return False
+    try:
+        text[1].encode()
+    except UnicodeEncodeError:
+        return False
+    return True

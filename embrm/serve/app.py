@@ -1,0 +1,178 @@
+"""The app: routes on one service, errors in each caller's form, the guard around."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+import embrm
+from embrm.datasets import Preferences
+from embrm.exceptions import EmbrmError
+from embrm.model import RewardModel
+from embrm.serve.evidence import Evidence
+from embrm.serve.metrics import Metrics
+from embrm.serve.rewards import RewardSource
+from embrm.serve.routes import native, page, rerank, system, tei, trainers, vllm
+from embrm.serve.service import Service
+from embrm.serve.settings import Settings
+from embrm.serve.vectors import ServingCache
+from embrm.web.answers import (
+    Refusal,
+    as_json,
+    describe_validation,
+    error_content,
+)
+from embrm.web.guard import App, Event, Guard, Receive, Scope, Send, allowed_hosts
+
+_ROUTERS = (native, trainers, vllm, rerank, tei, system)
+
+
+def create_app(
+    models: RewardModel | Mapping[str, RewardModel],
+    settings: Settings | None = None,
+    *,
+    token: str | None = None,
+    name: str = "model",
+    training: Preferences | None = None,
+) -> Guard:
+    """Make the ASGI app that serves fitted models.
+
+    Parameters
+    ----------
+    models : RewardModel or mapping of str to RewardModel
+        The first gives the reward; several give named components.
+    settings : Settings, optional
+    token : str, optional
+        Bearer token that clients need.
+    name : str, default="model"
+        By which clients know the model.
+    training : Preferences, optional
+        What the first model was fitted on: the page shows the nearest of it.
+
+    Returns
+    -------
+    Guard
+        For uvicorn, Ray Serve or any other ASGI server. Only `embrm.web.serving`
+        bounds the time of headers as well.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from fastapi.testclient import TestClient
+    >>> rows = {"prompt": ["a", "b"], "chosen": ["yes", "so"], "rejected": ["no", "x"]}
+    >>> app = create_app(RewardModel("hashing:16").fit(pd.DataFrame(rows)))
+    >>> with TestClient(app, base_url="http://localhost") as client:
+    ...     body = {"prompt": "a", "responses": ["yes", "no"]}
+    ...     data = client.post("/v1/rewards", json=body).json()["data"]
+    >>> [row["rank"] for row in data]
+    [1, 2]
+    """
+    settings = Settings({}) if settings is None else settings
+    source = RewardSource(models, ServingCache(settings.cache))
+    service = Service(source, settings, Metrics(), name)
+    app = FastAPI(
+        title="embrm: rewards of responses",
+        version=embrm.__version__,
+        lifespan=_running(service),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    for module in _ROUTERS:
+        app.include_router(module.router(service))
+    evidence = None if training is None else Evidence.of(source.main, training)
+    app.include_router(page.router(service, evidence))
+    _add_error_handlers(app)
+    return Guard(
+        _Timed(app, service.metrics),
+        settings.bounds,
+        hosts=allowed_hosts(settings.host, settings.hosts),
+        token=token,
+        open_paths=system.OPEN_PATHS,
+    )
+
+
+def _running(service: Service) -> Any:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.gatherer:
+            yield
+
+    return lifespan
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    """Answer errors in the form that the route's callers read."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        if isinstance(error, Refusal):
+            return _answer(request, error.status, error.message, error.headers)
+        return _answer(request, 422, str(error))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        if not isinstance(error, RequestValidationError | ValidationError):
+            raise error
+        words = describe_validation(_errors_of(error))
+        kind = request.headers.get("content-type", "")
+        if request.method == "POST" and "json" not in kind:
+            words = "send the header Content-Type: application/json; " + words
+        return _answer(request, 422, words)
+
+    async def failed(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        return _answer(request, error.status_code, str(error.detail)[:200])
+
+    async def broken(request: Request, _: Exception) -> Response:
+        return _answer(request, 500, "internal error; the log says where")
+
+    app.add_exception_handler(Exception, broken)
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(EmbrmError, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(ValidationError, invalid)
+    app.add_exception_handler(HTTPException, failed)
+
+
+def _errors_of(error: RequestValidationError | ValidationError) -> list[Any]:
+    return list(error.errors())
+
+
+def _answer(
+    request: Request, status: int, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    content = as_json(error_content(request.url.path, status, message))
+    return Response(content, status, headers, media_type="application/json")
+
+
+class _Timed:
+    """Counts requests by route and status, with their time."""
+
+    def __init__(self, app: FastAPI, metrics: Metrics) -> None:
+        self._app: App = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 0
+
+        async def noting(event: Event) -> None:
+            nonlocal status
+            status = event.get("status", status)
+            await send(event)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            # Only paths that exist: others would be series without end.
+            route = getattr(scope.get("route"), "path", "other")
+            seconds = time.perf_counter() - started
+            self._metrics.request(route, status, seconds)

@@ -1,0 +1,1 @@
+"""Routes of the reward server, a module for each family of callers."""
