@@ -69,7 +69,8 @@ def normalised_text(prompt: Prompt) -> str:
     >>> normalised_text("o\u0308sten? ") == "\u00f6sten?"
     True
     """
-    return prompt_text(normalised_prompt(prompt))
+    normalised = normalised_prompt(prompt)
+    return normalised if isinstance(normalised, str) else prompt_text(normalised)
 
 
 class DistinctPrompts:

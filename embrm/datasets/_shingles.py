@@ -118,7 +118,7 @@ def shingle_sets(prompts: Iterable[Prompt]) -> ShingleSets:
     InvalidInputError
         If a prompt is malformed, or not Unicode.
     """
-    plain = [prompt_text(prompt) for prompt in prompts]
+    plain = [p if isinstance(p, str) else prompt_text(p) for p in prompts]
     try:
         texts = pa.array(plain, pa.large_string())
     except UnicodeEncodeError as error:

@@ -205,7 +205,10 @@ def _candidates(
     together, and each is paired with the first of its key: a large group of
     near-duplicates is a star.
     """
-    order = np.lexsort((next_keys, keys))
+    rows = _repeated(keys)
+    order = rows[np.lexsort((next_keys[rows], keys[rows]))]
+    if not len(order):
+        return order, order
     ordered = keys[order]
     begins = np.append(True, ordered[1:] != ordered[:-1])
     leader = np.flatnonzero(begins)[np.cumsum(begins) - 1]
@@ -216,6 +219,16 @@ def _candidates(
         ones.append(order[at])
         others.append(order[at + step])
     return np.concatenate(ones), np.concatenate(others)
+
+
+def _repeated(keys: NDArray[np.uint64]) -> IntArray:
+    """Return where keys stand that are not alone: mostly few, so the rest is fast."""
+    ordered = np.sort(keys)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return np.empty(0, dtype=np.intp)
+    at = np.searchsorted(twice, keys) % len(twice)
+    return np.flatnonzero(twice[at] == keys)
 
 
 def _are_alike(
