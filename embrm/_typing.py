@@ -1,7 +1,7 @@
 """Names for the shapes of data that pass between rooms."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,3 +41,24 @@ Prompt: TypeAlias = str | Sequence[Message]
 
 Text: TypeAlias = tuple[Prompt, str]
 """The text of an item: (prompt, response)."""
+
+
+class FittedTexts(NamedTuple):
+    """What an encoder's limit leaves of each item.
+
+    Attributes
+    ----------
+    limit : int
+        In tokens.
+    n_tokens : ndarray of int of shape (n_items,)
+        After the cut.
+    is_cut : ndarray of bool of shape (n_items,)
+        Whether its beginning was cut off.
+    codes : ndarray of int of shape (n_items,)
+        Equal where the same tokens are left.
+    """
+
+    limit: int
+    n_tokens: IntArray
+    is_cut: BoolArray
+    codes: IntArray

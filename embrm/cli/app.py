@@ -9,7 +9,9 @@ from typer.core import TyperGroup
 import embrm
 from embrm.cli.benchmark import benchmark
 from embrm.cli.cache import app as cache
+from embrm.cli.clean import clean
 from embrm.cli.compare import compare
+from embrm.cli.data import data
 from embrm.cli.demo import demo
 from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
@@ -78,6 +80,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 2 usage, 3 data, 4 integrity.",
 )
 app.command()(demo)
+app.command()(data)
+app.command()(clean)
 app.command(cls=EmbedCommand)(embed)
 app.command()(layers)
 app.command(cls=HeadCommand)(fit)

@@ -72,6 +72,14 @@ Folds = Annotated[
     ),
 ]
 
+GroupNear = Annotated[
+    bool,
+    typer.Option(
+        "--group-near-duplicates/--no-group-near-duplicates",
+        help="Treat near-duplicate prompts as one where prompts are held out, and in "
+        "the leak check of embrm evaluate.",
+    ),
+]
 TestFile = Annotated[
     str | None,
     typer.Option(
@@ -92,6 +100,7 @@ def fit(
     encoder: EncoderName = DEFAULT_ENCODER,
     cache: CacheDir = None,
     cv: Folds = 5,
+    group_near_duplicates: GroupNear = False,
     test: TestFile = None,
     report: ReportOut = None,
     reading: Reading,
@@ -125,12 +134,15 @@ def fit(
         say_how_long(preferences.texts, opened, cache, command=command, as_json=as_json)
         embedded = model.embed(preferences.texts)
         say(str(embedded), as_json=as_json)
-        pairs = model.to_pairs(preferences, embedded.vectors)
+        near = {"group_near_duplicates": group_near_duplicates}
+        pairs = model.to_pairs(preferences, embedded.vectors, **near)
+        if group_near_duplicates:
+            say(_how_grouped(preferences, pairs), as_json=as_json)
         held_out, predicted = _cross_validate(
             made, data, preferences, pairs, cv, seed, as_json
         )
         _say_equal(preferences, pairs, embedded, as_json)
-        model.fit_pairs(preferences, pairs)
+        model.fit_pairs(preferences, pairs, **near)
         flip_rates = _flip_rates(model.head_)
         if flip_rates:
             say(
@@ -162,6 +174,14 @@ def fit(
                     **held_out,
                 }
             )
+
+
+def _how_grouped(preferences: Any, pairs: Any) -> str:
+    n_prompts = preferences.items["prompt_id"].nunique()
+    return (
+        f"{n_prompts:,} prompts, {len(set(pairs.prompt_ids)):,} with near-duplicates "
+        "as one"
+    )
 
 
 def _check_folds(cv: int) -> None:

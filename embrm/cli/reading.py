@@ -106,14 +106,25 @@ _OPTIONS: Mapping[str, tuple[Any, Any]] = {
 }
 
 
-def reads_preferences(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of reading; it takes them together, as `reading`."""
+def reads_preferences(
+    command: Callable[..., None], **defaults: Any
+) -> Callable[..., None]:
+    """Give a command the options of reading; it takes them together, as `reading`.
+
+    Parameters
+    ----------
+    command : callable
+    **defaults
+        Of options that have another default in this command.
+    """
     signature = inspect.signature(command, eval_str=True)
     parameters = []
     for parameter in signature.parameters.values():
         if parameter.name == "reading":
             parameters += [
-                parameter.replace(name=name, annotation=kind, default=default)
+                parameter.replace(
+                    name=name, annotation=kind, default=defaults.get(name, default)
+                )
                 for name, (kind, default) in _OPTIONS.items()
             ]
         else:

@@ -2,12 +2,27 @@
 
 from typing import Any
 
+from embrm.datasets.agreement import krippendorff_alpha
 from embrm.datasets.candidate_pools import (
     Candidates,
     read_candidate_pool,
     read_candidates,
 )
+from embrm.datasets.diagnosis import Diagnosis, diagnose
 from embrm.datasets.formats import known_formats
+from embrm.datasets.label_errors import LabelErrors, find_label_errors
+from embrm.datasets.near_duplicates import (
+    near_duplicate_groups,
+    near_duplicate_prompt_ids,
+)
+from embrm.datasets.pair_filters import (
+    filter_contradictions,
+    filter_label_errors,
+    filter_near_duplicate_prompts,
+    filter_repeats,
+    filter_shared_prompts,
+    filter_ties,
+)
 from embrm.datasets.preferences import LeftOut, Preferences, ReadReport
 from embrm.datasets.quality import (
     QualityReport,
@@ -21,16 +36,29 @@ from embrm.exceptions import warn
 
 __all__ = [
     "Candidates",
+    "Diagnosis",
+    "LabelErrors",
     "LeftOut",
     "Preferences",
     "QualityReport",
     "ReadReport",
     "SyntheticPreferences",
+    "diagnose",
     "filter_by_agreement",
     "filter_by_length",
+    "filter_contradictions",
+    "filter_label_errors",
+    "filter_near_duplicate_prompts",
     "filter_near_duplicates",
+    "filter_repeats",
+    "filter_shared_prompts",
+    "filter_ties",
+    "find_label_errors",
     "known_formats",
+    "krippendorff_alpha",
     "make_preferences",
+    "near_duplicate_groups",
+    "near_duplicate_prompt_ids",
     "read_candidate_pool",
     "read_candidates",
     "read_frame",

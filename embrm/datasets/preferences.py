@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray, RandomState, Text
 from embrm._validation import check_random_state
+from embrm.datasets.near_duplicates import near_duplicate_prompt_ids
 from embrm.datasets.read_report import LeftOut, ReadReport
 from embrm.exceptions import InvalidInputError, format_error, warn
 from embrm.pairs import Pairs
@@ -88,13 +89,16 @@ class Preferences:
         """
         return self._column("weight", missing=1.0)
 
-    def to_pairs(self, vectors: Any) -> Pairs:
+    def to_pairs(self, vectors: Any, *, group_near_duplicates: bool = False) -> Pairs:
         """Join the pairs with the vectors of the items.
 
         Parameters
         ----------
         vectors : array-like of shape (n_items, d)
             In the order of `texts`.
+        group_near_duplicates : bool, default=False
+            Give near-duplicate prompts one id, so that splits by prompt keep them on
+            one side; see `near_duplicate_prompt_ids`.
 
         Returns
         -------
@@ -110,7 +114,12 @@ class Preferences:
                 )
             )
         ids = self.pairs[["first", "second"]].to_numpy(np.intp)
-        return Pairs(vectors, ids, prompt_ids=self.items["prompt_id"].to_numpy())
+        prompt_ids = (
+            near_duplicate_prompt_ids(self)
+            if group_near_duplicates
+            else self.items["prompt_id"].to_numpy()
+        )
+        return Pairs(vectors, ids, prompt_ids=prompt_ids)
 
     def take_pairs(self, pairs: ArrayLike) -> "Preferences":
         """Keep some pairs, by mask or positions; items and report are not changed.

@@ -27,7 +27,7 @@ source, a `QualityReport` counts pairs. `prompt_id` and `source_row` keep their 
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Literal
 
@@ -61,6 +61,9 @@ class QualityReport:
     left_out : tuple of LeftOut
         By reason, in the order of the filters: how many, and the source rows of the
         first five.
+    removed : DataFrame or None
+        What was left out, with its texts: `prompt`, `first`, `second` (or `response`),
+        the other columns of pairs or items, and `left_out`, the reason.
 
     Examples
     --------
@@ -76,6 +79,7 @@ class QualityReport:
     n_before: int
     n_after: int
     left_out: tuple[LeftOut, ...] = ()
+    removed: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
     @property
     def n_left_out(self) -> int:
@@ -100,7 +104,9 @@ class QualityReport:
                 )
             )
         reasons = self.left_out + later.left_out
-        return QualityReport(self.unit, self.n_before, later.n_after, reasons)
+        parts = [part for part in (self.removed, later.removed) if part is not None]
+        removed = pd.concat(parts, ignore_index=True) if parts else None
+        return QualityReport(self.unit, self.n_before, later.n_after, reasons, removed)
 
     def __str__(self) -> str:
         totals = f"{self.n_before} {self.unit} before, {self.n_after} after"
@@ -179,7 +185,7 @@ def filter_by_length(
     too_short = (lengths < min_words).any(axis=1)
     too_long = (lengths > max_words).any(axis=1)
     reasons = np.select([too_short, too_long], ["too short", "too long"], "")
-    return _without(preferences, reasons)
+    return without(preferences, reasons)
 
 
 def filter_near_duplicates(
@@ -250,7 +256,7 @@ def filter_near_duplicates(
         for i, j in _ids(preferences).tolist()
     ]
     reasons = np.where(np.array(alike, dtype=bool), "near-duplicate responses", "")
-    return _without(preferences, reasons, unit="pairs")
+    return without(preferences, reasons, unit="pairs")
 
 
 def filter_by_agreement(
@@ -301,7 +307,7 @@ def filter_by_agreement(
     agreement = _shares(preferences.pairs, column)
     low = agreement <= min_agreement
     reasons = np.where(low, "low annotator agreement", "")
-    return _without(preferences, reasons, unit="pairs")
+    return without(preferences, reasons, unit="pairs")
 
 
 def _words(text: str) -> list[str]:
@@ -345,7 +351,7 @@ def _ids(preferences: Preferences) -> AnyArray:
     return preferences.pairs[["first", "second"]].to_numpy(np.intp)
 
 
-def _without(
+def without(
     preferences: Preferences,
     reasons: AnyArray,
     unit: Literal["pairs", "items"] | None = None,
@@ -358,11 +364,47 @@ def _without(
     unit = unit or ("items" if no_pairs else "pairs")
     keep: BoolArray = reasons == ""
     table = preferences.pairs if unit == "pairs" else preferences.items
-    report = QualityReport(unit, len(keep), int(keep.sum()), _by_reason(reasons, table))
+    report = QualityReport(
+        unit,
+        len(keep),
+        int(keep.sum()),
+        _by_reason(reasons, table),
+        text_table(preferences, unit, ~keep).assign(left_out=reasons[~keep]),
+    )
     if unit == "items":
         items = preferences.items[keep].reset_index(drop=True)
         return Preferences(items, preferences.pairs, preferences.read_report), report
     return _with_pairs(preferences, keep), report
+
+
+def text_table(
+    preferences: Preferences, unit: Literal["pairs", "items"], kept: BoolArray
+) -> pd.DataFrame:
+    """List some pairs or items with their texts and all that is known of them.
+
+    Parameters
+    ----------
+    preferences : Preferences
+    unit : {"pairs", "items"}
+    kept : ndarray of bool of shape (n_pairs,) or (n_items,)
+
+    Returns
+    -------
+    DataFrame
+        `prompt`, then `first` and `second`, or `response`, then the other columns.
+    """
+    if unit == "items":
+        items = preferences.items[kept].reset_index(drop=True)
+        return items.drop(columns="prompt_id")
+    pairs = preferences.pairs[kept].reset_index(drop=True)
+    ends = {
+        name: preferences.items.take(pairs[name].to_numpy(np.intp))
+        for name in ("first", "second")
+    }
+    texts = {name: end["response"].array for name, end in ends.items()}
+    prompts = {"prompt": ends["first"]["prompt"].array}
+    rest = pairs.drop(columns=["first", "second"])
+    return pd.DataFrame({**prompts, **texts, **{str(c): rest[c] for c in rest}})
 
 
 def _by_reason(reasons: AnyArray, table: pd.DataFrame) -> tuple[LeftOut, ...]:

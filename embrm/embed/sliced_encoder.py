@@ -1,5 +1,6 @@
 """SlicedEncoder: tokenise one slice while the model works on the one before."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embrm._optional import import_optional
-from embrm._typing import Text
+from embrm._typing import FittedTexts, Text
 from embrm.embed.base import Fingerprint, OnBatch
 from embrm.embed.batching import choose_device
 from embrm.embed.model_files import resolve_model
@@ -176,6 +177,35 @@ class SlicedEncoder(ABC):
         vectors = np.empty((len(texts), self.fingerprint.dim), dtype=self.store_dtype)
         self._fill([vectors], texts, partial(self._embed, on_batch=on_batch))
         return vectors
+
+    def fit_texts(
+        self, texts: Sequence[Text], *, after_text: Callable[[], None] | None = None
+    ) -> FittedTexts:
+        """Find out what the limit leaves of texts, without embedding them.
+
+        Parameters
+        ----------
+        texts : sequence of (prompt, response)
+        after_text : callable, optional
+            Called after each text, to move a progress bar.
+
+        Returns
+        -------
+        FittedTexts
+        """
+        n_tokens = np.zeros(len(texts), dtype=np.intp)
+        is_cut = np.zeros(len(texts), dtype=bool)
+        codes = np.zeros(len(texts), dtype=np.intp)
+        known: dict[bytes, int] = {}
+        for part in _slices(len(texts), _TEXTS_AT_ONCE):
+            for at, tokens in enumerate(self._tokens(texts[part]), part.start):
+                n_tokens[at] = len(tokens)
+                is_cut[at] = tokens.prompt_cut or tokens.response_cut
+                digest = hashlib.blake2b(tokens.ids.tobytes(), digest_size=16).digest()
+                codes[at] = known.setdefault(digest, len(known))
+                if after_text is not None:
+                    after_text()
+        return FittedTexts(self._limit, n_tokens, is_cut, codes)
 
     def _fill(
         self, outputs: Outputs, texts: Sequence[Text], embed: EmbedTokens

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from embrm._typing import BoolArray, FloatArray, IntArray, Text
 from embrm._validation import check_level, check_parameters
 from embrm.datasets import Preferences, ReadReport, read_preferences
+from embrm.datasets.prompt_sketches import PromptSketches, sketch_prompts
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
@@ -40,6 +41,7 @@ from embrm.model._encoders import (
     check_uncertain,
     made_encoder,
 )
+from embrm.model._seen_prompts import prompts_of, seen_pairs
 from embrm.model.frames import (
     equal_vectors,
     prompt_hashes,
@@ -91,6 +93,9 @@ class RewardModel(BaseEstimator):
         Sizes and read report of the training data, ready for JSON.
     training_prompts_ : ndarray of uint64
         Sorted hashes of the prompts that were fitted on, to notice leakage.
+    training_sketches_ : PromptSketches or None
+        Sketches of these prompts, to notice near-duplicates too, where near-duplicates
+        were grouped.
 
     Examples
     --------
@@ -136,6 +141,7 @@ class RewardModel(BaseEstimator):
         fingerprint: Fingerprint,
         training_prompts: IntArray,
         training: Mapping[str, Any],
+        training_sketches: PromptSketches | None = None,
         cache: str | PathLike[str] | VectorCache | None = None,
     ) -> Self:
         """Assemble a fitted model from a fitted head and what is known about it."""
@@ -144,6 +150,7 @@ class RewardModel(BaseEstimator):
         model.fingerprint_ = fingerprint
         model.head_ = head
         model.training_prompts_ = training_prompts
+        model.training_sketches_ = training_sketches
         model.training_ = dict(training)
         return model
 
@@ -153,6 +160,7 @@ class RewardModel(BaseEstimator):
         *,
         format: str | None = None,  # noqa: A002
         on_error: OnError = "raise",
+        group_near_duplicates: bool = False,
     ) -> Self:
         """Embed preferences and fit the head on them.
 
@@ -169,6 +177,9 @@ class RewardModel(BaseEstimator):
         on_error : {"raise", "skip", "skip-uninformative"}, default="raise"
             Whether a bad row stops the fit or is left out and counted; see
             `read_preferences`.
+        group_near_duplicates : bool, default=False
+            Whether near-duplicate prompts are one prompt: in the validation splits of
+            the head, and later where `evaluate` looks for prompts that were fitted on.
 
         Returns
         -------
@@ -182,7 +193,9 @@ class RewardModel(BaseEstimator):
         """
         preferences = self.read(data, format=format, on_error=on_error)
         vectors = self.embed(preferences.texts).vectors
-        return self.fit_pairs(preferences, self.to_pairs(preferences, vectors))
+        near = {"group_near_duplicates": group_near_duplicates}
+        pairs = self.to_pairs(preferences, vectors, **near)
+        return self.fit_pairs(preferences, pairs, **near)
 
     @property
     def blocks(self) -> dict[str, slice] | None:
@@ -190,7 +203,13 @@ class RewardModel(BaseEstimator):
         encoder = self._encoder()
         return encoder.blocks if isinstance(encoder, CombinedEncoder) else None
 
-    def to_pairs(self, preferences: Preferences, vectors: FloatArray) -> Pairs:
+    def to_pairs(
+        self,
+        preferences: Preferences,
+        vectors: FloatArray,
+        *,
+        group_near_duplicates: bool = False,
+    ) -> Pairs:
         """Make the pairs of preferences, with this model's blocks.
 
         Parameters
@@ -198,17 +217,31 @@ class RewardModel(BaseEstimator):
         preferences : Preferences
         vectors : ndarray of shape (n_items, d)
             What `embed(preferences.texts).vectors` is.
+        group_near_duplicates : bool, default=False
+            As in `fit`.
         """
-        return preferences.to_pairs(vectors).with_blocks(self.blocks)
+        pairs = preferences.to_pairs(
+            vectors, group_near_duplicates=group_near_duplicates
+        )
+        return pairs.with_blocks(self.blocks)
 
-    def fit_pairs(self, preferences: Preferences, pairs: Pairs) -> Self:
+    def fit_pairs(
+        self,
+        preferences: Preferences,
+        pairs: Pairs,
+        *,
+        group_near_duplicates: bool = False,
+    ) -> Self:
         """Fit the head on preferences whose vectors are given.
 
         Parameters
         ----------
         preferences : Preferences
         pairs : Pairs
-            What `to_pairs` makes of vectors of this model's encoder.
+            What `to_pairs` makes of vectors of this model's encoder, with the same
+            `group_near_duplicates`.
+        group_near_duplicates : bool, default=False
+            As in `fit`.
 
         Returns
         -------
@@ -223,6 +256,9 @@ class RewardModel(BaseEstimator):
         self.fingerprint_ = fingerprint
         self.read_report_ = preferences.read_report
         self.training_prompts_ = np.unique(prompt_hashes(preferences.items["prompt"]))
+        self.training_sketches_ = (
+            sketch_prompts(prompts_of(preferences)) if group_near_duplicates else None
+        )
         self.training_ = {
             "learns_from": data.learns_from,
             "n_pairs": len(pairs),
@@ -551,15 +587,12 @@ class RewardModel(BaseEstimator):
         )
 
     def seen_pairs(self, preferences: Preferences) -> BoolArray:
-        """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,)."""
+        """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,).
+
+        Near-duplicates of one count, where they were grouped in the fit.
+        """
         check_is_fitted(self, "head_")
-        hashes = prompt_hashes(preferences.items["prompt"])
-        seen = np.isin(hashes, self.training_prompts_)
-        first, second = (
-            preferences.pairs[end].to_numpy() for end in ("first", "second")
-        )
-        either: BoolArray = seen[first] | seen[second]
-        return either
+        return seen_pairs(preferences, self.training_prompts_, self.training_sketches_)
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files and locks belong to a process: another one opens its own.

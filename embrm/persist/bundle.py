@@ -22,6 +22,7 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as write_safetensors
 from sklearn.utils.validation import check_is_fitted
 
+from embrm.datasets.prompt_sketches import SKETCH_BYTES, PromptSketches
 from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import encoder_from_spec, encoder_spec
 from embrm.exceptions import IntegrityError, InvalidInputError, format_error
@@ -53,6 +54,8 @@ from embrm.persist.probe import check_probe, take_probe
 
 _N_PROBED = 16
 _PROMPTS = "training_prompts"
+_SKETCHES = "training_sketches"
+_COMMON = "training_common_shingles"
 _HEAD = "head__"
 _LIBRARIES = (
     *("embrm", "numpy", "scikit-learn", "torch"),
@@ -113,6 +116,8 @@ def save_model(
     }
     arrays = {_HEAD + name: np.ascontiguousarray(a) for name, a in state.arrays.items()}
     arrays[_PROMPTS] = model.training_prompts_
+    if model.training_sketches_ is not None:
+        arrays[_SKETCHES], arrays[_COMMON] = model.training_sketches_
     files = {
         WEIGHTS: write_safetensors(arrays),
         **{file: state.blobs[name] for file, name in blobs.items()},
@@ -186,6 +191,7 @@ def load_model(
         cache=cache,
         fingerprint=fingerprint,
         training_prompts=_checked_prompts(arrays),
+        training_sketches=_checked_sketches(arrays),
         training={key: value for key, value in training.items() if key != "metrics"},
     )
 
@@ -327,7 +333,11 @@ def _load_head(
     try:
         arrays = parse_safetensors(files[WEIGHTS])
         state = HeadState(
-            {n.removeprefix(_HEAD): a for n, a in arrays.items() if n != _PROMPTS},
+            {
+                n.removeprefix(_HEAD): a
+                for n, a in arrays.items()
+                if n not in (_PROMPTS, _SKETCHES, _COMMON)
+            },
             manifest["values"]["state"],
             {name: files[file] for file, name in names.items()},
         )
@@ -353,6 +363,26 @@ def _checked_prompts(arrays: Mapping[str, Any]) -> Any:
     if prompts is None or prompts.dtype != np.uint64 or prompts.ndim != 1:
         raise _misfit(TypeError("training prompts that are no list of uint64"))
     return prompts
+
+
+def _checked_sketches(arrays: Mapping[str, Any]) -> PromptSketches | None:
+    """Take the sketches of the prompts, which a bundle need not have."""
+    values, common = arrays.get(_SKETCHES), arrays.get(_COMMON)
+    if values is None and common is None:
+        return None
+    if not _are_sketches(values, common):
+        raise _misfit(TypeError("sketches of prompts that are none"))
+    return PromptSketches(np.asarray(values), np.sort(np.asarray(common)))
+
+
+def _are_sketches(values: Any, common: Any) -> bool:
+    return (
+        values is not None
+        and common is not None
+        and (values.dtype, values.ndim) == (np.uint8, 2)
+        and values.shape[1] == SKETCH_BYTES
+        and (common.dtype, common.ndim) == (np.uint32, 1)
+    )
 
 
 def _misfit(error: Exception) -> IntegrityError:

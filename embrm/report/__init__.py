@@ -6,11 +6,13 @@ from embrm.report.comparison import (
     leaderboard_report,
     write_report,
 )
+from embrm.report.data_page import write_data_page
 from embrm.report.evaluation import (
     EvaluationReport,
     evaluation_report,
     report_of_model,
 )
+from embrm.report.held_out import held_out_probability
 from embrm.report.leaderboard import (
     CrossFit,
     Leaderboard,
@@ -34,10 +36,12 @@ __all__ = [
     "cross_fit",
     "evaluate_fit",
     "evaluation_report",
+    "held_out_probability",
     "leaderboard_report",
     "make_leaderboard",
     "quickstart_path",
     "report_of_model",
     "style_table",
+    "write_data_page",
     "write_report",
 ]

@@ -47,6 +47,16 @@ def write_jsonl(path: Path, rows: list[dict]) -> Path:
     return path
 
 
+@pytest.fixture
+def write_rows(tmp_path):
+    """Write rows to a JSONL file of one test."""
+
+    def write(rows: list[dict], name: str = "rows.jsonl") -> Path:
+        return write_jsonl(tmp_path / name, rows)
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def prefs(tmp_path_factory) -> Path:
     """Forty preferences over twenty prompts."""

@@ -400,3 +400,24 @@ def test_without_a_limit_of_its_own_a_model_takes_what_it_has_positions_for(tmp_
     modules = [(module("Transformer"), "t"), (module("Pooling"), "p")]
     config = {"model_type": "roberta", "max_position_embeddings": 514}
     assert write_layout(tmp_path, modules, t=config).max_tokens == 512
+
+
+def test_what_the_limit_leaves_is_what_is_embedded(minilm):
+    """Items with the same tokens left have one code, and one vector."""
+    texts = [
+        (LONG_PROMPT[0], "yes"),
+        (f"more {LONG_PROMPT[0]}", "yes"),
+        (LONG_PROMPT[0], "no"),
+        ("Why?", "So."),
+    ]
+    calls = []
+    fitted = minilm.fit_texts(texts, after_text=lambda: calls.append(1))
+    assert fitted.limit == 256
+    assert fitted.is_cut.tolist() == [True, True, True, False]
+    assert fitted.n_tokens[:3].tolist() == [256] * 3
+    assert fitted.n_tokens[3] < 20
+    assert fitted.codes.tolist() == [0, 0, 1, 2]
+    assert len(calls) == 4
+    same = minilm.encode(texts)
+    np.testing.assert_array_equal(same[0], same[1])
+    assert not np.array_equal(same[0], same[2])

@@ -38,6 +38,14 @@ def scale(name: str, factor: float):
     return change
 
 
+def sketches(values, common):
+    """Add sketches of prompts, or what claims to be them."""
+    known = {"training_sketches": values, "training_common_shingles": common}
+    return lambda arrays: arrays.update(
+        {name: array for name, array in known.items() if array is not None}
+    )
+
+
 def cut(name: str, *index):
     """Make a change of the arrays: index one."""
 
@@ -163,6 +171,10 @@ def test_a_manifest_that_lies_is_refused(word, change, altered):
         ("linear", lambda arrays: arrays.pop("training_prompts")),
         ("linear", scale("training_prompts", 1.0)),
         ("linear", cut("training_prompts", None)),
+        ("linear", sketches(np.zeros((3, 7), "uint8"), np.zeros(1, "uint32"))),
+        ("linear", sketches(np.zeros((3, 120)), np.zeros(1, "uint32"))),
+        ("linear", sketches(np.zeros((3, 120), "uint8"), np.zeros((1, 1), "uint32"))),
+        ("linear", sketches(np.zeros((3, 120), "uint8"), None)),
         ("siamese", scale("weight0", np.nan)),
         ("siamese", scale("scale", 0.0)),
         ("siamese", cut("weight0", slice(None), slice(5))),
