@@ -23,6 +23,7 @@ test: $(VENV)/.test
 # go into benchmarks/results; look at them.
 test-long: $(VENV)/.test
 	$(BIN)/python benchmarks/cache_faults.py
+	$(BIN)/python benchmarks/model_faults.py
 	$(BIN)/python benchmarks/reading.py fuzz
 	$(BIN)/python benchmarks/serve.py --only fuzz
 

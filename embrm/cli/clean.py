@@ -239,8 +239,9 @@ def _as_written(table: Any) -> Any:
 
 
 def _write(path: Path, table: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as stream:
+    from embrm.embed.cache.durable import output_text
+
+    with output_text(path) as stream:
         write_json_lines(table, stream)
 
 

@@ -197,5 +197,8 @@ def _print(
 
 
 def _draw(compared: "LayerComparison", out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    compared.to_display().plot().figure_.savefig(out, dpi=160)
+    from embrm.embed.cache.durable import output_file
+
+    figure = compared.to_display().plot().figure_
+    with output_file(out) as file:
+        figure.savefig(file, format=out.suffix[1:] or "png", dpi=160)

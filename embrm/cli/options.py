@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from embrm._yaml import YamlError, parse_yaml
 from embrm.exceptions import InvalidInputError, format_error
 
 _LARGEST = 1_000_000
-_DEEPEST = 4
 
 
 def load_config(ctx: typer.Context, path: Path | None) -> Path | None:
@@ -40,19 +40,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _LARGEST or not path.is_file():
             raise typer.BadParameter(f"{path} is no file of at most {_LARGEST:,} bytes")
         text = path.read_text(encoding="utf-8")
-        root, values = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+        root, values = parse_yaml(text)
     except OSError as error:
         raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"{path} is not UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        # Numbers of thousands of digits, dates that are none, lists in lists in lists.
-        raise _not_plain(path) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = "" if mark is None else f", line {mark.line + 1}"
-        what = getattr(error, "problem", None) or "not YAML"
-        raise typer.BadParameter(f"{path}{line}: {what}") from error
+    except YamlError as error:
+        raise typer.BadParameter(f"{path}: {error}") from error
     if values is None:
         return {}
     if not isinstance(root, yaml.MappingNode):
@@ -61,24 +55,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
         raise typer.BadParameter(f"{path}: {twice[0]!r} is there twice")
-    if not _is_plain(values):
-        raise _not_plain(path)
     return {str(key).replace("-", "_"): value for key, value in values.items()}
-
-
-def _is_plain(value: Any, depth: int = 0) -> bool:
-    """Say whether a value is of texts, numbers and truth values, in lists or names."""
-    if isinstance(value, dict | list) and depth < _DEEPEST:
-        inner = [*value, *value.values()] if isinstance(value, dict) else value
-        return all(_is_plain(each, depth + 1) for each in inner)
-    return value is None or isinstance(value, str | bool | float | int)
-
-
-def _not_plain(path: Path) -> typer.BadParameter:
-    return typer.BadParameter(
-        f"{path} should hold texts, numbers, true or false, and lists and mappings of "
-        "them; write dates in quotes"
-    )
 
 
 def _as_repeated(given: Any) -> Any:
@@ -176,8 +153,8 @@ def head_params(params: list[str] | None) -> dict[str, Any]:
     example = "--param noise=estimate"
     named = named_values(params, "--param NAME=VALUE", example)
     try:
-        return {name: yaml.safe_load(value) for name, value in named.items()}
-    except yaml.YAMLError as error:
+        return {name: parse_yaml(value)[1] for name, value in named.items()}
+    except YamlError as error:
         raise _misspelt("--param NAME=VALUE", params, example) from error
 
 

@@ -115,6 +115,11 @@ def shown(text: str) -> str:
     return escape(_CONTROL.sub("\ufffd", text))
 
 
+def one_line(text: str) -> str:
+    """Join the lines of a message, such as a library's, into one."""
+    return " ".join(text.split())
+
+
 @contextmanager
 def reporting(*, debug: bool, as_json: bool = False) -> Iterator[None]:
     """Turn warnings into lines on stderr, and errors into a line and an exit code."""
@@ -154,6 +159,7 @@ def exit_code(error: EmbrmError) -> int:
 def report_error(words: str, code: int, *, as_json: bool) -> None:
     """Print an error in one line on stderr, and as JSON where JSON was asked for."""
     # The pipe may be closed.
+    words = one_line(words)
     with suppress(OSError):
         _print(f"[bold red]error:[/] {shown(in_flags(words))}", stderr=True)
     if as_json:

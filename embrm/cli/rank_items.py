@@ -217,8 +217,10 @@ def _draw(frame: "pd.DataFrame", level: float, plot: Path) -> None:
     size = (6.4, 1.4 + 0.3 * len(best))
     figure = figure_type(figsize=size, layout="constrained")
     display.plot(ax=figure.subplots())
-    plot.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(plot, dpi=_RESOLUTION)
+    from embrm.embed.cache.durable import output_file
+
+    with output_file(plot) as file:
+        figure.savefig(file, format=plot.suffix[1:] or "png", dpi=_RESOLUTION)
 
 
 def _finite(value: float) -> float | None:

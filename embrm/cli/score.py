@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -156,14 +156,17 @@ def _some_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 def write_rows(ranked: "pd.DataFrame", out: Path) -> None:
     """Write a frame as JSON lines, CSV or Parquet, as its name ends."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+    from embrm.embed.cache.durable import output_file, output_text
+
     if out.suffix == ".jsonl":
-        with out.open("w", encoding="utf-8") as stream:
+        with output_text(out) as stream:
             write_json_lines(ranked, stream)
     elif out.suffix == ".csv":
-        ranked.map(_as_cell).to_csv(out, index=False)
+        with output_text(out) as stream:
+            ranked.map(_as_cell).to_csv(stream, index=False)
     else:
-        _write_parquet(ranked, out)
+        with output_file(out) as file:
+            _write_parquet(ranked, file)
 
 
 def _as_cell(value: Any) -> Any:
@@ -172,7 +175,7 @@ def _as_cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, default=str) if nested else value
 
 
-def _write_parquet(ranked: "pd.DataFrame", out: Path) -> None:
+def _write_parquet(ranked: "pd.DataFrame", out: BinaryIO) -> None:
     import pyarrow as pa
 
     try:

@@ -212,10 +212,12 @@ def _experiment(
 
 
 def _keep_grid(grid: Path, out: Path) -> None:
+    from embrm.embed.cache.durable import write_durably
+
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "grid.yaml"
     if not (kept.exists() and kept.samefile(grid)):
-        kept.write_bytes(grid.read_bytes())
+        write_durably(kept, grid.read_bytes())
 
 
 def _run(
@@ -229,8 +231,12 @@ def _run(
 
 
 def _write_table(frame: "pd.DataFrame", out: Path) -> None:
-    frame.to_csv(out / "results.csv", index=False)
-    frame.to_parquet(out / "results.parquet", index=False)
+    from embrm.embed.cache.durable import output_file, output_text
+
+    with output_text(out / "results.csv") as text:
+        frame.to_csv(text, index=False)
+    with output_file(out / "results.parquet") as file:
+        frame.to_parquet(file, index=False)
 
 
 def _write_pictures(

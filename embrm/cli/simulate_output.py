@@ -272,7 +272,10 @@ def _draw(panels: Sequence[tuple[str, "pd.DataFrame"]], x: str, path: Path) -> N
         ax.set_ylabel("")
     for ax in grid.flat[len(panels) :]:
         ax.set_visible(False)
-    figure.savefig(path, dpi=_RESOLUTION)
+    from embrm.embed.cache.durable import output_file
+
+    with output_file(path) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=_RESOLUTION)
 
 
 def _put_title(ax: Any, title: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from embrm._validation import Integer, Real, invalid_input
+from embrm._yaml import YamlError, parse_yaml
 from embrm.exceptions import InvalidInputError, format_error
 
 
@@ -23,18 +24,13 @@ def read_yaml(file: Path) -> dict[str, Any]:
         if file.stat().st_size > _MAX_BYTES:
             raise _unreadable(f"more than {_MAX_BYTES:,} bytes")
         text = file.read_text(encoding="utf-8")
-        root, value = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+        root, value = parse_yaml(text)
     except OSError as error:
         raise _unreadable(error.strerror or type(error).__name__) from error
     except UnicodeDecodeError as error:
         raise _unreadable("bytes that are not UTF-8") from error
-    except RecursionError as error:
-        raise _unreadable("one that is nested too deep") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = "" if mark is None else f" in line {mark.line + 1}"
-        what = getattr(error, "problem", None) or "not YAML"
-        raise _unreadable(f"{str(what)[:80]}{line}") from error
+    except YamlError as error:
+        raise _unreadable(str(error)) from error
     if not isinstance(value, dict):
         raise _unreadable("no keys" if value is None else f"a {type(value).__name__}")
     _refuse_twins(root, "", set())

@@ -218,10 +218,12 @@ class RewardModel(BaseEstimator):
         vectors : ndarray of shape (n_items, d)
             What `embed(preferences.texts).vectors` is.
         group_near_duplicates : bool, default=False
-            As in `Preferences.to_pairs`.
+            As in `fit`.
         """
-        near = {"group_near_duplicates": group_near_duplicates}
-        return preferences.to_pairs(vectors, **near).with_blocks(self.blocks)
+        pairs = preferences.to_pairs(
+            vectors, group_near_duplicates=group_near_duplicates
+        )
+        return pairs.with_blocks(self.blocks)
 
     def fit_pairs(
         self,
@@ -236,8 +238,8 @@ class RewardModel(BaseEstimator):
         ----------
         preferences : Preferences
         pairs : Pairs
-            What `to_pairs` makes of vectors of this model's encoder, with
-            the same `group_near_duplicates`.
+            What `to_pairs` makes of vectors of this model's encoder, with the same
+            `group_near_duplicates`.
         group_near_duplicates : bool, default=False
             As in `fit`.
 

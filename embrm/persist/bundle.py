@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -37,7 +38,10 @@ from embrm.persist._xgboost_ubjson import check_xgboost_ubjson
 from embrm.persist.card import write_card
 from embrm.persist.files import (
     check_destination,
+    identity,
     read_plain_file,
+    remove_leftovers,
+    siblings,
     unreadable,
     write_directory,
 )
@@ -53,6 +57,8 @@ from embrm.persist.manifest import (
 from embrm.persist.probe import check_probe, take_probe
 
 _N_PROBED = 16
+_TRIES = 50
+_LONGEST_GAP = 2.0
 _PROMPTS = "training_prompts"
 _SKETCHES = "training_sketches"
 _COMMON = "training_common_shingles"
@@ -171,7 +177,7 @@ def load_model(
     MissingDependencyError
         If the head needs a library that is not installed.
     """
-    manifest = read_manifest(directory)
+    manifest, files = _read_whole(directory, FORMAT)
     if expect_digest is not None and manifest["digest"] != expect_digest:
         raise IntegrityError(
             format_error(
@@ -180,7 +186,6 @@ def load_model(
                 fix="get the bundle you trust, or pin this digest if you trust it",
             )
         )
-    files = _read_files(directory, manifest)
     fingerprint = Fingerprint.from_json(manifest["encoder"]["fingerprint"])
     arrays, head = _load_head(manifest, files)
     check_probe(head, fingerprint.dim, manifest["probe"])
@@ -241,8 +246,7 @@ def load_ranking(directory: str | os.PathLike[str]) -> ItemBradleyTerry:
     IntegrityError
         If anything in it is damaged, missing or different from its manifest.
     """
-    manifest = _read_manifest(directory, RANKING)
-    files = _read_files(directory, manifest)
+    manifest, files = _read_whole(directory, RANKING)
     try:
         state = HeadState(
             parse_safetensors(files[WEIGHTS]), manifest["values"]["state"]
@@ -264,8 +268,30 @@ def _probe_of_ranking(board: ItemBradleyTerry) -> list[float]:
     return [float(chance) for chance in board.predict_proba(ids).ravel()]
 
 
+def _read_whole(
+    directory: str | os.PathLike[str], kind: str
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Read manifest and files of one bundle, while another may take its place."""
+    path = Path(directory)
+    remove_leftovers(path)
+    for _ in range(_TRIES):
+        before = identity(path)
+        try:
+            manifest = _read_manifest(path, kind)
+            return manifest, _read_files(path, manifest)
+        except IntegrityError:
+            if identity(path) == before:
+                raise
+    raise unreadable(MANIFEST, f"another one at each of {_TRIES} tries")
+
+
 def _read_manifest(directory: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     path = Path(directory) / MANIFEST
+    until = time.monotonic() + _LONGEST_GAP
+    while not path.is_file() and _is_replaced(path.parent):
+        if time.monotonic() > until:
+            break
+        time.sleep(0.01)
     if not path.is_file():
         raise IntegrityError(
             format_error(
@@ -275,6 +301,14 @@ def _read_manifest(directory: str | os.PathLike[str], kind: str) -> dict[str, An
             )
         )
     return parse_manifest(read_plain_file(path), (kind,))
+
+
+def _is_replaced(directory: Path) -> bool:
+    """Say whether another process has put the bundle aside to replace it."""
+    try:
+        return any(path.suffix == ".old" for path in siblings(directory))
+    except OSError:
+        return False
 
 
 def _read_files(

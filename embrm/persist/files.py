@@ -1,10 +1,13 @@
 """Files of a bundle: read without surprises, written as a whole."""
 
+import ctypes
+import errno
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from embrm.embed.cache.durable import make_directory, sync_directory
@@ -17,6 +20,11 @@ from embrm.persist.manifest import (
     parse_manifest,
 )
 
+_FRESH, _OLD = ".tmp", ".old"
+_LEFTOVERS = (_FRESH, _OLD)
+_TRIES = 20
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 _OPEN_FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 
 
@@ -96,13 +104,17 @@ def check_destination(directory: str | os.PathLike[str]) -> None:
 def write_directory(target: Path, files: Mapping[str, bytes]) -> None:
     """Write all files into a temporary sibling, then put it in the target's place.
 
+    What was there is replaced in one step, where the system has one (Linux): whoever
+    reads or kills finds the old files or the new ones, and something at any moment.
+    Siblings that a killed writer left are removed.
+
     Raises
     ------
     EmbrmError
         If the system refuses; what was there before is still there.
     """
     try:
-        _write_directory(target, files)
+        _write_directory(target.absolute(), files)
     except OSError as error:
         raise EmbrmError(
             format_error(
@@ -115,39 +127,165 @@ def write_directory(target: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _write_directory(target: Path, files: Mapping[str, bytes]) -> None:
-    target = target.absolute()
     make_directory(target.parent)
-    fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    old = fresh.with_suffix(".old")
-    fresh.mkdir()
-    try:
+    remove_leftovers(target)
+    with _own_directory(target) as fresh:
         for name, data in files.items():
             with (fresh / name).open("wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
         sync_directory(fresh)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
+        _put_in_place(fresh, target)
         sync_directory(target.parent)
-    except BaseException:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        raise
+
+
+@contextmanager
+def _own_directory(target: Path) -> Iterator[Path]:
+    """Make a temporary sibling, locked while this process lives; remove what is left.
+
+    Afterwards the name holds what was replaced, or what could not be put in place.
+    """
+    while True:
+        fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}{_FRESH}")
+        fresh.mkdir()
+        # Until it is locked, another process may take it for a leftover.
+        with suppress(FileNotFoundError):
+            handle = os.open(fresh, os.O_RDONLY)
+            _lock(handle, wait=True)
+            if fresh.exists():
+                break
+            os.close(handle)
+    try:
+        yield fresh
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        os.close(handle)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove temporary siblings of a bundle whose writer is dead; best effort.
+
+    Parameters
+    ----------
+    target : Path
+        The directory of the bundle.
+    """
+    target = target.absolute()
+    with suppress(OSError):
+        for path in siblings(target):
+            _remove_if_dead(path, target)
+
+
+def siblings(target: Path) -> list[Path]:
+    """List the temporary siblings of a bundle."""
+    target = target.absolute()
+    return [
+        path
+        for path in target.parent.iterdir()
+        if path.name.startswith(f".{target.name}.") and path.suffix in _LEFTOVERS
+    ]
+
+
+def _remove_if_dead(path: Path, target: Path) -> None:
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if not _lock(handle, wait=False):
+                return
+            if path.suffix == _OLD and not target.exists():
+                # Killed between the two steps: what was replaced is all there is.
+                path.rename(target)
+            shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int, *, wait: bool) -> bool:
+    """Lock an open directory; say whether that could be done.
+
+    Without such locks (Windows, some network file systems) nothing is known to be
+    dead: False without `wait`.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def _put_in_place(fresh: Path, target: Path) -> None:
+    """Give a directory the target's name; what had it gets the directory's."""
+    try:
+        fresh.rename(target)  # nothing there, or an empty directory
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not _exchange(fresh, target):
+            _replace_in_two_steps(fresh, target)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    here = ctypes.c_int(_AT_FDCWD)
+    names = (os.fsencode(one), os.fsencode(other))
+    if rename(here, names[0], here, names[1], ctypes.c_uint(_RENAME_EXCHANGE)) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+def _replace_in_two_steps(fresh: Path, target: Path) -> None:
+    """Put the old directory aside first: for a moment there is none."""
+    old = fresh.with_suffix(_OLD)
+    target.rename(old)
+    try:
+        fresh.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _foreign_content(target: Path) -> str | None:
     """Name what is at a path and is neither empty nor a bundle."""
+    for _ in range(_TRIES):
+        before = identity(target)
+        found = _foreign_now(target)
+        # Another process may have replaced a bundle by another while it was looked at.
+        if found is None or identity(target) == before:
+            break
+    return found
+
+
+def identity(target: Path) -> tuple[int, int, int] | None:
+    """Tell a directory from another that has taken its place; None without one."""
+    try:
+        status = target.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    # The number of a directory that was removed is soon given to another.
+    return status.st_dev, status.st_ino, status.st_ctime_ns
+
+
+def _foreign_now(target: Path) -> str | None:
     if not target.exists() and not target.is_symlink():
         blocked = [parent for parent in target.parents if parent.is_file()]
         return f"the file {blocked[0].name!r} in the path" if blocked else None
     if target.is_symlink() or not target.is_dir():
         return "a file or a link"
-    names = {path.name for path in target.iterdir()}
+    try:
+        names = {path.name for path in target.iterdir()}
+    except OSError:
+        return "a directory that cannot be read"
     if not names:
         return None
     if MANIFEST not in names:

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from embrm.datasets import Diagnosis
 from embrm.datasets.diagnosis import Example
 from embrm.datasets.diagnosis_words import clean, example_facts, reading, sections
+from embrm.embed.cache.durable import output_text
 
 _MOST_CHARACTERS = 1500
 
@@ -69,8 +70,8 @@ def write_data_page(path: str | os.PathLike[str], diagnosis: Diagnosis) -> Path:
         wrong=[] if wrong is None else [_example(one) for one in wrong.examples],
     )
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page, encoding="utf-8")
+    with output_text(target) as file:
+        file.write(page)
     return target
 
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from embrm._optional import import_optional
+from embrm.embed.cache.durable import output_text
 from embrm.evaluate.resampling import Interval
 
 Cell = tuple[str, str]
@@ -207,9 +207,8 @@ def _png(display: Any) -> str:
 
 def _written(text: str, path: str | os.PathLike[str] | None) -> str:
     if path is not None:
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        with output_text(path) as file:
+            file.write(text)
     return text
 
 

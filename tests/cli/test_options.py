@@ -55,7 +55,7 @@ def test_on_error_is_one_of_three_words(run, prefs, tmp_path):
     [
         ("colour: red\n", "unknown key 'colour'"),
         ("- a\n- b\n", "should map option names to values"),
-        ("a: [\n", "run.yaml, line 2"),
+        ("a: [\n", "in line 2, column 1"),
         ("head: linear\nhead: mlp\n", "'head' is there twice"),
         ("max-rows: 1\nmax_rows: 2\n", "'max_rows' is there twice"),
         ("cv: many\n", "--cv"),

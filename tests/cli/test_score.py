@@ -1,5 +1,6 @@
 """`embrm score`: rewards of the items in a file."""
 
+import errno
 import json
 
 import pandas as pd
@@ -127,3 +128,34 @@ def test_mixed_types_cannot_become_parquet(run, saved, tmp_path):
     assert result.exit_code == 3
     assert "write to a .jsonl file instead" in result.stderr
     assert run("score", saved, path, "--out", tmp_path / "s.jsonl").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
+def test_a_full_disk_leaves_the_output_as_it_was(
+    run, saved, items, tmp_path, name, monkeypatch
+):
+    """The file is there whole or as it was before, and nothing lies beside it."""
+    out = tmp_path / name
+    assert run("score", saved, items, "--out", out).exit_code == 0
+    before = out.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("embrm.embed.cache.durable.os.fsync", full)
+    result = run("score", saved, items, "--out", out)
+    assert result.exit_code == 2
+    assert "No space left" in result.stderr
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir() if name in path.name] == [name]
+
+
+def test_the_input_may_be_the_output(run, saved, items, tmp_path):
+    """It is read whole, and replaced once everything is written."""
+    path = tmp_path / "items.jsonl"
+    rows = [{"prompt": "p", "response": f"r{n}"} for n in range(3)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("score", saved, path, "--out", path).exit_code == 0
+    written = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["response"] for row in written] == ["r0", "r1", "r2"]
+    assert all("reward" in row for row in written)

@@ -34,7 +34,7 @@ def test_plain_data_is_read(read):
             "could not determine a constructor",
         ),
         ("a: \xff".encode("latin-1"), "not UTF-8"),
-        ("[" * 5000, "nested too deep"),
+        ("[" * 5000, "nested deeper than 20"),
         ("a: 1 #" + " " * 1_000_001, "more than 1,000,000 bytes"),
     ],
 )

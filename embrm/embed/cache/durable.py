@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, here or on any pyarrow filesystem."""
 
 import errno
+import io
 import math
 import os
 import re
@@ -8,7 +9,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, Literal, NamedTuple, TextIO, TypeAlias
 
 from embrm.exceptions import EmbrmError, InvalidInputError, format_error
 
@@ -281,6 +282,52 @@ def durable_file(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
         raise
     sync_directory(path.parent)
+
+
+@contextmanager
+def output_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file that somebody named for output: whole, or as it was before.
+
+    Its directory is created. A link is followed; what is no file (a pipe, a terminal)
+    is written to as it is.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    OSError
+        As the system raised it; what was there is still there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     path = Path(directory, "scores", "out.txt")
+    ...     with output_file(path) as file:
+    ...         _ = file.write(b"whole")
+    ...     path.read_bytes()
+    b'whole'
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            yield file
+        return
+    make_directory(target.parent)
+    with durable_file(target) as file:
+        yield file
+
+
+@contextmanager
+def output_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Open a text file for output as `output_file` does, in UTF-8."""
+    with output_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        yield text
+        text.flush()
+        text.detach()
 
 
 def temporary_name(name: str) -> str:

@@ -13,6 +13,8 @@ from embrm.embed.cache.durable import (
     RemotePath,
     as_place,
     make_directory,
+    output_file,
+    output_text,
     storage_errors,
     sync_directory,
     write_durably,
@@ -406,3 +408,16 @@ def test_what_is_not_there_is_not_found(remote, call):
     """Claim: the error is the one that pathlib raises."""
     with pytest.raises(FileNotFoundError):
         getattr(RemotePath(remote, "nowhere/x"), call)()
+
+
+def test_an_output_follows_links_and_writes_to_pipes(tmp_path):
+    """A link stays one; what is no file is written to as it is."""
+    real, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    real.write_text("old")
+    link.symlink_to(real)
+    with output_text(link) as file:
+        file.write("new")
+    assert (real.read_text(), link.is_symlink()) == ("new", True)
+    with output_file("/dev/null") as file:
+        file.write(b"gone")
+    assert Path("/dev/null").is_char_device()
