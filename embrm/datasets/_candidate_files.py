@@ -234,6 +234,31 @@ def open_vectors(path: str | Path, *, n_rows: int | None = None) -> FloatArray:
     return vectors
 
 
+def open_array(file: Path, *, n_axes: int | None) -> FloatArray:
+    """Map a `.npy` of floating-point numbers into memory, without reading it.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, it is damaged, or it holds something else.
+    """
+    with naming((file.name or str(file))[:80]):
+        if not file.is_file():
+            raise _wrong("a file that exists", "no such file", "check the path")
+        array: FloatArray = _open_npy(file)
+        if array.dtype.str not in ("<f2", "<f4", "<f8") or n_axes not in (
+            None,
+            array.ndim,
+        ):
+            raise _wrong(
+                f"float16, float32 or float64 with {n_axes or 'some'} axes: prompts, "
+                "responses of each, numbers of a vector",
+                f"{array.dtype} of shape {array.shape}",
+                "save it so; a matrix of vectors goes with a table of its rows",
+            )
+        return array
+
+
 def _open_npy(file: Path) -> Any:
     try:
         # Maps what is plain numbers; refuses objects, which would be unpickled.

@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import AnyArray, FloatArray, Text
-from embrm.datasets._candidate_files import check_columns, open_vectors, read_columns
+from embrm.datasets._candidate_files import (
+    check_columns,
+    open_array,
+    open_vectors,
+    read_columns,
+)
 from embrm.datasets._rows import naming
 from embrm.datasets.formats.base import refusal
 from embrm.exceptions import DataError
@@ -137,9 +142,12 @@ def read_candidates(
     ----------
     path : str or Path
         Columns `prompt_id` or `prompt` (one of them is needed), `gold`, `response`,
-        `length` (of the response, in any unit) and `vector` (lists of numbers).
+        `length` (of the response, in any unit) and `vector` (lists of numbers). Or a
+        `.npy` of vectors, shape (n_prompts, K, d), as `embd_*.npy` of arXiv 2411.04991.
     vectors : str or Path, optional
-        As for `read_candidate_pool`; then a column `vector` is not read.
+        As for `read_candidate_pool`; then a column `vector` is not read. With a `.npy`
+        of vectors, the `.npy` of their gold, shape (n_prompts, K, 1); by default
+        `reward_*.npy` beside `embd_*.npy`.
     columns : mapping of str to str, optional
         As for `read_candidate_pool`. A column that is named must be there.
     needed : sequence of str, default=()
@@ -168,6 +176,8 @@ def read_candidates(
     """
     file = Path(path)
     named = check_columns(columns or {})
+    if file.suffix.lower() == ".npy":
+        return _read_arrays(file, vectors)
     frame, vector_column = read_columns(
         file, named, needed=needed, with_vectors=vectors is None
     )
@@ -186,6 +196,60 @@ def read_candidates(
         return made
     opened = open_vectors(vectors, n_rows=len(made))
     return Candidates(**(vars(made) | {"vectors": opened}))
+
+
+def _read_arrays(file: Path, gold: str | Path | None) -> Candidates:
+    """Read a pool of arrays: vectors (n_prompts, K, d), gold (n_prompts, K[, 1]).
+
+    So the embeddings of arXiv 2411.04991 are published: the gold of `embd_*.npy` is in
+    `reward_*.npy` beside it. Both stay where they are, mapped into memory.
+    """
+    vectors = open_array(file, n_axes=3)
+    n_prompts, k, d = vectors.shape
+    path = Path(gold) if gold is not None else _gold_beside(file)
+    scores = open_array(path, n_axes=None)
+    if scores.size != n_prompts * k or scores.shape[:2] != (n_prompts, k):
+        raise _refusal(
+            path.name,
+            f"a gold score for each vector, shape ({n_prompts}, {k}, 1)",
+            f"shape {scores.shape}",
+            "name the file with the rewards of the same responses as vectors=",
+            "other shape",
+        )
+    numbers = np.asarray(scores, dtype=np.float64).reshape(-1)
+    if not np.isfinite(numbers).all():
+        at = int(np.argmax(~np.isfinite(numbers)))
+        raise _refusal(
+            path.name,
+            "finite gold scores",
+            f"another at prompt {at // k}, response {at % k}",
+            "drop that prompt from both files",
+            "bad gold",
+        )
+    return Candidates(
+        name=file.name,
+        prompt_ids=np.repeat(np.arange(n_prompts), k),
+        gold=numbers,
+        texts=None,
+        lengths=None,
+        vectors=vectors.reshape(-1, d),
+    )
+
+
+def _gold_beside(file: Path) -> Path:
+    """Find the rewards that belong to an array of embeddings, by its name."""
+    names = {file.name.replace(word, "reward") for word in ("embd", "embed", "emb")}
+    found = [file.with_name(name) for name in sorted(names - {file.name})]
+    there = [path for path in found if path.is_file()]
+    if there:
+        return there[0]
+    raise _refusal(
+        file.name,
+        "the rewards of these vectors beside them, as reward_*.npy to embd_*.npy",
+        "no such file",
+        "name it as the file of vectors (vectors=, --vectors)",
+        "no gold",
+    )
 
 
 def _check_rows(frame: pd.DataFrame) -> None:

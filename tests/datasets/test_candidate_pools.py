@@ -139,3 +139,39 @@ def test_the_real_pool_is_read_with_its_vectors_mapped(shared_data):
     assert (len(pool.prompts), len(pool), pool.items.shape[1]) == (600, 20_978, 384)
     assert isinstance(pool.items, np.memmap)
     assert 6.0 < pool.gold.std() < 6.2
+
+
+def _arrays(folder, n=5, k=3, d=4, gold_shape=None):
+    vectors = np.arange(n * k * d, dtype=np.float16).reshape(n, k, d)
+    gold = np.linspace(0, 1, n * k).reshape(gold_shape or (n, k, 1))
+    np.save(folder / "embd_toy.npy", vectors)
+    np.save(folder / "reward_toy.npy", gold)
+    return folder / "embd_toy.npy", vectors, gold
+
+
+@pytest.mark.parametrize("gold_shape", [(5, 3, 1), (5, 3)])
+def test_published_arrays_are_a_pool(tmp_path, gold_shape):
+    """Vectors (prompts, K, d) and rewards (prompts, K, 1), as the paper's are."""
+    path, vectors, gold = _arrays(tmp_path, gold_shape=gold_shape)
+    pool = read_candidate_pool(path)
+    assert pool.prompt_ids.tolist() == np.repeat(np.arange(5), 3).tolist()
+    np.testing.assert_array_equal(pool.items, vectors.reshape(-1, 4))
+    np.testing.assert_array_equal(pool.gold, gold.reshape(-1))
+    assert isinstance(pool.items.base, np.memmap) or isinstance(pool.items, np.memmap)
+
+
+def test_gold_of_other_vectors_is_refused(tmp_path):
+    """As are arrays of another shape, and none at all."""
+    path, *_ = _arrays(tmp_path)
+    np.save(tmp_path / "reward_toy.npy", np.zeros((3, 5, 1)))
+    with pytest.raises(DataError, match=r"reward_toy\.npy: .*got shape \(3, 5, 1\)"):
+        read_candidate_pool(path)
+    np.save(tmp_path / "reward_toy.npy", np.full((5, 3, 1), np.nan))
+    with pytest.raises(DataError, match="finite gold scores; got another at prompt 0"):
+        read_candidate_pool(path)
+    (tmp_path / "reward_toy.npy").unlink()
+    with pytest.raises(DataError, match="the rewards of these vectors beside them"):
+        read_candidate_pool(path)
+    np.save(path, np.zeros((5, 4)))
+    with pytest.raises(DataError, match="with 3 axes"):
+        read_candidate_pool(path)

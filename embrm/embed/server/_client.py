@@ -1,18 +1,23 @@
 """Ask an embeddings server: bounded requests, patience with what passes, clear errors.
 
+One deadline holds for a whole attempt, whatever the server does meanwhile: dripped
+headers, interim responses and chunk extensions keep a connection busy for ever, but not
+a task that is cancelled. So requests run in an event loop on a thread of its own.
+
 Transient errors are retried with growing random waits: 408, 429 (after the time that
 the server asks for), 5xx, timeouts, broken connections, bodies that were cut
 off. What will not pass is an error at once: other refusals, redirects, bodies that are
 too large, answers that are wrong.
 """
 
+import asyncio
 import json
 import os
 import ssl
 import threading
-import time
 from collections.abc import Generator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
@@ -34,6 +39,8 @@ Content: TypeAlias = str | list[int]
 """One input: a text, or the ids of its tokens."""
 
 _REFUSAL_BYTES = 65_536
+_POLL = 0.05  # seconds between looks whether to stop
+_CLOSING = 5.0
 _CHECK = "check that an embeddings server runs there, and the address"
 
 
@@ -50,7 +57,7 @@ class Server:
     api_key_env : str
         Environment variable with the key; none is sent where it is not set.
     timeout : float
-        Seconds that the server may be silent, and that it may take for an answer.
+        Seconds of one attempt, from the connection to the end of the answer.
     attempts : int
         How often one request is tried.
     backoff : float
@@ -94,7 +101,12 @@ class EmbeddingsClient:
         self._tenacity = import_optional("tenacity", extra="http")
         self._stopped = threading.Event()
         self._key = _read_key(server.api_key_env)
-        self._http = self._httpx.Client(
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="embrm-requests", daemon=True
+        )
+        self._thread.start()
+        self._http = self._httpx.AsyncClient(
             headers=_headers(self._key),
             timeout=server.timeout,
             follow_redirects=False,
@@ -112,7 +124,13 @@ class EmbeddingsClient:
         trace: TracebackType | None,
     ) -> None:
         self._stopped.set()
-        self._http.close()
+        closing = asyncio.run_coroutine_threadsafe(self._http.aclose(), self._loop)
+        with suppress(Exception):
+            closing.result(_CLOSING)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSING)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     def embed(self, inputs: Sequence[Content]) -> Answer:
         """Send one request, again where that may help.
@@ -180,12 +198,34 @@ class EmbeddingsClient:
         raise failure
 
     def _exchange(self, body: bytes) -> bytes:
-        """Post, and return the body of a good answer."""
-        until = time.monotonic() + self._server.timeout
-        with self._http.stream("POST", self._server.url, content=body) as response:
-            status, headers = response.status_code, response.headers
-            limit = self._server.max_body_bytes if status == 200 else _REFUSAL_BYTES
-            raw, is_whole = self._read(response, limit, until)
+        """Post, and return the body of a good answer; give up when told to stop."""
+        answer = asyncio.run_coroutine_threadsafe(self._post(body), self._loop)
+        while True:
+            try:
+                return self._checked(*answer.result(_POLL))
+            except TimeoutError:
+                if self._stopped.is_set():
+                    answer.cancel()
+                    raise self._httpx.ReadTimeout("stopped") from None
+
+    async def _post(self, body: bytes) -> tuple[int, Any, bytes, bool]:
+        """Post and read within the deadline: status, headers, body, whether whole."""
+        try:
+            async with (
+                asyncio.timeout(self._server.timeout),
+                self._http.stream("POST", self._server.url, content=body) as response,
+            ):
+                status = response.status_code
+                good = status == 200
+                limit = self._server.max_body_bytes if good else _REFUSAL_BYTES
+                raw, is_whole = await self._read(response, limit)
+                return status, response.headers, raw, is_whole
+        except TimeoutError:
+            raise self._httpx.ReadTimeout("too slow") from None
+
+    def _checked(self, status: int, headers: Any, raw: bytes, is_whole: bool) -> bytes:
+        """Return the body of a good answer."""
+        limit = self._server.max_body_bytes
         if status != 200:
             raise refusal(
                 status, headers, raw, key=self._key, key_env=self._server.api_key_env
@@ -209,16 +249,14 @@ class EmbeddingsClient:
             )
         return raw
 
-    def _read(self, response: Any, limit: int, until: float) -> tuple[bytes, bool]:
+    async def _read(self, response: Any, limit: int) -> tuple[bytes, bool]:
         """Read at most `limit` bytes; return whether that was all."""
         parts, size = [], 0
-        for part in response.iter_raw():
+        async for part in response.aiter_raw():
             parts.append(part)
             size += len(part)
             if size > limit:
                 return b"".join(parts)[:limit], False
-            if time.monotonic() > until or self._stopped.is_set():
-                raise self._httpx.ReadTimeout("too slow")
         return b"".join(parts), True
 
     def _broken(self, error: Exception) -> EmbrmError:
