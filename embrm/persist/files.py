@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from embrm.embed.cache.durable import make_directory, sync_directory
+from embrm.embed.cache.durable import make_directory, sync_directory, try_lock
 from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, format_error
 from embrm.persist.manifest import (
     FORMAT,
@@ -152,7 +152,7 @@ def _own_directory(target: Path) -> Iterator[Path]:
         # Until it is locked, another process may take it for a leftover.
         with suppress(FileNotFoundError):
             handle = os.open(fresh, os.O_RDONLY)
-            _lock(handle, wait=True)
+            try_lock(handle, wait=True)
             if fresh.exists():
                 break
             os.close(handle)
@@ -191,7 +191,7 @@ def _remove_if_dead(path: Path, target: Path) -> None:
     with suppress(OSError):
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            if not _lock(handle, wait=False):
+            if not try_lock(handle):
                 return
             if path.suffix == _OLD and not target.exists():
                 # Killed between the two steps: what was replaced is all there is.
@@ -199,21 +199,6 @@ def _remove_if_dead(path: Path, target: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(handle)
-
-
-def _lock(handle: int, *, wait: bool) -> bool:
-    """Lock an open directory; say whether that could be done.
-
-    Without such locks (Windows, some network file systems) nothing is known to be
-    dead: False without `wait`.
-    """
-    try:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except (ImportError, OSError):
-        return False
-    return True
 
 
 def _put_in_place(fresh: Path, target: Path) -> None:

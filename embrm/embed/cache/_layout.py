@@ -33,6 +33,7 @@ import os
 import re
 import secrets
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,9 +42,15 @@ import pyarrow as pa
 
 from embrm._typing import FloatArray
 from embrm.embed.base import Fingerprint
-from embrm.embed.cache.durable import Place, write_durably
+from embrm.embed.cache.durable import Place, is_plain, write_durably
 from embrm.embed.keys import KEY_DTYPE, Keys
-from embrm.exceptions import FingerprintMismatchError, IntegrityError, format_error
+from embrm.exceptions import (
+    DamagedSegmentWarning,
+    FingerprintMismatchError,
+    IntegrityError,
+    format_error,
+    warn,
+)
 
 META = "meta.json"
 
@@ -59,6 +66,7 @@ LAYOUT = "1"
 
 _ARROW_DTYPES = {"float16": pa.float16(), "float32": pa.float32()}
 _KEY_COLUMN = 0
+_MAX_META_BYTES = 1_000_000
 
 
 def write_meta(directory: Place, fingerprint: Fingerprint) -> None:
@@ -89,6 +97,8 @@ def read_meta(directory: Place) -> Fingerprint | None:
     """
     path = directory / META
     try:
+        if not is_plain(path) or path.stat().st_size > _MAX_META_BYTES:
+            raise _unreadable(path)
         values: Any = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
@@ -121,8 +131,24 @@ def read_meta(directory: Place) -> Fingerprint | None:
     return fingerprint
 
 
+class UnreadableMetaError(IntegrityError):
+    """A meta.json holds nothing that can be understood; it can be written again."""
+
+
+def repair_meta(directory: Place, fingerprint: Fingerprint) -> None:
+    """Put a meta.json that cannot be read aside, warn, and write it again."""
+    path = directory / META
+    with suppress(FileNotFoundError):
+        path.rename(str(path.with_name(META + DAMAGED)))
+    write_meta(directory, fingerprint)
+    warn(
+        f"{path} could not be read: it was renamed to *{DAMAGED} and written again",
+        DamagedSegmentWarning,
+    )
+
+
 def _unreadable(path: Place) -> IntegrityError:
-    return IntegrityError(
+    return UnreadableMetaError(
         format_error(
             expected=f"a readable layout and fingerprint in {path}",
             got="something else",

@@ -25,7 +25,7 @@ from embrm.embed.cache._layout import (
     split_name,
     vectors_of,
 )
-from embrm.embed.cache.durable import Place, RemotePath, write_durably
+from embrm.embed.cache.durable import Place, RemotePath, is_plain, write_durably
 from embrm.embed.keys import Keys
 from embrm.exceptions import (
     DamagedSegmentWarning,
@@ -56,6 +56,8 @@ class Segment:
         Size of the file.
     mapped : ndarray of shape (n, d) or None
         None for a segment elsewhere of which only the keys were read.
+    stamp : (int, int, int) or None
+        Size, time of change and inode of a local file when it was mapped.
     """
 
     path: Place
@@ -63,6 +65,7 @@ class Segment:
     keys: Keys
     n_bytes: int
     mapped: FloatArray | None
+    stamp: tuple[int, int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -87,9 +90,27 @@ class Segment:
             If they cannot be read; FileNotFoundError if the file is gone.
         """
         if isinstance(self.path, Path):
+            stamp = _stamp(self.path)
             check_digest(self.path)
+            self.stamp = stamp
         elif self.mapped is None:
             self._fetched()
+
+    def is_changed(self) -> bool:
+        """Say whether a local file was written into since it was mapped or checked.
+
+        Reading beyond the end of a file that was cut would end the process. One that
+        was deleted or replaced stays mapped. What is written between this look and
+        the read is beyond what can be promised: nobody may write into segments.
+        """
+        if self.stamp is None or not isinstance(self.path, Path):
+            return False
+        try:
+            now = _stamp(self.path)
+        except FileNotFoundError:
+            return False
+        is_same_file = now[-1] == self.stamp[-1]
+        return is_same_file and now != self.stamp
 
     def _fetched(self) -> FloatArray:
         """Fetch the whole segment, checked."""
@@ -152,7 +173,15 @@ def read_segment(path: Place, fingerprint: Fingerprint, *, verify: bool) -> Segm
         return keys_only or _view(path, _fetch(path), fingerprint)
     if verify:
         check_digest(path)
-    return _view(path, _map(path), fingerprint)
+    stamp = _stamp(path)
+    segment = _view(path, _map(path), fingerprint)
+    segment.stamp = stamp
+    return segment
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def count_rows(path: Place) -> int:
@@ -165,6 +194,8 @@ def count_rows(path: Place) -> int:
 
 def check_digest(path: Place) -> None:
     """Compare a segment's bytes with the digest in its name."""
+    if not is_plain(path):
+        raise _damaged(path, "something that is no regular file")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
     _compare(path, digest)
@@ -188,6 +219,8 @@ def set_aside(path: Place) -> None:
 
 def _map(path: Place) -> Any:
     """Map a file; it stays mapped when it is closed, and when it is deleted."""
+    if not is_plain(path):
+        raise _damaged(path, "something that is no regular file")
     with pa.memory_map(str(path)) as file:
         return file.read_buffer()
 

@@ -21,7 +21,13 @@ from embrm.embed.cache._segment import (
 )
 from embrm.embed.cache.durable import Place
 from embrm.embed.keys import KEY_DTYPE, KeyIndex, Keys
-from embrm.exceptions import EmbrmError, format_error
+from embrm.exceptions import (
+    DamagedSegmentWarning,
+    EmbrmError,
+    FingerprintMismatchError,
+    format_error,
+    warn,
+)
 
 ATTEMPTS = 10
 """How often a reader tries again while others compact."""
@@ -178,6 +184,8 @@ class Loader:
         bool
             False if a segment is damaged, and now set aside, or gone: load again.
         """
+        segments = list(segments)
+        self._whole -= {segment.name for segment in segments if segment.is_changed()}
         unknown = [one for one in segments if one.name not in self._whole]
         outcomes = _each(Segment.check, unknown)
         for segment, error in zip(unknown, outcomes, strict=True):
@@ -199,6 +207,10 @@ class Loader:
                 known[path.name] = outcome
             elif isinstance(outcome, SegmentDamageError):
                 self._set_aside(path)
+            elif isinstance(outcome, FingerprintMismatchError):
+                # Somebody else's vectors: no reason to lock this store's out.
+                self._damaged.add(path.name)
+                warn(f"skipped a segment: {outcome}", DamagedSegmentWarning)
             else:
                 raise outcome
         return [known[path.name] for path in paths if path.name in known]

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -270,18 +271,84 @@ def durable_file(path: Path) -> Iterator[BinaryIO]:
     OSError
         As the system raised it; the temporary file is removed.
     """
-    temporary = path.with_name(temporary_name(path.name))
+    temporary, file = _locked_temporary(path)
     try:
-        with temporary.open("xb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            if os.name == "nt":
+                file.close()  # Windows renames no open file
+            # Renamed while it is locked: nobody takes it for a leftover before.
+            temporary.replace(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
     sync_directory(path.parent)
+
+
+def _locked_temporary(path: Path) -> tuple[Path, BinaryIO]:
+    """Open a temporary file beside a path, locked as long as it is open."""
+    while True:
+        temporary = path.with_name(temporary_name(path.name))
+        file = temporary.open("xb")
+        try_lock(file.fileno())
+        if temporary.exists():
+            return temporary, file
+        # Between its making and its locking, another process took it for a leftover.
+        file.close()
+
+
+def try_lock(handle: int, *, wait: bool = False) -> bool:
+    """Lock an open file or directory against others who ask; say whether it is done.
+
+    Where there are no such locks (Windows, some network file systems): False.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def remove_leftovers(directory: Place) -> int:
+    """Remove temporary files of a local directory whose writers are dead.
+
+    Returns
+    -------
+    int
+        How many; a file that is locked, or cannot be, stays.
+    """
+    if isinstance(directory, RemotePath):
+        return 0
+    removed = 0
+    with suppress(OSError):
+        for path in directory.iterdir():
+            if path.name.endswith(TEMPORARY) and path.is_file():
+                removed += _remove_if_dead(path)
+    return removed
+
+
+def _remove_if_dead(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as file:
+        if try_lock(file.fileno()):
+            path.unlink()
+            return True
+    return False
+
+
+def is_plain(path: Place) -> bool:
+    """Say whether a path is a regular file: not a pipe or device, on which reads hang.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    """
+    return isinstance(path, RemotePath) or stat.S_ISREG(path.stat().st_mode)
 
 
 @contextmanager

@@ -11,14 +11,21 @@ from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.embed.base import Fingerprint
 from embrm.embed.cache._layout import (
     META,
+    UnreadableMetaError,
     list_segments,
     new_prefix,
     read_meta,
+    repair_meta,
     write_meta,
 )
 from embrm.embed.cache._segment import Segment, write_segment
 from embrm.embed.cache._snapshot import ATTEMPTS, Loader, Snapshot, too_many_retries
-from embrm.embed.cache.durable import Place, make_directory, storage_errors
+from embrm.embed.cache.durable import (
+    Place,
+    make_directory,
+    remove_leftovers,
+    storage_errors,
+)
 from embrm.embed.keys import KEY_DTYPE, KeyIndex, Keys, check_keys
 from embrm.exceptions import FingerprintMismatchError, InvalidInputError, format_error
 
@@ -77,6 +84,7 @@ class VectorStore:
         self.verify = verify
         self._loader = Loader(directory / SEGMENTS, fingerprint)
         self._lock = threading.Lock()
+        self._tidied = False
         self._snapshot = Snapshot(())
         self.refresh()
 
@@ -232,6 +240,9 @@ class VectorStore:
         """Write and map one segment."""
         directory = self.directory / SEGMENTS
         make_directory(directory)
+        if not self._tidied:
+            remove_leftovers(directory)
+            self._tidied = True
         if not (self.directory / META).exists():
             write_meta(self.directory, self.fingerprint)
         names = [path.name for path in list_segments(directory)]
@@ -264,7 +275,10 @@ class VectorStore:
     def _reload(self) -> None:
         """List the segments, map the new ones, and drop those that are gone."""
         with self._lock, storage_errors("read the store", self.directory):
-            read_meta(self.directory)
+            try:
+                read_meta(self.directory)
+            except UnreadableMetaError:
+                repair_meta(self.directory, self.fingerprint)
             segments = self._loader.load(self.segments)
             # An unchanged snapshot keeps its index.
             if segments != self._snapshot.segments:

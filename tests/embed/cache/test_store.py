@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from embrm.embed.base import Fingerprint
 from embrm.embed.cache import VectorCache, compact
+from embrm.embed.cache.durable import durable_file
 from embrm.embed.cache.store import VectorStore
 from embrm.exceptions import (
     DamagedSegmentWarning,
@@ -322,15 +323,17 @@ def test_without_verification_damage_may_pass(store, rows, damage):
     assert len(VectorStore(store.directory, store.fingerprint, verify="never")) == 5
 
 
-def test_a_segment_of_another_store_is_an_error(store, rows, cache):
-    """Claim: a foreign file is not skipped silently."""
+def test_a_segment_of_another_store_is_skipped_and_said(store, rows, cache):
+    """Claim: a foreign file locks nobody out, and is not skipped silently."""
     other = cache.open(Fingerprint({"kind": "other"}, dim=4, dtype="float16"))
     other.append(*rows())
     store.append(*rows(3, seed=1))
     path = other.segments[0].path
     path.rename(store.directory / "segments" / path.name)
-    with pytest.raises(FingerprintMismatchError, match="move the file"):
+    n_rows = len(store)
+    with pytest.warns(DamagedSegmentWarning, match="skipped a segment.*move the file"):
         store.refresh()
+    assert len(store) == n_rows
 
 
 def test_a_later_layout_is_an_error(store, rows):
@@ -615,3 +618,64 @@ def test_a_file_size_limit_is_an_error_like_a_full_disk(store, rows, fingerprint
         signal.signal(signal.SIGXFSZ, handler)
     assert len(files(store)) == 1
     np.testing.assert_array_equal(reopened(store).take(rows()[0]), rows()[1])
+
+
+def test_a_file_that_is_cut_under_an_open_store_is_refused(store, rows):
+    """Claim: reading beyond its end would end the process, so it is not read."""
+    keys, vectors = rows()
+    store.append(keys, vectors)
+    store.take(keys)
+    os.truncate(store.segments[0].path, 100)
+    with pytest.warns(DamagedSegmentWarning), pytest.raises(InvalidInputError):
+        store.take(keys)
+
+
+def test_a_segment_that_is_deleted_under_an_open_store_is_still_read(store, rows):
+    """Claim: others may compact while this store reads."""
+    keys, vectors = rows()
+    store.append(keys, vectors)
+    store.segments[0].path.unlink()
+    np.testing.assert_array_equal(store.take(keys), vectors)
+
+
+def test_a_pipe_in_place_of_a_segment_is_set_aside(store, rows):
+    """Claim: nothing is read from what never ends."""
+    store.append(*rows())
+    folder = store.directory / "segments"
+    name = store.segments[0].path.name
+    store.segments[0].path.unlink()
+    os.mkfifo(folder / name)
+    with pytest.warns(DamagedSegmentWarning, match="is damaged"):
+        assert len(reopened(store)) == 0
+
+
+@pytest.mark.parametrize("kind", ["bytes", "pipe", "large"])
+def test_a_damaged_meta_json_locks_nobody_out(store, rows, kind):
+    """Claim: it is put aside and written again; the vectors are kept."""
+    keys, vectors = rows()
+    store.append(keys, vectors)
+    meta = store.directory / "meta.json"
+    good = meta.read_bytes()
+    meta.unlink()
+    if kind == "pipe":
+        os.mkfifo(meta)
+    else:
+        meta.write_bytes(b"{" if kind == "bytes" else b" " * 2_000_000)
+    with pytest.warns(DamagedSegmentWarning, match="written again"):
+        opened = reopened(store)
+    np.testing.assert_array_equal(opened.take(keys), vectors)
+    assert meta.read_bytes() == good
+
+
+def test_leftovers_of_killed_writers_are_removed_and_others_are_not(store, rows):
+    """Claim: a temporary file goes with the first append after its writer's death."""
+    store.append(*rows())
+    folder = store.directory / "segments"
+    dead, alive = folder / "a.arrow.00000000.tmp", folder / "b.arrow"
+    dead.write_bytes(b"half")
+    with durable_file(alive) as file:
+        file.write(b"whole")
+        reopened(store).append(*rows(2, seed=5))
+        assert len(list(folder.glob("b.arrow.*.tmp"))) == 1
+    assert alive.exists()
+    assert not list(folder.glob("*.tmp"))
