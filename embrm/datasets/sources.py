@@ -99,7 +99,7 @@ def open_source(source: Any, limits: ReadLimits | None = None) -> Source:
         return table_source(source, "table")
     if _is_dataset_dict(source):
         return iterable_source(_one_split(source), "dataset")
-    if isinstance(source, Sequence) and source and isinstance(source[0], str | Path):
+    if _are_paths(source):
         return _several([Path(path) for path in source], limits)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         return iterable_source(source)
@@ -109,6 +109,14 @@ def open_source(source: Any, limits: ReadLimits | None = None) -> Source:
             got=type(source).__name__,
             fix="pass one of these; turn a dict of columns into pd.DataFrame(...)",
         )
+    )
+
+
+def _are_paths(source: Any) -> bool:
+    return (
+        isinstance(source, Sequence)
+        and len(source) > 0
+        and all(isinstance(path, str | Path) for path in source)
     )
 
 
