@@ -277,7 +277,7 @@ def native(value: Any) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, Decimal | np.floating):
-        value = float(value)
+        value = _as_float(value)
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, int):
@@ -287,6 +287,12 @@ def native(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): native(entry) for name, entry in value.items()}
     return _as_text(value)
+
+
+def _as_float(value: Any) -> float:
+    """Write a number as a float; also the signalling NaN of decimals."""
+    is_nan = isinstance(value, Decimal) and value.is_nan()
+    return math.nan if is_nan else float(value)
 
 
 def _as_text(value: Any) -> Any:
