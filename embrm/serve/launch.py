@@ -49,6 +49,9 @@ def load_models(settings: Settings) -> dict[str, RewardModel]:
                 "with --encoder."
             ) from error
         models[name] = model
+    for model in models.values():
+        # Weights are loaded at the first text: now, and not in someone's request.
+        model.set_params(progress=False).embed([("Hi", "Hello")])
     return models
 
 
