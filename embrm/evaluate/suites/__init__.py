@@ -8,6 +8,7 @@ from embrm or from anybody. `score_suite` makes the benchmark's official scores 
 from embrm.evaluate.suites._aggregate import AGGREGATORS, aggregate_steps
 from embrm.evaluate.suites._scoring import Coverage, SuiteResult
 from embrm.evaluate.suites.baselines import length_scores, word_scores
+from embrm.evaluate.suites.leaderboard import compare_results
 from embrm.evaluate.suites.registry import known_suites, score_suite, suite_items
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Coverage",
     "SuiteResult",
     "aggregate_steps",
+    "compare_results",
     "known_suites",
     "length_scores",
     "score_suite",
