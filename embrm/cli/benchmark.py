@@ -308,8 +308,22 @@ def _print(
         "words": "words: TF-IDF of responses without their prompts, fitted on the "
         "benchmark's other rows.",
     }
-    for note in [*result.notes, *(legend[name] for name in baselines)]:
+    notes = [*result.notes, *(legend[name] for name in baselines)]
+    for note in [*notes, *_published(result.suite)]:
         say(note, as_json=as_json)
+
+
+def _published(suite: str) -> list[str]:
+    """Write published headlines of all rows in a line, with their source."""
+    from embrm.evaluate.suites import published_scores
+
+    known = published_scores(suite)
+    known = known[known["name"] == "overall"]
+    if known.empty:
+        return []
+    figures = zip(known["model"], known["score"], strict=True)
+    listed = ", ".join(f"{model} {score:.3f}" for model, score in figures)
+    return [f"published, of all rows: {listed} ({known['source'].iloc[0]})."]
 
 
 def _score(value: Any) -> str:

@@ -68,6 +68,7 @@ def test_scores_from_anywhere_embed_nothing(run, llmbar, scores):
     assert result.exit_code == 0, result.output
     assert "llmbar (v1): overall 0.8750" in result.stdout
     assert "20 of the benchmark's 100 rows" in result.stdout
+    assert "published, of all rows: GPT-4" in result.stdout
 
 
 def test_a_partial_table_is_labelled(run, llmbar, scores, tmp_path):

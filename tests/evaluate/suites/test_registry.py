@@ -156,3 +156,19 @@ def test_every_suite_of_the_field_is_known():
         "faireval",
         "alpacaeval",
     }
+
+
+def test_published_scores_name_scores_of_the_table_and_their_source():
+    """As shares, with where and when."""
+    from embrm.evaluate.suites import published_scores
+
+    frame = published_scores("rm-bench")
+    assert frame["score"].between(0, 1).all()
+    assert set(frame["name"]) == {"chat", "math", "code", "safety", "overall"}
+    assert frame["source"].str.contains("20[0-9]{2}-").all()
+    headline = frame[frame["name"] == "overall"].set_index("model")["score"]
+    parts = frame[frame["name"] != "overall"].groupby("model")["score"].mean()
+    pd.testing.assert_series_equal(
+        headline.sort_index(), parts, atol=0.001, check_names=False
+    )
+    assert published_scores("ppe").empty
