@@ -5,7 +5,7 @@ turn take part in the match where both frames have them.
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -93,6 +93,26 @@ class ScoreTable:
                 "pass the benchmark's own rows; the score is made of this column",
             )
         return np.array(["" if _is_missing(v) else str(v) for v in values], object)
+
+    def numbers(self, *names: str) -> FloatArray | None:
+        """Take the first of these columns that the rows have as numbers, or None."""
+        values = self.column(*names)
+        if values is None:
+            return None
+        known = np.array([_is_number(value) or _is_missing(value) for value in values])
+        if not known.all():
+            raise invalid_input(
+                f"numbers in the column {names[0]}",
+                f"{type(values[~known][0]).__name__} in row {int((~known).argmax())}",
+                "convert them, or leave these rows out",
+            )
+        return np.array([np.nan if _is_missing(v) else float(v) for v in values])
+
+    def names(self, column: str, default: str = "all") -> AnyArray:
+        """Take a column of names, or one name for all rows where there is none."""
+        if column in self.rows:
+            return self.texts(column)
+        return np.full(len(self), default, object)
 
     def rewards(self, side: Side) -> FloatArray:
         """Give the reward of each row's only response on a side, shape (n_rows,)."""
@@ -382,11 +402,7 @@ def _numbers(rewards: pd.Series, aggregate: str | None) -> FloatArray:
                 for value in values
             ]
         )
-    wrong: Callable[[Any], bool] = lambda v: (  # noqa: E731
-        not _is_missing(v)
-        and (isinstance(v, bool) or not isinstance(v, int | float | np.number))
-    )
-    bad = np.array([wrong(value) for value in values])
+    bad = np.array([not _is_missing(v) and not _is_number(v) for v in values])
     if bad.any():
         at = int(bad.argmax())
         raise invalid_input(
@@ -419,6 +435,11 @@ def _key(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    is_bool = isinstance(value, bool | np.bool_)
+    return isinstance(value, int | float | np.number) and not is_bool
 
 
 def _is_missing(value: Any) -> bool:
@@ -468,16 +489,16 @@ def list_lengths(
     """
     n_chosen, n_rejected = n_scored(chosen), n_scored(rejected)
     lists = table.column("chosen"), table.column("rejected")
-    correct, total = table.column("num_correct"), table.column("total_completions")
-    wrong = table.column("num_incorrect")
+    correct, total = table.numbers("num_correct"), table.numbers("total_completions")
+    wrong = table.numbers("num_incorrect")
     if correct is not None:
-        n_chosen = correct.astype(float)
+        n_chosen = correct
     elif lists[0] is not None:
         n_chosen = np.array([_length(value) for value in lists[0]])
     if total is not None and correct is not None:
-        n_rejected = total.astype(float) - n_chosen
+        n_rejected = total - n_chosen
     elif wrong is not None:
-        n_rejected = wrong.astype(float)
+        n_rejected = wrong
     elif lists[1] is not None:
         n_rejected = np.array([_length(value) for value in lists[1]])
     return np.maximum(1.0, n_chosen), np.maximum(1.0, n_rejected)
