@@ -17,7 +17,8 @@ from embrm.evaluate.suites import (
     rewardbench,
     rm_bench,
 )
-from embrm.evaluate.suites._score_table import Side, match_scores, read_winner
+from embrm.evaluate.suites._matching import match_scores
+from embrm.evaluate.suites._score_table import Side, read_winner
 from embrm.evaluate.suites._scoring import Scoring, SuiteResult, result_of
 
 Frames = tuple[pd.DataFrame, pd.DataFrame]
