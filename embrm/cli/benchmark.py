@@ -282,12 +282,7 @@ def _print(
     *,
     as_json: bool,
 ) -> None:
-    headline = (
-        f"PARTIAL, no official score: {'; '.join(result.partial)}"
-        if result.partial
-        else f"overall {result.overall:.4f}"
-    )
-    say(f"{result.suite} ({result.version}): {headline}", as_json=as_json)
+    say(f"{result.suite} ({result.version}): {result.headline}", as_json=as_json)
     columns = {"score of": "left", "score": "right", "95% interval": "left"}
     columns |= dict.fromkeys(baselines, "right") | {"rows": "right"}
     lines = []

@@ -172,3 +172,9 @@ def test_published_scores_name_scores_of_the_table_and_their_source():
         headline.sort_index(), parts, atol=0.001, check_names=False
     )
     assert published_scores("ppe").empty
+
+
+def test_a_result_shows_as_a_table_in_notebooks():
+    """Headline first; a partial one says so."""
+    shown = score_suite("llmbar", ROWS, SCORES.iloc[:-1])._repr_html_()
+    assert shown.index("PARTIAL") < shown.index("<table")
