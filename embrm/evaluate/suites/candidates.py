@@ -27,6 +27,8 @@ _BEST = Side("bon_best"), Side("loser_list")
 RMB_SIDES = (*_PAIR, *_BEST)
 RMB_GOALS = ("Helpfulness", "Harmlessness")
 
+# The column of texts, steps in a list, in RewardMATH's file of one row a solution.
+SOLUTION = "eval_solution"
 GRAPH_SIDES = (Side("responses", ("response",)),)
 GRAPH_TYPES = ("Single_Turn", "Multi_Turn", "System_Prompt")
 
@@ -98,13 +100,11 @@ def score_rewardmath(table: ScoreTable, *, version: str | None = None) -> Scorin
     )
 
 
-def prepare_rmb(
-    rows: pd.DataFrame, scores: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def with_one_id(rows: pd.DataFrame) -> pd.DataFrame:
     """Give rows of both of RMB's sets, which name their ids differently, one id."""
     if {"pair_uid", "bon_uid"} <= set(rows.columns) and "id" not in rows:
         rows = rows.assign(id=rows["pair_uid"].combine_first(rows["bon_uid"]))
-    return rows, scores
+    return rows
 
 
 def score_rmb(table: ScoreTable, *, version: str | None = None) -> Scoring:
