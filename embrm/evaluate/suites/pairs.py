@@ -9,6 +9,7 @@ from embrm.evaluate.suites._pairs import (
     judged,
     label_of,
     labels,
+    order_notes,
     summed,
     verdicts,
 )
@@ -82,6 +83,7 @@ def score_judgebench(table: ScoreTable, *, version: str | None = None) -> Scorin
         judged(votes),
         groups,
         "micro",
+        notes=order_notes(votes),
         version=version,
     )
 
@@ -133,6 +135,7 @@ def score_llmbar(table: ScoreTable, *, version: str | None = None) -> Scoring:
         found,
         subsets,
         "mean of subsets" if len(names) > 1 else "micro",
+        notes=order_notes(votes) if table.kind == "verdicts" else (),
         version=version,
     )
 
@@ -268,6 +271,7 @@ def score_faireval(table: ScoreTable, *, version: str | None = None) -> Scoring:
         judged(votes),
         np.full(len(table), "all", object),
         "accuracy",
+        notes=order_notes(votes),
         version=version,
     )
 
