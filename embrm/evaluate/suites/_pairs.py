@@ -76,10 +76,11 @@ def order_notes(votes: FloatArray) -> tuple[str, ...]:
     same = float((votes[told, 0] == votes[told, 1]).mean())
     if same >= _RARELY:
         return ()
-    return (
+    words = (
         f"The two orders agree in {same:.0%} of pairs only: if winners name positions, "
-        "map those of the swapped order to the row's own items.",
+        "map those of the swapped order to the row's own items."
     )
+    return (words,)
 
 
 _ENOUGH, _RARELY = 20, 0.35
