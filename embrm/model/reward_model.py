@@ -20,7 +20,6 @@ from embrm.datasets import Preferences, ReadReport, read_preferences
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
-from embrm.embed.combined import CombinedEncoder
 from embrm.embed.run import Embedded, embed_items
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.exceptions import (
@@ -176,8 +175,7 @@ class RewardModel(BaseEstimator):
     @property
     def blocks(self) -> dict[str, slice] | None:
         """Columns of each encoder where there are several, else None."""
-        encoder = self._encoder()
-        return encoder.blocks if isinstance(encoder, CombinedEncoder) else None
+        return getattr(self._encoder(), "blocks", None)
 
     def to_pairs(self, preferences: Preferences, vectors: FloatArray) -> Pairs:
         """Make the pairs of preferences, with this model's blocks.
