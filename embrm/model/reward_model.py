@@ -21,7 +21,6 @@ from embrm.datasets.prompt_sketches import PromptSketches, sketch_prompts
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
-from embrm.embed.combined import CombinedEncoder
 from embrm.embed.run import Embedded, embed_items
 from embrm.evaluate.uncertainty import reward_interval
 from embrm.exceptions import warn
@@ -191,8 +190,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
     @property
     def blocks(self) -> dict[str, slice] | None:
         """Columns of each encoder where there are several, else None."""
-        encoder = self._encoder()
-        return encoder.blocks if isinstance(encoder, CombinedEncoder) else None
+        return getattr(self._encoder(), "blocks", None)
 
     def to_pairs(
         self,
