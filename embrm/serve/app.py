@@ -73,7 +73,7 @@ def create_app(
     [1, 2]
     """
     settings = Settings({}) if settings is None else settings
-    source = RewardSource(models, ServingCache(settings.cache))
+    source = RewardSource(models, ServingCache(settings.cache), whole=settings.whole)
     service = Service(source, settings, Metrics(), name)
     app = FastAPI(
         title="embrm: rewards of responses",
