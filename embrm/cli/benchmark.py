@@ -8,7 +8,7 @@ import typer
 from embrm.cli.evaluate import OtherEncoder
 from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Config, Debug, Seed
-from embrm.cli.output import console, emit, reporting, say, table
+from embrm.cli.output import console, emit, json_rows, reporting, say, table
 from embrm.cli.score import check_ending, write_rows
 from embrm.exceptions import DataError, InvalidInputError, format_error
 
@@ -35,11 +35,11 @@ SuiteData = Annotated[
     ),
 ]
 Scores = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--scores",
         help="Score table from anywhere (id, item, reward; or id, order, winner; or "
-        "id, preference); nothing is embedded then.",
+        "id, preference); nothing is embedded then. Several make a leaderboard.",
         show_default=False,
     ),
 ]
@@ -95,13 +95,16 @@ def benchmark(
         check_ending(out)
         _check_source(model_dir, scores)
         rows = read_rows(suite, data)
-        if scores is not None:
+        options = {"version": suite_version, "aggregate": aggregate}
+        if scores and len(scores) > 1:
+            _leaderboard(suite, rows, scores, options, seed, as_json=as_json)
+            return
+        if scores:
             from embrm.datasets import read_frame
 
-            given = read_frame(scores)
+            given = read_frame(scores[0])
         else:
             given = _rewards(model_dir, suite, rows, cache, encoder, as_json)
-        options = {"version": suite_version, "aggregate": aggregate}
         result = score_suite(suite, rows, given, **options)
         if out is not None:
             write_rows(given.drop(columns=["prompt", "response"], errors="ignore"), out)
@@ -118,12 +121,54 @@ def benchmark(
             )
 
 
-def _check_source(model_dir: Path | None, scores: Path | None) -> None:
-    if (model_dir is None) == (scores is None):
+def _leaderboard(
+    suite: str,
+    rows: "pd.DataFrame",
+    files: list[Path],
+    options: dict[str, Any],
+    seed: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Rank several score tables by their headline."""
+    from embrm.datasets import read_frame
+    from embrm.evaluate.suites import compare_results, score_suite
+
+    names = [file.stem for file in files]
+    if len(set(names)) < len(names):
+        names = [str(file) for file in files]
+    results = {
+        name: score_suite(suite, rows, read_frame(file), **options)
+        for name, file in zip(names, files, strict=True)
+    }
+    ranked = compare_results(results, random_state=seed)
+    if as_json:
+        emit({"suite": suite, "models": list(json_rows(ranked.reset_index()))})
+        return
+    columns = {"model": "left", "group": "left", "overall": "left"}
+    columns |= {"difference": "left", "p of being best": "right"}
+    lines = []
+    for name, row in ranked.iterrows():
+        low, high = row["difference_low"], row["difference_high"]
+        lines.append(
+            [
+                str(name),
+                row["group"],
+                f"{row['overall']:.4f} [{row['low']:.3f}, {row['high']:.3f}]",
+                f"{row['difference']:+.4f} [{low:+.3f}, {high:+.3f}]",
+                f"{row['p_best']:.3f}",
+            ]
+        )
+    console().print(table(columns, lines))
+    say("Models that share a letter do not differ beyond noise.")
+
+
+def _check_source(model_dir: Path | None, scores: list[Path] | None) -> None:
+    if (model_dir is None) == (not scores):
         raise InvalidInputError(
             format_error(
                 expected="a model's directory, or --scores FILE",
-                got="both" if scores is not None else "neither",
+                got="both" if scores else "neither",
                 fix="name one of them",
             )
         )
@@ -237,12 +282,7 @@ def _print(
     *,
     as_json: bool,
 ) -> None:
-    headline = (
-        f"PARTIAL, no official score: {'; '.join(result.partial)}"
-        if result.partial
-        else f"overall {result.overall:.4f}"
-    )
-    say(f"{result.suite} ({result.version}): {headline}", as_json=as_json)
+    say(f"{result.suite} ({result.version}): {result.headline}", as_json=as_json)
     columns = {"score of": "left", "score": "right", "95% interval": "left"}
     columns |= dict.fromkeys(baselines, "right") | {"rows": "right"}
     lines = []
@@ -263,8 +303,22 @@ def _print(
         "words": "words: TF-IDF of responses without their prompts, fitted on the "
         "benchmark's other rows.",
     }
-    for note in [*result.notes, *(legend[name] for name in baselines)]:
+    notes = [*result.notes, *(legend[name] for name in baselines)]
+    for note in [*notes, *_published(result.suite)]:
         say(note, as_json=as_json)
+
+
+def _published(suite: str) -> list[str]:
+    """Write published headlines of all rows in a line, with their source."""
+    from embrm.evaluate.suites import published_scores
+
+    known = published_scores(suite)
+    known = known[known["name"] == "overall"]
+    if known.empty:
+        return []
+    figures = zip(known["model"], known["score"], strict=True)
+    listed = ", ".join(f"{model} {score:.3f}" for model, score in figures)
+    return [f"published, of all rows: {listed} ({known['source'].iloc[0]})."]
 
 
 def _score(value: Any) -> str:

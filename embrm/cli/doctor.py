@@ -30,7 +30,7 @@ OPTIONAL = [
     ("matplotlib", ("matplotlib",), "plot", "displays, reports"),
     ("datasets", ("datasets",), "hub", "hf: sources"),
     ("ray", ("ray",), "ray", "scale-out"),
-    ("httpx2", ("httpx2",), "http", "embedding servers"),
+    ("httpx2", ("httpx2",), "http", "embedding servers, RemoteRewardModel"),
     ("tenacity", ("tenacity",), "http", "embedding servers"),
     ("fastapi", ("fastapi",), "serve", "embrm serve"),
     ("uvicorn", ("uvicorn",), "serve", "embrm serve"),

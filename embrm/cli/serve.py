@@ -154,12 +154,16 @@ def serve(
         from embrm.web.bounds import MIB, Bounds
 
         others = named_values(also, "--also NAME=DIR", "--also harmless=models/h")
+        if "reward" in others:
+            raise typer.BadParameter(
+                "'reward' names the first model; choose another", param_hint="--also"
+            )
         run(
             Settings(
                 models={"reward": str(model_dir), **others},
                 cache=cache,
                 encoder=encoder,
-                template=template,
+                template=template,  # type: ignore[arg-type]
                 on_error=on_error,  # type: ignore[arg-type]
                 training=training,
                 items=max_items,

@@ -143,12 +143,17 @@ def _contradictions(preferences: Preferences) -> Iterator[Remark]:
     if both.any():
         rows = int(both[codes].sum())
         yield Remark(
-            f"{rows} pairs contradict each other: of {int(both.sum())} two responses "
-            "to one prompt, now one is preferred and now the other"
+            f"{rows} pairs contradict each other: the same two responses, preferred "
+            f"both ways ({_counted(int(both.sum()), 'comparison')})"
         )
     repeats = int(len(codes) - n)
     if repeats:
-        yield Remark(f"{repeats} pairs repeat two responses that were compared before")
+        repeated = _counted(repeats, "pair")
+        yield Remark(f"{repeated} of two responses that were compared before")
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _several_ratings(preferences: Preferences) -> Iterator[Remark]:

@@ -5,7 +5,7 @@ import gc
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from itertools import chain, islice
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -13,6 +13,12 @@ from embrm._validation import invalid_input
 from embrm.datasets._building import PreferencesBuilder, check_unicode
 from embrm.datasets._csv_rows import typed
 from embrm.datasets._json_rows import too_deep
+from embrm.datasets._read_options import (
+    SKIPPED,
+    OnError,
+    check_encoding,
+    check_options,
+)
 from embrm.datasets._remarks import remarks
 from embrm.datasets._rows import ReadLimits, Source, named_rows, naming
 from embrm.datasets.formats import (
@@ -20,7 +26,6 @@ from embrm.datasets.formats import (
     Format,
     ReadOptions,
     RowReader,
-    check_columns,
     column_names,
     detect_format,
     find_format,
@@ -40,16 +45,9 @@ from embrm.exceptions import (
     warn,
 )
 
-OnError: TypeAlias = Literal["raise", "skip", "skip-uninformative"]
-"""What to do about a row that cannot be used."""
+__all__ = ["OnError", "read_frame", "read_preferences"]
 
-_SKIPPED: dict[str, tuple[type[DataError], ...]] = {
-    "raise": (),
-    "skip": (DataError,),
-    "skip-uninformative": (NoPreferenceError,),
-}
 _UNKNOWN = "unknown"
-_LOWER_NAMES = ("rank", "ranking", "place", "position")
 
 
 def read_preferences(
@@ -139,7 +137,7 @@ def read_preferences(
     named = None if format is None else find_format(format)
     limits = ReadLimits(max_line_bytes, max_json_bytes, encoding=encoding)
     options = ReadOptions(prompt_template, winner, lower_is_better, images)
-    _check_options(columns, on_error, max_rows, limits, options)
+    check_options(columns, on_error, max_rows, limits, options)
     reading = _Reading(
         open_source(source, limits), named, dict(columns or {}), options, on_error
     )
@@ -161,7 +159,7 @@ class _Reading:
         self._format = named
         self._columns = columns
         self._options = options
-        self._skipped = _SKIPPED[on_error]
+        self._skipped = SKIPPED[on_error]
         self._builder = PreferencesBuilder()
         self._report = ReadReport(source.name, named.name if named else _UNKNOWN)
         self._undetected: DataError | None = None
@@ -444,75 +442,6 @@ def _name_it(column: str, row: Row) -> str:
     )
 
 
-def _check_options(
-    columns: Mapping[str, str] | None,
-    on_error: str,
-    max_rows: int | None,
-    limits: ReadLimits,
-    options: ReadOptions,
-) -> None:
-    if on_error not in tuple(_SKIPPED):
-        words = " or ".join(map(repr, _SKIPPED))
-        raise invalid_input(
-            f"on_error {words}", repr(on_error)[:40], "pass one of these"
-        )
-    if columns is not None and not (
-        isinstance(columns, Mapping)
-        and all(isinstance(name, str) for name in chain(*columns.items()))
-    ):
-        raise invalid_input(
-            "columns that maps canonical names to actual ones",
-            f"a {type(columns).__name__} that does not",
-            "pass a dict such as {'prompt': 'question'}",
-        )
-    named = {
-        "max_rows": max_rows,
-        "max_line_bytes": limits.max_line_bytes,
-        "max_json_bytes": limits.max_json_bytes,
-    }
-    for name, limit in named.items():
-        if limit is not None and not (isinstance(limit, int) and limit >= 1):
-            raise invalid_input(
-                f"{name} that is an int >= 1", repr(limit)[:40], "pass 1 or more"
-            )
-    check_columns(columns or {})
-    _check_meaning(columns or {}, options)
-    _check_encoding(limits.encoding)
-
-
-def _check_meaning(columns: Mapping[str, str], options: ReadOptions) -> None:
-    """Refuse options that may read preferences the wrong way round, or not at all."""
-    if options.images not in ("refuse", "mark"):
-        raise invalid_input(
-            "images 'refuse' or 'mark'", repr(options.images)[:40], "pass one of these"
-        )
-    if options.prompt_template is not None:
-        template_columns(options.prompt_template)
-    if options.winner is not None and not isinstance(options.winner, Mapping):
-        raise invalid_input(
-            "winner that maps values of the winner's column to what they mean",
-            type(options.winner).__name__,
-            "pass e.g. winner={0: 'first', 1: 'second', 'tie': 0.5}",
-        )
-    for ours in ("score", "scores"):
-        theirs = columns.get(ours, "")
-        if options.lower_is_better is None and theirs.lower() in _LOWER_NAMES:
-            raise invalid_input(
-                f"to be told which way {theirs!r} counts, as it is read as a score",
-                "a name that suggests that the lowest is best",
-                "pass lower_is_better=True or lower_is_better=False",
-            )
-
-
-def _check_encoding(encoding: str) -> None:
-    try:
-        "".encode(encoding)
-    except (LookupError, TypeError, ValueError) as error:
-        raise invalid_input(
-            "an encoding that Python knows", repr(encoding)[:40], "pass e.g. 'cp1252'"
-        ) from error
-
-
 def read_frame(
     source: Any,
     *,
@@ -547,7 +476,7 @@ def read_frame(
     """
     if isinstance(source, pd.DataFrame):
         return source
-    _check_encoding(encoding)
+    check_encoding(encoding)
     limits = ReadLimits(max_line_bytes, max_json_bytes, encoding=encoding)
     opened = open_source(source, limits)
     records = []

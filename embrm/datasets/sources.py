@@ -99,7 +99,7 @@ def open_source(source: Any, limits: ReadLimits | None = None) -> Source:
         return table_source(source, "table")
     if _is_dataset_dict(source):
         return iterable_source(_one_split(source), "dataset")
-    if isinstance(source, Sequence) and source and isinstance(source[0], str | Path):
+    if _are_paths(source):
         return _several([Path(path) for path in source], limits)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         return iterable_source(source)
@@ -109,6 +109,14 @@ def open_source(source: Any, limits: ReadLimits | None = None) -> Source:
             got=type(source).__name__,
             fix="pass one of these; turn a dict of columns into pd.DataFrame(...)",
         )
+    )
+
+
+def _are_paths(source: Any) -> bool:
+    return (
+        isinstance(source, Sequence)
+        and len(source) > 0
+        and all(isinstance(path, str | Path) for path in source)
     )
 
 
@@ -269,7 +277,7 @@ def native(value: Any) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, Decimal | np.floating):
-        value = float(value)
+        value = _as_float(value)
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, int):
@@ -279,6 +287,12 @@ def native(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): native(entry) for name, entry in value.items()}
     return _as_text(value)
+
+
+def _as_float(value: Any) -> float:
+    """Write a number as a float; also the signalling NaN of decimals."""
+    is_nan = isinstance(value, Decimal) and value.is_nan()
+    return math.nan if is_nan else float(value)
 
 
 def _as_text(value: Any) -> Any:

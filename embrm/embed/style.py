@@ -192,7 +192,9 @@ def _count(text: str) -> tuple[float, ...]:
     if questions:
         stops += count("? ") + count("?\n")
     lines, items, headings = _lines(text)
-    letters = len(data.translate(None, _NOT_LETTERS)) + n_foreign
+    letters = 1
+    if n_foreign:
+        letters = len(data.translate(None, _NOT_LETTERS)) + n_foreign
     return (
         len(text),
         n_words,
@@ -208,7 +210,7 @@ def _count(text: str) -> tuple[float, ...]:
         questions,
         exclamations,
         _REFUSAL.match(_opening(text)) is not None,
-        n_foreign / letters if n_foreign else 0.0,
+        n_foreign / letters,
         1.0 - len(set(words)) / len(words) if words else 0.0,
     )
 

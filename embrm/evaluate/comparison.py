@@ -16,7 +16,7 @@ from embrm._validation import (
     check_labels,
     invalid_input,
 )
-from embrm.evaluate.inputs import check_delta, check_untied
+from embrm.evaluate.inputs import check_delta, check_scores, check_untied
 from embrm.evaluate.metrics import order_values
 from embrm.evaluate.resampling import PromptResampler
 
@@ -127,7 +127,7 @@ def compare_heads(
     low, high = resampler.percentiles(replicates)
     difference = replicates - replicates[:, [base]]
     difference_low, difference_high = resampler.percentiles(difference)
-    p_pairs = _p_of_all_pairs(replicates, estimates, resampler.n_groups)
+    p_pairs = p_of_all_pairs(replicates, estimates, resampler.n_groups)
     differ = p_pairs < 1 - resampler.level
     n_better, n_worse = _discordant(right[counted > 0], base)
     untested = (np.arange(len(names)) == base) | np.isnan(difference_low)
@@ -153,7 +153,7 @@ def compare_heads(
             ],
             "p_best": p_pairs[best],
             "ties_with_best": ~differ[best],
-            "group": _letters(estimates, differ),
+            "group": group_letters(estimates, differ),
         },
         index=pd.Index(names, name="head"),
     )
@@ -267,7 +267,7 @@ def _p_values(differences: FloatArray) -> FloatArray:
     return np.minimum(1.0, p_values)
 
 
-def _p_of_all_pairs(
+def p_of_all_pairs(
     replicates: FloatArray, estimates: FloatArray, n_groups: int
 ) -> FloatArray:
     """Compute p values of the differences of all two heads, adjusted for all at once.
@@ -303,7 +303,7 @@ def _p_of_all_pairs(
     return p_pairs
 
 
-def _letters(estimates: FloatArray, differ: BoolArray) -> list[str]:
+def group_letters(estimates: FloatArray, differ: BoolArray) -> list[str]:
     """Give letters to heads such that those who share one do not differ."""
     order = np.argsort(-estimates, kind="stable")
     runs: list[tuple[int, int]] = []
@@ -344,7 +344,8 @@ def compare(
     ----------
     heads : mapping of str to model, head or array-like of shape (n_pairs,)
         What has `decision_function(data)`, a `RewardModel` or a fitted head; or deltas
-        in nats, from anywhere.
+        in nats, from anywhere; or a Series named "reward" with the rewards of the
+        data's items, in their order.
     data : Preferences, Pairs, DataFrame or path, optional
         What they are compared on; not needed if all are deltas. Frames and files are
         those of `read_preferences`, and give labels and prompts, too.
@@ -385,6 +386,8 @@ def compare(
             start = time.perf_counter()
             deltas[name] = head.decision_function(_given(source, name))
             measured[name]["score_seconds"] = time.perf_counter() - start
+        elif isinstance(head, pd.Series) and head.name == "reward":
+            deltas[name] = _deltas_of_items(head, _given(source, name), name)
         else:
             deltas[name] = head
     table = compare_heads(deltas, labels, prompts, **options)
@@ -402,6 +405,15 @@ def _given(data: Any, name: str) -> Any:
             "pass a preference file or frame as data, or deltas instead of models",
         )
     return data
+
+
+def _deltas_of_items(rewards: "pd.Series[Any]", data: Any, name: str) -> FloatArray:
+    """Subtract the rewards of both ends of each pair."""
+    pairs = getattr(data, "pairs", None)
+    ids = data.ids if pairs is None else pairs[["first", "second"]].to_numpy()
+    values = check_scores(rewards.to_numpy(), f"rewards of {name}", len(data.items))
+    difference: FloatArray = values[ids[:, 0]] - values[ids[:, 1]]
+    return difference
 
 
 def _labelled(

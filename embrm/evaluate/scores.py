@@ -198,11 +198,11 @@ def evaluate_deltas(
     ... )
     >>> print(evaluation)
     metric             estimate  95% interval       unit
-    order consistency     0.750  [0.250, 1.000]     share of pairs
-    length baseline       0.750  [0.250, 1.000]     share of pairs
-    log loss              0.451  [0.088, 1.017]     nats per pair
-    Brier score           0.156  [0.008, 0.404]     squared probability
-    calibration error     0.157  [0.000, 0.503]     probability
+    order consistency     0.750  [0.000, 1.000]     share of pairs
+    length baseline       0.750  [0.000, 1.000]     share of pairs
+    log loss              0.451  [0.049, 1.313]     nats per pair
+    Brier score           0.156  [0.002, 0.534]     squared probability
+    calibration error     0.157  [0.000, 0.674]     probability
     4 pairs, 4 prompts, 0 label ties, 0 reward ties; prompt bootstrap
     """
     differences, labels, weights = check_labelled(delta, y, sample_weight)

@@ -281,11 +281,9 @@ def _p_differ(
     n_subsets = int(subsets.max()) + 1
     if n_subsets < 2:
         return np.nan
-    generator = check_random_state(random_state)
     first = np.zeros(units.max() + 1, dtype=np.intp)
     first[units] = subsets
-    won, weight = counted * right, counted
-    labels, places = subsets, units
+    won, weight, labels = counted * right, counted, subsets
     nested = not (first[units] != subsets).any()
     if nested:
         # Whole prompts move, with all of their pairs.
@@ -293,23 +291,32 @@ def _p_differ(
         weight = np.asarray(np.bincount(units, weights=weight), dtype=np.float64)
         labels = first
     share = won.sum() / weight.sum()
+    by_subset = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[by_subset], np.arange(n_subsets))
 
-    def spread(assigned: IntArray) -> float:
-        total = np.bincount(assigned, weights=weight, minlength=n_subsets)
-        gained = np.bincount(assigned, weights=won, minlength=n_subsets)
-        return float(
-            np.sum(np.square(gained - share * total) / np.maximum(total, 1e-12))
-        )
+    def spread(order: IntArray) -> float:
+        """Compute the statistic if the units in this order filled the subsets."""
+        total = np.add.reduceat(weight[order], starts)
+        gained = np.add.reduceat(won[order], starts)
+        return float(np.sum(np.square(gained - share * total) / total))
 
-    observed = spread(labels) * (1 - 1e-9)
-    exceeded = 0
-    for _ in range(n_resamples):
-        if nested:
-            assigned = generator.permutation(labels)
-        else:
-            # Sorted by prompt with random order inside, and put back in prompt order.
-            shuffled = np.lexsort((generator.random(len(labels)), places))
-            assigned = np.empty_like(labels)
-            assigned[np.argsort(places, kind="stable")] = labels[shuffled]
-        exceeded += spread(assigned) >= observed
+    generator = check_random_state(random_state)
+    observed = spread(by_subset) * (1 - 1e-9)
+    exceeded = sum(
+        spread(_shuffled(by_subset, None if nested else units, generator)) >= observed
+        for _ in range(n_resamples)
+    )
     return (1 + exceeded) / (1 + n_resamples)
+
+
+def _shuffled(
+    by_subset: IntArray, places: IntArray | None, generator: np.random.Generator
+) -> IntArray:
+    """Let units change their subsets, all of them or within their places only."""
+    if places is None:
+        return generator.permutation(by_subset)
+    # Pairs sorted by prompt, as they are and in random order: one goes to the other.
+    shuffled = np.argsort(places + generator.random(len(places)))
+    goes_to = np.empty_like(shuffled)
+    goes_to[np.argsort(places, kind="stable")] = shuffled
+    return goes_to[by_subset]

@@ -124,7 +124,7 @@ class Experiment:
             design annotator  error_rate  order_consistency
     0   SamePrompt   careful        0.10               0.98
     1   SamePrompt     hasty        0.43               0.85
-    2  CrossPrompt   careful        0.12               0.98
+    2  CrossPrompt   careful        0.12               0.99
     3  CrossPrompt     hasty        0.43               0.96
     """
 

@@ -13,14 +13,14 @@ import pandas as pd
 from embrm._optional import import_optional
 from embrm._typing import FloatArray, Text
 from embrm.exceptions import DataError, EmbrmError, InvalidInputError, format_error
-from embrm.model.items import RowItems, row_items
+from embrm.model.items import RanksItems, RowItems, row_items
 
 _PASSING = (408, 429, 502, 503, 504)
 _BATCH_CHARACTERS = 2_000_000
 _LONGEST_WAIT = 30.0
 
 
-class RemoteRewardModel:
+class RemoteRewardModel(RanksItems):
     """A model that `embrm serve` serves elsewhere.
 
     It holds no connection when it is pickled, and may be used by several threads.
@@ -85,16 +85,6 @@ class RemoteRewardModel:
         items = row_items(data, self.columns)
         spread = items.spread(self._rewards(items), "reward")
         return spread["reward"] if items.is_one_a_row else spread
-
-    def rank(self, data: Any, *, overwrite: bool = False) -> pd.DataFrame:
-        """Return `data` with columns `reward` and `rank` within each prompt."""
-        items = row_items(data, self.columns)
-        return items.ranked(self._rewards(items), overwrite=overwrite)
-
-    def best_of_n(self, data: Any, *, overwrite: bool = False) -> pd.DataFrame:
-        """Keep for each prompt the row with the highest reward."""
-        items = row_items(data, self.columns)
-        return items.best(self._rewards(items), overwrite=overwrite)
 
     def _rewards(self, items: RowItems) -> FloatArray:
         return np.array(self.rewards(items.texts)["reward"], dtype=np.float64)

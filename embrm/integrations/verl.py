@@ -11,6 +11,7 @@ no arguments of their own.
 """
 
 import asyncio
+import inspect
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -38,14 +39,19 @@ class RewardManager(_Base):
 
     Parameters
     ----------
-    config, tokenizer
-        As verl passes them.
+    config, tokenizer, compute_score
+        As verl passes them; the last is not used.
     **_
-        Whatever else verl passes: its router, a score function.
+        Whatever else verl passes, as its router.
     """
 
-    def __init__(self, config: Any, tokenizer: Any, *_: Any, **__: Any) -> None:
-        super().__init__(config, tokenizer)
+    def __init__(
+        self, config: Any, tokenizer: Any, compute_score: Any = None, **_: Any
+    ) -> None:
+        # Some releases of verl hand the score function to the base class, too.
+        takes = inspect.signature(super().__init__).parameters
+        more = {"compute_score": compute_score} if "compute_score" in takes else {}
+        super().__init__(config, tokenizer, **more)
         self._models = model_from_environment()
 
     async def run_single(self, data: Any) -> dict[str, Any]:

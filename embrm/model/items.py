@@ -156,6 +156,63 @@ class RowItems:
             )
 
 
+class RanksItems:
+    """Ranks the items of a frame by rewards that a subclass computes.
+
+    Attributes
+    ----------
+    columns : mapping of str to str or None
+        Names of the user's columns by embrm's.
+    """
+
+    columns: Mapping[str, str] | None
+
+    def _rewards(self, items: RowItems) -> FloatArray:
+        raise NotImplementedError
+
+    def rank(
+        self,
+        data: Any,
+        *,
+        names: tuple[str, str] = ("reward", "rank"),
+        overwrite: bool = False,
+    ) -> pd.DataFrame:
+        """Return `data` with columns `reward` and `rank` within its prompt (1 is best).
+
+        Equal rewards share the better rank.
+
+        Parameters
+        ----------
+        data
+            As for `reward`.
+        names : (str, str), default=("reward", "rank")
+            Of the two columns.
+        overwrite : bool, default=False
+            Whether columns of these names that `data` has are replaced.
+
+        Raises
+        ------
+        InvalidInputError
+            If `data` has a column of such a name and `overwrite` is False.
+        """
+        items = row_items(data, self.columns)
+        return items.ranked(self._rewards(items), names, overwrite=overwrite)
+
+    def best_of_n(self, data: Any, *, overwrite: bool = False) -> pd.DataFrame:
+        """Keep for each prompt the row with the highest reward, in order of `data`.
+
+        Of equal rewards the first row wins. The column `reward` is added; one that
+        `data` has is replaced only with `overwrite`.
+
+        Raises
+        ------
+        DataError
+            If a row holds several responses.
+        """
+        items = row_items(data, self.columns)
+        return items.best(self._rewards(items), overwrite=overwrite)
+
+
 def row_items(data: Any, columns: Mapping[str, str] | None = None) -> RowItems:
     """Find the responses in every row.
 

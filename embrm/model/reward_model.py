@@ -4,7 +4,6 @@ Encoder, vector cache and head in one object, with pandas in and pandas out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from textwrap import fill
@@ -15,24 +14,16 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import BoolArray, FloatArray, IntArray, Text
+from embrm._typing import FloatArray, IntArray, Text
 from embrm._validation import check_level, check_parameters
 from embrm.datasets import Preferences, ReadReport, read_preferences
 from embrm.datasets.prompt_sketches import PromptSketches, sketch_prompts
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
 from embrm.embed.cache import VectorCache
-from embrm.embed.combined import CombinedEncoder
 from embrm.embed.run import Embedded, embed_items
-from embrm.evaluate.human import ceiling_of
-from embrm.evaluate.scores import Evaluation, evaluate_deltas
-from embrm.evaluate.subsets import subset_column
 from embrm.evaluate.uncertainty import reward_interval
-from embrm.exceptions import (
-    LeakageWarning,
-    LeftOutWarning,
-    warn,
-)
+from embrm.exceptions import warn
 from embrm.heads.registry import describe_heads, make_head
 from embrm.heads.uncertain_reward import UncertainRewardHead
 from embrm.model._encoders import (
@@ -41,21 +32,20 @@ from embrm.model._encoders import (
     check_uncertain,
     made_encoder,
 )
-from embrm.model._seen_prompts import prompts_of, seen_pairs
+from embrm.model._seen_prompts import prompts_of
 from embrm.model.frames import (
-    equal_vectors,
     prompt_hashes,
     read_pairs,
-    response_lengths,
     with_pairs,
 )
-from embrm.model.items import RowItems, row_items
-from embrm.model.style_control import StyleControl, evaluate_style, style_of
+from embrm.model.items import RanksItems, RowItems, row_items
+from embrm.model.judging_pairs import JudgesPairs
+from embrm.model.style_control import StyleControl, style_of
 from embrm.model.training_data import training_data
 from embrm.pairs import Pairs
 
 
-class RewardModel(BaseEstimator):
+class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
     """Encoder, cache and head in one: fit on a frame of preferences, reward a frame.
 
     Parameters
@@ -200,8 +190,7 @@ class RewardModel(BaseEstimator):
     @property
     def blocks(self) -> dict[str, slice] | None:
         """Columns of each encoder where there are several, else None."""
-        encoder = self._encoder()
-        return encoder.blocks if isinstance(encoder, CombinedEncoder) else None
+        return getattr(self._encoder(), "blocks", None)
 
     def to_pairs(
         self,
@@ -430,169 +419,9 @@ class RewardModel(BaseEstimator):
             return self.head_.reward(vectors, return_std=True)
         return np.asarray(self.head_.reward(vectors)), None
 
-    def rank(
-        self,
-        data: Any,
-        *,
-        names: tuple[str, str] = ("reward", "rank"),
-        overwrite: bool = False,
-    ) -> pd.DataFrame:
-        """Return `data` with columns `reward` and `rank` within its prompt (1 is best).
-
-        Equal rewards share the better rank.
-
-        Parameters
-        ----------
-        data
-            As for `reward`.
-        names : (str, str), default=("reward", "rank")
-            Of the two columns.
-        overwrite : bool, default=False
-            Whether columns of these names that `data` has are replaced.
-
-        Raises
-        ------
-        InvalidInputError
-            If `data` has a column of such a name and `overwrite` is False.
-        """
-        items = row_items(data, self.columns)
-        return items.ranked(self._rewards(items), names, overwrite=overwrite)
-
-    def best_of_n(self, data: Any, *, overwrite: bool = False) -> pd.DataFrame:
-        """Keep for each prompt the row with the highest reward, in order of `data`.
-
-        Of equal rewards the first row wins. The column `reward` is added; one that
-        `data` has is replaced only with `overwrite`.
-
-        Raises
-        ------
-        DataError
-            If a row holds several responses.
-        """
-        items = row_items(data, self.columns)
-        return items.best(self._rewards(items), overwrite=overwrite)
-
     def _rewards(self, items: RowItems) -> FloatArray:
         rewards, _ = self.reward_vectors(self._vectors(items.texts), with_std=False)
         return rewards
-
-    def decision_function(self, df: Any) -> FloatArray:
-        """Compute delta of each pair of a pair frame, shape (n_pairs,), in nats."""
-        check_is_fitted(self, "head_")
-        return np.asarray(
-            self.head_.decision_function(self._pairs(self._read_pairs(df)))
-        )
-
-    def predict_proba(self, df: Any) -> FloatArray:
-        """Compute probabilities (n_pairs, 2): column 1 is P(first preferred).
-
-        In frames with `chosen` and `rejected`, first is chosen.
-        """
-        check_is_fitted(self, "head_")
-        pairs = self._pairs(self._read_pairs(df))
-        return np.asarray(self.head_.predict_proba(pairs))
-
-    def predict(self, df: Any) -> IntArray:
-        """Say which item of each pair is preferred: 1 for first, 0 for second."""
-        return (self.decision_function(df) > 0).astype(np.intp)
-
-    def score(self, df: Any) -> float:
-        """Compute order consistency with the labels of a pair frame."""
-        check_is_fitted(self, "head_")
-        preferences = self._read_pairs(df)
-        pairs = self._pairs(preferences)
-        return float(self.head_.score(pairs, preferences.y, preferences.weight))
-
-    def evaluate(
-        self,
-        data: Any,
-        *,
-        format: str | None = None,  # noqa: A002
-        on_error: OnError = "raise",
-        by: str | None = None,
-        random_state: int = 0,
-    ) -> Evaluation:
-        """Evaluate the head on preferences: every metric with a 95% interval.
-
-        Prompts that were fitted on give optimistic figures; a `LeakageWarning` says
-        how many there are. `by` names a column of the pairs (subset, language, source)
-        whose values are evaluated apart, too.
-
-        Returns
-        -------
-        Evaluation
-            Order consistency with the length baseline beside it, log loss, Brier
-            score and calibration error.
-        """
-        preferences = self._read_pairs(data, format=format, on_error=on_error)
-        seen = self.seen_pairs(preferences)
-        if seen.any():
-            warn(
-                f"{int(seen.sum())} of {len(seen)} pairs have a prompt that the head "
-                "was fitted on; these figures are optimistic",
-                LeakageWarning,
-            )
-        return self.evaluate_preferences(preferences, by=by, random_state=random_state)
-
-    def evaluate_preferences(
-        self,
-        preferences: Preferences,
-        *,
-        by: str | None = None,
-        random_state: int = 0,
-    ) -> Evaluation:
-        """Evaluate the head on preferences, without a check for leakage."""
-        check_is_fitted(self, "head_")
-        pairs = self._pairs(preferences)
-        equal = equal_vectors(pairs)
-        if equal.any() and not equal.all():
-            warn(
-                f"left out {int(equal.sum())} of {len(equal)} pairs of equal vectors: "
-                "what differs may lie beyond the encoder's limit of tokens",
-                LeftOutWarning,
-            )
-            preferences = preferences.take_pairs(~equal)
-            pairs = pairs[~equal]
-        subsets = None if by is None else subset_column(preferences, by)
-        delta = self.head_.decision_function(pairs)
-        evaluation = evaluate_deltas(
-            delta,
-            preferences.y,
-            groups=pairs.groups,
-            lengths=response_lengths(preferences),
-            sample_weight=preferences.weight,
-            by=subsets,
-            random_state=random_state,
-        )
-        return replace(evaluation, human=ceiling_of(preferences, delta))
-
-    def evaluate_style(
-        self, preferences: Preferences, *, random_state: int = 0
-    ) -> dict[str, Evaluation]:
-        """Evaluate what of the reward is style: alone, net of it, and the whole.
-
-        Returns
-        -------
-        dict of str to Evaluation
-            `style alone` (a linear reward of style features, fitted on the same
-            training pairs; left out where there were none), `net of style`, and
-            `reward`.
-        """
-        return evaluate_style(
-            self.style_control,
-            preferences,
-            self._pairs(preferences),
-            self.head_,
-            random_state=random_state,
-        )
-
-    def seen_pairs(self, preferences: Preferences) -> BoolArray:
-        """Mark the pairs with a prompt that was fitted on: bool of shape (n_pairs,).
-
-        Near-duplicates of one count, where they were grouped in the fit.
-        """
-        check_is_fitted(self, "head_")
-        return seen_pairs(preferences, self.training_prompts_, self.training_sketches_)
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files and locks belong to a process: another one opens its own.

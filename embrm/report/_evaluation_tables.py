@@ -59,10 +59,10 @@ def subset_table(subsets: Subsets) -> Table:
             Row(
                 [
                     (str(name), ""),
-                    (f"{row['n_pairs']:,.0f}", ""),
-                    (f"{row['n_prompts']:,.0f}", ""),
                     (f"{row['order_consistency']:.3f}", bounds),
                     (f"{row['shrunk']:.3f}", ""),
+                    (f"{row['n_pairs']:,.0f}", ""),
+                    (f"{row['n_prompts']:,.0f}", ""),
                 ]
             )
         )
@@ -70,7 +70,7 @@ def subset_table(subsets: Subsets) -> Table:
         f"{subsets.verdict()} Shrunk: drawn towards the other subsets as far as the "
         "noise of each asks for."
     )
-    headings = [subsets.by, "pairs", "prompts", "order consistency", "shrunk"]
+    headings = [subsets.by, "order consistency", "shrunk", "pairs", "prompts"]
     return Table(f"By {subsets.by}", headings, rows, note)
 
 

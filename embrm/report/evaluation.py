@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray
@@ -12,6 +13,7 @@ from embrm.embed.run import EmbeddingReport
 from embrm.evaluate.bias import BiasAudit, audit_bias
 from embrm.evaluate.displays import (
     LeaderboardDisplay,
+    LengthBiasDisplay,
     ReliabilityDisplay,
     RiskCoverageDisplay,
 )
@@ -126,14 +128,22 @@ def evaluation_report(
         random_state=random_state,
     )
     human = ceiling_of(preferences, differences, n_resamples=_N_RESAMPLES)
-    audit = _audit(preferences, differences, reward)
+    rewarded = _rewarded(preferences, differences, reward)
+    audit = None if rewarded is None else audit_bias(*rewarded)
     made = (("data", str(preferences.read_report)), *facts, ("versions", versions()))
     return EvaluationReport(
         title=title,
         verdict=_verdict(evaluation, human, audit, name),
         table=evaluation.to_frame().set_index("metric"),
         warnings=_warnings(evaluation, audit, embedded, n_seen),
-        pictures=_pictures(evaluation, differences, preferences, name),
+        pictures=(
+            *_pictures(evaluation, differences, preferences, name),
+            *(
+                ()
+                if rewarded is None
+                else (_length_picture(rewarded[0].items, rewarded[1]),)
+            ),
+        ),
         blocks=_blocks(evaluation, human, audit, differences, preferences, made),
         evaluation=evaluation,
         audit=audit,
@@ -190,10 +200,16 @@ def _prompts(preferences: Preferences) -> Any:
     return ids[preferences.pairs[["first", "second"]].to_numpy()]
 
 
-def _audit(
+def _rewarded(
     preferences: Preferences, delta: FloatArray, reward: ArrayLike | None
-) -> BiasAudit | None:
-    """Audit the items that are rewarded and compared within their prompts."""
+) -> tuple[Preferences, FloatArray, FloatArray] | None:
+    """Keep the items that are rewarded and compared within their prompts.
+
+    Returns
+    -------
+    preferences, reward, delta
+        Of those items and pairs; None where there are none.
+    """
     if reward is None:
         return None
     rewards = np.asarray(reward, dtype=np.float64)
@@ -210,7 +226,23 @@ def _audit(
     pairs = pairs.assign(first=place[ends[told, 0]], second=place[ends[told, 1]])
     items = preferences.items.iloc[used].reset_index(drop=True)
     part = Preferences(items, pairs, preferences.read_report)
-    return audit_bias(part, rewards[used], delta[told])
+    return part, rewards[used], delta[told]
+
+
+def _length_picture(items: pd.DataFrame, rewards: FloatArray) -> Picture:
+    display = LengthBiasDisplay.from_predictions(
+        {"reward": rewards},
+        items["response"].str.len(),
+        items["prompt_id"],
+        n_bins=8,
+        n_resamples=200,
+    )
+    return Picture(
+        display,
+        "Mean reward by the length of the response, both relative to the prompt",
+        "Mean reward by the length of a response, both relative to its prompt, with a "
+        "95% band. A flat line says that length does not matter.",
+    )
 
 
 def _verdict(

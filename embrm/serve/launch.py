@@ -8,14 +8,14 @@ from pathlib import Path
 
 from embrm.embed.base import Encoder
 from embrm.embed.registry import make_encoder
-from embrm.exceptions import InvalidInputError
+from embrm.exceptions import InvalidInputError, warn
 from embrm.model import RewardModel
 from embrm.model.frames import read_pairs
 from embrm.persist import load_model
 from embrm.serve.app import create_app
 from embrm.serve.metrics import MULTIPROCESS
 from embrm.serve.settings import Settings
-from embrm.web.guard import Guard, read_token
+from embrm.web.guard import LOOPBACK, Guard, read_token
 from embrm.web.serving import leave, listen, serve
 
 _SETTINGS = "EMBRM_SERVE_SETTINGS"
@@ -49,6 +49,9 @@ def load_models(settings: Settings) -> dict[str, RewardModel]:
                 "with --encoder."
             ) from error
         models[name] = model
+    for model in models.values():
+        # Weights are loaded at the first text: now, and not in someone's request.
+        model.set_params(progress=False).embed([("Hi", "Hello")])
     return models
 
 
@@ -91,6 +94,11 @@ def run(settings: Settings, started: Callable[[str], None]) -> None:
     IntegrityError, InvalidInputError
         If it cannot start; nothing was served then.
     """
+    if settings.api_key_file is None and settings.host not in LOOPBACK:
+        warn(
+            "anyone who reaches this address may ask: set --api-key-file, or let only "
+            "your network reach it"
+        )
     # Before any worker starts: each of them would fail, and be replaced for ever.
     app = make_app(settings)
     sock = listen(settings.host, settings.port)

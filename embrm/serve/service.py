@@ -53,17 +53,15 @@ class Service:
     def __init__(
         self, source: RewardSource, settings: Settings, metrics: Metrics, name: str
     ) -> None:
-        self.source, self.settings, self.metrics, self.name = (
-            *(source, settings, metrics),
-            name,
-        )
+        self.source, self.settings = source, settings
+        self.metrics, self.name = metrics, name
         self.gatherer = Gatherer(source, settings.gathering, metrics)
         self.created = int(time.time())
         self._n, self._mean = 0, 0.0
 
     def split(self, text: str, prompt: str | None = None) -> Text:
         """Split a text to which a chat template may have been applied."""
-        found = split_text(text, self.settings.template, prompt=prompt)  # type: ignore[arg-type]
+        found = split_text(text, self.settings.template, prompt=prompt)
         if found is None:
             self.metrics.event("plain_text")
             return "", text

@@ -1,10 +1,12 @@
 """Settings of a reward server."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from embrm.exceptions import InvalidInputError, format_error
+from embrm.integrations.templates import TEMPLATES, Template
 from embrm.web.bounds import Bounds
 
 OnError = Literal["raise", "mean"]
@@ -76,7 +78,7 @@ class Settings:
     models: dict[str, str]
     cache: str | None = None
     encoder: str | None = None
-    template: str = "auto"
+    template: Template = "auto"
     on_error: OnError = "raise"
     training: str | None = None
     items: int = 1024
@@ -90,14 +92,8 @@ class Settings:
     bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:
-        if self.on_error not in ("raise", "mean"):
-            raise InvalidInputError(
-                format_error(
-                    expected="on_error 'raise' or 'mean'",
-                    got=repr(self.on_error)[:20],
-                    fix="choose one of the two",
-                )
-            )
+        _check_one_of("on_error", self.on_error, ("raise", "mean"))
+        _check_one_of("template", self.template, TEMPLATES)
 
     def to_json(self) -> str:
         """Write the settings for a worker process."""
@@ -111,3 +107,14 @@ class Settings:
         values["bounds"] = Bounds(**values["bounds"])
         values["hosts"] = tuple(values["hosts"])
         return cls(**values)
+
+
+def _check_one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InvalidInputError(
+            format_error(
+                expected=f"{name} to be one of {', '.join(known)}",
+                got=repr(value)[:20],
+                fix="choose one of these",
+            )
+        )

@@ -32,6 +32,7 @@ from embrm.simulate.simulation import Diversity, SimulatedPreferences, simulate
 from embrm.simulate.theory import (
     SameAndCross,
     TheoryCheck,
+    proposition_14,
     proposition_15,
     sample_contrast,
     theorem_16,
@@ -69,6 +70,7 @@ __all__ = [
     "gold_scale",
     "make_annotator",
     "make_design",
+    "proposition_14",
     "proposition_15",
     "sample_contrast",
     "simulate",

@@ -68,6 +68,7 @@ def test_scores_from_anywhere_embed_nothing(run, llmbar, scores):
     assert result.exit_code == 0, result.output
     assert "llmbar (v1): overall 0.8750" in result.stdout
     assert "20 of the benchmark's 100 rows" in result.stdout
+    assert "published, of all rows: GPT-4" in result.stdout
 
 
 def test_a_partial_table_is_labelled(run, llmbar, scores, tmp_path):
@@ -143,3 +144,17 @@ def test_the_real_files_have_official_tables(run, saved, shared_data, tmp_path):
         *("--data", shared_data / "llmbar_natural.json"),
     )
     assert json.loads(natural.stdout)["coverage"]["found"] == 100
+
+
+def test_several_score_tables_make_a_leaderboard(run, llmbar, scores, tmp_path):
+    """Best first, with letters."""
+    worse = tmp_path / "worse.jsonl"
+    rows = [json.loads(line) for line in scores.read_text().splitlines()]
+    flipped = [row | {"reward": -row["reward"]} for row in rows]
+    write_jsonl(worse, flipped)
+    arguments = ("benchmark", "--suite", "llmbar", "--data", llmbar)
+    both = ("--scores", worse, "--scores", scores)
+    values = json.loads(run(*arguments, *both, "--json").stdout)
+    assert [row["model"] for row in values["models"]] == ["scores", "worse"]
+    assert [row["group"] for row in values["models"]] == ["a", "b"]
+    assert "share a letter" in run(*arguments, *both).stdout

@@ -189,7 +189,11 @@ def test_a_taken_port_and_a_bad_option_are_refused(run, model, served):
     taken = run("serve", model, "--port", server.port)
     assert (taken.exit_code, "--port" in taken.stderr) == (2, True)
     odd = run("serve", model, "--on-error", "ignore")
-    assert (odd.exit_code, "'raise' or 'mean'" in odd.stderr) == (2, True)
+    assert (odd.exit_code, "one of raise, mean" in odd.stderr) == (2, True)
+    odd = run("serve", model, "--template", "alpaca")
+    assert (odd.exit_code, "one of auto, chatml" in odd.stderr) == (2, True)
+    odd = run("serve", model, "--also", f"reward={model}")
+    assert (odd.exit_code, "choose another" in odd.stderr) == (2, True)
     odd = run("serve", model, "--also", "no-directory")
     assert (odd.exit_code, "NAME=DIR" in odd.stderr) == (2, True)
 

@@ -18,7 +18,7 @@ from embrm.evaluate import (
     order_consistency,
     prompt_bootstrap,
 )
-from embrm.evaluate.comparison import _letters
+from embrm.evaluate.comparison import group_letters
 from embrm.evaluate.metrics import order_values
 from embrm.exceptions import InvalidInputError
 
@@ -225,7 +225,7 @@ def test_heads_share_a_letter_unless_they_differ(heads):
 def test_a_head_between_two_that_differ_shares_with_both():
     """Letters say all of what differs."""
     differ = np.array([[0, 0, 1], [0, 0, 0], [1, 0, 0]], bool)
-    assert _letters(np.array([0.9, 0.8, 0.7]), differ) == ["a", "ab", "b"]
+    assert group_letters(np.array([0.9, 0.8, 0.7]), differ) == ["a", "ab", "b"]
 
 
 def test_flipping_signs_of_prompts_is_exact(heads):
@@ -271,12 +271,18 @@ def test_models_and_deltas_are_compared_on_the_same_pairs():
     pairs = Pairs(items, np.arange(200).reshape(100, 2), prompt_ids=np.arange(200) // 2)
     y = (items[::2, 0] > items[1::2, 0]).astype(float)
     table = compare(
-        {"truth": Scorer(0), "noise": Scorer(1), "given": np.where(y > 0, 1.0, -1.0)},
+        {
+            "truth": Scorer(0),
+            "noise": Scorer(1),
+            "given": np.where(y > 0, 1.0, -1.0),
+            "rewards": pd.Series(items[:, 0], name="reward"),
+        },
         pairs,
         y,
         costs={"truth": {"bytes": 10.0}},
     )
-    assert table.loc[["truth", "given"], "order_consistency"].tolist() == [1.0, 1.0]
+    right = ["truth", "given", "rewards"]
+    assert table.loc[right, "order_consistency"].tolist() == [1.0] * 3
     assert table.loc["noise", "group"] == "b"
     assert table.loc["truth", "bytes"] == 10.0
     assert table.loc["truth", "score_seconds"] > 0

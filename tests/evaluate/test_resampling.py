@@ -93,7 +93,7 @@ def test_the_method_says_what_was_resampled(groups, method, n_groups):
 
 def test_replicates_that_are_not_finite_are_left_out():
     """An empty denominator is no evidence."""
-    resampler = PromptResampler(np.arange(3), n_resamples=4, level=0.5)
+    resampler = PromptResampler(np.arange(50), n_resamples=4, level=0.5)
     interval = resampler.interval(1.0, np.array([0.0, np.nan, np.inf, 2.0]))
     assert (interval.low, interval.high) == (0.5, 1.5)
 
@@ -151,6 +151,22 @@ def test_intervals_of_pairs_within_prompts_cover_95_percent():
         return rng.normal(size=80)[groups] + rng.normal(size=len(groups)), groups
 
     assert 0.91 <= coverage(draw) <= 0.99
+
+
+@pytest.mark.parametrize(("n_prompts", "least"), [(5, 0.88), (8, 0.9), (15, 0.9)])
+def test_intervals_of_few_prompts_are_wide_enough(n_prompts, least):
+    """Plain percentiles cover 80 to 90% there; a share never leaves [0, 1]."""
+    rng = np.random.default_rng(3)
+    held = []
+    for seed in range(300):
+        groups = np.repeat(np.arange(n_prompts), rng.integers(4, 10, size=n_prompts))
+        right = rng.random(len(groups)) < rng.beta(6, 4, size=n_prompts)[groups]
+        found = prompt_bootstrap(
+            right.astype(float), groups, n_resamples=1000, random_state=seed
+        )
+        assert 0 <= found.low <= found.high <= 1
+        held.append(found.low <= 0.6 <= found.high)
+    assert least < np.mean(held) < 0.99
 
 
 def test_resampling_pairs_would_not_cover():
@@ -294,7 +310,8 @@ def test_resamples_agree_with_weighing_each_prompt(curves):
 
 def test_the_band_covers_the_percentiles_of_resamples(curves):
     """Pointwise."""
-    resampler = PromptResampler(np.arange(12), n_resamples=200)
+    curves = np.tile(curves, (4, 1))
+    resampler = PromptResampler(np.arange(48), n_resamples=200)
     band = band_of_curves(curves, resampler)
     low = np.quantile(resampled_means(curves, resampler), 0.025, axis=0)
     np.testing.assert_allclose(band.low, low)

@@ -181,7 +181,9 @@ def test_every_container_is_scored(container, tmp_path):
 def test_columns_of_the_input_are_not_replaced_unasked():
     """A reward that was there is somebody's."""
     items = row_items([{"prompt": "p", "response": "r", "reward": 7}])
-    with pytest.raises(InvalidInputError, match=r"got one with reward. Fix: name othe"):
+    with pytest.raises(
+        InvalidInputError, match=r"got one with reward. Fix: name other"
+    ):
         items.joined({"reward": np.zeros(1)})
     replaced = items.joined({"reward": np.zeros(1)}, overwrite=True)
     assert replaced["reward"].tolist() == [0.0]

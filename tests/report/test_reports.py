@@ -82,7 +82,7 @@ def test_every_picture_has_a_description(page):
     """Images carry alternative text."""
     source = page.read_text(encoding="utf-8")
     images = re.findall(r"<img [^>]*>", source)
-    assert len(images) == 4
+    assert len(images) == 5
     assert all(re.search(r'alt="[^"]{10,}"', image) for image in images)
 
 

@@ -10,9 +10,9 @@ from embrm.serve.rewards import RewardSource
 
 
 def test_in_float32_a_reward_moves_less_than_1e_5_with_its_batch():
-    """Each text by itself, in fives, all together: MiniLM, real texts."""
+    """Each text by itself, in threes, all together: MiniLM, real texts."""
     encoder = SentenceTransformerEncoder(dtype="float32", store_dtype="float32")
-    rows = pd.read_json(quickstart_path(), lines=True).head(14)
+    rows = pd.read_json(quickstart_path(), lines=True).head(8)
     model = RewardModel(encoder).fit(rows)
     texts = list(zip(rows["prompt"], rows["response"], strict=True))
 
@@ -25,5 +25,5 @@ def test_in_float32_a_reward_moves_less_than_1e_5_with_its_batch():
         return np.array(found)
 
     together = rewards(len(texts))
-    for size in (1, 5):
+    for size in (1, 3):
         np.testing.assert_allclose(rewards(size), together, rtol=0, atol=1e-5)

@@ -1,9 +1,12 @@
 """What all routes do: bounds, odd texts, fallback, operation."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from embrm.serve.settings import Gathering
+from embrm.web import Bounds
 from tests.serve.stubs import Lengths, lengths_model
 
 JSON = {"content-type": "application/json"}
@@ -160,6 +163,28 @@ def test_rewards_of_a_batch_are_those_of_single_requests(client):
     together = client.post("/v1/rewards", json=body).json()["data"]
     alone = [rewards(client, text).json()["data"][0] for text in texts]
     assert [row["reward"] for row in together] == [row["reward"] for row in alone]
+
+
+def test_overload_gets_503_with_a_time_to_wait(serve):
+    """While the encoder works on one text, and another waits."""
+    bounds = Gathering(queue_items=1, window_seconds=0)
+    client = serve(lengths_model(Lengths(seconds=0.5)), gathering=bounds)
+    with ThreadPoolExecutor(6) as pool:
+        done = list(pool.map(lambda n: rewards(client, "x" * n), range(1, 7)))
+    statuses = [response.status_code for response in done]
+    assert {200, 503} == set(statuses)
+    refused = done[statuses.index(503)]
+    assert int(refused.headers["retry-after"]) >= 1
+    assert "try later" in refused.json()["error"]["message"]
+
+
+def test_a_request_that_takes_too_long_gets_504(serve):
+    """And says what to do."""
+    bounds = Bounds(request_seconds=0.2)
+    client = serve(lengths_model(Lengths(seconds=1.0)), bounds=bounds)
+    response = rewards(client, "Hello")
+    assert response.status_code == 504
+    assert "send fewer items" in response.json()["message"]
 
 
 def test_nan_in_a_body_that_is_sent_back_is_refused(client):

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
-from embrm import CandidatePool
+from embrm import CandidatePool, Pairs
 from embrm.exceptions import InvalidInputError
+from embrm.heads import LinearBradleyTerry
 from embrm.simulate import (
     BradleyTerryAnnotator,
     CallableAnnotator,
@@ -15,6 +17,7 @@ from embrm.simulate import (
     PerfectAnnotator,
     SamePrompt,
     ThurstoneAnnotator,
+    proposition_14,
     proposition_15,
     sample_contrast,
     simulate,
@@ -89,6 +92,96 @@ def test_owen_s_function_agrees_with_quadrature():
     integrated = theorem_16(MEANS, STDS, as_callable, n_draws=2).closed_form
     assert exact.same == pytest.approx(integrated.same, abs=1e-9)
     assert exact.cross == pytest.approx(integrated.cross, abs=1e-9)
+
+
+def test_quadrature_knows_its_error():
+    """A step is no smooth function; a formula has no error."""
+    step = CallableAnnotator(lambda distance: np.where(distance > 1, 1.0, 0.5))
+    stds = np.array([0.01, 0.5])
+    found = theorem_16([0.0, 0.0], stds, step, n_draws=2).closed_form
+    exact_same = np.mean(0.5 + norm.sf(1 / (stds * np.sqrt(2))))
+    exact_cross = 0.5 + norm.sf(1 / np.hypot(*stds))
+    assert 0 < abs(found.same - exact_same) <= found.same_error < 2e-3
+    assert 0 < abs(found.cross - exact_cross) <= found.cross_error < 2e-3
+    assert found.cross + found.cross_error < found.same - found.same_error
+    thurstone = theorem_16(MEANS, STDS, ThurstoneAnnotator(0.7), n_draws=2).closed_form
+    assert thurstone.same_error == thurstone.cross_error == 0.0
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda rng, n: rng.exponential(size=n) ** 2,
+        lambda rng, n: rng.choice([-3.0, 0.0, 5.0], size=n),
+        lambda rng, n: rng.pareto(3.0, size=n),
+    ],
+)
+def test_both_statements_hold_for_any_law_with_a_mean(law):
+    """Skewed, discrete or heavy-tailed: |delta| and a concave xi are larger across."""
+    for value in (np.abs, lambda delta: 1 - np.exp(-np.abs(delta)) / 2):
+        found = sample_contrast(MEANS, STDS, value, family=law, random_state=4)
+        assert found.cross > found.same - 4 * np.hypot(
+            found.same_error, found.cross_error
+        )
+
+
+def test_a_sampler_must_draw_what_it_is_asked_for():
+    """Each z is one number."""
+    with pytest.raises(InvalidInputError, match="draws 100000 finite numbers"):
+        sample_contrast(MEANS, STDS, np.abs, family=lambda rng, n: rng.normal(size=2))
+
+
+@given(
+    quality=st.lists(st.floats(0.5, 1.0), min_size=1, max_size=40),
+    wrong=st.data(),
+)
+@settings(deadline=None, max_examples=100)
+def test_proposition_14_bounds_the_share_of_right_orders(quality, wrong):
+    """Whichever pairs the learned order is wrong about."""
+    xi = np.array(quality)
+    is_wrong = np.array(
+        wrong.draw(st.lists(st.booleans(), min_size=len(xi), max_size=len(xi)))
+    )
+    agreement = float(np.mean(np.where(is_wrong, 1 - xi, xi)))
+    bound = proposition_14(agreement, xi)
+    assert max(bound.paper, bound.direct) <= 1 - is_wrong.mean() + 1e-9
+
+
+def test_proposition_14_is_tight_for_equal_pairs():
+    """The direct bound is then an equation; the paper's needs hardly any error."""
+    bound = proposition_14(0.9 * 0.8 + 0.1 * 0.2, np.full(10, 0.8))
+    assert bound.direct == pytest.approx(0.9)
+    assert bound.paper == 0.0
+    almost = proposition_14(0.9995, np.full(10, 1.0))
+    assert almost.direct == pytest.approx(0.9995)
+    assert 0.8 < almost.paper < 0.95
+
+
+def test_proposition_14_holds_for_a_fitted_head():
+    """The bound from annotations lies below the consistency with gold."""
+    rng = np.random.default_rng(0)
+    items = rng.normal(size=(4000, 5))
+    gold = items @ np.ones(5)
+    ids = np.arange(4000).reshape(-1, 2)
+    delta = gold[::2] - gold[1::2]
+    annotator = BradleyTerryAnnotator(1.0, scale=1.0)
+    xi = annotator.probabilities(np.abs(delta))
+    y = (rng.random(2000) < np.where(delta > 0, xi, 1 - xi)).astype(float)
+    pairs = Pairs(items, ids)
+    head = LinearBradleyTerry().fit(pairs[:300], y[:300])
+    order = head.decision_function(pairs[300:]) > 0
+    expected = np.where(order == (delta[300:] > 0), xi[300:], 1 - xi[300:]).mean()
+    right = np.mean(order == (delta[300:] > 0))
+    assert 0.6 < proposition_14(float(expected), xi[300:]).direct <= right
+
+
+@pytest.mark.parametrize(
+    ("agreement", "quality"), [(1.1, [0.9]), (0.9, []), (0.9, [0.4])]
+)
+def test_shares_outside_their_range_are_an_error(agreement, quality):
+    """An annotator is no worse than a guess."""
+    with pytest.raises(InvalidInputError, match="agreement in"):
+        proposition_14(agreement, quality)
 
 
 def test_equal_prompts_gain_nothing():

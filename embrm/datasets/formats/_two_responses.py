@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from embrm._typing import Message, Prompt
 from embrm.datasets.formats._fields import (
-    common_prefix_length,
     extras_of,
     in_short,
     is_list,
@@ -20,23 +18,16 @@ from embrm.datasets.formats._fields import (
 from embrm.datasets.formats._texts import (
     PROMPTS,
     PromptColumns,
-    is_conversation,
-    messages_of,
-    parsed_list,
-    parsed_messages,
-    plain_if_single,
     prompt_columns,
     read_prompt,
     response_cell,
 )
 from embrm.datasets.formats.base import Format, Row, RowReader, is_missing, refusal
 from embrm.exceptions import (
-    DataError,
     InvalidInputError,
     NoPreferenceError,
     format_error,
 )
-from embrm.messages import response_text
 
 FIRST, SECOND, TIE = 1.0, 0.0, 0.5
 BOTH_BAD = "both bad"
@@ -374,62 +365,3 @@ TWO_RESPONSES = Format(
     needs=(PROMPTS, tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES), WINNERS),
     says_winner=True,
 )
-
-
-def split_conversations(
-    one: Any, other: Any, reader: RowReader
-) -> tuple[Prompt, str, str]:
-    """Split two whole conversations into the common prompt and two responses.
-
-    Where a conversation has several rounds, the turns after the first answer, the
-    user's included, belong to the response: they were judged as a whole.
-    """
-    a, b = (_turns(cell, reader) for cell in (one, other))
-    n_shared = min(common_prefix_length(a, b), len(a) - 1, len(b) - 1)
-    while n_shared > 0 and a[n_shared - 1]["role"] == "assistant":
-        n_shared -= 1
-    return (
-        plain_if_single(a[:n_shared]),
-        response_text(a[n_shared:]),
-        response_text(b[n_shared:]),
-    )
-
-
-def _turns(cell: Any, reader: RowReader) -> list[Message]:
-    turns = parsed_messages(cell) if isinstance(cell, str) else cell
-    if not is_conversation(turns):
-        raise refusal(
-            expected="a conversation: a list of messages",
-            got=in_short(cell),
-            fix="drop the row, or write it as prompt, response_a, response_b, winner",
-            reason="no conversation",
-        )
-    return messages_of(turns, reader)
-
-
-def rounds(prompts: Any, answers: Any, column: str) -> list[Message]:
-    """Join lists of questions and of answers, also written as JSON, into turns."""
-    asked, given = parsed_list(prompts), parsed_list(answers)
-    if asked is None or given is None:
-        raise refusal(
-            expected=f"lists of texts in prompt and {column}",
-            got=in_short(prompts if asked is None else answers),
-            fix="drop the row",
-            reason="no list of turns",
-        )
-    turns = []
-    for question, answer in zip(asked, given, strict=False):
-        if not isinstance(question, str) or not isinstance(answer, str):
-            raise DataError(
-                format_error(
-                    expected=f"texts in the lists of prompt and {column}",
-                    got=in_short(answer),
-                    fix="drop the row: it lacks an answer",
-                ),
-                reason="missing response",
-            )
-        turns += [
-            Message(role="user", content=question),
-            Message(role="assistant", content=answer),
-        ]
-    return turns

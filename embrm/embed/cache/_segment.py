@@ -101,7 +101,7 @@ class Segment:
 
         Reading beyond the end of a file that was cut would end the process. One that
         was deleted or replaced stays mapped. What is written between this look and
-        the read is beyond what can be promised: nobody may write into segments.
+        the read is beyond what can be promised: segments are never written into.
         """
         if self.stamp is None or not isinstance(self.path, Path):
             return False

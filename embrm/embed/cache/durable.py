@@ -279,7 +279,7 @@ def durable_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
             if os.name == "nt":
                 file.close()  # Windows renames no open file
-            # Renamed while it is locked: nobody takes it for a leftover before.
+            # Renamed while it is locked: no process takes it for a leftover before.
             temporary.replace(path)
     except BaseException:
         with suppress(OSError):

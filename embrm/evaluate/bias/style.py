@@ -68,7 +68,7 @@ def style_frame(responses: Iterable[str]) -> pd.DataFrame:
     rows = [
         (
             len(text),
-            *(len(pattern.findall(text)) for pattern in _COUNTED.values()),
+            *(_count(text, name) for name in _COUNTED),
             *(
                 float(
                     pattern.match(text[:200].lower().replace("\u2019", "'")) is not None
@@ -82,3 +82,16 @@ def style_frame(responses: Iterable[str]) -> pd.DataFrame:
     counts = list(STYLE_COLUMNS[:-2])
     frame[counts] = np.log1p(frame[counts])
     return frame
+
+
+def _count(text: str, name: str) -> int:
+    """Count a pattern where the text has a character it cannot do without."""
+    needed = _NEEDED.get(name)
+    if needed is not None and needed not in text:
+        return 0
+    if name == "emoji" and text.isascii():
+        return 0
+    return len(_COUNTED[name].findall(text))
+
+
+_NEEDED = {"headings": "#", "bold": "**", "code": "`"}

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+from scipy.special import expit, logit
 from scipy.stats import t as student_t
 
 from embrm._optional import import_optional
@@ -201,7 +202,8 @@ class SeedLine:
     x : ndarray of shape (n_points,)
         Ascending where it is a number.
     mean, low, high : ndarray of shape (n_points,)
-        Mean over seeds and its t interval, NaN where there is one seed.
+        Mean over seeds and its t interval, NaN where there is one seed. Where all
+        results are shares, the interval is laid on log odds, within [0, 1].
     n_seeds : ndarray of int of shape (n_points,)
     """
 
@@ -279,14 +281,17 @@ def lines_from_frame(
             fix="see the column of errors, and run the grid again",
         )
     _check_seeds(known, columns)
+    share = bool(known[columns.y].between(0.0, 1.0).all())
     lines = tuple(
-        _line(str(name), rows, columns, level)
+        _line(str(name), rows, columns, level, share=share)
         for name, rows in known.groupby(columns.line, sort=False, observed=True)
     )
     return SeedLines(lines, level, len(frame) - len(known))
 
 
-def _line(name: str, rows: "pd.DataFrame", columns: Columns, level: float) -> SeedLine:
+def _line(
+    name: str, rows: "pd.DataFrame", columns: Columns, level: float, *, share: bool
+) -> SeedLine:
     points = rows.groupby(columns.point, sort=False, observed=True)
     y = points[columns.y]
     mean, count = y.mean().to_numpy(float), y.size().to_numpy()
@@ -296,15 +301,31 @@ def _line(name: str, rows: "pd.DataFrame", columns: Columns, level: float) -> Se
     ).to_numpy()
     error = y.std().to_numpy(float) / np.sqrt(count)
     half = student_t.ppf((1 + level) / 2, np.maximum(count - 1, 1)) * error
+    low, high = _share_interval(mean, half) if share else (mean - half, mean + half)
     order = np.argsort(x) if numeric else np.arange(len(x))
     return SeedLine(
         name,
         x[order],
         mean[order],
-        (mean - half)[order],
-        (mean + half)[order],
+        low[order],
+        high[order],
         count[order],
     )
+
+
+def _share_interval(
+    mean: FloatArray, half: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Lay the interval of a share on log odds: it never leaves [0, 1].
+
+    There its half-width is that of the share over mean (1 - mean), the slope of the
+    log odds; a mean of 0 or 1 has no spread.
+    """
+    slope = mean * (1 - mean)
+    wide = np.divide(half, slope, out=np.zeros_like(half), where=slope > 0)
+    # No spread of a single seed is known: NaN stays NaN.
+    wide = np.where(np.isnan(half), np.nan, wide)
+    return expit(logit(mean) - wide), expit(logit(mean) + wide)
 
 
 def _check_columns(frame: "pd.DataFrame", columns: Columns) -> None:

@@ -66,6 +66,26 @@ def judged(votes: FloatArray) -> BoolArray:
     return np.asarray(~np.isnan(votes).any(axis=1))
 
 
+def order_notes(votes: FloatArray) -> tuple[str, ...]:
+    """Say so if a judge's verdicts look like positions and not like items."""
+    if votes.shape[1] < 2:
+        return ()
+    told = (np.abs(votes) == 1).all(axis=1)
+    if told.sum() < _ENOUGH:
+        return ()
+    same = float((votes[told, 0] == votes[told, 1]).mean())
+    if same >= _RARELY:
+        return ()
+    words = (
+        f"The two orders agree in {same:.0%} of pairs only: if winners name positions, "
+        "map those of the swapped order to the row's own items."
+    )
+    return (words,)
+
+
+_ENOUGH, _RARELY = 20, 0.35
+
+
 def cohen_kappa(joint: FloatArray) -> FloatArray:
     """Compute Cohen's kappa of joint shares (..., k * k), row by row of the table."""
     k = round(joint.shape[-1] ** 0.5)

@@ -1,33 +1,14 @@
-"""The score table: rewards, verdicts or preferences, matched with a benchmark's rows.
+"""Scores in the order of a benchmark's rows, and what cells of both hold."""
 
-Ids are compared as text (8, 8.0 and "8" are one id). Columns such as subset, domain or
-turn take part in the match where both frames have them.
-"""
-
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 
-from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm._typing import AnyArray, FloatArray
 from embrm._validation import check_choice, invalid_input
-from embrm.evaluate.suites._aggregate import aggregate_steps
-
-# Columns that tell rows apart where ids repeat, if both frames have them.
-_ALSO_MATCHED = (
-    "subset",
-    "domain",
-    "benchmark",
-    "category_path",
-    "response_model",
-    "turn",
-    "model_a",
-    "model_b",
-)
-_INDEXED = re.compile(r"(.+)\[(\d+)\]")
 
 FIRST, SECOND, TIE, NO_VERDICT = 1.0, -1.0, 0.0, -2.0
 
@@ -92,7 +73,27 @@ class ScoreTable:
                 f"columns {', '.join(map(str, self.rows.columns))}"[:200],
                 "pass the benchmark's own rows; the score is made of this column",
             )
-        return np.array(["" if _is_missing(v) else str(v) for v in values], object)
+        return np.array(["" if is_missing(v) else str(v) for v in values], object)
+
+    def numbers(self, *names: str) -> FloatArray | None:
+        """Take the first of these columns that the rows have as numbers, or None."""
+        values = self.column(*names)
+        if values is None:
+            return None
+        known = np.array([is_number(value) or is_missing(value) for value in values])
+        if not known.all():
+            raise invalid_input(
+                f"numbers in the column {names[0]}",
+                f"{type(values[~known][0]).__name__} in row {int((~known).argmax())}",
+                "convert them, or leave these rows out",
+            )
+        return np.array([np.nan if is_missing(v) else float(v) for v in values])
+
+    def names(self, column: str, default: str = "all") -> AnyArray:
+        """Take a column of names, or one name for all rows where there is none."""
+        if column in self.rows:
+            return self.texts(column)
+        return np.full(len(self), default, object)
 
     def rewards(self, side: Side) -> FloatArray:
         """Give the reward of each row's only response on a side, shape (n_rows,)."""
@@ -170,85 +171,17 @@ class ScoreTable:
     def _check_kind(self, kind: str) -> None:
         if self.kind != kind:
             raise invalid_input(
-                f"scores with columns {', '.join(_COLUMNS[kind])}",
-                f"{self.kind}: columns {', '.join(_COLUMNS[self.kind])}",
+                f"scores with columns {', '.join(COLUMNS[kind])}",
+                f"{self.kind}: columns {', '.join(COLUMNS[self.kind])}",
                 "this suite takes rewards of items, or verdicts where it is of pairs",
             )
 
 
-_COLUMNS = {
+COLUMNS = {
     "rewards": ("id", "item", "reward"),
     "verdicts": ("id", "order", "winner"),
     "preferences": ("id", "preference"),
 }
-
-
-def match_scores(
-    rows: pd.DataFrame,
-    scores: pd.DataFrame,
-    id_columns: Sequence[str],
-    *,
-    aggregate: str | None = None,
-    repeated_ids: bool = False,
-) -> ScoreTable:
-    """Match a score table with a benchmark's rows.
-
-    Parameters
-    ----------
-    rows : DataFrame
-    scores : DataFrame
-        Columns `id, item, reward`; or `id, order, winner`; or `id, preference`.
-    id_columns : sequence of str
-        What the id may be called in `rows`, the first that is there counts. Rows
-        without any are known by their index.
-    aggregate : str, optional
-        How the rewards of steps become one; see `aggregate_steps`.
-    repeated_ids : bool, default=False
-        Whether several rows may have one id (votes on one pair).
-
-    Returns
-    -------
-    ScoreTable
-
-    Raises
-    ------
-    InvalidInputError
-        If a column is missing, an id is there twice or missing, a reward is no
-        number, or no score belongs to any row.
-    """
-    _check_frames(rows, scores)
-    kind = _kind_of(scores)
-    id_column = next((name for name in id_columns if name in rows), None)
-    ids = rows.index.to_series() if id_column is None else rows[id_column]
-    shared = [c for c in _ALSO_MATCHED if c in rows and c in scores]
-    row_keys = _keys(ids, rows, shared, "the rows")
-    repeated = row_keys.duplicated()
-    if repeated.any() and not repeated_ids:
-        raise invalid_input(
-            "each id once in the rows",
-            f"{int(repeated.sum())} repeated, the first in row "
-            f"{int(repeated.argmax())}",
-            "if ids repeat over subsets or domains, put that column into the scores, "
-            "too; otherwise drop the copies",
-        )
-    keys = _keys(scores["id"], scores, shared, "the scores")
-    numbers, distinct = pd.factorize(row_keys)
-    place = pd.Index(distinct).get_indexer(pd.Index(keys))
-    known = place >= 0
-    if not known.any():
-        raise invalid_input(
-            f"scores whose ids are those of the rows ({id_column or 'their index'})",
-            f"none among {len(scores)} scores",
-            "score this benchmark's rows, and keep their ids"
-            + (f" and {', '.join(shared)}" if shared else ""),
-        )
-    matched = _spread(scores[known], place[known], numbers)
-    if kind == "rewards":
-        matched = _with_rewards(matched, aggregate)
-    _check_once(matched, kind)
-    return ScoreTable(
-        rows.reset_index(drop=True), matched, int((~known).sum()), kind, id_column
-    )
 
 
 def keys_of(values: pd.Series) -> pd.Series:
@@ -272,7 +205,7 @@ def read_winner(value: Any, first: Side, second: Side) -> float:
     >>> read_winner("B>A", Side("response_A"), Side("response_B"))
     -1.0
     """
-    if _is_missing(value):
+    if is_missing(value):
         return NO_VERDICT
     word = _key(value).strip()
     if word in first:
@@ -299,129 +232,20 @@ _VERDICTS = {
 }
 
 
-def _check_frames(rows: Any, scores: Any) -> None:
-    for name, frame in (("rows", rows), ("scores", scores)):
-        if not isinstance(frame, pd.DataFrame) or frame.empty:
-            raise invalid_input(
-                f"{name} as a DataFrame with at least one row",
-                "an empty one"
-                if isinstance(frame, pd.DataFrame)
-                else type(frame).__name__,
-                "pd.DataFrame(records) makes one of a list of dicts",
-            )
-
-
-def _kind_of(scores: pd.DataFrame) -> str:
-    for kind, columns in _COLUMNS.items():
-        if set(columns) <= set(scores.columns):
-            return kind
-    ways = "; or ".join(", ".join(columns) for columns in _COLUMNS.values())
-    raise invalid_input(
-        f"scores with columns {ways}",
-        f"columns {', '.join(map(str, scores.columns))}"[:200],
-        "rename the columns",
-    )
-
-
-def _keys(
-    ids: pd.Series, frame: pd.DataFrame, shared: Collection[str], where: str
-) -> pd.Series:
-    missing = ids.isna().to_numpy()
-    if missing.any():
-        raise invalid_input(
-            f"an id in every row of {where}",
-            f"{int(missing.sum())} missing, the first in row {int(missing.argmax())}",
-            "fill them in",
-        )
-    keys = keys_of(ids.reset_index(drop=True))
-    for column in shared:
-        keys = keys + "\x1f" + keys_of(frame[column].reset_index(drop=True))
-    return keys
-
-
-def _spread(scores: pd.DataFrame, place: IntArray, numbers: IntArray) -> pd.DataFrame:
-    """Give each score the position of its row; repeat it where rows share the id."""
-    by_key = np.argsort(numbers, kind="stable")
-    counts = np.bincount(numbers)
-    starts = np.cumsum(counts) - counts
-    repeats = counts[place]
-    taken = scores.iloc[np.repeat(np.arange(len(scores)), repeats)]
-    within = np.arange(len(taken)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    return taken.assign(row=by_key[np.repeat(starts[place], repeats) + within])
-
-
-def _with_rewards(scores: pd.DataFrame, aggregate: str | None) -> pd.DataFrame:
-    """Read rewards as numbers and items as side and index."""
-    codes, items = pd.factorize(scores["item"].map(str))
-    parts = [_INDEXED.fullmatch(str(item)) for item in items]
-    sides = np.array(
-        [m[1] if m else str(i) for m, i in zip(parts, items, strict=True)], object
-    )
-    indices = np.array([int(m[2]) if m else 0 for m in parts], np.intp)
-    return scores.assign(
-        reward=_numbers(scores["reward"], aggregate),
-        side=sides[codes],
-        index=indices[codes],
-    )
-
-
-def _numbers(rewards: pd.Series, aggregate: str | None) -> FloatArray:
-    if rewards.dtype.kind in "iuf":
-        return rewards.to_numpy(np.float64)
-    values = rewards.to_numpy(object)
-    if any(map(is_sequence, values)):
-        if aggregate is None:
-            raise invalid_input(
-                "one reward for each item",
-                "lists of rewards, one for each step",
-                "pass aggregate='min' or another way to make one number of them",
-            )
-        return np.array(
-            [
-                np.nan if _is_missing(value) else aggregate_steps(value, aggregate)
-                for value in values
-            ]
-        )
-    wrong: Callable[[Any], bool] = lambda v: (  # noqa: E731
-        not _is_missing(v)
-        and (isinstance(v, bool) or not isinstance(v, int | float | np.number))
-    )
-    bad = np.array([wrong(value) for value in values])
-    if bad.any():
-        at = int(bad.argmax())
-        raise invalid_input(
-            "rewards that are numbers",
-            f"{type(values[at]).__name__} in score {at}",
-            "convert them, e.g. pd.to_numeric(scores['reward'])",
-        )
-    return np.array([np.nan if _is_missing(v) else float(v) for v in values])
-
-
-def _check_once(scores: pd.DataFrame, kind: str) -> None:
-    columns = {
-        "rewards": ["row", "side", "index"],
-        "verdicts": ["row", "order"],
-        "preferences": ["row"],
-    }[kind]
-    repeated = scores.duplicated(columns).to_numpy()
-    if repeated.any():
-        again = scores.iloc[int(repeated.argmax())]
-        what = f" for {again['item']}" if kind == "rewards" else ""
-        raise invalid_input(
-            "each item scored once",
-            f"{int(repeated.sum())} scores that are there already, the first for id "
-            f"{str(again['id'])[:40]!r}{what}",
-            "keep one score for each, or average them and say so",
-        )
-
-
 def _key(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
 
 
-def _is_missing(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Say whether a cell holds a number; True and False are none."""
+    is_bool = isinstance(value, bool | np.bool_)
+    return isinstance(value, int | float | np.number) and not is_bool
+
+
+def is_missing(value: Any) -> bool:
+    """Say whether a cell is empty."""
     is_nan = isinstance(value, float) and np.isnan(value)
     return value is None or value is pd.NA or bool(is_nan)
 
@@ -468,16 +292,16 @@ def list_lengths(
     """
     n_chosen, n_rejected = n_scored(chosen), n_scored(rejected)
     lists = table.column("chosen"), table.column("rejected")
-    correct, total = table.column("num_correct"), table.column("total_completions")
-    wrong = table.column("num_incorrect")
+    correct, total = table.numbers("num_correct"), table.numbers("total_completions")
+    wrong = table.numbers("num_incorrect")
     if correct is not None:
-        n_chosen = correct.astype(float)
+        n_chosen = correct
     elif lists[0] is not None:
         n_chosen = np.array([_length(value) for value in lists[0]])
     if total is not None and correct is not None:
-        n_rejected = total.astype(float) - n_chosen
+        n_rejected = total - n_chosen
     elif wrong is not None:
-        n_rejected = wrong.astype(float)
+        n_rejected = wrong
     elif lists[1] is not None:
         n_rejected = np.array([_length(value) for value in lists[1]])
     return np.maximum(1.0, n_chosen), np.maximum(1.0, n_rejected)

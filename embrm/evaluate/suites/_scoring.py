@@ -4,6 +4,7 @@ Every score is a *cell*, the mean of one value a row over some rows, or an *aggr
 of cells. A prompt bootstrap then needs only the cells' sums, once for all scores.
 """
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -223,16 +224,28 @@ class SuiteResult:
             "notes": list(self.notes),
         }
 
+    @property
+    def headline(self) -> str:
+        """The overall score in words, or why there is none."""
+        if self.partial:
+            return f"PARTIAL, no official score: {'; '.join(self.partial)}"
+        return f"overall {self.overall:.4f}"
+
+    def _repr_html_(self) -> str:
+        """Show headline, table and notes in a notebook."""
+        start = f"{self.suite} ({self.version}): {self.headline}; {self.coverage}"
+        table = self.table.to_html(border=0, float_format=lambda v: f"{v:.4f}")
+        lines = [f"<p>{html.escape(line)}</p>" for line in (start, *self.notes)]
+        return lines[0] + table + "".join(lines[1:])
+
     def __str__(self) -> str:
-        headline = (
-            f"PARTIAL, no official score: {'; '.join(self.partial)}"
-            if self.partial
-            else f"overall {self.overall:.4f}"
-        )
         shown = self.table[["score", "rows", "expected"]].to_string(
             float_format=lambda value: f"{value:.4f}"
         )
-        lines = [f"{self.suite} ({self.version}): {headline}; {self.coverage}", shown]
+        lines = [
+            f"{self.suite} ({self.version}): {self.headline}; {self.coverage}",
+            shown,
+        ]
         return "\n".join([*lines, *self.notes])
 
 

@@ -65,7 +65,9 @@ def score_alpaca_eval(
         notes = (f"{without:,} annotations without a preference are left out.",)
     if lengths is None:
         notes += ("No lengths of outputs: no length-controlled win rate.",)
-    elif known.sum() >= _N_SPLITS:
+    elif not _has_both_in_every_fold(preference[known] - 1):
+        notes += ("Too few wins or losses for a length-controlled win rate.",)
+    else:
         hard = _difficulty(table, difficulty)
         name = _glm_name(hard, gamed)
         predicted = length_controlled(preference - 1, lengths, hard, gamed)
@@ -80,6 +82,19 @@ def score_alpaca_eval(
         single=single,
         notes=notes,
         version=version,
+    )
+
+
+def _has_both_in_every_fold(target: FloatArray) -> bool:
+    """Say whether what is left without a fold has wins and losses, to fit on."""
+    from sklearn.model_selection import GroupKFold
+
+    if len(target) < 2 * _N_SPLITS:
+        return False
+    groups = np.tile(np.arange(len(target)), 2)
+    return all(
+        target[groups[train]].max() > 0 and target[groups[train]].min() < 1
+        for train, _ in GroupKFold(_N_SPLITS).split(groups, groups=groups)
     )
 
 
@@ -232,9 +247,9 @@ def _preferences(table: ScoreTable) -> tuple[FloatArray, BoolArray]:
 
 
 def _lengths(table: ScoreTable) -> FloatArray | None:
-    numbers = [table.column(f"length_{side}") for side in (1, 2)]
-    if all(column is not None for column in numbers):
-        return np.column_stack([np.asarray(c, dtype=float) for c in numbers])
+    numbers = [table.numbers(f"length_{side}") for side in (1, 2)]
+    if numbers[0] is not None and numbers[1] is not None:
+        return np.column_stack([numbers[0], numbers[1]])
     texts = [table.column(f"output_{side}") for side in (1, 2)]
     if any(column is None for column in texts):
         return None

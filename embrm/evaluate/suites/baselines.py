@@ -45,7 +45,7 @@ def word_scores(items: pd.DataFrame, random_state: int = 0) -> pd.DataFrame | No
     -------
     DataFrame or None
         A score table: log odds of being the better response, by logistic regression on
-        TF-IDF of words and pairs of words, fitted on the other four fifths of the rows.
+        TF-IDF of words and pairs of words, fitted on the other four fifths of prompts.
         The prompt is not seen: what it orders right is told by style and wording. None
         where the benchmark does not say which responses are better, or has few rows.
 
@@ -98,6 +98,9 @@ def _fit_words(texts: FloatArray, good: FloatArray, others: FloatArray) -> Float
 
 
 def _row_names(items: pd.DataFrame) -> "pd.Series[str]":
+    """Name what is held out together: the prompt, or else the row."""
+    if "prompt" in items:
+        return items["prompt"].map(str)
     apart = [c for c in ("domain", "subset", "category_path", "turn") if c in items]
     names = items["id"].astype(str)
     for column in apart:

@@ -1,6 +1,6 @@
 """Benchmarks of several responses to a prompt: RewardMATH, RMB, preference graphs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ _BEST = Side("bon_best"), Side("loser_list")
 RMB_SIDES = (*_PAIR, *_BEST)
 RMB_GOALS = ("Helpfulness", "Harmlessness")
 
+# The column of texts, steps in a list, in RewardMATH's file of one row a solution.
+SOLUTION = "eval_solution"
 GRAPH_SIDES = (Side("responses", ("response",)),)
 GRAPH_TYPES = ("Single_Turn", "Multi_Turn", "System_Prompt")
 
@@ -98,13 +100,11 @@ def score_rewardmath(table: ScoreTable, *, version: str | None = None) -> Scorin
     )
 
 
-def prepare_rmb(
-    rows: pd.DataFrame, scores: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def with_one_id(rows: pd.DataFrame) -> pd.DataFrame:
     """Give rows of both of RMB's sets, which name their ids differently, one id."""
     if {"pair_uid", "bon_uid"} <= set(rows.columns) and "id" not in rows:
         rows = rows.assign(id=rows["pair_uid"].combine_first(rows["bon_uid"]))
-    return rows, scores
+    return rows
 
 
 def score_rmb(table: ScoreTable, *, version: str | None = None) -> Scoring:
@@ -205,7 +205,7 @@ def score_preference_graphs(
     accuracy, kendall = np.full((2, len(table)), np.nan)
     found = np.ones(len(table), bool)
     for row, graph in enumerate(graphs):  # type: ignore[arg-type]
-        edges = _edges(graph)
+        edges = _edges(row, graph)
         width = rewards.shape[1]
         first, second = (
             rewards[row, np.minimum(edges[:, side], width - 1)] for side in (0, 1)
@@ -215,8 +215,8 @@ def score_preference_graphs(
         told = better + worse
         accuracy[row] = better / len(edges)
         kendall[row] = (better - worse) / max(1.0, (told * len(edges)) ** 0.5)
-    kinds = table.column("instruction_type")
-    if kinds is None:
+    kinds = table.names("instruction_type", "")
+    if "instruction_type" not in table.rows:
         cells = [
             Cell(name, values, np.ones(len(table), bool))
             for name, values in (("accuracy", accuracy), ("kendall", kendall))
@@ -241,17 +241,22 @@ def score_preference_graphs(
     return Scoring(cells, aggregates, found, kinds, "kendall", version=version)
 
 
-def _edges(graph: Any) -> AnyArray:
-    edges: list[Sequence[int]] = []
-    for edge in graph:
-        if isinstance(edge, Mapping):
-            ends = edge["chosen"], edge["rejected"]
-            ids = [e["response_id"] if isinstance(e, Mapping) else e for e in ends]
-            edges.append([int(i) for i in ids])
-        else:
-            edges.append([int(i) for i in edge])
-    if not edges:
+def _edges(row: int, graph: Any) -> AnyArray:
+    try:
+        edges = np.array([_ends(edge) for edge in graph], np.intp)
+    except (TypeError, ValueError, KeyError, OverflowError):
+        edges = np.empty((0, 2), np.intp)
+    if edges.ndim != 2 or edges.shape[1] != 2 or not len(edges) or edges.min() < 0:
         raise invalid_input(
-            "at least one edge in each preference_graph", "none", "leave the row out"
+            "edges (i, j), or of chosen and rejected, in each preference_graph",
+            f"none or others in row {row}",
+            "pass the benchmark's own rows, or leave this one out",
         )
-    return np.array(edges, np.intp)
+    return edges
+
+
+def _ends(edge: Any) -> list[int]:
+    if not isinstance(edge, Mapping):
+        return [int(end) for end in edge]
+    ends = (edge[side] for side in ("chosen", "rejected"))
+    return [int(e["response_id"] if isinstance(e, Mapping) else e) for e in ends]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import AnyArray, BoolArray, FloatArray
+from embrm._validation import invalid_input
 from embrm.evaluate.suites._pairs import labels, verdicts
 from embrm.evaluate.suites._score_table import ScoreTable, Side, check_version, keys_of
 from embrm.evaluate.suites._scoring import Cell, Scoring
@@ -35,8 +36,14 @@ def score_mt_bench_human(table: ScoreTable, *, version: str | None = None) -> Sc
     votes = labels(table, *SIDES, "winner")
     verdict = _verdict(table)
     human = _is_human(table)
-    turns = table.column("turn")
-    turn = np.ones(len(table)) if turns is None else turns.astype(float)
+    turns = table.numbers("turn")
+    turn = np.ones(len(table)) if turns is None else turns
+    if np.isnan(turn).any():
+        raise invalid_input(
+            "a turn in every row",
+            f"none in row {int(np.isnan(turn).argmax())}",
+            "fill it in, or leave the column out",
+        )
     told = (votes != 0) & (verdict != 0)
     right = (verdict == votes).astype(float)
     majority, first = _majority(table, votes, human, turn)

@@ -1,7 +1,6 @@
 """Benchmarks of labelled pairs: JudgeBench, LLMBar, HelpSteer, FairEval, MT-Bench."""
 
 import numpy as np
-import pandas as pd
 
 from embrm._typing import AnyArray, FloatArray
 from embrm._validation import invalid_input
@@ -10,6 +9,7 @@ from embrm.evaluate.suites._pairs import (
     judged,
     label_of,
     labels,
+    order_notes,
     summed,
     verdicts,
 )
@@ -18,6 +18,7 @@ from embrm.evaluate.suites._score_table import (
     Side,
     check_known,
     check_version,
+    is_sequence,
 )
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
 
@@ -73,8 +74,8 @@ def score_judgebench(table: ScoreTable, *, version: str | None = None) -> Scorin
     check_known(groups, JUDGEBENCH_SOURCES, "source", "judgebench")
     cells = [Cell(name, right, groups == name) for name in JUDGEBENCH_SOURCES]
     cells.append(Cell("micro", right, np.ones(len(table), bool)))
-    models = table.column("response_model")
-    if models is not None and len(set(models)) > 1:
+    models = table.names("response_model")
+    if len(set(models)) > 1:
         cells += [Cell(f"micro ({m})", right, models == m) for m in sorted(set(models))]
     return Scoring(
         cells,
@@ -82,6 +83,7 @@ def score_judgebench(table: ScoreTable, *, version: str | None = None) -> Scorin
         judged(votes),
         groups,
         "micro",
+        notes=order_notes(votes),
         version=version,
     )
 
@@ -110,8 +112,8 @@ def score_llmbar(table: ScoreTable, *, version: str | None = None) -> Scoring:
     right = (votes == truth[:, None]).astype(float)
     everywhere = np.ones(len(table), bool)
     values = table.column("subset")
-    subsets = np.full(len(table), "all", object) if values is None else values
-    names = sorted(set(map(str, subsets)))
+    subsets = table.names("subset")
+    names = sorted(set(subsets))
     accuracy = right.mean(axis=1)
     cells = [
         Cell(f"subset {n}" if n == "micro" else n, accuracy, subsets == n)
@@ -133,6 +135,7 @@ def score_llmbar(table: ScoreTable, *, version: str | None = None) -> Scoring:
         found,
         subsets,
         "mean of subsets" if len(names) > 1 else "micro",
+        notes=order_notes(votes) if table.kind == "verdicts" else (),
         version=version,
     )
 
@@ -193,8 +196,8 @@ def score_helpsteer_3(table: ScoreTable, *, version: str | None = None) -> Scori
 def _by_strength(table: ScoreTable, sides: tuple[Side, Side], column: str) -> Scoring:
     votes = verdicts(table, *sides)
     table.texts(column)
-    raw = table.column(column)
-    strength = pd.to_numeric(pd.Series(raw), errors="coerce").to_numpy(np.float64)
+    numbers = table.numbers(column)
+    strength = np.full(len(table), np.nan) if numbers is None else numbers
     bad = ~(np.abs(strength) <= 3)
     if bad.any():
         raise invalid_input(
@@ -210,11 +213,11 @@ def _by_strength(table: ScoreTable, sides: tuple[Side, Side], column: str) -> Sc
         if (np.abs(strength) == s).any()
     ]
     for name in ("domain", "language"):
-        values = table.column(name)
-        if values is not None:
+        if name in table.rows:
+            values = table.texts(name)
             cells += [
                 Cell(f"{name} {v}", right, told & (values == v))
-                for v in sorted(set(map(str, values)))
+                for v in sorted(set(values))
             ]
     cells.append(Cell("accuracy", right, told))
     left_out = int((~told).sum())
@@ -224,7 +227,7 @@ def _by_strength(table: ScoreTable, sides: tuple[Side, Side], column: str) -> Sc
         judged(votes) | ~told,
         np.array([f"strength {abs(int(s))}" for s in strength], object),
         "accuracy",
-        prompts=table.column("prompt"),
+        prompts=table.texts("prompt") if "prompt" in table.rows else None,
         notes=(f"{left_out} pairs of strength 0 are left out.",) if left_out else (),
     )
 
@@ -268,6 +271,7 @@ def score_faireval(table: ScoreTable, *, version: str | None = None) -> Scoring:
         judged(votes),
         np.full(len(table), "all", object),
         "accuracy",
+        notes=order_notes(votes),
         version=version,
     )
 
@@ -280,7 +284,13 @@ def _majority(table: ScoreTable) -> FloatArray:
     if lists is None:
         return labels(table, *FAIREVAL_SIDES, "label", "winner", names=_FAIREVAL_NAMES)
     counted = []
-    for values in lists:
+    for row, values in enumerate(lists):
+        if not is_sequence(values) or len(values) == 0:
+            raise invalid_input(
+                "a list of votes in every row",
+                f"{type(values).__name__} in row {row}",
+                "pass the labels of all annotators, or their majority as label",
+            )
         signs = [label_of(v, *FAIREVAL_SIDES, _FAIREVAL_NAMES) for v in values]
         counts = {s: signs.count(s) for s in (1.0, -1.0, 0.0)}
         best = [s for s, n in counts.items() if n == max(counts.values())]

@@ -9,13 +9,19 @@ import re
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau, norm, rankdata, spearmanr
+from scipy.stats import norm, rankdata
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
 from embrm._validation import invalid_input
 from embrm.evaluate.best_of_n import best_of_n_curve
+from embrm.evaluate.rank_correlation import kendall_tau_b, spearman
 from embrm.evaluate.suites._pairs import judged, labels, summed, verdicts
-from embrm.evaluate.suites._score_table import ScoreTable, Side, check_version
+from embrm.evaluate.suites._score_table import (
+    ScoreTable,
+    Side,
+    check_version,
+    is_sequence,
+)
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
 
 SIDES = (
@@ -54,9 +60,8 @@ def _human_preference(table: ScoreTable) -> Scoring:
     right = (verdict * winner > 0).astype(float)
     found = judged(votes)
     single: dict[str, float] = {}
-    models = table.column("model_a"), table.column("model_b")
-    if models[0] is not None and models[1] is not None and found.any():
-        a, b = (np.asarray(model).astype(str)[found] for model in models)
+    if {"model_a", "model_b"} <= set(table.rows.columns) and found.any():
+        a, b = (table.texts(side)[found] for side in ("model_a", "model_b"))
         single = _of_models(a, b, winner[found], verdict[found])
     return Scoring(
         [Cell("accuracy", right, winner != 0)],
@@ -97,8 +102,8 @@ def _of_models(
     truth = (people[0, one] > people[0, other]).astype(float)
     told = sure["people"] != 0
     return {
-        "Spearman of models": float(spearmanr(people[0], rewards[0]).statistic),
-        "Kendall of models": float(kendalltau(people[0], rewards[0]).statistic),
+        "Spearman of models": float(spearman(people[0], rewards[0])),
+        "Kendall of models": float(kendall_tau_b(people[0], rewards[0])),
         "row-wise Pearson": _row_wise(ends, human, verdict, n),
         "separability": float((sure["rewards"] != 0).mean()),
         "confidence agreement": float(
@@ -121,10 +126,14 @@ def _ratings(
     played = wins + wins.T
     strength = np.ones(n)
     for _ in range(200):
+        before = strength
         strength = wins.sum(axis=1) / np.maximum(
             1e-12, (played / (strength[:, None] + strength)).sum(axis=1)
         )
-        strength /= np.exp(np.mean(np.log(np.maximum(strength, 1e-12))))
+        strength = np.maximum(strength, 1e-12)
+        strength = strength / np.exp(np.mean(np.log(strength)))
+        if np.abs(strength / before - 1).max() < 1e-6:
+            break
     ratings: FloatArray = np.log(np.maximum(strength, 1e-12))
     return ratings
 
@@ -160,9 +169,8 @@ def _correctness(table: ScoreTable) -> Scoring:
     present = ~np.isnan(gold)
     found = np.asarray((~np.isnan(rewards) | ~present).all(axis=1))
     accuracy = _conflicts(table, gold, rewards)
-    values = table.column("benchmark", "dataset")
-    benchmarks = np.full(len(table), "all", object) if values is None else values
-    names = sorted(set(map(str, benchmarks)))
+    benchmarks = table.names("benchmark")
+    names = sorted(set(benchmarks))
     mixed = ~np.isnan(accuracy)
     titles = {n: "accuracy" if len(names) == 1 else f"{n}/accuracy" for n in names}
     cells = [
@@ -188,12 +196,27 @@ def _correctness(table: ScoreTable) -> Scoring:
 
 
 def _wide_scores(table: ScoreTable) -> FloatArray:
-    lists = table.column("scores")
-    width = max(len(values) for values in lists)  # type: ignore[union-attr]
-    wide = np.full((len(table), width), np.nan)
-    for row, values in enumerate(lists):  # type: ignore[arg-type]
-        wide[row, : len(values)] = np.asarray(values, dtype=float)
+    lists = [_gold_list(row, v) for row, v in enumerate(table.rows["scores"])]
+    wide = np.full((len(table), max(map(len, lists))), np.nan)
+    for row, values in enumerate(lists):
+        wide[row, : len(values)] = values
     return wide
+
+
+def _gold_list(row: int, values: object) -> list[float]:
+    """Take the scores of a row's responses: true and false, or numbers."""
+    known = (bool, int, float, np.number, np.bool_)
+    if (
+        not is_sequence(values)
+        or len(values) == 0
+        or not all(isinstance(v, known) for v in values)
+    ):
+        raise invalid_input(
+            "a list of scores, one for each response, in every row",
+            f"{type(values).__name__} in row {row}",
+            "pass the benchmark's own rows",
+        )
+    return [float(v) for v in values]
 
 
 def _wide_rewards(table: ScoreTable, width: int) -> FloatArray:
@@ -219,13 +242,15 @@ def _wide_rewards(table: ScoreTable, width: int) -> FloatArray:
 def _conflicts(table: ScoreTable, gold: FloatArray, rewards: FloatArray) -> FloatArray:
     """Compute the share of a row's conflict pairs ordered strictly right."""
     lists = table.column("sampled_conflict_pairs", "conflict_pairs")
+    given = [] if lists is None else list(lists)
+    listed = [_conflict_list(row, v, gold.shape[1]) for row, v in enumerate(given)]
     shares = np.full(len(table), np.nan)
     for row in range(len(table)):
         if lists is None:
             right, wrong = (np.flatnonzero(gold[row] == v) for v in (1, 0))
             pairs = np.array([(i, j) for i in right for j in wrong], np.intp)
         else:
-            pairs = np.array([tuple(pair) for pair in lists[row]], np.intp)
+            pairs = np.asarray(listed[row], np.intp)
         if len(pairs):
             one, other = pairs.T
             sign = np.sign(gold[row, one] - gold[row, other])
@@ -233,6 +258,21 @@ def _conflicts(table: ScoreTable, gold: FloatArray, rewards: FloatArray) -> Floa
             worse = rewards[row, one] < rewards[row, other]
             shares[row] = np.where(sign > 0, better, worse).mean()
     return shares
+
+
+def _conflict_list(row: int, values: object, width: int) -> IntArray:
+    """Take the pairs of response numbers that a row lists."""
+    try:
+        pairs = np.array(values, dtype=np.intp).reshape(-1, 2)
+    except (TypeError, ValueError, OverflowError):
+        pairs = np.array([[-1, -1]])
+    if ((pairs < 0) | (pairs >= width)).any():
+        raise invalid_input(
+            f"conflict pairs (i, j) of responses 0 to {width - 1}",
+            f"others in row {row}",
+            "pass the benchmark's own rows",
+        )
+    return pairs
 
 
 def _best_of_k(gold: FloatArray, rewards: FloatArray) -> dict[str, float]:

@@ -17,7 +17,8 @@ from embrm.evaluate.suites import (
     rewardbench,
     rm_bench,
 )
-from embrm.evaluate.suites._score_table import Side, match_scores, read_winner
+from embrm.evaluate.suites._matching import match_scores
+from embrm.evaluate.suites._score_table import Side, read_winner
 from embrm.evaluate.suites._scoring import Scoring, SuiteResult, result_of
 
 Frames = tuple[pd.DataFrame, pd.DataFrame]
@@ -43,6 +44,8 @@ class Suite:
         What the id may be called.
     prepare : callable, optional
         Brings other layouts of the benchmark's files to one row a prompt.
+    items : callable, optional
+        Brings other layouts of the rows to what `suite_items` reads.
     repeated_ids : bool
     sizes : tuple of int
         Numbers of rows that the benchmark is published with.
@@ -56,6 +59,7 @@ class Suite:
     label: tuple[str, ...] = ()
     ids: tuple[str, ...] = ("id",)
     prepare: Callable[[pd.DataFrame, pd.DataFrame], Frames] | None = None
+    items: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     repeated_ids: bool = False
     sizes: tuple[int, ...] = ()
 
@@ -113,7 +117,7 @@ _SUITES: dict[str, Suite] = {
         candidates.score_rewardmath,
         candidates.REWARDMATH_SIDES,
         ("problem", "prompt"),
-        ("chosen", "rejected"),
+        ("chosen", "rejected", candidates.SOLUTION),
         good=("chosen",),
         ids=("id", "unique_id", "problem_id"),
         prepare=candidates.widen_rewardmath,
@@ -126,7 +130,8 @@ _SUITES: dict[str, Suite] = {
         ("chosen", "reject", "bon_best", "loser_list"),
         good=("chosen", "bon_best"),
         ids=("id", "pair_uid", "bon_uid"),
-        prepare=candidates.prepare_rmb,
+        prepare=lambda rows, scores: (candidates.with_one_id(rows), scores),
+        items=candidates.with_one_id,
     ),
     "ppe": Suite(
         ppe.score_ppe,
@@ -301,6 +306,8 @@ def suite_items(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     1   0  output_2     Bye.   0.0
     """
     suite = _suite(name)
+    if suite.items is not None:
+        rows = suite.items(rows)
     prompt = next((c for c in suite.prompts if c in rows), None)
     columns = [c for c in suite.responses if c in rows]
     if prompt is None or not columns:
@@ -317,7 +324,7 @@ def suite_items(name: str, rows: pd.DataFrame) -> pd.DataFrame:
             "id": identity,
             **{c: row[c] for c in apart},
             "item": item,
-            "prompt": _text_of(row[prompt]),
+            "prompt": _prompt_of(row[prompt]),
             "response": response,
             "good": good,
         }
@@ -335,7 +342,9 @@ def _responses(
         if value is None or (isinstance(value, float) and np.isnan(value)):
             continue
         good = _goodness(suite, row, column, at)
-        if isinstance(value, list | tuple | np.ndarray):
+        if column == candidates.SOLUTION:
+            yield column, "\n".join(value), float(row["solution_type"] == "chosen")
+        elif isinstance(value, list | tuple | np.ndarray):
             for index, response in enumerate(value):
                 yield f"{column}[{index}]", _text_of(response), good
         else:
@@ -355,10 +364,17 @@ def _goodness(suite: Suite, row: Mapping[Any, Any], column: str, at: int) -> flo
 
 
 def _text_of(value: Any) -> Any:
-    """Take a text, or the answer in RMB's records; prompts may be messages."""
+    """Take a text, or the answer in RMB's records."""
     if isinstance(value, dict):
         return value.get("answer", value.get("content", ""))
     return value
+
+
+def _prompt_of(value: Any) -> Any:
+    """Take a text, or messages with nothing but their role and content."""
+    if not isinstance(value, list | np.ndarray):
+        return value
+    return [{"role": turn["role"], "content": turn["content"]} for turn in value]
 
 
 def _suite(name: str) -> Suite:

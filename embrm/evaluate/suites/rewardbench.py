@@ -202,8 +202,9 @@ def _ties(
                 "pass the benchmark's own ids",
             )
     worst, best = np.fmin.reduce(chosen, axis=1), np.fmax.reduce(chosen, axis=1)
-    gap = worst - np.fmax.reduce(rejected, axis=1)
-    spread = best - worst
+    with np.errstate(invalid="ignore"):  # the difference of two infinities
+        gap = worst - np.fmax.reduce(rejected, axis=1)
+        spread = best - worst
     gap_of_ref, ref_found = {}, {}
     for row in np.flatnonzero(kind == "ref"):
         gap_of_ref[number[row]], ref_found[number[row]] = gap[row], found[row]

@@ -3,9 +3,11 @@
 Liu et al. (2024), arXiv:2410.16184.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from embrm._typing import AnyArray
+from embrm._typing import AnyArray, FloatArray
 from embrm._validation import invalid_input
 from embrm.evaluate.suites._score_table import ScoreTable, Side, check_version
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
@@ -13,6 +15,7 @@ from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
 STYLES = ("concise", "detailed-plain", "detailed-markdown")
 DOMAINS = ("chat", "math", "code", "safety")
 LEVELS = ("easy", "normal", "hard")
+SAFETY_PARTS = ("safety-refuse", "safety-response")
 
 _CHOSEN, _REJECTED = Side("chosen"), Side("rejected")
 SIDES = (_CHOSEN, _REJECTED)
@@ -29,6 +32,10 @@ def score_rm_bench(table: ScoreTable, *, version: str | None = None) -> Scoring:
     mean over domains, the headline the mean of the four domains; both parts of safety
     are one domain. A file of a single domain, which has no column `domain`, has the
     mean of its three levels as headline. `details["matrix"]` has the matrices.
+
+    The benchmark's code pools the rows of safety's two parts (should refuse, should
+    respond). Where rows name both, the table has each part, their unweighted mean, and
+    the headline with that, since some reports average them.
     """
     version = check_version(version, ("v1",))
     domains = _domains(table)
@@ -48,6 +55,7 @@ def score_rm_bench(table: ScoreTable, *, version: str | None = None) -> Scoring:
         for name in names
         for level, values in levels.items()
     ]
+    parts = [] if alone else _safety_parts(table, levels)
     aggregates = (
         [Aggregate("mean of levels", LEVELS)]
         if alone
@@ -57,6 +65,10 @@ def score_rm_bench(table: ScoreTable, *, version: str | None = None) -> Scoring:
             Aggregate("mean of domains", names),
         ]
     )
+    headline = aggregates[-1].name
+    if parts:
+        cells += parts
+        aggregates += _with_safety_averaged(names)
     matrices = {
         name: right[(of_row == name) & found].mean(axis=0)
         for name in names
@@ -67,13 +79,30 @@ def score_rm_bench(table: ScoreTable, *, version: str | None = None) -> Scoring:
         aggregates,
         found,
         of_row,
-        aggregates[-1].name,
+        headline,
         details={"matrix": matrices["file"] if alone and matrices else matrices},
         notes=("One file without domains: its headline is of this file.",)
         if alone
         else (),
         version=version,
     )
+
+
+def _safety_parts(table: ScoreTable, levels: dict[str, FloatArray]) -> list[Cell]:
+    """Make a cell of each part of safety, if the rows name both."""
+    of_row = table.texts("domain")
+    mean = np.mean(list(levels.values()), axis=0)
+    cells = [Cell(part, mean, of_row == part) for part in SAFETY_PARTS]
+    return cells if all(cell.among.any() for cell in cells) else []
+
+
+def _with_safety_averaged(names: Sequence[str]) -> list[Aggregate]:
+    averaged = "safety (its parts averaged)"
+    others = tuple(name for name in names if name != "safety")
+    return [
+        Aggregate(averaged, SAFETY_PARTS),
+        Aggregate("overall (parts of safety averaged)", (*others, averaged)),
+    ]
 
 
 def _domains(table: ScoreTable) -> AnyArray | None:

@@ -23,6 +23,9 @@ from embrm.heads.win_loss import WinLoss
 LARGEST_POSTERIOR = 4096
 """Dimensions above which no covariance is kept: it would take over 128 MiB."""
 
+_SAMPLED_WINS = 500
+"""Wins over which the variance of a delta is averaged."""
+
 _FIRST_TOLERANCE = 1e-4
 _FEW_STEPS = 3
 
@@ -105,8 +108,36 @@ def fit_linear(comparisons: Comparisons, settings: FitSettings) -> LinearFit:
         if problem is None
         else _fit_blocked(problem, prior, settings)
     )
+    fit = _widened(fit, prior)
     effects = prior.design.effects
     return fit if effects is None else fit.without(effects)
+
+
+def _widened(fit: LinearFit, prior: Prior) -> LinearFit:
+    """Let the posterior know that penalty and scale were chosen by the same wins.
+
+    Rewards differ over the likely penalties. Held-out wins tell the scale up to an
+    error of its own. And what has the least loss is the scale of predictions that
+    average over the posterior: with a deviation s of a delta it is below that of the
+    deltas by the factor 1 / sqrt(1 + pi s^2 / 8) [1]_, and so are deviations.
+
+    References
+    ----------
+    .. [1] MacKay (1992). The evidence framework applied to classification networks.
+       Neural Computation 4, eq. 10.
+    """
+    error = prior.search.scale_error
+    if fit.posterior is None or error == 0.0:
+        return fit
+    wins = prior.design.comparisons
+    some = np.arange(0, len(wins), max(1, len(wins) // _SAMPLED_WINS))
+    gap = wins.items[wins.winner[some]] - wins.items[wins.loser[some]]
+    scale = 1.0 if fit.scale is None else fit.scale
+    variance = float(np.mean(fit.posterior.variance(gap / scale)))
+    below = np.sqrt(1 + np.pi * variance / 8) - 1
+    along = np.sqrt(error**2 + below**2) * fit.coef * scale
+    directions = np.column_stack([along, prior.search.doubt])
+    return replace(fit, posterior=fit.posterior.scaled(1 + below).widened(directions))
 
 
 def _fit_in_eigenbasis(prior: Prior, settings: FitSettings) -> LinearFit:

@@ -160,6 +160,10 @@ class LinearBradleyTerry(UncertainRewardHead):
     differences between annotators are well determined even then. With flips, each
     win adds at least a twentieth of its expected curvature to the Hessian.
 
+    Where the pairs have blocks, alpha="auto" gives each a prior of its own: blocks are
+    scaled to have alike differences, and their penalties have the ratios of most
+    evidence. A given alpha is one for all columns.
+
     Item matrices above 64 MiB are not copied but read in blocks, converted to float64.
 
     References

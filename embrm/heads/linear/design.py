@@ -303,10 +303,16 @@ class Design:
 
     @cached_property
     def operator(self) -> BlockedOperator | None:
-        """Items that stay where they are, None where a copy is better."""
-        return (
-            blocked_operator(self.comparisons) if is_blocked(self.comparisons) else None
+        """Items that stay where they are, None where a copy is better.
+
+        One fit without a posterior needs no eigenbasis, whose price it would not earn.
+        """
+        settings = self.settings
+        once = settings.alpha is not None and not settings.posterior
+        stay = is_blocked(self.comparisons) or (
+            once and len(self.comparisons.items) >= self.n_columns
         )
+        return blocked_operator(self.comparisons) if stay else None
 
     @property
     def mean(self) -> FloatArray:

@@ -33,11 +33,14 @@ class HeldOutFit:
         Of each held-out win at the best scale, in nats.
     scale : float > 0
         The factor on deltas that has the least loss.
+    scale_error : float >= 0
+        Its standard error, relative to it; 0 where it is not free.
     weights : ndarray of shape (n_weights, n_folds)
     """
 
     losses: FloatArray
     scale: float
+    scale_error: float
     weights: FloatArray
 
 
@@ -76,20 +79,23 @@ class FoldPath:
         self.curvature, self.basis = self.differences.eigenbasis()
         self._share = self.weight.sum(axis=0) / differences.weight.sum()
         self._at = np.zeros((len(self.curvature), len(folds)), np.float32)
+        self._deltas = np.zeros((len(train), len(folds)), np.float32)
 
     def fit(self, penalty: float) -> HeldOutFit:
         """Fit all folds at a penalty, from the last ones, and judge them."""
-        self._at = self._minimise(penalty, self._at)
+        self._at, self._deltas = self._minimise(penalty, self._at, self._deltas)
         weights = self._turned(self._at)
+        within, between = self._held_out_deltas(weights, self._deltas)
         if self._span is not None:
             weights = self._span @ weights
-        within, between = self._held_out_deltas(self._turned(self._at))
         losses, scale = self._judge(within, between)
-        return HeldOutFit(losses, scale, weights)
+        error = self._scale_error(scale * within, between) if self.free_scale else 0.0
+        return HeldOutFit(losses, scale, error, weights)
 
     def restart(self, weights_at: FloatArray) -> None:
         """Continue from fits of before."""
         self._at = weights_at
+        self._deltas = self.differences.times(self._turned(weights_at))
 
     @property
     def position(self) -> FloatArray:
@@ -118,13 +124,16 @@ class FoldPath:
         weight = self.weight.astype(np.float32)
         return slope * weight, curvature * weight
 
-    def _minimise(self, penalty: float, at: FloatArray) -> FloatArray:
+    def _minimise(
+        self, penalty: float, at: FloatArray, deltas: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Minimise from weights and their deltas; return those of the minimum."""
         inverse = self.curvature[:, None] * self._share + penalty
         inverse = (1.0 / inverse).astype(np.float32)
         effective = np.sum(inverse * self.curvature[:, None] * self._share, axis=0)
         bound = np.sqrt(self.weight.sum(axis=0) * effective) + 1e-30
         for _ in range(_MOST_STEPS):
-            slope, edge = self._evaluate(self.differences.times(self._turned(at)))
+            slope, edge = self._evaluate(deltas)
             gradient = self._gathered(slope) + np.float32(penalty) * at
             norm = np.sqrt(np.sum(inverse * gradient**2, axis=0))
             wanted = norm > _TOLERANCE * bound
@@ -133,7 +142,8 @@ class FoldPath:
             small = np.minimum(0.1, np.sqrt(norm / bound)) * norm
             small = np.maximum(small, 0.3 * _TOLERANCE * bound)
             at = at + self._solve(-gradient * wanted, edge, penalty, inverse, small)
-        return at
+            deltas = self.differences.times(self._turned(at))
+        return at, deltas
 
     def _solve(
         self,
@@ -165,9 +175,10 @@ class FoldPath:
             along, square = (scaled + turn * along) * live, new * live
         return np.asarray(step)
 
-    def _held_out_deltas(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Compute deltas of held-out wins: within prompts, and between them."""
-        deltas = self.differences.times(weights)
+    def _held_out_deltas(
+        self, weights: FloatArray, deltas: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Divide deltas of held-out wins: within prompts, and between them."""
         between = self.differences.between_prompts(weights)
         parts = [
             (deltas[rows, k], between[rows, k]) for k, rows in enumerate(self.held)
@@ -203,6 +214,13 @@ class FoldPath:
             factors[k] = self._best_scale(both[:, k])
         scale = max(float(factors[0] / size[0]), float(np.exp(_LOG_SCALES[0])))
         return self._losses(both @ factors), scale
+
+    def _scale_error(self, within: FloatArray, between: FloatArray) -> float:
+        """Return the relative error of a factor, by the curvature of the loss."""
+        logit = within + between - self._held_margin
+        curvature = self._held_loss.evaluate(logit)[2]
+        information = float((self.held_weight * curvature) @ within**2)
+        return float(1.0 / np.sqrt(information + 1.0))
 
     def _losses(self, deltas: FloatArray) -> FloatArray:
         return self._held_loss.evaluate(deltas - self._held_margin)[0]

@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky, qr, solve_triangular
+from scipy.linalg import (
+    LinAlgError,
+    cho_solve,
+    cholesky,
+    qr,
+    solve,
+    solve_triangular,
+)
 
 from embrm._typing import FloatArray, IntArray
 from embrm.exceptions import InvalidInputError, format_error
@@ -132,6 +139,17 @@ class Posterior:
         return replace(
             self, precision=self.precision / square, outside=self.outside / square
         )
+
+    def widened(self, directions: FloatArray) -> "Posterior":
+        """Add B B' to the covariance of the weights, for directions B of shape (d, n).
+
+        What of them lies outside the basis is left out.
+        """
+        inside = directions if self.basis is None else self.basis.T @ directions
+        drawn = self.precision @ inside
+        middle = np.eye(inside.shape[1]) + inside.T @ drawn
+        lost = drawn @ solve(middle, drawn.T, assume_a="pos")
+        return replace(self, precision=self.precision - (lost + lost.T) / 2)
 
     def plus(self, added: FloatArray) -> "Posterior":
         """Add to the precision, by a matrix (k, k) in the coordinates of `project`."""

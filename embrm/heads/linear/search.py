@@ -96,6 +96,11 @@ class PenaltySearch:
     scale : float > 0
         Factor on the deltas of these fits with the least held-out loss; 1 where none
         was fitted.
+    scale_error : float
+        Its standard error, relative to it.
+    doubt : ndarray of shape (k, n_tried)
+        Columns b_j whose outer products add up to the covariance of scaled weights
+        over the likely penalties.
     alphas : ndarray of shape (n_tried,)
         Descending; empty with too few wins to choose.
     held_out_loss : ndarray of shape (n_tried,)
@@ -109,6 +114,8 @@ class PenaltySearch:
     alpha: float
     start: FloatArray
     scale: float = 1.0
+    scale_error: float = 0.0
+    doubt: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     alphas: FloatArray = field(default_factory=lambda: np.empty(0))
     held_out_loss: FloatArray = field(default_factory=lambda: np.empty(0))
     losses: FloatArray = field(default_factory=lambda: np.empty(0))
@@ -249,7 +256,8 @@ class Trial:
         path = FoldPath(differences, self.loss, margin, self.folds, free_scale=free)
         found = self._in_units(follow(path), path, root)
         if turn is not None:
-            found = replace(found, start=turn @ found.start, coordinates=None)
+            start, doubt = turn @ found.start, turn @ found.doubt
+            found = replace(found, start=start, doubt=doubt, coordinates=None)
         return found
 
     def scale_of_blocks(
@@ -322,6 +330,7 @@ class Trial:
             alpha=found.alpha * root**2,
             alphas=found.alphas * root**2,
             start=found.start / root,
+            doubt=found.doubt / root,
             coordinates=coordinates,
         )
 
@@ -344,22 +353,27 @@ def follow(path: FoldPath) -> PenaltySearch:
     surprise = (np.log(_PRIORS / USUAL_PRIOR) / _SPREAD) ** 2 / 2
     weight = path.held_weight
     costs, positions = list[float](), list[FloatArray]()
+    scaled = list[FloatArray]()
     for tau in _PRIORS:
         fit = path.fit(float(tau**-2))
         positions.append(path.position)
+        scaled.append(fit.scale * fit.weights.mean(axis=1, dtype=np.float64))
         costs.append(float(weight @ fit.losses))
         cost = np.array(costs) + surprise[: len(costs)]
         if (cost[-_PATIENCE:] > cost.min() + _HOPELESS).all():
             break
     taus = _PRIORS[: len(costs)]
     likely = np.exp(cost.min() - cost)
-    tau = float(np.exp(likely @ np.log(taus) / likely.sum()))
+    likely /= likely.sum()
+    tau = float(np.exp(likely @ np.log(taus)))
     path.restart(positions[int(np.argmin(np.abs(np.log(taus / tau))))])
     chosen = path.fit(tau**-2)
     return PenaltySearch(
         alpha=tau**-2,
         start=chosen.weights.mean(axis=1, dtype=np.float64),
         scale=chosen.scale,
+        scale_error=chosen.scale_error,
+        doubt=_deviations(np.stack(scaled, axis=1), likely),
         alphas=taus**-2.0,
         held_out_loss=np.array(costs) / weight.sum(),
         losses=chosen.losses,
@@ -411,6 +425,11 @@ def _given_prior(
         coordinates = None
     given = PenaltySearch(alpha, start, coordinates=coordinates)
     return Prior(Design(comparisons, settings, effects), scale, given)
+
+
+def _deviations(weights: FloatArray, likely: FloatArray) -> FloatArray:
+    """Compute columns whose outer products add up to the covariance, (k, n)."""
+    return np.asarray((weights - (weights @ likely)[:, None]) * np.sqrt(likely))
 
 
 def penalty_at_scale_one(comparisons: Comparisons) -> float:

@@ -208,11 +208,16 @@ def test_points_are_means_over_seeds(runs):
 
 
 def test_intervals_are_those_of_the_t_test(runs):
-    """As scipy computes them."""
+    """As scipy computes them; shares far from 0 and 1 hardly differ on log odds."""
     line = lines_from_frame(runs, COLUMNS, 0.9).lines[0]
     chosen = runs[(runs["head"] == "siamese") & (runs["annotator"] == "noisy")]
     known = ttest_1samp(chosen["order_consistency"], 0).confidence_interval(0.9)
-    assert (line.low[1], line.high[1]) == pytest.approx((known.low, known.high))
+    found = (line.low[1], line.high[1])
+    assert found == pytest.approx((known.low, known.high), abs=1e-4)
+    longer = runs.assign(order_consistency=runs["order_consistency"] * 10)
+    exact = lines_from_frame(longer, COLUMNS, 0.9).lines[0]
+    wanted = (10 * known.low, 10 * known.high)
+    assert (exact.low[1], exact.high[1]) == pytest.approx(wanted)
 
 
 def test_one_seed_has_no_interval(runs):
@@ -277,3 +282,19 @@ def test_an_unknown_name_is_no_attribute():
     """As in any other module."""
     for room in (embrm.evaluate, embrm.evaluate.displays):
         assert not hasattr(room, "NothingDisplay")
+
+
+def test_an_interval_of_shares_stays_within_zero_and_one():
+    """Also of few seeds near one; where there is no spread, there is no width."""
+    frame = pd.DataFrame(
+        {
+            "annotator": ["calm"] * 3 + ["sure"] * 2,
+            "head": "linear",
+            "seed": [0, 1, 2, 0, 1],
+            "order_consistency": [0.95, 0.97, 1.0, 1.0, 1.0],
+        }
+    )
+    columns = Columns("head", "annotator", "annotator", "order_consistency", "seed")
+    [line] = lines_from_frame(frame, columns).lines
+    assert 0.7 < line.low[0] < line.mean[0] < line.high[0] < 1.0
+    assert line.low[1] == line.high[1] == 1.0

@@ -61,6 +61,17 @@ def test_a_pair_judged_in_one_order_only_is_missing(judgebench, verdicts):
     assert result.coverage.missing == (4,)
 
 
+def test_winners_that_look_like_positions_are_noticed(verdicts):
+    """Orders that hardly ever agree: the swapped one was not mapped back."""
+    rows = pd.DataFrame({"id": range(40), "label": [1, 2] * 20})
+    raw = {n: ("1", "2") if n % 2 else ("2", "1") for n in range(40)}
+    notes = score_suite("llmbar", rows, verdicts(raw)).notes
+    assert any("if winners name positions" in note for note in notes)
+    mapped = {n: ("1", "1") if n % 2 else ("2", "2") for n in range(40)}
+    notes = score_suite("llmbar", rows, verdicts(mapped)).notes
+    assert not any("positions" in note for note in notes)
+
+
 def test_response_models_stand_apart(judgebench, rewards):
     """The leaderboard is over the pairs of one."""
     judgebench["response_model"] = ["gpt"] * 3 + ["claude"] * 2

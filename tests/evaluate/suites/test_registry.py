@@ -156,3 +156,74 @@ def test_every_suite_of_the_field_is_known():
         "faireval",
         "alpacaeval",
     }
+
+
+def test_published_scores_name_scores_of_the_table_and_their_source():
+    """As shares, with where and when."""
+    from embrm.evaluate.suites import published_scores
+
+    frame = published_scores("rm-bench")
+    assert frame["score"].between(0, 1).all()
+    assert set(frame["name"]) == {"chat", "math", "code", "safety", "overall"}
+    assert frame["source"].str.contains("20[0-9]{2}-").all()
+    headline = frame[frame["name"] == "overall"].set_index("model")["score"]
+    parts = frame[frame["name"] != "overall"].groupby("model")["score"].mean()
+    pd.testing.assert_series_equal(
+        headline.sort_index(), parts, atol=0.001, check_names=False
+    )
+    assert published_scores("ppe").empty
+
+
+def test_a_result_shows_as_a_table_in_notebooks():
+    """Headline first; a partial one says so."""
+    shown = score_suite("llmbar", ROWS, SCORES.iloc[:-1])._repr_html_()
+    assert shown.index("PARTIAL") < shown.index("<table")
+
+
+def test_items_of_rmb_have_one_id_and_plain_messages():
+    """Its two sets name ids differently, and its turns hold a language, too."""
+    turn = {"role": "user", "content": "Hi", "language": "English"}
+    answer = {"llm_name": "a", "answer": "Hello"}
+    rows = pd.DataFrame(
+        [
+            {
+                "pair_uid": "1",
+                "category_path": "Pairwise_set/Harmlessness/S1",
+                "conversation_input": [turn],
+                "chosen": answer,
+                "reject": answer,
+            },
+            {
+                "bon_uid": "1",
+                "category_path": "BoN_set/Harmlessness/S1",
+                "conversation_input": [turn],
+                "bon_best": answer,
+                "loser_list": [answer, answer],
+            },
+        ]
+    )
+    items = suite_items("rmb", rows)
+    assert items["item"].tolist() == [
+        *("chosen", "reject", "bon_best"),
+        *("loser_list[0]", "loser_list[1]"),
+    ]
+    assert items["prompt"].tolist() == [[{"role": "user", "content": "Hi"}]] * 5
+    assert items["response"].tolist() == ["Hello"] * 5
+    scored = score_suite("rmb", rows, items.assign(reward=items["good"]))
+    assert scored.table.loc["Harmlessness/BoN", "score"] == 1.0
+
+
+def test_items_of_rewardmath_may_be_rows():
+    """With the steps of a solution in a list."""
+    rows = pd.DataFrame(
+        [
+            {"id": n, "problem_id": 0, "problem": "2+2?", "solution_type": kind}
+            | {"eval_solution": ["Add.", f"It is {n}."]}
+            for n, kind in enumerate(("chosen", "rejected", "rejected"))
+        ]
+    )
+    items = suite_items("rewardmath", rows)
+    assert items["response"][0] == "Add.\nIt is 0."
+    assert items["good"].tolist() == [1.0, 0.0, 0.0]
+    scores = items.assign(reward=items["good"])
+    assert score_suite("rewardmath", rows, scores).overall == 1.0

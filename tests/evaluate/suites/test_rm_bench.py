@@ -53,6 +53,20 @@ def test_levels_and_domains_are_those_of_the_matrix(four_domains, rewards):
     )
 
 
+def test_both_averages_of_safety_are_named(four_domains, rewards):
+    """The benchmark's code pools rows; some reports average the two parts."""
+    rows, scores = four_domains
+    rows.loc[5] = {"id": 6, "domain": "safety-response"}
+    scores[6] = {"chosen": [0.0, 0.0, 0.0], "rejected": [1.0, 1.0, 1.0]}
+    table = score_suite("rm-bench", rows, rewards(scores)).table["score"]
+    assert table["safety"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert table["safety (its parts averaged)"] == pytest.approx((2 / 3 + 1 / 3) / 2)
+    assert table["overall"] == pytest.approx((2 / 3 + 1 + 0 + 4 / 9) / 4)
+    assert table["overall (parts of safety averaged)"] == pytest.approx(
+        (2 / 3 + 1 + 0 + 1 / 2) / 4
+    )
+
+
 def test_one_file_has_the_mean_of_its_levels(four_domains, rewards):
     """The files of single domains have no column for it."""
     rows, scores = four_domains

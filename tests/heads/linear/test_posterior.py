@@ -196,3 +196,36 @@ def test_a_head_without_posterior_says_so(make_preferences):
     head = LinearBradleyTerry(posterior=False).fit(data.pairs, data.y)
     with pytest.raises(InvalidInputError, match="posterior=True on at most 4,096"):
         head.reward(data.pairs.items, return_std=True)
+
+
+def test_a_widened_posterior_adds_to_the_covariance():
+    """Outer products of the directions, in a basis of all dimensions or of fewer."""
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(4, 4))
+    posterior = Posterior(root @ root.T + np.eye(4), None, 1.0)
+    directions = rng.normal(size=(4, 2))
+    expected = posterior.covariance() + directions @ directions.T
+    got = posterior.widened(directions).covariance()
+    np.testing.assert_allclose(got, expected, atol=1e-10)
+    basis = np.linalg.qr(rng.normal(size=(4, 2)))[0]
+    narrow = Posterior(np.eye(2), basis, 3.0)
+    inside = basis @ rng.normal(size=(2, 1))
+    expected = narrow.covariance() + inside @ inside.T
+    got = narrow.widened(inside).covariance()
+    np.testing.assert_allclose(got, expected, atol=1e-10)
+
+
+def test_intervals_of_an_automatic_fit_cover_the_truth():
+    """About as often as they say, though penalty and scale are chosen on the wins."""
+    covered = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        items = rng.normal(size=(2400, 30))
+        gold = items @ rng.normal(size=30) / np.sqrt(30) * 1.5
+        pairs = Pairs(items, np.arange(2400).reshape(-1, 2), np.arange(2400) // 2)
+        delta = gold[::2] - gold[1::2]
+        y = (rng.random(1200) < 1 / (1 + np.exp(-delta))).astype(float)
+        head = LinearBradleyTerry().fit(pairs[:400], y[:400])
+        found, std = head.decision_function(pairs[400:], return_std=True)
+        covered.append(np.mean(np.abs(found - delta[400:]) < 1.96 * std))
+    assert 0.91 < np.mean(covered) < 0.98

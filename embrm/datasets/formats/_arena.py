@@ -1,0 +1,252 @@
+"""Formats of arenas: two whole conversations, of which a person preferred one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from embrm._typing import Message, Prompt
+from embrm.datasets.formats._fields import (
+    common_prefix_length,
+    in_short,
+    is_list,
+    list_of,
+    number,
+    record_of,
+)
+from embrm.datasets.formats._texts import (
+    PromptColumns,
+    is_conversation,
+    messages_of,
+    parsed_list,
+    parsed_messages,
+    plain_if_single,
+    read_prompt,
+)
+from embrm.datasets.formats._two_responses import (
+    BOTH_BAD,
+    FIRST,
+    SECOND,
+    TIE,
+    Verdict,
+    keep_pair,
+    verdict,
+)
+from embrm.datasets.formats.base import (
+    Format,
+    Row,
+    RowReader,
+    refusal,
+    static_roles,
+)
+from embrm.exceptions import DataError, NoPreferenceError, format_error
+from embrm.messages import response_text
+
+_ONE_HOT = {
+    "winner_model_a": FIRST,
+    "winner_model_b": SECOND,
+    "winner_tie": TIE,
+}
+_ARENA_WINNERS: Mapping[Any, Verdict] = {
+    "model_a": FIRST,
+    "model_b": SECOND,
+    **dict.fromkeys(("tie", "both_good"), TIE),
+    **dict.fromkeys(("tie (bothbad)", "both_bad", "bothbad"), BOTH_BAD),
+}
+
+
+def _is_arena_one_hot(row: Row) -> bool:
+    return row.keys() >= {"prompt", "response_a", "response_b", "winner_model_a"}
+
+
+def _read_arena_one_hot(row: Row, reader: RowReader) -> None:
+    """Read Arena-55k: three columns of which one is 1, and turns written as JSON."""
+    won = [name for name in _ONE_HOT if number(row.get(name), name) == 1]
+    if len(won) != 1:
+        raise refusal(
+            expected=f"a 1 in exactly one of {', '.join(_ONE_HOT)}",
+            got=f"{len(won)} of them",
+            fix="drop the row",
+            reason="no one winner",
+            kind=NoPreferenceError,
+        )
+    if parsed_list(row["prompt"]) is None:
+        prompt: Any = read_prompt(row, PromptColumns("prompt"), reader)
+        first, second = row["response_a"], row["response_b"]
+    else:
+        sides = [rounds(row["prompt"], row[n], n) for n in ("response_a", "response_b")]
+        if not all(sides):
+            raise refusal(
+                expected="at least one turn",
+                got="none",
+                fix="drop the row",
+                reason="missing response",
+                kind=NoPreferenceError,
+            )
+        prompt = plain_if_single(sides[0][:1])
+        first, second = (response_text(turns[1:]) for turns in sides)
+    y = _ONE_HOT[won[0]]
+    tie = {"tie": "tie"} if y == TIE else {}
+    used = {"prompt", "response_a", "response_b", *_ONE_HOT}
+    keep_pair(
+        row, reader, prompt, (first, second), ("response_a", "response_b"), y, tie, used
+    )
+
+
+ARENA_ONE_HOT = Format(
+    name="arena-one-hot",
+    columns="prompt, response_a, response_b (text, or turns as JSON), winner_model_a, "
+    "winner_model_b, winner_tie (0 or 1)",
+    about="LMSYS Chatbot Arena, 55k (Kaggle)",
+    detect=_is_arena_one_hot,
+    read=_read_arena_one_hot,
+    roles=static_roles(
+        prompt="prompt",
+        response_a="first",
+        response_b="second",
+        winner_model_a="winner",
+        winner_model_b="winner",
+        winner_tie="winner",
+    ),
+    says_winner=True,
+)
+
+
+def _is_arena(row: Row) -> bool:
+    return row.keys() >= {"conversation_a", "conversation_b", "winner"}
+
+
+def _read_arena(row: Row, reader: RowReader) -> None:
+    """Read Arena's two conversations; later rounds belong to the response."""
+    prompt, first, second = split_conversations(
+        row["conversation_a"], row["conversation_b"], reader
+    )
+    y, tie = verdict(row["winner"], _ARENA_WINNERS, "winner", reader)
+    names = ("conversation_a", "conversation_b")
+    keep_pair(row, reader, prompt, (first, second), names, y, tie, {*names, "winner"})
+
+
+ARENA = Format(
+    name="arena",
+    columns="conversation_a, conversation_b (messages), winner (model_a, model_b, tie, "
+    "'tie (bothbad)', both_bad), model_a, model_b",
+    about="Chatbot Arena and LMArena: 33k, 100k, 140k; MT-Bench human judgments",
+    detect=_is_arena,
+    read=_read_arena,
+    roles=static_roles(
+        conversation_a="prompt and first",
+        conversation_b="prompt and second",
+        winner="winner",
+    ),
+    says_winner=True,
+)
+
+_VOTES: Mapping[Any, Verdict] = {
+    "leftvote": FIRST,
+    "rightvote": SECOND,
+    "tievote": TIE,
+    "bothbad_vote": BOTH_BAD,
+}
+
+
+def _is_vote_log(row: Row) -> bool:
+    return row.keys() >= {"type", "states", "models"} and is_list(row["states"])
+
+
+def _read_vote_log(row: Row, reader: RowReader) -> None:
+    """Read FastChat's log; lines that are no votes hold no preference."""
+    y, tie = verdict(row["type"], _VOTES, "type", reader)
+    states = [record_of(s, "states") for s in list_of(row["states"], "states", 2)]
+    sides = []
+    for state in states:
+        turns = list_of(state.get("messages"), "messages")[
+            int(state.get("offset", 0)) :
+        ]
+        names = list_of(state.get("roles", ["USER", "ASSISTANT"]), "roles", 2)
+        sides.append(
+            [
+                {"role": "user" if who == names[0] else "assistant", "content": text}
+                for who, text in turns
+                if text is not None
+            ]
+        )
+    prompt, first, second = split_conversations(sides[0], sides[1], reader)
+    models = parsed_list(row["models"]) or ["", ""]
+    reader.pair(
+        reader.item(prompt, first, origin=("states", 0)),
+        reader.item(prompt, second, origin=("states", 1)),
+        y,
+        **tie,
+        model_a=str(models[0]),
+        model_b=str(models[-1]),
+    )
+
+
+VOTE_LOG = Format(
+    name="fastchat-votes",
+    columns="type (leftvote, rightvote, tievote, bothbad_vote), states [two], models",
+    about="FastChat's log of an arena",
+    detect=_is_vote_log,
+    read=_read_vote_log,
+    roles=static_roles(
+        states="prompt, first and second", type="winner", models="models"
+    ),
+    says_winner=True,
+)
+
+
+def split_conversations(
+    one: Any, other: Any, reader: RowReader
+) -> tuple[Prompt, str, str]:
+    """Split two whole conversations into the common prompt and two responses.
+
+    Where a conversation has several rounds, the turns after the first answer, the
+    user's included, belong to the response: they were judged as a whole.
+    """
+    a, b = (_turns(cell, reader) for cell in (one, other))
+    n_shared = min(common_prefix_length(a, b), len(a) - 1, len(b) - 1)
+    while n_shared > 0 and a[n_shared - 1]["role"] == "assistant":
+        n_shared -= 1
+    return (
+        plain_if_single(a[:n_shared]),
+        response_text(a[n_shared:]),
+        response_text(b[n_shared:]),
+    )
+
+
+def _turns(cell: Any, reader: RowReader) -> list[Message]:
+    turns = parsed_messages(cell) if isinstance(cell, str) else cell
+    if not is_conversation(turns):
+        raise refusal(
+            expected="a conversation: a list of messages",
+            got=in_short(cell),
+            fix="drop the row, or write it as prompt, response_a, response_b, winner",
+            reason="no conversation",
+        )
+    return messages_of(turns, reader)
+
+
+def rounds(prompts: Any, answers: Any, column: str) -> list[Message]:
+    """Join lists of questions and of answers, also written as JSON, into turns."""
+    asked, given = parsed_list(prompts), parsed_list(answers)
+    if asked is None or given is None:
+        raise refusal(
+            expected=f"lists of texts in prompt and {column}",
+            got=in_short(prompts if asked is None else answers),
+            fix="drop the row",
+            reason="no list of turns",
+        )
+    turns = []
+    for question, answer in zip(asked, given, strict=False):
+        if not isinstance(question, str) or not isinstance(answer, str):
+            raise DataError(
+                format_error(
+                    expected=f"texts in the lists of prompt and {column}",
+                    got=in_short(answer),
+                    fix="drop the row: it lacks an answer",
+                ),
+                reason="missing response",
+            )
+        turns += [
+            Message(role="user", content=question),
+            Message(role="assistant", content=answer),
+        ]
+    return turns
