@@ -97,7 +97,12 @@ def fuzzed_rows(facts: Facts) -> str:
 
 
 def fuzzed_requests(facts: Facts) -> str:
-    return json.dumps(facts["fuzz"]).strip("{}").replace('"', "")
+    one = facts["fuzz"]
+    return (
+        f"{one['n']} requests: {one['five_hundreds']} answered with 500 or above, "
+        f"{one['hangs']} hangs, {one['untyped_errors']} untyped errors, "
+        f"{one['unhealthy']} times not healthy after"
+    )
 
 
 MEASURED: list[tuple[str, str, str, Callable[[Facts], str]]] = [

@@ -1,12 +1,16 @@
 """Every page of docs/ says what is so: its examples run, its links and names exist."""
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections import defaultdict
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.main import get_command
 
@@ -73,11 +77,33 @@ def test_every_link_and_file_that_a_page_names_exists(page):
     assert not missing
 
 
+def test_every_page_is_in_the_overview():
+    """docs/README.md links to each."""
+    assert all(f"({page.name})" in TEXTS["README"] for page in PAGES[1:])
+
+
 @pytest.mark.parametrize("page", TEXTS)
 def test_every_head_that_a_page_names_exists(page):
     """As `--head NAME` or `head="NAME"`."""
     named = re.findall(r"""--head ([a-z][a-z-]*)|head="([a-z-]+)\"""", TEXTS[page])
     assert {one or other for one, other in named} <= set(known_heads())
+
+
+def test_the_figures_on_the_page_of_heads_are_those_that_are_kept():
+    """Means over seeds, of pairs within prompts of the pool of real answers."""
+    kept = json.loads((ROOT / "benchmarks/results/heads.json").read_text("utf-8"))
+    found = defaultdict(list)
+    for row in kept["rows"]:
+        if (row["dataset"], row["pairing"]) == ("pool", "same"):
+            key = row["head"], row["n"], row["error"]
+            found[key].append(row["consistency"])
+    rows = re.findall(r"^\| (.*) \|((?: 0\.\d+ \|){4})$", TEXTS["heads"], re.MULTILINE)
+    assert len(rows) > 5
+    cells = list(product((2000, 10_000), (0.0, 0.4)))
+    for name, shown in rows:
+        head = name.strip("`").replace("published:", "reference")
+        means = [np.mean(found[head, n, error]) for n, error in cells]
+        assert shown.split("|")[:-1] == [f" {mean:.3f} " for mean in means], name
 
 
 def test_the_results_on_the_page_of_promises_are_those_that_are_kept():
