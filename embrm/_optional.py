@@ -1,13 +1,15 @@
-"""Import a heavy dependency at the moment it is needed, or name the extra."""
+"""Import a heavy dependency at the moment it is needed, or say how to install it."""
 
 import importlib
+import re
+from importlib import metadata
 from types import ModuleType
 
 from embrm.exceptions import MissingDependencyError, format_error
 
 
 def import_optional(module: str, *, extra: str) -> ModuleType:
-    """Import `module`, or say which extra of embrm installs it.
+    """Import `module`, or say what to install.
 
     Parameters
     ----------
@@ -41,6 +43,49 @@ def import_optional(module: str, *, extra: str) -> ModuleType:
             format_error(
                 expected=f"the optional package '{package}'",
                 got="no such package in this environment",
-                fix=f"pip install 'embrm[{extra}]'",
+                fix=install_command(extra),
             )
         ) from error
+
+
+def install_command(*extras: str) -> str:
+    """Write the command that installs what extras of embrm ask for.
+
+    It names the packages themselves, so that it holds however embrm was installed:
+    from a package index, a wheel or a checkout.
+
+    Parameters
+    ----------
+    *extras : str
+        Names of extras, e.g. `"torch"`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> install_command("plot")
+    "pip install 'matplotlib>=3.9' (what embrm[plot] asks for)"
+    """
+    try:
+        declared = metadata.requires("embrm") or []
+    except metadata.PackageNotFoundError:
+        declared = []
+    wanted = [_of_extras(requirement, extras) for requirement in declared]
+    words = " ".join(f"'{one}'" for one in dict.fromkeys(wanted) if one)
+    names = ",".join(extras)
+    if not words:
+        return f"install embrm with its extra: pip install '.[{names}]' in a checkout"
+    return f"pip install {words} (what embrm[{names}] asks for)"
+
+
+def _of_extras(requirement: str, extras: tuple[str, ...]) -> str | None:
+    """Return a requirement without its condition on an extra, if it is of these."""
+    package, _, condition = requirement.partition(";")
+    named = re.search(r"""extra == ['"]([\w-]+)['"]""", condition)
+    if named is None or named[1] not in extras:
+        return None
+    system = condition.replace(named[0], "").replace("'", '"').strip()
+    system = system.removesuffix("and").strip(" ()")
+    return f"{package.strip()}; {system}" if system else package.strip()

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 import embrm
+from embrm._optional import install_command
 from embrm.cli.options import DEFAULT_ENCODER, AsJson, Config, Debug
 from embrm.cli.output import USAGE, console, emit, reporting, say, table
 from embrm.embed.sliced_encoder import cpu_flags
@@ -119,8 +120,8 @@ def _print(
     console().print(table(headings, rows))
     missing = [str(entry["extra"]) for entry in packages if not entry["version"]]
     if missing:
-        extras = ",".join(dict.fromkeys(missing))
-        say(f"what is missing comes with: pip install 'embrm[{extras}]'")
+        command = install_command(*dict.fromkeys(missing))
+        say(f"what is missing comes with: {command}")
     for encoder, role in zip(encoders, ("default encoder", "encoder"), strict=True):
         words = f"{encoder['fingerprint']}, weights checked"
         if encoder["error"]:

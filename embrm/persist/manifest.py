@@ -113,7 +113,7 @@ def _check_format(manifest: Any, kinds: Sequence[str]) -> None:
             format_error(
                 expected=f"a bundle of version {VERSION} or older",
                 got=f"version {version}",
-                fix="upgrade embrm: pip install --upgrade embrm",
+                fix="upgrade embrm to the version that saved it, or a later one",
             )
         )
 

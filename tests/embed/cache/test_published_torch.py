@@ -312,5 +312,5 @@ def test_without_torch_the_extra_is_named(opened, monkeypatch):
     """Claim: a .pt file needs torch, and the error says how to get it."""
     raw = archive()
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'embrm\[torch\]'"):
+    with pytest.raises(MissingDependencyError, match=r"'torch>=2\.6' .*embrm\[torch\]"):
         opened(raw)

@@ -1,0 +1,194 @@
+"""Write the last results into docs/promises.md, from the files in results/.
+
+    python benchmarks/promises.py
+
+Nothing is measured here: each row names the script that does, and says what its last
+run kept. A test compares the page with these files.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "promises.md"
+
+Facts = dict[str, Any]
+
+
+def kills(facts: Facts) -> str:
+    one = facts["kill_9"]
+    return (
+        f"{one['kills']} kills, {one['acknowledged_batches']} acknowledged batches: "
+        f"{one['lost_batches']} lost, {one['torn_batches']} torn, "
+        f"{one['wrong_vectors']} wrong vectors, "
+        f"{one['unreadable_stores']} unreadable stores"
+    )
+
+
+def disk_faults(facts: Facts) -> str:
+    one = facts["disk_faults"]
+    return (
+        f"{one['faults']} faults: {one['unclean_errors']} untyped errors, "
+        f"{one['wrong_or_lost']} with vectors wrong or lost, "
+        f"{one['not_usable_after']} not usable after"
+    )
+
+
+def refused_writes(facts: Facts) -> str:
+    one = facts["writes_refused_by_the_system"]
+    return (
+        f"{one['refused']} refused writes: {one['clean_errors']} typed errors, "
+        f"{one['intact']} stores intact"
+    )
+
+
+def flipped_bits(facts: Facts) -> str:
+    one = facts["flipped_bits"]
+    return (
+        f"{one['flips']} flips: {one['detected']} detected, "
+        f"{one['wrong_vectors']} wrong vectors"
+    )
+
+
+def crowd(facts: Facts) -> str:
+    one = facts["crowd"]
+    return (
+        f"{one['seconds']} s, {one['appends']} appends, {one['reads']} reads: "
+        f"{one['lost']} lost, {one['torn']} torn, {one['wrong']} wrong, "
+        f"{one['processes_that_failed']} processes failed"
+    )
+
+
+def clocks(facts: Facts) -> str:
+    one = facts["clocks"]
+    return (
+        f"{one['trials']} trials: {one['vectors_replaced_by_a_later_append']} vectors "
+        f"replaced, {one['changed_by_compaction']} changed by compaction"
+    )
+
+
+def killed_savers(facts: Facts) -> str:
+    return (
+        f"{facts['kills']} kills: {facts['no_whole_model_after_a_kill']} without a "
+        f"whole model, {len(facts['left_beside_the_model'])} files left behind"
+    )
+
+
+def savers_and_loaders(facts: Facts) -> str:
+    n_loads = facts["loads_beside_four_savers"]
+    return f"{n_loads} loads: {len(facts['errors'])} errors, of savers or loaders"
+
+
+def killed_experiment(facts: Facts) -> str:
+    one = facts["killed"]
+    same = "equal" if one["same_table_bit_for_bit"] else "not equal"
+    n_kills = len(one["cells_stored_at_each_kill"])
+    return f"{n_kills} kills in {one['cells']} cells: tables {same}, bit for bit"
+
+
+def fuzzed_rows(facts: Facts) -> str:
+    one = facts["fuzz"]
+    return (
+        f"{one['rows']} rows: {one['kept']} kept, {one['left out']} left out and "
+        f"counted, {one['refused']} refused; {len(one['faults'])} anything else"
+    )
+
+
+def fuzzed_requests(facts: Facts) -> str:
+    one = facts["fuzz"]
+    return (
+        f"{one['n']} requests: {one['five_hundreds']} answered with 500 or above, "
+        f"{one['hangs']} hangs, {one['untyped_errors']} untyped errors, "
+        f"{one['unhealthy']} times not healthy after"
+    )
+
+
+MEASURED: list[tuple[str, str, str, Callable[[Facts], str]]] = [
+    ("cache", "kill -9 at random moments of appends and compactions", "", kills),
+    ("cache", "each call to the disk fails, with six errors", "", disk_faults),
+    ("cache", "the system refuses a write at 50 sizes", "", refused_writes),
+    ("cache", "one bit of a segment is flipped", "", flipped_bits),
+    ("cache", "eight writers, one compacting, and eight readers", "", crowd),
+    ("cache", "clocks of two machines up to ten years apart", "", clocks),
+    ("model", "kill -9 at random moments of saves over a model", "", killed_savers),
+    ("model", "four savers and four loaders at once", "", savers_and_loaders),
+    ("experiment", "kill -9 of a grid, then continued", "", killed_experiment),
+    ("reading", "damaged rows in the schemas of public data", " fuzz", fuzzed_rows),
+    ("serve", "random requests to the reward server", " --only fuzz", fuzzed_requests),
+]
+FILES = {"cache": "cache_faults", "model": "model_faults"}
+
+
+def peak(facts: Facts) -> str:
+    return f"{facts['auto']['peak_over_items']:.2f} times the items"
+
+
+def fit_seconds(facts: Facts) -> str:
+    return f"{facts['auto']['fit_seconds']:.1f} s"
+
+
+def diagnosis(facts: Facts) -> str:
+    one = facts["diagnose"]
+    return f"{one['seconds']:.0f} s, {one['peak_gigabytes']:.1f} GB at the peak"
+
+
+def two_threads(facts: Facts) -> str:
+    one = facts["real"]["two_threads"]
+    return (
+        f"{one['times_faster']:.2f} times as fast, "
+        f"{one['cpu_of_one']:.2f} times the CPU seconds"
+    )
+
+
+SPEED: list[tuple[str, str, Callable[[Facts], str]]] = [
+    (
+        "linear head, a million pairs of 100,000 float32 items, d = 1,024: peak memory",
+        "linear_speed",
+        peak,
+    ),
+    ("the same: a fit", "linear_speed", fit_seconds),
+    ("a million pairs, read and diagnosed", "datasets", diagnosis),
+    ("embedding on two threads, against one", "embed", two_threads),
+]
+
+
+def last_result(name: str, say: Callable[[Facts], str]) -> str:
+    """Say what a script's last run kept."""
+    kept = HERE / "results" / f"{name}.json"
+    if not kept.exists():
+        return "no result is kept yet"
+    return say(json.loads(kept.read_text("utf-8")))
+
+
+def tables() -> dict[str, str]:
+    """Write, for each mark of the page, what was measured by which script."""
+    measured = [
+        (f"{room}: {fault}", FILES.get(room, room), option, say)
+        for room, fault, option, say in MEASURED
+    ]
+    speed = [(what, name, "", say) for what, name, say in SPEED]
+    heading = "| what is done | script | last result |\n|---|---|---|\n"
+    return {
+        mark: heading
+        + "".join(
+            f"| {what} | `benchmarks/{name}.py{option}` | {last_result(name, say)} |\n"
+            for what, name, option, say in rows
+        )
+        for mark, rows in (("measured", measured), ("speed", speed))
+    }
+
+
+def filled(page: str) -> str:
+    """Put the tables between the marks of the page."""
+    for mark, table in tables().items():
+        begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->\n"
+        head, _, rest = page.partition(begin)
+        page = head + begin + table + end + rest.partition(end)[2]
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")
+    print(*tables().values(), sep="\n")
