@@ -1,0 +1,1 @@
+"""From rewards to data and policies, exactly, on candidate pools."""
