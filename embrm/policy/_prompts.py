@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray
-from embrm.evaluate.inputs import check_scores, item_codes
+from embrm._validation import as_numbers, invalid_input
+from embrm.evaluate.inputs import item_codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +68,29 @@ class Prompts:
         """Normalise base log-probabilities within prompts; None is uniform."""
         if base_logprob is None:
             return -np.log(self.sizes)[self.codes]
-        given = check_scores(base_logprob, "base_logprob", len(self.codes))
+        given = as_numbers(base_logprob, "base_logprob")
+        if given.shape != self.codes.shape or not (given < np.inf).all():
+            raise invalid_input(
+                f"base_logprob of shape {self.codes.shape}, numbers or -inf",
+                f"shape {given.shape}, {int((~(given < np.inf)).sum())} others",
+                "pass the log-probability of each response under the base policy",
+            )
+        if not np.isfinite(self.max(given)).all():
+            raise invalid_input(
+                "a response with a probability above 0 to each prompt",
+                "a prompt without",
+                "drop the prompt, or give its responses log-probabilities",
+            )
         return self.log_softmax(given)
+
+    def expected_log_ratio(
+        self, logprob: FloatArray, base: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Compute log pi / pi0 of items, 0 where pi is, and KL of each prompt."""
+        shares = np.exp(logprob)
+        none = np.zeros_like(logprob)
+        ratio = np.subtract(logprob, base, out=none, where=shares > 0)
+        return ratio, np.maximum(self.sum(shares * ratio), 0.0)
 
     def draw(
         self, logprob: FloatArray, prompts: IntArray, generator: np.random.Generator

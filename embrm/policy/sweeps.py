@@ -135,8 +135,7 @@ def sweep_policies(
     }
     for at, logprob in zip(range(len(strengths)), logprobs, strict=True):
         shares = np.exp(logprob)
-        surprise = np.where(shares > 0, logprob - base, 0.0)
-        curves["kl"][:, at] = np.maximum(prompts.sum(shares * surprise), 0)
+        curves["kl"][:, at] = prompts.expected_log_ratio(logprob, base)[1]
         for label, per_item in values.items():
             curves[label][:, at] = prompts.sum(shares * per_item)
     resampler = PromptResampler(

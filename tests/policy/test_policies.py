@@ -203,3 +203,28 @@ def test_draws_follow_the_policy():
     assert set(IDS[drawn[:, 1]]) == {"a"}
     counts = np.bincount(drawn.ravel(), minlength=7) / 20_000
     assert np.allclose(counts, np.exp(policy), atol=0.015)
+
+
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [
+        (np.r_[np.nan, np.zeros(6)], "numbers or -inf"),
+        (np.zeros(3), "numbers or -inf"),
+        (np.where(IDS == "a", -np.inf, 0.0), "a prompt without"),
+    ],
+)
+def test_base_policies_that_are_none_are_refused(base, words):
+    """Missing numbers, wrong shapes, and prompts with nothing to say."""
+    with pytest.raises(InvalidInputError, match=words):
+        tilted_policy(REWARD, IDS, base_logprob=base)
+
+
+def test_a_response_the_base_policy_never_gives_is_never_given():
+    """Probability zero stays zero."""
+    base = np.where(np.arange(7) == 6, -np.inf, 0.0)
+    for policy in (
+        tilted_policy(REWARD, IDS, 0.1, base_logprob=base),
+        best_of_n_policy(REWARD, IDS, 8, base_logprob=base),
+    ):
+        assert policy[6] == -np.inf
+        assert np.exp(policy).sum() == pytest.approx(2)
