@@ -232,11 +232,11 @@ class _Problem:
             used[pairs.ravel()] = True
             place = np.cumsum(used) - 1
             pairs = place[pairs]
-        items = None
+        items: FloatArray | None = None
         if not tabular:
             chosen = pool.items if used is None else pool.items[used]
             kind = np.float64 if chosen.dtype == np.float64 else np.float32
-            items = as_numbers(chosen, "items").astype(kind)
+            items = np.asarray(as_numbers(chosen, "items"), dtype=kind)
         return cls(
             settings,
             items,
@@ -319,14 +319,15 @@ class _Problem:
             rho = rho + self.base[self.first] - self.base[self.second]
         value, slope = _soft(loss, beta * rho, self.labels)
         pull = beta * self.weights * slope
-        gradient = np.bincount(self.first, pull, minlength=len(theta))
-        gradient -= np.bincount(self.second, pull, minlength=len(theta))
+        gained = np.bincount(self.first, pull, minlength=len(theta))
+        lost = np.bincount(self.second, pull, minlength=len(theta))
+        gradient = np.asarray(gained - lost, dtype=np.float64)
         return float(self.weights @ value), gradient
 
     def _kto(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Compute w (1 - v) of each response of each pair, z0 fixed."""
         ratio = self.prompts.log_softmax(self.base + theta) - self.base
-        value, by_item = 0.0, np.zeros(len(theta))
+        value, by_item = 0.0, np.zeros(len(theta), dtype=np.float64)
         for at, good in ((self.first, self.labels), (self.second, 1 - self.labels)):
             x = self.settings.beta * ratio[at] - self.z0
             gain = self.settings.desirable * good
@@ -335,7 +336,7 @@ class _Problem:
             value += float(self.weights @ (gain * expit(-x) + loss * expit(x)))
             slope = (loss - gain) * expit(x) * expit(-x)
             pull = self.settings.beta * self.weights * slope
-            by_item += np.bincount(at, pull, minlength=len(theta))
+            by_item = by_item + np.bincount(at, pull, minlength=len(theta))
         shares = np.exp(ratio + self.base)
         total = self.prompts.sum(by_item)[self.prompts.codes]
         return value, by_item - shares * total
@@ -359,7 +360,7 @@ class _Problem:
             counts = np.bincount(self.first, self.weights, minlength=self.n_items)
             counts += np.bincount(self.second, self.weights, minlength=self.n_items)
             curve = scale * counts + ridge
-            return np.sqrt(np.maximum(curve, 1e-3 * curve.max()))
+            return np.asarray(np.sqrt(np.maximum(curve, 1e-3 * curve.max())))
         gram = np.zeros((self.items.shape[1],) * 2)
         for begin in range(0, len(self.first), _PAIRS_AT_ONCE):
             part = slice(begin, begin + _PAIRS_AT_ONCE)

@@ -44,21 +44,23 @@ _ROUNDED = 0.01
 
 
 def _softplus(x: FloatArray) -> FloatArray:
-    return np.logaddexp(0.0, -x)
+    return np.asarray(np.logaddexp(0.0, -x))
 
 
 def _below(x: FloatArray) -> FloatArray:
-    return np.maximum(1.0 - x, 0.0)
+    return np.asarray(np.maximum(1.0 - x, 0.0))
 
 
 def _hinge(x: FloatArray) -> FloatArray:
     """Compute max(0, 1 - x), rounded over the last hundredth, for the minimiser."""
     below = _below(x)
-    return np.where(below < _ROUNDED, below**2 / (2 * _ROUNDED), below - _ROUNDED / 2)
+    return np.asarray(
+        np.where(below < _ROUNDED, below**2 / (2 * _ROUNDED), below - _ROUNDED / 2)
+    )
 
 
 def _hinge_slope(x: FloatArray) -> FloatArray:
-    return -np.minimum(_below(x) / _ROUNDED, 1.0)
+    return np.asarray(-np.minimum(_below(x) / _ROUNDED, 1.0))
 
 
 def _capped_exp(x: FloatArray) -> FloatArray:

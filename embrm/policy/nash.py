@@ -249,7 +249,7 @@ def regularised_exploitability(
     gain = np.einsum("mij,mj->mi", payoff, shares)
     best = eta * logsumexp(base + gain / eta, axis=1)
     kl = (shares * (logprob - base)).sum(axis=1)
-    return np.maximum(best + eta * kl, 0.0)
+    return np.asarray(np.maximum(best + eta * kl, 0.0))
 
 
 def nash_by_linear_program(payoff: ArrayLike) -> FloatArray:
@@ -296,7 +296,8 @@ def nash_by_linear_program(payoff: ArrayLike) -> FloatArray:
         bounds=[(0, None)] * size + [(None, None)],
         method="highs",
     )
-    return np.asarray(solved.x[:size] / solved.x[:size].sum())
+    shares = np.maximum(np.asarray(solved.x, dtype=np.float64)[:size], 0.0)
+    return np.asarray(shares / shares.sum())
 
 
 @dataclass(frozen=True)

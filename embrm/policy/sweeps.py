@@ -130,7 +130,7 @@ def sweep_policies(
     if "gold" in values:
         values["win_rate"] = winning_shares(values["gold"], ids, base_logprob=base)
     strengths = np.atleast_1d(as_numbers(strength, "strength"))
-    curves = {
+    curves: dict[str, FloatArray] = {
         label: np.empty((len(prompts), len(strengths))) for label in ("kl", *values)
     }
     for at, logprob in zip(range(len(strengths)), logprobs, strict=True):
