@@ -6,7 +6,8 @@ On `pool_dev` (600 prompts, 35 responses each, a strong judge's gold) half of th
 prompts give pairs, labelled by a Bradley-Terry annotator of a target error rate; the
 policies are judged on the other half, at divergences of 1/2, 1 and 2 nats. All methods
 see the same vectors, pairs and labels; each has its penalty chosen by the order of
-held-out labels on a fifth of the training prompts. A policy's strength is varied by a
+held-out labels in three folds of prompts, but for the reward and the general
+preference, which choose theirs by themselves. A policy's strength is varied by a
 factor on its log ratio (its eta), of the best of n by n. Gold is in standard deviations
 within prompts, over the mean response; intervals resample prompts, and differences from
 the reward that is tilted are paired. Cells that are done are kept in the file.
@@ -31,7 +32,7 @@ from embrm.simulate import BradleyTerryAnnotator, SamePrompt, simulate
 from embrm.simulate.calibration import calibrate
 
 KLS = (0.5, 1.0, 2.0)
-ALPHAS = (1e-3, 1e-2, 1e-1)
+ALPHAS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 STRENGTHS = np.geomspace(0.05, 60, 24)
 LOSSES = ("dpo", "ipo", "slic", "kto")
 
@@ -63,10 +64,9 @@ def cell(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(pool.prompts))
     half = len(order) // 2
-    fit, held, test = np.split(order, [int(0.8 * half), half])
     parts = [
-        pool.take(np.flatnonzero(np.isin(pool.prompt_ids, p)))
-        for p in (fit, held, test)
+        pool.take(np.flatnonzero(np.isin(pool.prompt_ids, prompts)))
+        for prompts in np.split(order, [half])
     ]
     annotator = calibrate(
         BradleyTerryAnnotator(),
@@ -77,35 +77,28 @@ def cell(
         random_state=0,
     )
     made = simulate(parts[0], SamePrompt(), annotator, budget, random_state=seed)
-    checked = simulate(
-        parts[1], SamePrompt(), annotator, max(200, budget // 4), random_state=seed + 1
-    )
-    rewards, seconds = {}, {}
+    rewards, seconds, chosen = {}, {}, {}
     begun = time.perf_counter()
     head = LinearBradleyTerry(posterior=False).fit(made.pairs, made.y)
-    rewards["reward + tilt"] = head.reward(parts[2].items)
+    rewards["reward + tilt"] = head.reward(parts[1].items)
     seconds["reward + tilt"] = time.perf_counter() - begun
     for loss in LOSSES:
         begun = time.perf_counter()
-        fitted = [
-            DirectAlignment(loss, beta=1.0, alpha=alpha, max_iter=60).fit(
-                parts[0], made.pairs.ids, made.y
-            )
-            for alpha in ALPHAS
-        ]
-        best = max(fitted, key=lambda f: order_share(f.theta(parts[1]), checked))
-        rewards[loss] = best.theta(parts[2])
+        chosen[loss] = best_alpha(loss, parts[0], made.pairs.ids, made.y, seed)
+        rewards[loss] = trained(
+            loss, chosen[loss], parts[0], made.pairs.ids, made.y
+        ).theta(parts[1])
         seconds[loss] = time.perf_counter() - begun
-    sweeps = {name: swept(parts[2], reward) for name, reward in rewards.items()}
+    sweeps = {name: swept(parts[1], reward) for name, reward in rewards.items()}
     sweeps["best-of-n"] = best_of_n_sweep(
         rewards["reward + tilt"],
-        parts[2].prompt_ids,
+        parts[1].prompt_ids,
         [1, 2, 3, 4, 6, 8, 12, 16, 32, 64],
-        gold=parts[2].gold,
+        gold=parts[1].gold,
     )
     begun = time.perf_counter()
     general = GeneralPreference(rank=2).fit(made.pairs, made.y)
-    sweeps["Nash"] = nash_sweep(parts[2], head_preference(general, parts[2]))
+    sweeps["Nash"] = nash_sweep(parts[1], head_preference(general, parts[1]))
     seconds["Nash"] = time.perf_counter() - begun
     return {
         "noise": noise,
@@ -113,13 +106,27 @@ def cell(
         "budget": budget,
         "seed": seed,
         "seconds": seconds,
+        "alpha": chosen,
         "gold": {name: [per_prompt(s, kl) for kl in KLS] for name, s in sweeps.items()},
     }
 
 
-def order_share(theta: np.ndarray, checked: object) -> float:
-    first, second = checked.pairs.ids.T
-    return float((((theta[first] - theta[second]) > 0) == (checked.y > 0.5)).mean())
+def trained(loss, alpha, pool, ids, y):
+    return DirectAlignment(loss, beta=1.0, alpha=alpha, max_iter=60).fit(pool, ids, y)
+
+
+def best_alpha(loss, pool, ids, y, seed) -> float:
+    """Choose by the share of held-out labels in order, over three folds of prompts."""
+    folds = np.random.default_rng(seed).integers(0, 3, pool.prompt_ids.max() + 1)
+    fold = folds[pool.prompt_ids[ids[:, 0]]]
+    right = dict.fromkeys(ALPHAS, 0)
+    for held in range(3):
+        out = fold == held
+        for alpha in ALPHAS:
+            theta = trained(loss, alpha, pool, ids[~out], y[~out]).theta(pool)
+            delta = theta[ids[out, 0]] - theta[ids[out, 1]]
+            right[alpha] += int(((delta > 0) == (y[out] > 0.5)).sum())
+    return max(ALPHAS, key=lambda alpha: right[alpha])
 
 
 def swept(pool: CandidatePool, reward: np.ndarray) -> object:
@@ -203,7 +210,14 @@ def main() -> None:
                     rows.append(cell(pool, noise, budget, seed))
                     with given.rows.open("a") as stream:
                         stream.write(json.dumps(rows[-1]) + "\n")
-                    print(noise, budget, seed, rows[-1]["seconds"], flush=True)
+                    print(
+                        noise,
+                        budget,
+                        seed,
+                        rows[-1]["seconds"],
+                        rows[-1]["alpha"],
+                        flush=True,
+                    )
     lines = summary(rows)
     given.out.write_text(json.dumps({"kls": KLS, "cells": lines}, indent=1) + "\n")
     print(pd.DataFrame(lines).to_string(index=False))
