@@ -6,7 +6,7 @@ is tilted by :math:`\nu^\top r` (guidebook, section 5.2).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -113,7 +113,8 @@ class ParetoFront:
         good = np.column_stack([self.value, -self.kl])
         as_good = (good[None] >= good[:, None] - 1e-12).all(axis=2)
         better = (good[None] > good[:, None] + 1e-12).any(axis=2)
-        return np.asarray((as_good & better).any(axis=1))
+        dominated: BoolArray = np.logical_and(as_good, better).any(axis=1)
+        return dominated
 
     def to_frame(self) -> "pd.DataFrame":
         """Return one row per policy: weights, values, divergence."""
@@ -241,13 +242,16 @@ def worst_group_policy(
         value = prompts.sum(shares[:, None] * table).mean(axis=0)
         return float(eta * (np.log(total) + highest).mean()), value
 
+    simplex: Any = {"type": "eq", "fun": lambda nu: nu.sum() - 1}
+    start: Any = even
+    fun: Any = dual
     solved = minimize(
-        dual,
-        even,
+        fun,
+        start,
         jac=True,
         method="SLSQP",
         bounds=[(0.0, 1.0)] * k,
-        constraints={"type": "eq", "fun": lambda nu: nu.sum() - 1},
+        constraints=simplex,
         options={"ftol": 1e-12, "maxiter": 500},
     )
     nu = np.clip(np.asarray(solved.x), 0, None)
