@@ -32,7 +32,7 @@ from embrm.simulate import BradleyTerryAnnotator, SamePrompt, simulate
 from embrm.simulate.calibration import calibrate
 
 KLS = (0.5, 1.0, 2.0)
-ALPHAS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+ALPHAS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 STRENGTHS = np.geomspace(0.05, 60, 24)
 LOSSES = ("dpo", "ipo", "slic", "kto")
 
@@ -105,6 +105,7 @@ def cell(
         "error_rate": made.error_rate,
         "budget": budget,
         "seed": seed,
+        "prompts": np.sort(order[half:]).tolist(),
         "seconds": seconds,
         "alpha": chosen,
         "gold": {name: [per_prompt(s, kl) for kl in KLS] for name, s in sweeps.items()},
@@ -162,6 +163,7 @@ def summary(rows: list[dict]) -> list[dict]:
     lines = []
     for noise, budget in sorted({(r["noise"], r["budget"]) for r in rows}):
         of = [r for r in rows if (r["noise"], r["budget"]) == (noise, budget)]
+        groups = np.concatenate([r["prompts"] for r in of])
         for name in of[0]["gold"]:
             for place, kl in enumerate(KLS):
                 golds = [r["gold"][name][place] for r in of]
@@ -169,8 +171,8 @@ def summary(rows: list[dict]) -> list[dict]:
                     continue
                 rivals = [r["gold"]["reward + tilt"][place] for r in of]
                 mean, rival = np.concatenate(golds), np.concatenate(rivals)
-                own = prompt_bootstrap(mean, np.arange(len(mean)))
-                less = prompt_bootstrap(mean - rival, np.arange(len(mean)))
+                own = prompt_bootstrap(mean, groups)
+                less = prompt_bootstrap(mean - rival, groups)
                 lines.append(
                     {
                         "noise": noise,
