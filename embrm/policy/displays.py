@@ -139,6 +139,7 @@ class AlignmentDisplay:
                 axes.plot(rounds, column(self.measure), marker="o", label=name)
         if self.measure == "coverage":
             axes.axhline(0, color="0.6", linewidth=0.8)
+            axes.set_yscale("symlog", linthresh=2.0)
         labels = {
             "coverage": "log pi / pi0 of chosen (o) and rejected (x)",
             "kl": "divergence from the base policy (nats)",

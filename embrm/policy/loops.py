@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _MOST_REDRAWS = 20
 _RIDGE = 1.0
+_LOWEST = -50.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class AlignmentCase:
     restart : bool, default=True
         Whether each round trains from the base policy on all labels so far; else it
         trains on from the last policy, on the new ones.
+    trust : float >= 0, default=0
+        When training on: how much the last policy weighs against the new labels, in
+        units of what these say at the base policy.
     opponent : {"policy", "base", "farthest"}, default="policy"
         Where the second response of a pair comes from: the policy too, the base policy,
         or the one whose difference in features is least known (guidebook, 4.3).
@@ -67,6 +71,7 @@ class AlignmentCase:
     rounds: int
     proximal: bool = False
     restart: bool = True
+    trust: float = 0.0
     opponent: str = "policy"
     offline_share: float = 0.0
 
@@ -75,6 +80,7 @@ class AlignmentCase:
         check_choice(self.opponent, "opponent", ("policy", "base", "farthest"))
         check_count(self.rounds, "rounds")
         check_share(self.offline_share, "offline_share")
+        check_positive(self.trust, "trust", zero=True)
 
 
 CASES: Mapping[str, AlignmentCase] = {
@@ -88,7 +94,9 @@ CASES: Mapping[str, AlignmentCase] = {
     "iterative-dpo": AlignmentCase(
         "direct", online=True, rounds=4, opponent="base", offline_share=0.25
     ),
-    "online-dpo": AlignmentCase("direct", online=True, rounds=16, restart=False),
+    "online-dpo": AlignmentCase(
+        "direct", online=True, rounds=16, restart=False, trust=4.0
+    ),
 }
 """The guidebook's cases 1 to 7, in its order."""
 
@@ -126,7 +134,7 @@ class AlignmentRun:
     rounds : list of dict
         One for each round: `round`, `n_labels`, `kl` (nats), `gold`, `win_rate`, on the
         prompts that were held out; `chosen` and `rejected`, the mean of log pi / pi0 of
-        the responses in the data.
+        the responses in the data, each at least -50.
     """
 
     case: AlignmentCase
@@ -361,11 +369,13 @@ class _World:
     def figures(self, logprob: FloatArray, labelled: Labelled) -> dict[str, float]:
         """Measure a policy on the prompts that are judged."""
         shares = np.exp(logprob)
-        ratio, kl = self.prompts.expected_log_ratio(logprob, self.base)
+        _, kl = self.prompts.expected_log_ratio(logprob, self.base)
 
         def mean(values: FloatArray) -> float:
             return float(self.prompts.sum(shares * values)[self.judged].mean())
 
+        # Of what is never said: a floor, so that means stay finite.
+        ratio = np.maximum(logprob - self.base, _LOWEST)
         better = np.where(
             labelled.y[:, None] < 0.5, labelled.ids[:, ::-1], labelled.ids
         )
@@ -399,7 +409,11 @@ class _Learner:
         if self.case.learner == "direct":
             start = None if self.case.restart else self.policy
             data = labelled if start is None else new
-            self.policy = self.direct.fit(
+            settings = self.direct
+            if start is not None and self.case.trust:
+                alpha = self.case.trust * self._information(data.ids)
+                settings = replace(settings, alpha=max(alpha, settings.alpha))
+            self.policy = settings.fit(
                 world.pool, data.ids, data.y, base_logprob=world.base, start=start
             )
             self.logprob = self.policy.logprob(world.pool, world.base)
@@ -421,3 +435,11 @@ class _Learner:
             self.logprob = world.prompts.log_softmax(
                 world.base + self.reward / self.eta
             )
+
+    def _information(self, ids: IntArray) -> float:
+        """Compute the mean curvature of the logistic loss in a weight of the reward."""
+        items = self.world.pool.items
+        delta = np.asarray(items[ids[:, 0]], float) - np.asarray(
+            items[ids[:, 1]], float
+        )
+        return float(np.square(delta).mean() / 4)
