@@ -318,9 +318,9 @@ class _Problem:
         if self.settings.reference_free:
             rho = rho + self.base[self.first] - self.base[self.second]
         value, slope = _soft(loss, beta * rho, self.labels)
-        pull = beta * self.weights * slope
-        gained = np.bincount(self.first, pull, minlength=len(theta))
-        lost = np.bincount(self.second, pull, minlength=len(theta))
+        slopes = beta * self.weights * slope
+        gained = np.bincount(self.first, slopes, minlength=len(theta))
+        lost = np.bincount(self.second, slopes, minlength=len(theta))
         gradient = np.asarray(gained - lost, dtype=np.float64)
         return float(self.weights @ value), gradient
 
@@ -335,8 +335,8 @@ class _Problem:
             # 1 - v is sigma(-x) where desirable, sigma(x) where not.
             value += float(self.weights @ (gain * expit(-x) + loss * expit(x)))
             slope = (loss - gain) * expit(x) * expit(-x)
-            pull = self.settings.beta * self.weights * slope
-            by_item = by_item + np.bincount(at, pull, minlength=len(theta))
+            slopes = self.settings.beta * self.weights * slope
+            by_item = by_item + np.bincount(at, slopes, minlength=len(theta))
         shares = np.exp(ratio + self.base)
         total = self.prompts.sum(by_item)[self.prompts.codes]
         return value, by_item - shares * total

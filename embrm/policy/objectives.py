@@ -113,8 +113,7 @@ class ParetoFront:
         good = np.column_stack([self.value, -self.kl])
         as_good = (good[None] >= good[:, None] - 1e-12).all(axis=2)
         better = (good[None] > good[:, None] + 1e-12).any(axis=2)
-        dominated: BoolArray = np.logical_and(as_good, better).any(axis=1)
-        return dominated
+        return np.asarray(np.logical_and(as_good, better).any(axis=1))
 
     def to_frame(self) -> "pd.DataFrame":
         """Return one row per policy: weights, values, divergence."""
