@@ -235,20 +235,25 @@ def run_case(
         if behaviour_logprob is None
         else world.prompts.base(behaviour_logprob)
     )
-    check_count(n_pairs, "n_pairs")
+    return _rounds(world, learner, behaviour, check_count(n_pairs, "n_pairs"))
+
+
+def _rounds(
+    world: "_World", learner: "_Learner", behaviour: FloatArray, n_pairs: int
+) -> AlignmentRun:
+    case = learner.case
     share = case.offline_share if case.online else 1.0
     n_before = min(n_pairs, round(share * n_pairs))
     labelled = world.ask(behaviour, behaviour, n_before, "policy", None)
     batches = np.diff(np.linspace(n_before, n_pairs, case.rounds + 1).astype(int))
     rounds = []
     for number, size in enumerate(batches, start=1):
-        new = labelled if number == 1 else Labelled(*world.none())
+        new = labelled if number == 1 else world.none()
         if size:
             fresh = world.ask(
                 learner.logprob, world.base, int(size), case.opponent, labelled
             )
-            labelled = labelled.joined(fresh)
-            new = new.joined(fresh)
+            labelled, new = labelled.joined(fresh), new.joined(fresh)
         learner.update(labelled, new)
         rounds.append(
             {"round": number, "n_labels": len(labelled.y)}
@@ -310,8 +315,8 @@ class _World:
             check_random_state(random_state),
         )
 
-    def none(self) -> tuple[IntArray, FloatArray]:
-        return np.empty((0, 2), dtype=np.intp), np.empty(0)
+    def none(self) -> Labelled:
+        return Labelled(np.empty((0, 2), dtype=np.intp), np.empty(0))
 
     def ask(
         self,
@@ -323,7 +328,7 @@ class _World:
     ) -> Labelled:
         """Draw pairs of responses to random prompts and have them labelled."""
         if not n_pairs:
-            return Labelled(*self.none())
+            return self.none()
         prompts = self.generator.choice(self.drawn, n_pairs)
         one = self.prompts.draw(first, prompts, self.generator)
         if opponent == "farthest":
