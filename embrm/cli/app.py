@@ -20,6 +20,7 @@ from embrm.cli.fit import HeadCommand, fit
 from embrm.cli.formats import formats
 from embrm.cli.heads import heads
 from embrm.cli.layers import layers
+from embrm.cli.mine import mine
 from embrm.cli.output import STOPPED, USAGE, report_error
 from embrm.cli.rank_items import rank_items
 from embrm.cli.score import score
@@ -89,6 +90,7 @@ app.command()(evaluate)
 app.command()(benchmark)
 app.command()(compare)
 app.command()(score)
+app.command()(mine)
 app.command()(serve)
 app.command()(heads)
 app.command()(formats)
