@@ -19,7 +19,7 @@ from embrm.active.optimal import DOptimal, VOptimal
 from embrm.active.posterior import RewardPosterior
 from embrm.active.prompt_entropy import PromptEntropy
 from embrm.active.propensity import inverse_propensity
-from embrm.active.registry import known_strategies, make_strategy
+from embrm.active.registry import DEFAULT_STRATEGY, known_strategies, make_strategy
 from embrm.active.savings import LabelBudgetDisplay, LabelSaving, label_saving
 from embrm.active.strategy import Strategy, ValueStrategy
 from embrm.active.values import (
@@ -33,6 +33,7 @@ from embrm.active.values import (
 )
 
 __all__ = [
+    "DEFAULT_STRATEGY",
     "BatchBALD",
     "Candidates",
     "Coreset",

@@ -77,9 +77,9 @@ class RewardPosterior:
         )
         k = len(posterior.precision)
         # Once the inverse of the triangle, then products alone: ten times as fast.
-        to_coordinates: FloatArray = np.asarray(
-            solve_triangular(posterior.factor, np.eye(k), lower=True).T
-        )
+        to_coordinates: Any = solve_triangular(
+            posterior.factor, np.eye(k), lower=True
+        ).T
         if posterior.basis is not None:
             to_coordinates = posterior.basis @ to_coordinates
         dtype = np.float64 if vectors.dtype == np.float64 else np.float32
@@ -136,7 +136,7 @@ class RewardPosterior:
     def item_std(self) -> FloatArray:
         """Standard deviation of each item's reward, shape (n_items,), in nats."""
         square = np.einsum("ij,ij->i", self.coordinates, self.coordinates)
-        return np.sqrt(square.astype(np.float64))
+        return np.asarray(np.sqrt(square), dtype=np.float64)
 
     def delta(self, ids: IntArray) -> FloatArray:
         """Compute the mean of r(first) - r(second), shape (n_pairs,)."""

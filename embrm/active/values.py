@@ -134,7 +134,7 @@ class DeltaUCB(ValueStrategy):
         """Compute the largest upper(i) - lower(j), in nats."""
         del random_state
         reach = self.width * posterior.item_std[candidates.ids].sum(axis=1)
-        return np.abs(posterior.delta(candidates.ids)) + reach
+        return np.asarray(np.abs(posterior.delta(candidates.ids)) + reach)
 
 
 @dataclass(frozen=True)

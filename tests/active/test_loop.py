@@ -46,7 +46,12 @@ def test_one_pair_in_ten_is_random_and_never_fitted_on():
         for _ in range(2):
             proposal = loop.propose(20)
             y = np.where(proposal.held_out, label, 1.0)
-            loop.add(proposal.ids, y, proposal.held_out)
+            loop.add(
+                proposal.ids,
+                y,
+                is_random=proposal.is_random,
+                held_out=proposal.held_out,
+            )
             loop.refit()
         assert loop.held_out.sum() == 4
     assert loops[0].ids.tolist() == loops[1].ids.tolist()
@@ -61,6 +66,14 @@ def test_random_pairs_have_their_propensity_and_chosen_ones_none():
     assert np.isnan(proposal.propensity[~proposal.is_random]).all()
     n_random = proposal.is_random.sum()
     np.testing.assert_allclose(proposal.propensity[proposal.is_random], n_random / 72)
+
+
+def test_all_pairs_of_the_random_strategy_are_random():
+    """Each has its propensity, and parameters are selected on all of them."""
+    loop = LabelLoop(make_pool(), strategy="random", random_state=0, warm_start=0)
+    proposal = loop.propose(30)
+    assert proposal.is_random.all()
+    np.testing.assert_allclose(proposal.propensity, 30 / 72)
 
 
 def test_pending_pairs_are_not_proposed_again():
@@ -189,3 +202,19 @@ def test_budgets_that_do_not_ascend_are_refused():
     blind = CandidatePool(pool.items, pool.prompt_ids)
     with pytest.raises(InvalidInputError, match="which simulate_loop needs"):
         simulate_loop(blind, pool, BradleyTerryAnnotator(scale=1.0), budgets=[5])
+
+
+def test_parameters_are_selected_on_the_random_pairs_alone():
+    """Chosen pairs are no sample: labels of theirs leave the penalty as it is."""
+    pool = make_pool(40)
+    ids = pool.same_prompt_ids()[::2]
+    y = pool.gold_labels(ids)
+    is_random = np.arange(len(ids)) < 60
+    heads = []
+    for chosen in (y, 1 - y):
+        loop = LabelLoop(pool, random_state=0)
+        loop.add(ids, np.where(is_random, y, chosen), is_random=is_random)
+        heads.append(loop.refit().head_)
+    alone = LinearBradleyTerry().fit(pool.pairs(ids[:60]), y[:60])
+    assert heads[0].alpha_ == heads[1].alpha_ == alone.alpha_
+    assert heads[0].coef_.tolist() != heads[1].coef_.tolist()
