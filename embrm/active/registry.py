@@ -35,7 +35,7 @@ _MAKERS: Mapping[str, Callable[[], Strategy]] = {
     "info-max": InfoMax,
     "prompt-entropy": lambda: PromptEntropy(InfoMax()),
 }
-DEFAULT_STRATEGY = "d-optimal"
+DEFAULT_STRATEGY = "v-optimal"
 
 
 def known_strategies() -> tuple[str, ...]:

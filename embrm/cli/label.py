@@ -57,8 +57,8 @@ StrategyName = Annotated[
     str,
     typer.Option(
         "--strategy",
-        help="How pairs are chosen: random, d-optimal, v-optimal, info-max, delta-ucb, "
-        "double-thompson, ...; an unknown name lists all.",
+        help="How pairs are chosen: auto (v-optimal), random, d-optimal, info-max, "
+        "delta-ucb, double-thompson, ...; an unknown name lists all.",
     ),
 ]
 Annotator = Annotated[
