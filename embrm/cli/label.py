@@ -228,8 +228,8 @@ def import_labels(
     with reporting(debug=debug, as_json=as_json):
         from embrm.label.exchange import add_labels
 
-        columns = {"columns": column_map(column)}
-        read = read_and_say(exported, as_json=as_json, **columns, **_READING)
+        options: dict[str, Any] = {"columns": column_map(column), **_READING}
+        read = read_and_say(exported, as_json=as_json, **options)
         added, known = add_labels(read, out)
         say(f"{added:,} labels added to {out}, {known:,} known", as_json=as_json)
         if as_json:
