@@ -41,8 +41,9 @@ class DirectAlignment:
 
     Parameters
     ----------
-    loss : str, default="dpo"
-        One of `PAIR_LOSSES`, or `"kto"` (Ethayarajh et al. 2024, arXiv:2402.01306).
+    loss : str or PairLoss, default="dpo"
+        One of `PAIR_LOSSES`, a loss of your own, or `"kto"` (Ethayarajh et al. 2024,
+        arXiv:2402.01306).
     beta : float > 0, default=0.1
         Price of divergence: losses are of :math:`\beta \rho`.
     policy : {"linear", "tabular"}, default="linear"
@@ -73,7 +74,7 @@ class DirectAlignment:
     array([ 0.5, -0.5])
     """
 
-    loss: str = "dpo"
+    loss: str | PairLoss = "dpo"
     beta: float = 0.1
     policy: str = "linear"
     alpha: float = 1e-4
@@ -135,7 +136,10 @@ class DirectAlignment:
         return problem.solve(start)
 
     def _check(self) -> None:
-        check_choice(self.loss, "loss", (*PAIR_LOSSES, "kto"))
+        if isinstance(self.loss, str):
+            check_choice(self.loss, "loss", (*PAIR_LOSSES, "kto"))
+        else:
+            pair_loss(self.loss)
         check_choice(self.policy, "policy", ("linear", "tabular"))
         for name in ("beta", "desirable", "undesirable"):
             check_positive(getattr(self, name), name)
@@ -353,7 +357,7 @@ class _Problem:
     def _whitening(self) -> FloatArray:
         """Factor the curvature at the base policy, so that steps are well scaled."""
         settings = self.settings
-        curvature = PAIR_LOSSES["dpo" if self._is_kto else settings.loss].curvature
+        curvature = pair_loss("dpo" if self._is_kto else settings.loss).curvature
         scale = curvature * settings.beta**2
         ridge = settings.alpha * settings.beta**2 + settings.sft / max(1, self.n_items)
         if self.items is None:

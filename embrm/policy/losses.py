@@ -88,12 +88,12 @@ PAIR_LOSSES: Mapping[str, PairLoss] = {
 side, by which it stands wrong labels."""
 
 
-def pair_loss(name: str) -> PairLoss:
-    """Find a loss by its name.
+def pair_loss(name: str | PairLoss) -> PairLoss:
+    """Find a loss by its name; one of your own is passed on.
 
     Parameters
     ----------
-    name : str
+    name : str or PairLoss
         `"dpo"`, `"ipo"`, `"slic"`, `"squared"`, `"exponential"`,
         `"truncated-quadratic"` or `"savage"`.
 
@@ -108,5 +108,6 @@ def pair_loss(name: str) -> PairLoss:
     >>> pair_loss("ipo").value(x), pair_loss("slic").slope(x)
     (array([0.25, 0.  ]), array([-1., -1.]))
     """
-    check_choice(name, "loss", tuple(PAIR_LOSSES))
-    return PAIR_LOSSES[name]
+    if isinstance(name, str) or not hasattr(name, "curvature"):
+        check_choice(name, "loss", tuple(PAIR_LOSSES))
+    return PAIR_LOSSES[name] if isinstance(name, str) else name

@@ -1,8 +1,8 @@
 """Mine a file of responses: score each once, select, write what trainers read.
 
 The source is read twice: texts are scored in passing, and only numbers are kept of
-them; what was selected is written when it comes by again. A million responses take
-40 MB, whatever their order.
+them; what was selected is written when it comes by again. That is about 140 bytes for
+each response, however long, and whatever their order.
 """
 
 import hashlib

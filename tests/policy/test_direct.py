@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from embrm.exceptions import InvalidInputError
 from embrm.policy._prompts import Prompts
 from embrm.policy.direct import DirectAlignment, SoftmaxPolicy, _Problem
-from embrm.policy.losses import PAIR_LOSSES, pair_loss
+from embrm.policy.losses import PAIR_LOSSES, PairLoss, pair_loss
 from embrm.policy.policies import bradley_terry, psi_policy, tilted_policy
 from embrm.pool import CandidatePool
 
@@ -132,6 +132,19 @@ def test_one_certain_pair_has_its_closed_form(options, rho):
     assert theta[0] - theta[1] == pytest.approx(rho, rel=0.02)
 
 
+def test_a_loss_of_one_s_own_is_trained():
+    """Huber's, around a log ratio of three: its minimum is there."""
+    own = PairLoss(
+        lambda x: np.sqrt(1 + (x - 3) ** 2),
+        lambda x: (x - 3) / np.sqrt(1 + (x - 3) ** 2),
+        1.0,
+    )
+    pool = CandidatePool(np.eye(2), [0, 0])
+    settings = DirectAlignment(own, beta=0.5, policy="tabular", alpha=0.0)
+    theta = settings.fit(pool, [[0, 1]]).theta(pool)
+    assert theta[0] - theta[1] == pytest.approx(6.0, rel=1e-3)
+
+
 def test_dpo_of_one_certain_pair_has_no_optimum_but_ipo_has():
     """The less penalty, the farther: what the guidebook says of DPO."""
     pool = CandidatePool(np.eye(2), [0, 0])
@@ -214,6 +227,7 @@ def test_weights_are_copies(pool, pairs):
     ("options", "ids", "words"),
     [
         ({"loss": "ppo"}, [[0, 12]], "truncated-quadratic"),
+        ({"loss": 3}, [[0, 12]], "truncated-quadratic"),
         ({"policy": "mlp"}, [[0, 12]], "tabular"),
         ({"beta": 0.0}, [[0, 12]], "beta > 0"),
         ({"label_smoothing": 0.5}, [[0, 12]], "below 1/2"),

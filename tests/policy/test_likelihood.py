@@ -27,7 +27,7 @@ TEXTS = [
 def tokenizer():
     """Words are tokens."""
     numbered = {word: n for n, word in enumerate(WORDS)}
-    inner = Tokenizer(models.WordLevel(numbered, unk_token="<unk>"))  # noqa: S106
+    inner = Tokenizer(models.WordLevel(numbered, SPECIAL["unk_token"]))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=inner, **SPECIAL)
 
