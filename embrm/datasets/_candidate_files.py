@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm.datasets._rows import naming
 from embrm.datasets.formats.base import refusal
@@ -28,6 +29,7 @@ _FIXES = MappingProxyType(
         "gold": "give each item its gold score",
     }
 )
+_FIRST_SAFE_TORCH = (2, 6)
 _DTYPES = MappingProxyType({"F16": "<f2", "F32": "<f4", "F64": "<f8"})
 
 
@@ -257,6 +259,49 @@ def open_array(file: Path, *, n_axes: int | None) -> FloatArray:
                 "save it so; a matrix of vectors goes with a table of its rows",
             )
         return array
+
+
+def open_tensor(file: Path) -> FloatArray:
+    """Map the numbers of a `.pt` file: one tensor, or a list of equal ones.
+
+    Nothing in it is run: torch >= 2.6 reads it with `weights_only=True`. bfloat16,
+    which numpy lacks, and lists are copied.
+
+    Raises
+    ------
+    DataError
+        If it holds something else.
+    MissingDependencyError
+        Without torch (the extra `torch`).
+    """
+    torch = import_optional("torch", extra="torch")
+    with naming((file.name or str(file))[:80]):
+        if not file.is_file():
+            raise _wrong("a file that exists", "no such file", "check the path")
+        if tuple(map(int, torch.__version__.split(".")[:2])) < _FIRST_SAFE_TORCH:
+            raise _wrong(
+                "torch >= 2.6, which reads a .pt file without running it",
+                f"torch {torch.__version__}",
+                "pip install 'torch>=2.6'",
+            )
+        try:
+            loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+            tensor = (
+                torch.stack(loaded)  # noqa: PD013
+                if isinstance(loaded, list)
+                else loaded
+            )
+            if tensor.dtype == torch.bfloat16:
+                tensor = tensor.float()
+            numbers: FloatArray = tensor.detach().numpy()
+        # The unpickler raises many errors for bytes that make no sense.
+        except Exception as error:
+            raise _wrong(
+                "one tensor of floating-point numbers, or a list of equal ones",
+                f"something else ({type(error).__name__})",
+                "save it with torch.save(tensor, path)",
+            ) from error
+        return numbers
 
 
 def _open_npy(file: Path) -> Any:

@@ -11,6 +11,7 @@ from embrm._typing import AnyArray, FloatArray, Text
 from embrm.datasets._candidate_files import (
     check_columns,
     open_array,
+    open_tensor,
     open_vectors,
     read_columns,
 )
@@ -143,7 +144,8 @@ def read_candidates(
     path : str or Path
         Columns `prompt_id` or `prompt` (one of them is needed), `gold`, `response`,
         `length` (of the response, in any unit) and `vector` (lists of numbers). Or a
-        `.npy` of vectors, shape (n_prompts, K, d), as `embd_*.npy` of arXiv 2411.04991.
+        `.npy` of vectors, shape (n_prompts, K, d), as `embd_*.npy` of arXiv 2411.04991,
+        or a `.pt` of shape (K, n_prompts, d).
     vectors : str or Path, optional
         As for `read_candidate_pool`; then a column `vector` is not read. With a `.npy`
         of vectors, the `.npy` of their gold, shape (n_prompts, K, 1); by default
@@ -176,7 +178,7 @@ def read_candidates(
     """
     file = Path(path)
     named = check_columns(columns or {})
-    if file.suffix.lower() == ".npy":
+    if file.suffix.lower() in (".npy", ".pt"):
         return _read_arrays(file, vectors)
     frame, vector_column = read_columns(
         file, named, needed=needed, with_vectors=vectors is None
@@ -202,16 +204,19 @@ def _read_arrays(file: Path, gold: str | Path | None) -> Candidates:
     """Read a pool of arrays: vectors (n_prompts, K, d), gold (n_prompts, K[, 1]).
 
     So the embeddings of arXiv 2411.04991 are published: the gold of `embd_*.npy` is in
-    `reward_*.npy` beside it. Both stay where they are, mapped into memory.
+    `reward_*.npy` beside it. In `.pt` files the responses come first: (K, n_prompts,
+    d). Both stay where they are, mapped into memory.
     """
-    vectors = open_array(file, n_axes=3)
-    n_prompts, k, d = vectors.shape
+    by_prompt = file.suffix.lower() == ".npy"
+    vectors = open_array(file, n_axes=3) if by_prompt else _of_three_axes(file)
+    rows, columns, d = vectors.shape
     path = Path(gold) if gold is not None else _gold_beside(file)
-    scores = open_array(path, n_axes=None)
-    if scores.size != n_prompts * k or scores.shape[:2] != (n_prompts, k):
+    is_array = path.suffix.lower() == ".npy"
+    scores = open_array(path, n_axes=None) if is_array else open_tensor(path)
+    if scores.size != rows * columns or scores.shape[:2] != (rows, columns):
         raise _refusal(
             path.name,
-            f"a gold score for each vector, shape ({n_prompts}, {k}, 1)",
+            f"a gold score for each vector, shape ({rows}, {columns}, 1)",
             f"shape {scores.shape}",
             "name the file with the rewards of the same responses as vectors=",
             "other shape",
@@ -219,21 +224,36 @@ def _read_arrays(file: Path, gold: str | Path | None) -> Candidates:
     numbers = np.asarray(scores, dtype=np.float64).reshape(-1)
     if not np.isfinite(numbers).all():
         at = int(np.argmax(~np.isfinite(numbers)))
+        prompt = at // columns if by_prompt else at % columns
         raise _refusal(
             path.name,
             "finite gold scores",
-            f"another at prompt {at // k}, response {at % k}",
+            f"another at prompt {prompt}",
             "drop that prompt from both files",
             "bad gold",
         )
+    ids = np.repeat(np.arange(rows), columns)
     return Candidates(
         name=file.name,
-        prompt_ids=np.repeat(np.arange(n_prompts), k),
+        prompt_ids=ids if by_prompt else np.tile(np.arange(columns), rows),
         gold=numbers,
         texts=None,
         lengths=None,
         vectors=vectors.reshape(-1, d),
     )
+
+
+def _of_three_axes(file: Path) -> FloatArray:
+    tensor = open_tensor(file)
+    if tensor.ndim != 3:
+        raise _refusal(
+            file.name,
+            "a tensor with 3 axes: responses, prompts, numbers of a vector",
+            f"shape {tensor.shape}",
+            "save it so; a matrix of vectors goes with a table of its rows",
+            "other shape",
+        )
+    return tensor
 
 
 def _gold_beside(file: Path) -> Path:

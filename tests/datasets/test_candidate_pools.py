@@ -175,3 +175,26 @@ def test_gold_of_other_vectors_is_refused(tmp_path):
     np.save(path, np.zeros((5, 4)))
     with pytest.raises(DataError, match="with 3 axes"):
         read_candidate_pool(path)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
+@pytest.mark.parametrize("as_list", [False, True])
+def test_published_tensors_are_a_pool(tmp_path, dtype, as_list):
+    """In .pt files the responses come first: (K, prompts, d)."""
+    torch = pytest.importorskip("torch")
+    tensor = torch.arange(3 * 5 * 4).reshape(3, 5, 4).to(getattr(torch, dtype))
+    gold = torch.arange(15.0).reshape(3, 5, 1)
+    torch.save(list(tensor) if as_list else tensor, tmp_path / "embd_toy.pt")
+    torch.save(gold, tmp_path / "reward_toy.pt")
+    pool = read_candidate_pool(tmp_path / "embd_toy.pt")
+    np.testing.assert_array_equal(pool.items, tensor.float().reshape(15, 4).numpy())
+    assert pool.prompt_ids.tolist() == [0, 1, 2, 3, 4] * 3
+    assert pool.gold.tolist() == list(range(15))
+
+
+def test_what_is_no_tensor_is_refused(tmp_path):
+    """Nothing in the file is run."""
+    path = tmp_path / "embd_toy.pt"
+    path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(DataError, match="one tensor of floating-point numbers"):
+        read_candidate_pool(path, tmp_path / "reward_toy.npy")
