@@ -24,7 +24,7 @@ from embrm.exceptions import InvalidInputError, format_error
 if TYPE_CHECKING:
     from embrm.label.queue import LabelQueue
 
-_READING = {"on_error": "skip-uninformative"}
+_READING: dict[str, Any] = {"on_error": "skip-uninformative"}
 
 Responses = Annotated[
     Path,
@@ -228,8 +228,8 @@ def import_labels(
     with reporting(debug=debug, as_json=as_json):
         from embrm.label.exchange import add_labels
 
-        columns = {"columns": column_map(column)}
-        read = read_and_say(exported, as_json=as_json, **columns, **_READING)
+        options = {"columns": column_map(column), **_READING}
+        read = read_and_say(exported, as_json=as_json, **options)
         added, known = add_labels(read, out)
         say(f"{added:,} labels added to {out}, {known:,} known", as_json=as_json)
         if as_json:
