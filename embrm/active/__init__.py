@@ -8,19 +8,14 @@ ids = DOptimal().propose(candidates, posterior, 64, random_state=0)
 from embrm.active.batch_bald import BatchBALD
 from embrm.active.candidates import Candidates, draw_candidates, draw_on_policy
 from embrm.active.duels import DoubleThompson, MaxMinLCB, ReversedThompson
-from embrm.active.loop import (
-    LabelLoop,
-    LoopResult,
-    Proposal,
-    StoppingRule,
-    simulate_loop,
-)
+from embrm.active.loop import LabelLoop, Proposal
 from embrm.active.optimal import DOptimal, VOptimal
 from embrm.active.posterior import RewardPosterior
 from embrm.active.prompt_entropy import PromptEntropy
 from embrm.active.propensity import inverse_propensity
 from embrm.active.registry import DEFAULT_STRATEGY, known_strategies, make_strategy
 from embrm.active.savings import LabelBudgetDisplay, LabelSaving, label_saving
+from embrm.active.simulation import LoopResult, StoppingRule, simulate_loop
 from embrm.active.strategy import Strategy, ValueStrategy
 from embrm.active.values import (
     Coreset,

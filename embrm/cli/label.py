@@ -24,7 +24,7 @@ from embrm.exceptions import InvalidInputError, format_error
 if TYPE_CHECKING:
     from embrm.label.queue import LabelQueue
 
-_READING = {"on_error": "skip-uninformative"}
+_READING: dict[str, Any] = {"on_error": "skip-uninformative"}
 
 Responses = Annotated[
     Path,

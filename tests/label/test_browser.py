@@ -11,6 +11,7 @@ import pytest
 
 from embrm.label.app import create_app
 from tests.label.browser import Browser
+from tests.label.conftest import make_texts
 
 pytestmark = pytest.mark.browser
 SHOWN = "document.getElementById('t1').textContent"
@@ -38,10 +39,10 @@ def rows_of(path):
 
 
 def test_a_session_by_keyboard(out, make_queue, running, browse):
-    """Judgements, tie, both bad, skip, undo, help; no request goes elsewhere."""
-    url = running(create_app(make_queue(out)))
+    """50 pairs, tie, both bad, skip, undo, help; no request goes elsewhere."""
+    url = running(create_app(make_queue(out, texts=make_texts(9))))
     page = browse(f"{url}/?annotator=ann")
-    for n, key in enumerate("12" * 6 + "0b"):
+    for n, key in enumerate("12" * 24 + "0b"):
         page.press(key)
         page.until(f"{COUNT} === {n + 1} && {STATE}.startsWith('Saved')")
     page.press("s")
@@ -49,11 +50,11 @@ def test_a_session_by_keyboard(out, make_queue, running, browse):
     page.press("u")
     page.until(f"{STATE}.startsWith('Taken back')")
     page.press("u")
-    page.until(f"{COUNT} === 13")
+    page.until(f"{COUNT} === 49")
     page.press("?")
     page.until("document.getElementById('help').open")
     assert [row["winner"] for row in rows_of(out)][-1] == "tie"
-    assert len(rows_of(out)) == 13
+    assert len(rows_of(out)) == 49
     assert {row["annotator"] for row in rows_of(out)} == {"ann"}
     assert all(row["seconds"] > 0 for row in rows_of(out))
     assert all(request.startswith((url, "data:")) for request in page.requests)
