@@ -157,5 +157,4 @@ ARGILLA = Format(
     detect=_is_argilla,
     read=_read_argilla,
     roles=static_roles(fields="prompt and responses", responses="rankings"),
-    says_winner=True,
 )
