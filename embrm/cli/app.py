@@ -19,7 +19,9 @@ from embrm.cli.evaluate import evaluate
 from embrm.cli.fit import HeadCommand, fit
 from embrm.cli.formats import formats
 from embrm.cli.heads import heads
+from embrm.cli.label import app as label
 from embrm.cli.layers import layers
+from embrm.cli.mine import mine
 from embrm.cli.output import STOPPED, USAGE, report_error
 from embrm.cli.rank_items import rank_items
 from embrm.cli.score import score
@@ -89,12 +91,14 @@ app.command()(evaluate)
 app.command()(benchmark)
 app.command()(compare)
 app.command()(score)
+app.command()(mine)
 app.command()(serve)
 app.command()(heads)
 app.command()(formats)
 app.command("rank-items")(rank_items)
 app.command()(simulate)
 app.command(hidden=True, context_settings=_ANY_ARGUMENTS)(paper)
+app.add_typer(label, name="label")
 app.add_typer(cache, name="cache")
 app.command()(doctor)
 

@@ -110,6 +110,15 @@ BatchItems = Annotated[
     int, typer.Option("--batch", min=1, help="Texts embedded together at most.")
 ]
 
+Whole = Annotated[
+    bool,
+    typer.Option(
+        "--whole-reward/--net-of-style",
+        help="Of models with a block of style (minilm+style): the whole reward, or net "
+        "of style.",
+    ),
+]
+
 
 def serve(
     model_dir: ServedModel,
@@ -120,6 +129,7 @@ def serve(
     encoder: OtherEncoder = None,
     cache: CacheDir = None,
     template: ChatTemplate = "auto",
+    whole: Whole = False,
     on_error: Fallback = "raise",
     training: Training = None,
     allow_host: AllowHost = None,
@@ -164,6 +174,7 @@ def serve(
                 cache=cache,
                 encoder=encoder,
                 template=template,  # type: ignore[arg-type]
+                whole=whole,
                 on_error=on_error,  # type: ignore[arg-type]
                 training=training,
                 items=max_items,

@@ -89,9 +89,11 @@ class PreferencesBuilder:
             if prompt_id == len(self._prompts):
                 self._prompts.append(prompt)
             self._plain[prompt] = prompt_id
-        first = self._item_number(prompt_id, one, _NOTHING, source_row)
-        second = self._item_number(prompt_id, other, _NOTHING, source_row)
-        self._add_pair(first, second, 1.0, source_row, attributes)
+        self._firsts.append(self._item_number(prompt_id, one, _NOTHING, source_row))
+        self._seconds.append(self._item_number(prompt_id, other, _NOTHING, source_row))
+        self._labels.append(1.0)
+        self._pair_source_rows.append(source_row)
+        self._pair_attributes.append(attributes)
         return True
 
     def build(self, read_report: ReadReport) -> Preferences:
@@ -154,7 +156,7 @@ class PreferencesBuilder:
         attributes: dict[str, Any],
         source_row: int,
     ) -> int:
-        identity = (prompt_id, response, _identity(attributes))
+        identity = (prompt_id, response, _identity(attributes) if attributes else "")
         number = self._item_ids.setdefault(identity, len(self._responses))
         if number == len(self._responses):
             self._item_prompts.append(prompt_id)

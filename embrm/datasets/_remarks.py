@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from embrm._typing import IntArray
 from embrm.datasets.formats import Format
 from embrm.datasets.formats._chosen_rejected import is_name
 from embrm.datasets.formats._texts import PROMPTS
@@ -22,6 +23,7 @@ _SCORES = (
     ("chosen-rating", "rejected-rating"),
     ("chosen_rating", "rejected_rating"),
 )
+_PLAIN_ITEMS = {"prompt_id", "prompt", "response", "source_row"}
 _MEAN_WEIGHTS = ("score_ratio",)
 
 
@@ -129,9 +131,7 @@ def _contradictions(preferences: Preferences) -> Iterator[Remark]:
     if len(pairs) < 2:
         return
     first, second = (pairs[end].to_numpy(np.int64) for end in ("first", "second"))
-    texts = pd.factorize(preferences.items["response"])[0].astype(np.int64)
-    prompts = preferences.items["prompt_id"].to_numpy(np.int64)
-    items = pd.factorize(prompts * (texts.max(initial=0) + 1) + texts)[0]
+    items = _texts_of(preferences)
     a, b = items[first], items[second]
     key = np.minimum(a, b) * (items.max(initial=0) + 1) + np.maximum(a, b)
     for_smaller = np.sign(preferences.y - 0.5) * np.where(a <= b, 1, -1)
@@ -150,6 +150,17 @@ def _contradictions(preferences: Preferences) -> Iterator[Remark]:
     if repeats:
         repeated = _counted(repeats, "pair")
         yield Remark(f"{repeated} of two responses that were compared before")
+
+
+def _texts_of(preferences: Preferences) -> IntArray:
+    """Give each item the number of its prompt and response."""
+    items = preferences.items
+    if set(items) <= _PLAIN_ITEMS:
+        return np.arange(len(items))
+    # Items that differ in a rating alone have one text.
+    texts = pd.factorize(items["response"])[0].astype(np.int64)
+    prompts = items["prompt_id"].to_numpy(np.int64)
+    return np.asarray(pd.factorize(prompts * (texts.max(initial=0) + 1) + texts)[0])
 
 
 def _counted(n: int, what: str) -> str:

@@ -142,7 +142,10 @@ def _rewards(model: Model, texts: Sequence[Text]) -> dict[str, list[float]]:
     if not texts:
         return {"reward": []}
     rewards, _ = model.reward_vectors(
-        model.embed(texts).vectors, with_std=False, one_by_one=True
+        model.embed(texts).vectors,
+        with_std=False,
+        one_by_one=True,
+        control=model.net_of,
     )
     return {"reward": rewards.tolist()}
 

@@ -1,6 +1,6 @@
 """The encoder of a reward model: made from its parameter, and checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embrm.embed.base import Encoder, Fingerprint
@@ -43,6 +43,25 @@ def check_uncertain(head: Any) -> None:
                 fix="fit head='linear', or an ensemble",
             )
         )
+
+
+def check_style_block(blocks: Mapping[str, slice] | None) -> slice:
+    """Find the columns of style among the blocks of vectors.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are none.
+    """
+    if blocks is None or "style" not in blocks:
+        raise InvalidInputError(
+            format_error(
+                expected="vectors with a block 'style', to take it out of their reward",
+                got=f"blocks {', '.join(blocks)}" if blocks else "no blocks",
+                fix="call reward(data, control='style'), which reads the texts",
+            )
+        )
+    return blocks["style"]
 
 
 def check_dim(pairs: Pairs, fingerprint: Fingerprint) -> None:

@@ -1,5 +1,6 @@
 """What a fitted reward model says of pairs: who is preferred, and how well it knows."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,18 +27,27 @@ class JudgesPairs:
     Attributes
     ----------
     head_ : RewardHead
+    training_ : mapping of str to JSON value
     training_prompts_ : ndarray of uint64
     training_sketches_ : PromptSketches or None
     """
 
     head_: Any
+    training_: Mapping[str, Any]
     training_prompts_: IntArray
     training_sketches_: PromptSketches | None
 
     @property
     def style_control(self) -> StyleControl:
-        """What the fitted reward owes to style."""
-        raise NotImplementedError
+        """What the fitted reward owes to style; see `embrm.model.style_control`.
+
+        Raises
+        ------
+        InvalidInputError
+            If the model was saved before there was such.
+        """
+        check_is_fitted(self, "head_")
+        return StyleControl.from_json(self.training_.get("style"))
 
     def _read_pairs(self, data: Any, **options: Any) -> Preferences:
         raise NotImplementedError

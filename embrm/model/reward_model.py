@@ -29,6 +29,7 @@ from embrm.heads.uncertain_reward import UncertainRewardHead
 from embrm.model._encoders import (
     check_dim,
     check_same_encoder,
+    check_style_block,
     check_uncertain,
     made_encoder,
 )
@@ -372,19 +373,21 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         return pd.concat(parts, axis=1)
 
     @property
-    def style_control(self) -> StyleControl:
-        """What the fitted reward owes to style; see `embrm.model.style_control`.
+    def net_of(self) -> Literal["style"] | None:
+        """What servers and plug-ins take out of the reward: style, if it is a block.
 
-        Raises
-        ------
-        InvalidInputError
-            If the model was saved before there was such.
+        A policy that is trained on a reward of counts learns to write long lists.
         """
-        check_is_fitted(self, "head_")
-        return StyleControl.from_json(self.training_.get("style"))
+        has_block = self.blocks is not None and "style" in self.blocks
+        return "style" if has_block and self.training_.get("style") else None
 
     def reward_vectors(
-        self, vectors: FloatArray, *, with_std: bool = True, one_by_one: bool = False
+        self,
+        vectors: FloatArray,
+        *,
+        with_std: bool = True,
+        one_by_one: bool = False,
+        control: Literal["style"] | None = None,
     ) -> tuple[FloatArray, FloatArray | None]:
         """Compute rewards of items whose vectors are given, as `reward` does.
 
@@ -397,6 +400,8 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         one_by_one : bool, default=False
             Reward each vector by itself. Sums of a matrix product are in another order
             for other shapes: together, an item's last bits depend on its neighbours.
+        control : {"style"}, optional
+            Give the reward net of style; only for encoders with a block `style`.
 
         Returns
         -------
@@ -407,7 +412,9 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         check_is_fitted(self, "head_")
         if one_by_one and len(vectors) > 1:
             rows = [
-                self.reward_vectors(vectors[n : n + 1], with_std=with_std)
+                self.reward_vectors(
+                    vectors[n : n + 1], with_std=with_std, control=control
+                )
                 for n in range(len(vectors))
             ]
             deviations = [std for _, std in rows if std is not None]
@@ -415,9 +422,14 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
                 np.concatenate([reward for reward, _ in rows]),
                 np.concatenate(deviations) if deviations else None,
             )
+        owed: FloatArray | float = 0.0
+        if control is not None:
+            style = vectors[:, check_style_block(self.blocks)]
+            owed = self.style_control.owed(style.astype(np.float64))
         if with_std and isinstance(self.head_, UncertainRewardHead):
-            return self.head_.reward(vectors, return_std=True)
-        return np.asarray(self.head_.reward(vectors)), None
+            rewards, std = self.head_.reward(vectors, return_std=True)
+            return rewards - owed, std
+        return np.asarray(self.head_.reward(vectors)) - owed, None
 
     def _rewards(self, items: RowItems) -> FloatArray:
         rewards, _ = self.reward_vectors(self._vectors(items.texts), with_std=False)

@@ -5,14 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI
 
 import embrm
 from embrm.datasets import Preferences
-from embrm.exceptions import EmbrmError
 from embrm.model import RewardModel
 from embrm.serve.evidence import Evidence
 from embrm.serve.metrics import Metrics
@@ -21,12 +17,7 @@ from embrm.serve.routes import native, page, rerank, system, tei, trainers, vllm
 from embrm.serve.service import Service
 from embrm.serve.settings import Settings
 from embrm.serve.vectors import ServingCache
-from embrm.web.answers import (
-    Refusal,
-    as_json,
-    describe_validation,
-    error_content,
-)
+from embrm.web.errors import add_error_handlers
 from embrm.web.guard import App, Event, Guard, Receive, Scope, Send, allowed_hosts
 
 _ROUTERS = (native, trainers, vllm, rerank, tei, system)
@@ -73,7 +64,7 @@ def create_app(
     [1, 2]
     """
     settings = Settings({}) if settings is None else settings
-    source = RewardSource(models, ServingCache(settings.cache))
+    source = RewardSource(models, ServingCache(settings.cache), whole=settings.whole)
     service = Service(source, settings, Metrics(), name)
     app = FastAPI(
         title="embrm: rewards of responses",
@@ -88,7 +79,7 @@ def create_app(
         app.include_router(module.router(service))
     evidence = None if training is None else Evidence.of(source.main, training)
     app.include_router(page.router(service, evidence))
-    _add_error_handlers(app)
+    add_error_handlers(app)
     return Guard(
         _Timed(app, service.metrics),
         settings.bounds,
@@ -105,50 +96,6 @@ def _running(service: Service) -> Any:
             yield
 
     return lifespan
-
-
-def _add_error_handlers(app: FastAPI) -> None:
-    """Answer errors in the form that the route's callers read."""
-
-    async def refused(request: Request, error: Exception) -> Response:
-        if isinstance(error, Refusal):
-            return _answer(request, error.status, error.message, error.headers)
-        return _answer(request, 422, str(error))
-
-    async def invalid(request: Request, error: Exception) -> Response:
-        if not isinstance(error, RequestValidationError | ValidationError):
-            raise error
-        words = describe_validation(_errors_of(error))
-        kind = request.headers.get("content-type", "")
-        if request.method == "POST" and "json" not in kind:
-            words = "send the header Content-Type: application/json; " + words
-        return _answer(request, 422, words)
-
-    async def failed(request: Request, error: Exception) -> Response:
-        if not isinstance(error, HTTPException):
-            raise error
-        return _answer(request, error.status_code, str(error.detail)[:200])
-
-    async def broken(request: Request, _: Exception) -> Response:
-        return _answer(request, 500, "internal error; the log says where")
-
-    app.add_exception_handler(Exception, broken)
-    app.add_exception_handler(Refusal, refused)
-    app.add_exception_handler(EmbrmError, refused)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(ValidationError, invalid)
-    app.add_exception_handler(HTTPException, failed)
-
-
-def _errors_of(error: RequestValidationError | ValidationError) -> list[Any]:
-    return list(error.errors())
-
-
-def _answer(
-    request: Request, status: int, message: str, headers: dict[str, str] | None = None
-) -> Response:
-    content = as_json(error_content(request.url.path, status, message))
-    return Response(content, status, headers, media_type="application/json")
 
 
 class _Timed:

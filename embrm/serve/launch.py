@@ -16,7 +16,7 @@ from embrm.serve.app import create_app
 from embrm.serve.metrics import MULTIPROCESS
 from embrm.serve.settings import Settings
 from embrm.web.guard import LOOPBACK, Guard, read_token
-from embrm.web.serving import leave, listen, serve
+from embrm.web.serving import leave, listen, serve, url_of
 
 _SETTINGS = "EMBRM_SERVE_SETTINGS"
 
@@ -102,10 +102,7 @@ def run(settings: Settings, started: Callable[[str], None]) -> None:
     # Before any worker starts: each of them would fail, and be replaced for ever.
     app = make_app(settings)
     sock = listen(settings.host, settings.port)
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    if settings.host in ("0.0.0.0", "::"):  # noqa: S104
-        host = "localhost"
-    started(f"http://{host}:{sock.getsockname()[1]}")
+    started(url_of(settings.host, sock))
     if settings.workers == 1:
         serve(app, [sock], settings.bounds)
         leave()

@@ -58,6 +58,9 @@ class RewardSource:
         Fitted. The first gives the reward; several give components with these names.
     cache : ServingCache, optional
         Where vectors are kept; the models are set to it.
+    whole : bool, default=False
+        Whether models with a block of style give the whole reward; by default it is
+        net of style, so that a policy does not learn to write long lists.
 
     Examples
     --------
@@ -75,6 +78,8 @@ class RewardSource:
         self,
         models: RewardModel | Mapping[str, RewardModel],
         cache: ServingCache | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         named = dict(models) if isinstance(models, Mapping) else {"reward": models}
         if not named:
@@ -85,7 +90,7 @@ class RewardSource:
                     fix="pass a fitted RewardModel",
                 )
             )
-        self.models = named
+        self.models, self.whole = named, whole
         self.cache = ServingCache() if cache is None else cache
         for model in named.values():
             model.check_encoder()
@@ -131,7 +136,11 @@ class RewardSource:
                 vectors[digest] = embedded.vectors
                 if not columns:
                     self.counts = Counts(embedded.n_embedded, embedded.n_truncated)
-            rewards, spread = model.reward_vectors(vectors[digest], one_by_one=True)
+            rewards, spread = model.reward_vectors(
+                vectors[digest],
+                one_by_one=True,
+                control=None if self.whole else model.net_of,
+            )
             _check_finite(name, rewards)
             columns.append(rewards.tolist())
             if len(columns) == 1 and spread is not None:

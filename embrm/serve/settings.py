@@ -54,6 +54,9 @@ class Settings:
     template : str, default="auto"
         Chat template of texts that come with special tokens; see
         `embrm.integrations.templates`.
+    whole : bool, default=False
+        Whether models with a block of style give the whole reward, and not the reward
+        net of style.
     on_error : {"raise", "mean"}, default="raise"
         Whether a text that cannot be rewarded is refused, or gets the mean reward.
     training : str, optional
@@ -79,6 +82,7 @@ class Settings:
     cache: str | None = None
     encoder: str | None = None
     template: Template = "auto"
+    whole: bool = False
     on_error: OnError = "raise"
     training: str | None = None
     items: int = 1024

@@ -85,6 +85,14 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def url_of(host: str, sock: socket.socket) -> str:
+    """Write the URL of a socket that listens at an address."""
+    name = f"[{host}]" if ":" in host else host
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        name = "localhost"
+    return f"http://{name}:{sock.getsockname()[1]}"
+
+
 def serve(
     app: Callable[..., Any] | str,
     sockets: list[socket.socket],

@@ -412,3 +412,25 @@ def test_vectors_of_another_length_are_refused(pairs_frame):
     vectors = np.zeros((len(preferences.items), 5))
     with pytest.raises(InvalidInputError, match=r"d = 256; got d = 5.*this model's"):
         RewardModel("hashing").fit_pairs(preferences, preferences.to_pairs(vectors))
+
+
+def test_rewards_of_vectors_can_be_net_of_style():
+    """What servers give of a model with a block of style equals reward(control=)."""
+    rows = [
+        {
+            "prompt": f"p{n}",
+            "chosen": f"good answer {n} " * (1 + n % 3),
+            "rejected": "no",
+        }
+        for n in range(20)
+    ]
+    model = RewardModel(encoder=["hashing:64", "style"]).fit(rows)
+    items = pd.DataFrame({"prompt": ["p1", "p1"], "response": ["good " * 9, "good"]})
+    vectors = model.embed(list(items.itertuples(index=False, name=None))).vectors
+    net, _ = model.reward_vectors(vectors, with_std=False, control=model.net_of)
+    np.testing.assert_allclose(net, model.reward(items, control="style"), atol=1e-6)
+    assert not np.allclose(net, model.reward(items))
+    plain = RewardModel(encoder="hashing:64").fit(rows)
+    assert plain.net_of is None
+    with pytest.raises(InvalidInputError, match="vectors with a block 'style'"):
+        plain.reward_vectors(vectors[:, :64], control="style")

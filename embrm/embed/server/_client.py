@@ -15,13 +15,13 @@ import json
 import os
 import ssl
 import threading
-from collections.abc import Generator, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 from embrm._optional import import_optional
 from embrm.embed.server._answers import (
@@ -37,6 +37,8 @@ from embrm.exceptions import EmbrmError, InvalidInputError, format_error
 
 Content: TypeAlias = str | list[int]
 """One input: a text, or the ids of its tokens."""
+
+_Read = TypeVar("_Read")
 
 _REFUSAL_BYTES = 65_536
 _POLL = 0.05  # seconds between looks whether to stop
@@ -143,6 +145,23 @@ class EmbeddingsClient:
             If it answers something else than finite vectors, one for each input.
         """
         body = json.dumps({**self._server.fields, "input": list(inputs)}).encode()
+        return self.post(body, lambda raw: read_answer(raw, len(inputs), dim=self._dim))
+
+    def post(self, body: bytes, read: Callable[[bytes], _Read]) -> _Read:
+        """Send one request, again where that may help, and read its answer.
+
+        Parameters
+        ----------
+        body : bytes
+        read : callable
+            Makes something of the answer's body; may raise `NoJSONError`, which is
+            taken as a failure that passes, or `PassingError`.
+
+        Raises
+        ------
+        EmbrmError
+            If the server refuses, or fails in every attempt; what `read` raises.
+        """
         attempts, tenacity = self._server.attempts, self._tenacity
         jitter = tenacity.wait_random_exponential(self._server.backoff, LONGEST_WAIT)
         retrying = tenacity.Retrying(
@@ -154,7 +173,7 @@ class EmbeddingsClient:
             reraise=True,
         )
         try:
-            answer: Answer = retrying(self._ask, body, len(inputs))
+            answer: _Read = retrying(self._ask, body, read)
         except PassingError as error:
             failure = error.final(attempts)
         else:
@@ -182,12 +201,12 @@ class EmbeddingsClient:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _ask(self, body: bytes, n_inputs: int) -> Answer:
+    def _ask(self, body: bytes, read: Callable[[bytes], _Read]) -> _Read:
         """Send one request once."""
         httpx = self._httpx
         # Raised outside: an error of httpx refers to the request, with its key.
         try:
-            return read_answer(self._exchange(body), n_inputs, dim=self._dim)
+            return read(self._exchange(body))
         except httpx.TimeoutException:
             waited = f"none within {self._server.timeout:g} s"
             failure: EmbrmError = PassingError(waited, "raise timeout")

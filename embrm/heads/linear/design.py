@@ -51,6 +51,9 @@ MOST_COLUMNS = 3072
 _RELATIVE_VARIANCE = 3.0
 """Prior variance of a prompt's effect over that of an item's reward."""
 
+_FEWEST_TO_SCALE = 50
+"""Items below which the variance of a column is too uncertain to use."""
+
 _MOST_BYTES = 2**30
 _ENOUGH_WINS, _WINS_FOR_SQUARE = 4096, 1000
 _ROWS_AT_A_TIME = 512
@@ -387,6 +390,26 @@ def column_scale(items: FloatArray, *, unless_dominated: bool) -> FloatArray | N
     if unless_dominated and 2 * variance.max() > variance.sum():
         return None
     return np.where(deviation == 0, 1.0, deviation)
+
+
+def scale_of_columns(
+    comparisons: Comparisons, settings: FitSettings
+) -> FloatArray | None:
+    """Compute by what columns are divided, block by block; None for nothing."""
+    items = comparisons.items
+    if settings.standardise is False or len(items) < _FEWEST_TO_SCALE:
+        return None
+    dominated = settings.standardise is None
+    if comparisons.blocks is None:
+        return column_scale(items, unless_dominated=dominated)
+    parts = [
+        column_scale(items[:, part], unless_dominated=dominated)
+        for part in comparisons.blocks.values()
+    ]
+    widths = [part.stop - part.start for part in comparisons.blocks.values()]
+    return np.concatenate(
+        [np.ones(n) if s is None else s for s, n in zip(parts, widths, strict=True)]
+    )
 
 
 def _mean_and_deviation(items: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -36,7 +36,7 @@ from embrm.heads.linear.design import (
     Design,
     FitSettings,
     PromptEffects,
-    column_scale,
+    scale_of_columns,
 )
 from embrm.heads.linear.differences import Differences
 from embrm.heads.linear.evidence import evidence_penalties
@@ -67,8 +67,8 @@ _HOPELESS = 8.0
 _ENOUGH_TO_CHOOSE = 20_000
 """Wins that a penalty is chosen on where there are more."""
 
-_FEWEST_TO_SCALE = 50
-"""Items below which the variance of a column is too uncertain to use."""
+_MORE_HELD_OUT = 1.5
+"""How many times as many wins other folds must hold out to be worth a fit."""
 
 _ALIKE = 1.1
 """Ratio of columns' deviations up to which it does not matter to standardise."""
@@ -175,7 +175,7 @@ def choose_prior(comparisons: Comparisons, settings: FitSettings) -> Prior:
     -------
     Prior
     """
-    scale = _scale_of_columns(comparisons, settings)
+    scale = scale_of_columns(comparisons, settings)
     if settings.alpha is not None:
         return _given_prior(comparisons, settings, scale, settings.alpha)
     trial = Trial.of(comparisons, settings)
@@ -254,11 +254,28 @@ class Trial:
         margin = self.comparisons.margin
         free = self.settings.free_scale
         path = FoldPath(differences, self.loss, margin, self.folds, free_scale=free)
-        found = self._in_units(follow(path), path, root)
+        found = self._in_units(self._scaled(follow(path), path), path, root)
         if turn is not None:
             start, doubt = turn @ found.start, turn @ found.doubt
             found = replace(found, start=start, doubt=doubt, coordinates=None)
         return found
+
+    def _scaled(self, found: PenaltySearch, path: FoldPath) -> PenaltySearch:
+        """Fit the scale on more wins, where folds of items hold out few of them.
+
+        A fold of items holds out the wins between two of its items; one of components
+        of the comparison graph holds out all of theirs, and trains on more.
+        """
+        if self._by_item is self.comparisons or not path.free_scale:
+            return found
+        folds = grouped_folds(replace(self.comparisons, groups=None), N_FOLDS)
+        n_held = sum(int(held.sum()) for _, held in folds)
+        if n_held < _MORE_HELD_OUT * len(path.held_weight):
+            return found
+        other = FoldPath(path.whole, path.loss, path.margin, folds)
+        fit = other.fit(found.alpha)
+        start = fit.weights.mean(axis=1, dtype=np.float64)
+        return replace(found, start=start, scale=fit.scale, scale_error=fit.scale_error)
 
     def scale_of_blocks(
         self, scale: FloatArray | None, blocks: Sequence[slice]
@@ -378,26 +395,6 @@ def follow(path: FoldPath) -> PenaltySearch:
         held_out_loss=np.array(costs) / weight.sum(),
         losses=chosen.losses,
         weight=weight,
-    )
-
-
-def _scale_of_columns(
-    comparisons: Comparisons, settings: FitSettings
-) -> FloatArray | None:
-    """Compute by what columns are divided, block by block; None for nothing."""
-    items = comparisons.items
-    if settings.standardise is False or len(items) < _FEWEST_TO_SCALE:
-        return None
-    dominated = settings.standardise is None
-    if comparisons.blocks is None:
-        return column_scale(items, unless_dominated=dominated)
-    parts = [
-        column_scale(items[:, part], unless_dominated=dominated)
-        for part in comparisons.blocks.values()
-    ]
-    widths = [part.stop - part.start for part in comparisons.blocks.values()]
-    return np.concatenate(
-        [np.ones(n) if s is None else s for s, n in zip(parts, widths, strict=True)]
     )
 
 

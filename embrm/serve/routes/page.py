@@ -1,10 +1,7 @@
 """The page at `/`: paste a prompt and responses, see rewards and what they rest on."""
 
 import asyncio
-import base64
-import hashlib
 import json
-import re
 import shlex
 from importlib.resources import files
 from typing import Annotated, Any
@@ -19,6 +16,7 @@ from embrm.serve.routes.answers import example, json_answer
 from embrm.serve.routes.native import describe
 from embrm.serve.service import Service
 from embrm.serve.texts import Body, Conversation, Words, as_prompt
+from embrm.web.page import page_headers
 
 
 class ExplainRequest(Body):
@@ -32,7 +30,7 @@ def router(service: Service, evidence: Evidence | None) -> APIRouter:
     """Make the page and the route it asks."""
     routes = APIRouter(tags=["page"])
     html = files("embrm.serve").joinpath("page.html").read_text("utf-8")
-    headers = _headers(html)
+    headers = page_headers(html)
 
     @routes.get("/", response_class=Response, include_in_schema=False)
     async def page() -> Response:
@@ -115,26 +113,3 @@ def _list_routes(request: Request) -> str:
                 row["answer"] = json.dumps(good["example"])
             rows.append(row)
     return _DOCS.render(routes=rows)
-
-
-def _headers(html: str) -> dict[str, str]:
-    """Let the browser run this page's own script and style, and nothing else."""
-    script, style = (_hash_of(html, tag) for tag in ("script", "style"))
-    policy = (
-        f"default-src 'none'; script-src {script}; style-src {style}; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    )
-    return {
-        "content-security-policy": policy,
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
-        "cache-control": "no-cache",
-    }
-
-
-def _hash_of(html: str, tag: str) -> str:
-    found = re.search(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
-    content = found[1] if found else ""
-    digest = hashlib.sha256(content.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -1,0 +1,256 @@
+r"""Experimental design: pairs that together tell most, chosen one after another.
+
+A label of pair g adds :math:`v g g^\top` to the precision of the weights. In the
+coordinates of `RewardPosterior` the covariance begins as I, and stays :math:`C = I -
+\sum_t a_t a_t^\top` after rank-one updates with :math:`a = C g / \sqrt{1 / v + g^\top C
+g}`. Only the vectors a are kept: memory is O(n d), whatever the number of candidates.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.linalg import cholesky
+
+from embrm._typing import FloatArray, IntArray
+from embrm._validation import check_choice
+from embrm.active.candidates import Candidates
+from embrm.active.posterior import RewardPosterior
+from embrm.active.strategy import PromptCap, Strategy, too_few_by_cap
+from embrm.simulate.design import PromptLayout
+
+_FIRST_LOOK = 4096
+_REFRESHED = 64
+
+
+@dataclass(frozen=True)
+class DOptimal(Strategy):
+    r"""Greedy D-optimal design: each pair adds most to the log determinant.
+
+    The gain of a pair is :math:`\log(1 + v g^\top C g)`, with C the posterior
+    covariance given the labels so far *and* the pairs proposed before it, so that
+    proposals do not repeat one another. Gains only fall as pairs are added (the log
+    determinant is submodular), so that old gains bound new ones: only the few pairs at
+    the top are computed again, and the choice is still exactly the greedy one.
+
+    Parameters
+    ----------
+    past_aware : bool, default=True
+        Whether what past labels have taught counts. Without, the covariance begins
+        at the prior, as in a one-shot design; predicted deltas count either way.
+
+    References
+    ----------
+    Shen et al. 2025, Active Reward Modeling, arXiv:2502.04354 (D-opt, PA D-opt, there
+    top-n at once); Minoux 1978, Accelerated greedy algorithms (lazy evaluation).
+
+    Examples
+    --------
+    >>> from embrm.pool import CandidatePool
+    >>> pool = CandidatePool(np.array([[0.0, 0], [5, 0], [5, 0.1], [0, 3]]), [0] * 4)
+    >>> posterior = RewardPosterior(np.zeros(4), pool.items)
+    >>> candidates = Candidates(pool, [[0, 1], [0, 2], [0, 3]])
+    >>> DOptimal().propose(candidates, posterior, 2).tolist()
+    [[0, 2], [0, 3]]
+    """
+
+    past_aware: bool = True
+
+    def _choose(
+        self,
+        candidates: Candidates,
+        posterior: RewardPosterior,
+        n: int,
+        rng: np.random.Generator,
+    ) -> IntArray:
+        del rng
+        return _LazyGreedy(candidates, _belief(candidates, posterior, self), n).run()
+
+
+def _belief(
+    candidates: Candidates, posterior: RewardPosterior, strategy: DOptimal
+) -> RewardPosterior:
+    if strategy.past_aware:
+        return posterior
+    prior = RewardPosterior.from_prior(candidates.pool.items)
+    return RewardPosterior(posterior.reward, prior.coordinates, posterior.flip_rate)
+
+
+class _Covariance:
+    """The matrix I - A'A, by the rows of A."""
+
+    def __init__(self, n: int, k: int) -> None:
+        self._rows, self._n = np.empty((n, k)), 0
+
+    def times(self, g: FloatArray) -> FloatArray:
+        """Multiply a vector (k,)."""
+        rows = self._rows[: self._n]
+        return np.asarray(g - (rows @ g) @ rows)
+
+    def lost(self, gaps: FloatArray) -> FloatArray:
+        """Compute how much less variance the directions (m, k) have than at first."""
+        return np.asarray(np.sum((gaps @ self._rows[: self._n].T) ** 2, axis=1))
+
+    def update(self, g: FloatArray, curvature: float) -> FloatArray:
+        """Learn a label of direction g; return the new row."""
+        product = self.times(g)
+        # A label that tells nothing changes nothing.
+        factor = np.sqrt(curvature / (1 + curvature * float(g @ product)))
+        self._rows[self._n] = factor * product
+        self._n += 1
+        return np.asarray(self._rows[self._n - 1])
+
+
+class _LazyGreedy:
+    """Greedy choice by upper bounds, which are refreshed at the top alone."""
+
+    def __init__(
+        self, candidates: Candidates, posterior: RewardPosterior, n: int
+    ) -> None:
+        self._candidates, self._posterior, self._n = candidates, posterior, n
+        self._curvature = posterior.curvature(candidates.ids)
+        self._variance = posterior.std(candidates.ids) ** 2
+        self._covariance = _Covariance(n, posterior.coordinates.shape[1])
+        self._cap = PromptCap(candidates)
+        self._bound = candidates.per_cost(np.log1p(self._curvature * self._variance))
+        self._order = np.argsort(-self._bound, kind="stable")
+        # Bounds of those out of sight are still the first ones, in order.
+        self._out_of_sight = np.append(self._bound[self._order], -np.inf)
+        self._seen = min(_FIRST_LOOK, len(candidates))
+        self._fresh_at = np.zeros(len(candidates), dtype=np.intp)
+
+    def run(self) -> IntArray:
+        """Choose n candidates."""
+        chosen = np.empty(self._n, dtype=np.intp)
+        for step in range(self._n):
+            row = self._best(step)
+            chosen[step] = row
+            gap = self._posterior.gap(self._candidates.ids[row : row + 1])[0]
+            self._covariance.update(gap, float(self._curvature[row]))
+            self._bound[row] = -np.inf
+            if self._cap.take(row):
+                full = self._cap.full()
+                self._bound[full] = -np.inf
+        return chosen
+
+    def _best(self, step: int) -> int:
+        while True:
+            head = self._order[: self._seen]
+            bounds = self._bound[head]
+            top = int(np.argmax(bounds))
+            row = int(head[top])
+            if bounds[top] < self._out_of_sight[self._seen]:
+                self._seen = min(2 * self._seen, len(self._order))
+            elif bounds[top] == -np.inf:
+                raise too_few_by_cap(self._candidates, self._n, step)
+            elif self._fresh_at[row] == step:
+                return row
+            else:
+                self._refresh(head, bounds, step)
+
+    def _refresh(self, head: IntArray, bounds: FloatArray, step: int) -> None:
+        """Compute the gains of the stale candidates with the highest bounds."""
+        stale = np.where(self._fresh_at[head] < step, bounds, -np.inf)
+        n = min(_REFRESHED, len(head))
+        rows = head[np.argpartition(-stale, n - 1)[:n]]
+        rows = rows[self._bound[rows] > -np.inf]
+        lost = self._covariance.lost(self._posterior.gap(self._candidates.ids[rows]))
+        variance = np.maximum(self._variance[rows] - lost, 0.0)
+        gain = np.log1p(self._curvature[rows] * variance)
+        cost = self._candidates.cost
+        self._bound[rows] = gain if cost is None else gain / cost[rows]
+        self._fresh_at[rows] = step
+
+
+@dataclass(frozen=True)
+class VOptimal(Strategy):
+    r"""Greedy A-optimal design for the pool's own deltas (V-optimal).
+
+    Each pair takes most from the mean posterior variance of the target deltas t:
+    :math:`g^\top C T C g / (1 / v + g^\top C g)` with :math:`T` the mean of
+    :math:`t t^\top`.
+
+    Parameters
+    ----------
+    targets : {"same", "all"}, default="same"
+        Deltas that should become certain: of every two responses to a prompt of the
+        pool, or of every two of its items.
+
+    References
+    ----------
+    Chaloner, Verdinelli 1995, Bayesian experimental design: a review.
+    """
+
+    targets: Literal["same", "all"] = "same"
+
+    def __post_init__(self) -> None:
+        check_choice(self.targets, "targets", ("same", "all"))
+
+    def _choose(
+        self,
+        candidates: Candidates,
+        posterior: RewardPosterior,
+        n: int,
+        rng: np.random.Generator,
+    ) -> IntArray:
+        del rng
+        ids = candidates.ids
+        inverse_curvature = 1 / np.maximum(posterior.curvature(ids), 1e-300)
+        z, scatter = posterior.coordinates, self.scatter(candidates, posterior)
+        variance = posterior.std(ids) ** 2
+        root = _root(scatter).astype(z.dtype)
+        useful = RewardPosterior(posterior.reward, z @ root).std(ids) ** 2
+        covariance, cap = _Covariance(n, z.shape[1]), PromptCap(candidates)
+        chosen, open_ = np.empty(n, dtype=np.intp), np.ones(len(ids), dtype=bool)
+        for step in range(n):
+            gain = candidates.per_cost(useful / (inverse_curvature + variance))
+            gain[~open_] = -np.inf
+            row = chosen[step] = int(np.argmax(gain))
+            if not open_[row]:
+                raise too_few_by_cap(candidates, n, step)
+            gap = posterior.gap(ids[row : row + 1])[0]
+            before = covariance.times
+            a = covariance.update(gap, 1 / float(inverse_curvature[row]))
+            # C T a with the C before this label, which is C + a a' now.
+            spread = scatter @ a
+            b = before(spread) + a * float(a @ spread)
+            along = (z @ np.column_stack([a, b]).astype(z.dtype)).astype(np.float64)
+            on_a, on_b = (along[ids[:, 0]] - along[ids[:, 1]]).T
+            useful += on_a * (on_a * float(a @ spread) - 2 * on_b)
+            variance = np.maximum(variance - on_a**2, 0.0)
+            useful = np.maximum(useful, 0.0)
+            open_[row] = False
+            if cap.take(row):
+                open_ &= ~cap.full()
+        return chosen
+
+    def scatter(self, candidates: Candidates, posterior: RewardPosterior) -> FloatArray:
+        """Compute T, the mean of t t' over the targets, shape (k, k)."""
+        z, pool = posterior.coordinates, candidates.pool
+        if self.targets == "all":
+            centred = z - z.mean(axis=0)
+            gram = (centred.T @ centred).astype(np.float64)
+            return np.asarray(gram * 2 / max(1, len(z) - 1))
+        layout = PromptLayout.of(pool)
+        total, n_pairs = np.zeros((z.shape[1],) * 2), 0
+        for size in np.unique(layout.sizes[layout.sizes > 1]):
+            starts = layout.starts[:-1][layout.sizes == size]
+            rows = layout.order[starts[:, None] + np.arange(size)]
+            for part in np.array_split(rows, max(1, rows.size // _ROWS)):
+                block = z[part]
+                block = (block - block.mean(axis=1, keepdims=True)).reshape(
+                    -1, z.shape[1]
+                )
+                # The sum over pairs of K items is K times that over items.
+                total += size * (block.T @ block)
+            n_pairs += len(rows) * size * (size - 1) // 2
+        return total / max(1, n_pairs)
+
+
+def _root(scatter: FloatArray) -> FloatArray:
+    """Find R with R R' = T, for a T that may be singular."""
+    jitter = 1e-12 * (float(np.trace(scatter)) / len(scatter) + 1e-300)
+    return np.asarray(cholesky(scatter + jitter * np.eye(len(scatter)), lower=True))
+
+
+_ROWS = 8192

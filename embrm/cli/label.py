@@ -1,0 +1,308 @@
+"""`embrm label`: a page on which people judge pairs; tasks out, labels in."""
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from embrm.cli.evaluate import OtherEncoder
+from embrm.cli.inputs import open_encoder, open_model, read_and_say
+from embrm.cli.options import (
+    AsJson,
+    CacheDir,
+    Columns,
+    Config,
+    Debug,
+    Seed,
+    column_map,
+)
+from embrm.cli.output import emit, reporting, say
+from embrm.exceptions import InvalidInputError, format_error
+
+if TYPE_CHECKING:
+    from embrm.label.queue import LabelQueue
+
+_READING = {"on_error": "skip-uninformative"}
+
+Responses = Annotated[
+    Path,
+    typer.Argument(
+        help="File of responses: preferences, ratings or responses without labels; "
+        "labels in it are not looked at."
+    ),
+]
+Labels = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        help="JSONL file of labels, which embrm fit reads. A session goes on from it; "
+        "NAME.journal.jsonl beside it holds every judgement and undo.",
+    ),
+]
+BeliefModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        help="Saved model with a linear head, by which pairs are chosen at first.",
+        show_default=False,
+    ),
+]
+EncoderName = Annotated[
+    str,
+    typer.Option("--encoder", help="Encoder of the responses, where no --model is."),
+]
+StrategyName = Annotated[
+    str,
+    typer.Option(
+        "--strategy",
+        help="How pairs are chosen: auto (v-optimal), random, d-optimal, info-max, "
+        "delta-ucb, double-thompson, ...; an unknown name lists all.",
+    ),
+]
+Annotator = Annotated[
+    str,
+    typer.Option("--annotator", help="Your name; others open the page with theirs."),
+]
+Host = Annotated[
+    str,
+    typer.Option(
+        "--host", help="Address to listen on; beyond loopback the URL has a token."
+    ),
+]
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")
+]
+NoBrowser = Annotated[
+    bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option("--allow-host", help="Further name of the server; may be repeated."),
+]
+HeldOut = Annotated[
+    float,
+    typer.Option(
+        "--held-out",
+        min=0.0,
+        max=0.9,
+        help="Share of pairs drawn at random and only evaluated on.",
+    ),
+]
+RandomShare = Annotated[
+    float,
+    typer.Option(
+        "--random-share", min=0.0, max=1.0, help="Share of further random pairs."
+    ),
+]
+Tool = Annotated[
+    str, typer.Option("--tool", help="label-studio, argilla or arena: whose format.")
+]
+TaskFile = Annotated[Path, typer.Option("--out", help="File of tasks to write.")]
+HowMany = Annotated[int, typer.Option("--n", min=1, help="Pairs to label.")]
+Exported = Annotated[Path, typer.Argument(help="What the tool exported.")]
+
+
+class _Group(TyperGroup):
+    """Takes a file where a subcommand's name could stand: the page is the default."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        first = args[0] if args else "--help"
+        if first not in (*self.commands, "--help", "-h"):
+            args = ["page", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Group,
+    help="Judge pairs of responses in the browser: embrm label FILE --out LABELS. See "
+    "embrm label page --help; export and import speak to other labelling tools.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def page(
+    responses: Responses,
+    out: Labels,
+    model: BeliefModel = None,
+    encoder: EncoderName = "minilm",
+    strategy: StrategyName = "auto",
+    annotator: Annotator = "me",
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    browser: NoBrowser = True,
+    allow_host: AllowHost = None,
+    held_out: HeldOut = 0.1,
+    random_share: RandomShare = 0.2,
+    cache: CacheDir = None,
+    column: Columns = None,
+    model_encoder: OtherEncoder = None,
+    seed: Seed = 0,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Serve the page; the pairs that teach most come first.
+
+    Keys on the page: 1 and 2 for the better response, 0 for a tie, b for both bad, s to
+    skip, u to undo. Several annotators share one server, each as ?annotator=NAME.
+    """
+    with reporting(debug=debug, as_json=as_json):
+        from embrm._optional import import_optional
+
+        for name in ("fastapi", "uvicorn", "httptools"):
+            import_optional(name, extra="serve")
+        from embrm.label.launch import run
+
+        shares = {"held_out_share": held_out, "random_share": random_share}
+        loop, texts = _loop(
+            responses, column, model, model_encoder, encoder, cache, strategy, seed,
+            as_json, **shares,
+        )  # fmt: skip
+        queue = _queue(loop, texts, out, seed, as_json)
+        run(
+            queue,
+            lambda url: _started(url, browser=browser, as_json=as_json),
+            annotator=annotator,
+            host=host,
+            port=port,
+            hosts=tuple(allow_host or ()),
+        )
+        n = len(queue.labels())
+        say(f"{n:,} labels in {out}; fit with embrm fit {out} --out DIR", as_json=True)
+
+
+@app.command("export")
+def export_tasks(
+    responses: Responses,
+    out: TaskFile,
+    tool: Tool = "label-studio",
+    n: HowMany = 100,
+    model: BeliefModel = None,
+    encoder: EncoderName = "minilm",
+    strategy: StrategyName = "auto",
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels", help="Labels so far, by which to choose.", show_default=False
+        ),
+    ] = None,
+    cache: CacheDir = None,
+    column: Columns = None,
+    model_encoder: OtherEncoder = None,
+    seed: Seed = 0,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write a prioritised file of tasks for another labelling tool."""
+    with reporting(debug=debug, as_json=as_json):
+        from embrm.label.exchange import learn_labels, write_tasks
+
+        loop, texts = _loop(
+            responses, column, model, model_encoder, encoder, cache, strategy, seed,
+            as_json, held_out_share=0.1,
+        )  # fmt: skip
+        if labels is not None:
+            read = read_and_say(labels, as_json=as_json, **_READING)
+            learned, unknown = learn_labels(loop, texts, read)
+            say(f"{learned:,} labels known, {unknown:,} of others", as_json=as_json)
+        written = write_tasks(loop, texts, out, tool=tool, n=n, seed=seed)
+        say(f"{written:,} tasks for {tool}: {out}", as_json=as_json)
+        if as_json:
+            emit({"tasks": written, "tool": tool, "out": str(out)})
+
+
+@app.command("import")
+def import_labels(
+    exported: Exported,
+    out: Labels,
+    column: Columns = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Bring labels of another tool into the table of labels; known ones stay once."""
+    with reporting(debug=debug, as_json=as_json):
+        from embrm.label.exchange import add_labels
+
+        options: dict[str, Any] = {"columns": column_map(column), **_READING}
+        read = read_and_say(exported, as_json=as_json, **options)
+        added, known = add_labels(read, out)
+        say(f"{added:,} labels added to {out}, {known:,} known", as_json=as_json)
+        if as_json:
+            emit({"added": added, "known": known, "out": str(out)})
+
+
+def _loop(
+    responses: Path,
+    column: list[str] | None,
+    model: Path | None,
+    model_encoder: str | None,
+    encoder: str,
+    cache: str | None,
+    strategy: str,
+    seed: int,
+    as_json: bool,
+    **options: Any,
+) -> Any:
+    """Read and embed the responses; make the loop and its texts."""
+    from embrm.active import DEFAULT_STRATEGY, make_strategy
+    from embrm.label.launch import distinct_items, make_loop
+    from embrm.label.tasks import Texts
+    from embrm.model import RewardModel
+    from embrm.model.items import row_items
+
+    chosen = make_strategy(DEFAULT_STRATEGY if strategy == "auto" else strategy)
+    texts, prompt_ids = distinct_items(row_items(responses, column_map(column)))
+    opened = (
+        RewardModel(open_encoder(encoder), cache=cache)
+        if model is None
+        else open_model(model, cache, model_encoder)
+    )
+    embedded = opened.embed(texts)
+    say(str(embedded), as_json=as_json)
+    head = None if model is None else opened.head_
+    loop = make_loop(
+        texts,
+        prompt_ids,
+        embedded.vectors,
+        head,
+        strategy=chosen,
+        random_state=seed,
+        **options,
+    )
+    return loop, Texts(texts)
+
+
+def _queue(loop: Any, texts: Any, out: Path, seed: int, as_json: bool) -> "LabelQueue":
+    """Open the session, and fit on the labels that are there."""
+    from embrm.label.queue import LabelQueue, QueueSettings, journal_of
+
+    if out.exists() and not journal_of(out).exists():
+        raise InvalidInputError(
+            format_error(
+                expected=f"a new file, or one of an earlier session, for {out}",
+                got="a file without its journal",
+                fix="write to another --out; embrm label import adds labels to a table",
+            )
+        )
+    queue = LabelQueue(loop, texts, out, QueueSettings(seed=seed))
+    n = len(queue.labels())
+    if n:
+        loop.refit()
+        say(f"{n:,} labels of earlier sessions", as_json=as_json)
+    return queue
+
+
+def _started(url: str, *, browser: bool, as_json: bool) -> None:
+    say(f"Judge at {url} (Ctrl+C ends; every label is saved at once)", as_json=as_json)
+    if as_json:
+        emit({"url": url})
+    import sys
+
+    sys.stdout.flush()
+    if browser:
+        webbrowser.open(url)

@@ -1,0 +1,147 @@
+"""Journal: an append-only file of events, each on disk before the next is shown."""
+
+import fcntl
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import orjson
+
+from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+
+
+class Journal:
+    """Events as JSON lines, appended and flushed to disk one by one.
+
+    A process that is killed while it writes leaves a torn last line at most: it was
+    never acknowledged, and is cut off when the journal is opened again. One process at
+    a time holds a journal.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is not there.
+
+    Attributes
+    ----------
+    events : list of dict
+        Of earlier sessions and this one, in order.
+
+    Raises
+    ------
+    InvalidInputError
+        If another process has it open.
+    IntegrityError
+        If a line other than the last is no event.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     path = Path(directory, "labels.journal.jsonl")
+    ...     with Journal(path) as journal:
+    ...         journal.append({"event": "label", "winner": "first"})
+    ...     with Journal(path) as journal:
+    ...         journal.events
+    [{'event': 'label', 'winner': 'first'}]
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not path.exists()
+        self._file: BinaryIO = path.open("a+b")
+        try:
+            _lock(self._file, path)
+            self.events: list[dict[str, Any]] = _read(self._file, path)
+            if is_new:
+                _sync_directory(path.parent)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def append(self, event: Mapping[str, Any]) -> None:
+        """Write an event; it is on disk when this returns."""
+        self._file.write(orjson.dumps(event) + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.events.append(dict(event))
+
+    @property
+    def closed(self) -> bool:
+        """Whether another process may open it."""
+        return self._file.closed
+
+    def close(self) -> None:
+        """Let another process open it."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Replace a file of JSON lines at once: readers see the old one or the new one."""
+    beside = path.with_name(f".{path.name}.new")
+    with beside.open("wb") as file:
+        file.writelines(orjson.dumps(row) + b"\n" for row in rows)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    _sync_directory(path.parent)
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one row to a file of JSON lines."""
+    with path.open("ab") as file:
+        file.write(orjson.dumps(row) + b"\n")
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise InvalidInputError(
+            format_error(
+                expected=f"{path} to be free",
+                got="another process that labels into it",
+                fix="label in that one: several annotators share one server, each with "
+                "a name of their own; or write to another --out",
+            )
+        ) from error
+
+
+def _read(file: BinaryIO, path: Path) -> list[dict[str, Any]]:
+    """Read all events, and cut off a torn last line."""
+    file.seek(0)
+    content = file.read()
+    whole, newline, torn = content.rpartition(b"\n")
+    if torn:
+        file.truncate(len(whole) + len(newline))
+    events = []
+    for number, line in enumerate(whole.splitlines() if whole else [], start=1):
+        try:
+            event = dict(orjson.loads(line))
+        except (orjson.JSONDecodeError, TypeError, ValueError) as error:
+            raise IntegrityError(
+                format_error(
+                    expected=f"an event in line {number} of {path}",
+                    got="something else",
+                    fix="restore the file, or delete that line",
+                )
+            ) from error
+        events.append(event)
+    return events
+
+
+def _sync_directory(directory: Path) -> None:
+    """Have the name of a new file on disk, not only its content."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,105 @@
+"""Tasks: pairs with their texts, and the judgements that can be made of them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import isnan
+from typing import Any
+
+from embrm._typing import IntArray, Text
+from embrm.messages import prompt_text
+
+WINNERS = {"first": 1.0, "second": 0.0, "tie": 0.5, "both bad": 0.5}
+"""What may be answered, with the label y of each."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts that are judged.
+
+    Parameters
+    ----------
+    texts : sequence of (prompt, response)
+        Of the pool's items, in order.
+    """
+
+    texts: Sequence[Text]
+
+    def prompt(self, item: int) -> str:
+        """Write the prompt of an item as people read it."""
+        return prompt_text(self.texts[item][0])
+
+    def response(self, item: int) -> str:
+        """Return the response of an item."""
+        return self.texts[item][1]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A pair to judge.
+
+    Attributes
+    ----------
+    id : str
+        Digest of the texts of the pair: the same in every session.
+    first, second : int
+        Rows of the pool.
+    strategy : str
+        By which it was chosen; "random" where chance chose.
+    propensity : float or None
+        Chance of being chosen, None where a strategy chose.
+    held_out : bool
+        Whether it is only evaluated on.
+    """
+
+    id: str
+    first: int
+    second: int
+    strategy: str
+    propensity: float | None
+    held_out: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Write the task for the journal."""
+        return asdict(self)
+
+
+def make_task(
+    texts: Texts, ids: IntArray, strategy: str, propensity: float, held_out: bool
+) -> Task:
+    """Name a pair by its texts, and note how it was chosen."""
+    first, second = int(ids[0]), int(ids[1])
+    return Task(
+        pair_id(texts, first, second),
+        first,
+        second,
+        strategy,
+        None if isnan(propensity) else round(propensity, 9),
+        held_out,
+    )
+
+
+def pair_id(texts: Texts, first: int, second: int) -> str:
+    """Digest the texts of a pair, in its order.
+
+    Examples
+    --------
+    >>> pair_id(Texts([("2 + 2?", "4"), ("2 + 2?", "5")]), 0, 1)
+    'cfeb3890bce1'
+    """
+    digest = hashlib.blake2b(digest_size=6)
+    for item in (first, second):
+        for text in (texts.prompt(item), texts.response(item)):
+            data = text.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()
+
+
+def is_swapped(seed: int, key: str, annotator: str, repeat: int) -> bool:
+    """Say whether second stands first on the screen: by chance, and the same again.
+
+    A repeat shows the sides the other way round.
+    """
+    words = f"{seed}\n{key}\n{annotator}".encode("utf-8", "surrogatepass")
+    coin = hashlib.blake2b(words, digest_size=1).digest()[0] & 1
+    return bool((coin + repeat) % 2)

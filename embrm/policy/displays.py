@@ -1,0 +1,195 @@
+"""Displays: gold against divergence, and what training does to what was chosen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from embrm._optional import import_optional
+from embrm._typing import FloatArray
+from embrm._validation import check_choice, invalid_input
+from embrm.evaluate.resampling import Band
+from embrm.policy.objectives import ParetoFront
+from embrm.policy.sweeps import PolicySweep
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from embrm.policy.loops import AlignmentRun
+
+MEASURES = {
+    "gold": "expected gold",
+    "win_rate": "win rate over the base policy",
+    "reward": "expected reward (nats)",
+    "length": "expected length",
+}
+"""What a sweep knows, and its label."""
+
+
+def _axes(ax: "Axes | None") -> "Axes":
+    if ax is not None:
+        return ax
+    pyplot: Any = import_optional("matplotlib.pyplot", extra="plot")
+    made: Axes = pyplot.subplots(layout="constrained")[1]
+    return made
+
+
+@dataclass
+class PolicyDisplay:
+    """One measure of several sweeps against divergence.
+
+    Parameters
+    ----------
+    sweeps : sequence of PolicySweep
+    measure : {"gold", "win_rate", "reward", "length"}, default="gold"
+        Length shows a length bias, gold beside reward over-optimisation.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        After `plot`.
+
+    Examples
+    --------
+    >>> from embrm.policy.sweeps import tilt_sweep
+    >>> sweep = tilt_sweep([0.0, 1.0], ["a", "a"], [1.0, 0.1], gold=[1.0, 0.0])
+    >>> PolicyDisplay([sweep]).plot().ax_.get_ylabel()
+    'expected gold'
+    """
+
+    sweeps: Sequence[PolicySweep]
+    measure: str = "gold"
+    ax_: "Axes | None" = None
+
+    def plot(self, ax: "Axes | None" = None) -> "PolicyDisplay":
+        """Draw lines with bands, by divergence.
+
+        Raises
+        ------
+        InvalidInputError
+            If a sweep does not know the measure.
+        """
+        check_choice(self.measure, "measure", tuple(MEASURES))
+        axes = _axes(ax)
+        for sweep in self.sweeps:
+            band: Band | None = getattr(sweep, self.measure)
+            if band is None:
+                raise invalid_input(
+                    f"sweeps with {self.measure}",
+                    f"{sweep.name!r} without",
+                    f"pass {self.measure}= to the sweep",
+                )
+            order = np.argsort(sweep.kl.mean)
+            kl = sweep.kl.mean[order]
+            (line,) = axes.plot(kl, band.mean[order], marker=".", label=sweep.name)
+            axes.fill_between(
+                kl,
+                band.low[order],
+                band.high[order],
+                color=line.get_color(),
+                alpha=0.15,
+                linewidth=0,
+            )
+        axes.set_xlabel("divergence from the base policy (nats)")
+        axes.set_ylabel(MEASURES[self.measure])
+        axes.legend(frameon=False)
+        self.ax_ = axes
+        return self
+
+
+@dataclass
+class AlignmentDisplay:
+    """What rounds of alignment did: gold, and log pi / pi0 of the data.
+
+    Parameters
+    ----------
+    runs : dict of str to AlignmentRun
+        By what they are called.
+    measure : {"gold", "win_rate", "kl", "coverage"}, default="gold"
+        `"coverage"` draws the mean of log pi / pi0 of chosen (solid) and rejected
+        (dashed) responses: below zero, what was chosen has become less likely.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        After `plot`.
+    """
+
+    runs: "dict[str, AlignmentRun]"
+    measure: str = "gold"
+    ax_: "Axes | None" = None
+
+    def plot(self, ax: "Axes | None" = None) -> "AlignmentDisplay":
+        """Draw a line for each run, by labels used; a run of one round is a point."""
+        check_choice(self.measure, "measure", ("gold", "win_rate", "kl", "coverage"))
+        axes = _axes(ax)
+        for name, run in self.runs.items():
+            rounds = [each["round"] for each in run.rounds]
+
+            def column(of: str, run: "AlignmentRun" = run) -> list[float]:
+                return [each[of] for each in run.rounds]
+
+            if self.measure == "coverage":
+                (line,) = axes.plot(rounds, column("chosen"), marker="o", label=name)
+                axes.plot(
+                    rounds, column("rejected"), "x--", color=line.get_color(), alpha=0.6
+                )
+            else:
+                axes.plot(rounds, column(self.measure), marker="o", label=name)
+        if self.measure == "coverage":
+            axes.axhline(0, color="0.6", linewidth=0.8)
+            axes.set_yscale("symlog", linthresh=2.0)
+        labels = {
+            "coverage": "log pi / pi0 of chosen (o) and rejected (x)",
+            "kl": "divergence from the base policy (nats)",
+            **MEASURES,
+        }
+        axes.set_xlabel("round")
+        axes.set_ylabel(labels[self.measure])
+        axes.legend(frameon=False)
+        self.ax_ = axes
+        return self
+
+
+@dataclass
+class ParetoDisplay:
+    """Two objectives of policies: the front, and points to compare with it.
+
+    Parameters
+    ----------
+    front : ParetoFront
+    points : dict of str to (float, float), optional
+        E.g. the robust policy, users, or the gate of ArmoRM.
+    labels : (str, str), default=("objective 1", "objective 2")
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        After `plot`.
+
+    Examples
+    --------
+    >>> from embrm.policy.objectives import pareto_front
+    >>> front = pareto_front([[1, 0], [0, 1]], ["a", "a"], [[1, 0], [0, 1]])
+    >>> ParetoDisplay(front, {"robust": (0.5, 0.5)}).plot().ax_.get_xlabel()
+    'objective 1'
+    """
+
+    front: ParetoFront
+    points: dict[str, tuple[float, float]] | None = None
+    labels: tuple[str, str] = ("objective 1", "objective 2")
+    ax_: "Axes | None" = None
+
+    def plot(self, ax: "Axes | None" = None) -> "ParetoDisplay":
+        """Draw the front as a line in order of its users, and the points."""
+        axes = _axes(ax)
+        values: FloatArray = self.front.value
+        axes.plot(values[:, 0], values[:, 1], marker="o", label="conditioned policies")
+        for name, (x, y) in (self.points or {}).items():
+            axes.plot([x], [y], marker="D", linestyle="none", label=name)
+        axes.set_xlabel(self.labels[0])
+        axes.set_ylabel(self.labels[1])
+        axes.legend(frameon=False)
+        self.ax_ = axes
+        return self

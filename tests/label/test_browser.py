@@ -1,0 +1,203 @@
+"""People judge in a browser: by keyboard, on a phone, through kills and cuts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from embrm.label.app import create_app
+from tests.label.browser import Browser
+
+pytestmark = pytest.mark.browser
+SHOWN = "document.getElementById('t1').textContent"
+COUNT = "parseInt(document.getElementById('count').textContent)"
+STATE = "document.getElementById('state').textContent"
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Open browsers; each is closed in the end."""
+    opened = []
+
+    def start(url, *size):
+        opened.append(Browser(tmp_path / f"browser{len(opened)}"))
+        opened[-1].open(url, *size)
+        return opened[-1]
+
+    yield start
+    for browser in opened:
+        browser.close()
+
+
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_session_by_keyboard(out, make_queue, running, browse):
+    """Judgements, tie, both bad, skip, undo, help; no request goes elsewhere."""
+    url = running(create_app(make_queue(out)))
+    page = browse(f"{url}/?annotator=ann")
+    for n, key in enumerate("12" * 6 + "0b"):
+        page.press(key)
+        page.until(f"{COUNT} === {n + 1} && {STATE}.startsWith('Saved')")
+    page.press("s")
+    page.until(f"{STATE} === 'Saved: skip. Undo with u.'")
+    page.press("u")
+    page.until(f"{STATE}.startsWith('Taken back')")
+    page.press("u")
+    page.until(f"{COUNT} === 13")
+    page.press("?")
+    page.until("document.getElementById('help').open")
+    assert [row["winner"] for row in rows_of(out)][-1] == "tie"
+    assert len(rows_of(out)) == 13
+    assert {row["annotator"] for row in rows_of(out)} == {"ann"}
+    assert all(row["seconds"] > 0 for row in rows_of(out))
+    assert all(request.startswith((url, "data:")) for request in page.requests)
+    assert page.complaints == []
+
+
+def test_a_phone_shows_one_response_above_the_other(out, make_queue, running, browse):
+    """At 360 pixels nothing is wider than the screen."""
+    url = running(create_app(make_queue(out)))
+    page = browse(f"{url}/?annotator=ann", 360, 740)
+    assert page.run("document.documentElement.scrollWidth") <= 360
+    places = page.run(
+        "[...document.querySelectorAll('.sides section')]"
+        ".map(s => s.getBoundingClientRect()).map(r => [r.left, r.top])"
+    )
+    assert places[0][0] == places[1][0]
+    assert places[0][1] < places[1][1]
+    page.run("document.querySelector('[data-win=second]').click()")
+    page.until(f"{COUNT} === 1")
+
+
+def test_texts_are_text_long_ones_are_folded_and_hebrew_runs_to_the_left(
+    out, make_queue, running, browse
+):
+    """Markup, code and formulas stay as they were written."""
+    code = (
+        "# Title\n```py\nif a < b:\n    print('$x^2$')\n```\n<img src=x onerror=boom()>"
+    )
+    texts = [("שלום, מה שלומך?", code), ("שלום, מה שלומך?", "line\n" * 200)]
+    url = running(create_app(make_queue(out, texts=texts)))
+    page = browse(f"{url}/?annotator=ann")
+    shown = page.run("[t1, t2].map(t => t.textContent)")
+    assert sorted(shown) == sorted([code, "line\n" * 200])
+    assert page.run("document.images.length") == 0
+    at = shown.index("line\n" * 200) + 1
+    fold = f"document.querySelector('[data-of=t{at}]')"
+    assert not page.run(f"{fold}.hidden")
+    page.run(f"{fold}.click()")
+    assert page.run(f"t{at}.scrollHeight <= t{at}.clientHeight + 4")
+    assert page.run("document.getElementById('t0').matches(':dir(rtl)')")
+    assert page.complaints == []
+
+
+def test_two_tabs_a_reload_and_a_lost_network_do_no_harm(
+    out, make_queue, running, browse
+):
+    """Each pair counts once; what was judged offline arrives."""
+    url = running(create_app(make_queue(out)))
+    one = browse(f"{url}/?annotator=ann")
+    two = browse(f"{url}/?annotator=ann")
+    assert one.run(SHOWN) == two.run(SHOWN)
+    one.press("1")
+    one.until(f"{COUNT} === 1")
+    two.press("2")
+    two.until("document.getElementById('state').className === 'bad'")
+    two.until(f"{SHOWN} === {json.dumps(one.run(SHOWN))}")
+    one.open(f"{url}/?annotator=ann")
+    assert one.run(SHOWN) == two.run(SHOWN)
+    one.offline(True)
+    one.press("0")
+    one.until(f"{STATE}.startsWith('No connection')")
+    assert len(rows_of(out)) == 1
+    one.offline(False)
+    one.until(f"{COUNT} === 2")
+    assert len(rows_of(out)) == 2
+
+
+def test_keyboard_focus_and_names_reach_everything(out, make_queue, running, browse):
+    """In the order in which things are read; every control says what it does."""
+    url = running(create_app(make_queue(out)))
+    page = browse(f"{url}/?annotator=ann")
+    names = page.names()
+    assert all(name for role, name in names if role in ("button", "combobox"))
+    assert ("button", "Help: keys") in names
+    reached = []
+    for _ in range(12):
+        page.press("Tab")
+        reached.append(page.run("document.activeElement.textContent.trim()"))
+    for name in ("First1", "Second2", "Tie0", "Both badb", "Skips", "Undou"):
+        assert name in reached
+    assert reached.index("First1") < reached.index("Undou")
+
+
+def test_contrast_of_texts_is_at_least_that_of_wcag(out, make_queue, running, browse):
+    """4.5 to 1, measured on the colours that the browser has computed."""
+    url = running(create_app(make_queue(out)))
+    page = browse(f"{url}/?annotator=ann")
+    found = page.run(
+        """(() => {
+        const lum = c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(x => {
+            x /= 255; return x <= .04045 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4; });
+          return .2126 * v[0] + .7152 * v[1] + .0722 * v[2]; };
+        const back = e => { for (; e; e = e.parentElement) {
+            const c = getComputedStyle(e).backgroundColor;
+            if (!/rgba\\(.*, 0\\)/.test(c)) return c; } return "rgb(255,255,255)"; };
+        const all = "h1,h2,.text,.soft,button:enabled,summary";
+        return [...document.querySelectorAll(all)].map(e => {
+            const a = lum(getComputedStyle(e).color), b = lum(back(e));
+            return (Math.max(a, b) + .05) / (Math.min(a, b) + .05); }); })()"""
+    )
+    assert min(found) >= 4.5
+
+
+SERVER = """
+import sys
+from pathlib import Path
+from embrm.label.launch import run
+from tests.label.conftest import build_queue
+
+queue = build_queue(Path(sys.argv[1]))
+run(queue, lambda url: print(url, flush=True), annotator="ann", port=int(sys.argv[2]))
+"""
+
+
+def test_a_session_goes_on_after_kill_minus_nine(out, browse):
+    """In mid-session, with the page open: it tries again until the server is back."""
+
+    def serve(port):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, str(out), str(port)], stdout=subprocess.PIPE
+        )
+        return process, process.stdout.readline().decode().strip()
+
+    server, url = serve(0)
+    try:
+        page = browse(url)
+        for n in range(5):
+            page.press("1")
+            page.until(f"{COUNT} === {n + 1}")
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait(10)
+        server.stdout.close()
+        page.press("2")
+        page.until(f"{STATE}.startsWith('No connection')")
+        server, again = serve(int(url.split(":")[2].split("/")[0]))
+        assert again == url
+        page.until(f"{COUNT} === 6")
+        for n in range(6, 10):
+            page.press("1")
+            page.until(f"{COUNT} === {n + 1}")
+    finally:
+        server.terminate()
+        server.wait(20)
+        server.stdout.close()
+    time.sleep(0)
+    rows = rows_of(out)
+    assert len({row["pair_id"] for row in rows}) == len(rows) == 10
