@@ -36,7 +36,11 @@ def commands(page):
     return [line[1:] for line in words if line[:1] == ["embrm"]]
 
 
-@pytest.mark.parametrize("page", [page for page in TEXTS if blocks(page, "python")])
+# The page of policies has a test of its own, tests/policy/test_docs.py.
+RUN = [page for page in TEXTS if blocks(page, "python") and page != "policy"]
+
+
+@pytest.mark.parametrize("page", RUN)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path):
     """In a process of its own beside the quickstart data, warnings as errors."""
     (tmp_path / "data").symlink_to(ROOT / "data")
