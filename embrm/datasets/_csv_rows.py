@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 from embrm.datasets._rows import (
     NumberedRows,
@@ -63,7 +64,9 @@ def typed(row: Row, texts: Collection[str]) -> Row:
     }
 
 
-def _typed_cell(name: str, cell: str) -> str | float | None:
+def _typed_cell(name: str, cell: Any) -> Any:
+    if not isinstance(cell, str):
+        return cell  # joined from several rows
     word = cell.strip()
     if not word:
         return None
