@@ -76,6 +76,9 @@ def ray_cluster() -> Callable[..., AbstractContextManager[Any]]:
             try:
                 cluster.workers = [cluster.add_node(**node) for node in workers]
                 cluster.wait_for_nodes()
+                # Ray starts itself anew where a pool of an earlier run, collected
+                # late, speaks to it.
+                ray.shutdown()
                 ray.init(
                     cluster.address, log_to_driver=False, logging_level=logging.ERROR
                 )
