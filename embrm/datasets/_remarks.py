@@ -67,7 +67,7 @@ def _label_beside(
     if "chosen" not in uses.values() or uses.get("label") != CARRIED:
         return
     values = preferences.pairs.get("label", pd.Series(dtype=object)).dropna().unique()
-    shown = ", ".join(map(str, sorted(values, key=str)[:5]))
+    shown = ", ".join(text[:20] for text in sorted(map(str, values))[:5])
     yield Remark(
         f"the column 'label' ({shown}) stands beside chosen and rejected and is not "
         "used: chosen is taken to be better in every row. If it is the probability "

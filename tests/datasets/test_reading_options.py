@@ -74,12 +74,26 @@ def test_a_winner_means_what_it_is_said_to_mean(winner, meaning, y):
     assert read.y.tolist() == [y]
 
 
-@pytest.mark.parametrize("winner", [0, 1, 2, "1", "yes", "response_c"])
+@pytest.mark.parametrize("winner", [0, 1, 2, "1", "yes", "response_c", 10**25])
 def test_a_winner_that_could_mean_two_things_is_refused(winner):
     """Letters name the responses here: whether 1 is the first, nobody can tell."""
     with pytest.raises(DataError, match="say what each value means") as caught:
         read_preferences([TWO | {"winner": winner}])
     assert f"{{{winner!r}:" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        TWO | {"winner": 10**400},
+        {"prompt": "p", "responses": ["a", "b"], "ranks": [10**400, 1]},
+    ],
+)
+def test_an_integer_beyond_all_floats_is_refused_in_one_line(row):
+    """It is no winner and no rank; nothing of its 400 digits is printed."""
+    with pytest.raises(DataError) as caught:
+        read_preferences([row])
+    assert "0" * 40 not in str(caught.value)
 
 
 def test_zero_and_one_do_not_mean_one_and_two():

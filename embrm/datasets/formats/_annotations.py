@@ -1,11 +1,13 @@
 """Formats of labelling tools: one record with the annotations of several people."""
 
+import math
 from typing import Any
 
 from embrm.datasets.formats._fields import (
     first_fields,
     is_list,
     list_of,
+    number,
     record_of,
 )
 from embrm.datasets.formats._texts import (
@@ -106,14 +108,18 @@ def _read_argilla(row: Row, reader: RowReader) -> None:
     numbers: dict[str, int] = {}
     for value, who in _argilla_answers(row["responses"]):
         ranks = {
-            str(entry["value"]): float(entry["rank"])
+            str(entry["value"]): number(entry["rank"], "rank")
             for entry in value
             if isinstance(entry, dict) and entry.keys() >= {"rank", "value"}
         }
         for name in ranks:
             if name in fields and name not in numbers:
                 numbers[name] = reader.item(prompt, fields[name], origin=(name, None))
-        ranked = [(name, rank) for name, rank in ranks.items() if name in numbers]
+        ranked = [
+            (name, rank)
+            for name, rank in ranks.items()
+            if name in numbers and not math.isnan(rank)
+        ]
         for i, (one, rank) in enumerate(ranked):
             for other, other_rank in ranked[i + 1 :]:
                 y = TIE if rank == other_rank else float(rank < other_rank)

@@ -19,6 +19,14 @@ def is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def as_float(value: float) -> float:
+    """Write a number as a float; an integer beyond all floats is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def says_missing(value: Any) -> bool:
     """Return whether a field is a text for a missing number, such as "N/A"."""
     return isinstance(value, str) and value.strip().lower() in _MISSING_WORDS
@@ -29,7 +37,10 @@ def in_short(value: Any) -> str:
     if is_missing(value):
         return "none"
     shown = isinstance(value, str | int | float)
-    return repr(value)[:30] if shown else type(value).__name__
+    try:
+        return repr(value)[:30] if shown else type(value).__name__
+    except ValueError:  # Python writes no integers of more than 4,300 digits.
+        return type(value).__name__
 
 
 def number(

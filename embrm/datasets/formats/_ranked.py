@@ -5,6 +5,7 @@ from itertools import combinations
 from typing import Any
 
 from embrm.datasets.formats._fields import (
+    as_float,
     check_rated,
     first_fields,
     is_list,
@@ -126,8 +127,8 @@ def _ranked_columns(row: Row, reader: RowReader) -> tuple[Any, list[Any], list[A
     name = "ranks" if "ranks" in row else "ranking"
     ranks = list_of(row[name], name, len(responses))
     for rank in ranks:
-        if is_number(rank) and not float(rank).is_integer():
-            raise _no_ranks(f"{rank:g}")
+        if is_number(rank) and not as_float(rank).is_integer():
+            raise _no_ranks(f"{as_float(rank):g}")
     place = _prompt_place(row)
     if place is None and reader.options.prompt_template is None:
         raise KeyError("prompt")

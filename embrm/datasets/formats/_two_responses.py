@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from embrm.datasets.formats._fields import (
+    as_float,
     extras_of,
     in_short,
     is_list,
@@ -236,7 +237,7 @@ def _told(winner: Mapping[Any, str | float]) -> dict[Any, Verdict]:
     for value, meaning in winner.items():
         if isinstance(meaning, str) and meaning.strip().lower() in WORDS:
             known[_key(value)] = WORDS[meaning.strip().lower()]
-        elif is_number(meaning) and 0 <= float(meaning) <= 1:
+        elif is_number(meaning) and 0 <= meaning <= 1:
             known[_key(value)] = float(meaning)
         else:
             raise InvalidInputError(
@@ -255,7 +256,7 @@ def _key(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if is_number(value):
-        number = float(value)
+        number = as_float(value)
         whole = math.isfinite(number) and number.is_integer()
         return int(number) if whole else number
     if isinstance(value, str):
