@@ -129,7 +129,7 @@ def simulate_loop(
     >>> result.curve[["n_labels", "order_consistency"]].round(2)
        n_labels  order_consistency
     0        50               0.80
-    1       100               0.83
+    1       100               0.92
     """
     import pandas as pd
 
