@@ -58,8 +58,8 @@ def compare(
     chosen on the same pairs.
     """
     with reporting(debug=debug, as_json=as_json):
+        from embrm.datasets.paired import read_pairs
         from embrm.evaluate.comparison import compare as compare_models
-        from embrm.model.frames import read_pairs
         from embrm.report import comparison_report
 
         names = _names(models)

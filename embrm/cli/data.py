@@ -125,7 +125,7 @@ def read_quietly(source: str, *, paired: bool = True, **options: Any) -> "Prefer
         As for `read_preferences`; rows that cannot be used are left out by default.
     """
     from embrm.datasets import read_preferences
-    from embrm.model.frames import with_pairs
+    from embrm.datasets.paired import with_pairs
 
     with warnings.catch_warnings():
         # What was left out, and why, is in the report.

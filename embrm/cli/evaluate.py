@@ -70,7 +70,7 @@ def evaluate(
     are left, all are evaluated, and the output says so.
     """
     with reporting(debug=debug, as_json=as_json):
-        from embrm.model.frames import read_pairs
+        from embrm.datasets.paired import read_pairs
         from embrm.persist import read_manifest
         from embrm.report import style_table
 

@@ -212,7 +212,7 @@ def _test(
     """Evaluate the fitted model on the test file's pairs of prompts new to it."""
     if test is None:
         return None
-    from embrm.model.frames import read_pairs
+    from embrm.datasets.paired import read_pairs
     from embrm.report import report_of_model
 
     preferences = read_pairs(read_and_say(test, as_json=as_json, **options))

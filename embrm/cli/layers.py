@@ -76,8 +76,8 @@ def layers(
     noise.
     """
     with reporting(debug=debug, as_json=as_json):
+        from embrm.datasets.paired import read_pairs
         from embrm.embed.run import embed_items
-        from embrm.model.frames import read_pairs
 
         options = reading.options()
         opened = _open_columns(encoder, layers, poolings)

@@ -348,7 +348,8 @@ def compare(
         data's items, in their order.
     data : Preferences, Pairs, DataFrame or path, optional
         What they are compared on; not needed if all are deltas. Frames and files are
-        those of `read_preferences`, and give labels and prompts, too.
+        those of `read_preferences`, and give labels and prompts, too; ratings, ranks
+        and labels of items become same-prompt pairs.
     y : array-like of shape (n_pairs,) in [0, 1], optional
     groups : array-like of shape (n_pairs,) or (n_pairs, 2), optional
         Those of `data`, if it has any.
@@ -420,14 +421,14 @@ def _labelled(
     data: Any, y: ArrayLike | None, groups: ArrayLike | None
 ) -> tuple[ArrayLike | None, ArrayLike | None, Any]:
     """Take labels and prompts from data that has them."""
-    from embrm.datasets import Preferences, read_preferences
+    from embrm.datasets.paired import read_pairs
 
     if data is None or hasattr(data, "decision_function"):
         return y, groups, data
     if hasattr(data, "unique_items"):  # Pairs
         known = None if data.prompt_ids is None else data.groups
         return y, known if groups is None else groups, data
-    read = data if isinstance(data, Preferences) else read_preferences(data)
+    read = read_pairs(data)
     return (
         read.y if y is None else y,
         prompts_of_pairs(read) if groups is None else groups,

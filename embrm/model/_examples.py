@@ -9,12 +9,10 @@ from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from embrm._typing import FloatArray, IntArray
 from embrm.datasets import Preferences
-
-_NOT_RATINGS = ("prompt_id", "source_row", "rank", "score", "label")
+from embrm.datasets.paired import other_ratings
 
 Ranking: TypeAlias = tuple[IntArray, int]
 """Rows of items, best first, and how many of them are in order."""
@@ -78,17 +76,6 @@ def rating_names(preferences: Preferences) -> list[str]:
         if items[name].notna().any() and not repeats:
             kept.append(name)
     return kept
-
-
-def other_ratings(preferences: Preferences) -> list[str]:
-    """Name the numeric columns of items beside `score`."""
-    return [
-        str(name)
-        for name, column in preferences.items.items()
-        if name not in _NOT_RATINGS
-        and is_numeric_dtype(column)
-        and not is_bool_dtype(column)
-    ]
 
 
 def labelled_items(preferences: Preferences) -> LabelledItems:

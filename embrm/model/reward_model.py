@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from embrm._typing import FloatArray, IntArray, Text
 from embrm._validation import check_level, check_parameters
 from embrm.datasets import Preferences, ReadReport, read_preferences
+from embrm.datasets.paired import read_pairs, with_pairs
 from embrm.datasets.prompt_sketches import PromptSketches, sketch_prompts
 from embrm.datasets.reading import OnError
 from embrm.embed.base import Encoder, Fingerprint, recognise
@@ -34,11 +35,7 @@ from embrm.model._encoders import (
     made_encoder,
 )
 from embrm.model._seen_prompts import prompts_of
-from embrm.model.frames import (
-    prompt_hashes,
-    read_pairs,
-    with_pairs,
-)
+from embrm.model.frames import prompt_hashes
 from embrm.model.items import RanksItems, RowItems, row_items
 from embrm.model.judging_pairs import JudgesPairs
 from embrm.model.style_control import StyleControl, style_of

@@ -25,10 +25,11 @@ from sklearn.base import clone
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, LearnsFrom
 from embrm.datasets import Preferences
+from embrm.datasets.paired import why_no_pair
 from embrm.exceptions import DataError, InvalidInputError, format_error
 from embrm.heads.registry import HEADS, make_head
 from embrm.model._examples import labelled_items, rankings_of, rating_names, scores
-from embrm.model.frames import response_lengths, why_no_pair
+from embrm.model.frames import response_lengths
 from embrm.pairs import Pairs
 
 UNKNOWN_ANNOTATOR = "unknown"

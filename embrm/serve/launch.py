@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from embrm.datasets.paired import read_pairs
 from embrm.embed.base import Encoder
 from embrm.embed.registry import make_encoder
 from embrm.exceptions import InvalidInputError, warn
 from embrm.model import RewardModel
-from embrm.model.frames import read_pairs
 from embrm.persist import load_model
 from embrm.serve.app import create_app
 from embrm.serve.metrics import MULTIPROCESS

@@ -301,6 +301,18 @@ def test_frames_give_labels_and_prompts():
     assert table.attrs["n_groups"] == 5
 
 
+def test_ratings_of_items_become_pairs_of_a_prompt():
+    """So a frame that a model fits is one that models are compared on."""
+    rows = [
+        {"prompt": f"q{n // 3}", "response": f"answer {n}", "score": float(n % 3)}
+        for n in range(12)
+    ]
+    rewards = pd.Series([float(n % 3) for n in range(12)], name="reward")
+    table = compare({"right": rewards, "wrong": -rewards}, pd.DataFrame(rows))
+    assert table["order_consistency"].to_dict() == {"right": 1.0, "wrong": 0.0}
+    assert table.attrs["n_groups"] == 4
+
+
 def test_a_model_needs_data():
     """It has nothing to score."""
     with pytest.raises(InvalidInputError, match="'one' is a model"):

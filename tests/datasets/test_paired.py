@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from embrm.datasets import read_preferences
+from embrm.datasets.paired import read_pairs
 from embrm.exceptions import DataError
-from embrm.model.frames import read_pairs
 
 
 def rated(**columns) -> pd.DataFrame:
