@@ -147,6 +147,12 @@ def test_proposition_14_bounds_the_share_of_right_orders(quality, wrong):
     assert max(bound.paper, bound.direct) <= 1 - is_wrong.mean() + 1e-9
 
 
+def test_proposition_14_bounds_pairs_that_are_all_but_guesses():
+    """A quality of 1/2 and one rounding step gives no bound by its rounding error."""
+    xi = np.array([1.0, 1.0, 1.0, np.nextafter(0.5, 1)])
+    assert proposition_14(float(np.mean([*xi[:3], 1 - xi[3]])), xi).direct <= 0.75
+
+
 def test_proposition_14_is_tight_for_equal_pairs():
     """The direct bound is then an equation; the paper's needs hardly any error."""
     bound = proposition_14(0.9 * 0.8 + 0.1 * 0.2, np.full(10, 0.8))
