@@ -20,7 +20,7 @@ from embrm.active.strategy import PromptCap, Strategy, too_few_by_cap
 from embrm.simulate.design import PromptLayout
 
 _FIRST_LOOK = 4096
-_REFRESHED = 64
+_ROWS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class DOptimal(Strategy):
     The gain of a pair is :math:`\log(1 + v g^\top C g)`, with C the posterior
     covariance given the labels so far *and* the pairs proposed before it, so that
     proposals do not repeat one another. Gains only fall as pairs are added (the log
-    determinant is submodular), so that old gains bound new ones: only the few pairs at
-    the top are computed again, and the choice is still exactly the greedy one.
+    determinant is submodular), so that first gains bound later ones: only pairs that
+    could be the best are followed, and the choice is still exactly the greedy one.
 
     Parameters
     ----------
@@ -84,12 +84,12 @@ class _Covariance:
 
     def times(self, g: FloatArray) -> FloatArray:
         """Multiply a vector (k,)."""
-        rows = self._rows[: self._n]
-        return np.asarray(g - (rows @ g) @ rows)
+        return np.asarray(g - (self.rows @ g) @ self.rows)
 
-    def lost(self, gaps: FloatArray) -> FloatArray:
-        """Compute how much less variance the directions (m, k) have than at first."""
-        return np.asarray(np.sum((gaps @ self._rows[: self._n].T) ** 2, axis=1))
+    @property
+    def rows(self) -> FloatArray:
+        """A, of shape (labels so far, k)."""
+        return self._rows[: self._n]
 
     def update(self, g: FloatArray, curvature: float) -> FloatArray:
         """Learn a label of direction g; return the new row."""
@@ -102,64 +102,73 @@ class _Covariance:
 
 
 class _LazyGreedy:
-    """Greedy choice by upper bounds, which are refreshed at the top alone."""
+    """Greedy choice among the candidates in sight, whose gains are exact.
+
+    In sight are those of the highest first gains. As gains only fall, no other can be
+    best as long as the best in sight gains more than the first that is not.
+    """
 
     def __init__(
         self, candidates: Candidates, posterior: RewardPosterior, n: int
     ) -> None:
-        self._candidates, self._posterior, self._n = candidates, posterior, n
-        self._curvature = posterior.curvature(candidates.ids)
-        self._variance = posterior.std(candidates.ids) ** 2
+        curvature = posterior.curvature(candidates.ids)
+        variance = posterior.std(candidates.ids) ** 2
+        bound = candidates.per_cost(np.log1p(curvature * variance))
+        self._order = np.argsort(-bound, kind="stable")
+        self._candidates = candidates.take(self._order)
+        self._curvature, self._variance = curvature[self._order], variance[self._order]
+        self._out_of_sight = np.append(bound[self._order], -np.inf)
+        self._open = np.ones(len(candidates), dtype=bool)
+        self._posterior, self._n = posterior, n
         self._covariance = _Covariance(n, posterior.coordinates.shape[1])
-        self._cap = PromptCap(candidates)
-        self._bound = candidates.per_cost(np.log1p(self._curvature * self._variance))
-        self._order = np.argsort(-self._bound, kind="stable")
-        # Bounds of those out of sight are still the first ones, in order.
-        self._out_of_sight = np.append(self._bound[self._order], -np.inf)
-        self._seen = min(_FIRST_LOOK, len(candidates))
-        self._fresh_at = np.zeros(len(candidates), dtype=np.intp)
+        self._cap = PromptCap(self._candidates)
+        self._n_seen = 0
+        self._look(min(_FIRST_LOOK, len(candidates)))
 
     def run(self) -> IntArray:
         """Choose n candidates."""
         chosen = np.empty(self._n, dtype=np.intp)
         for step in range(self._n):
-            row = self._best(step)
-            chosen[step] = row
-            gap = self._posterior.gap(self._candidates.ids[row : row + 1])[0]
-            self._covariance.update(gap, float(self._curvature[row]))
-            self._bound[row] = -np.inf
-            if self._cap.take(row):
-                full = self._cap.full()
-                self._bound[full] = -np.inf
-        return chosen
+            at = chosen[step] = self._best(step)
+            gap = self._posterior.gap(self._candidates.ids[at : at + 1])[0]
+            row = self._covariance.update(gap, float(self._curvature[at]))
+            self._forget(slice(self._n_seen), self._ids, row[None])
+            self._open[at] = False
+            if self._cap.take(at):
+                self._open &= ~self._cap.full()
+        return self._order[chosen]
 
     def _best(self, step: int) -> int:
         while True:
-            head = self._order[: self._seen]
-            bounds = self._bound[head]
-            top = int(np.argmax(bounds))
-            row = int(head[top])
-            if bounds[top] < self._out_of_sight[self._seen]:
-                self._seen = min(2 * self._seen, len(self._order))
-            elif bounds[top] == -np.inf:
-                raise too_few_by_cap(self._candidates, self._n, step)
-            elif self._fresh_at[row] == step:
-                return row
-            else:
-                self._refresh(head, bounds, step)
+            seen = slice(self._n_seen)
+            gain = np.log1p(self._curvature[seen] * self._variance[seen])
+            if self._candidates.cost is not None:
+                gain /= self._candidates.cost[seen]
+            gain[~self._open[seen]] = -np.inf
+            at = int(np.argmax(gain))
+            if gain[at] >= self._out_of_sight[self._n_seen]:
+                if not self._open[at]:
+                    raise too_few_by_cap(self._candidates, self._n, step)
+                return at
+            self._look(min(2 * self._n_seen, len(self._order)))
 
-    def _refresh(self, head: IntArray, bounds: FloatArray, step: int) -> None:
-        """Compute the gains of the stale candidates with the highest bounds."""
-        stale = np.where(self._fresh_at[head] < step, bounds, -np.inf)
-        n = min(_REFRESHED, len(head))
-        rows = head[np.argpartition(-stale, n - 1)[:n]]
-        rows = rows[self._bound[rows] > -np.inf]
-        lost = self._covariance.lost(self._posterior.gap(self._candidates.ids[rows]))
-        variance = np.maximum(self._variance[rows] - lost, 0.0)
-        gain = np.log1p(self._curvature[rows] * variance)
-        cost = self._candidates.cost
-        self._bound[rows] = gain if cost is None else gain / cost[rows]
-        self._fresh_at[rows] = step
+    def _look(self, n_seen: int) -> None:
+        """Bring more candidates into sight, with what the labels so far have taught."""
+        new = slice(self._n_seen, n_seen)
+        self._n_seen = n_seen
+        items, ids = np.unique(self._candidates.ids[:n_seen], return_inverse=True)
+        self._ids = ids.reshape(-1, 2)
+        z = self._posterior.coordinates
+        self._z = z if len(items) == len(z) else z[items]
+        self._forget(new, self._ids[new], self._covariance.rows)
+
+    def _forget(self, part: slice, ids: IntArray, rows: FloatArray) -> None:
+        """Take from the variances what rows of the covariance have made certain."""
+        for some in np.array_split(rows, max(1, len(rows) // _ROWS_AT_A_TIME)):
+            along = self._z @ some.T.astype(self._z.dtype)
+            for row in along.T.astype(np.float64):
+                self._variance[part] -= (row[ids[:, 0]] - row[ids[:, 1]]) ** 2
+        np.maximum(self._variance[part], 0.0, out=self._variance[part])
 
 
 @dataclass(frozen=True)
