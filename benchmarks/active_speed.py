@@ -1,10 +1,11 @@
 """Seconds to propose 256 of 1,000,000 candidate pairs over 100,000 x 1,024 items.
 
-    python benchmarks/active_speed.py [--strategies d-optimal,...] [--out FILE]
+    python benchmarks/active_speed.py [--strategies d-optimal,...]
 
 Items are random with a decaying spectrum, float32; the head is fitted on 500 labels.
 What a proposal takes is the posterior of all items and the choice of the strategy; CPU
-seconds (of all threads) are what a busy machine does not inflate.
+seconds (of all threads) are what a busy machine does not inflate. Results go to
+results/active_speed.json.
 """
 
 import argparse
@@ -19,9 +20,11 @@ from demo import describe_machine
 
 from embrm import CandidatePool
 from embrm.active import RewardPosterior, draw_candidates, make_strategy
+from embrm.active.registry import known_strategies
 from embrm.heads import LinearBradleyTerry
 from embrm.simulate import BradleyTerryAnnotator, SamePrompt, simulate
 
+RESULTS = Path(__file__).parent / "results" / "active_speed.json"
 N_PROMPTS, K, D = 5_000, 20, 1_024
 
 
@@ -72,16 +75,14 @@ def measure(names: list[str]) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    default = "random,entropy,info-max,d-optimal"
-    parser.add_argument("--strategies", default=default)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--strategies", default=",".join(known_strategies()))
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     result = measure(arguments.strategies.split(","))
     result |= {"machine": describe_machine(), "date": datetime.now(UTC).isoformat()}
     text = json.dumps(result, indent=1)
     print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    arguments.out.write_text(text + "\n")
 
 
 if __name__ == "__main__":
