@@ -8,6 +8,7 @@ from embrm._validation import invalid_input
 from embrm.datasets._rows import ReadLimits
 from embrm.datasets.formats import ReadOptions, check_columns
 from embrm.datasets.formats._texts import template_columns
+from embrm.datasets.formats.base import Row
 from embrm.exceptions import DataError, NoPreferenceError
 
 OnError: TypeAlias = Literal["raise", "skip", "skip-uninformative"]
@@ -103,3 +104,12 @@ def check_encoding(encoding: str) -> None:
         raise invalid_input(
             "an encoding that Python knows", repr(encoding)[:40], "pass e.g. 'cp1252'"
         ) from error
+
+
+def difference(row: Row, ours: str, theirs: str) -> Row:
+    """Compute a column that was asked for as the difference of two."""
+    one, other = theirs.split(" - ", 1)
+    cells = [row.get(one), row.get(other)]
+    if not all(isinstance(cell, int | float) for cell in cells):
+        return {ours: None}
+    return {ours: cells[0] - cells[1]}  # type: ignore[operator]

@@ -84,7 +84,8 @@ def _prompts_beside(uses: Mapping[str, str]) -> Iterator[Remark]:
         for name, use in uses.items()
         if use == CARRIED and name in PROMPTS and not is_name(name)
     ]
-    if read and spare:
+    # A prompt by another name is that of a published format, which knows it.
+    if read and spare and read[0] in PROMPTS:
         parts = "\\n\\n".join(f"{{{name}}}" for name in (*spare, *read))
         yield Remark(
             f"the prompt is {read[0]!r}; {', '.join(map(repr, spare))} is no part of "

@@ -18,6 +18,7 @@ from embrm.datasets._read_options import (
     OnError,
     check_encoding,
     check_options,
+    difference,
 )
 from embrm.datasets._remarks import remarks
 from embrm.datasets._rows import ReadLimits, Source, named_rows, naming
@@ -29,6 +30,9 @@ from embrm.datasets.formats import (
     column_names,
     detect_format,
     find_format,
+    name_it,
+    respelt,
+    usual_names,
 )
 from embrm.datasets.formats._texts import RESPONSES, template_columns
 from embrm.datasets.formats.base import PlainPair, Row, refusal
@@ -191,13 +195,29 @@ class _Reading:
         fmt = self._format
         if fmt is None and not isinstance(first[1], DataError):
             with _quietly():
-                fmt = detect_format(self._prepared(first[1]))
+                fmt = self._recognised(first[1])
         if fmt is None or fmt.gather is None:
             return rows
         listed = list(rows)
         good = [(n, row) for n, row in listed if not isinstance(row, DataError)]
         joined = dict(fmt.gather(good))
         return iter([(number, joined.get(number, row)) for number, row in listed])
+
+    def _recognised(self, row: Row) -> Format:
+        """Find the format of the first row, whatever the case of its columns."""
+        given = self._columns
+        spelt = usual_names(row) if not given else {}
+        try:
+            return detect_format(self._prepared(row))
+        except DataError:
+            self._columns = spelt
+            with suppress(DataError):
+                found = detect_format(self._prepared(row))
+                pairs = ", ".join(f"{o} from {t!r}" for o, t in spelt.items())
+                self._report.notes.append(f"columns were spelt otherwise: {pairs}")
+                return found
+            self._columns = given
+            raise
 
     def _taken_quickly(self, row: Row | DataError) -> bool:
         """Keep a row of plain texts without the format's own reading."""
@@ -307,13 +327,10 @@ class _Reading:
         return typed(row, TEXT_COLUMNS) if self._source.untyped else row
 
     def _renamed(self, row: Row) -> Row:
-        actual = set(self._columns.values())
-        kept = {name: cell for name, cell in row.items() if name not in actual}
+        kept = respelt(row, self._columns)
         for ours, theirs in self._columns.items():
-            if theirs in row:
-                kept[ours] = row[theirs]
-            elif " - " in theirs:
-                kept |= _difference(row, ours, theirs)
+            if theirs not in row and " - " in theirs:
+                kept |= difference(row, ours, theirs)
         return kept
 
     def _check_columns_there(self) -> None:
@@ -361,15 +378,6 @@ class _Reading:
             elif role == UNUSED and name not in self._filled:
                 role = EMPTY
             self._report.columns[name] = role
-
-
-def _difference(row: Row, ours: str, theirs: str) -> Row:
-    """Compute a column that was asked for as the difference of two."""
-    one, other = theirs.split(" - ", 1)
-    cells = [row.get(one), row.get(other)]
-    if not all(isinstance(cell, int | float) for cell in cells):
-        return {ours: None}
-    return {ours: cells[0] - cells[1]}  # type: ignore[operator]
 
 
 @contextmanager
@@ -420,7 +428,8 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
         raise refusal(
             expected=_expectation(chosen),
             got=f"no {missing!r} among {column_names(row)}",
-            fix=_name_it(missing, row),
+            fix=f"{name_it(missing, row)}; or read as another format: embrm formats "
+            "lists them",
             reason=f"no column {missing!r}",
         ) from error
     except DataError as error:
@@ -431,7 +440,7 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
             + format_error(
                 expected=_expectation(chosen),
                 got=column_names(row),
-                fix=_name_it("prompt", row),
+                fix=name_it("prompt", row),
             ),
             reason=error.reason,
         ) from error
@@ -439,15 +448,6 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
 
 def _expectation(chosen: Format) -> str:
     return f"the columns of format {chosen.name}: {chosen.columns}"
-
-
-def _name_it(column: str, row: Row) -> str:
-    near = difflib.get_close_matches(column, map(str, row), n=1, cutoff=0.75)
-    yours = f"{near[0][:40]!r} if that is it" if near else "'your name for it'"
-    return (
-        f"rename with columns={{{column!r}: {yours}}}, or read as another format: "
-        "embrm formats lists them"
-    )
 
 
 def read_frame(

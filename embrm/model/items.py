@@ -14,7 +14,7 @@ import pandas as pd
 
 from embrm._typing import AnyArray, FloatArray, IntArray, Text
 from embrm.datasets._building import check_unicode
-from embrm.datasets.formats import RowReader, read_responses
+from embrm.datasets.formats import RowReader, read_responses, respelt
 from embrm.datasets.reading import read_frame
 from embrm.datasets.sources import native
 from embrm.exceptions import DataError, InvalidInputError, format_error
@@ -243,7 +243,7 @@ def row_items(data: Any, columns: Mapping[str, str] | None = None) -> RowItems:
     theirs = dict(columns or {})
     cells = [frame.iloc[:, n].tolist() for n in range(len(names))]
     for position, values in enumerate(zip(*cells, strict=True) if cells else ()):
-        row = _renamed(dict(zip(names, values, strict=True)), theirs)
+        row = respelt(dict(zip(names, values, strict=True)), theirs)
         reader = RowReader()
         try:
             plain = {name: native(cell) for name, cell in row.items()}
@@ -270,12 +270,6 @@ def _read(data: Any) -> pd.DataFrame:
             )
         )
     return read_frame(data)
-
-
-def _renamed(row: dict[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    taken = set(columns.values())
-    kept = {name: cell for name, cell in row.items() if name not in taken}
-    return kept | {o: row[t] for o, t in columns.items() if t in row}
 
 
 def _check_names(names: list[str], columns: Mapping[str, str]) -> None:

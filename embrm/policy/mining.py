@@ -18,7 +18,7 @@ import numpy as np
 from embrm._typing import BoolArray, FloatArray, IntArray, RandomState, Text
 from embrm._validation import check_choice, check_count
 from embrm.datasets._building import check_unicode
-from embrm.datasets.formats import RowReader, read_responses
+from embrm.datasets.formats import RowReader, read_responses, respelt
 from embrm.datasets.sources import native, open_source
 from embrm.exceptions import DataError, InvalidInputError
 from embrm.messages import prompt_key
@@ -262,14 +262,12 @@ def _texts(
 ) -> Iterator[list[Text]]:
     """Yield the responses of each row; count those that cannot be read, by reason."""
     theirs = dict(columns or {})
-    taken = set(theirs.values())
     for _, row in open_source(source).rows:
         reader = RowReader()
         try:
             if isinstance(row, DataError):
                 raise row
-            named = {k: native(v) for k, v in row.items() if k not in taken}
-            named |= {ours: native(row[t]) for ours, t in theirs.items() if t in row}
+            named = {k: native(v) for k, v in respelt(row, theirs).items()}
             read_responses(named, reader)
             check_unicode(named)
         except (DataError, InvalidInputError) as error:

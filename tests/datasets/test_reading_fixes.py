@@ -128,7 +128,7 @@ OPTIONS = {
     "columns of other names": (
         [{"frage": "p", "chosen": "a", "rejected": "b"}],
         {"format": "pairs"},
-        r"rename with columns=\{'prompt': 'your name for it'\}",
+        r"columns=\{'prompt': 'frage'\}",
         {"columns": {"prompt": "frage"}},
     ),
     "columns of no known format": (

@@ -347,3 +347,31 @@ def test_the_quick_way_reads_what_the_careful_way_reads(rows):
     pd.testing.assert_frame_equal(quick.items, careful.items)
     pd.testing.assert_frame_equal(quick.pairs, careful.pairs)
     assert quick.read_report.to_json() == careful.read_report.to_json()
+
+
+def test_columns_that_differ_in_case_and_spaces_are_read_and_said():
+    """A sheet with capitals, as people make them, is read; the report says so."""
+    sides = {"Response 1": "a", "Response-2": "b"}
+    winners = ["Response 2", "Response 1"]
+    rows = [{"Prompt": f"ask {w}", **sides, "Winner": w} for w in winners]
+    prefs = read_preferences(rows)
+    report = prefs.read_report
+    assert prefs.y.tolist() == [0.0, 1.0]
+    assert report.columns["Response 1"] == "first"
+    assert any("spelt otherwise" in note for note in report.notes)
+
+
+def test_columns_that_two_spellings_fit_are_not_guessed():
+    """`Prompt` beside `PROMPT`: the file does not say which, and nor does embrm."""
+    row = {"Prompt": "p", "PROMPT": "q", "Chosen": "a", "Rejected": "b"}
+    with pytest.raises(DataError, match="expected"):
+        read_preferences([row])
+
+
+def test_two_texts_without_a_verdict_are_not_called_chosen_and_rejected():
+    """The fix names both, and leaves it to the caller which is better."""
+    with pytest.raises(DataError) as caught:
+        read_preferences([{"prompt": "p", "left": "a", "right": "b"}])
+    message = str(caught.value)
+    assert "which of 'left' and 'right' is better" in message
+    assert "{'chosen': 'left'" not in message

@@ -6,8 +6,10 @@ A new format of two responses and a winner is one call of `two_responses` in
 """
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from embrm.datasets.formats._benchmarks import (
     JUDGEBENCH,
@@ -25,6 +27,7 @@ from embrm.datasets.formats._chosen_rejected import (
     TRL,
     unused_texts,
 )
+from embrm.datasets.formats._fields import is_list
 from embrm.datasets.formats._labelled import (
     LABELLED_MESSAGES,
     REWARDMATH,
@@ -42,10 +45,16 @@ from embrm.datasets.formats._rated import (
     ULTRAFEEDBACK,
 )
 from embrm.datasets.formats._responses import find_responses, no_responses
-from embrm.datasets.formats._texts import PROMPTS, RESPONSES, SYSTEMS, prompt_columns
+from embrm.datasets.formats._texts import (
+    PROMPTS,
+    RESPONSE_LISTS,
+    RESPONSES,
+    SYSTEMS,
+    prompt_columns,
+)
 from embrm.datasets.formats._trees import OASST_MESSAGES, OASST_TREE
 from embrm.datasets.formats._two_responses import SIDES as TWO_SIDES
-from embrm.datasets.formats._two_responses import TWO_RESPONSES
+from embrm.datasets.formats._two_responses import TWO_RATED, TWO_RESPONSES
 from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 from embrm.exceptions import (
     DataError,
@@ -61,7 +70,10 @@ __all__ = [
     "detect_format",
     "find_format",
     "known_formats",
+    "name_it",
     "read_responses",
+    "respelt",
+    "usual_names",
 ]
 
 # A row may fit several formats: the first one wins, so general ones stand last.
@@ -91,6 +103,7 @@ _FORMATS: dict[str, Format] = {
         HH,
         ALPACA_LIST,
         TWO_RESPONSES,
+        TWO_RATED,
         LABELLED_MESSAGES,
         UNPAIRED,
         RATINGS,
@@ -107,6 +120,7 @@ TEXT_COLUMNS = frozenset(
 )
 """Columns of texts: their cells are text, even where they look like numbers."""
 
+_OF_LISTS = frozenset((*RESPONSE_LISTS, "ranks", "ranking", "scores", "ratings"))
 ROLES = (
     *("prompt", "system", "instruction", "input", "history", "chosen", "rejected"),
     *("response", "completion", "responses", "ranks", "ranking", "rank", "scores"),
@@ -195,8 +209,44 @@ def read_responses(row: Row, reader: RowReader) -> None:
                 fmt.read(row, reader)
             if reader.items:
                 return
-    if not find_responses(row, reader):
+    if find_responses(row, reader):
+        return
+    spelt = usual_names(row)
+    if not spelt:
         raise no_responses(row, column_names(row))
+    again = RowReader(reader.options)
+    read_responses(respelt(row, spelt), again)
+    reader.items += again.items
+    reader.origins += [(spelt.get(name, name), n) for name, n in again.origins]
+
+
+def usual_names(names: Iterable[str]) -> dict[str, str]:
+    """Find the columns that only case, spaces or hyphens tell from names embrm knows.
+
+    Returns
+    -------
+    dict of str to str
+        Names as the file has them, by embrm's.
+
+    Examples
+    --------
+    >>> usual_names(["Prompt", "Response 1", "response-2", "Language"])
+    {'prompt': 'Prompt', 'response_1': 'Response 1', 'response_2': 'response-2'}
+    """
+    names, known = [str(name) for name in names], known_roles()
+    usual = [re.sub(r"[\s-]+", "_", name.strip()).lower() for name in names]
+    return {
+        ours: theirs
+        for ours, theirs in zip(usual, names, strict=True)
+        if ours in known and ours not in names and usual.count(ours) == 1
+    }
+
+
+def respelt(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Name the cells of a row as embrm does: `columns` maps its names to the row's."""
+    taken = set(columns.values())
+    kept = {name: cell for name, cell in row.items() if name not in taken}
+    return kept | {o: row[t] for o, t in columns.items() if t in row}
 
 
 def unknown_format(row: Row) -> DataError:
@@ -210,6 +260,14 @@ def unknown_format(row: Row) -> DataError:
             "add a column score (a number), label (true or false) or rank, or name "
             "yours, e.g. columns={'score': 'your name for it'}"
         )
+    elif has_prompt and len(sides := _two_texts(row)) == 2:
+        one, other = (name[:40] for name in sides)
+        expected = f"what says which of {one!r} and {other!r} is better"
+        fix = (
+            "if one is better in every row, pass columns={'chosen': its name, "
+            "'rejected': the other's}; if a column says which, name all three: "
+            "columns={'first': ..., 'second': ..., 'winner': ...}"
+        )
     elif nearest is None:
         expected = "the columns of a known format"
         fix = (
@@ -218,11 +276,18 @@ def unknown_format(row: Row) -> DataError:
         )
     else:
         expected = f"the columns of format {nearest.name}: {nearest.columns}"
-        fix = _name_it(lacking, row)
+        fix = name_it(lacking, row)
     return DataError(
         format_error(expected=expected, got=column_names(row), fix=fix),
         reason="no known format",
     )
+
+
+def _two_texts(row: Row) -> list[str]:
+    """Name the texts beside the prompt that may be responses."""
+    place = prompt_columns(tuple(row))
+    known = {} if place is None else place.roles()
+    return [name for name in unused_texts(row) if name not in known]
 
 
 def _nearest(row: Row) -> tuple[Format | None, str]:
@@ -240,9 +305,11 @@ def _nearest(row: Row) -> tuple[Format | None, str]:
     return best[1:]
 
 
-def _name_it(lacking: str, row: Row) -> str:
+def name_it(lacking: str, row: Row) -> str:
     """Propose how to name a column that is lacking; a guess only for misspellings."""
-    near = difflib.get_close_matches(lacking, map(str, row), n=1, cutoff=0.75)
+    # A list is not called for by a name in the singular, nor a text by one of lists.
+    likely = [str(n) for n, c in row.items() if is_list(c) == (lacking in _OF_LISTS)]
+    near = difflib.get_close_matches(lacking, likely, n=1, cutoff=0.75)
     texts = unused_texts(row) if lacking == "prompt" else []
     yours = near or ([texts[0]] if len(texts) == 1 else [])
     if yours:

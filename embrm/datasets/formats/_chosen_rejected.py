@@ -37,12 +37,26 @@ from embrm.datasets.formats.base import (
 from embrm.messages import as_messages, response_text
 
 _STEMS = ("response", "answer", "text", "output", "completion", "message", "messages")
+_WORDS = (
+    *(("better", "worse"), ("best", "worst"), ("preferred", "dispreferred")),
+    *(("accepted", "rejected"), ("winning", "losing"), ("win", "lose")),
+)
+_TAILS = ("", "_response", "_answer", "_completion")
 SIDES = (
     ("chosen", "rejected"),
     ("chosen", "reject"),
     ("chosen", "rejected_response"),
     *((f"chosen_{stem}", f"rejected_{stem}") for stem in _STEMS),
     *((f"{stem}_chosen", f"{stem}_rejected") for stem in _STEMS),
+    *(
+        (f"{better}{tail}", f"{worse}{tail}")
+        for better, worse in _WORDS
+        for tail in _TAILS
+    ),
+    *(("preferred", "rejected"), ("preferred_response", "rejected_response")),
+    *(("y_w", "y_l"), ("response_w", "response_l"), ("answer_w", "answer_l")),
+    # Of stack-exchange-paired, whose j has more votes than k.
+    ("response_j", "response_k"),
 )
 """Columns of the better and the worse response."""
 

@@ -76,6 +76,15 @@ LABEL_STUDIO_FLAT = two_responses(
     winner="pairwise",
     values=LETTERS,
 )
+PREFERENCE_COLLECTION = two_responses(
+    "preference-collection",
+    about="Prometheus 2's Preference Collection",
+    prompt="orig_instruction",
+    first="orig_response_A",
+    second="orig_response_B",
+    winner="orig_preference",
+    values=LETTERS,
+)
 REWARDMATH_PAIRS = two_responses(
     "rewardmath-pairs",
     about="RewardMATH, two solutions in steps",
@@ -258,6 +267,7 @@ PUBLISHED = (
     LABEL_STUDIO,
     LABEL_STUDIO_FLAT,
     ARGILLA,
+    PREFERENCE_COLLECTION,
     REWARDMATH_PAIRS,
     RMB_BEST_OF_N,
     HELPSTEER_3_INDIVIDUAL,

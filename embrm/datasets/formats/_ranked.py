@@ -16,6 +16,7 @@ from embrm.datasets.formats._fields import (
     whole_number,
 )
 from embrm.datasets.formats._texts import (
+    RESPONSE_LISTS,
     PromptColumns,
     is_transcript,
     plain_if_single,
@@ -220,15 +221,23 @@ NECTAR = Format(
     roles=static_roles(prompt="prompt", answers="responses and ranks"),
 )
 
-_LISTS = ("responses", "generations", "completions")
 _SCORES = ("scores", "ratings", "rating", "rewards")
+_SCORE_OF_RECORD = ("score", "rating", "reward", "pm_score")
 
 
 def _scored_columns(row: Row) -> tuple[str, str] | None:
-    """Find a list of responses and the list of their scores."""
-    lists = next((name for name in _LISTS if is_list(row.get(name))), None)
+    """Find a list of responses, and the list of their scores or of both together."""
+    lists = next((name for name in RESPONSE_LISTS if is_list(row.get(name))), None)
     scores = next((name for name in _SCORES if is_list(row.get(name))), None)
+    if lists is not None and scores is None and _score_field(row[lists]):
+        return lists, lists
     return None if lists is None or scores is None else (lists, scores)
+
+
+def _score_field(responses: Any) -> str | None:
+    """Name the field with the score, where responses are records that have one."""
+    fields = first_fields(responses)
+    return next((name for name in _SCORE_OF_RECORD if name in fields), None)
 
 
 def _is_scored(row: Row) -> bool:
@@ -241,6 +250,8 @@ def _scored_roles(row: Row) -> dict[str, str]:
     return roles | (
         {}
         if columns is None
+        else {columns[0]: "responses and scores"}
+        if columns[0] == columns[1]
         else dict(zip(columns, ("responses", "scores"), strict=True))
     )
 
@@ -258,6 +269,9 @@ def _read_scored(row: Row, reader: RowReader) -> None:
     prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
     responses = list_of(row[columns[0]], columns[0])
     scores = list_of(row[columns[1]], columns[1], len(responses))
+    field = _score_field(responses)
+    if columns[0] == columns[1] and field is not None:
+        scores = [record_of(each, "response").get(field) for each in responses]
     sign = -1.0 if reader.options.lower_is_better else 1.0
     read = [sign * number(score, "score") for score in scores]
     check_rated(read)
@@ -270,10 +284,11 @@ def _read_scored(row: Row, reader: RowReader) -> None:
 
 SCORED = Format(
     name="scored",
-    columns="prompt, responses (or generations) [list], scores (or ratings) [list]",
+    columns="prompt, responses (or candidates, generations, ...) [list], scores (or "
+    "ratings) [list]; or responses [{text, score}]",
     about="K responses and a score for each; distilabel's generations and ratings",
     detect=_is_scored,
     read=_read_scored,
     roles=_scored_roles,
-    needs=(("prompt",), _LISTS, _SCORES),
+    needs=(("prompt",), RESPONSE_LISTS, _SCORES),
 )

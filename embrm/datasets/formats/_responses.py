@@ -4,6 +4,7 @@ from embrm.datasets.formats._chosen_rejected import sides_of
 from embrm.datasets.formats._fields import is_list
 from embrm.datasets.formats._labelled import conversation_column, split_last_answer
 from embrm.datasets.formats._texts import (
+    RESPONSE_LISTS,
     RESPONSES,
     is_conversation,
     prompt_columns,
@@ -14,8 +15,6 @@ from embrm.datasets.formats._two_responses import SIDES
 from embrm.datasets.formats.base import Row, RowReader, is_missing, no_text, refusal
 from embrm.exceptions import DataError
 
-_LISTS = ("responses", "completions", "generations", "candidates", "answers", "outputs")
-
 
 def find_responses(row: Row, reader: RowReader) -> bool:
     """Add the responses of a row by its column names alone; False where none fits.
@@ -23,7 +22,7 @@ def find_responses(row: Row, reader: RowReader) -> bool:
     One response, a conversation that ends with one, both sides of a pair, or a list.
     """
     single = next((name for name in RESPONSES if name in row), None)
-    listed = next((name for name in _LISTS if is_list(row.get(name))), None)
+    listed = next((name for name in RESPONSE_LISTS if is_list(row.get(name))), None)
     sides = sides_of(row) or next(
         (s for s in SIDES if s[0] in row and s[1] in row), None
     )

@@ -34,6 +34,12 @@ RESPONSES = (
 )
 """Columns of single responses."""
 
+RESPONSE_LISTS = (
+    *("responses", "completions", "generations", "candidates", "answers", "outputs"),
+)
+"""Columns of several responses to a prompt."""
+
+_TEXT_OF_RECORD = ("answer", "text", "response", "completion", "output")
 _ROLES = {
     **dict.fromkeys(("human", "user", "prompter"), "user"),
     **dict.fromkeys(("gpt", "bot", "chatgpt", "model", "assistant"), "assistant"),
@@ -191,7 +197,7 @@ def response_cell(cell: Any, reader: RowReader) -> Any:
         cell = written
     if isinstance(cell, Mapping):
         # A record of an answer, as RMB ("answer") and summarize-from-feedback have.
-        cell = next((cell[key] for key in ("answer", "text") if key in cell), cell)
+        cell = next((cell[key] for key in _TEXT_OF_RECORD if key in cell), cell)
     if is_list(cell) and cell and all(isinstance(step, str) for step in cell):
         return "\n".join(cell)
     turns = [cell] if isinstance(cell, Mapping) else cell

@@ -7,14 +7,17 @@ spelt, and what each value of the winner's column means.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, TypeAlias
 
 from embrm.datasets.formats._fields import (
     as_float,
+    check_rated,
     extras_of,
     in_short,
     is_list,
     is_number,
+    number,
 )
 from embrm.datasets.formats._texts import (
     PROMPTS,
@@ -66,6 +69,7 @@ _STEMS = (
     *("response", "answer", "completion", "output", "text", "generation"),
     *("candidate", "option", "reply", "summary", "assistant", "conversation"),
 )
+_SCORES = ("score", "rating", "reward")
 _SUFFIXES = (("a", "b"), ("A", "B"), ("1", "2"), ("0", "1"))
 SIDES = (
     ("first", "second"),
@@ -256,9 +260,8 @@ def _key(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if is_number(value):
-        number = as_float(value)
-        whole = math.isfinite(number) and number.is_integer()
-        return int(number) if whole else number
+        read = as_float(value)
+        return int(read) if math.isfinite(read) and read.is_integer() else read
     if isinstance(value, str):
         word = value.strip().lower()
         try:
@@ -347,7 +350,10 @@ def _read_generic(row: Row, reader: RowReader) -> None:
     if winner in _COUNT_RESPONSES and one[-1] in "01":
         values = FROM_ZERO if one[-1] == "0" else FROM_ONE
     for column, sure in ((one, FIRST), (other, SECOND)):
-        values = {**values, column.lower(): sure}
+        named = {column.lower(), column.lower().replace("_", " ")}
+        # Of response_1, the model is model_1.
+        models = {f"model_{column[-1].lower()}"} if column[-1] in "012abAB" else set()
+        values = {**values, **dict.fromkeys(named | models, sure)}
     y, tie = verdict(row[winner], values, winner, reader)
     prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
     cells = (row[one], row[other])
@@ -365,4 +371,66 @@ TWO_RESPONSES = Format(
     roles=_generic_roles,
     needs=(PROMPTS, tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES), WINNERS),
     says_winner=True,
+)
+
+
+def _rated_places(row: Row) -> tuple[str, str, str, str] | None:
+    """Find the columns of two responses and of the score of each."""
+    for one, other in SIDES:
+        if one in row and other in row:
+            for stem, link in product(_SCORES, ("_", "")):
+                scores = f"{stem}{link}{one[-1]}", f"{stem}{link}{other[-1]}"
+                if scores[0] in row and scores[1] in row:
+                    return one, other, *scores
+    return None
+
+
+def _is_rated(row: Row) -> bool:
+    places = _rated_places(row)
+    others = tuple(name for name in row if name not in (places or ()))
+    return places is not None and prompt_columns(others) is not None
+
+
+def _rated_roles(row: Row) -> dict[str, str]:
+    places = _rated_places(row) or ()
+    place = prompt_columns(tuple(name for name in row if name not in places))
+    words = ("first", "second", "score of first", "score of second")
+    roles = dict(zip(places, words, strict=False))
+    return ({} if place is None else place.roles()) | roles
+
+
+def _read_rated(row: Row, reader: RowReader) -> None:
+    """Read two responses with a score each; the higher is better unless told so.
+
+    They become rated items: pairs are made of those with different scores.
+    """
+    places = _rated_places(row)
+    if places is None:
+        raise KeyError("score_a")
+    place = prompt_columns(tuple(name for name in row if name not in places))
+    if place is None and reader.options.prompt_template is None:
+        raise KeyError("prompt")
+    prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
+    sign = -1.0 if reader.options.lower_is_better else 1.0
+    scores = [sign * number(row[name], name) for name in places[2:]]
+    check_rated(scores)
+    for column, score in zip(places[:2], scores, strict=True):
+        text = response_cell(row[column], reader)
+        reader.item(prompt, text, origin=(column, None), score=score)
+
+
+TWO_RATED = Format(
+    name="two-scores",
+    columns="prompt, response_a, response_b, score_a, score_b",
+    about="any two responses (_a/_b, _1/_2, _0/_1) with a score or rating each",
+    detect=_is_rated,
+    read=_read_rated,
+    roles=_rated_roles,
+    needs=(
+        PROMPTS,
+        tuple(s[0] for s in SIDES),
+        tuple(s[1] for s in SIDES),
+        ("score_a", "rating_a"),
+        ("score_b", "rating_b"),
+    ),
 )

@@ -31,3 +31,22 @@ def test_missing_margins_are_nan():
     """Some rows may have a margin and others not."""
     rows = [{**ROW, "margin": 1}, {**ROW, "margin": None}]
     assert read_preferences(rows).pairs["margin"].isna().tolist() == [False, True]
+
+
+SIDES = [
+    *(("better", "worse"), ("best_response", "worst_response"), ("y_w", "y_l")),
+    *(("preferred_answer", "dispreferred_answer"), ("preferred", "rejected")),
+    *(("accepted", "rejected"), ("winning_response", "losing_response")),
+    *(("win", "lose"), ("answer_w", "answer_l"), ("response_j", "response_k")),
+]
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["", "turned"])
+@pytest.mark.parametrize(("better", "worse"), SIDES)
+def test_names_that_say_which_is_better_are_read(better, worse, turned):
+    """The name decides, not the order of the columns."""
+    sides = {better: "a", worse: "b"}
+    row = dict(reversed(sides.items())) if turned else sides
+    prefs = read_preferences([{"prompt": "p", **row}])
+    texts = prefs.items["response"].loc[prefs.pairs.loc[0, ["first", "second"]]]
+    assert (texts.tolist(), prefs.y.tolist()) == (["a", "b"], [1.0])
