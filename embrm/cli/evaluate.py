@@ -76,6 +76,13 @@ def evaluate(
 
         model = open_model(model_dir, cache, encoder)
         options = reading.options()
+        template = model.training_.get("prompt_template")
+        if template is not None and options["prompt_template"] is None:
+            say(
+                f"the model was fitted with --prompt-template {template!r}: pass it "
+                "too where the prompts of this file stand in these columns",
+                as_json=as_json,
+            )
         preferences = read_pairs(read_and_say(prefs, as_json=as_json, **options))
         seen = model.seen_pairs(preferences)
         on_training = bool(seen.all())

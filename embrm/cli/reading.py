@@ -77,13 +77,11 @@ class Reading:
         InvalidInputError
             If one is not written as its help says.
         """
-        template = self.prompt_template
         winner = named_values(self.winner, "--winner VALUE=MEANING", "--winner 0=first")
         return {
             "format": self.format,
             "columns": column_map(self.column),
-            # In a shell, a line break is easier to write as \n.
-            "prompt_template": template and template.replace("\\n", "\n"),
+            "prompt_template": shell_template(self.prompt_template),
             "winner": {value: _meaning(word) for value, word in winner.items()} or None,
             "lower_is_better": self.lower_is_better,
             "images": self.images,
@@ -138,6 +136,11 @@ def reads_preferences(
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapped
+
+
+def shell_template(given: str | None) -> str | None:
+    r"""Read a template as it was typed: in a shell, a line break is easier as \n."""
+    return given and given.replace("\\n", "\n")
 
 
 def _meaning(word: str) -> str | float:

@@ -11,7 +11,7 @@ from embrm.cli.evaluate import ModelDir, OtherEncoder
 from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, column_map
 from embrm.cli.output import emit, json_rows, reporting, say, write_json_lines
-from embrm.cli.reading import Encoding
+from embrm.cli.reading import Encoding, PromptTemplate, shell_template
 from embrm.exceptions import DataError, InvalidInputError, format_error
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def score(
     reward_column: RewardColumn = None,
     rank_column: RankColumn = None,
     overwrite: Overwrite = False,
+    prompt_template: PromptTemplate = None,
     encoding: Encoding = "utf-8",
     config: Config = None,
     as_json: AsJson = False,
@@ -73,11 +74,15 @@ def score(
         from embrm.datasets import read_frame
 
         check_ending(out)
+        quiet = as_json or out is None  # What is printed then is JSON alone.
         columns = column_map(column)
         model = open_model(model_dir, cache, encoder).set_params(columns=columns)
         frame = _some_rows(read_frame(items, encoding=encoding))
+        model.prompt_template = shell_template(prompt_template) or _template_at_fit(
+            model, frame, as_json=quiet
+        )
         wanted = (reward_column, rank_column)
-        names = _free_names(frame, wanted, overwrite=overwrite, as_json=as_json)
+        names = _free_names(frame, wanted, overwrite=overwrite, as_json=quiet)
         ranked = model.rank(frame, names=names, overwrite=overwrite)
         rewards = _rewards(ranked, names[0])
         summary = {
@@ -95,6 +100,17 @@ def score(
             say(f"{len(rewards)} items scored, written to {out}", as_json=as_json)
             if as_json:
                 emit(summary)
+
+
+def _template_at_fit(model: Any, frame: Any, *, as_json: bool) -> str | None:
+    """Find the template that prompts were written with at fit, if it fits the file."""
+    from embrm.datasets.formats._texts import template_columns
+
+    template: str | None = model.training_.get("prompt_template")
+    if template is None or not set(template_columns(template)) <= set(frame.columns):
+        return None
+    say(f"prompts are written as at fit: {template!r}", as_json=as_json)
+    return template
 
 
 def _free_names(

@@ -109,7 +109,8 @@ class ComparisonGraph:
     ----------
     prompts : ndarray of int of shape (n_items,)
         Number of the prompt that each item answers.
-    responses : Series of str of shape (n_items,)
+    responses : Series of str of shape (n_items,), optional
+        None where no two items are the same response to the same prompt.
     pairs : DataFrame
         As in `Preferences.pairs`.
 
@@ -124,12 +125,17 @@ class ComparisonGraph:
     """
 
     def __init__(
-        self, prompts: IntArray, responses: "pd.Series[str]", pairs: pd.DataFrame
+        self,
+        prompts: IntArray,
+        responses: "pd.Series[str] | None",
+        pairs: pd.DataFrame,
     ) -> None:
-        codes, known = pd.factorize(responses)
         self._prompts = prompts
-        key = prompts.astype(np.int64) * max(len(known), 1) + codes
-        self.items = pd.factorize(key)[0]
+        self.items: IntArray = np.arange(len(prompts))
+        if responses is not None:
+            codes, known = pd.factorize(responses)
+            key = prompts.astype(np.int64) * max(len(known), 1) + codes
+            self.items = pd.factorize(key)[0]
         self._n = int(self.items.max(initial=-1)) + 1
         ends = self.items[pairs[["first", "second"]].to_numpy(np.intp)]
         y = pairs["y"].to_numpy(np.float64)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from embrm._typing import IntArray
+from embrm.datasets._comparison_graph import ComparisonGraph
 from embrm.datasets.formats import Format
 from embrm.datasets.formats._chosen_rejected import is_name
 from embrm.datasets.formats._texts import PROMPTS
@@ -128,40 +128,23 @@ def _one_winner(uses: Mapping[str, str], preferences: Preferences) -> Iterator[R
 
 def _contradictions(preferences: Preferences) -> Iterator[Remark]:
     """Count the pairs of responses that were preferred both ways."""
-    pairs = preferences.pairs
+    pairs, items = preferences.pairs, preferences.items
     if len(pairs) < 2:
         return
-    first, second = (pairs[end].to_numpy(np.int64) for end in ("first", "second"))
-    items = _texts_of(preferences)
-    a, b = items[first], items[second]
-    key = np.minimum(a, b) * (items.max(initial=0) + 1) + np.maximum(a, b)
-    for_smaller = np.sign(preferences.y - 0.5) * np.where(a <= b, 1, -1)
-    codes = pd.factorize(key)[0]
-    n = codes.max(initial=-1) + 1
-    both = (np.bincount(codes[for_smaller > 0], minlength=n) > 0) & (
-        np.bincount(codes[for_smaller < 0], minlength=n) > 0
-    )
-    if both.any():
-        rows = int(both[codes].sum())
+    # Items that differ in a rating alone have one text.
+    texts = None if set(items) <= _PLAIN_ITEMS else items["response"]
+    graph = ComparisonGraph(items["prompt_id"].to_numpy(), texts, pairs)
+    marked = graph.contradictory()
+    if marked.any():
+        n = len(np.unique(graph.unit[marked]))
         yield Remark(
-            f"{rows} pairs contradict each other: the same two responses, preferred "
-            f"both ways ({_counted(int(both.sum()), 'comparison')})"
+            f"{int(marked.sum())} pairs contradict each other: the same two responses, "
+            f"preferred both ways ({_counted(n, 'comparison')})"
         )
-    repeats = int(len(codes) - n)
+    repeats = len(graph.unit) - 1 - int(graph.unit.max())
     if repeats:
         repeated = _counted(repeats, "pair")
         yield Remark(f"{repeated} of two responses that were compared before")
-
-
-def _texts_of(preferences: Preferences) -> IntArray:
-    """Give each item the number of its prompt and response."""
-    items = preferences.items
-    if set(items) <= _PLAIN_ITEMS:
-        return np.arange(len(items))
-    # Items that differ in a rating alone have one text.
-    texts = pd.factorize(items["response"])[0].astype(np.int64)
-    prompts = items["prompt_id"].to_numpy(np.int64)
-    return np.asarray(pd.factorize(prompts * (texts.max(initial=0) + 1) + texts)[0])
 
 
 def _counted(n: int, what: str) -> str:

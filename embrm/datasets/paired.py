@@ -18,6 +18,7 @@ def read_pairs(
     *,
     format: str | None = None,  # noqa: A002
     columns: Mapping[str, str] | None = None,
+    prompt_template: str | None = None,
     on_error: OnError = "raise",
 ) -> Preferences:
     """Read preferences that have, or can be made into, at least one pair.
@@ -25,7 +26,7 @@ def read_pairs(
     Parameters
     ----------
     data : DataFrame, path, list of dicts or Preferences
-    format, columns, on_error
+    format, columns, prompt_template, on_error
         As in `read_preferences`.
 
     Returns
@@ -47,7 +48,13 @@ def read_pairs(
     preferences = with_pairs(
         data
         if isinstance(data, Preferences)
-        else read_preferences(data, format=format, columns=columns, on_error=on_error)
+        else read_preferences(
+            data,
+            format=format,
+            columns=columns,
+            prompt_template=prompt_template,
+            on_error=on_error,
+        )
     )
     if not len(preferences):
         got, fix = why_no_pair(preferences)

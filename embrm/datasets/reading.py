@@ -34,7 +34,11 @@ from embrm.datasets.formats import (
     respelt,
     usual_names,
 )
-from embrm.datasets.formats._texts import RESPONSES, template_columns
+from embrm.datasets.formats._texts import (
+    RESPONSES,
+    place_for_prompt,
+    template_columns,
+)
 from embrm.datasets.formats.base import PlainPair, Row, refusal
 from embrm.datasets.preferences import Preferences
 from embrm.datasets.read_report import CARRIED, EMPTY, UNUSED, ReadReport
@@ -283,6 +287,7 @@ class _Reading:
         prepared = self._prepared(row)
         chosen = self._format or self._detected(prepared)
         reader = _interpreted(prepared, chosen, self._options)
+        reader.check_template(f"format {chosen.name}")
         self._builder.add(reader, self._report.n_read)
         # The format is settled by the first row that could be used, not merely seen.
         self._format = chosen
@@ -293,7 +298,12 @@ class _Reading:
         shape = tuple(prepared)
         if shape not in self._shapes:
             self._shapes.add(shape)
-            self._uses.update(chosen.roles(prepared))
+            templated = self._options.prompt_template is not None
+            self._uses |= {
+                name: use
+                for name, use in chosen.roles(prepared).items()
+                if not (templated and "prompt" in use)
+            }
         self._plain = self._plain_columns(chosen, prepared)
 
     def _plain_columns(self, chosen: Format, row: Row) -> PlainPair | None:
@@ -324,6 +334,7 @@ class _Reading:
             self._uses.setdefault(name, UNUSED)
         if self._columns:
             row = self._renamed(row)
+        row = place_for_prompt(row, self._options.prompt_template)
         return typed(row, TEXT_COLUMNS) if self._source.untyped else row
 
     def _renamed(self, row: Row) -> Row:

@@ -13,7 +13,7 @@ import pandas as pd
 from embrm._optional import import_optional
 from embrm._typing import FloatArray, Text
 from embrm.exceptions import DataError, EmbrmError, InvalidInputError, format_error
-from embrm.model.items import RanksItems, RowItems, row_items
+from embrm.model.items import RanksItems, RowItems
 
 _PASSING = (408, 429, 502, 503, 504)
 _BATCH_CHARACTERS = 2_000_000
@@ -33,6 +33,8 @@ class RemoteRewardModel(RanksItems):
         Bearer token, where the server needs one.
     columns : mapping of str to str, optional
         Names of your columns by embrm's, as in `RewardModel`.
+    prompt_template : str, optional
+        Writes the prompt from several columns, as in `RewardModel`.
     timeout : float, default=300
         Seconds for one call in all, tries and waits included.
     tries : int, default=5
@@ -54,6 +56,7 @@ class RemoteRewardModel(RanksItems):
         *,
         api_key: str | None = None,
         columns: Mapping[str, str] | None = None,
+        prompt_template: str | None = None,
         timeout: float = 300.0,
         tries: int = 5,
         batch_items: int = 256,
@@ -67,7 +70,8 @@ class RemoteRewardModel(RanksItems):
                 )
             )
         self.url = url.rstrip("/")
-        self.columns, self.timeout, self.tries = columns, timeout, tries
+        self.columns, self.prompt_template = columns, prompt_template
+        self.timeout, self.tries = timeout, tries
         self.batch_items = batch_items
         self._api_key = api_key
         self._client: Any = None
@@ -82,7 +86,7 @@ class RemoteRewardModel(RanksItems):
         EmbrmError
             If the server does not answer in time.
         """
-        items = row_items(data, self.columns)
+        items = self._items(data)
         spread = items.spread(self._rewards(items), "reward")
         return spread["reward"] if items.is_one_a_row else spread
 

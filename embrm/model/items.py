@@ -14,7 +14,8 @@ import pandas as pd
 
 from embrm._typing import AnyArray, FloatArray, IntArray, Text
 from embrm.datasets._building import check_unicode
-from embrm.datasets.formats import RowReader, read_responses, respelt
+from embrm.datasets.formats import ReadOptions, RowReader, read_responses, respelt
+from embrm.datasets.formats._texts import place_for_prompt
 from embrm.datasets.reading import read_frame
 from embrm.datasets.sources import native
 from embrm.exceptions import DataError, InvalidInputError, format_error
@@ -163,9 +164,15 @@ class RanksItems:
     ----------
     columns : mapping of str to str or None
         Names of the user's columns by embrm's.
+    prompt_template : str or None
+        Writes the prompt from several columns.
     """
 
     columns: Mapping[str, str] | None
+    prompt_template: str | None
+
+    def _items(self, data: Any) -> RowItems:
+        return row_items(data, self.columns, self.prompt_template)
 
     def _rewards(self, items: RowItems) -> FloatArray:
         raise NotImplementedError
@@ -195,7 +202,7 @@ class RanksItems:
         InvalidInputError
             If `data` has a column of such a name and `overwrite` is False.
         """
-        items = row_items(data, self.columns)
+        items = self._items(data)
         return items.ranked(self._rewards(items), names, overwrite=overwrite)
 
     def best_of_n(self, data: Any, *, overwrite: bool = False) -> pd.DataFrame:
@@ -209,18 +216,24 @@ class RanksItems:
         DataError
             If a row holds several responses.
         """
-        items = row_items(data, self.columns)
+        items = self._items(data)
         return items.best(self._rewards(items), overwrite=overwrite)
 
 
-def row_items(data: Any, columns: Mapping[str, str] | None = None) -> RowItems:
-    """Find the responses in every row.
+def row_items(
+    data: Any,
+    columns: Mapping[str, str] | None = None,
+    prompt_template: str | None = None,
+) -> RowItems:
+    r"""Find the responses in every row.
 
     Parameters
     ----------
     data : DataFrame, path, list of dicts or what else `read_preferences` takes
     columns : mapping of str to str, optional
         embrm's names to yours, e.g. `{"response": "answer"}`.
+    prompt_template : str, optional
+        Writes the prompt from several columns, e.g. `"{instruction}\n{input}"`.
 
     Raises
     ------
@@ -241,13 +254,15 @@ def row_items(data: Any, columns: Mapping[str, str] | None = None) -> RowItems:
     rows: list[int] = []
     origins: list[tuple[str, int | None]] = []
     theirs = dict(columns or {})
+    options = ReadOptions(prompt_template)
     cells = [frame.iloc[:, n].tolist() for n in range(len(names))]
     for position, values in enumerate(zip(*cells, strict=True) if cells else ()):
         row = respelt(dict(zip(names, values, strict=True)), theirs)
-        reader = RowReader()
+        reader = RowReader(options)
         try:
             plain = {name: native(cell) for name, cell in row.items()}
-            read_responses(plain, reader)
+            read_responses(place_for_prompt(plain, prompt_template), reader)
+            reader.check_template("the row")
             check_unicode(plain)
         except (DataError, InvalidInputError) as error:
             reason = getattr(error, "reason", "malformed messages")

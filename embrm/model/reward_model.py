@@ -36,7 +36,7 @@ from embrm.model._encoders import (
 )
 from embrm.model._seen_prompts import prompts_of
 from embrm.model.frames import prompt_hashes
-from embrm.model.items import RanksItems, RowItems, row_items
+from embrm.model.items import RanksItems, RowItems
 from embrm.model.judging_pairs import JudgesPairs
 from embrm.model.style_control import StyleControl, style_of
 from embrm.model.training_data import training_data
@@ -44,7 +44,7 @@ from embrm.pairs import Pairs
 
 
 class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
-    """Encoder, cache and head in one: fit on a frame of preferences, reward a frame.
+    r"""Encoder, cache and head in one: fit on a frame of preferences, reward a frame.
 
     Parameters
     ----------
@@ -64,6 +64,9 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         Directory in which vectors are kept; None embeds again each time.
     columns : mapping of str to str, optional
         Names of your columns by embrm's, e.g. `{"prompt": "question"}`.
+    prompt_template : str, optional
+        Writes the prompt from several columns, e.g. `"{instruction}\n{input}"`; for
+        all that is read, to fit and to reward.
     progress : bool, optional
         Show a progress bar while embedding; None shows it on a terminal.
 
@@ -112,12 +115,14 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         cache: str | PathLike[str] | VectorCache | None = None,
         *,
         columns: Mapping[str, str] | None = None,
+        prompt_template: str | None = None,
         progress: bool | None = None,
     ) -> None:
         self.encoder = encoder
         self.head = head
         self.cache = cache
         self.columns = columns
+        self.prompt_template = prompt_template
         self.progress = progress
 
     @classmethod
@@ -252,6 +257,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
             "n_items": len(preferences.items),
             "n_prompts": int(preferences.items["prompt_id"].nunique()),
             **data.facts,
+            "prompt_template": self.prompt_template,
             "style": StyleControl.of(
                 preferences, self.head_.reward(pairs.items), pairs.prompt_ids
             ).to_json(),
@@ -356,7 +362,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         """
         check_is_fitted(self, "head_")
         check_parameters({"control": control}, {"control": ["style", None]})
-        items = row_items(data, self.columns)
+        items = self._items(data)
         owed = self.style_control.owed(style_of(items.texts)) if control else 0.0
         if level is None:
             spread = items.spread(self._rewards(items) - owed, "reward")
@@ -408,17 +414,11 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         """
         check_is_fitted(self, "head_")
         if one_by_one and len(vectors) > 1:
-            rows = [
-                self.reward_vectors(
-                    vectors[n : n + 1], with_std=with_std, control=control
-                )
-                for n in range(len(vectors))
-            ]
-            deviations = [std for _, std in rows if std is not None]
-            return (
-                np.concatenate([reward for reward, _ in rows]),
-                np.concatenate(deviations) if deviations else None,
-            )
+            given: Any = {"with_std": with_std, "control": control}
+            each = [self.reward_vectors(vector[None], **given) for vector in vectors]
+            deviations = [std for _, std in each if std is not None]
+            rewards = np.concatenate([reward for reward, _ in each])
+            return rewards, np.concatenate(deviations) if deviations else None
         owed: FloatArray | float = 0.0
         if control is not None:
             style = vectors[:, check_style_block(self.blocks)]
@@ -460,10 +460,13 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
     def _read(self, data: Any, **options: Any) -> Preferences:
         if isinstance(data, Preferences):
             return with_pairs(data)
-        return with_pairs(read_preferences(data, columns=self.columns, **options))
+        return with_pairs(read_preferences(data, **self._naming(), **options))
 
     def _read_pairs(self, data: Any, **options: Any) -> Preferences:
-        return read_pairs(data, columns=self.columns, **options)
+        return read_pairs(data, **self._naming(), **options)
+
+    def _naming(self) -> dict[str, Any]:
+        return {"columns": self.columns, "prompt_template": self.prompt_template}
 
     def _encoder(self) -> Encoder:
         """Return the encoder of the parameter, made once."""

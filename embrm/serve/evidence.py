@@ -4,7 +4,6 @@ A head knows what its training pairs taught it. Far from them its reward is a gu
 whatever its interval says; and part of a reward may be for looks alone.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,38 +14,10 @@ from embrm._typing import FloatArray, IntArray, Text
 from embrm.datasets import Preferences
 from embrm.messages import prompt_text
 from embrm.model import RewardModel
+from embrm.model.style_control import StyleControl, style_of
 
 _EXCERPT = 300
 _QUANTILE = 0.05
-_RIDGE = 1.0
-_COUNTS = (
-    r"\w+",
-    r"\n",
-    r"(?m)^\s*(?:[-*+]|\d+[.)])\s",
-    r"(?m)^#+\s",
-    r"\*\*",
-    r"```",
-    r"\d",
-    r"[?!]",
-)
-
-
-def style_counts(responses: Sequence[str]) -> FloatArray:
-    r"""Count what can be seen without reading, (n, 9), each as log(1 + count).
-
-    Characters, words, lines, list items, headings, bold, code fences, digits, and
-    question or exclamation marks.
-
-    Examples
-    --------
-    >>> np.expm1(style_counts(["- a\n- b"])).round().astype(int).tolist()
-    [[7, 2, 1, 2, 0, 0, 0, 0, 0]]
-    """
-    rows = [
-        [len(text), *(len(re.findall(pattern, text)) for pattern in _COUNTS)]
-        for text in responses
-    ]
-    return np.log1p(np.asarray(rows, dtype=np.float64).reshape(-1, 1 + len(_COUNTS)))
 
 
 @dataclass(frozen=True)
@@ -63,8 +34,8 @@ class Evidence:
     near : float
         Similarity to the nearest item of another prompt that 95% of the training items
         reach.
-    style : ndarray of shape (9,)
-        Slopes of the reward on style counts, between training items of one prompt.
+    style : ndarray of shape (16,)
+        Slopes of the reward on `STYLE_FEATURES`, between training items of one prompt.
     """
 
     preferences: Preferences
@@ -83,13 +54,18 @@ class Evidence:
         prompts = preferences.items["prompt_id"].to_numpy()
         _, groups = np.unique(prompts, return_inverse=True)
         nearest = _nearest_of_others(directions, groups)
-        responses = [response for _, response in preferences.texts]
+        known = model.training_.get("style")
+        style = (
+            StyleControl.from_json(known)
+            if known
+            else StyleControl.of(preferences, rewards, prompts)
+        )
         return cls(
             preferences,
             mean,
             directions,
             float(np.quantile(nearest, _QUANTILE)),
-            _slopes(style_counts(responses), rewards, groups),
+            style.coef,
         )
 
     def explain(
@@ -144,7 +120,7 @@ class Evidence:
         """Divide each difference from the mean into style and the rest."""
         if len(texts) < 2:
             return [None] * len(texts)
-        counts = style_counts([response for _, response in texts])
+        counts = style_of(texts)
         style = (counts - counts.mean(axis=0)) @ self.style
         rest = rewards - rewards.mean() - style
         total = np.abs(style) + np.abs(rest)
@@ -167,13 +143,3 @@ def _nearest_of_others(directions: FloatArray, groups: IntArray) -> FloatArray:
         similar[groups[block, None] == groups] = -1.0
         nearest[block] = similar.max(axis=1)
     return nearest
-
-
-def _slopes(counts: FloatArray, rewards: FloatArray, groups: IntArray) -> FloatArray:
-    """Regress rewards on counts between items of one prompt, with a small penalty."""
-    columns = np.column_stack([counts, rewards])
-    sums = np.zeros((groups.max() + 1, columns.shape[1]))
-    np.add.at(sums, groups, columns)
-    centred = columns - (sums / np.bincount(groups)[:, None])[groups]
-    x, y = centred[:, :-1], centred[:, -1]
-    return np.asarray(np.linalg.solve(x.T @ x + _RIDGE * np.eye(x.shape[1]), x.T @ y))

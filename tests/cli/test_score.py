@@ -159,3 +159,32 @@ def test_the_input_may_be_the_output(run, saved, items, tmp_path):
     written = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["response"] for row in written] == ["r0", "r1", "r2"]
     assert all("reward" in row for row in written)
+
+
+def test_prompts_are_written_as_they_were_at_fit(run, tmp_path):
+    """A saved model knows its template; another one can be passed."""
+    rows = [
+        {"topic": f"t{n}", "ask": "add", "chosen": f"good {n}", "rejected": f"bad {n}"}
+        for n in range(6)
+    ]
+    prefs, items = tmp_path / "prefs.jsonl", tmp_path / "items.jsonl"
+    prefs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    items.write_text(json.dumps({"topic": "t9", "ask": "add", "response": "good"}))
+    template = ["--prompt-template", r"{topic}\n{ask}"]
+    model = tmp_path / "model"
+    fit = ["fit", prefs, "--out", model, "--encoder", "hashing:64", "--cv", "0"]
+    assert run(*fit, *template).exit_code == 0
+    plain, told = run("score", model, items), run("score", model, items, *template)
+    assert "prompts are written as at fit" in plain.stderr
+    assert (plain.exit_code, plain.stdout) == (0, told.stdout)
+    refused = run("score", model, items, "--prompt-template", "{nowhere}")
+    assert (refused.exit_code, "'nowhere'" in refused.stderr) == (3, True)
+
+
+def test_a_column_that_is_kept_is_told_apart_from_the_rows(run, saved, tmp_path):
+    """Without --out, stdout holds JSON lines and nothing else."""
+    items = tmp_path / "items.jsonl"
+    items.write_text(json.dumps({"prompt": "p", "response": "r", "reward": 1}))
+    result = run("score", saved, items)
+    assert "embrm_reward" in result.stderr
+    assert "embrm_reward" in json.loads(result.stdout)

@@ -375,3 +375,44 @@ def test_two_texts_without_a_verdict_are_not_called_chosen_and_rejected():
     message = str(caught.value)
     assert "which of 'left' and 'right' is better" in message
     assert "{'chosen': 'left'" not in message
+
+
+_TEMPLATED = {
+    "pairs": {"chosen": "a", "rejected": "b"},
+    "two responses": {"response_a": "a", "response_b": "b", "winner": "a"},
+    "two scores": {"response_a": "a", "response_b": "b", "score_a": 2, "score_b": 1},
+    "ranks": {"responses": ["a", "b"], "ranks": [1, 2]},
+    "scores": {"responses": ["a", "b"], "scores": [1, 2]},
+    "ratings": {"response": "a", "score": 1},
+    "labels": {"completion": "a", "label": True},
+    "messages": {"chosen": [{"role": "assistant", "content": "a"}]}
+    | {"rejected": [{"role": "assistant", "content": "b"}]},
+}
+
+
+@pytest.mark.parametrize("row", _TEMPLATED.values(), ids=_TEMPLATED)
+def test_a_template_writes_prompts_whatever_their_columns_are_called(row):
+    """No column need be one that embrm knows as a prompt."""
+    rows = [{"topic": "t", "ask": f"q{n}", **row} for n in range(2)]
+    rows[1] |= {"winner": "b"} if "winner" in row else {}
+    prefs = read_preferences(rows, prompt_template="{topic}: {ask}")
+    assert set(prefs.items["prompt"]) == {"t: q0", "t: q1"}
+    columns = prefs.read_report.columns
+    assert (columns["topic"], columns["ask"]) == ("prompt", "prompt")
+    assert "prompt" not in columns
+
+
+def test_a_template_that_a_format_has_no_use_for_is_refused():
+    """HelpSteer3's prompts are its contexts; a template would go unused."""
+    row = {"context": [{"role": "user", "content": "hi"}], "domain": "g"}
+    row |= {"response1": "a", "response2": "b", "overall_preference": 2}
+    with pytest.raises(InvalidInputError, match="has prompts of its own"):
+        read_preferences([row], prompt_template="{domain}")
+
+
+def test_a_prompt_beside_a_template_that_does_not_name_it_is_not_called_the_prompt():
+    """The account of columns says what was read, not what could have been."""
+    row = {"prompt": "p", "ask": "q", "chosen": "a", "rejected": "b"}
+    prefs = read_preferences([row], prompt_template="{ask}")
+    assert prefs.items["prompt"].unique().tolist() == ["q"]
+    assert prefs.read_report.columns["prompt"] != "prompt"

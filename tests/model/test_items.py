@@ -194,3 +194,26 @@ def test_a_label_that_is_missing_does_not_matter():
     """What is scored need not say which response is better."""
     row = {"question": "q", "response_A": "a", "response_B": "b", "label": None}
     assert len(row_items([row]).texts) == 2
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"response": "a"},
+        {"responses": ["a"]},
+        {"chosen": "a", "rejected": "b"},
+        {"prompt": "not this", "response": "a"},
+    ],
+    ids=["one", "list", "pair", "prompt beside"],
+)
+def test_a_template_writes_the_prompt_of_what_is_scored(row):
+    """As in reading preferences; what it names is no response, whatever its name."""
+    found = row_items([{"text": "t", "ask": "q", **row}], None, "{text}\n{ask}").texts
+    assert found[0] == ("t\nq", "a")
+    assert {prompt for prompt, _ in found} == {"t\nq"}
+
+
+def test_a_template_that_names_no_column_of_the_row_is_refused():
+    """Nothing is scored with half a prompt."""
+    with pytest.raises(DataError, match="column 'ask', which the prompt_template"):
+        row_items([{"prompt": "p", "response": "a"}], None, "{ask}")

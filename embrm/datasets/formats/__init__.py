@@ -213,7 +213,7 @@ def read_responses(row: Row, reader: RowReader) -> None:
         return
     spelt = usual_names(row)
     if not spelt:
-        raise no_responses(row, column_names(row))
+        raise no_responses(row, column_names(row), reader.options)
     again = RowReader(reader.options)
     read_responses(respelt(row, spelt), again)
     reader.items += again.items

@@ -10,9 +10,17 @@ from embrm.datasets.formats._texts import (
     prompt_columns,
     read_prompt,
     response_cell,
+    template_columns,
 )
 from embrm.datasets.formats._two_responses import SIDES
-from embrm.datasets.formats.base import Row, RowReader, is_missing, no_text, refusal
+from embrm.datasets.formats.base import (
+    ReadOptions,
+    Row,
+    RowReader,
+    is_missing,
+    no_text,
+    refusal,
+)
 from embrm.exceptions import DataError
 
 
@@ -21,6 +29,10 @@ def find_responses(row: Row, reader: RowReader) -> bool:
 
     One response, a conversation that ends with one, both sides of a pair, or a list.
     """
+    template = reader.options.prompt_template
+    # What the prompt is written from is no response, whatever its name.
+    used = set() if template is None else {*template_columns(template)} - {"prompt"}
+    whole, row = row, {name: cell for name, cell in row.items() if name not in used}
     single = next((name for name in RESPONSES if name in row), None)
     listed = next((name for name in RESPONSE_LISTS if is_list(row.get(name))), None)
     sides = sides_of(row) or next(
@@ -35,7 +47,7 @@ def find_responses(row: Row, reader: RowReader) -> bool:
         return True
     if place is None or not (names or listed):
         return False
-    prompt = read_prompt(row, place, reader)
+    prompt = read_prompt(whole, place, reader)
     if is_missing(prompt):
         raise no_text("missing", "prompt")
     if listed is not None and not names:
@@ -57,9 +69,10 @@ def _add(row: Row, name: str, prompt: object, reader: RowReader) -> None:
     reader.item(prompt, response_cell(cell, reader), origin=(name, None))
 
 
-def no_responses(row: Row, got: str) -> DataError:
+def no_responses(row: Row, got: str, options: ReadOptions) -> DataError:
     """Write the error for a row in which there is nothing to score."""
-    has_prompt = prompt_columns(tuple(row)) is not None
+    templated = options.prompt_template is not None
+    has_prompt = templated or prompt_columns(tuple(row)) is not None
     lacking = "response" if has_prompt else "prompt"
     return refusal(
         expected=f"one column {lacking!r}, or another that is read as such",

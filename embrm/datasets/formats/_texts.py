@@ -104,6 +104,7 @@ def read_prompt(row: Row, columns: PromptColumns, reader: RowReader) -> Prompt |
         If a cell is neither text nor messages.
     """
     if reader.options.prompt_template is not None:
+        reader.filled_template = True
         return fill_template(reader.options.prompt_template, row)
     prompt: Prompt | None = prompt_cell(row[columns.main], reader)
     if columns.addition is not None and _has_text(row[columns.addition]):
@@ -147,6 +148,11 @@ def template_columns(template: str) -> list[str]:
             )
         )
     return names
+
+
+def place_for_prompt(row: Row, template: str | None) -> Row:
+    """Give a row whose prompt a template writes a column of that name."""
+    return row if template is None else {"prompt": template, **row}
 
 
 def fill_template(template: str, row: Row) -> str:

@@ -67,6 +67,7 @@ class RowReader:
     pairs: list[dict[str, Any]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     origins: list[tuple[str, int | None]] = field(default_factory=list)
+    filled_template: bool = False
     is_context: bool = False
     """Whether the row holds no answer itself, but belongs to rows that do."""
 
@@ -102,6 +103,23 @@ class RowReader:
         )
         self.origins.append(origin)
         return len(self.items) - 1
+
+    def check_template(self, source: str) -> None:
+        """Refuse a prompt_template that nothing was written with.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are items, and their prompts are the row's own.
+        """
+        if self.options.prompt_template and self.items and not self.filled_template:
+            raise InvalidInputError(
+                format_error(
+                    expected=f"no prompt_template: {source} has prompts of its own",
+                    got=repr(self.options.prompt_template)[:60],
+                    fix="leave it out",
+                )
+            )
 
     def _key(self, prompt: Any) -> str:
         """Check a prompt and write its key, but once where items share it."""

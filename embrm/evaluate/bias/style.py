@@ -6,16 +6,20 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from embrm.embed.style import STYLE_FEATURES, StyleEncoder
+
 _COUNTED = {
-    "list items": re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]", re.MULTILINE),
-    "headings": re.compile(r"^[ \t]*#{1,6} ", re.MULTILINE),
-    "bold": re.compile(r"\*\*[^*\n]+\*\*"),
-    "code": re.compile(r"```|`[^`\n]+`"),
-    "emoji": re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]"),
-    "exclamation marks": re.compile("[!\uff01]"),
-    "question marks": re.compile("[?\uff1f]"),
+    "length": "characters",
+    "list items": "list_items",
+    "headings": "headings",
+    "bold": "bold",
+    "code": "code_blocks",
+    "exclamation marks": "exclamation_marks",
+    "question marks": "question_marks",
+    "refusal": "refusal",
 }
-# Openings that please, and those that decline; letters are compared in lower case.
+_EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]")
+# Openings that please; letters are compared in lower case.
 _PLEASING = re.compile(
     r"""\s*(?:
         (?:what\ a\ |that's\ a\ |that\ is\ a\ )?
@@ -26,18 +30,8 @@ _PLEASING = re.compile(
     )\b""",
     re.VERBOSE,
 )
-_REFUSING = re.compile(
-    r"""\s*(?:
-        i(?:'m|\ am)\ (?:very\ )?sorry|sorry,|i\ apologi[sz]e
-        |as\ an\ ai|as\ a\ language\ model
-        |i\ (?:cannot|can't|can\ not|won't|will\ not)
-        |i(?:'m|\ am)\ (?:not\ able|unable)\ to
-        |unfortunately,?\ i
-    )""",
-    re.VERBOSE,
-)
 
-STYLE_COLUMNS = ("length", *_COUNTED, "pleasing opening", "refusal")
+STYLE_COLUMNS = (*_COUNTED, "emoji", "pleasing opening")
 """Columns of `style_frame`, in order."""
 
 
@@ -52,9 +46,10 @@ def style_frame(responses: Iterable[str]) -> pd.DataFrame:
     -------
     DataFrame
         One row a response, columns `STYLE_COLUMNS`: log(1 + characters), log(1 +
-        counts) of list items, headings, bold, code, emoji, exclamation and question
-        marks; and 1 where it opens with praise or eagerness ("Great question",
-        "Certainly"), or as refusals do ("I'm sorry", "As an AI").
+        counts) of list items, headings, bold, code blocks, exclamation and question
+        marks, and 1 where it opens as refusals do, all as `StyleEncoder` counts them;
+        log(1 + emoji), and 1 where it opens with praise or eagerness ("Great question",
+        "Certainly").
 
     Examples
     --------
@@ -65,33 +60,12 @@ def style_frame(responses: Iterable[str]) -> pd.DataFrame:
     0  0.69               1.0      0.0
     1  0.00               0.0      1.0
     """
-    rows = [
-        (
-            len(text),
-            *(_count(text, name) for name in _COUNTED),
-            *(
-                float(
-                    pattern.match(text[:200].lower().replace("\u2019", "'")) is not None
-                )
-                for pattern in (_PLEASING, _REFUSING)
-            ),
-        )
-        for text in responses
-    ]
-    frame = pd.DataFrame(rows, columns=list(STYLE_COLUMNS), dtype=np.float64)
-    counts = list(STYLE_COLUMNS[:-2])
-    frame[counts] = np.log1p(frame[counts])
+    texts = list(responses)
+    counts = StyleEncoder().encode([("-", text) for text in texts])
+    columns = [STYLE_FEATURES.index(feature) for feature in _COUNTED.values()]
+    frame = pd.DataFrame(counts[:, columns], columns=list(_COUNTED), dtype=np.float64)
+    emoji = [0 if t.isascii() else len(_EMOJI.findall(t)) for t in texts]
+    openings = [text[:200].lower().replace("\u2019", "'") for text in texts]
+    frame["emoji"] = np.log1p(np.array(emoji, dtype=np.float64))
+    frame["pleasing opening"] = [float(bool(_PLEASING.match(o))) for o in openings]
     return frame
-
-
-def _count(text: str, name: str) -> int:
-    """Count a pattern where the text has a character it cannot do without."""
-    needed = _NEEDED.get(name)
-    if needed is not None and needed not in text:
-        return 0
-    if name == "emoji" and text.isascii():
-        return 0
-    return len(_COUNTED[name].findall(text))
-
-
-_NEEDED = {"headings": "#", "bold": "**", "code": "`"}
