@@ -16,7 +16,7 @@ from embrm.serve.app import create_app
 from embrm.serve.metrics import MULTIPROCESS
 from embrm.serve.settings import Settings
 from embrm.web.guard import LOOPBACK, Guard, read_token
-from embrm.web.serving import leave, listen, serve, url_of
+from embrm.web.serving import end_with_parent, leave, listen, serve, url_of
 
 _SETTINGS = "EMBRM_SERVE_SETTINGS"
 
@@ -77,6 +77,7 @@ def make_app(settings: Settings) -> Guard:
 
 def worker_app() -> Guard:
     """Make the app in a worker process, by the settings it inherits."""
+    end_with_parent()
     return make_app(Settings.from_json(os.environ[_SETTINGS]))
 
 

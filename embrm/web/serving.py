@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -136,6 +137,21 @@ def serve(
         Multiprocess(config, sockets=sockets).run()
     else:
         uvicorn.Server(config).run(sockets=sockets)
+
+
+def end_with_parent(seconds: float = 1.0) -> None:
+    """End this worker as SIGTERM does, once the process that started it is gone.
+
+    A supervisor that is killed cannot tell its workers, who would hold the port.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
 
 
 def leave(code: int = 0) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -133,6 +134,23 @@ def test_several_workers_answer_for_each_other(served, model, tmp_path):
     text = server.ask("GET", "/metrics")[1].decode()
     assert 'route="/v1/rewards",status="200"} 20.0' in text
     assert server.stop()[0] == 0
+
+
+def test_workers_end_when_their_supervisor_is_killed(served, model):
+    """kill -9 of the command frees the port within seconds."""
+    server = served(model, "--workers", "2")
+    assert server.post("/v1/rewards", BODY)[0] == 200
+    server.process.kill()
+    until = time.monotonic() + 15
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", server.port), 1).close()
+        except ConnectionRefusedError:
+            break
+        time.sleep(0.2)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), 1)
+    server.process.communicate(timeout=5)
 
 
 def test_a_token_is_needed_where_a_file_holds_one_and_is_never_logged(
