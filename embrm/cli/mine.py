@@ -62,7 +62,7 @@ Diversity = Annotated[
         "--diversity",
         min=0.0,
         help="Nats that being like what was selected before costs; keeps vectors in "
-        "memory.",
+        "a temporary file.",
     ),
 ]
 MinMargin = Annotated[
@@ -125,6 +125,7 @@ def mine(
     selected by what. Any number of responses is read in bounded memory.
     """
     with reporting(debug=debug, as_json=as_json):
+        from embrm.embed.cache.durable import output_text
         from embrm.policy.mining import MiningRule
         from embrm.policy.mining import mine as mine_rows
         from embrm.policy.mining_card import mining_card
@@ -158,7 +159,8 @@ def mine(
             "source": Path(items).name,
         }
         card = out.with_name(f"{out.stem}.card.md")
-        card.write_text(mining_card(mined, out, facts), encoding="utf-8")
+        with output_text(card) as stream:
+            stream.write(mining_card(mined, out, facts))
         _say(mined, out, card, as_json=as_json)
         if as_json:
             emit({**facts, **mined.to_json(), "out": str(out), "card": str(card)})

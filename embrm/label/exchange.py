@@ -10,6 +10,7 @@ import numpy as np
 from embrm._validation import check_choice
 from embrm.active import LabelLoop
 from embrm.datasets import Preferences
+from embrm.embed.cache.durable import output_text
 from embrm.label.journal import write_lines
 from embrm.label.tasks import Task, Texts, is_swapped, make_task
 from embrm.messages import prompt_text
@@ -62,7 +63,8 @@ def write_tasks(
         rows.append(_TOOLS[tool](texts, sides, _metadata(task, at)))
     if tool == "label-studio":
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(rows, ensure_ascii=False, indent=1), "utf-8")
+        with output_text(out) as stream:
+            json.dump(rows, stream, ensure_ascii=False, indent=1)
     else:
         write_lines(out, rows)
     return len(rows)

@@ -2,16 +2,19 @@
 
 The source is read twice: texts are scored in passing, and only numbers are kept of
 them; what was selected is written when it comes by again. That is about 140 bytes for
-each response, however long, and whatever their order.
+each response, however long, and whatever their order. Vectors, which diversity needs,
+are kept in a temporary file.
 """
 
 import hashlib
 import json
+import tempfile
 from array import array
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -48,7 +51,7 @@ class Scored(NamedTuple):
     reward : ndarray of shape (n,)
     std : ndarray of shape (n,) or None
     vectors : ndarray of shape (n, d) or None
-        Kept in memory where diversity is asked for.
+        Kept in a temporary file where diversity is asked for.
     outside : ndarray of bool of shape (n,) or None
         Whether each lies outside the hull of the training data.
     """
@@ -153,7 +156,8 @@ class _Facts:
     length: "array[int]" = field(default_factory=lambda: array("q"))
     prompt: "array[int]" = field(default_factory=lambda: array("Q"))
     outside: bytearray = field(default_factory=bytearray)
-    vectors: list[FloatArray] = field(default_factory=list)
+    vectors: IO[bytes] | None = None
+    dim: int = 0
 
     def add(self, texts: list[Text], scored: Scored, *, keep_vectors: bool) -> None:
         self.reward.extend(scored.reward.tolist())
@@ -164,7 +168,9 @@ class _Facts:
         if scored.outside is not None:
             self.outside.extend(scored.outside.astype(np.uint8).tobytes())
         if keep_vectors and scored.vectors is not None:
-            self.vectors.append(scored.vectors.astype(np.float32))
+            self.vectors = self.vectors or tempfile.TemporaryFile()  # noqa: SIM115
+            self.dim = scored.vectors.shape[1]
+            self.vectors.write(scored.vectors.astype(np.float32).tobytes())
 
     def candidates(self, rule: MiningRule) -> Candidates:
         return Candidates(
@@ -174,9 +180,20 @@ class _Facts:
             caution=rule.caution,
             length=np.array(self.length),
             length_penalty=rule.length_penalty,
-            vectors=np.concatenate(self.vectors) if self.vectors else None,
+            vectors=self._mapped(),
             diversity=rule.diversity,
         )
+
+    def _mapped(self) -> FloatArray | None:
+        if self.vectors is None:
+            return None
+        self.vectors.flush()
+        shape = (len(self.reward), self.dim)
+        return np.memmap(self.vectors, dtype=np.float32, mode="r", shape=shape)
+
+    def close(self) -> None:
+        if self.vectors is not None:
+            self.vectors.close()
 
 
 def mine(
@@ -231,12 +248,23 @@ def mine(
     rule = rule or MiningRule()
     rule.check()
     check_count(rows_at_once, "rows_at_once")
-    facts, left_out = _Facts(), dict[str, int]()
-    for texts in _batches(source, columns, rows_at_once, left_out):
-        facts.add(texts, score(texts), keep_vectors=rule.diversity > 0)
-    if not facts.reward:
-        raise DataError("no row has a response that can be read", reason="no rows")
-    pool = facts.candidates(rule)
+    left_out: dict[str, int] = {}
+    with closing(_Facts()) as facts:
+        for texts in _batches(source, columns, rows_at_once, left_out):
+            facts.add(texts, score(texts), keep_vectors=rule.diversity > 0)
+        if not facts.reward:
+            raise DataError("no row has a response that can be read", reason="no rows")
+        pool = facts.candidates(rule)
+        ids, margin = _selected(pool, rule, left_out)
+    texts_again = _texts(source, columns, dict[str, int]())
+    n_written = _write(texts_again, ids, margin, rule, Path(out), left_out)
+    return _figures(rule, facts, pool, ids, margin, n_written, left_out)
+
+
+def _selected(
+    pool: Candidates, rule: MiningRule, left_out: dict[str, int]
+) -> tuple[IntArray, FloatArray]:
+    """Select rows (n, 2) of pairs with their margins, or (n, 1) of single responses."""
     seed = rule.random_state
     if rule.makes_pairs:
         selected = select_pairs(
@@ -252,9 +280,7 @@ def mine(
     if not len(ids):
         words = ", ".join(f"{n} {why}" for why, n in left_out.items())
         raise DataError(f"nothing was selected: {words}", reason="nothing selected")
-    texts_again = _texts(source, columns, dict[str, int]())
-    n_written = _write(texts_again, ids, margin, rule, Path(out), left_out)
-    return _figures(rule, facts, pool, ids, margin, n_written, left_out)
+    return ids, margin
 
 
 def _texts(

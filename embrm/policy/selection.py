@@ -59,6 +59,7 @@ class Candidates:
     length_penalty : float, default=0
         Nats that a unit of length costs.
     vectors : array-like of shape (n_items, d), optional
+        May be a memory map: a few prompts' vectors are read at a time.
     diversity : float >= 0, default=0
         Nats that a cosine similarity of 1 to what was selected before costs.
 
@@ -80,7 +81,6 @@ class Candidates:
     codes: IntArray = field(init=False, repr=False)
     good: FloatArray = field(init=False, repr=False)
     bad: FloatArray = field(init=False, repr=False)
-    directions: FloatArray | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         reward = check_scores(self.reward, "reward")
@@ -98,21 +98,22 @@ class Candidates:
             if std.min() < 0:
                 raise invalid_input("std >= 0", f"{std.min():g}", "pass deviations")
             spread = caution * std
-        directions = None
+        vectors = None
         if diversity:
-            directions = _unit(_needed(self.vectors, "vectors", "diversity"), reward)
+            vectors = _rows(_needed(self.vectors, "vectors", "diversity"), reward)
         for name, value in {
             "reward": reward,
             "codes": item_codes(self.prompt_ids, len(reward))[0],
             "good": score - spread,
             "bad": score + spread,
-            "directions": directions,
+            "vectors": vectors,
         }.items():
             object.__setattr__(self, name, value)
 
     def groups(self) -> "list[IntArray]":
         """List rows of items (m, K), all prompts of one size K together."""
-        width = 1 if self.directions is None else self.directions.shape[1]
+        # Vectors are copied a few times on the way to their similarities.
+        width = 1 if self.vectors is None else 8 * np.shape(self.vectors)[1]
         parts: list[IntArray] = []
         for _, rows in prompts_by_size(self.codes):
             at_once = max(1, _MAX_ENTRIES // (rows.shape[1] * width))
@@ -121,12 +122,15 @@ class Candidates:
 
     def similarity_cost(self, rows: IntArray, picked: IntArray) -> FloatArray:
         """Compute what similarity to one picked item costs each other, (m, K)."""
-        if self.directions is None:
+        if self.vectors is None:
             return np.zeros(rows.shape)
-        similar = np.einsum(
-            "mkd,md->mk", self.directions[rows], self.directions[picked]
-        )
+        similar = np.einsum("mkd,md->mk", self._units(rows), self._units(picked))
         return np.asarray(self.diversity * similar)
+
+    def _units(self, rows: IntArray) -> FloatArray:
+        vectors = np.asarray(np.asanyarray(self.vectors)[rows], dtype=np.float64)
+        norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+        return np.asarray(vectors / np.maximum(norms, 1e-12))
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,7 +328,7 @@ def _take_best(
         left = np.where(taken, -np.inf, score - cost)
         best = left.argmax(axis=1)
         taken[at, best] = True
-        if candidates.directions is not None:
+        if candidates.vectors is not None:
             picked = rows[at, best]
             cost = np.maximum(cost, candidates.similarity_cost(rows, picked))
     return taken
@@ -370,13 +374,13 @@ def _needed(values: ArrayLike | None, name: str, by: str) -> ArrayLike:
     return values
 
 
-def _unit(vectors: ArrayLike, reward: FloatArray) -> FloatArray:
-    rows = as_numbers(vectors, "vectors")
+def _rows(vectors: ArrayLike, reward: FloatArray) -> FloatArray:
+    """Check vectors without a copy of them all."""
+    rows = vectors if isinstance(vectors, np.memmap) else as_numbers(vectors, "vectors")
     if rows.ndim != 2 or len(rows) != len(reward):
         raise invalid_input(
             f"vectors of shape ({len(reward)}, d)",
             f"shape {rows.shape}",
             "pass the vector of each item",
         )
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(norms, 1e-12))
+    return rows

@@ -143,6 +143,39 @@ def test_memory_does_not_grow_with_the_texts(tmp_path):
     assert path.stat().st_size > 40e6 > 10 * peak
 
 
+def test_diversity_keeps_no_vectors_in_memory(tmp_path):
+    """2,000 vectors of 4,096 numbers are 64 MB: less than half is ever held."""
+    rows = [{"prompt": f"p{n // 4}", "response": f"r{n}"} for n in range(2000)]
+    rng = np.random.default_rng(0)
+
+    def score(texts):
+        vectors = rng.normal(size=(len(texts), 4096)).astype(np.float32)
+        return Scored(vectors[:, 0].astype(float), vectors=vectors)
+
+    rule = MiningRule("best-of-n", diversity=1.0, n=2)
+    tracemalloc.start()
+    mined = mine(rows, score, tmp_path / "sft.jsonl", rule, rows_at_once=64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert mined.n_written == 1000
+    assert peak < 32e6
+
+
+def test_diversity_takes_what_is_unlike_the_best(tmp_path):
+    """Of three responses, two alike: the better of these, and the other."""
+    rows = [{"prompt": "p", "response": name} for name in "abc"]
+    directions = np.array([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0]])
+
+    def score(texts):
+        return Scored(np.array([2.0, 1.9, 1.5])[: len(texts)], vectors=directions)
+
+    out = tmp_path / "sft.jsonl"
+    for diversity, best in ((0.0, "ab"), (1.0, "ac")):
+        mine(rows, score, out, MiningRule("best-of-n", diversity=diversity, n=2))
+        told = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+        assert [row["completion"][0]["content"] for row in told] == list(best)
+
+
 def test_the_card_says_what_was_selected_by_what(tmp_path):
     """Model, counts, lengths, share outside the hull, and how to train."""
 
