@@ -27,6 +27,9 @@ NAME_COLUMNS = frozenset(
 )
 """Columns of names, which may look like numbers; empty ones are missing."""
 
+INDEX = "Unnamed: 0"
+"""The name that pandas gives to a first column without one."""
+
 _NAME_ENDS = ("_id", "_model")
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _DIGITS = re.compile(r"-?\d+")
@@ -93,7 +96,7 @@ def _csv_rows(path: Path, limits: ReadLimits, said: list[str]) -> NumberedRows:
         header: list[str] | None = None
         for number, record in records:
             if header is None:
-                header = _checked_header(record)
+                header = _checked_header(record, said)
             elif isinstance(record, DataError):
                 yield number, record
             else:
@@ -174,10 +177,15 @@ def _next_record(
         csv.field_size_limit(before)
 
 
-def _checked_header(record: list[str] | DataError) -> list[str]:
+def _checked_header(record: list[str] | DataError, said: list[str]) -> list[str]:
     if isinstance(record, DataError):
         raise record
     names = [name.strip() for name in record]
+    if len(names) > 1 and not names[0] and INDEX not in names:
+        said.append(
+            f"the first column has no name: row numbers of pandas, called {INDEX!r}"
+        )
+        names[0] = INDEX
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or "" in names:
         raise refusal(

@@ -1,11 +1,12 @@
 """Rows and lines of a source: numbered, of bounded length, some of them unreadable."""
 
+import codecs
 import gzip
 import io
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, TypeAlias, cast
 
@@ -113,8 +114,7 @@ def opened(path: Path, encoding: str = "utf-8") -> Iterator[BinaryIO]:
         raise refusal(
             expected=f"text in the encoding {encoding}",
             got=f"bytes that are none ({error.reason})",
-            fix="name the encoding that the file was written in: encoding='latin-1' "
-            "takes every byte",
+            fix="name the encoding that the file was written in",
             reason="other encoding",
         ) from error
     except OSError as error:
@@ -126,6 +126,24 @@ def opened(path: Path, encoding: str = "utf-8") -> Iterator[BinaryIO]:
             fix="check its permissions and its disk",
             reason="unreadable file",
         ) from error
+
+
+def declared_encoding(path: Path, limits: ReadLimits) -> tuple[ReadLimits, list[str]]:
+    """Take UTF-16 from the mark at the beginning of a file that begins with it.
+
+    Returns
+    -------
+    limits : ReadLimits
+    said : list of str
+        What to tell the user about it.
+    """
+    if limits.encoding.lower() not in _UTF8:
+        return limits, []
+    with opened(path) as handle:
+        head = handle.read(2)
+    if head not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return limits, []
+    return replace(limits, encoding="utf-16"), ["the text is UTF-16"]
 
 
 @contextmanager
@@ -227,7 +245,8 @@ def decoded(data: bytes, offset: int = 0) -> str:
             expected="UTF-8 text",
             got=f"a byte that is not UTF-8 at byte offset "
             f"{offset + start + error.start}",
-            fix="save the file as UTF-8, or name its encoding, e.g. encoding='latin-1'",
+            fix="save the file as UTF-8, or name the encoding it was saved in, e.g. "
+            "encoding='cp1252' for Excel on Windows",
             reason="not UTF-8",
         ) from error
 

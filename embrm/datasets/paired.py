@@ -88,8 +88,9 @@ def why_no_pair(preferences: Preferences) -> tuple[str, str]:
     return (
         f"{got}, with ratings in {', '.join(numeric[:5])}",
         (
-            f"name the one to compare by: columns={{'score': {numeric[0]!r}}}, "
-            f"or --column score={numeric[0]}"
+            "if one of them says how good a response is, name it: columns={'score': "
+            "'its name'} (--column score=NAME), with lower_is_better=True where low is "
+            "good"
         ),
     )
 

@@ -4,7 +4,7 @@ import glob
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +25,14 @@ from embrm.datasets._json_rows import (
     too_deep,
     too_long_number,
 )
-from embrm.datasets._rows import NumberedRows, ReadLimits, Source, in_rows, naming
+from embrm.datasets._rows import (
+    NumberedRows,
+    ReadLimits,
+    Source,
+    declared_encoding,
+    in_rows,
+    naming,
+)
 from embrm.datasets.formats.base import Row, refusal
 from embrm.exceptions import DataError, InvalidInputError, format_error
 
@@ -37,11 +44,28 @@ _OPENERS: Mapping[str, Callable[[Path, ReadLimits], Source]] = {
     ".tsv": csv_source,
 }
 _PACKED = (".gz", ".zst")
+_ARROW = (".arrow", ".feather")
 EXTENSIONS = (
     *_OPENERS,
     *(f"{kind}{packed}" for kind in _OPENERS for packed in _PACKED),
     ".parquet",
+    *_ARROW,
 )
+_ALL_KINDS = (
+    f"{', '.join(_OPENERS)} (each also {' or '.join(_PACKED)}), .parquet, "
+    f"{' or '.join(_ARROW)}"
+)
+_OTHER_KINDS = {
+    (
+        ".xlsx",
+        ".xls",
+        ".ods",
+    ): "save it as CSV in UTF-8, or read it with pandas and pass the DataFrame",
+    (".zip", ".bz2", ".xz", ".7z", ".tar", ".rar"): "unpack it, or pack it as .gz",
+    (".txt",): "rename it by what it holds: .jsonl, .csv or .tsv",
+}
+# Written beside the rows by the library `datasets`.
+_DESCRIPTIONS = {"state.json", "dataset_info.json", "dataset_infos.json"}
 
 _CHUNK_ROWS = 8192
 _PLAIN = (str, bool, type(None))
@@ -147,13 +171,20 @@ def _open_path(path: Path, limits: ReadLimits) -> Source:
     ending = _ending(path)
     if ending == ".parquet":
         return parquet_source(path)
+    if ending in _ARROW:
+        return arrow_source(path)
     if ending is not None:
-        return _OPENERS[ending.removesuffix(".gz").removesuffix(".zst")](path, limits)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+        kind = ending.removesuffix(".gz").removesuffix(".zst")
+        limits, said = declared_encoding(path, limits)
+        source = _OPENERS[kind](path, limits)
+        source.said.extend(said)
+        return source
+    suffix = path.suffix.lower()
+    fixes = [fix for ends, fix in _OTHER_KINDS.items() if suffix in ends]
     raise refusal(
-        expected=f"a file name that ends in one of {', '.join(EXTENSIONS)}",
-        got=f"{''.join(suffixes[-2:])!r}" if suffixes else "no extension",
-        fix="rename the file, or load it as a DataFrame and pass that",
+        expected=f"a file name that ends in {_ALL_KINDS}",
+        got=repr(suffix[:20]) if suffix else "no extension",
+        fix=fixes[0] if fixes else "write it as one of these, or pass a DataFrame",
         reason="unknown extension",
     )
 
@@ -177,10 +208,14 @@ def _kind_of_path(path: Path) -> str:
 
 def _shards(folder: Path) -> list[Path]:
     """List the files of a directory that hold rows, of one split only."""
-    files = sorted(path for path in folder.iterdir() if _ending(path) is not None)
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if _ending(path) is not None and path.name not in _DESCRIPTIONS
+    )
     if not files:
         raise refusal(
-            expected=f"a file, or a directory of files in {', '.join(EXTENSIONS)}",
+            expected=f"a file, or a directory of files that end in {_ALL_KINDS}",
             got="a directory without any",
             fix="name the directory that holds the files",
             reason="directory",
@@ -253,14 +288,22 @@ def iterable_source(rows: Iterable[Any], name: str = "rows") -> Source:
 
 def parquet_source(path: Path) -> Source:
     """Read a Parquet file by record batches."""
-    return Source(path.name, _guarding_table(_parquet_rows(path)), in_rows(path.name))
+    rows = _guarding_table(_parquet_rows(path), "Parquet file")
+    return Source(path.name, rows, in_rows(path.name))
+
+
+def arrow_source(path: Path) -> Source:
+    """Read an Arrow file by record batches, as `datasets` and pandas' Feather write."""
+    rows = _guarding_table(_arrow_rows(path), "Arrow file")
+    return Source(path.name, rows, in_rows(path.name))
 
 
 def table_source(table: "pa.Table | pa.RecordBatch", name: str) -> Source:
     """Read a table of pyarrow by record batches."""
     batches = [table] if isinstance(table, pa.RecordBatch) else table.to_batches(8192)
     _check_names(table.schema.names)
-    return Source(name, _guarding_table(_batch_rows(batches)), in_rows(name))
+    rows = _guarding_table(_batch_rows(batches), "Arrow table")
+    return Source(name, rows, in_rows(name))
 
 
 def native(value: Any) -> Any:
@@ -354,6 +397,28 @@ def _parquet_rows(path: Path) -> NumberedRows:
         yield from _batch_rows(file.iter_batches(batch_size=_CHUNK_ROWS))
 
 
+def _arrow_rows(path: Path) -> NumberedRows:
+    with pa.OSFile(str(path)) as file:
+        try:
+            whole = pa.ipc.open_file(file)
+            schema, numbers = whole.schema, range(whole.num_record_batches)
+            batches = map(whole.get_batch, numbers)
+        except pa.ArrowInvalid:
+            file.seek(0)
+            stream = pa.ipc.open_stream(file)
+            schema, batches = stream.schema, iter(stream)
+        _check_names(schema.names)
+        yield from _batch_rows(_checked_slices(batches))
+
+
+def _checked_slices(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+    """Check that offsets lie within their buffers, which Arrow does not by itself."""
+    for batch in batches:
+        batch.validate(full=True)
+        for start in range(0, batch.num_rows, _CHUNK_ROWS):
+            yield batch.slice(start, _CHUNK_ROWS)
+
+
 def _batch_rows(batches: "Iterable[pa.RecordBatch]") -> NumberedRows:
     number = 0
     for batch in batches:
@@ -362,7 +427,7 @@ def _batch_rows(batches: "Iterable[pa.RecordBatch]") -> NumberedRows:
             yield number, _native_row(row)
 
 
-def _guarding_table(rows: NumberedRows) -> NumberedRows:
+def _guarding_table(rows: NumberedRows, kind: str) -> NumberedRows:
     """Turn damage, and values that Python cannot hold, into a `DataError`."""
     number = 0
     try:
@@ -379,7 +444,7 @@ def _guarding_table(rows: NumberedRows) -> NumberedRows:
         if isinstance(error, DataError):
             raise
         raise refusal(
-            expected="a whole Parquet file",
+            expected=f"a whole {kind}",
             got=f"one that cannot be read beyond row {number} ({type(error).__name__})",
             fix="write or download it again, and compare its checksum",
             reason="damaged file",

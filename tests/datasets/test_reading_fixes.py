@@ -198,7 +198,7 @@ FILES = {
     ),
     "unknown extension": (
         ("a.txt", LINE),
-        "rename the file, or load it as a DataFrame and pass that",
+        "rename it by what it holds",
         ("a.jsonl", LINE),
     ),
     "half a gzip file": (

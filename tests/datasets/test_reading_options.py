@@ -197,7 +197,7 @@ def test_calls_of_tools_are_kept():
 LINES = "".join(json.dumps(PAIR | {"prompt": f"p{n}"}) + "\n" for n in range(3))
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le", "cp1252"])
 def test_other_encodings_are_read_when_named(tmp_path, encoding):
     """By themselves they are refused with the name of the option."""
     path = tmp_path / "a.csv"

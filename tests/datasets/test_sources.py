@@ -90,7 +90,7 @@ def test_a_directory_is_refused(tmp_path):
 def test_an_unknown_extension_is_refused(tmp_path, name, got):
     """The known extensions are listed."""
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(DataError, match=rf"ends in one of \.jsonl.*got .*{got}"):
+    with pytest.raises(DataError, match=rf"ends in \.jsonl.*got .*{got}"):
         _read(tmp_path / name)
 
 
@@ -336,3 +336,80 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingDependencyError, match=r"embrm\[hub\]"):
         hub_source("hf:owner/name")
+
+
+_FRAME = pd.DataFrame({"prompt": ["p"], "chosen": ["a"], "rejected": ["b"]})
+
+
+def test_a_csv_with_row_numbers_as_pandas_writes_them_is_read(tmp_path):
+    """`df.to_csv(path)` gives its first column no name; that is told, and no rating."""
+    path = tmp_path / "x.csv"
+    _FRAME.to_csv(path)
+    report = read_preferences(path).read_report
+    assert report.n_kept == 1
+    assert "Unnamed: 0" in report.columns
+    assert any("no name: row numbers" in note for note in report.notes)
+    again = pd.DataFrame({"prompt": ["p"], "response": ["a"], "Unnamed: 0": [3]})
+    with pytest.raises(DataError, match="says how good 'response' is"):
+        read_preferences(again)
+
+
+@pytest.mark.parametrize("make", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_arrow_files_are_read_beside_their_descriptions(tmp_path, make):
+    """Feather and the shards that `datasets` saves, with its JSON files beside them."""
+    table = pa.Table.from_pandas(_FRAME)
+    with make(str(tmp_path / "data-00000-of-00001.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    (tmp_path / "state.json").write_text('{"_split": null}')
+    (tmp_path / "dataset_info.json").write_text("{}")
+    assert read_preferences(tmp_path).texts == [("p", "a"), ("p", "b")]
+
+
+@pytest.mark.parametrize("keep", [0, 9, 100, -20])
+def test_a_damaged_arrow_file_is_refused(tmp_path, keep):
+    """Cut anywhere, it is an error that names the file."""
+    path = tmp_path / "x.feather"
+    _FRAME.to_feather(path, compression="uncompressed")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"^x\.feather: expected a whole Arrow file"):
+        read_preferences(path)
+
+
+def test_arrow_offsets_that_point_outside_are_refused(tmp_path):
+    """Arrow trusts them; what they point to is not ours."""
+    path = tmp_path / "x.feather"
+    frame = pd.DataFrame({"prompt": ["p" * 111] * 2, "chosen": "a", "rejected": "b"})
+    frame.to_feather(path, compression="uncompressed")
+    good, bad = (np.array([0, n, 222], "<i8").tobytes() for n in (111, 10**9))
+    data = path.read_bytes()
+    assert data.count(good) == 1
+    path.write_bytes(data.replace(good, bad))
+    with pytest.raises(DataError, match="expected a whole Arrow file"):
+        read_preferences(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_read_by_its_mark(tmp_path, encoding):
+    """Excel's "Unicode text" begins with it; the report says so."""
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path = tmp_path / "x.csv"
+    path.write_bytes((mark + "prompt,chosen,rejected\np,ä,b\n").encode(encoding))
+    read = read_preferences(path)
+    assert read.texts[0] == ("p", "ä")
+    assert "the text is UTF-16" in read.read_report.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("x.xlsx", "save it as CSV in UTF-8, or read it with pandas"),
+        ("x.csv.zip", "unpack it, or pack it as .gz"),
+        ("x.txt", "rename it by what it holds"),
+        ("x.pkl", "write it as one of these, or pass a DataFrame"),
+    ],
+)
+def test_a_kind_of_file_that_is_not_read_is_told_what_to_become(tmp_path, name, fix):
+    """Renaming a spreadsheet would help nobody."""
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(DataError, match=f"or .feather; got .*Fix: {fix}"):
+        read_preferences(tmp_path / name)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from embrm._typing import Message
@@ -38,11 +38,15 @@ _RESERVED = frozenset({"key", "prompt_id", "source_row"})
 _COUNTS = re.compile(
     r"(^|_)(id|ids|index|idx|turn|turns|step|epoch|seed|year|position|place|order|page|"
     r"version|tstamp|timestamp|time|date|seconds|duration|latency|length|len|tokens|"
-    r"words|chars|characters|count|num|n|temperature|top|cost|price|size)(_|$)"
-    r"|_at$",
+    r"words|chars|characters|count|num|n|temperature|top|cost|price|size|row|rows|no|nr|"
+    r"number|line|worker|annotator|rater|labeler|user|batch|fold|split)(_|$)"
+    r"|_at$|^unnamed: \d+$|^#$",
     re.IGNORECASE,
 )
 """Names of columns whose numbers count, date or number something, and rate nothing."""
+
+_SCORE_NAMES = ("rating", "reward", "overall_score", "overall_rating", "overall")
+"""Names of columns that are taken as the score where there is none of that name."""
 
 _ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
 HELPSTEER_ATTRIBUTES = (
@@ -99,9 +103,18 @@ def _attributes(
             # Ids stay exact as text; a column of numbers would become float.
             kept = value if isinstance(value, bool) else str(value)
             others[f"source_{column}" if column in _RESERVED else column] = kept
+    named = _score_among(ratings)
+    if named is not None:
+        ratings.setdefault("score", ratings[named])
     if "score" in ratings:
         ratings["score"] *= sign
     return ratings, others
+
+
+def _score_among(names: Collection[str]) -> str | None:
+    if "rank" in names:
+        return None
+    return next((name for name in _SCORE_NAMES if name in names), None)
 
 
 def _is_rated(row: Row) -> bool:
@@ -123,8 +136,12 @@ def _rating_roles(row: Row) -> dict[str, str]:
     if places is None:
         return {}
     roles = places[0].roles() | {places[1]: "response"}
-    for column, value in _others(row, places).items():
-        if _is_rank(column, value):
+    others = _others(row, places)
+    score = None if "score" in others else _score_among(others)
+    for column, value in others.items():
+        if column == score:
+            roles[column] = "rating: the score"
+        elif _is_rank(column, value):
             roles[column] = "rank: the lowest is best"
         elif column == "annotator":
             roles[column] = "annotator: ratings are compared within each"
@@ -163,7 +180,8 @@ def _read_ratings(row: Row, reader: RowReader) -> None:
 
 RATINGS = Format(
     name="ratings",
-    columns="prompt, response, score (or any numeric columns, or rank: 1 is best)",
+    columns="prompt, response, score (or rating, reward, ...; or rank: 1 is best), and "
+    "any other numeric columns",
     about="one response a row with numbers that rate it, by one or more annotators",
     detect=_is_rated,
     read=_read_ratings,

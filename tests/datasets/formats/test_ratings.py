@@ -111,3 +111,23 @@ def test_a_real_pool_is_read_whole(shared_data):
     n_distinct = len(frame.drop(columns="prompt_id").drop_duplicates())
     assert len(preferences.items) == n_distinct
     assert {"gold", "model", "source", "source_prompt_id"} <= set(preferences.items)
+
+
+@pytest.mark.parametrize("name", ["rating", "reward", "overall_score"])
+def test_a_rating_by_its_usual_name_is_the_score(name):
+    """The account says so; a column `score` goes before it."""
+    rows = [{"prompt": "p", "response": f"r{n}", name: n} for n in range(2)]
+    read = read_preferences(rows)
+    assert read.items["score"].tolist() == [0.0, 1.0]
+    assert read.read_report.columns[name] == "rating: the score"
+    both = read_preferences([row | {"score": -1} for row in rows])
+    assert both.items["score"].tolist() == [-1.0, -1.0]
+    lower = read_preferences(rows, lower_is_better=True)
+    assert lower.items["score"].tolist() == [0.0, -1.0]
+
+
+@pytest.mark.parametrize("name", ["Unnamed: 0", "#", "row", "annotator", "worker_no"])
+def test_numbers_that_count_rows_or_people_rate_nothing(name):
+    """Not even where they are the only ones."""
+    with pytest.raises(DataError, match="says how good 'response' is"):
+        read_preferences([{"prompt": "p", "response": "r", name: 1}])
