@@ -30,7 +30,8 @@ from embrm.datasets.quality import (
     filter_by_length,
     filter_near_duplicates,
 )
-from embrm.datasets.reading import read_frame, read_preferences
+from embrm.datasets.reading import read_preferences
+from embrm.datasets.sources import read_frame
 from embrm.datasets.synthetic import SyntheticPreferences, make_preferences
 from embrm.exceptions import warn
 

@@ -16,8 +16,7 @@ from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm.datasets._rows import naming
 from embrm.datasets.formats.base import refusal
-from embrm.datasets.reading import read_frame
-from embrm.datasets.sources import open_source
+from embrm.datasets.sources import open_source, read_frame
 from embrm.exceptions import DataError, InvalidInputError, format_error
 
 COLUMNS = ("prompt_id", "gold", "prompt", "response", "length", "vector")

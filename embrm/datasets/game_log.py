@@ -20,7 +20,8 @@ import pandas as pd
 
 from embrm._typing import FloatArray
 from embrm.datasets.preferences import ReadReport
-from embrm.datasets.reading import OnError, read_frame
+from embrm.datasets.reading import OnError
+from embrm.datasets.sources import read_frame
 from embrm.exceptions import DataError, InvalidInputError, format_error
 
 _NAMES = (("model_a", "model_b"), ("item", "opponent"), ("first", "second"))

@@ -7,16 +7,13 @@ from contextlib import closing, contextmanager, suppress
 from itertools import chain, islice
 from typing import Any, Literal
 
-import pandas as pd
-
 from embrm._validation import invalid_input
-from embrm.datasets._building import PreferencesBuilder, check_unicode
+from embrm.datasets._building import PreferencesBuilder
 from embrm.datasets._csv_rows import typed
 from embrm.datasets._json_rows import too_deep
 from embrm.datasets._read_options import (
     SKIPPED,
     OnError,
-    check_encoding,
     check_options,
     difference,
 )
@@ -53,7 +50,7 @@ from embrm.exceptions import (
     warn,
 )
 
-__all__ = ["OnError", "read_frame", "read_preferences"]
+__all__ = ["OnError", "read_preferences"]
 
 _UNKNOWN = "unknown"
 
@@ -459,52 +456,3 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
 
 def _expectation(chosen: Format) -> str:
     return f"the columns of format {chosen.name}: {chosen.columns}"
-
-
-def read_frame(
-    source: Any,
-    *,
-    encoding: str = "utf-8",
-    max_line_bytes: int = 16_000_000,
-    max_json_bytes: int = 500_000_000,
-) -> pd.DataFrame:
-    """Read a source into a data frame, without interpreting its columns.
-
-    Parameters
-    ----------
-    source : path, list of paths, frame, table or iterable of mappings
-        As in `read_preferences`.
-    encoding, max_line_bytes, max_json_bytes
-        As in `read_preferences`.
-
-    Returns
-    -------
-    DataFrame
-        One row for each row of the source, in order.
-
-    Raises
-    ------
-    DataError
-        If the source or a row of it cannot be read; the message names the line.
-
-    Examples
-    --------
-    >>> read_frame([{"prompt": "Hi", "response": "Hello!"}])
-      prompt response
-    0     Hi   Hello!
-    """
-    if isinstance(source, pd.DataFrame):
-        return source
-    check_encoding(encoding)
-    limits = ReadLimits(max_line_bytes, max_json_bytes, encoding=encoding)
-    opened = open_source(source, limits)
-    records = []
-    with closing(named_rows(opened)) as rows:
-        for number, row in rows:
-            with naming(opened.place(number)):
-                if isinstance(row, DataError):
-                    raise row
-                check_unicode(row)
-            records.append(typed(row, TEXT_COLUMNS) if opened.untyped else row)
-    # The index keeps rows without columns, as an empty object has none.
-    return pd.DataFrame(records, index=pd.RangeIndex(len(records)))

@@ -16,8 +16,8 @@ from embrm._typing import AnyArray, FloatArray, IntArray, Text
 from embrm.datasets._building import check_unicode
 from embrm.datasets.formats import ReadOptions, RowReader, read_responses, respelt
 from embrm.datasets.formats._texts import place_for_prompt
-from embrm.datasets.reading import read_frame
-from embrm.datasets.sources import native
+from embrm.datasets.sources import read_frame
+from embrm.datasets.tables import native
 from embrm.exceptions import DataError, InvalidInputError, format_error
 from embrm.model.frames import prompt_hashes
 

@@ -22,7 +22,8 @@ from embrm._typing import BoolArray, FloatArray, IntArray, RandomState, Text
 from embrm._validation import check_choice, check_count
 from embrm.datasets._building import check_unicode
 from embrm.datasets.formats import RowReader, read_responses, respelt
-from embrm.datasets.sources import native, open_source
+from embrm.datasets.sources import open_source
+from embrm.datasets.tables import native
 from embrm.exceptions import DataError, InvalidInputError
 from embrm.messages import prompt_key
 from embrm.policy.preference_files import (

@@ -37,9 +37,9 @@ def test_unpaired_labels_become_pairs():
 
 
 def test_a_rating_with_another_name_is_suggested():
-    """The error names the column, in Python's and in the command line's words."""
-    message = r"ratings in gold.*columns=\{'score': 'gold'\}.*--column score=gold"
-    with pytest.raises(DataError, match=message):
+    """The error names the column, and leaves to the caller whether high is good."""
+    message = r"ratings in gold.*columns=\{'score': 'its name'\}.*--column score=NAME"
+    with pytest.raises(DataError, match=message + ".*lower_is_better=True"):
         read_pairs(rated(gold=[1.0, 2.0]))
 
 

@@ -14,12 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from embrm.datasets import read_preferences
-from embrm.datasets.sources import (
+from embrm.datasets.sources import hub_source, open_source
+from embrm.datasets.tables import (
     frame_source,
-    hub_source,
     iterable_source,
     native,
-    open_source,
     parquet_source,
 )
 from embrm.exceptions import DataError, InvalidInputError, MissingDependencyError

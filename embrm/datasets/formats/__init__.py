@@ -19,7 +19,6 @@ from embrm.datasets.formats._benchmarks import (
     RM_BENCH,
 )
 from embrm.datasets.formats._chosen_rejected import (
-    ALPACA_LIST,
     HH,
     PAIRS,
     SIDES,
@@ -35,7 +34,7 @@ from embrm.datasets.formats._labelled import (
     UNPAIRED,
 )
 from embrm.datasets.formats._published import PUBLISHED
-from embrm.datasets.formats._ranked import NECTAR, RANKED, SCORED
+from embrm.datasets.formats._ranked import ALPACA_LIST, NECTAR, RANKED, SCORED
 from embrm.datasets.formats._rated import (
     HELPSTEER_2,
     HELPSTEER_2_PREFERENCE,

@@ -7,9 +7,11 @@ from typing import Any
 from embrm.datasets.formats._fields import (
     as_float,
     check_rated,
+    extras_of,
     first_fields,
     is_list,
     is_number,
+    is_text_list,
     list_of,
     number,
     record_of,
@@ -291,4 +293,37 @@ SCORED = Format(
     read=_read_scored,
     roles=_scored_roles,
     needs=(("prompt",), RESPONSE_LISTS, _SCORES),
+)
+
+
+def _is_alpaca_list(row: Row) -> bool:
+    output = row.get("output")
+    two_texts = is_list(output) and is_text_list(output) and len(output) == 2
+    return "instruction" in row and two_texts
+
+
+def _read_alpaca_list(row: Row, reader: RowReader) -> None:
+    """Read an instruction with a list of two outputs, of which the first is better."""
+    place = prompt_columns(tuple(row))
+    prompt = read_prompt(row, place or PromptColumns("instruction"), reader)
+    first, second = (
+        reader.item(prompt, text, origin=("output", n))
+        for n, text in enumerate(row["output"])
+    )
+    used = (*(place.roles() if place else ()), "output")
+    reader.pair(first, second, **extras_of(row, *used))
+
+
+ALPACA_LIST = Format(
+    name="alpaca-list",
+    columns="instruction, input, output [better, worse]",
+    about="LLaMA-Factory's Alpaca preference data of two outputs",
+    detect=_is_alpaca_list,
+    read=_read_alpaca_list,
+    roles=static_roles(
+        instruction="prompt",
+        input="prompt, below it",
+        system="system turn of the prompt",
+        output="chosen and rejected",
+    ),
 )
