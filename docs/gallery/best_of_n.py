@@ -6,7 +6,8 @@ four graded answers to each held-out prompt, not a simulation. The grey lines ar
 bounds: a pick at random, and a pick by the grades themselves.
 
 Alt: Expected grade of the pick against n from 1 to 4. The line of words and style rises
-from 1.5, that of length alone stays flat; the curve of the grades themselves is above.
+from 1.5, that of length alone falls a little; the curve of the grades themselves is
+above.
 """
 
 import numpy as np

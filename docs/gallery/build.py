@@ -77,7 +77,9 @@ class Example:
             done = subprocess.run(
                 [sys.executable, "-W", "error", str(HERE / f"{self.name}.py")],
                 cwd=place,
-                env=os.environ
+                # One thread: on cores that are shared, two wait for each other.
+                env={"OMP_NUM_THREADS": "1"}
+                | os.environ
                 | {
                     "PYTHONPATH": os.pathsep.join(
                         filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
@@ -154,7 +156,10 @@ def main() -> None:
         printed, picture = example.run()
         seconds = time.perf_counter() - started
         late = f"  more than {SECONDS} s!" if seconds > SECONDS else ""
-        print(f"{name:<18} {seconds:5.1f} s {len(picture) / 1000:5.0f} kB{late}")
+        print(
+            f"{name:<18} {seconds:5.1f} s {len(picture) / 1000:5.0f} kB{late}",
+            flush=True,
+        )
         page = HERE / f"{name}.md"
         if not check:
             (HERE / f"{name}.png").write_bytes(picture)

@@ -54,4 +54,4 @@ display = LengthBiasDisplay.from_predictions(
     lengths[held],
     prompts[held],
 )
-display.plot().figure_.savefig("length_bias.png", dpi=120)
+display.plot().figure_.savefig("length_bias.png", dpi=100)

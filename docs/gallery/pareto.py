@@ -2,11 +2,11 @@
 
 Two rewards of the same answers, one for being helpful and one for being short, pull
 apart. Each point of the line is the policy of a user who weighs them differently; none
-of them is best in both. The diamond is the policy whose worse-off user fares best, when
+of them is best in both. The square is the policy whose worse-off user fares best, when
 nobody knows how a user weighs them.
 
 Alt: A falling curve of expected brevity against expected helpfulness with one marker
-for each weighting, and a diamond on it for the robust policy.
+for each weighting, and a square on it for the robust policy.
 """
 
 import numpy as np
