@@ -21,14 +21,15 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 $(if $(BROWSER),,-m "not browser")
 
 # What takes ten minutes by its nature: 500 kills, 10,000 flipped bits, full disks and a
-# crowd of processes at one cache; 10,000 random requests to the reward server. Results
-# go into benchmarks/results; look at them.
+# crowd of processes at one cache; 10,000 random requests to the reward server; all
+# examples of the gallery. Results go into benchmarks/results; look at them.
 test-long: $(VENV)/.test
 	$(BIN)/python benchmarks/cache_faults.py
 	$(BIN)/python benchmarks/model_faults.py
 	$(BIN)/python benchmarks/reading.py fuzz
 	$(BIN)/python benchmarks/serve.py --only fuzz
 	$(BIN)/python benchmarks/promises.py
+	$(BIN)/python docs/gallery/build.py --check
 
 # What continuous integration asks for besides the tests.
 check: lint types layers

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from embrm.model import RewardModel
     from embrm.persist import load_model, save_model
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CandidatePool",

@@ -1,9 +1,14 @@
 """Names of embrm 0.1 work for one more version, and say what they are called now."""
 
+import contextlib
+import importlib
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
+import embrm
 import embrm.embed.scale
 import embrm.evaluate
 from embrm import RewardModel
@@ -43,3 +48,40 @@ def test_names_that_never_were_are_refused(module):
     """As by any module."""
     with pytest.raises(AttributeError, match="has no attribute 'length_rulers'"):
         _ = module.length_rulers
+
+
+CHANGELOG = (Path(__file__).resolve().parents[1] / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_the_changelog_begins_with_this_version():
+    """What is released is what is described."""
+    assert re.search(r"^## (\S+)", CHANGELOG, re.MULTILINE)[1] == embrm.__version__
+
+
+def test_every_new_name_of_the_migration_notes_exists():
+    """The second column of the table: modules, and names in them."""
+    table = CHANGELOG.split("### Migrating from 0.1.0")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line[:1] == "|"]
+    names = {name for row in rows for name in re.findall(r"`(embrm\.[\w.]+)`", row[1])}
+    assert len(names) > 8
+    for name in names:
+        resolve(name)
+
+
+def resolve(name):
+    """Import as much of a dotted name as is a module, take the rest from it."""
+    parts = name.split(".")
+    for cut in range(len(parts), 0, -1):
+        with contextlib.suppress(ModuleNotFoundError):
+            found = importlib.import_module(".".join(parts[:cut]))
+            for part in parts[cut:]:
+                found = annotated(found, part)
+            return found
+    raise AssertionError(name)
+
+
+def annotated(found, part):
+    """Take an attribute; fields of a dataclass without a default are annotations."""
+    return (
+        part if part in getattr(found, "__annotations__", {}) else getattr(found, part)
+    )

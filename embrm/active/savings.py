@@ -1,5 +1,6 @@
 """Label savings: how many labels a strategy needs for what random pairs reach."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -60,10 +61,11 @@ class LabelSaving:
     baseline_labels: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.share:.0%} of {self.baseline_labels:,} random labels "
-            f"({self.low:.0%} to {self.high:.0%})"
+        share, low, high = (
+            f"{value:.0%}" if math.isfinite(value) else "not reached"
+            for value in (self.share, self.low, self.high)
         )
+        return f"{share} of {self.baseline_labels:,} random labels ({low} to {high})"
 
 
 def label_saving(
