@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm._validation import check_choice, invalid_input
+from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
 from embrm.evaluate.resampling import Band
 from embrm.policy.objectives import ParetoFront
 from embrm.policy.sweeps import PolicySweep
@@ -25,14 +25,6 @@ MEASURES = {
     "length": "expected length",
 }
 """What a sweep knows, and its label."""
-
-
-def _axes(ax: "Axes | None") -> "Axes":
-    if ax is not None:
-        return ax
-    pyplot: Any = import_optional("matplotlib.pyplot", extra="plot")
-    made: Axes = pyplot.subplots(layout="constrained")[1]
-    return made
 
 
 @dataclass
@@ -71,8 +63,8 @@ class PolicyDisplay:
             If a sweep does not know the measure.
         """
         check_choice(self.measure, "measure", tuple(MEASURES))
-        axes = _axes(ax)
-        for sweep in self.sweeps:
+        axes: Axes = axes_or_new(ax)
+        for place, sweep in enumerate(self.sweeps):
             band: Band | None = getattr(sweep, self.measure)
             if band is None:
                 raise invalid_input(
@@ -82,18 +74,19 @@ class PolicyDisplay:
                 )
             order = np.argsort(sweep.kl.mean)
             kl = sweep.kl.mean[order]
-            (line,) = axes.plot(kl, band.mean[order], marker=".", label=sweep.name)
+            look = line_look(place)
+            axes.plot(kl, band.mean[order], label=sweep.name, **look)
             axes.fill_between(
                 kl,
                 band.low[order],
                 band.high[order],
-                color=line.get_color(),
+                color=look["color"],
                 alpha=0.15,
                 linewidth=0,
             )
         axes.set_xlabel("divergence from the base policy (nats)")
         axes.set_ylabel(MEASURES[self.measure])
-        axes.legend(frameon=False)
+        finish(axes)
         self.ax_ = axes
         return self
 
@@ -123,20 +116,22 @@ class AlignmentDisplay:
     def plot(self, ax: "Axes | None" = None) -> "AlignmentDisplay":
         """Draw a line for each run, by labels used; a run of one round is a point."""
         check_choice(self.measure, "measure", ("gold", "win_rate", "kl", "coverage"))
-        axes = _axes(ax)
-        for name, run in self.runs.items():
+        axes: Axes = axes_or_new(ax)
+        for place, (name, run) in enumerate(self.runs.items()):
+            look = line_look(place)
             rounds = [each["round"] for each in run.rounds]
 
             def column(of: str, run: "AlignmentRun" = run) -> list[float]:
                 return [each[of] for each in run.rounds]
 
             if self.measure == "coverage":
-                (line,) = axes.plot(rounds, column("chosen"), marker="o", label=name)
+                solid = {**look, "linestyle": "-", "marker": "o"}
+                axes.plot(rounds, column("chosen"), label=name, **solid)
                 axes.plot(
-                    rounds, column("rejected"), "x--", color=line.get_color(), alpha=0.6
+                    rounds, column("rejected"), "x--", color=look["color"], alpha=0.6
                 )
             else:
-                axes.plot(rounds, column(self.measure), marker="o", label=name)
+                axes.plot(rounds, column(self.measure), label=name, **look)
         if self.measure == "coverage":
             axes.axhline(0, color="0.6", linewidth=0.8)
             axes.set_yscale("symlog", linthresh=2.0)
@@ -147,7 +142,7 @@ class AlignmentDisplay:
         }
         axes.set_xlabel("round")
         axes.set_ylabel(labels[self.measure])
-        axes.legend(frameon=False)
+        finish(axes)
         self.ax_ = axes
         return self
 
@@ -183,13 +178,15 @@ class ParetoDisplay:
 
     def plot(self, ax: "Axes | None" = None) -> "ParetoDisplay":
         """Draw the front as a line in order of its users, and the points."""
-        axes = _axes(ax)
+        axes: Axes = axes_or_new(ax)
         values: FloatArray = self.front.value
-        axes.plot(values[:, 0], values[:, 1], marker="o", label="conditioned policies")
-        for name, (x, y) in (self.points or {}).items():
-            axes.plot([x], [y], marker="D", linestyle="none", label=name)
+        front = {"label": "conditioned policies", **line_look(0)}
+        axes.plot(values[:, 0], values[:, 1], **front)
+        for place, (name, (x, y)) in enumerate((self.points or {}).items(), start=1):
+            point = {**line_look(place), "linestyle": "none", "markersize": 7}
+            axes.plot([x], [y], label=name, **point)
         axes.set_xlabel(self.labels[0])
         axes.set_ylabel(self.labels[1])
-        axes.legend(frameon=False)
+        finish(axes)
         self.ax_ = axes
         return self
