@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Only files whose SHA-256 stand in requirements/; the lists are complete (--no-deps).
 LOCKED := $(PIP) --require-hashes --no-deps --only-binary :all: -r requirements
 
-.PHONY: demo test test-long check lint types layers lock dist clean
+.PHONY: demo test test-long check lint types layers docs lock dist clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -45,8 +45,16 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports --no-cache
 
+# The site, into build/site: a warning is an error. Nothing is fetched. Then links,
+# snippets, search and reference are tested.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	EMBRM_SITE=build/site $(BIN)/python -m pytest -n 2 \
+		tests/test_readme.py tests/test_docs.py tests/test_site.py tests/serve/test_docs.py \
+		tests/policy/test_docs.py $(if $(BROWSER),,-m "not browser")
+
 # Look the hashes up again after a change of constraints.txt or of a dependency.
-lock: $(VENV)/.dev
+lock: $(VENV)/.docs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python requirements/lock.py
 	$(BIN)/python requirements/licences.py
 
@@ -55,7 +63,7 @@ dist: $(VENV)/.demo
 	$(BIN)/python -m build --no-isolation
 
 clean:
-	rm -rf $(VENV) demo dist
+	rm -rf $(VENV) build demo dist
 
 $(VENV)/.build: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -83,4 +91,9 @@ $(VENV)/.test: $(VENV)/.demo requirements/test.txt
 $(VENV)/.dev: $(VENV)/.test requirements/dev.txt
 	@echo "Installing the linters into $(VENV) (once) ..."
 	@$(LOCKED)/dev.txt
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev requirements/docs.txt
+	@echo "Installing what builds the site into $(VENV) (once) ..."
+	@$(LOCKED)/docs.txt
 	@touch $@

@@ -18,6 +18,7 @@ STEPS = {
     "demo": "embrm and its extras",
     "test": "tests",
     "dev": "linters",
+    "docs": "the site",
     "build": "building",
 }
 # Classifiers and free text, to SPDX where they say enough.

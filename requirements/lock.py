@@ -5,9 +5,9 @@
 constraints.txt says which versions; this asks the package index for the SHA-256 of
 each of their wheels. One file for each step of the Makefile, each with only what the
 steps before it have not installed: build (pip, the build backend), demo (with the
-package of weights), test, dev. torch and the CUDA libraries of its Linux wheel are left
-out: which build of torch is right depends on the machine, so the Makefile installs it
-by its version.
+package of weights), test, dev, docs. torch and the CUDA libraries of its Linux wheel
+are left out: which build of torch is right depends on the machine, so the Makefile
+installs it by its version.
 """
 
 import re
@@ -49,13 +49,14 @@ def split(pins: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write the four files."""
+    """Write the five files."""
     steps = {
         "build": compile_hashes(names=BUILD),
         "demo": compile_hashes("--extra", "demo")
         + compile_hashes("--no-deps", names=[WEIGHTS]),
         "test": compile_hashes("--extra", "test"),
         "dev": compile_hashes("--extra", "dev"),
+        "docs": compile_hashes("--extra", "docs"),
     }
     before: dict[str, str] = {}
     for step, pins in steps.items():

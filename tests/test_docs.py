@@ -1,69 +1,80 @@
 """Every page of docs/ says what is so: its examples run, its links and names exist."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
+import tomllib
 from collections import defaultdict
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from benchmarks import promises
 from embrm.cli.app import app
-from embrm.heads import known_heads
+from embrm.datasets.sources import EXTENSIONS
+from embrm.heads import HEADS, known_heads
+from tests.pages import ROOT, blocks, commands, is_alike, links, run_python
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
-TEXTS = {page.stem: page.read_text("utf-8") for page in PAGES}
+DOCS = ROOT / "docs"
+PAGES = {
+    page.relative_to(DOCS).with_suffix("").as_posix(): page
+    for page in sorted([*DOCS.glob("*.md"), *DOCS.glob("active/*.md")])
+}
+TEXTS = {name: page.read_text("utf-8") for name, page in PAGES.items()}
 TEXTS["SECURITY"] = (ROOT / "SECURITY.md").read_text("utf-8")
-
-
-def blocks(page, language):
-    """Cut out the code of one language."""
-    return re.findall(rf"```{language}\n(.*?)```", TEXTS[page], flags=re.DOTALL)
-
-
-def commands(page):
-    """Split every `embrm` line of a page into words, continued lines joined."""
-    lines = "".join(blocks(page, "console")).replace("\\\n", " ").splitlines()
-    words = [shlex.split(line, comments=True) for line in lines]
-    return [line[1:] for line in words if line[:1] == ["embrm"]]
-
-
+# Prose for people who report a fault.
+NO_EXAMPLE = {"SECURITY"}
 # The page of policies has a test of its own, tests/policy/test_docs.py.
-RUN = [page for page in TEXTS if blocks(page, "python") and page != "policy"]
+ELSEWHERE = {"policy"}
+RUN = [page for page in TEXTS if page not in NO_EXAMPLE | ELSEWHERE]
+
+
+def section(page, heading):
+    """Cut the text between a heading and the next one."""
+    return TEXTS[page].split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
 @pytest.mark.parametrize("page", RUN)
-def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path):
-    """In a process of its own beside the quickstart data, warnings as errors."""
+def test_the_python_of_a_page_runs_and_prints_what_it_shows(page, tmp_path):
+    """From top to bottom, warnings as errors; every page has an example."""
+    for output, shown in run_python(TEXTS[page], tmp_path):
+        assert is_alike(output, shown), output
+
+
+def test_a_changed_output_is_noticed():
+    """Numbers may differ in last digits, nothing else may."""
+    assert is_alike("a  0.630 [0.54, 0.71]\n", "a 0.631 [0.54, 0.71]\n")
+    assert not is_alike("a 0.63\n", "a 0.73\n")
+    assert not is_alike("a 3\n", "a 4\n")
+    assert not is_alike("b 0.63\n", "a 0.63\n")
+
+
+def test_the_tour_of_the_commands_runs(tmp_path, monkeypatch):
+    """Each line in a block of `console`, in order, beside the quickstart data."""
     (tmp_path / "data").symlink_to(ROOT / "data")
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(blocks(page, "python"))],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=os.environ
-        | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "MPLBACKEND": "agg"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    monkeypatch.chdir(tmp_path)
+    lines = "".join(blocks(TEXTS["command-line"], "console")).splitlines()
+    assert len(lines) > 15
+    for line in lines:
+        done = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
+        assert done.exit_code == 0, f"{line}: {done.output}"
 
 
 @pytest.mark.parametrize("page", TEXTS)
 def test_every_command_of_a_page_exists(page):
     """It is there, and takes each of its options."""
-    for words in commands(page):
+    for words in commands(TEXTS[page]):
+        if words[0].startswith("-") or words[0] == "COMMAND":
+            continue
         command = get_command(app).commands[words[0]]
         if hasattr(command, "commands"):
-            command = command.commands[words[1]]
+            # `embrm label FILE` is the page.
+            default = command.commands.get("page")
+            command = command.commands.get(words[1], default)
         known = {option for one in command.params for option in one.opts}
         given = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert given <= known, words
@@ -72,18 +83,29 @@ def test_every_command_of_a_page_exists(page):
 @pytest.mark.parametrize("page", TEXTS)
 def test_every_link_and_file_that_a_page_names_exists(page):
     """Relative links, and scripts, tests and results in the text."""
-    place = ROOT / ("" if page == "SECURITY" else "docs")
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", TEXTS[page])
-    missing = [link for link in links if not (place / link).exists()]
+    place = ROOT if page == "SECURITY" else PAGES[page].parent
+    # The reference is generated: tests/test_site.py checks links into it.
+    written = [link for link in links(TEXTS[page]) if "reference/" not in link]
+    missing = [link for link in written if not (place / link).exists()]
     files = r"`((?:data|benchmarks|tests|requirements)/[\w./-]+\w)"
     named = re.findall(files, TEXTS[page])
     missing += [name for name in named if not (ROOT / name).exists()]
     assert not missing
 
 
-def test_every_page_is_in_the_overview():
-    """docs/README.md links to each."""
-    assert all(f"({page.name})" in TEXTS["README"] for page in PAGES[1:])
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_picture_has_a_text(page):
+    """For those who cannot see it."""
+    pictures = re.findall(r"!\[(.*?)\]\(", TEXTS[page])
+    assert all(len(words) > 8 for words in pictures)
+
+
+def test_every_page_is_in_the_overview_and_in_the_navigation():
+    """docs/README.md links to each; mkdocs.yml lists it."""
+    nav = json.dumps(yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"])
+    for name in PAGES:
+        assert f'"{name}.md"' in nav, name
+        assert name == "README" or f"({name}.md)" in TEXTS["README"], name
 
 
 @pytest.mark.parametrize("page", TEXTS)
@@ -91,6 +113,51 @@ def test_every_head_that_a_page_names_exists(page):
     """As `--head NAME` or `head="NAME"`."""
     named = re.findall(r"""--head ([a-z][a-z-]*)|head="([a-z-]+)\"""", TEXTS[page])
     assert {one or other for one, other in named} <= set(known_heads())
+
+
+def test_the_table_of_heads_is_that_of_the_registry():
+    """Every head stands in it, in the registry's order, with what that says of it."""
+    lines = section("heads", "What it costs").splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("|")][2:]
+    expected = [
+        [
+            f"`{one.name}`",
+            f"`{one.class_name}`",
+            one.learns_from,
+            one.good_for,
+            one.cost,
+        ]
+        for one in HEADS
+    ]
+    assert [[cell.strip() for cell in row] for row in rows] == expected
+
+
+def test_every_extension_is_named():
+    """What the readers open, the page of formats lists."""
+    plain = [end for end in EXTENSIONS if not end.endswith((".gz", ".zst"))]
+    assert all(f"`{end}`" in TEXTS["formats"] for end in plain)
+
+
+def test_every_extra_is_in_the_table():
+    """Those of pyproject.toml that are for users."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    rows = [line for line in TEXTS["install"].splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    users = set(project["optional-dependencies"]) - {"demo", "test", "dev", "docs"}
+    assert named == users
+
+
+def test_every_path_of_the_layout_exists():
+    """What "Where things go" shows is there."""
+    tree = re.search(r"```\n(embrm/.*?)```", TEXTS["design"], flags=re.DOTALL)
+    assert tree is not None
+    room, seen = "", 0
+    for line in tree[1].splitlines():
+        names = re.split(r"\s{2,}", line.strip())[0].split(", ")
+        room = room if line.startswith(" ") else ""
+        assert all((ROOT / f"{room}{name}").exists() for name in names), line
+        room, seen = room or names[0], seen + 1
+    assert seen > 20
 
 
 def test_the_figures_on_the_page_of_heads_are_those_that_are_kept():

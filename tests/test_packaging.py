@@ -18,7 +18,7 @@ import embrm
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-STEPS = ("build", "demo", "test", "dev")
+STEPS = ("build", "demo", "test", "dev", "docs")
 NEEDED = ("embrm", "data", "README.md", "LICENSE", "pyproject.toml", ".gitignore")
 
 
@@ -94,14 +94,17 @@ def test_the_sdist_holds_what_the_two_commands_need(tmp_path):
     readme = (ROOT / "README.md").read_text("utf-8")
     links = set(re.findall(r"\]\((?!https?:|#)([^)#]+)\)", readme))
     folders = ("embrm", "tests", "benchmarks", "data", "docs", "deploy", "requirements")
+    folders += ("website",)
     kept = {
         path.relative_to(ROOT).as_posix()
         for folder in folders
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in {".py", ".md", ".txt", ".jsonl", ".yaml", ".html"}
+        if path.suffix
+        in {".py", ".md", ".txt", ".jsonl", ".yaml", ".html", ".css", ".js"}
         and "__pycache__" not in path.parts
     }
     top = {"Makefile", "constraints.txt", "pyproject.toml", "README.md", "SECURITY.md"}
+    top |= {"mkdocs.yml"}
     assert kept
     assert kept | top | {"CITATION.cff", "LICENSE"} <= held
     assert all((ROOT / link).is_dir() or link in held for link in links)
@@ -123,7 +126,7 @@ def test_each_package_to_install_has_a_hash_and_the_version_chosen(step):
 def test_everything_that_is_declared_is_in_the_lists():
     """Dependencies and the extras of `make`, torch apart; the chosen versions, too."""
     extras = PROJECT["project"]["optional-dependencies"]
-    wanted, queue = set(), [*PROJECT["project"]["dependencies"], "embrm[dev]"]
+    wanted, queue = set(), [*PROJECT["project"]["dependencies"], "embrm[dev,docs]"]
     while queue:
         text = queue.pop()
         name, inner = re.match(r"([\w.-]+)(?:\[([\w,]+)\])?", text).groups()

@@ -1,9 +1,6 @@
 """The README says what is so."""
 
 import re
-import shlex
-import tomllib
-from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -11,131 +8,61 @@ from typer.main import get_command
 from embrm.cli.app import app
 from embrm.cli.formats import as_markdown
 from embrm.datasets import known_formats
-from embrm.datasets.sources import EXTENSIONS
-from embrm.heads import HEADS, known_heads
+from tests.pages import ROOT, blocks, is_alike, links, run_python
 
-ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 
 
-def section(heading: str) -> str:
-    """Cut the text between a heading and the next one."""
-    return README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+def test_it_is_one_screen():
+    """Under 6 kB; everything else has a page."""
+    assert len(README.encode()) < 6000
 
 
-def table(text: str) -> list[list[str]]:
-    """Read the rows of the Markdown table in a text, without its heading."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines[2:]]
-    return [[cell.strip().replace("\\|", "|") for cell in row] for row in cells]
+def test_its_python_runs_and_prints_what_it_shows(tmp_path):
+    """Both examples, from top to bottom; last digits depend on the processor."""
+    found = run_python(README, tmp_path)
+    assert len(found) == 2
+    for output, shown in found:
+        assert is_alike(output, shown), output
 
 
-def commands() -> list[list[str]]:
-    """Split every `embrm` line of the README into words."""
-    blocks = re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
-    lines = "".join(blocks).splitlines()
-    words = [shlex.split(line, comments=True) for line in lines]
-    return [line[1:] for line in words if line[:1] == ["embrm"]]
+def test_the_output_of_the_demo_is_in_its_form(tmp_path):
+    """Figures stand in columns of the heading that the command prints."""
+    (shown,) = [text for text in blocks(README, "text") if "95% intervals" in text]
+    row = r"(?:\w+ on \w+(?: =)?|length baseline) +0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]"
+    assert len(re.findall(rf"^{row}", shown, flags=re.MULTILINE)) >= 4
 
 
-def layout() -> list[str]:
-    """List the paths in the tree of "Where things go"."""
-    tree = re.search(r"```\n(.*?)```", section("Where things go"), flags=re.DOTALL)
-    assert tree is not None
-    paths, room = [], ""
-    for line in tree[1].splitlines():
-        names = re.split(r"\s{2,}", line.strip())[0].split(", ")
-        if line.startswith(" "):
-            paths += [room + name for name in names]
-        else:
-            paths += names
-            room = names[0]
-    return paths
+@pytest.mark.parametrize("target", sorted(set(links(README))))
+def test_every_link_leads_somewhere(target):
+    """Pages, the picture, the licence and the citation."""
+    assert (ROOT / target).exists()
+
+
+def test_its_picture_says_what_it_shows():
+    """A text for those who cannot see it."""
+    pictures = re.findall(r"!\[(.*?)\]\(docs/pictures/[\w-]+\.png\)", README)
+    assert pictures
+    assert all(len(words) > 60 for words in pictures)
+
+
+def test_every_make_target_that_is_named_exists():
+    """`make demo`, `make test`, `make docs`."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+    named = set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)`", README, re.MULTILINE))
+    assert {one or other for one, other in named} <= targets
+
+
+def test_the_tour_of_the_commands_names_every_command():
+    """docs/command-line.md, which the README leaves them to."""
+    tour = (ROOT / "docs/command-line.md").read_text("utf-8")
+    shown = {name for name, one in get_command(app).commands.items() if not one.hidden}
+    assert {name for name in shown if f"embrm {name}" not in tour} == set()
 
 
 def test_the_table_of_formats_is_that_of_the_registry():
     """The page of formats is what `embrm formats --markdown` writes."""
-    page = Path("docs/formats.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/formats.md").read_text("utf-8")
     written = page[page.index("| format |") :]
     assert written.strip() == as_markdown(known_formats().values()).strip()
-
-
-def test_every_extension_is_named():
-    """What the readers open, the README lists."""
-    plain = [end for end in EXTENSIONS if not end.endswith((".gz", ".zst"))]
-    assert all(f"`{end}`" in section("Formats") for end in plain)
-
-
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_every_command_line_exists(words):
-    """Its command is there, and takes each of its options."""
-    group = get_command(app)
-    command = group.commands[words[0]]
-    if hasattr(command, "commands"):
-        # `embrm label FILE` is the page.
-        default = command.commands.get("page")
-        command = command.commands.get(words[1], default)
-    known = {option for parameter in command.params for option in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= known
-
-
-def test_every_subcommand_that_is_named_exists():
-    """`embrm cache` has those that its line lists."""
-    named = re.search(r"# also (.*)", README)
-    assert named is not None
-    cache = get_command(app).commands["cache"].commands
-    assert {"info", *named[1].split(", ")} == set(cache)
-
-
-def test_the_table_of_heads_is_that_of_the_registry():
-    """Every head stands in it, in the registry's order, with what that says of it."""
-    rows = table(section("Heads are scikit-learn estimators"))
-    expected = [
-        [
-            f"`{known.name}`",
-            f"`{known.class_name}`",
-            known.learns_from,
-            known.good_for,
-            known.cost,
-        ]
-        for known in HEADS
-    ]
-    assert rows == expected
-
-
-def test_every_head_word_in_the_examples_exists():
-    """`head="..."` names a head that the registry knows."""
-    words = set(re.findall(r'head="([a-z0-9-]+)"', README))
-    assert words
-    assert words <= set(known_heads())
-
-
-@pytest.mark.parametrize("path", layout())
-def test_every_path_of_the_layout_exists(path):
-    """What "Where things go" shows is there."""
-    assert (ROOT / path).exists()
-
-
-def test_every_link_and_file_named_exists():
-    """Relative links, and files named in the text, lead somewhere."""
-    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
-    named = re.findall(r"`((?:data|benchmarks|tests)/[\w./-]+)`", README)
-    assert all((ROOT / path).exists() for path in [*links, *named])
-
-
-def test_every_extra_that_is_named_is_declared():
-    """`embrm[...]` and the list of extras are those of pyproject.toml."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    declared = set(project["project"]["optional-dependencies"])
-    listed = README.split("only the extras you use:")[1].split("\n\n")[0]
-    named = set(re.findall(r"`([a-z]+)`", listed))
-    named |= set(re.findall(r"embrm\[([a-z]+)\]", README))
-    assert named
-    assert named <= declared
-
-
-def test_every_make_target_that_is_named_exists():
-    """`make demo`, `make test` and `make check` are targets."""
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= targets

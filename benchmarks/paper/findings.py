@@ -34,6 +34,24 @@ _TITLES = {
     "c": "Study c: similar and diverse responses",
 }
 
+_ALT = {
+    "a_noise.png": "Order consistency by share of wrong labels, a "
+    "line for each of five heads; lightgbm lies lowest throughout",
+    "a_budget.png": "Order consistency by number of pairs, a line "
+    "for each of five heads; lightgbm lies lowest",
+    "a_recovery.png": "Recovery of the best of 16 by share of wrong "
+    "labels, a line for each of five heads",
+    "a_penalties.png": "Order consistency by share of wrong labels, for "
+    "linear and logistic heads at three penalties",
+    "b_same_annotator.png": "Order consistency of same-prompt, mixed and "
+    "cross-prompt pairs, by errors of one annotator",
+    "b_equal_error_rates.png": "Order consistency of same-prompt, mixed and "
+    "cross-prompt pairs, at equal error rates",
+    "c_diversity.png": "Order consistency of same- and cross-prompt "
+    "pairs of similar, random and diverse responses",
+}
+"""What each picture shows, for those who cannot see it."""
+
 
 @dataclass(frozen=True)
 class PoolFacts:
@@ -180,9 +198,7 @@ def _study(
     parts = [f"## {_TITLES[study]}", _means(study, frame)]
     parts += [_claim(claim) for claim in claims]
     shown = [path.name for path in pictures if path.name.startswith(f"{study}_")]
-    parts += [
-        f"![{name.removesuffix('.png').replace('_', ' ')}]({name})" for name in shown
-    ]
+    parts += [f"![{_ALT.get(name, name)}]({name})" for name in shown]
     return "\n\n".join(parts)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from embrm.cli.evaluate import OtherEncoder
 from embrm.cli.inputs import open_encoder, open_model, read_and_say
 from embrm.cli.options import (
     AsJson,
@@ -50,8 +49,13 @@ BeliefModel = Annotated[
     ),
 ]
 EncoderName = Annotated[
-    str,
-    typer.Option("--encoder", help="Encoder of the responses, where no --model is."),
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="Encoder of the responses, minilm by default; with --model, where the "
+        "model's encoder is found now: another one is refused.",
+        show_default=False,
+    ),
 ]
 StrategyName = Annotated[
     str,
@@ -127,7 +131,7 @@ def page(
     responses: Responses,
     out: Labels,
     model: BeliefModel = None,
-    encoder: EncoderName = "minilm",
+    encoder: EncoderName = None,
     strategy: StrategyName = "auto",
     annotator: Annotator = "me",
     host: Host = "127.0.0.1",
@@ -138,7 +142,6 @@ def page(
     random_share: RandomShare = 0.2,
     cache: CacheDir = None,
     column: Columns = None,
-    model_encoder: OtherEncoder = None,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -158,7 +161,7 @@ def page(
 
         shares = {"held_out_share": held_out, "random_share": random_share}
         loop, texts = _loop(
-            responses, column, model, model_encoder, encoder, cache, strategy, seed,
+            responses, column, model, encoder, cache, strategy, seed,
             as_json, **shares,
         )  # fmt: skip
         queue = _queue(loop, texts, out, seed, as_json)
@@ -181,7 +184,7 @@ def export_tasks(
     tool: Tool = "label-studio",
     n: HowMany = 100,
     model: BeliefModel = None,
-    encoder: EncoderName = "minilm",
+    encoder: EncoderName = None,
     strategy: StrategyName = "auto",
     labels: Annotated[
         Path | None,
@@ -191,7 +194,6 @@ def export_tasks(
     ] = None,
     cache: CacheDir = None,
     column: Columns = None,
-    model_encoder: OtherEncoder = None,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -202,7 +204,7 @@ def export_tasks(
         from embrm.label.exchange import learn_labels, write_tasks
 
         loop, texts = _loop(
-            responses, column, model, model_encoder, encoder, cache, strategy, seed,
+            responses, column, model, encoder, cache, strategy, seed,
             as_json, held_out_share=0.1,
         )  # fmt: skip
         if labels is not None:
@@ -240,8 +242,7 @@ def _loop(
     responses: Path,
     column: list[str] | None,
     model: Path | None,
-    model_encoder: str | None,
-    encoder: str,
+    encoder: str | None,
     cache: str | None,
     strategy: str,
     seed: int,
@@ -258,9 +259,9 @@ def _loop(
     chosen = make_strategy(DEFAULT_STRATEGY if strategy == "auto" else strategy)
     texts, prompt_ids = distinct_items(row_items(responses, column_map(column)))
     opened = (
-        RewardModel(open_encoder(encoder), cache=cache)
+        RewardModel(open_encoder(encoder or "minilm"), cache=cache)
         if model is None
-        else open_model(model, cache, model_encoder)
+        else open_model(model, cache, encoder)
     )
     embedded = opened.embed(texts)
     say(str(embedded), as_json=as_json)

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 
 import embrm
+from embrm.cli.app import app
 
 
 def test_help_names_every_command_and_the_exit_codes(run):
@@ -34,6 +36,16 @@ def test_every_command_takes_config_json_and_debug(run, command):
     shown = run(command, "--help").stdout
     for option in ("--config", "--json", "--debug"):
         assert option in shown
+
+
+def test_no_option_belongs_to_two_parameters_of_a_command():
+    """Else the value of one of them would be dropped in silence."""
+    queue = [get_command(app)]
+    assert len(queue[0].commands) > 15
+    for command in queue:
+        queue += getattr(command, "commands", {}).values()
+        names = [name for one in command.params for name in one.opts]
+        assert len(names) == len(set(names)), command.name
 
 
 def test_paper_says_where_it_went(run):

@@ -51,8 +51,10 @@ def test_tasks_are_exported_and_labels_imported(run, responses, tmp_path):
     """By their subcommands."""
     tasks, out = tmp_path / "tasks.jsonl", tmp_path / "labels.jsonl"
     words = ["--encoder", "hashing:64", "--tool", "arena", "--n", "3", "--json"]
-    done = run("label", "export", responses, "--out", tasks, *words)
+    cache = ["--cache", tmp_path / "vectors"]
+    done = run("label", "export", responses, "--out", tasks, *words, *cache)
     assert json.loads(done.stdout)["tasks"] == 3
+    assert "hashing" in run("cache", "info", tmp_path / "vectors").stdout
     judged = [
         json.loads(line) | {"winner": winner}
         for line, winner in zip(

@@ -13,6 +13,8 @@ FLAGS = (
     *("--no-first-run", "--disable-background-networking", "--remote-debugging-pipe"),
     *("--disable-component-update", "--disable-sync", "--hide-scrollbars"),
 )
+# Of the labelling page: a pair, or the end.
+SHOWN = "['work', 'done'].some(n => document.getElementById(n)?.hidden === false)"
 
 
 class Browser:
@@ -45,16 +47,16 @@ class Browser:
         for domain in ("Page", "Runtime", "Network", "Log"):
             self._ask(f"{domain}.enable")
 
-    def open(self, url: str, width: int = 1100, height: int = 900) -> None:
-        """Go to a URL in a window of a size, and wait for a pair or the end."""
+    def open(
+        self, url: str, width: int = 1100, height: int = 900, ready: str = SHOWN
+    ) -> None:
+        """Go to a URL in a window of a size, and wait until an expression is true."""
         mobile = width < 500
         size = {"width": width, "height": height, "deviceScaleFactor": 1}
         self._ask("Emulation.setDeviceMetricsOverride", **size, mobile=mobile)
         self._ask("Page.navigate", url="about:blank")
         self._ask("Page.navigate", url=url)
-        self.until(
-            "['work', 'done'].some(n => document.getElementById(n)?.hidden === false)"
-        )
+        self.until(ready)
 
     def run(self, script: str):
         """Evaluate an expression in the page."""
