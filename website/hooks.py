@@ -17,6 +17,7 @@ from website import commands, pictures, reference
 ROOT = Path(__file__).resolve().parents[1]
 FROM_ROOT = {
     "CHANGELOG.md": "changelog.md",
+    "CODE_OF_CONDUCT.md": "code-of-conduct.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
     "README.md": "README.md",
