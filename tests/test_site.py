@@ -140,7 +140,10 @@ def index(site):
         ("length bias", "noise.html#length-bias-and-style"),
         ("OpenRLHF", "serving/openrlhf.html"),
         ("noisy labels", "noise.html"),
-        ("LinearBradleyTerry", "reference/embrm.heads.html#embrm.heads.LinearBradleyTerry"),
+        (
+            "LinearBradleyTerry",
+            "reference/embrm.heads.html#embrm.heads.LinearBradleyTerry",
+        ),
         ("embrm mine", "commands/embrm-mine.html"),
     ],
 )
@@ -247,6 +250,14 @@ def _is_module(name):
     except ImportError:
         return False
     return True
+
+
+def test_every_page_of_the_reference_has_an_example(site):
+    """Docstrings' sessions run in the tests of their modules."""
+    found = [*(site / "reference").glob("embrm*.html")]
+    assert len(found) > 30
+    without = {page.name for page in found if 'class="gp"' not in page.read_text()}
+    assert without == set()
 
 
 def test_every_command_has_a_page_with_an_example(site):
