@@ -17,7 +17,7 @@ from website import commands, pictures, reference
 ROOT = Path(__file__).resolve().parents[1]
 FROM_ROOT = {
     "CHANGELOG.md": "changelog.md",
-    "CONTRIBUTING.md": "contributing.md",
+    "CONTRIBUTING.md": "contributing/README.md",
     "SECURITY.md": "security.md",
     "README.md": "README.md",
     "benchmarks/paper/FINDINGS.md": "paper-findings.md",
@@ -75,7 +75,7 @@ def laid_out(nav: list[Any], places: list[str]) -> list[Any]:
             fitting = sorted(
                 (one for one in places if fnmatch(one, entry) and one.endswith(".md")),
                 key=lambda place: (
-                    not place.endswith(("/index.md", "/embrm.md")),
+                    not place.endswith(("/index.md", "/README.md", "/embrm.md")),
                     place.removesuffix(".md"),
                 ),
             )

@@ -64,7 +64,7 @@ class PolicyDisplay:
         """
         check_choice(self.measure, "measure", tuple(MEASURES))
         axes: Axes = axes_or_new(ax)
-        for place, sweep in enumerate(self.sweeps):
+        for position, sweep in enumerate(self.sweeps):
             band: Band | None = getattr(sweep, self.measure)
             if band is None:
                 raise invalid_input(
@@ -74,7 +74,7 @@ class PolicyDisplay:
                 )
             order = np.argsort(sweep.kl.mean)
             kl = sweep.kl.mean[order]
-            look = line_look(place)
+            look = line_look(position)
             axes.plot(kl, band.mean[order], label=sweep.name, **look)
             axes.fill_between(
                 kl,
@@ -117,16 +117,16 @@ class AlignmentDisplay:
         """Draw a line for each run, by labels used; a run of one round is a point."""
         check_choice(self.measure, "measure", ("gold", "win_rate", "kl", "coverage"))
         axes: Axes = axes_or_new(ax)
-        for place, (name, run) in enumerate(self.runs.items()):
-            look = line_look(place)
+        for position, (name, run) in enumerate(self.runs.items()):
+            look = line_look(position)
             rounds = [each["round"] for each in run.rounds]
 
             def column(of: str, run: "AlignmentRun" = run) -> list[float]:
                 return [each[of] for each in run.rounds]
 
             if self.measure == "coverage":
-                solid = {**look, "linestyle": "-", "marker": "o"}
-                axes.plot(rounds, column("chosen"), label=name, **solid)
+                look |= {"marker": "o", "linestyle": "-"}
+                axes.plot(rounds, column("chosen"), label=name, **look)
                 axes.plot(
                     rounds, column("rejected"), "x--", color=look["color"], alpha=0.6
                 )
@@ -180,11 +180,11 @@ class ParetoDisplay:
         """Draw the front as a line in order of its users, and the points."""
         axes: Axes = axes_or_new(ax)
         values: FloatArray = self.front.value
-        front = {"label": "conditioned policies", **line_look(0)}
-        axes.plot(values[:, 0], values[:, 1], **front)
-        for place, (name, (x, y)) in enumerate((self.points or {}).items(), start=1):
-            point = {**line_look(place), "linestyle": "none", "markersize": 7}
-            axes.plot([x], [y], label=name, **point)
+        look = line_look(0)
+        axes.plot(values[:, 0], values[:, 1], label="conditioned policies", **look)
+        for position, (name, (x, y)) in enumerate((self.points or {}).items(), start=1):
+            look = line_look(position) | {"linestyle": "none", "markersize": 9}
+            axes.plot([x], [y], label=name, **look)
         axes.set_xlabel(self.labels[0])
         axes.set_ylabel(self.labels[1])
         finish(axes)
