@@ -38,7 +38,7 @@ def leaderboard() -> LeaderboardDisplay:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT)
-    figure = Figure(figsize=(7.2, 3.7), layout="constrained")
+    figure = Figure(figsize=(6.2, 3.9), layout="constrained")
     leaderboard().plot(figure.subplots())
     out = parser.parse_args().out
     figure.savefig(out, dpi=150)

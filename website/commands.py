@@ -87,7 +87,7 @@ def pages(docs: Path) -> dict[str, str]:
         rows.append(
             f"| [embrm {name}]({place}) | {_escaped(' '.join(first.split()))} |"
         )
-    made["commands.md"] = "\n".join([_OVERVIEW, *rows, ""])
+    made["index.md"] = "\n".join([_OVERVIEW, *rows, ""])
     return made
 
 

@@ -8,7 +8,7 @@ FIELDS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns")
 TEXTS = ("Notes", "References", "Examples", "See Also")
 
 _HEADING = re.compile(rf"^({'|'.join([*FIELDS, *TEXTS])})\n-+\n", re.MULTILINE)
-_FORMULA = re.compile(r"^\.\. math::(.*(?:\n(?:[ \t]+.*))*)", re.MULTILINE)
+_FORMULA = re.compile(r"^[ \t]*\.\. math::(.*(?:\n[ \t]+.*)*)", re.MULTILINE)
 _CODE = re.compile(r"^\.\. code-block:: *(\w+)\n\n((?:[ \t]+.*\n?|\n)+)", re.MULTILINE)
 _SOURCE = re.compile(r"^\.\. \[(\d)\] ((?:.*)(?:\n[ ]+.*)*)", re.MULTILINE)
 _SESSION = re.compile(r"^>>> (?:.+\n?)+", re.MULTILINE)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FROM_ROOT = {
     "CHANGELOG.md": "changelog.md",
     "CODE_OF_CONDUCT.md": "code-of-conduct.md",
-    "CONTRIBUTING.md": "contributing.md",
+    "CONTRIBUTING.md": "contributing/README.md",
     "SECURITY.md": "security.md",
     "README.md": "README.md",
     "benchmarks/paper/FINDINGS.md": "paper-findings.md",
@@ -42,7 +42,7 @@ def on_files(files: Files, config: Any) -> Files:
     for name, text in reference.pages().items():
         add(f"reference/{name}", text)
     for name, text in commands.pages(ROOT / "docs").items():
-        add(f"reference/{name}", text)
+        add(f"commands/{name}", text)
     for name in pictures.PICTURES:
         add(f"reference/{name}.png", pictures.png(name))
     config.nav = laid_out(config.nav, [file.src_uri for file in files])
@@ -75,7 +75,10 @@ def laid_out(nav: list[Any], places: list[str]) -> list[Any]:
         elif "*" in entry:
             fitting = sorted(
                 (one for one in places if fnmatch(one, entry) and one.endswith(".md")),
-                key=lambda place: (not place.endswith("/index.md"), place),
+                key=lambda place: (
+                    not place.endswith(("/index.md", "/README.md", "/embrm.md")),
+                    place.removesuffix(".md"),
+                ),
             )
             found += [one for one in fitting if one not in found]
         else:

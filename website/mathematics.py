@@ -13,7 +13,12 @@ from markdown.blockprocessors import BlockProcessor
 from markdown.inlinepatterns import InlineProcessor
 
 # Macros that latex2mathml does not know, by what it does.
-_KNOWN = {r"\lVert": r"\|", r"\rVert": r"\|", r"\mathrm": r"\text"}
+_KNOWN = {
+    r"\lVert": r"\|",
+    r"\rVert": r"\|",
+    r"\mathrm": r"\text",
+    r"\arg": r"\text{arg }",
+}
 _TEXT = re.compile(r"\\text\{([^{}]*)\}_")
 
 
@@ -46,7 +51,7 @@ class Mathematics(Extension):
 
     def extendMarkdown(self, md: Any) -> None:  # noqa: N802  (Markdown's name)
         """Register them: after code, whose dollars are dollars, before emphasis."""
-        pattern = r"(?<![\\$\w])\$(?![\s$])([^$\n]+?)(?<![\s\\])\$(?!\w)"
+        pattern = r"(?<![\\$\w])\$(?![\s$])([^$]+?)(?<![\s\\])\$(?!\w)"
         md.inlinePatterns.register(_Inline(pattern, md), "formula", 185)
         md.parser.blockprocessors.register(_Block(md.parser), "formula", 175)
 

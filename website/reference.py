@@ -119,8 +119,8 @@ def places() -> dict[str, Entry]:
 
 
 def page_name(package: str) -> str:
-    """`embrm.heads` has the page `heads.md`."""
-    return f"{package.removeprefix('embrm.')}.md"
+    """`embrm.heads` has the page `embrm.heads.md`."""
+    return f"{package}.md"
 
 
 def link(name: str) -> str:
@@ -301,7 +301,7 @@ def summary_of(package: str) -> str:
 _OVERVIEW = """# Reference
 
 Every public name, from the docstrings of the code; their examples run in the tests.
-[Commands](commands.md) has the command line.
+[Commands](../commands/index.md) has the command line.
 
 ```pycon
 >>> import embrm

@@ -1,7 +1,7 @@
 """Every head by name: what it learns from, what it is good for, what a fit costs.
 
 `HEADS` is the only list. `RewardModel`, the command line, stored models, the wrappers
-and the README's table are all read off it. Classes are named by their place and
+and the table of docs/heads.md are all read off it. Classes are named by their place and
 imported when one is asked for, so that heads made of heads can import this module.
 """
 

@@ -17,5 +17,18 @@ def reward_fn(
     completion_ids: Sequence[int] | None = None,  # noqa: ARG001
     **_: Any,
 ) -> float:
-    """Reward a completion."""
+    """Reward a completion.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from unittest import mock
+    >>> from embrm import RewardModel, save_model
+    >>> rows = [{"prompt": "A fruit?", "chosen": "An apple.", "rejected": "A car."}]
+    >>> model = RewardModel(encoder="hashing:64").fit(rows)
+    >>> place = save_model(model, tempfile.mkdtemp() + "/model")
+    >>> with mock.patch.dict(os.environ, EMBRM_REWARD=str(place)):
+    ...     reward_fn("A fruit?", "An apple.") > reward_fn("A fruit?", "A car.")
+    True
+    """
     return rewards_of(model_from_environment(), [(prompt, completions)])["reward"][0]

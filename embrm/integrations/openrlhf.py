@@ -30,6 +30,19 @@ def reward_func(
     dict
         "rewards" and "scores", flat tensors where torch is there, and "extra_logs":
         the rewards of other models by name.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from unittest import mock
+    >>> from embrm import RewardModel, save_model
+    >>> rows = [{"prompt": "A fruit?", "chosen": "An apple.", "rejected": "A car."}]
+    >>> model = RewardModel(encoder="hashing:64").fit(rows)
+    >>> place = save_model(model, tempfile.mkdtemp() + "/model")
+    >>> with mock.patch.dict(os.environ, EMBRM_REWARD=str(place)):
+    ...     found = reward_func(["A fruit?An apple."], ["A fruit?"])
+    >>> sorted(found), found["rewards"].shape
+    (['extra_logs', 'rewards', 'scores'], torch.Size([1]))
     """
     texts: list[Text] = [
         split_text(query, prompt=prompt) or ("", query)

@@ -31,6 +31,21 @@ class EmbrmReward(_Base):
 
     ms-swift passes `messages`, the conversation with the completion as its last turn,
     for every completion.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from unittest import mock
+    >>> from embrm import RewardModel, save_model
+    >>> rows = [{"prompt": "A fruit?", "chosen": "An apple.", "rejected": "A car."}]
+    >>> model = RewardModel(encoder="hashing:64").fit(rows)
+    >>> place = save_model(model, tempfile.mkdtemp() + "/model")
+    >>> with mock.patch.dict(os.environ, EMBRM_REWARD=str(place)):
+    ...     reward = EmbrmReward()
+    >>> asked = [{"role": "user", "content": "A fruit?"}]
+    >>> good, bad = reward(["An apple.", "A car."], messages=[asked, asked])
+    >>> good > bad
+    True
     """
 
     def __init__(self, *_: Any, **__: Any) -> None:

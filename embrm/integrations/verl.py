@@ -103,6 +103,19 @@ def compute_score(
     -------
     dict of str to float
         "score", and the reward of each model by name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from embrm import RewardModel, save_model
+    >>> rows = [{"prompt": "A fruit?", "chosen": "An apple.", "rejected": "A car."}]
+    >>> model = RewardModel(encoder="hashing:64").fit(rows)
+    >>> place = save_model(model, tempfile.mkdtemp() + "/model")
+    >>> asked = {"prompt": "A fruit?"}
+    >>> good = compute_score("data", "An apple.", None, asked, model=place)
+    >>> bad = compute_score("data", "A car.", None, asked, model=place)
+    >>> good["score"] > bad["score"]
+    True
     """
     prompt = (extra_info or {}).get(prompt_key, "")
     models = model_from_environment() if model is None else {"reward": model}

@@ -101,6 +101,16 @@ def save_model(
         `metrics` are not JSON.
     EmbrmError
         If the system refuses to write; an older bundle is still there then.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from embrm import RewardModel, load_model, save_model
+    >>> rows = [{"prompt": "A fruit?", "chosen": "An apple.", "rejected": "A car."}]
+    >>> model = RewardModel(encoder="hashing:64").fit(rows)
+    >>> place = save_model(model, tempfile.mkdtemp() + "/model")
+    >>> load_model(place).score(rows)
+    1.0
     """
     check_is_fitted(model, "head_")
     check_destination(directory)
@@ -139,6 +149,16 @@ def read_manifest(directory: str | os.PathLike[str]) -> dict[str, Any]:
     ------
     IntegrityError
         If there is none, or it is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from embrm import RewardModel, save_model
+    >>> rows = [{"prompt": "A fruit?", "chosen": "An apple.", "rejected": "A car."}]
+    >>> model = RewardModel(encoder="hashing:64").fit(rows)
+    >>> place = save_model(model, tempfile.mkdtemp() + "/model")
+    >>> sorted(read_manifest(place)["files"])
+    ['README.md', 'weights.safetensors']
     """
     return _read_manifest(directory, FORMAT)
 

@@ -44,6 +44,27 @@ def response_logprob(
     InvalidInputError
         If prompt and response have more tokens than the model has positions, or the
         tokenizer has no token for the end and `with_end` is True.
+
+    Examples
+    --------
+    A model of random weights, whose words are tokens:
+
+    >>> import transformers
+    >>> from tokenizers import Tokenizer, models, pre_tokenizers
+    >>> words = Tokenizer(models.WordLevel({"<eos>": 0, "<unk>": 1, "red": 2}, "<unk>"))
+    >>> words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    >>> tokenizer = transformers.PreTrainedTokenizerFast(
+    ...     tokenizer_object=words, eos_token="<eos>", unk_token="<unk>"
+    ... )
+    >>> config = transformers.GPT2Config(
+    ...     vocab_size=3, n_embd=8, n_layer=1, n_head=1, bos_token_id=0, eos_token_id=0
+    ... )
+    >>> model = transformers.GPT2LMHeadModel(config).eval()
+    >>> long, short = response_logprob(
+    ...     [("a colour", "red red red"), ("a colour", "red")], model, tokenizer
+    ... )
+    >>> bool(long < short < 0)
+    True
     """
     torch = import_optional("torch", extra="embed")
     check_count(batch_items, "batch_items")

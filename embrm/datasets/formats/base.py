@@ -181,7 +181,7 @@ class Format:
     name : str
         Lower-case name by which `format=` names it.
     columns : str
-        The columns, as a person would list them; shown in errors and in the README.
+        The columns, as a person would list them; shown in errors and docs/formats.md.
     detect : callable
         Takes the first usable row; returns whether this format reads it.
     read : callable

@@ -193,8 +193,15 @@ class LeaderboardDisplay:
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.tick_params(axis="y", length=0)
         if ax.get_legend_handles_labels()[0]:
+            # To the left there is room above the names; to the right there is none.
             ax.legend(
-                loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False
+                loc="lower right",
+                bbox_to_anchor=(1, 1),
+                ncols=3,
+                frameon=False,
+                handlelength=1.2,
+                handletextpad=0.5,
+                columnspacing=1.0,
             )
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from embrm.evaluate import Interval, LeaderboardDisplay, compare_heads
 from embrm.exceptions import InvalidInputError
@@ -46,6 +47,21 @@ def test_it_is_drawn_to_a_file(heads, tmp_path):
         "worse than the best",
         "length baseline",
     }
+
+
+def test_the_legend_is_whole_beside_long_names():
+    """Also in a picture that is narrower than the default."""
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    display = LeaderboardDisplay(
+        ["lightgbm on smollm2", "xgboost on smollm2"],
+        *np.array([[0.7, 0.6], [0.6, 0.5], [0.8, 0.7]]),
+        ties_with_best=np.array([True, False]),
+        baseline=BASELINE,
+    ).plot(figure.subplots())
+    figure.draw_without_rendering()
+    box = display.ax_.get_legend().get_window_extent()
+    assert figure.bbox.x0 <= box.x0
+    assert box.x1 <= figure.bbox.x1
 
 
 def test_heads_that_all_tie_need_one_marker(heads):
