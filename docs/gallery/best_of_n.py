@@ -12,7 +12,7 @@ above.
 
 import numpy as np
 
-from embrm.datasets.paired import read_pairs
+from embrm.datasets import read_pairs
 from embrm.embed import make_encoder
 from embrm.evaluate import BestOfNDisplay
 from embrm.heads import make_head

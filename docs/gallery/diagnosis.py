@@ -13,8 +13,7 @@ splits that keep near-duplicates together the lower one.
 import pandas as pd
 
 from embrm import Pairs
-from embrm.datasets import diagnose, near_duplicate_prompt_ids
-from embrm.datasets.paired import read_pairs
+from embrm.datasets import diagnose, near_duplicate_prompt_ids, read_pairs
 from embrm.embed import make_encoder
 from embrm.evaluate import LeaderboardDisplay, evaluate_deltas
 from embrm.heads import make_head

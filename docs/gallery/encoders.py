@@ -10,7 +10,7 @@ Alt: Three kinds of vectors with horizontal intervals of order consistency, and 
 length baseline as a dashed vertical line below one half.
 """
 
-from embrm.datasets.paired import read_pairs
+from embrm.datasets import read_pairs
 from embrm.embed import make_encoder
 from embrm.evaluate import LeaderboardDisplay
 from embrm.heads import make_head

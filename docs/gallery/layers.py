@@ -14,10 +14,9 @@ last token, with error bars, and the length baseline as a dotted horizontal line
 
 import pandas as pd
 
-from embrm.datasets.paired import read_pairs
+from embrm.datasets import read_pairs
 from embrm.embed import make_encoder
-from embrm.report import quickstart_path
-from embrm.report.layers import compare_layers
+from embrm.report import compare_layers, quickstart_path
 
 items = pd.read_json(quickstart_path(), lines=True)
 items = items[items["category"] != "chinese"]  # SmolLM2 reads English

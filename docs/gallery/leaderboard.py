@@ -12,7 +12,7 @@ worst, the length baseline as a dashed vertical line left of all of them.
 
 import numpy as np
 
-from embrm.datasets.paired import read_pairs
+from embrm.datasets import read_pairs
 from embrm.embed import make_encoder
 from embrm.evaluate import LeaderboardDisplay
 from embrm.heads import make_head

@@ -9,7 +9,7 @@ Alt: Error rate against the share of pairs decided, most confident first; the cu
 rises from near zero on the left to the error rate of deciding all pairs on the right.
 """
 
-from embrm.datasets.paired import read_pairs
+from embrm.datasets import read_pairs
 from embrm.embed import make_encoder
 from embrm.evaluate import RiskCoverageDisplay
 from embrm.heads import make_head

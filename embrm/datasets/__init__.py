@@ -23,6 +23,7 @@ from embrm.datasets.pair_filters import (
     filter_shared_prompts,
     filter_ties,
 )
+from embrm.datasets.paired import read_pairs
 from embrm.datasets.preferences import LeftOut, Preferences, ReadReport
 from embrm.datasets.quality import (
     QualityReport,
@@ -63,6 +64,7 @@ __all__ = [
     "read_candidate_pool",
     "read_candidates",
     "read_frame",
+    "read_pairs",
     "read_preferences",
 ]
 

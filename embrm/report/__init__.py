@@ -13,6 +13,7 @@ from embrm.report.evaluation import (
     report_of_model,
 )
 from embrm.report.held_out import held_out_probability
+from embrm.report.layers import LayerComparison, compare_layers
 from embrm.report.leaderboard import (
     CrossFit,
     Leaderboard,
@@ -28,9 +29,11 @@ __all__ = [
     "ComparisonReport",
     "CrossFit",
     "EvaluationReport",
+    "LayerComparison",
     "Leaderboard",
     "Report",
     "StyleLines",
+    "compare_layers",
     "compare_with_style",
     "comparison_report",
     "cross_fit",
