@@ -1,6 +1,7 @@
 """Every example of the gallery runs, prints what its page says, and can be seen."""
 
 import importlib.util
+import re
 import struct
 from pathlib import Path
 
@@ -64,3 +65,11 @@ def test_the_overview_shows_every_example():
 def test_outputs_agree_but_for_the_last_digits(printed, expected, same):
     """Words are equal, numbers to a tenth or 0.03."""
     assert build.agree(printed, expected) is same
+
+
+@pytest.mark.parametrize("name", [*build.ORDER, "index"])
+def test_every_link_of_a_page_leads_somewhere(name):
+    """To other pages, scripts and pictures."""
+    links = re.findall(r"\]\(([^)#]+)\)", (PLACE / f"{name}.md").read_text("utf-8"))
+    assert links
+    assert all((PLACE / link).exists() for link in links)

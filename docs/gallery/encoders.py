@@ -4,7 +4,7 @@ One linear head on three kinds of vectors, in the same folds: words (hashing), c
 how a response looks (style), and both. Counts of length, lists and sentences order
 these answers almost as well as words do, which says more about the answers than about
 rewards. None of the three has read the prompt: the default encoder, SmolLM2, does, and
-is better than all of them (see the page on encoders).
+is better than all of them (see [which encoder](../encoders.md)).
 
 Alt: Three kinds of vectors with horizontal intervals of order consistency, and the
 length baseline as a dashed vertical line below one half.

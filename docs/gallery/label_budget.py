@@ -4,8 +4,8 @@ Each strategy proposes pairs, a simulated annotator labels them, the head is fit
 again, and so on; curves are means over seeds. The vectors have a few strong directions
 and many weak ones, as those of language models do. Designs that choose pairs for what
 they tell about all weights (v-optimal, d-optimal) go ahead of random pairs as labels
-grow; the largest predicted gaps tell little. The gain depends on the data: the page on
-labelling has pools where it is small or none.
+grow; the largest predicted gaps tell little. The gain depends on the data: [which pairs
+to label](../active/README.md) has pools where it is small or none.
 
 Alt: Order consistency with gold against labels from 100 to 800, one line with a band
 for each of four strategies.

@@ -4,9 +4,9 @@ One pass through SmolLM2-135M gives the vectors of several layers; a linear head
 fitted on each, in the same folds by prompt. The last layer, which most reward models
 read, is the worst here, whatever the pooling. The prompts with the 24 shortest English
 answers are few, so the intervals are wide; on longer answers, and more of them, the
-mean over the response is better than the last token (see the page on encoders). `embrm
-layers` does this on a file of yours. (The first run converts the model's weights, for
-half a minute.)
+mean over the response is better than the last token (see [which
+encoder](../encoders.md)). `embrm layers` does this on a file of yours. (The first run
+converts the model's weights, for half a minute.)
 
 Alt: Order consistency by layer, one line for the mean over the response and one for the
 last token, with error bars, and the length baseline as a dotted horizontal line.

@@ -3,8 +3,8 @@
 Five heads are fitted in the same five folds by prompt, and judged on the prompts that
 were held out. Lines are 95% intervals from resampled prompts; a hollow marker is a head
 that is worse than the best by more than noise, which is asked of paired differences and
-not of two intervals. Here all markers are filled: these data cannot tell the five
-apart, and the simplest is a good choice.
+not of two intervals. The filled ones cannot be told apart by these data: take the
+simplest.
 
 Alt: Five heads with horizontal intervals of order consistency, sorted from best to
 worst, the length baseline as a dashed vertical line left of all of them.
