@@ -16,6 +16,7 @@ from website.pictures import PICTURES, picture_of
 
 # Modules that are not packages, and that users import from.
 MODULES = (
+    "embrm.datasets.paired",
     "embrm.exceptions",
     "embrm.integrations.areal",
     "embrm.integrations.openrlhf",
@@ -30,6 +31,7 @@ MODULES = (
     "embrm.policy.self_training",
     "embrm.policy.sweeps",
     "embrm.policy.users",
+    "embrm.report.layers",
     "embrm.serve.app",
     "embrm.serve.settings",
 )
