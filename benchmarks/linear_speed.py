@@ -9,7 +9,7 @@ on the matrix of differences, the two sides taking turns in one process.
 
 Last, how far a process grows while it fits 300,000 pairs of a memory map of 300,000 x
 384, none of whose pages it has read before, as a multiple of the matrix. The pages that
-are read count, so that 1 is the least. `--only NAME` repeats one part and keeps the rest.
+are read count, so that 1 is the least. `--only NAME` repeats one part and keeps others.
 """
 
 import argparse
