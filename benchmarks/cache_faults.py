@@ -61,12 +61,12 @@ def append_and_compact(directory: str, seed: int, pipe: int) -> None:
             compact(store)
 
 
-def kills(directory: Path, n: int) -> dict:
+def kills(directory: Path, n: int, start: int = 0) -> dict:
     """Kill -9 at random points of appends and compactions."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(start)
     total = {"kills": n, "wrong_vectors": 0, "torn_batches": 0, "lost_batches": 0}
     total |= {"unreadable_stores": 0, "acknowledged_batches": 0, "slowest_reopen": 0.0}
-    for trial in range(n):
+    for trial in range(start, start + n):
         place = directory / str(trial % 10)
         task = append_and_compact if trial % 2 else W["append_for_ever"]
         pid, read = W["in_child"](lambda pipe: task(str(place), trial, pipe))  # noqa: B023

@@ -6,6 +6,10 @@
 and with the automatic one, each in a process of its own whose peak memory is read, and
 time to score all items. Then 200,000 pairs against scikit-learn's logistic regression
 on the matrix of differences, the two sides taking turns in one process.
+
+Last, how far a process grows while it fits 300,000 pairs of a memory map of 300,000 x
+384, none of whose pages it has read before, as a multiple of the matrix. The pages that
+are read count, so that 1 is the least. `--only NAME` repeats one part and keeps others.
 """
 
 import argparse
@@ -15,6 +19,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from datetime import UTC, datetime
@@ -25,6 +30,9 @@ import numpy as np
 FULL = {"n_pairs": 1_000_000, "n_items": 100_000, "d": 1024}
 PART = {"n_pairs": 200_000, "n_items": 20_000, "d": 1024}
 ALPHA = 100.0
+MAP = {"n_pairs": 300_000, "n_items": 300_000, "d": 384}
+LAYOUTS = ("float16", "float32", "float32 in Fortran order")
+MOST_GROWTH = 1.5
 
 
 def megabytes() -> float:
@@ -128,6 +136,68 @@ def against_logistic_regression(n_rounds: int, alpha: float) -> dict:
     }
 
 
+def map_items(place: Path, layout: str, d: int, n_items: int, mode: str) -> np.memmap:
+    """Open the matrix of this layout in a file."""
+    dtype, _, fortran = layout.partition(" ")
+    order = "F" if fortran else "C"
+    return np.memmap(place, dtype=dtype, mode=mode, shape=(n_items, d), order=order)
+
+
+def write_items(place: Path, layout: str, d: int, n_items: int, n_pairs: int) -> None:
+    """Write the items, few rows at a time, and the pairs beside them."""
+    rng = np.random.default_rng(0)
+    items = map_items(place, layout, d, n_items, "w+")
+    weights = rng.standard_normal(d) / np.sqrt(d)
+    reward = np.empty(n_items)
+    for start in range(0, n_items, 10_000):
+        block = rng.standard_normal((min(10_000, n_items - start), d)) + 0.1
+        items[start : start + len(block)] = block
+        reward[start : start + len(block)] = block @ weights
+    items.flush()
+    first = rng.permutation(np.resize(np.arange(n_items), n_pairs))
+    second = first - first % 10 + (first + rng.integers(1, 10, n_pairs)) % 10
+    y = rng.random(n_pairs) < 1 / (1 + np.exp(reward[second] - reward[first]))
+    np.savez(place.with_suffix(".npz"), ids=np.column_stack([first, second]), y=y)
+
+
+def growth_of_a_fit(place: Path, layout: str) -> dict:
+    """Fit in this process, and say how far it grew."""
+    from embrm import Pairs
+    from embrm.heads import LinearBradleyTerry
+
+    small = make(2_000, 2_000, 32)
+    # Imports, and the buffers that BLAS keeps from its first large product on.
+    LinearBradleyTerry().fit(Pairs(*small[:3]), small[3])
+    _ = small[0].T @ small[0], np.ones((512, 512)) @ np.ones((512, 512))
+    stored = np.load(place.with_suffix(".npz"))
+    ids, y = stored["ids"], stored["y"]
+    prompts = np.arange(MAP["n_items"]) // 10
+    items = map_items(place, layout, MAP["d"], MAP["n_items"], "r")
+    base, begun = resident_megabytes(), time.perf_counter()
+    head = LinearBradleyTerry().fit(Pairs(items, ids, prompts), y)
+    seconds, grown = time.perf_counter() - begun, megabytes() - base
+    return {
+        "layout": layout,
+        "matrix_megabytes": items.nbytes / 2**20,
+        "grown_megabytes": grown,
+        "grown_over_matrix": grown / (items.nbytes / 2**20),
+        "must_be_below": MOST_GROWTH,
+        "fit_seconds": seconds,
+        "alpha": head.alpha_,
+        "coef_norm": float(np.linalg.norm(head.coef_)),
+    }
+
+
+def of_memory_maps() -> list[dict]:
+    rows = []
+    for layout in LAYOUTS:
+        with tempfile.TemporaryDirectory() as name:
+            place = Path(name) / "items.bin"
+            in_child("--write", str(place), "--layout", layout)
+            rows.append(in_child("--grow", str(place), "--layout", layout))
+    return rows
+
+
 def in_child(*arguments: str) -> dict:
     command = [sys.executable, __file__, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -153,6 +223,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--child", help="fit with this alpha and print JSON")
     parser.add_argument("--against", type=float, help="compare at this alpha")
+    parser.add_argument("--write", type=Path, help="write items into this file")
+    parser.add_argument("--grow", type=Path, help="fit the items in this file")
+    parser.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0])
+    parser.add_argument("--only", choices=("memory_map",), help="repeat one part")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results/linear_speed.json")
@@ -165,6 +239,19 @@ def main() -> None:
     if arguments.against:
         result = against_logistic_regression(arguments.rounds, arguments.against)
         print(json.dumps(result))
+        return
+    if arguments.write:
+        write_items(arguments.write, arguments.layout, **MAP)
+        print("{}")
+        return
+    if arguments.grow:
+        print(json.dumps(growth_of_a_fit(arguments.grow, arguments.layout)))
+        return
+    if arguments.only:
+        kept = json.loads(arguments.out.read_text())
+        kept["memory_map"] = MAP | {"fits": of_memory_maps()}
+        arguments.out.write_text(json.dumps(kept, indent=2) + "\n")
+        print(json.dumps(kept["memory_map"], indent=2))
         return
     result = {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -183,6 +270,7 @@ def main() -> None:
         in_child("--against", str(alpha), "--rounds", str(arguments.rounds))
         for alpha in (1.0, ALPHA)
     ]
+    result["memory_map"] = MAP | {"fits": of_memory_maps()}
     arguments.out.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 

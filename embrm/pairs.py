@@ -18,6 +18,7 @@ from embrm._validation import (
     check_pair_ids,
     check_prompt_ids,
     invalid_input,
+    widened,
 )
 from embrm.blocks import Blocks, check_blocks
 
@@ -318,7 +319,8 @@ def distinct_rows(rows: FloatArray) -> tuple[IntArray, IntArray]:
     Returns
     -------
     kept : ndarray of int of shape (n_distinct,)
-        One row number for each distinct row, in ascending byte order of the rows.
+        One row number for each distinct row, in ascending byte order of the rows; of
+        float16 in that of the same numbers in float32.
     inverse : ndarray of int of shape (n,)
         `rows[kept][inverse]` equals `rows`.
     """
@@ -346,5 +348,6 @@ def distinct_rows(rows: FloatArray) -> tuple[IntArray, IntArray]:
 
 def _as_bytes(rows: FloatArray) -> AnyArray:
     """View rows as bytes, shape (n, itemsize * d); equal numbers are equal bytes."""
+    rows = widened(rows)
     # Adding zero turns -0.0 into 0.0.
     return np.ascontiguousarray(rows + rows.dtype.type(0)).view(np.uint8)

@@ -13,9 +13,7 @@ Layout of the directory of a run:
 """
 
 import json
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import AnyArray
+from embrm.embed.cache import durable
 from embrm.embed.cache.durable import (
     TEMPORARY,
     durable_file,
@@ -42,7 +41,6 @@ from embrm.pool import CandidatePool, require_gold
 
 _HEADER = "pool.json"
 _PARTS = ("items", "gold", "prompts")
-_AN_HOUR = 3600
 
 
 @dataclass(frozen=True)
@@ -189,20 +187,14 @@ class CellStore:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove temporary files that have not been written to for an hour.
-
-    Younger ones may be those of another run in the same directory.
+    """Remove temporary files whose writers are dead, at any depth.
 
     Examples
     --------
     >>> remove_leftovers(Path("a directory that does not exist"))
     """
-    before = time.time() - _AN_HOUR
-    for path in directory.rglob(f"*{TEMPORARY}"):
-        # Two runs may remove the same file.
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < before:
-                path.unlink()
+    for place in {path.parent for path in directory.rglob(f"*{TEMPORARY}")}:
+        durable.remove_leftovers(place)
 
 
 def _arrays_of(pool: CandidatePool) -> dict[str, AnyArray]:

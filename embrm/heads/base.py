@@ -160,6 +160,7 @@ class BaseHead:
         """Fit a clone of the preprocessor; return it with the items it made."""
         if self.preprocessor is None:
             return None, items
+        items = widened(items)
         preprocessor = clone(self.preprocessor).fit(items)
         return preprocessor, _transform(preprocessor, items)
 

@@ -7,7 +7,7 @@ independent of the order of pairs, of their orientation, and of how they were pa
 for every head at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,8 @@ class Comparisons:
     Attributes
     ----------
     items : ndarray of shape (n_items, d)
-        Distinct vectors that take part in a win, float32 or float64, finite.
+        Distinct vectors that take part in a win, finite, float32 or float64; float16
+        only where `make_comparisons` left a large matrix in place.
     winner, loser : ndarray of int of shape (n_wins,)
         Rows of `items`; every (winner, loser, margin) occurs once.
     margin : ndarray of shape (n_wins,), float64, >= 0
@@ -135,8 +136,8 @@ def make_comparisons(
         Who labelled each pair, to be kept.
     blocked : bool, default=False
         Keep the row order of a matrix of more than 64 MiB if its rows are distinct,
-        and do not copy it if all of them take part. A fit then depends on that order,
-        by no more than rounding unless it splits or draws.
+        and do not copy it, nor widen float16, if all of them take part. A fit then
+        depends on that order, by no more than rounding unless it splits or draws.
 
     Returns
     -------
@@ -155,13 +156,22 @@ def make_comparisons(
     if not weighted.all():
         checked, labels = checked[weighted], labels.take(weighted)
     rows, ids = checked.unique_items()
-    blocked = blocked and _is_too_large_to_copy(checked.items)
+    blocked = blocked and checked.items.nbytes > _TOO_LARGE_TO_COPY
     stays = blocked and len(rows) == len(checked.items)
-    items = check_items(widened(checked.items if stays else checked.items[rows]))
+    items = check_items(checked.items if stays else widened(checked.items[rows]))
     kept, inverse = distinct_rows(items)
     if blocked and len(kept) == len(items):
-        groups = _groups_of_items(checked, rows, np.arange(len(rows)))
-        return _merge_wins(items, ids, labels, groups, checked.blocks)
+        # Wins of float16 are in the order of a canonical copy, so that samples are.
+        half = checked.items.dtype == np.float16
+        rank, place = (inverse, kept) if half else (np.arange(len(kept)),) * 2
+        groups = _groups_of_items(checked, rows, rank)
+        wins = _merge_wins(items, rank[ids], labels, groups, checked.blocks)
+        return replace(
+            wins,
+            winner=place[wins.winner],
+            loser=place[wins.loser],
+            groups=None if groups is None else groups[rank],
+        )
     ids = inverse[ids]
     tell = _distinguishable(ids)
     groups = _groups_of_items(checked, rows, inverse)
@@ -169,7 +179,7 @@ def make_comparisons(
     taking_part[ids[tell]] = True
     position = np.cumsum(taking_part) - 1
     return _merge_wins(
-        items[kept[taking_part]],
+        widened(items[kept[taking_part]]),
         position[ids[tell]],
         labels.take(tell),
         None if groups is None else groups[taking_part],
@@ -229,10 +239,6 @@ class _Labels:
             self.margin[pairs],
             None if who is None else who[pairs],
         )
-
-
-def _is_too_large_to_copy(items: FloatArray) -> bool:
-    return items.nbytes > _TOO_LARGE_TO_COPY and items.dtype != np.float16
 
 
 def _refuse_self_pairs(pairs: Pairs) -> None:

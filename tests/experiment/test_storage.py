@@ -1,12 +1,12 @@
 """storage: what is on disk comes back bit for bit, or not at all."""
 
 import json
-import os
 
 import numpy as np
 import pytest
 
 from embrm import CandidatePool
+from embrm.embed.cache.durable import durable_file
 from embrm.exceptions import EmbrmError, EmbrmWarning, IntegrityError, InvalidInputError
 from embrm.experiment._canonical import digest_of
 from embrm.experiment._storage import (
@@ -158,14 +158,14 @@ def test_a_directory_that_cannot_be_made_is_an_error_with_a_fix(tmp_path):
         CellStore.create(tmp_path / "file" / "cells")
 
 
-def test_old_temporary_files_are_removed(tmp_path):
-    """Young ones stay: another run may be writing them; so does all the rest."""
-    for name in ("cell.json", "items.1.tmp", "deep/items.2.tmp", "young.tmp"):
+def test_temporary_files_of_dead_writers_are_removed(tmp_path):
+    """At any depth; those of a living one stay, and so does all the rest."""
+    for name in ("cell.json", "items.1.tmp", "deep/items.2.tmp"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("")
-        if name != "young.tmp":
-            os.utime(path, (0, 0))
-    remove_leftovers(tmp_path)
-    kept = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert kept == {"cell.json", "young.tmp"}
+    with durable_file(tmp_path / "living"):
+        remove_leftovers(tmp_path)
+        kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+        assert len(kept) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"cell.json", "deep", "living"}

@@ -18,7 +18,9 @@ def faults():
     """Load the script that runs the stated numbers in `make test-long`."""
     spec = importlib.util.spec_from_file_location("model_faults", _SCRIPT)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(_SCRIPT.parent)
+        spec.loader.exec_module(module)
     return module
 
 

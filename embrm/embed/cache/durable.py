@@ -314,8 +314,14 @@ def try_lock(handle: int, *, wait: bool = False) -> bool:
     return True
 
 
-def remove_leftovers(directory: Place) -> int:
+def remove_leftovers(directory: Place, name: str = "") -> int:
     """Remove temporary files of a local directory whose writers are dead.
+
+    Parameters
+    ----------
+    directory : Path or RemotePath
+    name : str, optional
+        Only those of the file of this name.
 
     Returns
     -------
@@ -327,7 +333,9 @@ def remove_leftovers(directory: Place) -> int:
     removed = 0
     with suppress(OSError):
         for path in directory.iterdir():
-            if path.name.endswith(TEMPORARY) and path.is_file():
+            of = path.name.rsplit(".", 2)[0]
+            wanted = path.name.endswith(TEMPORARY) and name in ("", of)
+            if wanted and path.is_file():
                 removed += _remove_if_dead(path)
     return removed
 
@@ -355,8 +363,8 @@ def is_plain(path: Place) -> bool:
 def output_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file that somebody named for output: whole, or as it was before.
 
-    Its directory is created. A link is followed; what is no file (a pipe, a terminal)
-    is written to as it is.
+    Its directory is created, and what killed writers of this file left is removed. A
+    link is followed; what is no file (a pipe, a terminal) is written to as it is.
 
     Parameters
     ----------
@@ -383,6 +391,7 @@ def output_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
         return
     make_directory(target.parent)
+    remove_leftovers(target.parent, target.name)
     with durable_file(target) as file:
         yield file
 

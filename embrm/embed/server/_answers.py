@@ -8,6 +8,7 @@ to do; nothing of it is run or trusted.
 import base64
 import binascii
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -305,7 +306,7 @@ def refusal(
     """
     message = server_message(body)
     # Before it is cut: of a key, no half may stay.
-    message = message.replace(key, "***") if key else message
+    message = without_key(message, key)
     got = f"status {status}" + (f": {message[:_MESSAGE_CHARS]}" if message else "")
     wait = retry_after(headers.get("retry-after"))
     if status in (408, 429) or status >= 500:
@@ -313,13 +314,24 @@ def refusal(
             return PassingError(got, "wait, or lower concurrency", wait)
         got += f"; it asks to wait {wait:.0f} s"
     if 300 <= status < 400:
-        target = host(headers.get("location", ""))
+        target = host(without_key(headers.get("location", ""), key))
         got += f", a redirect to {target or 'elsewhere'}, which is not followed"
     fix = _FIXES.get(status, "see the server's message, and check url and model")
     if status in (401, 403):
         state = "is set" if key else "is not set"
         fix += f" {key_env}, which {state}"
     return EmbrmError(format_error(expected=_ANSWER, got=got, fix=fix))
+
+
+def without_key(text: str, key: str) -> str:
+    """Blank out the key where a server repeats it, in any case: hosts have none.
+
+    Examples
+    --------
+    >>> without_key("no such key: SK-1", "sk-1"), without_key("as it is", "")
+    ('no such key: ***', 'as it is')
+    """
+    return re.sub(re.escape(key), "***", text, flags=re.IGNORECASE) if key else text
 
 
 def retry_after(value: str | None) -> float:

@@ -12,16 +12,17 @@ too large, answers that are wrong.
 
 import asyncio
 import json
+import logging
 import os
 import ssl
 import threading
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 from embrm._optional import import_optional
 from embrm.embed.server._answers import (
@@ -32,6 +33,7 @@ from embrm.embed.server._answers import (
     host,
     read_answer,
     refusal,
+    without_key,
 )
 from embrm.exceptions import EmbrmError, InvalidInputError, format_error
 
@@ -40,7 +42,15 @@ Content: TypeAlias = str | list[int]
 
 _Read = TypeVar("_Read")
 
+_LOGGERS = (
+    "httpx2",
+    *(
+        f"httpcore2.{part}"
+        for part in ("connection", "http11", "http2", "proxy", "socks")
+    ),
+)
 _REFUSAL_BYTES = 65_536
+_SHORTEST_SECRET = 8
 _POLL = 0.05  # seconds between looks whether to stop
 _CLOSING = 5.0
 _CHECK = "check that an embeddings server runs there, and the address"
@@ -65,7 +75,7 @@ class Server:
     backoff : float
         Seconds; the wait after attempt n is random up to `backoff * 2**(n - 1)`.
     max_body_bytes : int
-        Largest answer that is read.
+        Largest answer that is read; all that are read at once take twice as much.
     concurrency : int
         Concurrent requests.
     """
@@ -78,6 +88,28 @@ class Server:
     backoff: float
     max_body_bytes: int
     concurrency: int
+
+
+class _HiddenKey(logging.Filter):
+    """Blanks the key out of what is logged: servers repeat it in their headers."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self._key = key
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = without_key(record.getMessage(), self._key), ()
+        return True
+
+
+class _Raw(NamedTuple):
+    """What came: `is_large` if nothing else large is read until it is done with."""
+
+    status: int
+    headers: Any
+    body: bytes
+    is_whole: bool
+    is_large: bool
 
 
 class EmbeddingsClient:
@@ -103,7 +135,9 @@ class EmbeddingsClient:
         self._tenacity = import_optional("tenacity", extra="http")
         self._stopped = threading.Event()
         self._key = _read_key(server.api_key_env)
+        self._hide = _HiddenKey(self._key)
         self._loop = asyncio.new_event_loop()
+        self._turn = asyncio.Lock()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="embrm-requests", daemon=True
         )
@@ -117,6 +151,8 @@ class EmbeddingsClient:
         )
 
     def __enter__(self) -> Self:
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(self._hide)
         return self
 
     def __exit__(
@@ -126,6 +162,8 @@ class EmbeddingsClient:
         trace: TracebackType | None,
     ) -> None:
         self._stopped.set()
+        for name in _LOGGERS:
+            logging.getLogger(name).removeFilter(self._hide)
         closing = asyncio.run_coroutine_threadsafe(self._http.aclose(), self._loop)
         with suppress(Exception):
             closing.result(_CLOSING)
@@ -145,7 +183,12 @@ class EmbeddingsClient:
             If it answers something else than finite vectors, one for each input.
         """
         body = json.dumps({**self._server.fields, "input": list(inputs)}).encode()
-        return self.post(body, lambda raw: read_answer(raw, len(inputs), dim=self._dim))
+        answer = self.post(
+            body, lambda raw: read_answer(raw, len(inputs), dim=self._dim)
+        )
+        # What is taken for a key of a local server may be part of any name.
+        key = self._key if len(self._key) >= _SHORTEST_SECRET else ""
+        return replace(answer, model=without_key(answer.model, key))
 
     def post(self, body: bytes, read: Callable[[bytes], _Read]) -> _Read:
         """Send one request, again where that may help, and read its answer.
@@ -206,7 +249,12 @@ class EmbeddingsClient:
         httpx = self._httpx
         # Raised outside: an error of httpx refers to the request, with its key.
         try:
-            return read(self._exchange(body))
+            answer = self._exchange(body)
+            try:
+                return read(self._checked(answer))
+            finally:
+                if answer.is_large:
+                    self._loop.call_soon_threadsafe(self._turn.release)
         except httpx.TimeoutException:
             waited = f"none within {self._server.timeout:g} s"
             failure: EmbrmError = PassingError(waited, "raise timeout")
@@ -216,40 +264,60 @@ class EmbeddingsClient:
             failure = PassingError("a body that is no JSON", _CHECK)
         raise failure
 
-    def _exchange(self, body: bytes) -> bytes:
-        """Post, and return the body of a good answer; give up when told to stop."""
+    def _exchange(self, body: bytes) -> "_Raw":
+        """Post, and return what came; give up when told to stop."""
         answer = asyncio.run_coroutine_threadsafe(self._post(body), self._loop)
         while True:
             try:
-                return self._checked(*answer.result(_POLL))
+                return answer.result(_POLL)
             except TimeoutError:
                 if self._stopped.is_set():
                     answer.cancel()
                     raise self._httpx.ReadTimeout("stopped") from None
 
-    async def _post(self, body: bytes) -> tuple[int, Any, bytes, bool]:
-        """Post and read within the deadline: status, headers, body, whether whole."""
+    async def _post(self, body: bytes) -> "_Raw":
+        """Post and read within the deadline.
+
+        A large answer, beyond its share of `max_body_bytes`, is read and parsed while
+        no other is. So all that are read at once take little more than the largest.
+        """
+        server, read, is_large = self._server, bytearray(), False
+        share = server.max_body_bytes // server.concurrency
         try:
             async with (
-                asyncio.timeout(self._server.timeout),
-                self._http.stream("POST", self._server.url, content=body) as response,
+                asyncio.timeout(server.timeout),
+                self._http.stream("POST", server.url, content=body) as response,
             ):
                 status = response.status_code
-                good = status == 200
-                limit = self._server.max_body_bytes if good else _REFUSAL_BYTES
-                raw, is_whole = await self._read(response, limit)
-                return status, response.headers, raw, is_whole
-        except TimeoutError:
-            raise self._httpx.ReadTimeout("too slow") from None
+                limit = server.max_body_bytes if status == 200 else _REFUSAL_BYTES
+                async for part in response.aiter_raw():
+                    if len(read) + len(part) > share and not is_large:
+                        await self._turn.acquire()
+                        is_large = True
+                    read += part
+                    if len(read) > limit:
+                        break
+            is_whole = len(read) <= limit
+            # Of a refusal the beginning is enough.
+            begun = b"" if status == 200 else bytes(read[:limit])
+            whole = bytes(read) if is_whole else begun
+            return _Raw(status, response.headers, whole, is_whole, is_large)
+        except BaseException as error:
+            if is_large:
+                self._turn.release()
+            if isinstance(error, TimeoutError):
+                raise self._httpx.ReadTimeout("too slow") from None
+            raise
 
-    def _checked(self, status: int, headers: Any, raw: bytes, is_whole: bool) -> bytes:
+    def _checked(self, answer: "_Raw") -> bytes:
         """Return the body of a good answer."""
+        status, headers, raw = answer.status, answer.headers, answer.body
         limit = self._server.max_body_bytes
         if status != 200:
             raise refusal(
                 status, headers, raw, key=self._key, key_env=self._server.api_key_env
             )
-        if not is_whole:
+        if not answer.is_whole:
             raise EmbrmError(
                 format_error(
                     expected=f"an answer of at most {limit} bytes",
@@ -267,16 +335,6 @@ class EmbeddingsClient:
                 )
             )
         return raw
-
-    async def _read(self, response: Any, limit: int) -> tuple[bytes, bool]:
-        """Read at most `limit` bytes; return whether that was all."""
-        parts, size = [], 0
-        async for part in response.aiter_raw():
-            parts.append(part)
-            size += len(part)
-            if size > limit:
-                return b"".join(parts)[:limit], False
-        return b"".join(parts), True
 
     def _broken(self, error: Exception) -> EmbrmError:
         """Make the error for a connection that failed."""

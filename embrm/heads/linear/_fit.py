@@ -9,6 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.exceptions import ConvergenceWarning
 
 from embrm._typing import FloatArray
+from embrm._validation import widened
 from embrm.exceptions import EmbrmWarning, warn
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear._label_model import LabelModel, fit_ties
@@ -131,7 +132,7 @@ def _widened(fit: LinearFit, prior: Prior) -> LinearFit:
         return fit
     wins = prior.design.comparisons
     some = np.arange(0, len(wins), max(1, len(wins) // _SAMPLED_WINS))
-    gap = wins.items[wins.winner[some]] - wins.items[wins.loser[some]]
+    gap = widened(wins.items[wins.winner[some]]) - wins.items[wins.loser[some]]
     scale = 1.0 if fit.scale is None else fit.scale
     variance = float(np.mean(fit.posterior.variance(gap / scale)))
     below = np.sqrt(1 + np.pi * variance / 8) - 1

@@ -3,14 +3,14 @@
 A dense operator holds a centred float64 copy of the items in an eigenbasis. A blocked
 one leaves items where they are, if a copy would be too large: blocks of a few megabytes
 are centred and converted to float64, and the eigenbasis is applied to the weights
-instead. Gram matrices of a blocked operator are summed in the precision of the items:
-they condition the solver and do not move the solution.
+instead. Gram matrices of a blocked operator are summed in the precision of the items,
+float32 for float16: they condition the solver and do not move the solution.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -20,8 +20,12 @@ from embrm._typing import FloatArray
 _BLOCK_BYTES = 2**22
 _GRAM_ROWS = 4096
 _STRIPS = 6
+_SHARE_OF_A_COPY = 8
 _FARTHEST_MEAN = 1e4
 """Squared distance from the origin, in mean squared differences, for float32 to do."""
+
+_SIGN_AND_NUMBER = np.array(0x8FFFE000, np.uint32).astype(np.int32)
+_HALF_TO_SINGLE = np.float32(2**112)
 
 
 class ItemOperator(Protocol):
@@ -118,9 +122,9 @@ class BlockedOperator:
         """Compute the rewards of all items, up to a constant."""
         scaled = w if self.basis is None else np.asarray(self.basis @ w)
         weights = scaled if self.scale is None else scaled / self.scale
-        if self.low_precision:
-            product = self.items @ weights.astype(self.items.dtype)
-            return product.astype(np.float64)
+        weights = weights.astype(self._precision, copy=False)
+        if self.low_precision and self.items.dtype == self._precision:
+            return (self.items @ weights).astype(np.float64)
         reward = np.empty(len(self.items))
         for part, block in self._blocks():
             reward[part] = block @ weights
@@ -128,9 +132,9 @@ class BlockedOperator:
 
     def gather(self, per_item: FloatArray) -> FloatArray:
         """Sum items times `per_item`, whose sum is zero."""
-        if self.low_precision:
-            product = per_item.astype(self.items.dtype) @ self.items
-            total = product.astype(np.float64)
+        per_item = per_item.astype(self._precision, copy=False)
+        if self.low_precision and self.items.dtype == self._precision:
+            total = (per_item @ self.items).astype(np.float64)
         else:
             total = np.zeros(self.items.shape[1])
             for part, block in self._blocks():
@@ -140,14 +144,43 @@ class BlockedOperator:
 
     def gram(self, graph: csr_array) -> FloatArray:
         """Compute X' L X."""
-        items, mean = self.items, self.mean.astype(self.items.dtype)
-        total = np.zeros((items.shape[1],) * 2)
-        for start in range(0, len(items), _GRAM_ROWS):
-            part = slice(start, start + _GRAM_ROWS)
-            # L maps constants to zero, so that one side alone needs centring.
-            _add_upper(total, items[part] - mean, graph[part] @ items)
+        items = self.items
+        if items.dtype == np.float16 or not items.flags.c_contiguous:
+            total = self._gram_by_columns(graph)
+        else:
+            mean, total = self.mean.astype(items.dtype), np.zeros((len(self.mean),) * 2)
+            for part in _parts(len(items)):
+                # L maps constants to zero, so that one side alone needs centring.
+                _add_upper(total, items[part] - mean, graph[part] @ items)
         whole = self.scaled(np.triu(total) + np.triu(total, 1).T)
         return whole if self.basis is None else self.basis.T @ whole @ self.basis
+
+    def _gram_by_columns(self, graph: csr_array) -> FloatArray:
+        """Compute the upper triangle of X' L X where L X would copy the items.
+
+        A sparse product converts or reorders all of its other side. So few columns at
+        a time are copied, as many as take an eighth of the items' memory.
+        """
+        dtype, d = np.result_type(self.items.dtype, np.float32), len(self.mean)
+        width = max(1, d * self.items.itemsize // (_SHARE_OF_A_COPY * dtype.itemsize))
+        columns = np.empty((len(self.items), width), dtype)
+        mean, memory = self.mean.astype(dtype), np.empty(_GRAM_ROWS * d, dtype)
+        parts, total = _parts(len(self.items)), np.zeros((d, d))
+        graphs = [graph[part] for part in parts]
+        for start in range(0, d, width):
+            stop = min(start + width, d)
+            for part in parts:
+                copy_widened(
+                    self.items[part, start:stop], columns[part, : stop - start]
+                )
+            for part, rows_of_graph in zip(parts, graphs, strict=True):
+                rows = self.items[part, :stop]
+                block = memory[: rows.size].reshape(rows.shape)
+                copy_widened(rows, block)
+                block -= mean[:stop]
+                spread = (rows_of_graph @ columns)[:, : stop - start]
+                total[:stop, start:stop] += block.T @ spread
+        return total
 
     def scaled(self, gram: FloatArray) -> FloatArray:
         """Divide a Gram matrix of `items` by the scale of their columns, in place."""
@@ -163,8 +196,8 @@ class BlockedOperator:
     def fast(self) -> "BlockedOperator":
         """Compute in the precision of the items, unless they are far from the origin.
 
-        Newton's direction needs no more. Centring is left out: constants cancel on
-        either side.
+        Newton's direction needs no more, and float32 is enough for float16. Centring is
+        left out: constants cancel on either side.
         """
         return replace(self, low_precision=True) if self.near_origin else self
 
@@ -174,23 +207,52 @@ class BlockedOperator:
         near = float(mean @ mean) <= _FARTHEST_MEAN * square
         return replace(self, near_origin=near)
 
+    @property
+    def _precision(self) -> np.dtype[Any]:
+        """In which rewards and sums are computed."""
+        least = np.float32 if self.low_precision else np.float64
+        return np.result_type(self.items.dtype, least)
+
     def _blocks(self) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield blocks in float64, all in the same memory, centred where it matters.
+        """Yield blocks, all in the same memory, centred where it matters.
 
         A constant added to all items cancels in differences, and in sums with weights
         that add up to zero.
         """
-        n_rows = max(1, _BLOCK_BYTES // (8 * self.items.shape[1]))
-        memory = np.empty((n_rows, self.items.shape[1]))
+        n_rows = max(1, _BLOCK_BYTES // (8 * len(self.mean)))
+        memory = np.empty((n_rows, len(self.mean)), self._precision)
         for start in range(0, len(self.items), n_rows):
             part = slice(start, start + n_rows)
             rows = self.items[part]
             block = memory[: len(rows)]
-            if self.near_origin:
-                np.copyto(block, rows)
-            else:
+            if self.near_origin or rows.dtype == np.float16:
+                copy_widened(rows, block)
+                rows = block
+            if not self.near_origin:
                 np.subtract(rows, self.mean, out=block)
             yield part, block
+
+
+def _parts(n_rows: int) -> list[slice]:
+    return [slice(start, start + _GRAM_ROWS) for start in range(0, n_rows, _GRAM_ROWS)]
+
+
+def copy_widened(rows: FloatArray, out: FloatArray) -> None:
+    """Copy rows into memory of at least their width, float16 fast.
+
+    numpy converts one float16 after another. Shifted by thirteen bits, their exponent
+    and mantissa are those of a float32 that is 2^112 times too small, below the normal
+    range too. Only infinity and NaN are not, and items hold neither.
+    """
+    if rows.dtype != np.float16:
+        np.copyto(out, rows)
+        return
+    wide = out if out.dtype == np.float32 else np.empty(rows.shape, np.float32)
+    bits = wide.view(np.int32)
+    np.copyto(bits, rows.view(np.int16))
+    bits <<= 13
+    bits &= _SIGN_AND_NUMBER
+    np.multiply(wide, _HALF_TO_SINGLE, out=out)
 
 
 def _add_upper(total: FloatArray, left: FloatArray, right: FloatArray) -> None:

@@ -25,10 +25,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from embrm._typing import FloatArray, IntArray
+from embrm._validation import widened
 from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear._label_model import LabelModel, Ties
-from embrm.heads.linear._operators import BlockedOperator
+from embrm.heads.linear._operators import BlockedOperator, copy_widened
 from embrm.heads.linear.newton import DiagonalCoordinates
 from embrm.heads.linear.problem import (
     LARGEST_ROTATION,
@@ -242,6 +243,7 @@ class PromptEffects:
         items, groups = comparisons.items, comparisons.groups
         if groups is None:
             return comparisons
+        items = widened(items)
         columns = self.columns(groups, items.dtype)
         return replace(comparisons, items=np.hstack([items, columns]))
 
@@ -259,7 +261,7 @@ def effect_size(comparisons: Comparisons, scale: FloatArray | None) -> float:
 def fits_in_memory(items: FloatArray, n_prompts: int) -> bool:
     """Say whether prompts are few enough to have a column each."""
     n_columns = items.shape[1] + n_prompts
-    n_bytes = len(items) * n_columns * items.itemsize
+    n_bytes = len(items) * n_columns * max(items.itemsize, 4)
     return bool(n_columns <= MOST_COLUMNS and n_bytes <= _MOST_BYTES)
 
 
@@ -415,11 +417,15 @@ def scale_of_columns(
 def _mean_and_deviation(items: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Compute mean and standard deviation of each column, 0 where it is constant."""
     mean = items.mean(axis=0, dtype=np.float64)
-    center = mean.astype(items.dtype)
-    square = np.zeros(items.shape[1])
+    center = mean.astype(np.result_type(items.dtype, np.float32))
+    memory = np.empty((_ROWS_AT_A_TIME, len(mean)), center.dtype)
+    square = np.zeros(len(mean))
     # In the precision of the items, few rows at a time: the sum over all is in float64.
     for start in range(0, len(items), _ROWS_AT_A_TIME):
-        gap = items[start : start + _ROWS_AT_A_TIME] - center
+        rows = items[start : start + _ROWS_AT_A_TIME]
+        gap = memory[: len(rows)]
+        copy_widened(rows, gap)
+        gap -= center
         square += np.einsum("ij,ij->j", gap, gap)
     deviation = np.sqrt(square / len(items))
     # A constant column has a deviation of some rounding errors, not of zero.

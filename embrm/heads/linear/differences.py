@@ -15,7 +15,10 @@ from scipy.linalg import eigh
 from scipy.sparse import csr_array
 
 from embrm._typing import FloatArray, IntArray
+from embrm._validation import widened
 from embrm.heads.comparisons import Comparisons
+
+_ROWS_AT_A_TIME = 4096
 
 LARGEST_BASIS = 2048
 """Dimensions above which an eigenbasis costs more than it saves."""
@@ -96,8 +99,10 @@ class Differences:
         """
         items = wins.items
         by = np.ones(items.shape[1]) if scale is None else scale
-        gap = items[wins.winner] - items[wins.loser]
-        gap = np.divide(gap, by, dtype=np.float32, casting="same_kind")
+        gap = np.empty((len(wins), items.shape[1]), np.float32)
+        for part in _parts(len(wins)):
+            rows = widened(items[wins.winner[part]]) - items[wins.loser[part]]
+            np.divide(rows, by, out=gap[part], dtype=np.float32, casting="same_kind")
         root = _root_mean_square(gap, wins.weight)
         gap /= np.float32(root)
         ends = None if groups is None else PromptEnds.of(wins, groups, by * root)
@@ -156,7 +161,9 @@ class Differences:
     def gram(self) -> FloatArray:
         """Weighted Gram matrix of all columns, shape (n_weights, n_weights)."""
         weight = self.weight.astype(np.float32)[:, None]
-        gram = self.rows.T @ (self.rows * weight)
+        gram = np.zeros((self.n_columns,) * 2, np.float32)
+        for part in _parts(len(self.rows)):
+            gram += self.rows[part].T @ (self.rows[part] * weight[part])
         if self.ends is None or not self.ends.size:
             return np.asarray(gram)
         signs = self.ends.signs * np.float32(self.ends.size)
@@ -202,6 +209,11 @@ class Differences:
         basis = (self.rows.T @ (vectors[:, kept] / root)).astype(np.float32)
         rows = (vectors[:, kept] * root).astype(np.float32)
         return replace(self, rows=rows), basis
+
+
+def _parts(n_rows: int) -> list[slice]:
+    """Divide rows into parts of which copies take little memory."""
+    return [slice(s, s + _ROWS_AT_A_TIME) for s in range(0, n_rows, _ROWS_AT_A_TIME)]
 
 
 def _root_mean_square(rows: FloatArray, weight: FloatArray) -> float:

@@ -29,6 +29,7 @@ from scipy.linalg import eigh, qr
 from scipy.sparse import csr_array
 
 from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm._validation import widened
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear._operators import BlockedOperator, DenseOperator, ItemOperator
 from embrm.heads.win_loss import LogisticLoss, WinLoss
@@ -134,7 +135,7 @@ class LinearProblem:
 
     def gram(self, edge: FloatArray) -> FloatArray:
         """Compute X' L X, where L has `edge` (n_wins,) on the wins' edges."""
-        edge = edge.astype(self.items.dtype, copy=False)
+        edge = edge.astype(np.result_type(self.items.dtype, np.float32), copy=False)
         return self.operator.gram(
             _laplacian(self.winner, self.loser, edge, len(self.items))
         )
@@ -243,7 +244,8 @@ def sampled_hessian(problem: LinearProblem) -> FloatArray:
     total = np.zeros((items.shape[1],) * 2)
     for start in range(0, len(sample), _SAMPLED_ROWS):
         part = sample[start : start + _SAMPLED_ROWS]
-        gap = items[problem.winner[part]] - items[problem.loser[part]]
+        gap = widened(items[problem.winner[part]])
+        gap -= items[problem.loser[part]]
         gap *= scale[start : start + _SAMPLED_ROWS, None].astype(gap.dtype)
         total += gap.T @ gap
     return problem.operator.scaled(total) / 4
@@ -252,7 +254,7 @@ def sampled_hessian(problem: LinearProblem) -> FloatArray:
 def sampled_square(wins: Comparisons, scale: FloatArray | None, n_wins: int) -> float:
     """Estimate the mean square of scaled differences from at least `n_wins` wins."""
     sample = _sample(len(wins), n_wins)
-    gap = wins.items[wins.winner[sample]] - wins.items[wins.loser[sample]]
+    gap = widened(wins.items[wins.winner[sample]]) - wins.items[wins.loser[sample]]
     if scale is not None:
         gap = gap / scale
     square = np.einsum("ij,ij->i", gap, gap, dtype=np.float64)
@@ -351,10 +353,12 @@ def _laplacian(
     winner: IntArray, loser: IntArray, edge: FloatArray, n_items: int
 ) -> csr_array:
     """Build the graph Laplacian of wins, shape (n_items, n_items)."""
-    ends = np.concatenate([winner, loser])
-    others = np.concatenate([loser, winner])
-    twice = np.concatenate([edge, edge])
-    rows = np.concatenate([ends, ends])
-    columns = np.concatenate([ends, others])
-    entries = np.concatenate([twice, -twice])
+    # int32 where it does: this is the largest thing beside the items.
+    index = np.int32 if n_items < 2**31 else np.intp
+    own = np.arange(n_items, dtype=index)
+    first, second = winner.astype(index, copy=False), loser.astype(index, copy=False)
+    degree = np.bincount(winner, edge, n_items) + np.bincount(loser, edge, n_items)
+    rows = np.concatenate([first, second, own])
+    columns = np.concatenate([second, first, own])
+    entries = np.concatenate([-edge, -edge, degree.astype(edge.dtype)])
     return csr_array((entries, (rows, columns)), shape=(n_items, n_items))

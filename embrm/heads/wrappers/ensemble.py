@@ -1,13 +1,17 @@
 """RewardEnsemble: many heads, one reward, and how far the heads agree about it."""
 
+import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
+from joblib import cpu_count, effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom, RandomState
 from embrm._validation import (
@@ -84,7 +88,8 @@ class RewardEnsemble(UncertainRewardHead):
     random_state : int, Generator or None, default=None
         Draws resamples and the members' seeds.
     n_jobs : int or None, default=None
-        Members fitted at a time, in threads that share the items.
+        Members fitted at a time, in threads that share the items; each has its part of
+        the cores.
     preprocessor : scikit-learn transformer, optional
         Acts on items, once for all members.
 
@@ -199,9 +204,9 @@ class RewardEnsemble(UncertainRewardHead):
         """Fit copies of the members, and say how to shift and scale their rewards."""
         # Threads share the items; they also share the filters of warnings, which some
         # heads change for a moment, and which are put back here.
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _cores_shared(self.n_jobs) as of_one:
             members = Parallel(self.n_jobs, prefer="threads")(
-                delayed(_fit_member)(head, comparisons, counts)
+                delayed(_fit_member)(head, comparisons, counts, of_one)
                 for head, counts in zip(unfitted, samples, strict=True)
             )
         self.members_: list[RewardHead] = list(members)
@@ -330,15 +335,40 @@ class RewardEnsemble(UncertainRewardHead):
         return (_mean(deltas), spread(deltas)) if return_std else _mean(deltas)
 
 
+@contextmanager
+def _cores_shared(n_jobs: int | None) -> Iterator[int | None]:
+    """Divide the cores among members fitted at a time; give each one's, None for all.
+
+    BLAS and torch have one number of threads for the process, OpenMP one for each
+    thread that calls it.
+    """
+    at_a_time = effective_n_jobs(n_jobs)
+    if at_a_time == 1:
+        yield None
+        return
+    of_one = max(1, cpu_count() // at_a_time)
+    torch: Any = sys.modules.get("torch")
+    of_torch = torch and torch.get_num_threads()
+    try:
+        if torch:
+            torch.set_num_threads(min(of_torch, of_one))
+        with threadpool_limits(of_one, user_api="blas"):
+            yield of_one
+    finally:
+        if torch:
+            torch.set_num_threads(of_torch)
+
+
 def _fit_member(
-    head: RewardHead, comparisons: Comparisons, counts: FloatArray
+    head: RewardHead, comparisons: Comparisons, counts: FloatArray, threads: int | None
 ) -> RewardHead:
     """Fit a fresh copy of a member on the wins that count for it."""
     kept = counts > 0
     wins = comparisons.take(kept)
-    return unfitted_head(head).fit_comparisons(
-        replace(wins, weight=wins.weight * counts[kept])
-    )
+    with threadpool_limits(threads, user_api="openmp"):
+        return unfitted_head(head).fit_comparisons(
+            replace(wins, weight=wins.weight * counts[kept])
+        )
 
 
 def _kind(head: RewardHead) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from embrm.embed.cache import VectorCache, compact, export, prune, verify
 from embrm.embed.cache.durable import (
     RemotePath,
     as_place,
+    durable_file,
     make_directory,
     output_file,
     output_text,
@@ -421,3 +422,15 @@ def test_an_output_follows_links_and_writes_to_pipes(tmp_path):
     with output_file("/dev/null") as file:
         file.write(b"gone")
     assert Path("/dev/null").is_char_device()
+
+
+def test_what_a_killed_writer_of_an_output_left_goes_with_the_next(tmp_path):
+    """Only what was to become this file, and not while it is written."""
+    for name in ("out.csv.0123abcd.tmp", "other.csv.0123abcd.tmp", "out.csv.mine"):
+        (tmp_path / name).write_text("")
+    with durable_file(tmp_path / "out.csv"):
+        with output_file(tmp_path / "out.csv") as file:
+            file.write(b"whole")
+        kept = {path.name for path in tmp_path.iterdir()}
+        assert {"other.csv.0123abcd.tmp", "out.csv.mine", "out.csv"} < kept
+        assert len(kept) == 4
