@@ -156,7 +156,7 @@ def make_comparisons(
         checked, labels = checked[weighted], labels.take(weighted)
     rows, ids = checked.unique_items()
     blocked = blocked and _is_too_large_to_copy(checked.items)
-    stays = blocked and len(rows) == len(checked.items)
+    stays = len(rows) == len(checked.items)
     items = check_items(widened(checked.items if stays else checked.items[rows]))
     kept, inverse = distinct_rows(items)
     if blocked and len(kept) == len(items):

@@ -17,6 +17,8 @@ from scipy.sparse import csr_array
 from embrm._typing import FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
 
+_BLOCK_ROWS = 128
+
 LARGEST_BASIS = 2048
 """Dimensions above which an eigenbasis costs more than it saves."""
 
@@ -136,11 +138,33 @@ class Differences:
 
     def gather(self, per_win: FloatArray) -> FloatArray:
         """Sum differences times `per_win`, (n_wins, k) -> (n_weights, k)."""
-        total = self.rows.T @ per_win
+        total = (np.ascontiguousarray(per_win.T) @ self.rows).T
         if self.ends is not None and self.ends.size:
             of_prompts = np.float32(self.ends.size) * (self.ends.signs.T @ per_win)
             total = np.vstack([total, of_prompts])
         return np.asarray(total)
+
+    def hessian_product(self, weights: FloatArray, edge: FloatArray) -> FloatArray:
+        """Gather `edge` (n_wins, k) times the deltas of weights (n_weights, k).
+
+        Block by block, so that rows are at hand when they are read again.
+        """
+        d, ends = self.n_columns, self.ends
+        per_win, total = np.empty_like(edge), np.zeros((edge.shape[1], d), np.float32)
+        has_effects = ends is not None and ends.size > 0
+        if ends is not None and has_effects:
+            of_prompts = ends.signs @ (np.float32(ends.size) * weights[d:])
+        for start in range(0, len(edge), _BLOCK_ROWS):
+            part = slice(start, start + _BLOCK_ROWS)
+            deltas = np.matmul(self.rows[part], weights[:d], out=per_win[part])
+            if has_effects:
+                deltas += of_prompts[part]
+            deltas *= edge[part]
+            total += deltas.T @ self.rows[part]
+        if ends is None or not has_effects:
+            return np.asarray(total.T)
+        further = np.float32(ends.size) * (ends.signs.T @ per_win)
+        return np.vstack([total.T, further])
 
     def between_prompts(self, weights: FloatArray) -> FloatArray:
         """Compute what deltas owe to the prompts' means and effects."""

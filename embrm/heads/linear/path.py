@@ -158,8 +158,10 @@ class FoldPath:
         scaled = inverse * rest
         along, square = scaled, np.sum(rest * scaled, axis=0)
         for _ in range(_MOST_PRODUCTS):
-            deltas = self.differences.times(self._turned(along))
-            product = self._gathered(edge * deltas) + np.float32(penalty) * along
+            product = self.differences.hessian_product(self._turned(along), edge)
+            if self.basis is not None:
+                product = self.basis.T @ product
+            product = product + np.float32(penalty) * along
             curving = np.sum(along * product, axis=0)
             size = np.divide(
                 square, curving, out=np.zeros_like(curving), where=curving > 0
