@@ -39,9 +39,12 @@ class LogisticLoss:
     r"""Gumbel noise: :math:`\mathrm{softplus}(-t)`, i.e. Bradley and Terry's model."""
 
     def evaluate(self, logit: FloatArray) -> Losses:
-        """Compute value, slope and curvature."""
-        lose = expit(-logit)
-        return np.logaddexp(0.0, -logit), -lose, lose * expit(logit)
+        """Compute value, slope and curvature, from one exponential."""
+        small = np.exp(-np.abs(logit))
+        likelier = 1.0 / (1.0 + small)
+        other = small * likelier
+        value = np.log1p(small) + np.maximum(-logit, 0.0)
+        return value, -np.where(logit > 0, other, likelier), other * likelier
 
     def take(self, wins: AnyArray | slice) -> Self:  # noqa: ARG002
         """Return itself: all wins have the same loss."""

@@ -42,7 +42,7 @@ from embrm.heads.win_loss import LogisticLoss, WinLoss
 LARGEST_ROTATION = 2048
 """Dimensions above which an eigenbasis costs more than it saves."""
 
-_LARGEST_COPY = 2**22
+_LARGEST_COPY = 2**20
 """Bytes of items up to which a dense copy is made."""
 
 _LEAST_CURVATURE = 1e-3
