@@ -5,7 +5,7 @@
     python benchmarks/heads.py penalty [--datasets pool,iso,dec,...] [--seeds 10]
         [--sizes 500,2000,10000,40000]
     python benchmarks/heads.py speed
-        [--figures siamese,scoring,ensemble,linear,scikit-learn]
+        [--figures siamese,scoring,ensemble,linear,scikit-learn,siamese-small,ranker]
 
 Both sides are fitted in one process, in turn, on the same data. `table` appends a row
 for each (cell, head, seed) to FILE with the ending .rows.jsonl as soon as it is known;

@@ -4,8 +4,8 @@
 
 1,000,000 pairs of 100,000 float32 items in 1,024 dimensions: time with a given penalty
 and with the automatic one, each in a process of its own whose peak memory is read, and
-time to score all items. Then 200,000 pairs against scikit-learn's logistic regression
-on the matrix of differences, the two sides taking turns in one process.
+time to score all items. `heads.py speed --figures scikit-learn` compares with
+scikit-learn.
 
 Last, how far a process grows while it fits 300,000 pairs of a memory map of 300,000 x
 384, none of whose pages it has read before, as a multiple of the matrix. The pages that
@@ -16,7 +16,6 @@ import argparse
 import json
 import platform
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,6 @@ from pathlib import Path
 import numpy as np
 
 FULL = {"n_pairs": 1_000_000, "n_items": 100_000, "d": 1024}
-PART = {"n_pairs": 200_000, "n_items": 20_000, "d": 1024}
 ALPHA = 100.0
 MAP = {"n_pairs": 300_000, "n_items": 300_000, "d": 384}
 LAYOUTS = ("float16", "float32", "float32 in Fortran order")
@@ -85,54 +83,6 @@ def fit_full(alpha: str) -> dict:
         "peak_over_items": (peak - base) / (items.nbytes / 2**20),
         "alpha": head.alpha_,
         "n_iter": head.n_iter_,
-    }
-
-
-def against_logistic_regression(n_rounds: int, alpha: float) -> dict:
-    from sklearn.linear_model import LogisticRegression
-
-    from embrm import Pairs
-    from embrm.heads import LinearBradleyTerry
-
-    items, ids, prompt, y = make(**PART)
-    pairs = Pairs(items, ids, prompt)
-    differences = items[ids[:, 0]] - items[ids[:, 1]]
-    # Lower precision or a looser tolerance misses 1e-4 on the coefficients.
-    exact = differences.astype(np.float64)
-    sides = {
-        "ours": lambda: LinearBradleyTerry(alpha=alpha).fit(pairs, y),
-        "ours_without_posterior": lambda: LinearBradleyTerry(
-            alpha=alpha, posterior=False
-        ).fit(pairs, y),
-        "logistic_regression": lambda: LogisticRegression(
-            C=1 / alpha, fit_intercept=False, tol=1e-6, max_iter=1000
-        ).fit(exact, y),
-        "logistic_regression_float32_defaults": lambda: LogisticRegression(
-            C=1 / alpha, fit_intercept=False
-        ).fit(differences, y),
-    }
-    seconds: dict = {name: [] for name in sides}
-    coefficients = {}
-    for _ in range(n_rounds):
-        for name, fit in sides.items():
-            begun = time.perf_counter()
-            model = fit()
-            seconds[name].append(time.perf_counter() - begun)
-            coefficients[name] = np.ravel(model.coef_)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    return {
-        **PART,
-        "alpha": alpha,
-        "note": "fits alone are timed; making the differences is not",
-        "seconds": medians,
-        "ratio": medians["logistic_regression"] / medians["ours"],
-        "ratio_without_posterior": medians["logistic_regression"]
-        / medians["ours_without_posterior"],
-        "largest_difference_of_a_coefficient_to_ours": {
-            name: float(np.max(np.abs(coef - coefficients["ours"])))
-            for name, coef in coefficients.items()
-        },
-        "largest_coefficient": float(np.max(np.abs(coefficients["ours"]))),
     }
 
 
@@ -222,12 +172,10 @@ def describe_machine() -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--child", help="fit with this alpha and print JSON")
-    parser.add_argument("--against", type=float, help="compare at this alpha")
     parser.add_argument("--write", type=Path, help="write items into this file")
     parser.add_argument("--grow", type=Path, help="fit the items in this file")
     parser.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0])
     parser.add_argument("--only", choices=("memory_map",), help="repeat one part")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results/linear_speed.json")
     )
@@ -235,10 +183,6 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if arguments.child:
         print(json.dumps(fit_full(arguments.child)))
-        return
-    if arguments.against:
-        result = against_logistic_regression(arguments.rounds, arguments.against)
-        print(json.dumps(result))
         return
     if arguments.write:
         write_items(arguments.write, arguments.layout, **MAP)
@@ -265,11 +209,6 @@ def main() -> None:
     result["auto_over_given"] = (
         result["auto"]["fit_cpu_seconds"] / result["given_alpha"]["fit_cpu_seconds"]
     )
-    # The first is scikit-learn's own default, C = 1.
-    result["against_logistic_regression"] = [
-        in_child("--against", str(alpha), "--rounds", str(arguments.rounds))
-        for alpha in (1.0, ALPHA)
-    ]
     result["memory_map"] = MAP | {"fits": of_memory_maps()}
     arguments.out.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))

@@ -476,7 +476,8 @@ def _check_not_negative(values: FloatArray, name: str, unit: str = "pair") -> No
 def _check_finite(array: FloatArray, name: str, fix: str) -> None:
     # A sum is finite unless some entry is not (or it overflows): one cheap pass.
     with np.errstate(over="ignore", invalid="ignore"):
-        total = array.sum(dtype=np.float64)
+        # Wider sums are several times slower; float16 alone overflows easily.
+        total = array.sum(dtype=np.float64 if array.dtype == np.float16 else None)
     if np.isfinite(total):
         return
     bad = ~np.isfinite(array)

@@ -124,7 +124,9 @@ def compare_heads(
     replicates = replicates[:, :-1] / replicates[:, -1:]
     best = int(np.argmax(estimates))
     base = best if reference is None else _position(reference, names)
-    low, high = resampler.percentiles(replicates)
+    shares = zip(estimates.tolist(), replicates.T, strict=True)
+    own = [resampler.share_interval(*share) for share in shares]
+    low, high = np.transpose([(interval.low, interval.high) for interval in own])
     difference = replicates - replicates[:, [base]]
     difference_low, difference_high = resampler.percentiles(difference)
     p_pairs = p_of_all_pairs(replicates, estimates, resampler.n_groups)

@@ -1,7 +1,7 @@
 """Resampling of prompts, and the intervals and bands it gives."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,6 +153,27 @@ class PromptResampler:
             self.method,
         )
 
+    def share_interval(self, estimate: float, replicates: FloatArray) -> Interval:
+        """Make the interval of a share, whose replicates have shape (n_resamples,).
+
+        With fewer than 40 groups, percentiles alone are too narrow near 0 and 1: what
+        was not observed is in no resample. So the interval reaches as far as the wider
+        of them and Wilson's [1]_ does, on either side.
+
+        References
+        ----------
+        .. [1] Wilson (1927). Probable inference, the law of succession, and statistical
+           inference. Journal of the American Statistical Association 22(158).
+        """
+        plain = self.interval(estimate, replicates)
+        few = self.n_groups < _FEW_GROUPS or estimate in (0.0, 1.0)
+        if self.n_groups < 2 or not few:
+            return plain
+        # Resamples vary as a population does, and not as the sample of one.
+        variance = float(np.nanvar(replicates)) * self.n_groups / (self.n_groups - 1)
+        low, high = wilson_bounds(estimate, variance, self.n_groups, self.level)
+        return replace(plain, low=min(low, plain.low), high=max(high, plain.high))
+
     def percentiles(self, replicates: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Take the two percentiles of each column of (n_resamples, m) replicates.
 
@@ -287,8 +308,9 @@ def prompt_bootstrap(
     Returns
     -------
     Interval
-        Of the percentile bootstrap. If all values are equal the interval is a point:
-        resampling cannot show values that were never observed.
+        Of the percentile bootstrap; of values 0, 1/2 and 1 alone, right or wrong, as
+        `PromptResampler.share_interval` makes it. If all other values are equal the
+        interval is a point: resampling cannot show what was never observed.
 
     Raises
     ------
@@ -304,7 +326,7 @@ def prompt_bootstrap(
     --------
     >>> interval = prompt_bootstrap([1, 1, 0, 1, 0, 1], ["a", "a", "b", "b", "c", "c"])
     >>> print(interval, interval.method)
-    0.667 [0.500, 1.000] prompt bootstrap
+    0.667 [0.135, 1.000] prompt bootstrap
     """
     checked = check_scores(values, "values")
     weights = check_sample_weight(sample_weight, n_pairs=len(checked))
@@ -317,7 +339,10 @@ def prompt_bootstrap(
     )
     features = np.column_stack([weights * checked, weights])
     estimate = float(np.average(checked, weights=weights))
-    return resampler.interval(estimate, ratio_from_totals(resampler.totals(features)))
+    replicates = ratio_from_totals(resampler.totals(features))
+    is_share = np.isin(checked, (0.0, 0.5, 1.0)).all() and (checked != 0.5).any()
+    make = resampler.share_interval if is_share else resampler.interval
+    return make(estimate, replicates)
 
 
 def prompt_bootstrap_statistic(

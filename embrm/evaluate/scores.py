@@ -1,7 +1,7 @@
 """Evaluation of a head as one object: every metric with its interval."""
 
 import html
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from embrm.evaluate.resampling import (
     PromptResampler,
     prompt_bootstrap,
     ratio_from_totals,
-    wilson_bounds,
 )
 from embrm.evaluate.subsets import Subsets, evaluate_by
 from embrm.exceptions import warn
@@ -299,14 +298,9 @@ def _resample(
     intervals = {}
     for (name, (value, weight)), total in zip(means.items(), totals, strict=True):
         estimate = float(np.average(value, weights=weight))
-        intervals[name] = resampler.interval(estimate, ratio_from_totals(total))
-        observed_once = estimate in (0.0, 1.0) and resampler.n_groups > 1
-        if name in _SHARES and observed_once:
-            # Resampling cannot show what was never observed: 12 right of 12.
-            low, high = wilson_bounds(
-                estimate, 0.0, resampler.n_groups, resampler.level
-            )
-            intervals[name] = replace(intervals[name], low=low, high=high)
+        is_share = name in _SHARES
+        make = resampler.share_interval if is_share else resampler.interval
+        intervals[name] = make(estimate, ratio_from_totals(total))
     intervals["expected_calibration_error"] = interval_from_features(
         calibration, calibration_totals, resampler
     )

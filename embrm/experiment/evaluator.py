@@ -153,9 +153,11 @@ class Evaluator:
         for n, name in enumerate(ratios):
             own = slice(2 * n, 2 * n + 2)
             estimate = ratio_from_totals(columns[:, own].sum(axis=0, keepdims=True))
-            interval = self._resampler.interval(
-                float(estimate[0]), ratio_from_totals(resampled[:, own])
+            is_share = name == "order_consistency"
+            make = (
+                self._resampler.share_interval if is_share else self._resampler.interval
             )
+            interval = make(float(estimate[0]), ratio_from_totals(resampled[:, own]))
             metrics[name] = interval.estimate
             metrics[f"{name}_low"] = interval.low
             metrics[f"{name}_high"] = interval.high

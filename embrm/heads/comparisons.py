@@ -157,8 +157,9 @@ def make_comparisons(
         checked, labels = checked[weighted], labels.take(weighted)
     rows, ids = checked.unique_items()
     blocked = blocked and checked.items.nbytes > _TOO_LARGE_TO_COPY
-    stays = blocked and len(rows) == len(checked.items)
-    items = check_items(checked.items if stays else widened(checked.items[rows]))
+    stays = len(rows) == len(checked.items)
+    items = checked.items if stays else checked.items[rows]
+    items = check_items(items if blocked and stays else widened(items))
     kept, inverse = distinct_rows(items)
     if blocked and len(kept) == len(items):
         # Wins of float16 are in the order of a canonical copy, so that samples are.

@@ -30,7 +30,7 @@ class WinLoss(Protocol):
     def evaluate(self, logit: FloatArray) -> Losses:
         """Compute value, slope and curvature at logits of shape (n_wins,), in nats."""
 
-    def take(self, wins: AnyArray) -> Self:
+    def take(self, wins: AnyArray | slice) -> Self:
         """Keep some wins."""
 
 
@@ -39,11 +39,14 @@ class LogisticLoss:
     r"""Gumbel noise: :math:`\mathrm{softplus}(-t)`, i.e. Bradley and Terry's model."""
 
     def evaluate(self, logit: FloatArray) -> Losses:
-        """Compute value, slope and curvature."""
-        lose = expit(-logit)
-        return np.logaddexp(0.0, -logit), -lose, lose * expit(logit)
+        """Compute value, slope and curvature, from one exponential."""
+        small = np.exp(-np.abs(logit))
+        likelier = 1.0 / (1.0 + small)
+        other = small * likelier
+        value = np.log1p(small) + np.maximum(-logit, 0.0)
+        return value, -np.where(logit > 0, other, likelier), other * likelier
 
-    def take(self, wins: AnyArray) -> Self:  # noqa: ARG002
+    def take(self, wins: AnyArray | slice) -> Self:  # noqa: ARG002
         """Return itself: all wins have the same loss."""
         return self
 
@@ -60,7 +63,7 @@ class ProbitLoss:
             mills = np.exp(-0.5 * logit**2 - _LOG_ROOT_TWO_PI + value)
         return value, -mills, np.clip(mills * (mills + logit), 0.0, 1.0)
 
-    def take(self, wins: AnyArray) -> Self:  # noqa: ARG002
+    def take(self, wins: AnyArray | slice) -> Self:  # noqa: ARG002
         """Return itself: all wins have the same loss."""
         return self
 
@@ -103,7 +106,7 @@ class FlippedLoss:
         floor = _LEAST_SHARE * np.nan_to_num(expected)
         return noisy, gradient, np.maximum(np.nan_to_num(observed), floor)
 
-    def take(self, wins: AnyArray) -> Self:
+    def take(self, wins: AnyArray | slice) -> Self:
         """Keep the rates of some wins."""
         return replace(self, rate=self.rate[wins])
 
@@ -149,7 +152,7 @@ class RaoKupperLoss:
         both = expit(delta - self.eta) * expit(-delta - self.eta)
         return np.asarray(np.expm1(2 * self.eta) * both)
 
-    def take(self, wins: AnyArray) -> Self:
+    def take(self, wins: AnyArray | slice) -> Self:
         """Keep some wins."""
         return replace(self, tied=self.tied[wins])
 
@@ -199,7 +202,7 @@ class DavidsonLoss:
         """Compute P(tie) at differences of reward."""
         return np.asarray(np.exp(self.kappa - self._log_total(delta)))
 
-    def take(self, wins: AnyArray) -> Self:
+    def take(self, wins: AnyArray | slice) -> Self:
         """Keep some wins."""
         return replace(self, tied=self.tied[wins])
 

@@ -15,9 +15,15 @@ from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear._label_model import LabelModel, fit_ties
 from embrm.heads.linear._operators import DenseOperator
 from embrm.heads.linear.design import FitSettings, PromptEffects
-from embrm.heads.linear.newton import Coordinates, FactoredCoordinates, minimise
+from embrm.heads.linear.newton import (
+    Coordinates,
+    DiagonalCoordinates,
+    FactoredCoordinates,
+    minimise,
+)
 from embrm.heads.linear.posterior import Posterior, posterior_at
-from embrm.heads.linear.problem import LinearProblem, sampled_hessian
+from embrm.heads.linear.problem import LARGEST_ROTATION, SAMPLED_ROWS, LinearProblem
+from embrm.heads.linear.row_problem import RowProblem
 from embrm.heads.linear.search import PenaltySearch, Prior, choose_prior
 from embrm.heads.win_loss import WinLoss
 
@@ -26,6 +32,10 @@ LARGEST_POSTERIOR = 4096
 
 _SAMPLED_WINS = 500
 """Wins over which the variance of a delta is averaged."""
+
+_FEWEST_PRODUCTS = 5
+_PER_BYTE = 3.0
+"""Operations of a matrix product while a byte is read from memory, about."""
 
 _FIRST_TOLERANCE = 1e-4
 _FEW_STEPS = 3
@@ -103,11 +113,12 @@ def fit_linear(comparisons: Comparisons, settings: FitSettings) -> LinearFit:
     if settings.alpha == 0.0:
         _warn_of_components(comparisons)
     prior = choose_prior(comparisons, settings)
-    problem = prior.design.bare_problem(prior.scale)
+    rows = prior.design.row_problem(prior.scale)
+    problem = rows or prior.design.bare_problem(prior.scale)
     fit = (
         _fit_in_eigenbasis(prior, settings)
         if problem is None
-        else _fit_blocked(problem, prior, settings)
+        else _fit_iteratively(problem, prior, settings)
     )
     fit = _widened(fit, prior)
     effects = prior.design.effects
@@ -170,7 +181,10 @@ def _fit_in_eigenbasis(prior: Prior, settings: FitSettings) -> LinearFit:
 
 
 def _reward_scale(
-    problem: LinearProblem, w: FloatArray, search: PenaltySearch, settings: FitSettings
+    problem: LinearProblem | RowProblem,
+    w: FloatArray,
+    search: PenaltySearch,
+    settings: FitSettings,
 ) -> float:
     """Scale the fit to all wins as its folds are best scaled on what they held out.
 
@@ -179,6 +193,8 @@ def _reward_scale(
     """
     if settings.reward_scale is not None:
         return settings.reward_scale
+    if isinstance(problem, RowProblem):
+        return 1.0
     of_folds = problem.delta(search.start)
     square = float(problem.weight @ of_folds**2)
     longer = float(problem.weight @ (problem.delta(w) * of_folds))
@@ -187,40 +203,32 @@ def _reward_scale(
     return search.scale * square / longer
 
 
-def _fit_blocked(
-    problem: LinearProblem, prior: Prior, settings: FitSettings
+def _fit_iteratively(
+    problem: LinearProblem | RowProblem, prior: Prior, settings: FitSettings
 ) -> LinearFit:
-    """Fit weights of items that are too large to copy.
+    """Fit weights of items that are too large to copy, or to be fitted but once.
 
-    Newton's method in the precision of the items comes close to the minimum,
-    conditioned by the eigenbasis that a search for the penalty left behind, or by a
-    Hessian that is summed from some of the wins; a few steps in float64 finish it.
-    The only whole Hessian is that of the posterior, and it conditions these last steps.
+    Newton's method in the precision of the items comes close to the minimum; a few
+    steps in float64 finish it. The only whole Hessian is that of the posterior, and it
+    conditions these last steps.
     """
-    search = prior.search
-    coordinates: Coordinates | None = search.coordinates
-    tol, max_iter = settings.tol, settings.max_iter
-    if coordinates is None:
-        coordinates = FactoredCoordinates.of(sampled_hessian(problem), search.alpha)
-    fast = problem.operator.fast()
-    w, n_fast, hessian, posterior = search.start, 0, None, None
-    if fast is not problem.operator:
-        w, n_fast, _ = minimise(
-            replace(problem, operator=fast),
+    search, tol, max_iter = prior.search, settings.tol, settings.max_iter
+    w, n_fast, converged, coordinates = _come_close(problem.fast(), search, settings)
+    hessian, posterior, n_last = None, None, 0
+    if settings.posterior and isinstance(problem, LinearProblem):
+        hessian = problem.hessian_of_losses(w)
+        coordinates = FactoredCoordinates.of(hessian, search.alpha)
+    if tol < _FIRST_TOLERANCE or not converged:
+        w, n_last, converged = minimise(
+            problem,
             search.alpha,
             w,
-            tol=max(_FIRST_TOLERANCE, tol),
+            tol=tol,
             max_iter=max_iter,
             coordinates=coordinates,
         )
-    if settings.posterior:
-        hessian = problem.hessian_of_losses(w)
-        coordinates = FactoredCoordinates.of(hessian, search.alpha)
-    w, n_last, converged = minimise(
-        problem, search.alpha, w, tol=tol, max_iter=max_iter, coordinates=coordinates
-    )
     warn_unless(converged, max_iter)
-    if hessian is not None:
+    if hessian is not None and isinstance(problem, LinearProblem):
         if n_last > _FEW_STEPS:
             hessian = problem.hessian_of_losses(w)
         hessian[np.diag_indices_from(hessian)] += search.alpha
@@ -236,6 +244,52 @@ def _fit_blocked(
     )
     factor = _reward_scale(problem, w, search, settings)
     return fit if factor == 1.0 else fit.scaled(factor, fit.labels)
+
+
+def _come_close(
+    fast: LinearProblem | RowProblem, search: PenaltySearch, settings: FitSettings
+) -> tuple[FloatArray, int, bool, Coordinates]:
+    """Minimise about; return as `minimise`, and in what coordinates that went well.
+
+    Best are those that a search for the penalty left behind. Else the scale of each
+    column will often do. Once that has cost as much as a Hessian that is summed from
+    some of the wins, and its factor, these are made.
+    """
+    alpha, max_iter = search.alpha, settings.max_iter
+    tol = max(_FIRST_TOLERANCE, settings.tol)
+    coordinates: Coordinates | None = search.coordinates
+    w, n_iter = search.start, 0
+    if coordinates is None:
+        coordinates = DiagonalCoordinates.of(fast.diagonal(), alpha)
+        budget = _products_instead(fast, len(w))
+        w, n_iter, converged = minimise(
+            fast,
+            alpha,
+            w,
+            tol=tol,
+            max_iter=max_iter,
+            coordinates=coordinates,
+            max_products=budget,
+        )
+        if converged or budget == np.inf:
+            return w, n_iter, converged, coordinates
+        coordinates = FactoredCoordinates.of(fast.sampled_hessian(), alpha)
+    w, further, converged = minimise(
+        fast, alpha, w, tol=tol, max_iter=max_iter, coordinates=coordinates
+    )
+    return w, n_iter + further, converged, coordinates
+
+
+def _products_instead(problem: LinearProblem | RowProblem, d: int) -> float:
+    """Count the products with Hessians that take as long as to make and factor one.
+
+    Infinitely many where it is too large to be made.
+    """
+    if d > LARGEST_ROTATION:
+        return np.inf
+    n_sampled = max(SAMPLED_ROWS, 4 * d)
+    operations = 2.0 * min(n_sampled, len(problem.weight)) * d**2 + 4 / 3 * d**3
+    return max(_FEWEST_PRODUCTS, operations / _PER_BYTE / problem.bytes_read)
 
 
 @dataclass(frozen=True, eq=False)

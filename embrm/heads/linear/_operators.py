@@ -18,6 +18,9 @@ from scipy.sparse import csr_array
 from embrm._typing import FloatArray
 
 _BLOCK_BYTES = 2**22
+_CACHED_BYTES = 2**21
+"""About what a processor keeps at hand of rows that are read twice."""
+
 _GRAM_ROWS = 4096
 _STRIPS = 6
 _SHARE_OF_A_COPY = 8
@@ -49,7 +52,7 @@ class ItemOperator(Protocol):
         """Compute X' L X for a graph Laplacian L, shape (k, k)."""
 
     def scaled(self, gram: FloatArray) -> FloatArray:
-        """Divide a Gram matrix of `items` by the scale of their columns, in place."""
+        """Divide a Gram matrix of `items`, or its diagonal, by their scale, here."""
 
     def stretched(self, stretch: FloatArray) -> Self:
         """Multiply the columns of the basis, shape (k,)."""
@@ -183,10 +186,10 @@ class BlockedOperator:
         return total
 
     def scaled(self, gram: FloatArray) -> FloatArray:
-        """Divide a Gram matrix of `items` by the scale of their columns, in place."""
+        """Divide a Gram matrix of `items`, or its diagonal, by their scale, here."""
         if self.scale is not None:
             gram /= self.scale
-            gram /= self.scale[:, None]
+            gram /= self.scale[:, None] if gram.ndim > 1 else self.scale
         return gram
 
     def stretched(self, stretch: FloatArray) -> "BlockedOperator":
@@ -253,6 +256,18 @@ def copy_widened(rows: FloatArray, out: FloatArray) -> None:
     bits <<= 13
     bits &= _SIGN_AND_NUMBER
     np.multiply(wide, _HALF_TO_SINGLE, out=out)
+
+
+def mean_of_rows(items: FloatArray) -> FloatArray:
+    """Compute the mean of the rows in float64, a block of them in memory at a time."""
+    n_rows = max(1, _CACHED_BYTES // (8 * items.shape[1]))
+    memory, one = np.empty((n_rows, items.shape[1])), np.ones(n_rows)
+    total = np.zeros(items.shape[1])
+    for start in range(0, len(items), n_rows):
+        rows = items[start : start + n_rows]
+        np.copyto(memory[: len(rows)], rows)
+        total += one[: len(rows)] @ memory[: len(rows)]
+    return total / len(items)
 
 
 def _add_upper(total: FloatArray, left: FloatArray, right: FloatArray) -> None:

@@ -29,7 +29,7 @@ from embrm._validation import widened
 from embrm.exceptions import InvalidInputError, format_error
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear._label_model import LabelModel, Ties
-from embrm.heads.linear._operators import BlockedOperator, copy_widened
+from embrm.heads.linear._operators import BlockedOperator, copy_widened, mean_of_rows
 from embrm.heads.linear.newton import DiagonalCoordinates
 from embrm.heads.linear.problem import (
     LARGEST_ROTATION,
@@ -41,6 +41,7 @@ from embrm.heads.linear.problem import (
     sampled_square,
     whiten_prior,
 )
+from embrm.heads.linear.row_problem import RowProblem
 from embrm.heads.validation_split import share_across_prompts
 from embrm.heads.win_loss import Link
 
@@ -324,7 +325,7 @@ class Design:
         """Mean of the items, shape (n_columns,), float64."""
         if self.operator is not None:
             return self.operator.mean
-        return np.asarray(self.comparisons.items.mean(axis=0, dtype=np.float64))
+        return mean_of_rows(self.comparisons.items)
 
     def problem(self, scale: FloatArray | None) -> LinearProblem:
         """Make the problem on columns divided by `scale`, in its eigenbasis."""
@@ -335,6 +336,19 @@ class Design:
             plain = make_blocked_problem(operator, self.comparisons)
         whitened = whiten_prior(plain, self.settings.whitening, self.n_columns)
         return replace(whitened, loss=self.loss)
+
+    def row_problem(self, scale: FloatArray | None) -> RowProblem | None:
+        """Make the problem on differences, for one fit without a posterior.
+
+        None where that is of no use, or takes too much memory.
+        """
+        settings = self.settings
+        needs_basis = settings.whitening > 0 or settings.ties is not None
+        if settings.alpha is None or settings.posterior or needs_basis:
+            return None
+        if len(self.comparisons.items) < self.n_columns:
+            return None
+        return RowProblem.of(self.comparisons, scale, self.loss)
 
     def bare_problem(self, scale: FloatArray | None) -> LinearProblem | None:
         """Make the problem of blocked items without a basis, None where it needs one.

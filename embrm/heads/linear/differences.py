@@ -7,6 +7,7 @@ divided by one number so that its rows have a mean square of one: then the penal
 1 / tau^2, with tau the prior standard deviation of a delta in nats.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from embrm._validation import widened
 from embrm.heads.comparisons import Comparisons
 
 _ROWS_AT_A_TIME = 4096
+_BLOCK_ROWS = 128
 
 LARGEST_BASIS = 2048
 """Dimensions above which an eigenbasis costs more than it saves."""
@@ -141,11 +143,53 @@ class Differences:
 
     def gather(self, per_win: FloatArray) -> FloatArray:
         """Sum differences times `per_win`, (n_wins, k) -> (n_weights, k)."""
-        total = self.rows.T @ per_win
+        total = (np.ascontiguousarray(per_win.T) @ self.rows).T
         if self.ends is not None and self.ends.size:
             of_prompts = np.float32(self.ends.size) * (self.ends.signs.T @ per_win)
             total = np.vstack([total, of_prompts])
         return np.asarray(total)
+
+    def through(
+        self,
+        weights: FloatArray,
+        per_win: Callable[[slice, FloatArray], FloatArray],
+    ) -> FloatArray:
+        """Compute deltas of weights (n_weights, k), and gather what is made of them.
+
+        Block by block, so that rows are at hand when they are read again.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_weights, k)
+        per_win : callable
+            From a slice of the wins and their deltas, (n, k), to what is gathered.
+
+        Returns
+        -------
+        ndarray of shape (n_weights, k)
+        """
+        (n_wins, d), k, ends = self.rows.shape, weights.shape[1], self.ends
+        total = np.zeros((k, d), np.float32)
+        with_effects = ends is not None and ends.size > 0
+        if ends is None or not with_effects:
+            made = of_prompts = None
+        else:
+            made = np.empty((n_wins, k), np.float32)
+            of_prompts = ends.signs @ (np.float32(ends.size) * weights[d:])
+        for start in range(0, n_wins, _BLOCK_ROWS):
+            part = slice(start, start + _BLOCK_ROWS)
+            rows = self.rows[part]
+            deltas = rows @ weights[:d]
+            if of_prompts is not None:
+                deltas += of_prompts[part]
+            gathered = per_win(part, deltas)
+            total += gathered.T @ rows
+            if made is not None:
+                made[part] = gathered
+        if ends is None or made is None:
+            return np.asarray(total.T)
+        further = np.float32(ends.size) * (ends.signs.T @ made)
+        return np.vstack([total.T, further])
 
     def between_prompts(self, weights: FloatArray) -> FloatArray:
         """Compute what deltas owe to the prompts' means and effects."""

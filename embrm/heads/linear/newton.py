@@ -17,7 +17,7 @@ from scipy.linalg import LinAlgError, cholesky
 from scipy.linalg.lapack import dtrtri
 
 from embrm._typing import FloatArray
-from embrm.heads.linear.problem import LinearProblem
+from embrm.heads.linear.problem import Evaluation
 
 _SMALLEST_STEP = 1e-10
 _SMALLEST_CURVATURE = 1e-12
@@ -130,20 +130,39 @@ class FactoredCoordinates:
         return np.asarray(self.inverse @ by_weights)
 
 
+class Losses(Protocol):
+    """The losses of wins as a function of weights, such as a `LinearProblem`."""
+
+    @property
+    def weight(self) -> FloatArray:
+        """Weight of each win, shape (n_wins,)."""
+
+    @property
+    def curvature(self) -> FloatArray:
+        """Diagonal of the Hessian at zero, about, shape (k,)."""
+
+    def evaluate(self, w: FloatArray) -> Evaluation:
+        """Compute the sum of the losses, its gradient, and each win's curvature."""
+
+    def hessian_product(self, w: FloatArray, edge: FloatArray) -> FloatArray:
+        """Multiply by w the Hessian whose wins have these curvatures."""
+
+
 def minimise(
-    problem: LinearProblem,
+    problem: Losses,
     alpha: float,
     start: FloatArray,
     *,
     tol: float,
     max_iter: int,
     coordinates: Coordinates | None = None,
+    max_products: float = np.inf,
 ) -> tuple[FloatArray, int, bool]:
     """Minimise F by Newton's method with preconditioned conjugate gradients.
 
     Parameters
     ----------
-    problem : LinearProblem
+    problem : Losses
     alpha : float, >= 0
     start : ndarray of shape (k,)
     tol : float
@@ -155,32 +174,38 @@ def minimise(
     coordinates : Coordinates, optional
         In which the Hessian is about one; None scales each weight by the problem's
         `curvature`.
+    max_products : float, default=inf
+        Products with Hessians after which the fit ends, converged or not.
 
     Returns
     -------
     w : ndarray of shape (k,)
     n_iter : int
     converged : bool
-        False if the gradient is not small after `max_iter` steps.
+        False if the gradient is not small after so many steps or products.
     """
     scaled = _Preconditioned(problem, alpha, coordinates)
     bound = scaled.gradient_bound()
     u = scaled.coordinates.of_weights(start)
     here = scaled.evaluate(u)
-    for n_iter in range(max_iter):
+    n_iter = 0
+    while True:
         norm = float(np.linalg.norm(here.gradient))
         if norm <= tol * bound:
             return scaled.coordinates.weights(u), n_iter, True
+        if n_iter == max_iter or scaled.n_products >= max_products:
+            return scaled.coordinates.weights(u), n_iter, False
         exactness = min(0.1, np.sqrt(norm / bound))
         step = _conjugate_gradients(
-            partial(scaled.hessian_product, here), -here.gradient, exactness * norm
+            partial(scaled.hessian_product, here),
+            -here.gradient,
+            exactness * norm,
+            max_products - scaled.n_products,
         )
         size, there = _line_search(scaled, u, step, here)
         if size == 0.0:
             return scaled.coordinates.weights(u), n_iter, True
-        u, here = u + size * step, there
-    converged = bool(np.linalg.norm(here.gradient) <= tol * bound)
-    return scaled.coordinates.weights(u), max_iter, converged
+        u, here, n_iter = u + size * step, there, n_iter + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +222,11 @@ class _Preconditioned:
 
     def __init__(
         self,
-        problem: LinearProblem,
+        problem: Losses,
         alpha: float,
         coordinates: Coordinates | None = None,
     ) -> None:
-        self.problem, self.alpha = problem, alpha
+        self.problem, self.alpha, self.n_products = problem, alpha, 0
         self.coordinates: Coordinates = coordinates or DiagonalCoordinates.of(
             problem.curvature, alpha
         )
@@ -212,17 +237,17 @@ class _Preconditioned:
         return float(np.sqrt(total * self.coordinates.effective_dimension))
 
     def evaluate(self, u: FloatArray) -> _Point:
-        problem, w = self.problem, self.coordinates.weights(u)
-        value, slope, curvature = problem.loss.evaluate(problem.logit(w))
-        gradient = problem.to_weights(problem.weight * slope) + self.alpha * w
+        w = self.coordinates.weights(u)
+        value, gradient, edge = self.problem.evaluate(w)
         return _Point(
-            value=float(problem.weight @ value + self.alpha / 2 * (w @ w)),
-            gradient=self.coordinates.gradient(gradient),
-            edge=problem.weight * curvature,
+            value=value + float(self.alpha / 2 * (w @ w)),
+            gradient=self.coordinates.gradient(gradient + self.alpha * w),
+            edge=edge,
         )
 
     def hessian_product(self, at: _Point, v: FloatArray) -> FloatArray:
         """Multiply the Hessian at a point by v."""
+        self.n_products += 1
         w = self.coordinates.weights(v)
         product = self.problem.hessian_product(w, at.edge)
         return self.coordinates.gradient(product + self.alpha * w)
@@ -246,13 +271,16 @@ def _line_search(
 
 
 def _conjugate_gradients(
-    hessian: Callable[[FloatArray], FloatArray], target: FloatArray, small: float
+    hessian: Callable[[FloatArray], FloatArray],
+    target: FloatArray,
+    small: float,
+    most: float,
 ) -> FloatArray:
     """Solve hessian(step) = target until the norm of the residual is small."""
     step = np.zeros_like(target)
     residual, direction = target.copy(), target.copy()
     square = float(residual @ residual)
-    for _ in range(len(target)):
+    for _ in range(int(min(len(target), most))):
         product = hessian(direction)
         curvature = float(direction @ product)
         if curvature <= 0:

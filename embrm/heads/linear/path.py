@@ -5,14 +5,16 @@ conjugate gradients in the eigenbasis of the Hessian at zero, where that of ever
 is about diagonal at every penalty: one factorisation conditions the whole path.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.special import expit
 
 from embrm._typing import BoolArray, FloatArray
 from embrm.heads.linear.differences import Differences
-from embrm.heads.win_loss import WinLoss
+from embrm.heads.win_loss import LogisticLoss, WinLoss
 
 _TOLERANCE = 1e-3
 _MOST_STEPS, _MOST_PRODUCTS = 8, 50
@@ -72,6 +74,8 @@ class FoldPath:
         self.loss, self.margin, self.free_scale = loss, margin, free_scale
         train = np.stack([mask for mask, _ in folds], axis=1)
         self.weight = train * differences.weight[:, None]
+        self._weight32 = self.weight.astype(np.float32)
+        self._margin32 = margin.astype(np.float32)
         self.held = [np.flatnonzero(mask) for _, mask in folds]
         rows = np.concatenate(self.held)
         self.held_weight = differences.weight[rows]
@@ -83,7 +87,7 @@ class FoldPath:
 
     def fit(self, penalty: float) -> HeldOutFit:
         """Fit all folds at a penalty, from the last ones, and judge them."""
-        self._at, self._deltas = self._minimise(penalty, self._at, self._deltas)
+        self._at, self._deltas = self._minimise(penalty, self._at)
         weights = self._turned(self._at)
         within, between = self._held_out_deltas(weights, self._deltas)
         if self._span is not None:
@@ -95,7 +99,6 @@ class FoldPath:
     def restart(self, weights_at: FloatArray) -> None:
         """Continue from fits of before."""
         self._at = weights_at
-        self._deltas = self.differences.times(self._turned(weights_at))
 
     @property
     def position(self) -> FloatArray:
@@ -111,30 +114,49 @@ class FoldPath:
     def _turned(self, at: FloatArray) -> FloatArray:
         return at if self.basis is None else np.asarray(self.basis @ at)
 
-    def _gathered(self, per_win: FloatArray) -> FloatArray:
-        total = self.differences.gather(per_win)
+    def _through(
+        self, at: FloatArray, per_win: Callable[[slice, FloatArray], FloatArray]
+    ) -> FloatArray:
+        """Gather what is made of deltas, in the coordinates of the basis."""
+        total = self.differences.through(self._turned(at), per_win)
         return total if self.basis is None else np.asarray(self.basis.T @ total)
 
-    def _evaluate(self, deltas: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Compute weighted slopes and curvatures of all wins, fold by fold."""
+    def _derivatives(self, part: slice, deltas: FloatArray) -> tuple[FloatArray, ...]:
+        """Compute slopes and curvatures of some wins, fold by fold."""
+        if type(self.loss) is LogisticLoss:
+            # In one go, without the values, in the precision of the deltas.
+            lose = expit(self._margin32[part, None] - deltas)
+            return -lose, lose * (1 - lose)
         slope, curvature = np.empty_like(deltas), np.empty_like(deltas)
+        loss = self.loss.take(part)
         for k in range(deltas.shape[1]):
-            logit = deltas[:, k].astype(np.float64) - self.margin
-            _, slope[:, k], curvature[:, k] = self.loss.evaluate(logit)
-        weight = self.weight.astype(np.float32)
-        return slope * weight, curvature * weight
+            logit = deltas[:, k].astype(np.float64) - self.margin[part]
+            _, slope[:, k], curvature[:, k] = loss.evaluate(logit)
+        return slope, curvature
+
+    def _evaluate(self, at: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Compute deltas, the gradient of the losses and weighted curvatures."""
+        all_deltas, edge = np.empty_like(self._deltas), np.empty_like(self._deltas)
+
+        def weighted_slope(part: slice, deltas: FloatArray) -> FloatArray:
+            weight = self._weight32[part]
+            slope, curvature = self._derivatives(part, deltas)
+            all_deltas[part], edge[part] = deltas, curvature * weight
+            return slope * weight
+
+        return all_deltas, self._through(at, weighted_slope), edge
 
     def _minimise(
-        self, penalty: float, at: FloatArray, deltas: FloatArray
+        self, penalty: float, at: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Minimise from weights and their deltas; return those of the minimum."""
+        """Minimise from weights; return those of the minimum, and their deltas."""
         inverse = self.curvature[:, None] * self._share + penalty
         inverse = (1.0 / inverse).astype(np.float32)
         effective = np.sum(inverse * self.curvature[:, None] * self._share, axis=0)
         bound = np.sqrt(self.weight.sum(axis=0) * effective) + 1e-30
         for _ in range(_MOST_STEPS):
-            slope, edge = self._evaluate(deltas)
-            gradient = self._gathered(slope) + np.float32(penalty) * at
+            deltas, gradient, edge = self._evaluate(at)
+            gradient = gradient + np.float32(penalty) * at
             norm = np.sqrt(np.sum(inverse * gradient**2, axis=0))
             wanted = norm > _TOLERANCE * bound
             if not wanted.any():
@@ -142,6 +164,7 @@ class FoldPath:
             small = np.minimum(0.1, np.sqrt(norm / bound)) * norm
             small = np.maximum(small, 0.3 * _TOLERANCE * bound)
             at = at + self._solve(-gradient * wanted, edge, penalty, inverse, small)
+        else:
             deltas = self.differences.times(self._turned(at))
         return at, deltas
 
@@ -158,8 +181,8 @@ class FoldPath:
         scaled = inverse * rest
         along, square = scaled, np.sum(rest * scaled, axis=0)
         for _ in range(_MOST_PRODUCTS):
-            deltas = self.differences.times(self._turned(along))
-            product = self._gathered(edge * deltas) + np.float32(penalty) * along
+            product = self._through(along, lambda part, deltas: deltas * edge[part])
+            product = product + np.float32(penalty) * along
             curving = np.sum(along * product, axis=0)
             size = np.divide(
                 square, curving, out=np.zeros_like(curving), where=curving > 0

@@ -21,8 +21,9 @@ identity since it is estimated, :math:`\bar s` its mean eigenvalue, and q from 0
 to 1 (Zellner's g-prior for this model).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 from scipy.linalg import eigh, qr
@@ -31,17 +32,28 @@ from scipy.sparse import csr_array
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import widened
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear._operators import BlockedOperator, DenseOperator, ItemOperator
+from embrm.heads.linear._operators import (
+    BlockedOperator,
+    DenseOperator,
+    ItemOperator,
+    mean_of_rows,
+)
 from embrm.heads.win_loss import LogisticLoss, WinLoss
 
 LARGEST_ROTATION = 2048
 """Dimensions above which an eigenbasis costs more than it saves."""
 
-_LARGEST_COPY = 2**22
+_LARGEST_COPY = 2**20
 """Bytes of items up to which a dense copy is made."""
 
-_SAMPLED_ROWS = 4096
+_LEAST_CURVATURE = 1e-3
+
+SAMPLED_ROWS = 4096
 """Wins that a Hessian is estimated from at least, and that are added to it at once."""
+
+
+Evaluation: TypeAlias = tuple[float, FloatArray, FloatArray]
+"""Sum of the losses, its gradient (k,), and the curvature of each win's (n_wins,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +135,13 @@ class LinearProblem:
         """Compute what the loss is a function of: delta minus margin."""
         return self.delta(w) - self.margin
 
+    def evaluate(self, w: FloatArray) -> Evaluation:
+        """Compute the sum of the losses, its gradient, and each win's curvature."""
+        value, slope, curvature = self.loss.evaluate(self.logit(w))
+        weight = self.weight
+        gradient = self.to_weights(weight * slope)
+        return float(weight @ value), gradient, weight * curvature
+
     def to_weights(self, per_win: FloatArray) -> FloatArray:
         """Sum `per_win` times the difference of each win: adjoint of `delta`."""
         return self.operator.gather(self._scatter(per_win))
@@ -143,6 +162,43 @@ class LinearProblem:
     def hessian_of_losses(self, w: FloatArray) -> FloatArray:
         """Compute the Hessian of the losses alone, without the prior, shape (k, k)."""
         return self.gram(self.weight * self.loss.evaluate(self.logit(w))[2])
+
+    def fast(self) -> Self:
+        """Return the same problem in the precision of the items, if that will do."""
+        return replace(self, operator=self.operator.fast())
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that are read for a product with the Hessian."""
+        return 2 * int(self.items.nbytes)
+
+    def diagonal(self) -> FloatArray:
+        """Estimate the diagonal of the Hessian of the logistic losses at zero.
+
+        Without a basis, as `sampled_hessian`; no entry is below a thousandth of their
+        mean, since a sample may miss what a column tells.
+        """
+        sample = _sample(len(self.weight), SAMPLED_ROWS)
+        weight = self.weight[sample]
+        gap = self._gaps(sample)
+        square = weight.astype(gap.dtype) @ np.square(gap, out=gap)
+        found = self.operator.scaled(square * (self.weight.sum() / weight.sum()) / 4)
+        return np.maximum(found, _LEAST_CURVATURE * float(found.mean()))
+
+    def sampled_hessian(self) -> FloatArray:
+        """Estimate the Hessian of the logistic losses at zero from some of the wins.
+
+        Four times as many as dimensions, and at least some thousand, evenly spread,
+        stand for all; float32 will do. It conditions the solver, and moves nothing.
+        For items without a basis.
+        """
+        d = self.items.shape[1]
+        return self.operator.scaled(sampled_gram(self._gaps, self.weight, d))
+
+    def _gaps(self, wins: IntArray) -> FloatArray:
+        """Subtract losers from winners, in the coordinates of the items."""
+        losers = self.items[self.loser[wins]]
+        return np.asarray(widened(self.items[self.winner[wins]]) - losers)
 
     def _difference(self, reward: FloatArray) -> FloatArray:
         return np.asarray(reward[self.winner] - reward[self.loser])
@@ -197,8 +253,7 @@ def is_blocked(comparisons: Comparisons) -> bool:
 
 def blocked_operator(comparisons: Comparisons) -> BlockedOperator:
     """Make the operator of items that stay in place, unscaled and without a basis."""
-    mean = comparisons.items.mean(axis=0, dtype=np.float64)
-    return BlockedOperator(comparisons.items, mean)
+    return BlockedOperator(comparisons.items, mean_of_rows(comparisons.items))
 
 
 def make_blocked_problem(
@@ -226,29 +281,28 @@ def make_blocked_problem(
     return replace(plain, operator=rotated, curvature=curvature)
 
 
-def sampled_hessian(problem: LinearProblem) -> FloatArray:
-    """Estimate the Hessian of the logistic losses at zero from some of the wins.
-
-    Four times as many as dimensions, and at least some thousand, evenly spread, stand
-    for all; float32 will do. It conditions the solver, and moves nothing.
+def sampled_gram(
+    gaps: Callable[[IntArray], FloatArray], weights: FloatArray, d: int
+) -> FloatArray:
+    """Estimate a quarter of the Gram matrix of differences, from some of the wins.
 
     Parameters
     ----------
-    problem : LinearProblem
-        Without a basis.
+    gaps : callable
+        From numbers of wins to their differences, a new array (n, d).
+    weights : ndarray of shape (n_wins,)
+    d : int
     """
-    items, weights = problem.items, problem.weight
-    sample = _sample(len(weights), max(_SAMPLED_ROWS, 4 * items.shape[1]))
+    sample = _sample(len(weights), max(SAMPLED_ROWS, 4 * d))
     weight = weights[sample]
-    scale = np.sqrt(weight * (weights.sum() / weight.sum()))
-    total = np.zeros((items.shape[1],) * 2)
-    for start in range(0, len(sample), _SAMPLED_ROWS):
-        part = sample[start : start + _SAMPLED_ROWS]
-        gap = widened(items[problem.winner[part]])
-        gap -= items[problem.loser[part]]
-        gap *= scale[start : start + _SAMPLED_ROWS, None].astype(gap.dtype)
+    scale = np.sqrt(weight * (weights.sum() / weight.sum() / 4))
+    total = np.zeros((d, d))
+    for start in range(0, len(sample), SAMPLED_ROWS):
+        part = slice(start, start + SAMPLED_ROWS)
+        gap = gaps(sample[part])
+        gap *= scale[part, None].astype(gap.dtype)
         total += gap.T @ gap
-    return problem.operator.scaled(total) / 4
+    return total
 
 
 def sampled_square(wins: Comparisons, scale: FloatArray | None, n_wins: int) -> float:

@@ -182,7 +182,8 @@ def choose_prior(comparisons: Comparisons, settings: FitSettings) -> Prior:
     if comparisons.blocks is not None and len(comparisons.blocks) > 1:
         scale = trial.scale_of_blocks(scale, list(comparisons.blocks.values()))
     bare = None
-    if comparisons.blocks is None and settings.standardise is None and _matters(scale):
+    undecided = comparisons.blocks is None and settings.standardise is None
+    if undecided and _matters(scale, len(comparisons.items)):
         bare = trial.search(None)
     search = trial.search(scale)
     if bare is not None and search.is_clearly_worse(bare):
@@ -398,9 +399,16 @@ def follow(path: FoldPath) -> PenaltySearch:
     )
 
 
-def _matters(scale: FloatArray | None) -> bool:
-    """Say whether columns differ enough for their scale to matter."""
-    return scale is not None and bool(scale.max() > _ALIKE * scale.min())
+def _matters(scale: FloatArray | None, n_items: int) -> bool:
+    """Say whether columns differ enough for their scale to matter.
+
+    By more than deviations of so many items do by chance: their logarithms have a
+    standard error of 1 / sqrt(2 n), and d of them reach sqrt(2 log d) such errors.
+    """
+    if scale is None:
+        return False
+    by_chance = 2 * np.sqrt(2 * np.log(len(scale)) / (2 * n_items))
+    return bool(scale.max() > max(_ALIKE, float(np.exp(by_chance))) * scale.min())
 
 
 def _given_prior(
