@@ -60,6 +60,8 @@ def run_python(text: str, place: Path) -> list[tuple[str, str]]:
             ),
             "PYTHONWARNINGS": "error",
             "MPLBACKEND": "agg",
+            # Pages run beside each other; threads that spin would wait for each other.
+            "OMP_NUM_THREADS": "1",
         },
     )
     assert done.returncode == 0, done.stderr

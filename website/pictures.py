@@ -102,7 +102,7 @@ def depth() -> DepthDisplay:
         for row in json.loads((RESULTS / "encoders.json").read_text("utf-8"))["rows"]
         if (row["data"], row["model"]) == ("quickstart", "smollm2")
         and (row["template"], row["prompt"]) == ("chat", "with prompt")
-        and row["pooling"] in ("mean_response", "last_token")
+        and row["pooling"] in ("mean_response", "last_content")
     ]
     return DepthDisplay(
         {
