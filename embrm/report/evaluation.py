@@ -302,8 +302,8 @@ def _warnings(
         found.append(f"Only {evaluation.n_pairs} pairs: differences drown in noise.")
     if evaluation.n_prompts is not None and evaluation.n_prompts < _FEW_PROMPTS:
         found.append(
-            f"Only {evaluation.n_prompts} prompts: intervals are rough, and too narrow "
-            "rather than too wide."
+            f"Only {evaluation.n_prompts} prompts: intervals are rough, and those of "
+            "losses too narrow rather than too wide."
         )
     if embedded is not None and embedded.n_truncated:
         found.append(
