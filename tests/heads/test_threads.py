@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-# Threads of this process besides those that were there, at most, while a head is fitted.
+# Threads of this process besides those that were there, at most, during a fit.
 _SCRIPT = """
 import functools, importlib, json, os, sys, threading, warnings
 for library in sys.argv[2:]:
@@ -29,27 +30,36 @@ rated = [
 def count():
     return len(os.listdir("/proc/self/task"))
 
+go = threading.Event()
+
 class Watch(threading.Thread):
     most, done = 0, False
     def run(self):
+        go.wait()
         while not self.done:
             self.most = max(self.most, count())
             threading.Event().wait(0.001)
 
 def most_of(head, rows):
-    # From the head's own fit on: embedding reads ahead in a thread.
+    # The head's own fit alone: embedding reads ahead in a thread.
     watch, fit, begun = Watch(daemon=True), type(head).fit, []
     @functools.wraps(fit)
     def watched(self, *args, **kwargs):
-        if not begun:
-            watch.start()
-            begun.append(count())
-        return fit(self, *args, **kwargs)
+        if begun:
+            return fit(self, *args, **kwargs)
+        # The last watch may have been counted while it went.
+        go.clear()
+        watch.start()
+        begun.append(count())
+        go.set()
+        try:
+            return fit(self, *args, **kwargs)
+        finally:
+            watch.done = True
+            watch.join()
     type(head).fit = watched
     RewardModel("hashing:64", head).fit(rows)
     type(head).fit = fit
-    watch.done = True
-    watch.join()
     return watch.most - begun[0]
 
 RATED = ("regression", "multi-objective")
@@ -80,7 +90,7 @@ def most_threads(what, n_threads, *libraries):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts in /proc")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts in /proc")
 def test_one_thread_is_one_thread_for_every_head():
     """BLAS, OpenMP, LightGBM, XGBoost and torch start none where one is asked for."""
     most = most_threads("every", 1, "lightgbm", "xgboost", "torch")
@@ -89,7 +99,7 @@ def test_one_thread_is_one_thread_for_every_head():
 
 
 @pytest.mark.skipif(os.cpu_count() != 2, reason="counts for two cores")
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts in /proc")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts in /proc")
 @pytest.mark.parametrize(
     ("member", "library"),
     [("lightgbm", "lightgbm"), ("xgboost", "xgboost"), ("siamese", "torch")],
