@@ -1,33 +1,25 @@
 """Pairs of whatever was read: ratings, ranks and labels become preferences."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from embrm.datasets.preferences import Preferences
-from embrm.datasets.reading import OnError, read_preferences
+from embrm.datasets.reading import read_preferences
 from embrm.exceptions import DataError, format_error
 
 _PAIRED_BY = ("score", "rank", "label")
 _NOT_RATINGS = ("prompt_id", "source_row", "rank", "score", "label")
 
 
-def read_pairs(
-    data: Any,
-    *,
-    format: str | None = None,  # noqa: A002
-    columns: Mapping[str, str] | None = None,
-    prompt_template: str | None = None,
-    on_error: OnError = "raise",
-) -> Preferences:
+def read_pairs(data: Any, **reading: Any) -> Preferences:
     """Read preferences that have, or can be made into, at least one pair.
 
     Parameters
     ----------
     data : DataFrame, path, list of dicts or Preferences
-    format, columns, prompt_template, on_error
-        As in `read_preferences`.
+    **reading
+        Options of `read_preferences`: `format`, `columns`, `winner`, `on_error`, ...
 
     Returns
     -------
@@ -46,15 +38,7 @@ def read_pairs(
     Preferences(2 pairs, 3 items, 1 prompts, ratings)
     """
     preferences = with_pairs(
-        data
-        if isinstance(data, Preferences)
-        else read_preferences(
-            data,
-            format=format,
-            columns=columns,
-            prompt_template=prompt_template,
-            on_error=on_error,
-        )
+        data if isinstance(data, Preferences) else read_preferences(data, **reading)
     )
     if not len(preferences):
         got, fix = why_no_pair(preferences)

@@ -90,12 +90,13 @@ class JudgesPairs:
         on_error: OnError = "raise",
         by: str | None = None,
         random_state: int = 0,
+        **reading: Any,
     ) -> Evaluation:
         """Evaluate the head on preferences: every metric with a 95% interval.
 
         Prompts that were fitted on give optimistic figures; a `LeakageWarning` says
         how many there are. `by` names a column of the pairs (subset, language, source)
-        whose values are evaluated apart, too.
+        whose values are evaluated apart, too. `reading` is what `fit` takes.
 
         Returns
         -------
@@ -103,7 +104,8 @@ class JudgesPairs:
             Order consistency with the length baseline beside it, log loss, Brier
             score and calibration error.
         """
-        preferences = self._read_pairs(data, format=format, on_error=on_error)
+        given = {"format": format, "on_error": on_error, **reading}
+        preferences = self._read_pairs(data, **given)
         seen = self.seen_pairs(preferences)
         if seen.any():
             warn(

@@ -154,6 +154,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         format: str | None = None,  # noqa: A002
         on_error: OnError = "raise",
         group_near_duplicates: bool = False,
+        **reading: Any,
     ) -> Self:
         """Embed preferences and fit the head on them.
 
@@ -173,6 +174,8 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         group_near_duplicates : bool, default=False
             Whether near-duplicate prompts are one prompt: in the validation splits of
             the head, and later where `evaluate` looks for prompts that were fitted on.
+        **reading
+            Further options of `read_preferences`: `winner`, `lower_is_better`, ...
 
         Returns
         -------
@@ -181,10 +184,9 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         Raises
         ------
         DataError
-            If a row is bad (with `on_error="raise"`), or the data cannot feed the
-            head; nothing was embedded then.
+            If a row is bad, or the data cannot feed the head; before any embedding.
         """
-        preferences = self.read(data, format=format, on_error=on_error)
+        preferences = self.read(data, format=format, on_error=on_error, **reading)
         vectors = self.embed(preferences.texts).vectors
         near = {"group_near_duplicates": group_near_duplicates}
         pairs = self.to_pairs(preferences, vectors, **near)
@@ -239,8 +241,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         -------
         self
         """
-        fingerprint = self._encoder().fingerprint
-        check_dim(pairs, fingerprint)
+        check_dim(pairs, fingerprint := self._encoder().fingerprint)
         head = self._unfitted_head()
         data = training_data(head, preferences)
         # Nothing is set before the fit is through: a fitted model stays what it was.
@@ -271,21 +272,21 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         *,
         format: str | None = None,  # noqa: A002
         on_error: OnError = "raise",
+        **reading: Any,
     ) -> Preferences:
         """Read preferences as `fit` does, and check that they can feed the head.
 
         Returns
         -------
         Preferences
-            Ratings and good-or-bad labels become all same-prompt pairs as well; there
-            may be none where the head does not need them.
+            Ratings and labels become same-prompt pairs, of which there may be none.
 
         Raises
         ------
         DataError
             If the data cannot feed the head; names the heads that would fit.
         """
-        preferences = self._read(data, format=format, on_error=on_error)
+        preferences = self._read(data, format=format, on_error=on_error, **reading)
         training_data(self._unfitted_head(), preferences)
         return preferences
 
@@ -460,13 +461,14 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
     def _read(self, data: Any, **options: Any) -> Preferences:
         if isinstance(data, Preferences):
             return with_pairs(data)
-        return with_pairs(read_preferences(data, **self._naming(), **options))
+        return with_pairs(read_preferences(data, **self._naming(options)))
 
     def _read_pairs(self, data: Any, **options: Any) -> Preferences:
-        return read_pairs(data, **self._naming(), **options)
+        return read_pairs(data, **self._naming(options))
 
-    def _naming(self) -> dict[str, Any]:
-        return {"columns": self.columns, "prompt_template": self.prompt_template}
+    def _naming(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        named = {"columns": self.columns, "prompt_template": self.prompt_template}
+        return {**named, **options}
 
     def _encoder(self) -> Encoder:
         """Return the encoder of the parameter, made once."""

@@ -434,3 +434,22 @@ def test_rewards_of_vectors_can_be_net_of_style():
     assert plain.net_of is None
     with pytest.raises(InvalidInputError, match="vectors with a block 'style'"):
         plain.reward_vectors(vectors[:, :64], control="style")
+
+
+def test_fit_and_evaluate_take_what_a_column_means():
+    """A frame with low scores for good answers needs no detour over Preferences."""
+    rows = [
+        {"prompt": f"p{n}", "response": f"{word} {n}", "score": rank}
+        for n in range(20)
+        for rank, word in enumerate(["good answer", "bad reply"], start=1)
+    ]
+    df = pd.DataFrame(rows)
+    model = RewardModel(encoder="hashing:64").fit(df, lower_is_better=True)
+    rewards = model.reward(df).to_numpy().reshape(-1, 2)
+    assert (rewards[:, 0] > rewards[:, 1]).all()
+    with pytest.warns(LeakageWarning):
+        right = model.evaluate(df, lower_is_better=True)
+    with pytest.warns(LeakageWarning):
+        wrong = model.evaluate(df)
+    assert right.order_consistency.estimate == 1.0
+    assert wrong.order_consistency.estimate == 0.0
