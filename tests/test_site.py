@@ -304,6 +304,14 @@ def test_docstrings_become_markdown():
     assert "```pycon\n>>> 1 + 1\n2\n```" in text
 
 
+def test_names_on_the_pages_lead_to_the_reference(site):
+    """A class that a guide names is one click from its parameters."""
+    text = (site / "noise.html").read_text("utf-8")
+    assert 'href="reference/embrm.heads.html#embrm.heads.LinearBradleyTerry"' in text
+    text = (site / "serving/trl.html").read_text("utf-8")
+    assert 'href="../reference/embrm.integrations.html#' in text
+
+
 def test_links_out_of_docs_lead_into_the_site(site):
     """To the page of the repository's root, or to a copy of the file."""
     assert links((ROOT / "docs/README.md").read_text("utf-8"))

@@ -26,6 +26,11 @@ FROM_ROOT = {
 """Pages that lie outside docs/, and where they are in the site."""
 
 _LINK = re.compile(r"(\]\()(?!https?:|mailto:|#|<)([^)#\s]+)((?:#[^)\s]*)?[^)]*\))")
+# A class or a function of a module as code, e.g. `Pairs`: not in a link or a heading.
+_NAME = re.compile(
+    r"^#.*$|(?<![\[`])`((?:\w+\.)*[A-Z]\w*|(?:\w+\.)+\w+)(?:\([^`\n]*\))?`(?![`\]])",
+    re.MULTILINE,
+)
 _FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -102,8 +107,17 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
             add_copy(outside, place, config, files)
         return match[1] + relpath(place, here) + match[3]
 
+    def to_reference(match: re.Match[str]) -> str:
+        entry = reference.places().get(match[1])
+        if entry is None:
+            return match[0]
+        place = relpath(f"reference/{reference.page_name(entry.page)}", here)
+        return f"[{match[0]}]({place}#{entry.path})"
+
     parts = _FENCED.split(markdown)
     parts[::2] = [_LINK.sub(inside, part) for part in parts[::2]]
+    if here.name not in ("reference", "commands"):
+        parts[::2] = [_NAME.sub(to_reference, part) for part in parts[::2]]
     return "".join(parts)
 
 
