@@ -17,8 +17,11 @@ demo: $(VENV)/.demo
 # Pages are tested in a browser where there is one; continuous integration has it.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
+# What `make docs` tests: the site, the examples of the gallery, the notebooks.
+OF_DOCS := tests/test_site.py tests/test_gallery.py tests/test_notebooks.py
+
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 $(if $(BROWSER),,-m "not browser")
+	$(BIN)/python -m pytest -n 2 $(OF_DOCS:%=--ignore=%) $(if $(BROWSER),,-m "not browser")
 
 # What takes ten minutes by its nature: 500 kills, 10,000 flipped bits, full disks and a
 # crowd of processes at one cache; 10,000 random requests to the reward server; all
@@ -50,7 +53,7 @@ layers: $(VENV)/.dev
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 	EMBRM_SITE=build/site $(BIN)/python -m pytest -n 2 \
-		tests/test_readme.py tests/test_docs.py tests/test_site.py tests/serve/test_docs.py \
+		$(OF_DOCS) tests/test_readme.py tests/test_docs.py tests/serve/test_docs.py \
 		tests/policy/test_docs.py $(if $(BROWSER),,-m "not browser")
 
 # Look the hashes up again after a change of constraints.txt or of a dependency.

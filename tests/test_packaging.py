@@ -94,7 +94,6 @@ def test_the_sdist_holds_what_the_two_commands_need(tmp_path):
     readme = (ROOT / "README.md").read_text("utf-8")
     links = set(re.findall(r"\]\((?!https?:|#)([^)#]+)\)", readme))
     folders = ("embrm", "tests", "benchmarks", "data", "docs", "deploy", "requirements")
-    folders += ("website",)
     kept = {
         path.relative_to(ROOT).as_posix()
         for folder in folders

@@ -23,9 +23,9 @@ from tests.label.browser import Browser
 from tests.pages import ROOT, blocks, links
 
 mkdocs = pytest.importorskip("mkdocs", reason="make docs")
-commands = importlib.import_module("website.commands")
-pictures = importlib.import_module("website.pictures")
-reference = importlib.import_module("website.reference")
+commands = importlib.import_module("docs.website.commands")
+pictures = importlib.import_module("docs.website.pictures")
+reference = importlib.import_module("docs.website.reference")
 
 
 @pytest.fixture(scope="session")
@@ -292,7 +292,7 @@ def test_every_public_display_has_a_picture(site):
 
 def test_docstrings_become_markdown():
     """Fields, formulas, sessions and links of a docstring in numpydoc's form."""
-    docstrings = importlib.import_module("website.docstrings")
+    docstrings = importlib.import_module("docs.website.docstrings")
     text = docstrings.docstring_to_markdown(
         "Do it by :math:`x^2`.\n\n"
         "Parameters\n----------\na : int\n    As `b`.\n\n"

@@ -11,12 +11,11 @@ from types import ModuleType
 from typing import Any
 
 import embrm
-from website.docstrings import docstring_to_markdown
-from website.pictures import PICTURES, picture_of
+from docs.website.docstrings import docstring_to_markdown
+from docs.website.pictures import PICTURES, picture_of
 
 # Modules that are not packages, and that users import from.
 MODULES = (
-    "embrm.datasets.paired",
     "embrm.exceptions",
     "embrm.integrations.areal",
     "embrm.integrations.openrlhf",
@@ -31,7 +30,6 @@ MODULES = (
     "embrm.policy.self_training",
     "embrm.policy.sweeps",
     "embrm.policy.users",
-    "embrm.report.layers",
     "embrm.serve.app",
     "embrm.serve.settings",
 )

@@ -12,9 +12,9 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-from website import commands, pictures, reference
+from docs.website import commands, pictures, reference
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FROM_ROOT = {
     "CHANGELOG.md": "changelog.md",
     "CODE_OF_CONDUCT.md": "code-of-conduct.md",
