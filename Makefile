@@ -20,13 +20,17 @@ BROWSER := $(shell command -v chromium || command -v chromium-browser || command
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 $(if $(BROWSER),,-m "not browser")
 
-# What takes ten minutes by its nature: 500 kills, 10,000 flipped bits, full disks and a
-# crowd of processes at one cache; 10,000 random requests to the reward server. Results
-# go into benchmarks/results; look at them.
+# What takes hours by its nature: 500 kills, 10,000 flipped bits, full disks and a
+# crowd of processes at one cache; 10,000 random requests to the reward server; 100,000
+# damaged models, 5,000 kills of whatever writes, a hostile embeddings server. The last
+# three go on where they were stopped. Results go into benchmarks/results; look at them.
 test-long: $(VENV)/.test
 	$(BIN)/python benchmarks/cache_faults.py
 	$(BIN)/python benchmarks/model_faults.py
-	$(BIN)/python benchmarks/reading.py fuzz
+	$(BIN)/python benchmarks/model_faults.py --mutations 100000
+	$(BIN)/python benchmarks/kills.py
+	$(BIN)/python benchmarks/server_faults.py
+	$(BIN)/python benchmarks/reading.py fuzz --rows 50000
 	$(BIN)/python benchmarks/serve.py --only fuzz
 	$(BIN)/python benchmarks/promises.py
 

@@ -12,8 +12,8 @@ A quarter of the kills (SIGKILL) each:
   that of a run that nothing disturbed, bit for bit.
 
 After the last kill of a block each file is written once more, undisturbed, and nothing
-may lie beside it. Children are forked, so that one start of Python serves all. It goes on where it
-was stopped; results go to results/kills.json.
+may lie beside it. Children are forked, so that one start of Python serves all. It goes
+on where it was stopped; results go to results/kills.json.
 """
 
 import argparse

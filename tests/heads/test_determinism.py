@@ -22,7 +22,7 @@ rated = [
     for score, word in enumerate(words)
 ]
 pairs = [
-    {"prompt": f"q {n // 3}", "chosen": f"good {n * 7 % 31}", "rejected": f"bad {n % 23}"}
+    {"prompt": f"q {n // 3}", "chosen": f"good {n * 7 % 31}", "rejected": f"bad {n}"}
     for n in range(150)
 ]
 RATED = ("regression", "multi-objective")

@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-# Threads of this process besides those that were there, at most, while a head is fitted.
+# Threads of this process, at most, besides those that were there before a fit.
 _SCRIPT = """
 import functools, importlib, json, os, sys, threading, warnings
 for library in sys.argv[2:]:
@@ -80,7 +81,7 @@ def most_threads(what, n_threads, *libraries):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts in /proc")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts in /proc")
 def test_one_thread_is_one_thread_for_every_head():
     """BLAS, OpenMP, LightGBM, XGBoost and torch start none where one is asked for."""
     most = most_threads("every", 1, "lightgbm", "xgboost", "torch")
@@ -89,7 +90,7 @@ def test_one_thread_is_one_thread_for_every_head():
 
 
 @pytest.mark.skipif(os.cpu_count() != 2, reason="counts for two cores")
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts in /proc")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts in /proc")
 @pytest.mark.parametrize(
     ("member", "library"),
     [("lightgbm", "lightgbm"), ("xgboost", "xgboost"), ("siamese", "torch")],
