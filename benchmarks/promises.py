@@ -94,7 +94,7 @@ def mutations(facts: Facts) -> str:
         f"{one['trials']} bundles of all heads: {one['deaths']} deaths, "
         f"{one['hangs']} hangs, {one['untyped_errors']} untyped errors, "
         f"{one['differ_without']} loads that differ without a re-made checksum "
-        f"({one['refused']} refused, {one['differ_with_right_checksums']} differ with one)"
+        f"({one['refused']} refused, {one['the_same']} the same)"
     )
 
 
@@ -111,8 +111,8 @@ def misbehaviour(facts: Facts) -> str:
     one = facts["misbehaviour"]
     return (
         f"{one['trials']} misbehaviours: {one['too_late']} beyond the deadline, "
-        f"{one['untyped_errors']} untyped errors, {one['keys_shown']} with the key in an "
-        f"error, a log or the fingerprint; the slowest took "
+        f"{one['untyped_errors']} untyped errors, {one['keys_shown']} with the key "
+        "in an error, a log or the fingerprint; the slowest took "
         f"{one['slowest_seconds']:.1f} s of 0.5 s for each of two requests"
     )
 
@@ -177,13 +177,15 @@ def fit_seconds(facts: Facts) -> str:
 
 def memory_map(facts: Facts) -> str:
     fits = facts["memory_map"]["fits"]
-    return ", ".join(f"{one['layout']} {one['grown_over_matrix']:.2f}" for one in fits)
+    words = (f"{one['layout']} {one['grown_over_matrix']:.2f}" for one in fits)
+    return "times the matrix: " + ", ".join(words)
 
 
 def heads_memory(facts: Facts) -> str:
     heads = {name: one["grown_over_matrix"] for name, one in facts["heads"].items()}
     ordered = sorted(heads.items(), key=lambda item: item[1])
-    return ", ".join(f"{name} {grown:.1f}" for name, grown in ordered)
+    words = ", ".join(f"{name} {grown:.1f}" for name, grown in ordered)
+    return f"times the matrix: {words}"
 
 
 def diagnosis(facts: Facts) -> str:
@@ -207,12 +209,12 @@ SPEED: list[tuple[str, str, Callable[[Facts], str]]] = [
     ),
     ("the same: a fit", "linear_speed", fit_seconds),
     (
-        "linear head, 300,000 pairs of a memory map of 300,000 x 384: growth over matrix",
+        "linear head, 300,000 pairs of a memory map of 300,000 x 384: its growth",
         "linear_speed",
         memory_map,
     ),
     (
-        "every head, 100,000 pairs of a memory map of 100,000 x 256 float32: the same",
+        "every head, 100,000 pairs of a memory map of 100,000 x 256 float32",
         "fit_memory",
         heads_memory,
     ),
