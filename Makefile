@@ -23,13 +23,18 @@ OF_DOCS := tests/test_site.py tests/test_gallery.py tests/test_notebooks.py
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 $(OF_DOCS:%=--ignore=%) $(if $(BROWSER),,-m "not browser")
 
-# What takes ten minutes by its nature: 500 kills, 10,000 flipped bits, full disks and a
-# crowd of processes at one cache; 10,000 random requests to the reward server; all
-# examples of the gallery. Results go into benchmarks/results; look at them.
+# What takes hours by its nature: 500 kills, 10,000 flipped bits, full disks and a
+# crowd of processes at one cache; 10,000 random requests to the reward server; 100,000
+# damaged models, 5,000 kills of whatever writes, a hostile embeddings server; all
+# examples of the gallery. Damage, kills and the hostile server go on where they were
+# stopped. Results go into benchmarks/results; look at them.
 test-long: $(VENV)/.test
 	$(BIN)/python benchmarks/cache_faults.py
 	$(BIN)/python benchmarks/model_faults.py
-	$(BIN)/python benchmarks/reading.py fuzz
+	$(BIN)/python benchmarks/model_faults.py --mutations 100000
+	$(BIN)/python benchmarks/kills.py
+	$(BIN)/python benchmarks/server_faults.py
+	$(BIN)/python benchmarks/reading.py fuzz --rows 50000
 	$(BIN)/python benchmarks/serve.py --only fuzz
 	$(BIN)/python benchmarks/promises.py
 	$(BIN)/python docs/gallery/build.py --check

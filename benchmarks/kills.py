@@ -11,9 +11,9 @@ A quarter of the kills (SIGKILL) each:
 - `experiment`: a grid is killed again and again until it is done; its table must be
   that of a run that nothing disturbed, bit for bit.
 
-After the last kill of a block one run is left alone, and nothing may lie beside what it
-wrote. Children are forked, so that one start of Python serves all. It goes on where it
-was stopped; results go to results/kills.json.
+After the last kill of a block each file is written once more, undisturbed, and nothing
+may lie beside it. Children are forked, so that one start of Python serves all. It goes
+on where it was stopped; results go to results/kills.json.
 """
 
 import argparse
@@ -137,7 +137,8 @@ def score(folder: Path, start: int, n: int) -> dict[str, Any]:
         if target.read_bytes() not in (before, new):
             wrong.append(f"{target.name}: {len(target.read_bytes())} bytes")
     items.write_bytes(old)
-    seconds_of(lambda: run(items, out))
+    for target in (out, items):
+        seconds_of(lambda to=target: run(items, to))
     left = {path.name for path in place.iterdir()} - {items.name, out.name}
     return {"trials": n, "wrong": len(wrong), "left_behind": len(left), "faults": wrong}
 

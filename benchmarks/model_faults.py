@@ -134,14 +134,18 @@ def crowd(
 
 
 def lines_of(process: "subprocess.Popen[str]", seconds: float) -> Iterator[str]:
-    """Read lines until the end; raise TimeoutError where none comes for so long."""
+    """Read lines until the end; raise TimeoutError where none comes for so long.
+
+    The first may take longer: all libraries are loaded before it.
+    """
     assert process.stdout is not None
-    pipe, rest = process.stdout.fileno(), b""
+    pipe, rest, wait = process.stdout.fileno(), b"", 20 * seconds
     with selectors.DefaultSelector() as ready:
         ready.register(pipe, selectors.EVENT_READ)
         while True:
-            if not ready.select(seconds):
+            if not ready.select(wait):
                 raise TimeoutError
+            wait = seconds
             read = os.read(pipe, 65_536)
             if not read:
                 return
@@ -168,9 +172,9 @@ def mutations(folder: Path, start: int, n: int) -> dict[str, Any]:
         fault = "deaths"
         with child:
             try:
-                for line in lines_of(child, LONGEST):
-                    if line == "ready":
-                        continue
+                lines = lines_of(child, LONGEST)
+                next(lines)  # It is ready.
+                for line in lines:
                     found = json.loads(line)
                     name = NAMES[found["outcome"]]
                     if name == "differ_without" and found["remade"]:

@@ -88,6 +88,43 @@ def killed_experiment(facts: Facts) -> str:
     return f"{n_kills} kills in {one['cells']} cells: tables {same}, bit for bit"
 
 
+def mutations(facts: Facts) -> str:
+    one = facts["mutations"]
+    return (
+        f"{one['trials']} bundles of all heads: {one['deaths']} deaths, "
+        f"{one['hangs']} hangs, {one['untyped_errors']} untyped errors, "
+        f"{one['differ_without']} loads that differ without a re-made checksum "
+        f"({one['refused']} refused, {one['the_same']} the same)"
+    )
+
+
+def all_kills(facts: Facts) -> str:
+    rooms = {name: one for name, one in facts.items() if "trials" in one}
+    wrong = sum(one.get("wrong", 0) for one in rooms.values())
+    left = sum(one.get("left_behind", 0) for one in rooms.values())
+    counts = ", ".join(f"{name} {one['trials']}" for name, one in rooms.items())
+    total = sum(one["trials"] for one in rooms.values())
+    return f"{total} kills ({counts}): {wrong} wrong or lost, {left} files left behind"
+
+
+def misbehaviour(facts: Facts) -> str:
+    one = facts["misbehaviour"]
+    return (
+        f"{one['trials']} misbehaviours: {one['too_late']} beyond the deadline, "
+        f"{one['untyped_errors']} untyped errors, {one['keys_shown']} with the key "
+        "in an error, a log or the fingerprint; the slowest took "
+        f"{one['slowest_seconds']:.1f} s of 0.5 s for each of two requests"
+    )
+
+
+def endless_answers(facts: Facts) -> str:
+    one = facts["memory"]
+    return (
+        f"{one['requests_at_once']} at once: {one['grown_over_largest']:.1f} times the "
+        "largest answer that may be read"
+    )
+
+
 def fuzzed_rows(facts: Facts) -> str:
     one = facts["fuzz"]
     return (
@@ -114,11 +151,20 @@ MEASURED: list[tuple[str, str, str, Callable[[Facts], str]]] = [
     ("cache", "clocks of two machines up to ten years apart", "", clocks),
     ("model", "kill -9 at random moments of saves over a model", "", killed_savers),
     ("model", "four savers and four loaders at once", "", savers_and_loaders),
+    ("model", "changed at random, then loaded", " --mutations 100000", mutations),
+    ("whatever writes", "kill -9 of cache, save, score, experiment", "", all_kills),
+    ("embedding client", "a server that misbehaves", "", misbehaviour),
+    ("embedding client", "answers without end, memory", "", endless_answers),
     ("experiment", "kill -9 of a grid, then continued", "", killed_experiment),
     ("reading", "damaged rows in the schemas of public data", " fuzz", fuzzed_rows),
     ("serve", "random requests to the reward server", " --only fuzz", fuzzed_requests),
 ]
-FILES = {"cache": "cache_faults", "model": "model_faults"}
+FILES = {
+    "cache": "cache_faults",
+    "model": "model_faults",
+    "whatever writes": "kills",
+    "embedding client": "server_faults",
+}
 
 
 def peak(facts: Facts) -> str:
@@ -127,6 +173,19 @@ def peak(facts: Facts) -> str:
 
 def fit_seconds(facts: Facts) -> str:
     return f"{facts['auto']['fit_seconds']:.1f} s"
+
+
+def memory_map(facts: Facts) -> str:
+    fits = facts["memory_map"]["fits"]
+    words = (f"{one['layout']} {one['grown_over_matrix']:.2f}" for one in fits)
+    return "times the matrix: " + ", ".join(words)
+
+
+def heads_memory(facts: Facts) -> str:
+    heads = {name: one["grown_over_matrix"] for name, one in facts["heads"].items()}
+    ordered = sorted(heads.items(), key=lambda item: item[1])
+    words = ", ".join(f"{name} {grown:.1f}" for name, grown in ordered)
+    return f"times the matrix: {words}"
 
 
 def diagnosis(facts: Facts) -> str:
@@ -149,6 +208,16 @@ SPEED: list[tuple[str, str, Callable[[Facts], str]]] = [
         peak,
     ),
     ("the same: a fit", "linear_speed", fit_seconds),
+    (
+        "linear head, 300,000 pairs of a memory map of 300,000 x 384: its growth",
+        "linear_speed",
+        memory_map,
+    ),
+    (
+        "every head, 100,000 pairs of a memory map of 100,000 x 256 float32",
+        "fit_memory",
+        heads_memory,
+    ),
     ("a million pairs, read and diagnosed", "datasets", diagnosis),
     ("embedding on two threads, against one", "embed", two_threads),
 ]

@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+# OpenBLAS, under numpy and scipy, spins 2^26 cycles by default: small fits with every
+# head took 36 CPU seconds on two threads beside a load of 12, 10 with 2^17, which
+# are 50 microseconds, and 5 on one thread. It is read when numpy is loaded first.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "17")
 
 from embrm.pairs import Pairs
 from embrm.pool import CandidatePool

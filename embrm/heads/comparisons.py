@@ -157,16 +157,16 @@ def make_comparisons(
         checked, labels = checked[weighted], labels.take(weighted)
     rows, ids = checked.unique_items()
     blocked = blocked and checked.items.nbytes > _TOO_LARGE_TO_COPY
-    stays = len(rows) == len(checked.items)
-    items = checked.items if stays else checked.items[rows]
-    items = check_items(items if blocked and stays else widened(items))
+    whole = len(rows) == len(checked.items)
+    items = check_items(np.asarray(checked.items) if whole else checked.items[rows])
     kept, inverse = distinct_rows(items)
     if blocked and len(kept) == len(items):
         # Wins of float16 are in the order of a canonical copy, so that samples are.
         half = checked.items.dtype == np.float16
         rank, place = (inverse, kept) if half else (np.arange(len(kept)),) * 2
         groups = _groups_of_items(checked, rows, rank)
-        wins = _merge_wins(items, rank[ids], labels, groups, checked.blocks)
+        kept_in_place = items if whole else widened(items)
+        wins = _merge_wins(kept_in_place, rank[ids], labels, groups, checked.blocks)
         return replace(
             wins,
             winner=place[wins.winner],
@@ -179,8 +179,9 @@ def make_comparisons(
     taking_part = np.zeros(len(kept), dtype=bool)
     taking_part[ids[tell]] = True
     position = np.cumsum(taking_part) - 1
+    del items  # Or there would be two copies at a time.
     return _merge_wins(
-        widened(items[kept[taking_part]]),
+        widened(checked.items[rows[kept[taking_part]]]),
         position[ids[tell]],
         labels.take(tell),
         None if groups is None else groups[taking_part],

@@ -198,6 +198,7 @@ class JudgeServer:
 
     def _ask_one(self, client: EmbeddingsClient, key: str, body: bytes) -> None:
         answer = client.post(body, read_completion)
+        answer = answer._replace(text=client.without_key(answer.text))
         with self._lock:
             self._known[key] = answer
             self.cost.n_asked += 1

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embrm.datasets import known_formats, read_frame, read_preferences
-from embrm.exceptions import DataError, InvalidInputError
+from embrm.exceptions import DataError, InvalidInputError, LeftOutWarning
 
 GOLDEN = Path(__file__).parent / "golden" / "schemas.json"
 CASES = json.loads(GOLDEN.read_text("utf-8"))
@@ -194,3 +194,11 @@ def test_any_bytes_are_read_or_refused(tmp_path, name, edits, other, options):
         data[start : start + len(piece)] = piece
     (tmp_path / name).write_bytes(bytes(data) if other is None else other)
     _check(tmp_path / name, **options)
+
+
+@pytest.mark.parametrize("output", [[], "[", ["one"], ["a", "b", "c"]])
+def test_outputs_that_are_not_two_are_left_out(output):
+    """Where the format was said to be a list of two."""
+    row = {"instruction": "2+2?", "output": output}
+    with pytest.warns(LeftOutWarning, match="1 no two outputs"):
+        read_preferences([row], format="alpaca-list", on_error="skip")

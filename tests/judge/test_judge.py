@@ -191,6 +191,18 @@ def test_nothing_is_asked_twice_and_a_stopped_run_goes_on(judge_server, tmp_path
     assert judge.cost.price == pytest.approx((200 * 1 + 20 * 10) / 1e6)
 
 
+def test_a_key_that_the_judge_repeats_is_not_kept(judge_server, tmp_path, monkeypatch):
+    """Neither in the cache nor in what comes back."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    cache = tmp_path / "answers.jsonl"
+    url, _ = judge_server(lambda _: "your key is sk-very-secret")
+    texts = [("2+2?", "4")]
+    judge = JudgeServer(url, "m", cache=cache)
+    judged = judge_texts(texts, judge, "critique")
+    assert judged.critique_texts(texts) == [("2+2?", "your key is ***")]
+    assert "secret" not in cache.read_text()
+
+
 def test_passing_failures_are_tried_again(judge_server):
     """A server that is busy once, or sends half a body."""
     calls = []

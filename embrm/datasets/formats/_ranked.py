@@ -297,13 +297,18 @@ SCORED = Format(
 
 
 def _is_alpaca_list(row: Row) -> bool:
-    output = row.get("output")
-    two_texts = is_list(output) and is_text_list(output) and len(output) == 2
-    return "instruction" in row and two_texts
+    return "instruction" in row and _are_two_texts(row.get("output"))
+
+
+def _are_two_texts(output: Any) -> bool:
+    return is_list(output) and is_text_list(output) and len(output) == 2
 
 
 def _read_alpaca_list(row: Row, reader: RowReader) -> None:
     """Read an instruction with a list of two outputs, of which the first is better."""
+    if not _are_two_texts(row["output"]):
+        wanted, fix = "a list of two texts in 'output'", "leave format= out"
+        raise refusal(expected=wanted, got="others", fix=fix, reason="no two outputs")
     place = prompt_columns(tuple(row))
     prompt = read_prompt(row, place or PromptColumns("instruction"), reader)
     first, second = (

@@ -186,9 +186,15 @@ class EmbeddingsClient:
         answer = self.post(
             body, lambda raw: read_answer(raw, len(inputs), dim=self._dim)
         )
-        # What is taken for a key of a local server may be part of any name.
+        return replace(answer, model=self.without_key(answer.model))
+
+    def without_key(self, text: str) -> str:
+        """Blank out the key in what is kept of an answer.
+
+        A short one, which a local server takes for a key, may be part of any word.
+        """
         key = self._key if len(self._key) >= _SHORTEST_SECRET else ""
-        return replace(answer, model=without_key(answer.model, key))
+        return without_key(text, key)
 
     def post(self, body: bytes, read: Callable[[bytes], _Read]) -> _Read:
         """Send one request, again where that may help, and read its answer.
