@@ -1,17 +1,13 @@
 r"""How strong the priors of blocks are beside each other, by their evidence.
 
-Each block b of columns has a penalty :math:`\alpha_b = 1 / \tau_b^2` of its own. The
-labels are probable, with the weights integrated out [1]_, in proportion to
+Each block b of columns has a penalty :math:`\alpha_b` of its own. MacKay's fixed point
 
-.. math:: \prod_i \sqrt{\frac{\alpha_b}{\lambda_i + \alpha_b}}
-          \exp \frac{c_i^2}{2 (\lambda_i + \alpha_b)}
+.. math:: \alpha_b \leftarrow \frac{\gamma_b}{\lVert w_b \rVert^2}, \qquad
+          \gamma_b = d_b - \alpha_b \operatorname{tr} (H^{-1})_{bb}
 
-with :math:`\lambda` the eigenvalues of what the wins say about the weights of the
-block, those of the others integrated out, and c their slope. Where few or noisy wins
-say little, its maximum is wherever chance puts it. So :math:`\tau_b` has the broad
-hyperprior that the search for one penalty uses, and the choice is the mean of its
-logarithm. Labels are noisier than the model believes, so all penalties together come
-out too weak. Only their ratios are used: the level is chosen by what is held out.
+makes the wins most probable, with w the mode and H the Hessian there [1]_. Labels are
+noisier than the model believes, so all penalties together come out too weak. Only
+their ratios are used: the level is chosen by what is held out.
 
 References
 ----------
@@ -21,7 +17,7 @@ References
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.lapack import dpotri
 
 from embrm._typing import FloatArray
@@ -30,9 +26,7 @@ from embrm.heads.win_loss import WinLoss
 
 _MOST_ROUNDS = 30
 _STEPS = 2
-_TAUS = np.geomspace(0.003, 100.0, 64)
-"""Prior standard deviations of a delta that a block makes, in nats."""
-
+_BOUNDS = (1e-3, 1e7)
 _CHANGE = 0.02
 """Relative change of penalties below which they have settled."""
 
@@ -42,10 +36,8 @@ def evidence_penalties(
     loss: WinLoss,
     margin: FloatArray,
     blocks: Sequence[slice],
-    medians: FloatArray,
-    spread: float,
 ) -> FloatArray:
-    """Find the penalty of each block, by what the wins say about it.
+    """Find the penalty of each block that makes the wins most probable.
 
     Parameters
     ----------
@@ -55,10 +47,6 @@ def evidence_penalties(
     margin : ndarray of shape (n_wins,)
     blocks : sequence of slice
         Of the columns.
-    medians : ndarray of shape (n_blocks,)
-        Median of each tau before any data, in nats.
-    spread : float
-        Standard deviation of its logarithm.
 
     Returns
     -------
@@ -66,48 +54,27 @@ def evidence_penalties(
         In units in which the differences have a mean square of one.
     """
     gram = differences.gram.astype(np.float64)
-    surprise = (np.log(_TAUS / medians[:, None]) / spread) ** 2 / 2
+    d = len(gram)
     sizes = np.array([part.stop - part.start for part in blocks])
-    penalties = medians**-2.0
-    w: FloatArray = np.zeros(len(gram))
+    penalties = np.full(len(blocks), 1.0)
+    w: FloatArray = np.zeros(d)
     for _ in range(_MOST_ROUNDS):
         each = np.repeat(penalties, sizes)
         for _ in range(_STEPS):
             w, factor = _step(differences, loss, margin, gram, each, w)
-        # dpotri takes the factor of `cho_factor`, and fills the same triangle.
-        covariance = np.tril(dpotri(factor[0], lower=factor[1])[0])
+        # dpotri takes the factor of `cho_factor`: its diagonal is that of the inverse.
+        variance = np.diagonal(dpotri(factor[0], lower=factor[1])[0])
         new = np.empty_like(penalties)
         for k, part in enumerate(blocks):
-            lower = covariance[part, part]
-            own = lower + np.tril(lower, -1).T
-            log_likely = _log_evidence(own, w[part], penalties[k]) - surprise[k]
-            likely = np.exp(log_likely - log_likely.max())
-            log_tau = float(np.average(np.log(_TAUS), weights=likely))
-            new[k] = np.exp(-2 * log_tau)
+            determined = sizes[k] - penalties[k] * float(variance[part].sum())
+            square = float(w[part] @ w[part])
+            new[k] = max(determined, 1e-3) / max(square, 1e-12)
+        new = np.clip(new, *_BOUNDS)
         change = np.abs(np.log(new / penalties)).max()
         penalties = new
         if change < _CHANGE:
             break
     return penalties
-
-
-def _log_evidence(covariance: FloatArray, w: FloatArray, penalty: float) -> FloatArray:
-    """Compute the log evidence of a block at all tau, up to a constant.
-
-    Parameters
-    ----------
-    covariance : ndarray of shape (d, d)
-        Of the block's weights at `penalty`, those of the others integrated out.
-    w : ndarray of shape (d,)
-        Their mode there.
-    penalty : float > 0
-    """
-    variance, basis = eigh(covariance, driver="evd")
-    precision = 1 / np.clip(variance, 1e-12 / penalty, 1 / penalty)
-    slope, curvature = (basis.T @ w) * precision, precision - penalty
-    alphas = _TAUS[:, None] ** -2
-    total = curvature + alphas
-    return np.asarray(np.sum(slope**2 / total + np.log(alphas / total), axis=1) / 2)
 
 
 def _step(

@@ -182,8 +182,8 @@ def choose_prior(comparisons: Comparisons, settings: FitSettings) -> Prior:
     if comparisons.blocks is not None and len(comparisons.blocks) > 1:
         scale = trial.scale_of_blocks(scale, list(comparisons.blocks.values()))
     bare = None
-    free = comparisons.blocks is None and settings.standardise is None
-    if free and _matters(scale, len(comparisons.items)):
+    undecided = comparisons.blocks is None and settings.standardise is None
+    if undecided and _matters(scale, len(comparisons.items)):
         bare = trial.search(None)
     search = trial.search(scale)
     if bare is not None and search.is_clearly_worse(bare):
@@ -284,7 +284,7 @@ class Trial:
         """Scale blocks so that one penalty stands for a prior of each.
 
         Blocks are made alike in the mean square of their differences, and then set
-        apart by the ratios of the penalties that the wins are evidence for.
+        apart by the ratios of the penalties that make the wins most probable.
 
         Parameters
         ----------
@@ -300,7 +300,9 @@ class Trial:
         whole = np.ones(d) if scale is None else scale.astype(np.float64)
         sizes = [part.stop - part.start for part in blocks]
         rows = self._differences(whole).rows
-        square = np.array([np.square(rows[:, part]).sum() for part in blocks])
+        square = np.array(
+            [np.einsum("ij,ij->", rows[:, p], rows[:, p]) for p in blocks]
+        )
         square = np.maximum(square, 1e-12 * square.max())
         alike = whole * np.repeat(np.sqrt(square / square.max()), sizes)
         differences, parts = self._differences(alike), list(blocks)
@@ -311,12 +313,8 @@ class Trial:
                 parts.append(slice(d, with_prompts.n_weights))
                 differences = with_prompts
         margin = self.comparisons.margin
-        # Between blocks alike and columns alike, until the wins tell them apart.
-        share = np.sqrt(sizes) / np.sqrt(sizes).sum()
-        medians = USUAL_PRIOR * np.sqrt([*share, *[1.0] * (len(parts) - len(blocks))])
-        priors = (medians, _SPREAD)
-        found = evidence_penalties(differences, self.loss, margin, parts, *priors)
-        penalties = found[: len(sizes)]
+        found = evidence_penalties(differences, self.loss, margin, parts)
+        penalties = found[: len(blocks)]
         ratios = np.clip(penalties / penalties.min(), 1.0, _LARGEST_RATIO)
         return np.asarray(alike * np.repeat(np.sqrt(ratios), sizes))
 
@@ -402,14 +400,15 @@ def follow(path: FoldPath) -> PenaltySearch:
 
 
 def _matters(scale: FloatArray | None, n_items: int) -> bool:
-    """Say whether deviations of columns differ by more than by chance.
+    """Say whether columns differ enough for their scale to matter.
 
-    Logarithms of d of them reach sqrt(2 log d) standard errors of 1 / sqrt(2 n).
+    By more than deviations of so many items do by chance: their logarithms have a
+    standard error of 1 / sqrt(2 n), and d of them reach sqrt(2 log d) such errors.
     """
     if scale is None:
         return False
-    least = max(_ALIKE, float(np.exp(2 * np.sqrt(np.log(len(scale)) / n_items))))
-    return bool(scale.max() > least * scale.min())
+    by_chance = 2 * np.sqrt(2 * np.log(len(scale)) / (2 * n_items))
+    return bool(scale.max() > max(_ALIKE, float(np.exp(by_chance))) * scale.min())
 
 
 def _given_prior(

@@ -7,7 +7,6 @@ from sklearn.decomposition import PCA
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry, make_head
 from embrm.heads.comparisons import make_comparisons
-from embrm.heads.linear import evidence
 from embrm.heads.linear.differences import Differences
 from embrm.heads.linear.evidence import evidence_penalties
 from embrm.heads.win_loss import LogisticLoss
@@ -26,49 +25,13 @@ def make(widths, ruling, *, n=1500, seed=0, noise=1.0):
     return Pairs(items, ids, np.arange(2 * n) // 2, blocks), y.astype(float), gold
 
 
-def penalties_of(differences, wins, parts):
-    medians = np.full(len(parts), 0.4)
-    loss = LogisticLoss()
-    return evidence_penalties(differences, loss, wins.margin, parts, medians, 1.5)
-
-
-def test_labels_that_say_nothing_leave_penalties_about_where_they_were():
-    """The maximum of their evidence is wherever chance puts it; its mean is not."""
-    for seed in range(3):
-        pairs, _, _ = make([30, 30], 0, n=300, seed=seed)
-        y = np.random.default_rng([seed, 1]).integers(2, size=300)
-        wins = make_comparisons(pairs, y)
-        differences = Differences.of(wins, None)
-        one, other = penalties_of(differences, wins, list(pairs.blocks.values()))
-        assert 1 / 5 < one / other < 5
-
-
-def test_the_evidence_is_that_of_the_linear_model():
-    """For a block among others, against determinants of whole matrices."""
-    rng = np.random.default_rng(0)
-    root, slope, penalty = rng.normal(size=(20, 7)), rng.normal(size=7), 0.7
-    gram, own = root.T @ root, np.arange(7) < 4
-
-    def direct(alpha):
-        ridge = np.where(own, alpha, penalty)
-        hessian = gram + np.diag(ridge)
-        fit = slope @ np.linalg.solve(hessian, slope)
-        return (fit + np.log(ridge).sum() - np.linalg.slogdet(hessian)[1]) / 2
-
-    covariance = np.linalg.inv(gram + penalty * np.eye(7))
-    mode = covariance @ slope
-    found = evidence._log_evidence(covariance[:4, :4], mode[:4], penalty)
-    wanted = np.array([direct(tau**-2.0) for tau in evidence._TAUS])
-    np.testing.assert_allclose(found - found[0], wanted - wanted[0], atol=1e-8)
-
-
 def test_a_block_that_decides_nothing_gets_a_far_stronger_penalty():
     """The evidence for its weights is evidence for zero."""
     pairs, y, _ = make([8, 30], 0)
     wins = make_comparisons(pairs, y)
     differences = Differences.of(wins, None)
     parts = list(pairs.blocks.values())
-    found = penalties_of(differences, wins, parts)
+    found = evidence_penalties(differences, LogisticLoss(), wins.margin, parts)
     assert found[1] > 20 * found[0]
 
 
@@ -78,7 +41,7 @@ def test_equal_blocks_get_equal_penalties():
     wins = make_comparisons(Pairs(np.tile(pairs.items, 2), pairs.ids), y)
     parts = [slice(0, 10), slice(10, 20)]
     differences = Differences.of(wins, None)
-    one, other = penalties_of(differences, wins, parts)
+    one, other = evidence_penalties(differences, LogisticLoss(), wins.margin, parts)
     assert one == pytest.approx(other, rel=0.01)
 
 
