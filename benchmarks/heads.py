@@ -10,6 +10,10 @@
 Both sides are fitted in one process, in turn, on the same data. `table` appends a row
 for each (cell, head, seed) to FILE with the ending .rows.jsonl as soon as it is known;
 run again, it goes on where it was stopped. Then it writes the summary to FILE.
+
+The rows of `heads.json` are of 21 November: their neural references shuffled batches of
+min(10,240, n) rows and stopped after three epochs without a new best, which is not what
+the published code does. `heads_verbatim.json` has the quick cells with that.
 """
 
 import argparse

@@ -34,6 +34,8 @@ _SAMPLED_WINS = 500
 """Wins over which the variance of a delta is averaged."""
 
 _FEWEST_PRODUCTS = 5
+"""What a fit takes at least: with fewer at hand it is no use to begin."""
+
 _PER_BYTE = 3.0
 """Operations of a matrix product while a byte is read from memory, about."""
 
@@ -259,9 +261,9 @@ def _come_close(
     tol = max(_FIRST_TOLERANCE, settings.tol)
     coordinates: Coordinates | None = search.coordinates
     w, n_iter = search.start, 0
-    if coordinates is None:
+    budget = _products_instead(fast, len(w))
+    if coordinates is None and budget >= _FEWEST_PRODUCTS:
         coordinates = DiagonalCoordinates.of(fast.diagonal(), alpha)
-        budget = _products_instead(fast, len(w))
         w, n_iter, converged = minimise(
             fast,
             alpha,
@@ -273,6 +275,8 @@ def _come_close(
         )
         if converged or budget == np.inf:
             return w, n_iter, converged, coordinates
+        coordinates = None
+    if coordinates is None:
         coordinates = FactoredCoordinates.of(fast.sampled_hessian(), alpha)
     w, further, converged = minimise(
         fast, alpha, w, tol=tol, max_iter=max_iter, coordinates=coordinates
@@ -289,7 +293,7 @@ def _products_instead(problem: LinearProblem | RowProblem, d: int) -> float:
         return np.inf
     n_sampled = max(SAMPLED_ROWS, 4 * d)
     operations = 2.0 * min(n_sampled, len(problem.weight)) * d**2 + 4 / 3 * d**3
-    return max(_FEWEST_PRODUCTS, operations / _PER_BYTE / problem.bytes_read)
+    return operations / _PER_BYTE / problem.bytes_read
 
 
 @dataclass(frozen=True, eq=False)

@@ -165,6 +165,8 @@ class LinearBradleyTerry(UncertainRewardHead):
     evidence. A given alpha is one for all columns.
 
     Item matrices above 64 MiB are not copied but read in blocks, converted to float64.
+    With a given alpha and no posterior, differences of pairs are formed where they are
+    no larger than the items, up to 512 MiB.
 
     References
     ----------

@@ -83,8 +83,7 @@ def test_a_hessian_made_after_some_products_does_not_move_the_minimum(
     """Whether columns' scales are enough or not, the gradient vanishes."""
     pairs, y = make_data()
     plain = LinearBradleyTerry(alpha, posterior=False).fit(pairs, y)
-    monkeypatch.setattr(fit, "_FEWEST_PRODUCTS", 1)
-    monkeypatch.setattr(fit, "_PER_BYTE", np.inf)
+    monkeypatch.setattr(fit, "_products_instead", lambda *_: 5)
     made = []
     hessian = RowProblem.sampled_hessian
     monkeypatch.setattr(
