@@ -65,7 +65,8 @@ class RowProblem:
         by = None if scale is None else scale.astype(dtype)
         for part in _parts(n_wins, d * dtype.itemsize):
             block = rows[part]
-            if items.dtype == dtype:
+            # `take` copies all of an array that is not in rows.
+            if items.dtype == dtype and items.flags.c_contiguous:
                 np.take(items, wins.winner[part], axis=0, out=block, mode="clip")
             else:
                 copy_widened(items[wins.winner[part]], block)
