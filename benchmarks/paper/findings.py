@@ -35,14 +35,12 @@ _TITLES = {
 }
 
 _ALT = {
-    "a_noise.png": "Order consistency by share of wrong labels, a "
-    "line for each of five heads; lightgbm lies lowest throughout",
-    "a_budget.png": "Order consistency by number of pairs, a line "
-    "for each of five heads; lightgbm lies lowest",
-    "a_recovery.png": "Recovery of the best of 16 by share of wrong "
-    "labels, a line for each of five heads",
-    "a_penalties.png": "Order consistency by share of wrong labels, for "
-    "linear and logistic heads at three penalties",
+    "a_noise.png": "Order consistency by share of wrong labels, a line for each head",
+    "a_budget.png": "Order consistency by number of pairs, a line for each head",
+    "a_recovery.png": "Recovery of the best of 16 by share of wrong labels, "
+    "a line for each head",
+    "a_penalties.png": "Order consistency by share of wrong labels, "
+    "a line for each penalty",
     "b_same_annotator.png": "Order consistency of same-prompt, mixed and "
     "cross-prompt pairs, by errors of one annotator",
     "b_equal_error_rates.png": "Order consistency of same-prompt, mixed and "
