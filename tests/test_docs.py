@@ -25,13 +25,12 @@ PAGES = {
     for page in sorted([*DOCS.glob("*.md"), *DOCS.glob("active/*.md")])
 }
 TEXTS = {name: page.read_text("utf-8") for name, page in PAGES.items()}
-TEXTS["SECURITY"] = (ROOT / "SECURITY.md").read_text("utf-8")
-# Prose for people who report a fault.
-NO_EXAMPLE = {"SECURITY"}
+for _page in ("SECURITY", "CHANGELOG"):
+    TEXTS[_page] = (ROOT / f"{_page}.md").read_text("utf-8")
 # The page of policies has a test of its own, tests/policy/test_docs.py.
 ELSEWHERE = {"policy"}
 GENERATED = ("reference/", "commands/")
-RUN = [page for page in TEXTS if page not in NO_EXAMPLE | ELSEWHERE]
+RUN = [page for page in TEXTS if page not in ELSEWHERE]
 
 
 def section(page, heading):
@@ -84,7 +83,7 @@ def test_every_command_of_a_page_exists(page):
 @pytest.mark.parametrize("page", TEXTS)
 def test_every_link_and_file_that_a_page_names_exists(page):
     """Relative links, and scripts, tests and results in the text."""
-    place = ROOT if page == "SECURITY" else PAGES[page].parent
+    place = PAGES[page].parent if page in PAGES else ROOT
     # tests/test_site.py checks links to what is generated.
     written = [link for link in links(TEXTS[page]) if not link.startswith(GENERATED)]
     missing = [link for link in written if not (place / link).exists()]
