@@ -10,7 +10,7 @@ import pytest
 
 # Threads of this process besides those that were there, at most, during a fit.
 _SCRIPT = """
-import functools, importlib, json, os, sys, threading, warnings
+import functools, importlib, json, os, sys, threading, time, warnings
 for library in sys.argv[2:]:
     importlib.import_module(library)
 from embrm import RewardModel
@@ -47,10 +47,10 @@ def most_of(head, rows):
     def watched(self, *args, **kwargs):
         if begun:
             return fit(self, *args, **kwargs)
-        # The last watch may have been counted while it went.
         go.clear()
         watch.start()
-        begun.append(count())
+        # Threads that just ended are counted for a moment more.
+        begun.append(min(count() for _ in range(20) if not time.sleep(0.005)))
         go.set()
         try:
             return fit(self, *args, **kwargs)
@@ -95,7 +95,7 @@ def test_one_thread_is_one_thread_for_every_head():
     """BLAS, OpenMP, LightGBM, XGBoost and torch start none where one is asked for."""
     most = most_threads("every", 1, "lightgbm", "xgboost", "torch")
     assert len(most) > 15
-    assert set(most.values()) == {0}, most
+    assert max(most.values()) <= 0, most
 
 
 @pytest.mark.skipif(os.cpu_count() != 2, reason="counts for two cores")
