@@ -126,8 +126,8 @@ def fit(
         made = make_head(head, **{"random_state": seed, **head_params(param)})
         check_destination(out)
         opened = open_encoder(encoder)
-        template = options["prompt_template"]
-        model = RewardModel(opened, made, cache, prompt_template=template)
+        naming = {name: options[name] for name in ("columns", "prompt_template")}
+        model = RewardModel(opened, made, cache, **naming)
         preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
         data = training_data(made, preferences)
         say(f"encoder: {opened.fingerprint.describe()}", as_json=as_json)

@@ -75,9 +75,10 @@ def score(
 
         check_ending(out)
         quiet = as_json or out is None  # What is printed then is JSON alone.
-        columns = column_map(column)
-        model = open_model(model_dir, cache, encoder).set_params(columns=columns)
+        model = open_model(model_dir, cache, encoder)
         frame = _some_rows(read_frame(items, encoding=encoding))
+        given = column_map(column)
+        model.columns = given or _columns_at_fit(model, frame, as_json=quiet)
         model.prompt_template = shell_template(prompt_template) or _template_at_fit(
             model, frame, as_json=quiet
         )
@@ -100,6 +101,19 @@ def score(
             say(f"{len(rewards)} items scored, written to {out}", as_json=as_json)
             if as_json:
                 emit(summary)
+
+
+def _columns_at_fit(model: Any, frame: Any, *, as_json: bool) -> dict[str, str]:
+    """Find the columns that were named at fit and are in the file, too."""
+    named = {
+        ours: theirs
+        for ours, theirs in (model.columns or {}).items()
+        if theirs in frame.columns and ours not in frame.columns
+    }
+    if named:
+        pairs = ", ".join(f"{ours}={theirs}" for ours, theirs in named.items())
+        say(f"columns as at fit: {pairs}", as_json=as_json)
+    return named
 
 
 def _template_at_fit(model: Any, frame: Any, *, as_json: bool) -> str | None:

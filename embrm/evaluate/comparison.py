@@ -1,7 +1,7 @@
 """Comparison of heads on the same pairs: which differences are more than noise."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -380,7 +380,7 @@ def compare(
     """
     import pandas as pd
 
-    labels, prompts, source = _labelled(data, y, groups)
+    labels, prompts, source = _labelled(data, y, groups, heads.values())
     deltas: dict[str, ArrayLike] = {}
     measured: dict[str, dict[str, float]] = {}
     for name, head in heads.items():
@@ -420,9 +420,9 @@ def _deltas_of_items(rewards: "pd.Series[Any]", data: Any, name: str) -> FloatAr
 
 
 def _labelled(
-    data: Any, y: ArrayLike | None, groups: ArrayLike | None
+    data: Any, y: ArrayLike | None, groups: ArrayLike | None, heads: Iterable[Any]
 ) -> tuple[ArrayLike | None, ArrayLike | None, Any]:
-    """Take labels and prompts from data that has them."""
+    """Take labels and prompts from data that has them, named as the models' are."""
     from embrm.datasets.paired import read_pairs
 
     if data is None or hasattr(data, "decision_function"):
@@ -430,7 +430,15 @@ def _labelled(
     if hasattr(data, "unique_items"):  # Pairs
         known = None if data.prompt_ids is None else data.groups
         return y, known if groups is None else groups, data
-    read = read_pairs(data)
+    # Only models of frames have a template; arrays of deltas may have columns.
+    models = [head for head in heads if hasattr(head, "prompt_template")]
+    named = next((m for m in models if m.columns or m.prompt_template), None)
+    naming = {} if named is None else vars(named)
+    read = read_pairs(
+        data,
+        columns=naming.get("columns"),
+        prompt_template=naming.get("prompt_template"),
+    )
     return (
         read.y if y is None else y,
         prompts_of_pairs(read) if groups is None else groups,

@@ -140,6 +140,8 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         """Assemble a fitted model from a fitted head and what is known about it."""
         model = cls(encoder=encoder, head=head, cache=cache)
         model._encoder()
+        model.columns = training.get("columns")
+        model.prompt_template = training.get("prompt_template")
         model.fingerprint_ = fingerprint
         model.head_ = head
         model.training_prompts_ = training_prompts
@@ -162,10 +164,9 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         ----------
         data : DataFrame, path or Preferences
             Any format of `embrm.datasets`: `prompt, chosen, rejected`, or `prompt,
-            response, score`, or `prompt, responses, ranking`, ... What the head
-            learns from is made of it; see `embrm.model.training_data`. A column
-            `annotator` is passed to heads with noise="estimate", lengths to heads
-            that take length out, scores beside pairs to `TwoStageReward`.
+            response, score`, ... What the head learns from is made of it; see
+            `embrm.model.training_data`. A column `annotator` goes to heads with
+            noise="estimate", scores beside pairs to `TwoStageReward`.
         format : str, optional
             Name of the format; None detects it by the columns.
         on_error : {"raise", "skip", "skip-uninformative"}, default="raise"
@@ -244,7 +245,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         check_dim(pairs, fingerprint := self._encoder().fingerprint)
         head = self._unfitted_head()
         data = training_data(head, preferences)
-        # Nothing is set before the fit is through: a fitted model stays what it was.
+        # Nothing is set before the fit is through.
         self.head_ = data.fit(head, pairs)
         self.fingerprint_ = fingerprint
         self.read_report_ = preferences.read_report
@@ -258,7 +259,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
             "n_items": len(preferences.items),
             "n_prompts": int(preferences.items["prompt_id"].nunique()),
             **data.facts,
-            "prompt_template": self.prompt_template,
+            **self._naming({}),
             "style": StyleControl.of(
                 preferences, self.head_.reward(pairs.items), pairs.prompt_ids
             ).to_json(),
@@ -307,8 +308,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
             If its files are not where they were.
         """
         check_is_fitted(self, "head_")
-        encoder = self._encoder()
-        recognise(encoder, [self.fingerprint_])
+        recognise(encoder := self._encoder(), [self.fingerprint_])
         check_same_encoder(self.fingerprint_, encoder.fingerprint)
 
     @overload
@@ -467,8 +467,8 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         return read_pairs(data, **self._naming(options))
 
     def _naming(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        named = {"columns": self.columns, "prompt_template": self.prompt_template}
-        return {**named, **options}
+        columns = self.columns and dict(self.columns)
+        return {"columns": columns, "prompt_template": self.prompt_template, **options}
 
     def _encoder(self) -> Encoder:
         """Return the encoder of the parameter, made once."""

@@ -8,11 +8,12 @@ import pytest
 from joblib import Parallel, delayed
 from sklearn.base import clone
 
-from embrm import RewardModel
+from embrm import RewardModel, load_model, save_model
 from embrm.datasets import read_preferences
 from embrm.embed.base import Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.embed.registry import make_encoder
+from embrm.evaluate import compare
 from embrm.exceptions import (
     DataError,
     FingerprintMismatchError,
@@ -453,3 +454,33 @@ def test_fit_and_evaluate_take_what_a_column_means():
         wrong = model.evaluate(df)
     assert right.order_consistency.estimate == 1.0
     assert wrong.order_consistency.estimate == 0.0
+
+
+def test_a_stored_model_keeps_what_the_columns_are_called(tmp_path):
+    """Fitted on a frame with names of its own, it rewards such frames once loaded."""
+    rows = [
+        {"ticket": f"t{n}", "reply": f"{word} {n}", "grade": grade}
+        for n in range(8)
+        for grade, word in enumerate(["bad reply", "good answer"])
+    ]
+    named = {"prompt": "ticket", "response": "reply", "score": "grade"}
+    model = RewardModel(encoder="hashing:64", columns=named).fit(rows)
+    again = load_model(save_model(model, tmp_path / "model"))
+    items = pd.DataFrame(rows).drop(columns="grade")
+    assert (again.reward(items) == model.reward(items)).all()
+    with pytest.warns(LeakageWarning):
+        assert again.evaluate(rows).order_consistency.estimate == 1.0
+    table = compare({"one": model, "two": again}, rows)
+    assert table["order_consistency"].tolist() == [1.0, 1.0]
+
+
+def test_columns_the_wrong_way_round_are_said_to_be(tmp_path):
+    """With the mapping that was meant."""
+    with pytest.raises(InvalidInputError, match=r"turn it round: \{'prompt': 'ticket'"):
+        RewardModel(columns={"ticket": "prompt"}).fit([{"ticket": "a"}])
+
+
+def test_grades_under_other_names_are_told_what_is_lacking():
+    """Not the columns of another format."""
+    with pytest.raises(DataError, match="the prompt of 'reply', and what says how"):
+        RewardModel("hashing").fit([{"ticket": "a", "reply": "b", "grade": 3}])

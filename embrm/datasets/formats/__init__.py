@@ -259,6 +259,12 @@ def unknown_format(row: Row) -> DataError:
             "add a column score (a number), label (true or false) or rank, or name "
             "yours, e.g. columns={'score': 'your name for it'}"
         )
+    elif response is not None and not has_prompt and "winner" not in row:
+        expected = f"the prompt of {response!r}, and what says how good it is"
+        fix = (
+            "name both: columns={'prompt': 'your name for it', 'score': 'your name for "
+            "it'}, or 'label' (true or false) or 'rank' in place of 'score'"
+        )
     elif has_prompt and len(sides := _two_texts(row)) == 2:
         one, other = (name[:40] for name in sides)
         expected = f"what says which of {one!r} and {other!r} is better"
@@ -326,8 +332,16 @@ def check_columns(columns: Mapping[str, str]) -> None:
         With the nearest name that is known.
     """
     known = known_roles()
-    for name in columns:
+    for name, theirs in columns.items():
         if name not in known:
+            if theirs in known:
+                raise InvalidInputError(
+                    format_error(
+                        expected="columns that maps embrm's names to yours",
+                        got=f"yours, {name[:40]!r}, mapped to embrm's {theirs!r}",
+                        fix=f"turn it round: {{{theirs!r}: {name[:40]!r}}}",
+                    )
+                )
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             raise InvalidInputError(
                 format_error(
