@@ -14,6 +14,7 @@ from embrm.cli.options import (
     Columns,
     Config,
     Debug,
+    Port,
     Seed,
     column_map,
 )
@@ -74,9 +75,6 @@ Host = Annotated[
     typer.Option(
         "--host", help="Address to listen on; beyond loopback the URL has a token."
     ),
-]
-Port = Annotated[
-    int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")
 ]
 NoBrowser = Annotated[
     bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")

@@ -11,6 +11,9 @@ from embrm._yaml import YamlError, parse_yaml
 from embrm.exceptions import InvalidInputError, format_error
 
 _LARGEST = 1_000_000
+Port = Annotated[
+    int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")
+]
 
 
 def load_config(ctx: typer.Context, path: Path | None) -> Path | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from embrm.cli.evaluate import OtherEncoder
-from embrm.cli.options import AsJson, CacheDir, Config, Debug, named_values
+from embrm.cli.options import AsJson, CacheDir, Config, Debug, Port, named_values
 from embrm.cli.output import emit, reporting, say
 
 ServedModel = Annotated[
@@ -22,9 +22,6 @@ Also = Annotated[
     ),
 ]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
-Port = Annotated[
-    int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")
-]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.")]
 ChatTemplate = Annotated[
     str,

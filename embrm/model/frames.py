@@ -1,12 +1,15 @@
-"""What a reward model takes from preferences: pairs, prompt hashes, lengths."""
+"""What a reward model takes from preferences: known prompts, lengths, equal vectors."""
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from embrm._typing import BoolArray, IntArray, Prompt
 from embrm.datasets import Preferences
+from embrm.datasets.prompt_sketches import PromptSketches
 from embrm.messages import canonical_json, normalised_prompt
 from embrm.pairs import Pairs
 
@@ -33,6 +36,37 @@ def prompt_hashes(prompts: Iterable[Prompt]) -> IntArray:
         for prompt in prompts
     )
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def prompts_of(preferences: Preferences) -> "pd.Series[Any]":
+    """Take each prompt once, in order of first appearance."""
+    return preferences.items.drop_duplicates("prompt_id")["prompt"]
+
+
+def seen_pairs(
+    preferences: Preferences, hashes: IntArray, sketches: PromptSketches | None
+) -> BoolArray:
+    """Mark the pairs with a prompt that is known, or nearly.
+
+    Parameters
+    ----------
+    preferences : Preferences
+    hashes : ndarray of uint64
+        Of the prompts that are known; see `prompt_hashes`.
+    sketches : PromptSketches or None
+        Of the same; None where near-duplicates do not count.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_pairs,)
+        Whether either item's prompt is.
+    """
+    seen: BoolArray = np.isin(prompt_hashes(preferences.items["prompt"]), hashes)
+    if sketches is not None:
+        near = sketches.match(prompts_of(preferences))
+        seen |= near[pd.factorize(preferences.items["prompt_id"])[0]]
+    ends = preferences.pairs[["first", "second"]].to_numpy()
+    return np.asarray(seen[ends].any(axis=1))
 
 
 def response_lengths(preferences: Preferences) -> IntArray:

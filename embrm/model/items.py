@@ -5,6 +5,7 @@ columns, frames of pandas or polars, tables, datasets, files. A row that holds s
 responses gets a reward for each.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -157,7 +158,7 @@ class RowItems:
             )
 
 
-class RanksItems:
+class RanksItems(ABC):
     """Ranks the items of a frame by rewards that a subclass computes.
 
     Attributes
@@ -174,8 +175,9 @@ class RanksItems:
     def _items(self, data: Any) -> RowItems:
         return row_items(data, self.columns, self.prompt_template)
 
+    @abstractmethod
     def _rewards(self, items: RowItems) -> FloatArray:
-        raise NotImplementedError
+        """Compute the rewards of items, in their order."""
 
     def rank(
         self,

@@ -1,5 +1,6 @@
 """What a fitted reward model says of pairs: who is preferred, and how well it knows."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,13 +16,12 @@ from embrm.evaluate.human import ceiling_of
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.evaluate.subsets import subset_column
 from embrm.exceptions import LeakageWarning, LeftOutWarning, warn
-from embrm.model._seen_prompts import seen_pairs
-from embrm.model.frames import equal_vectors, response_lengths
+from embrm.model.frames import equal_vectors, response_lengths, seen_pairs
 from embrm.model.style_control import StyleControl, evaluate_style
 from embrm.pairs import Pairs
 
 
-class JudgesPairs:
+class JudgesPairs(ABC):
     """Judges pairs by a fitted head, and is evaluated on them.
 
     Attributes
@@ -49,11 +49,13 @@ class JudgesPairs:
         check_is_fitted(self, "head_")
         return StyleControl.from_json(self.training_.get("style"))
 
+    @abstractmethod
     def _read_pairs(self, data: Any, **options: Any) -> Preferences:
-        raise NotImplementedError
+        """Read preferences of which there is at least one pair."""
 
+    @abstractmethod
     def _pairs(self, preferences: Preferences) -> Pairs:
-        raise NotImplementedError
+        """Give the pairs of preferences their vectors."""
 
     def decision_function(self, df: Any) -> FloatArray:
         """Compute delta of each pair of a pair frame, shape (n_pairs,), in nats."""

@@ -34,8 +34,7 @@ from embrm.model._encoders import (
     check_uncertain,
     made_encoder,
 )
-from embrm.model._seen_prompts import prompts_of
-from embrm.model.frames import prompt_hashes
+from embrm.model.frames import prompt_hashes, prompts_of
 from embrm.model.items import RanksItems, RowItems
 from embrm.model.judging_pairs import JudgesPairs
 from embrm.model.style_control import StyleControl, style_of
