@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, RandomState
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 
 def check_items(
@@ -277,11 +277,6 @@ def type_name(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     return type(value).__name__
-
-
-def invalid_input(expected: str, got: str, fix: str) -> InvalidInputError:
-    """Make the three-part error of an argument that is not what it should be."""
-    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
 
 
 def check_random_state(random_state: RandomState) -> np.random.Generator:

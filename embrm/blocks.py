@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
-from embrm._validation import invalid_input
+from embrm.exceptions import invalid_input
 
 Blocks: TypeAlias = Mapping[str, slice]
 """Names of runs of columns, which together are all columns, in order."""

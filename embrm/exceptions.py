@@ -139,6 +139,11 @@ def format_error(*, expected: str, got: str, fix: str) -> str:
     return f"expected {expected}; got {got}. Fix: {fix}."
 
 
+def invalid_input(expected: str, got: str, fix: str) -> InvalidInputError:
+    """Make the three-part error of an argument that is not what it should be."""
+    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
+
+
 def _is_import(frame: FrameType) -> bool:
     return frame.f_code.co_filename.startswith("<frozen importlib")
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from embrm._typing import Message, Prompt
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import InvalidInputError, invalid_input
 
 IMAGE_MARK = "[image]"
 """What stands in a text for an image that was left out on request."""
@@ -62,12 +62,10 @@ def as_messages(prompt: Prompt, *, mark_images: bool = False) -> tuple[Message, 
         return (Message(role="user", content=prompt),) if prompt else ()
     # Arrow and pandas hand lists over as arrays; a mapping or scalar is a mistake.
     if isinstance(prompt, Mapping | bytes) or not hasattr(prompt, "__iter__"):
-        raise InvalidInputError(
-            format_error(
-                expected="a prompt that is a str or a list of messages",
-                got=type(prompt).__name__,
-                fix="pass the text, or [{'role': 'user', 'content': ...}, ...]",
-            )
+        raise invalid_input(
+            expected="a prompt that is a str or a list of messages",
+            got=type(prompt).__name__,
+            fix="pass the text, or [{'role': 'user', 'content': ...}, ...]",
         )
     return tuple(
         _as_message(message, n, mark_images) for n, message in enumerate(prompt)
@@ -188,12 +186,10 @@ def response_text(response: Any, *, mark_images: bool = False) -> str:
         response = [response]
     turns = as_messages(response, mark_images=mark_images)
     if not turns or turns[0]["role"] != "assistant":
-        raise InvalidInputError(
-            format_error(
-                expected="a response that begins with a turn of the assistant",
-                got=f"a first turn of {turns[0]['role'][:40]!r}" if turns else "none",
-                fix="move the turns before the answer into the prompt",
-            )
+        raise invalid_input(
+            expected="a response that begins with a turn of the assistant",
+            got=f"a first turn of {turns[0]['role'][:40]!r}" if turns else "none",
+            fix="move the turns before the answer into the prompt",
         )
     later = [f"{turn['role'].capitalize()}: {message_text(turn)}" for turn in turns[1:]]
     return "\n\n".join([message_text(turns[0]), *later])
@@ -242,17 +238,15 @@ def _part(part: Any, position: int, mark_images: bool) -> str:
     kind = str(part.get("type", "unknown")) if isinstance(part, Mapping) else ""
     if mark_images and "image" in kind:
         return IMAGE_MARK
-    raise InvalidInputError(
-        format_error(
-            expected="parts of a message that are text",
-            got=f"a part of type {kind[:30]!r}"
-            if kind
-            else f"a {type(part).__name__} at message {position}",
-            fix="drop such rows, or read with images='mark', which writes "
-            f"{IMAGE_MARK} in its place: embrm embeds text alone"
-            if "image" in kind
-            else "write each part as {'type': 'text', 'text': ...}",
-        )
+    raise invalid_input(
+        expected="parts of a message that are text",
+        got=f"a part of type {kind[:30]!r}"
+        if kind
+        else f"a {type(part).__name__} at message {position}",
+        fix="drop such rows, or read with images='mark', which writes "
+        f"{IMAGE_MARK} in its place: embrm embeds text alone"
+        if "image" in kind
+        else "write each part as {'type': 'text', 'text': ...}",
     )
 
 
@@ -262,12 +256,10 @@ def _malformed(message: Any, position: int) -> InvalidInputError:
         if isinstance(message, Mapping)
         else type(message).__name__
     )
-    return InvalidInputError(
-        format_error(
-            expected="messages with a string 'role' and a string 'content'",
-            got=f"{got} at message {position}",
-            fix="write each turn as {'role': 'user', 'content': 'text'}",
-        )
+    return invalid_input(
+        expected="messages with a string 'role' and a string 'content'",
+        got=f"{got} at message {position}",
+        fix="write each turn as {'role': 'user', 'content': 'text'}",
     )
 
 

@@ -13,14 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm._validation import (
-    check_items,
-    check_pair_ids,
-    check_prompt_ids,
-    invalid_input,
-    widened,
-)
+from embrm._validation import check_items, check_pair_ids, check_prompt_ids, widened
 from embrm.blocks import Blocks, check_blocks
+from embrm.exceptions import invalid_input
 
 
 class Pairs:

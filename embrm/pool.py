@@ -7,13 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray, Text
-from embrm._validation import (
-    check_items,
-    check_pair_ids,
-    check_prompt_ids,
-    invalid_input,
-)
+from embrm._validation import check_items, check_pair_ids, check_prompt_ids
 from embrm.blocks import Blocks, check_blocks
+from embrm.exceptions import invalid_input
 from embrm.pairs import Pairs
 
 

@@ -17,7 +17,10 @@ from embrm.cli.output import emit, reporting, say
 from embrm.cli.simulate_output import report_failed_cells
 from embrm.datasets.candidate_pools import read_candidates
 from embrm.embed import embed_items, make_encoder
-from embrm.exceptions import InvalidInputError, MissingDependencyError, format_error
+from embrm.exceptions import (
+    MissingDependencyError,
+    invalid_input,
+)
 from embrm.pool import CandidatePool
 
 _ROOT = Path(__file__).parents[2]
@@ -140,20 +143,16 @@ def _check(studies: str, jobs: int) -> list[str]:
     """Read the list of studies; refuse what is no number of jobs."""
     wanted = [word.strip() for word in studies.split(",") if word.strip()]
     if not wanted or not set(wanted) <= set(STUDIES):
-        raise InvalidInputError(
-            format_error(
-                expected=f"--studies from {', '.join(STUDIES)}",
-                got=repr(studies)[:40],
-                fix="write --studies a, or --studies a,b,c for all",
-            )
+        raise invalid_input(
+            expected=f"--studies from {', '.join(STUDIES)}",
+            got=repr(studies)[:40],
+            fix="write --studies a, or --studies a,b,c for all",
         )
     if jobs == 0:
-        raise InvalidInputError(
-            format_error(
-                expected="--jobs of 1 or more, or -1 for all processors",
-                got="0",
-                fix="use --jobs 2 for two cells at a time",
-            )
+        raise invalid_input(
+            expected="--jobs of 1 or more, or -1 for all processors",
+            got="0",
+            fix="use --jobs 2 for two cells at a time",
         )
     return [study for study in STUDIES if study in wanted]
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from embrm._typing import IntArray
-from embrm._validation import check_choice, check_count, invalid_input
+from embrm._validation import check_choice, check_count
 from embrm.evaluate import prompt_train_test_split
+from embrm.exceptions import invalid_input
 from embrm.pool import CandidatePool, require_gold
 from embrm.simulate import CrossPrompt, PairingDesign, SamePrompt
 from embrm.simulate.design import Ends

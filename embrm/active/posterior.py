@@ -16,7 +16,8 @@ from scipy.linalg import solve_triangular
 from scipy.special import expit
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import as_numbers, check_items, check_random_state, invalid_input
+from embrm._validation import as_numbers, check_items, check_random_state
+from embrm.exceptions import invalid_input
 from embrm.heads import LinearBradleyTerry
 
 _ROWS_AT_A_TIME = 4096

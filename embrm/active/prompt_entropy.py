@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_positive, invalid_input, type_name
+from embrm._validation import check_positive, type_name
 from embrm.active.candidates import Candidates
 from embrm.active.posterior import RewardPosterior
 from embrm.active.strategy import PromptCap, Strategy, ValueStrategy, too_few_by_cap
+from embrm.exceptions import invalid_input
 from embrm.simulate.design import PromptLayout
 
 

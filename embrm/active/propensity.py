@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray
-from embrm._validation import as_numbers, invalid_input
+from embrm._validation import as_numbers
+from embrm.exceptions import invalid_input
 
 
 def inverse_propensity(propensity: ArrayLike) -> FloatArray:

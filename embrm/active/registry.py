@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from embrm._validation import invalid_input, shown
+from embrm._validation import shown
 from embrm.active.batch_bald import BatchBALD
 from embrm.active.duels import DoubleThompson, MaxMinLCB, ReversedThompson
 from embrm.active.optimal import DOptimal, VOptimal
@@ -17,6 +17,7 @@ from embrm.active.values import (
     NoisyLevelSet,
     RandomPairs,
 )
+from embrm.exceptions import invalid_input
 
 _MAKERS: Mapping[str, Callable[[], Strategy]] = {
     "random": RandomPairs,

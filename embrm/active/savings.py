@@ -8,13 +8,9 @@ import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import (
-    check_count,
-    check_level,
-    check_random_state,
-    invalid_input,
-)
+from embrm._validation import check_count, check_level, check_random_state
 from embrm.evaluate.displays import ExperimentDisplay
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,14 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
-from embrm._validation import (
-    check_positive,
-    check_random_state,
-    invalid_input,
-)
+from embrm._validation import check_positive, check_random_state
 from embrm.active.loop import LabelLoop
 from embrm.active.posterior import RewardPosterior
 from embrm.evaluate.best_of_n import best_of_n_curve
+from embrm.exceptions import invalid_input
 from embrm.heads.base import order_consistency
 from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.annotation import Annotator, as_annotator, gold_scale

@@ -5,10 +5,10 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from embrm._typing import BoolArray, FloatArray, IntArray, RandomState
-from embrm._validation import check_count, check_random_state, invalid_input
+from embrm._validation import check_count, check_random_state
 from embrm.active.candidates import Candidates
 from embrm.active.posterior import RewardPosterior
-from embrm.exceptions import InvalidInputError
+from embrm.exceptions import InvalidInputError, invalid_input
 
 
 class Strategy(ABC):

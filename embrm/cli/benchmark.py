@@ -10,7 +10,7 @@ from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Config, Debug, Seed
 from embrm.cli.output import console, emit, json_rows, reporting, say, table
 from embrm.cli.score import check_ending, write_rows
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, InvalidInputError, format_error, invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,12 +165,10 @@ def _leaderboard(
 
 def _check_source(model_dir: Path | None, scores: list[Path] | None) -> None:
     if (model_dir is None) == (not scores):
-        raise InvalidInputError(
-            format_error(
-                expected="a model's directory, or --scores FILE",
-                got="both" if scores else "neither",
-                fix="name one of them",
-            )
+        raise invalid_input(
+            expected="a model's directory, or --scores FILE",
+            got="both" if scores else "neither",
+            fix="name one of them",
         )
 
 

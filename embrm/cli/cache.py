@@ -16,7 +16,7 @@ from embrm.cli.inputs import (
 )
 from embrm.cli.options import AsJson, Columns, Config, Debug, column_map
 from embrm.cli.output import INTEGRITY, console, emit, reporting, say, table
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, format_error, invalid_input
 
 if TYPE_CHECKING:
     from embrm.embed import Fingerprint
@@ -223,12 +223,10 @@ def export(
 
         found = digests(directory, fingerprint)
         if len(found) != 1:
-            raise InvalidInputError(
-                format_error(
-                    expected="one encoder to export",
-                    got=f"{len(found)} in this cache",
-                    fix="name one with --fingerprint; `embrm cache info` lists them",
-                )
+            raise invalid_input(
+                expected="one encoder to export",
+                got=f"{len(found)} in this cache",
+                fix="name one with --fingerprint; `embrm cache info` lists them",
             )
         keys = None if items is None else _keys(items, column)
         report = export_store(open_store(directory, found[0]), out, keys=keys)
@@ -309,13 +307,11 @@ def _fingerprint(
     from embrm.embed import Fingerprint
 
     if (path is None) == (not fields) or (path is not None and dtype is not None):
-        raise InvalidInputError(
-            format_error(
-                expected="either --fingerprint FILE.json, or --field NAME=VALUE and "
-                "perhaps --dtype",
-                got="both" if path is not None else "neither",
-                fix="state model, layer, pooling and what else decided the numbers",
-            )
+        raise invalid_input(
+            expected="either --fingerprint FILE.json, or --field NAME=VALUE and "
+            "perhaps --dtype",
+            got="both" if path is not None else "neither",
+            fix="state model, layer, pooling and what else decided the numbers",
         )
     if path is not None:
         return _read_fingerprint(path)
@@ -332,12 +328,10 @@ def _read_fingerprint(path: Path) -> "Fingerprint":
         stated = Fingerprint.from_json(values.get("fingerprint", values))
         return Fingerprint(dict(stated.fields), stated.dim, stated.dtype)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise InvalidInputError(
-            format_error(
-                expected='JSON as {"fields": {...}, "dim": 2048, "dtype": "float16"}',
-                got=f"something else in {path}",
-                fix="write it so, or copy the meta.json of a store",
-            )
+        raise invalid_input(
+            expected='JSON as {"fields": {...}, "dim": 2048, "dtype": "float16"}',
+            got=f"something else in {path}",
+            fix="write it so, or copy the meta.json of a store",
         ) from error
 
 
@@ -347,12 +341,10 @@ def _parsed(fields: list[str]) -> dict[str, Any]:
     for field in fields:
         name, equals, text = field.partition("=")
         if not name or not equals or name in values:
-            raise InvalidInputError(
-                format_error(
-                    expected="--field NAME=VALUE, each name once",
-                    got=repr(field[:60]),
-                    fix="write it as in --field pooling=last_token",
-                )
+            raise invalid_input(
+                expected="--field NAME=VALUE, each name once",
+                got=repr(field[:60]),
+                fix="write it as in --field pooling=last_token",
             )
         values[name] = _value(text)
     return values

@@ -24,7 +24,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import emit, reporting, say, write_json_lines
 from embrm.cli.reading import Reading, reads_preferences
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     from embrm.datasets import Preferences, QualityReport
@@ -152,12 +152,10 @@ def clean(
 def _check_places(prefs: str, out: Path, beside: Path) -> None:
     """Refuse to write over what is read."""
     if len({Path(place).resolve() for place in (prefs, out, beside)}) < 3:
-        raise InvalidInputError(
-            format_error(
-                expected="different files to read, to keep and to leave out",
-                got=f"one of them twice ({out})",
-                fix="write to another --out, or name --removed",
-            )
+        raise invalid_input(
+            expected="different files to read, to keep and to leave out",
+            got=f"one of them twice ({out})",
+            fix="write to another --out, or name --removed",
         )
 
 
@@ -169,12 +167,10 @@ def _check_chosen(chosen: dict[str, Any], *, has_pairs: bool) -> None:
     if unfit or not named:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in fitting)
         got = f"--{unfit[0].replace('_', '-')}, and no pairs" if unfit else "none"
-        raise InvalidInputError(
-            format_error(
-                expected="at least one filter that fits the data",
-                got=got,
-                fix=f"name what to leave out by: {options}",
-            )
+        raise invalid_input(
+            expected="at least one filter that fits the data",
+            got=got,
+            fix=f"name what to leave out by: {options}",
         )
 
 

@@ -17,7 +17,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import console, emit, json_rows, reporting, say, table
 from embrm.cli.reading import Reading, reads_preferences
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,22 +92,18 @@ def compare(
 def _names(models: list[Path]) -> list[str]:
     """Name models by their directories, or by whole paths where those are equal."""
     if len(models) < 2:
-        raise InvalidInputError(
-            format_error(
-                expected="two models or more",
-                got=str(len(models)),
-                fix="name the directories of those to compare",
-            )
+        raise invalid_input(
+            expected="two models or more",
+            got=str(len(models)),
+            fix="name the directories of those to compare",
         )
     short = [path.resolve().name for path in models]
     names = short if len(set(short)) == len(short) else [str(p) for p in models]
     if len(set(names)) < len(names):
-        raise InvalidInputError(
-            format_error(
-                expected="different models",
-                got="one of them twice",
-                fix="name each once",
-            )
+        raise invalid_input(
+            expected="different models",
+            got="one of them twice",
+            fix="name each once",
         )
     return names
 

@@ -18,7 +18,10 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import emit, reporting, say
 from embrm.cli.reading import Reading, reads_preferences
-from embrm.exceptions import EmbrmWarning, InvalidInputError, format_error
+from embrm.exceptions import (
+    EmbrmWarning,
+    invalid_input,
+)
 
 if TYPE_CHECKING:
     from embrm._typing import FittedTexts, FloatArray
@@ -180,12 +183,10 @@ def _fitted(name: str | None, preferences: "Preferences") -> "FittedTexts | None
 
     opened = open_encoder(name)
     if not isinstance(opened, SlicedEncoder):
-        raise InvalidInputError(
-            format_error(
-                expected="an encoder with a tokenizer of its own",
-                got=repr(name)[:60],
-                fix="use --encoder smollm2, minilm, or a model's directory",
-            )
+        raise invalid_input(
+            expected="an encoder with a tokenizer of its own",
+            got=repr(name)[:60],
+            fix="use --encoder smollm2, minilm, or a model's directory",
         )
     texts = preferences.texts
     with progress_bar("Counting tokens", total=len(texts)) as advance:

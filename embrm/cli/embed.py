@@ -17,7 +17,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import emit, reporting, say
 from embrm.cli.reading import Reading, reads_preferences
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     from embrm._typing import Text
@@ -184,10 +184,8 @@ def _check_scale(ray: str | None, actors: int | None, shards: str | None) -> Non
         got, fix = "--actors alone", "add --ray"
     else:
         return
-    raise InvalidInputError(
-        format_error(
-            expected="--ray (perhaps with --actors), or --shards", got=got, fix=fix
-        )
+    raise invalid_input(
+        expected="--ray (perhaps with --actors), or --shards", got=got, fix=fix
     )
 
 

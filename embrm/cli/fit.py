@@ -22,7 +22,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import emit, reporting, say
 from embrm.cli.reading import Reading, reads_preferences
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 _MOST_NAMES = 10
 """Annotators that are listed."""
@@ -187,23 +187,19 @@ def _how_grouped(preferences: Any, pairs: Any) -> str:
 
 def _check_folds(cv: int) -> None:
     if cv == 1:
-        raise InvalidInputError(
-            format_error(
-                expected="--cv 0, or 2 and more",
-                got="1",
-                fix="use --cv 5, or --cv 0 for no estimate",
-            )
+        raise invalid_input(
+            expected="--cv 0, or 2 and more",
+            got="1",
+            fix="use --cv 5, or --cv 0 for no estimate",
         )
 
 
 def _check_report(report: Path | None, test: str | None, cv: int) -> None:
     if report is not None and test is None and not cv:
-        raise InvalidInputError(
-            format_error(
-                expected="--test FILE, or --cv 2 and more, for a report",
-                got="--cv 0",
-                fix="name a test file, or leave --cv at 5",
-            )
+        raise invalid_input(
+            expected="--test FILE, or --cv 2 and more, for a report",
+            got="--cv 0",
+            fix="name a test file, or leave --cv at 5",
         )
 
 
@@ -234,12 +230,10 @@ def _held_out_report(preferences: Any, predicted: Any, embedded: Any, head: str)
     from embrm.report import evaluation_report
 
     if predicted is None or not predicted.held_out.any():
-        raise InvalidInputError(
-            format_error(
-                expected="pairs that can be held out by prompt, for a report",
-                got="none",
-                fix="name a test file: --test FILE",
-            )
+        raise invalid_input(
+            expected="pairs that can be held out by prompt, for a report",
+            got="none",
+            fix="name a test file: --test FILE",
         )
     return evaluation_report(
         preferences.take_pairs(predicted.held_out),

@@ -13,6 +13,7 @@ from embrm.exceptions import (
     LeftOutWarning,
     MisreadWarning,
     format_error,
+    invalid_input,
 )
 
 if TYPE_CHECKING:
@@ -107,12 +108,10 @@ def open_cache(directory: str) -> "VectorCache":
 
     cache = VectorCache(directory)
     if not cache.directory.is_dir():
-        raise InvalidInputError(
-            format_error(
-                expected="the directory of a cache",
-                got=f"no directory {directory!r}",
-                fix="pass the directory given to --cache",
-            )
+        raise invalid_input(
+            expected="the directory of a cache",
+            got=f"no directory {directory!r}",
+            fix="pass the directory given to --cache",
         )
     return cache
 
@@ -130,12 +129,10 @@ def find_digest(directory: str, start: str) -> str:
     known = [store.digest for store in open_cache(directory).stores()]
     found = [digest for digest in known if digest.startswith(start)]
     if len(found) != 1:
-        raise InvalidInputError(
-            format_error(
-                expected="the beginning of exactly one fingerprint digest",
-                got=f"{start!r}, which {len(found)} of {len(known)} begin with",
-                fix="copy one from `embrm cache info`",
-            )
+        raise invalid_input(
+            expected="the beginning of exactly one fingerprint digest",
+            got=f"{start!r}, which {len(found)} of {len(known)} begin with",
+            fix="copy one from `embrm cache info`",
         )
     return found[0]
 

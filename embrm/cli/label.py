@@ -19,7 +19,7 @@ from embrm.cli.options import (
     column_map,
 )
 from embrm.cli.output import emit, reporting, say
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     from embrm.label.queue import LabelQueue
@@ -281,12 +281,10 @@ def _queue(loop: Any, texts: Any, out: Path, seed: int, as_json: bool) -> "Label
     from embrm.label.queue import LabelQueue, QueueSettings, journal_of
 
     if out.exists() and not journal_of(out).exists():
-        raise InvalidInputError(
-            format_error(
-                expected=f"a new file, or one of an earlier session, for {out}",
-                got="a file without its journal",
-                fix="write to another --out; embrm label import adds labels to a table",
-            )
+        raise invalid_input(
+            expected=f"a new file, or one of an earlier session, for {out}",
+            got="a file without its journal",
+            fix="write to another --out; embrm label import adds labels to a table",
         )
     queue = LabelQueue(loop, texts, out, QueueSettings(seed=seed))
     n = len(queue.labels())

@@ -18,7 +18,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import console, emit, reporting, say, table
 from embrm.cli.reading import Reading, reads_preferences
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     from embrm.embed.causal import CausalLMEncoder
@@ -109,12 +109,10 @@ def _open_columns(
 
     opened = open_encoder(name)
     if not isinstance(opened, CausalLMEncoder):
-        raise InvalidInputError(
-            format_error(
-                expected="a causal language model, whose layers can be compared",
-                got=repr(name)[:60],
-                fix="use --encoder smollm2, or causal:MODEL",
-            )
+        raise invalid_input(
+            expected="a causal language model, whose layers can be compared",
+            got=repr(name)[:60],
+            fix="use --encoder smollm2, or causal:MODEL",
         )
     several = opened.with_options(
         layer=_numbers(layers) if layers else layers_to_compare(opened.n_layers),
@@ -129,12 +127,10 @@ def _numbers(words: str) -> tuple[int | float, ...]:
     try:
         return tuple(float(n) if "." in n else int(n) for n in words.split(","))
     except ValueError as error:
-        raise InvalidInputError(
-            format_error(
-                expected="--layers such as 5,10,15 or 0.33,0.67",
-                got=repr(words)[:40],
-                fix="write numbers with commas between them",
-            )
+        raise invalid_input(
+            expected="--layers such as 5,10,15 or 0.33,0.67",
+            got=repr(words)[:40],
+            fix="write numbers with commas between them",
         ) from error
 
 

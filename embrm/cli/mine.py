@@ -14,7 +14,7 @@ from embrm.cli.evaluate import ModelDir, OtherEncoder
 from embrm.cli.inputs import open_model, read_and_say
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, Seed, column_map
 from embrm.cli.output import emit, reporting, say
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     from embrm.evaluate.bias.hull import TrainingHull
@@ -204,12 +204,10 @@ def _hull(model: "RewardModel", prefs: str, *, as_json: bool) -> "TrainingHull":
 
 def _check_out(out: Path) -> None:
     if out.suffix != ".jsonl":
-        raise InvalidInputError(
-            format_error(
-                expected="--out that ends in .jsonl",
-                got=repr(out.name)[:60],
-                fix="write JSON lines, which every trainer reads",
-            )
+        raise invalid_input(
+            expected="--out that ends in .jsonl",
+            got=repr(out.name)[:60],
+            fix="write JSON lines, which every trainer reads",
         )
 
 

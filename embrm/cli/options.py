@@ -8,7 +8,7 @@ import typer
 import yaml
 
 from embrm._yaml import YamlError, parse_yaml
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import InvalidInputError, invalid_input
 
 _LARGEST = 1_000_000
 Port = Annotated[
@@ -180,10 +180,8 @@ def named_values(
 def _misspelt(
     expected: str, given: list[str] | None, example: str
 ) -> InvalidInputError:
-    return InvalidInputError(
-        format_error(
-            expected=expected,
-            got=", ".join(given or [])[:60],
-            fix=f"write it as in {example}",
-        )
+    return invalid_input(
+        expected=expected,
+        got=", ".join(given or [])[:60],
+        fix=f"write it as in {example}",
     )

@@ -16,7 +16,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import console, emit, json_rows, reporting, say, table
 from embrm.cli.score import check_ending, write_rows
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,12 +191,10 @@ def _table(frame: "pd.DataFrame", level: float) -> Any:
 def _check_picture(plot: Path | None) -> None:
     if plot is None or plot.suffix in (".png", ".svg", ".pdf"):
         return
-    raise InvalidInputError(
-        format_error(
-            expected="--plot that ends in .png, .svg or .pdf",
-            got=repr(plot.name)[:60],
-            fix="choose one of these endings",
-        )
+    raise invalid_input(
+        expected="--plot that ends in .png, .svg or .pdf",
+        got=repr(plot.name)[:60],
+        fix="choose one of these endings",
     )
 
 

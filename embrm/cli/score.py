@@ -12,7 +12,7 @@ from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, column_map
 from embrm.cli.output import emit, json_rows, reporting, say, write_json_lines
 from embrm.cli.reading import Encoding, PromptTemplate, shell_template
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, format_error, invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,12 +162,10 @@ def _rewards(ranked: "pd.DataFrame", name: str) -> "pd.Series[float]":
 def check_ending(out: Path | None) -> None:
     """Refuse an output file without a known suffix."""
     if out is not None and out.suffix not in _ENDINGS:
-        raise InvalidInputError(
-            format_error(
-                expected=f"--out that ends in {', '.join(_ENDINGS)}",
-                got=repr(out.name)[:60],
-                fix="choose one of these endings",
-            )
+        raise invalid_input(
+            expected=f"--out that ends in {', '.join(_ENDINGS)}",
+            got=repr(out.name)[:60],
+            fix="choose one of these endings",
         )
 
 

@@ -17,7 +17,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import console, emit, reporting, say
 from embrm.cli.simulate_output import report_failed_cells
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import InvalidInputError, invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,12 +169,10 @@ def _is_grid(path: Path) -> bool:
 
 def _check_jobs(jobs: int) -> None:
     if jobs == 0:
-        raise InvalidInputError(
-            format_error(
-                expected="--jobs of 1 or more, or -1 for all processors",
-                got="0",
-                fix="use --jobs 2 for two cells at a time",
-            )
+        raise invalid_input(
+            expected="--jobs of 1 or more, or -1 for all processors",
+            got="0",
+            fix="use --jobs 2 for two cells at a time",
         )
 
 

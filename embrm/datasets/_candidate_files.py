@@ -17,7 +17,7 @@ from embrm._typing import FloatArray
 from embrm.datasets._rows import naming
 from embrm.datasets.formats.base import refusal
 from embrm.datasets.sources import open_source, read_frame
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, invalid_input
 
 COLUMNS = ("prompt_id", "gold", "prompt", "response", "length", "vector")
 """Columns that are read, by our name for them; all others are left alone."""
@@ -101,12 +101,10 @@ def check_columns(columns: Mapping[str, str]) -> Mapping[str, str]:
     """Refuse names for columns that are not read."""
     unknown = [name for name in columns if name not in COLUMNS]
     if unknown:
-        raise InvalidInputError(
-            format_error(
-                expected=f"columns of a candidate pool: {', '.join(COLUMNS)}",
-                got=repr(unknown[0])[:60],
-                fix="write our name first, e.g. {'gold': 'score'}",
-            )
+        raise invalid_input(
+            expected=f"columns of a candidate pool: {', '.join(COLUMNS)}",
+            got=repr(unknown[0])[:60],
+            fix="write our name first, e.g. {'gold': 'score'}",
         )
     return columns
 

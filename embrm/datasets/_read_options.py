@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Literal, TypeAlias
 
-from embrm._validation import invalid_input
 from embrm.datasets._rows import ReadLimits
 from embrm.datasets.formats import ReadOptions, check_columns
 from embrm.datasets.formats._texts import template_columns
 from embrm.datasets.formats.base import Row
-from embrm.exceptions import DataError, NoPreferenceError
+from embrm.exceptions import DataError, NoPreferenceError, invalid_input
 
 OnError: TypeAlias = Literal["raise", "skip", "skip-uninformative"]
 """What to do about a row that cannot be used."""

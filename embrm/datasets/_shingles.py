@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from embrm._typing import IntArray, Prompt
-from embrm._validation import invalid_input
+from embrm.exceptions import invalid_input
 from embrm.messages import prompt_text
 
 _BYTES_AT_ONCE = 32_000_000

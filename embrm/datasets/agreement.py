@@ -5,7 +5,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_choice, invalid_input
+from embrm._validation import check_choice
+from embrm.exceptions import invalid_input
 
 
 def krippendorff_alpha(

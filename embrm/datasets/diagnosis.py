@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FittedTexts, IntArray
-from embrm._validation import invalid_input
 from embrm.datasets import diagnosis_words as words
 from embrm.datasets._comparison_graph import (
     ComparisonGraph,
@@ -40,6 +39,7 @@ from embrm.datasets._scripts import script_shares
 from embrm.datasets.label_errors import find_label_errors
 from embrm.datasets.near_duplicates import THRESHOLD
 from embrm.datasets.preferences import Preferences, ReadReport
+from embrm.exceptions import invalid_input
 from embrm.messages import prompt_text
 
 _MOST_EXAMPLES = 3

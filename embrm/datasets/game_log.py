@@ -22,7 +22,7 @@ from embrm._typing import FloatArray
 from embrm.datasets.preferences import ReadReport
 from embrm.datasets.reading import OnError
 from embrm.datasets.sources import read_frame
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, format_error, invalid_input
 
 _NAMES = (("model_a", "model_b"), ("item", "opponent"), ("first", "second"))
 _ONE_HOT = ("winner_model_a", "winner_model_b", "winner_tie")
@@ -116,12 +116,10 @@ def read_game_log(
     ([1.0, 0.5], 1, 1)
     """
     if on_error not in ("raise", "skip", "skip-uninformative"):
-        raise InvalidInputError(
-            format_error(
-                expected="on_error: raise, skip or skip-uninformative",
-                got=repr(on_error)[:40],
-                fix="use on_error='skip-uninformative'",
-            )
+        raise invalid_input(
+            expected="on_error: raise, skip or skip-uninformative",
+            got=repr(on_error)[:40],
+            fix="use on_error='skip-uninformative'",
         )
     named = dict(columns or {})
     frame = read_frame(source)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import as_numbers, check_labels, invalid_input
+from embrm._validation import as_numbers, check_labels
+from embrm.exceptions import invalid_input
 
 
 @dataclass(frozen=True, eq=False)

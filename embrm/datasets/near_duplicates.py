@@ -32,8 +32,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, IntArray, Prompt
-from embrm._validation import invalid_input
 from embrm.datasets._shingles import ShingleSets, shingle_sets
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     from embrm.datasets.preferences import Preferences

@@ -16,7 +16,7 @@ from embrm._typing import AnyArray, FloatArray, IntArray, RandomState, Text
 from embrm._validation import check_random_state
 from embrm.datasets.near_duplicates import near_duplicate_prompt_ids
 from embrm.datasets.read_report import LeftOut, ReadReport
-from embrm.exceptions import InvalidInputError, format_error, warn
+from embrm.exceptions import invalid_input, warn
 from embrm.pairs import Pairs
 
 __all__ = ["LeftOut", "Preferences", "ReadReport", "same_prompt_pairs", "score_pairs"]
@@ -106,12 +106,10 @@ class Preferences:
             With the prompt ids of the items.
         """
         if len(vectors) != len(self.items):
-            raise InvalidInputError(
-                format_error(
-                    expected=f"{len(self.items)} vectors, one per item",
-                    got=str(len(vectors)),
-                    fix="encode .texts, all of them, in order",
-                )
+            raise invalid_input(
+                expected=f"{len(self.items)} vectors, one per item",
+                got=str(len(vectors)),
+                fix="encode .texts, all of them, in order",
             )
         ids = self.pairs[["first", "second"]].to_numpy(np.intp)
         prompt_ids = (
@@ -165,10 +163,8 @@ class Preferences:
         (2, 4)
         """
         if n < 1:
-            raise InvalidInputError(
-                format_error(
-                    expected="n >= 1", got=str(n), fix="keep one prompt or more"
-                )
+            raise invalid_input(
+                expected="n >= 1", got=str(n), fix="keep one prompt or more"
             )
         prompts = self.items["prompt_id"].to_numpy()
         known = np.unique(prompts)
@@ -208,12 +204,10 @@ class Preferences:
         second = self.items.take(self.pairs["second"].to_numpy(np.intp))
         crossing = first["prompt_id"].to_numpy() != second["prompt_id"].to_numpy()
         if crossing.any():
-            raise InvalidInputError(
-                format_error(
-                    expected="pairs of items that answer the same prompt",
-                    got=f"two prompts in pair {int(np.argmax(crossing))}",
-                    fix="join .pairs with .items yourself, or drop such pairs",
-                )
+            raise invalid_input(
+                expected="pairs of items that answer the same prompt",
+                got=f"two prompts in pair {int(np.argmax(crossing))}",
+                fix="join .pairs with .items yourself, or drop such pairs",
             )
         return pd.DataFrame(
             {
@@ -304,12 +298,10 @@ def _check_taken(taken: AnyArray, n_pairs: int) -> None:
         known = taken.dtype.kind in "iu" and np.isin(taken, np.arange(n_pairs)).all()
         fits = taken.ndim == 1 and bool(taken.size == 0 or known)
     if not fits:
-        raise InvalidInputError(
-            format_error(
-                expected=f"a mask of {n_pairs} pairs, or positions among them",
-                got=f"an array of shape {taken.shape} and dtype {taken.dtype}",
-                fix="compute it from .pairs of these very preferences",
-            )
+        raise invalid_input(
+            expected=f"a mask of {n_pairs} pairs, or positions among them",
+            got=f"an array of shape {taken.shape} and dtype {taken.dtype}",
+            fix="compute it from .pairs of these very preferences",
         )
 
 
@@ -394,12 +386,10 @@ def _scores(items: pd.DataFrame, column: str) -> FloatArray:
     ]
     if column not in numeric:
         names = ", ".join(numeric)[:200] or "none"
-        raise InvalidInputError(
-            format_error(
-                expected="a numeric column of items to prefer by",
-                got=f"{str(column)[:40]!r}; numeric are: {names}",
-                fix="name one of these, or read data that has ratings",
-            )
+        raise invalid_input(
+            expected="a numeric column of items to prefer by",
+            got=f"{str(column)[:40]!r}; numeric are: {names}",
+            fix="name one of these, or read data that has ratings",
         )
     score = items[column].to_numpy(np.float64)
     return -score if column == "rank" else score

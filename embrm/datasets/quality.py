@@ -36,7 +36,7 @@ import pandas as pd
 
 from embrm._typing import AnyArray, BoolArray
 from embrm.datasets.preferences import LeftOut, Preferences
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 _MAX_PLACES = 5
 
@@ -95,13 +95,11 @@ class QualityReport:
             If the later filter did not begin where this one ended.
         """
         if (self.unit, self.n_after) != (later.unit, later.n_before):
-            raise InvalidInputError(
-                format_error(
-                    expected=f"a later report that begins with the {self.n_after} "
-                    f"{self.unit} this one ends with",
-                    got=f"one that begins with {later.n_before} {later.unit}",
-                    fix="add reports in the order in which the filters were applied",
-                )
+            raise invalid_input(
+                expected=f"a later report that begins with the {self.n_after} "
+                f"{self.unit} this one ends with",
+                got=f"one that begins with {later.n_before} {later.unit}",
+                fix="add reports in the order in which the filters were applied",
             )
         reasons = self.left_out + later.left_out
         parts = [part for part in (self.removed, later.removed) if part is not None]
@@ -172,12 +170,10 @@ def filter_by_length(
     (LeftOut(reason='too short', n=1, where=('0',)),)
     """
     if not 0 <= min_words <= max_words:
-        raise InvalidInputError(
-            format_error(
-                expected="0 <= min_words <= max_words",
-                got=f"min_words={min_words}, max_words={max_words}",
-                fix="exchange them, or set only one",
-            )
+        raise invalid_input(
+            expected="0 <= min_words <= max_words",
+            got=f"min_words={min_words}, max_words={max_words}",
+            fix="exchange them, or set only one",
         )
     responses = preferences.items["response"]
     n_words = np.fromiter(map(count_words, responses), np.int64, len(responses))
@@ -240,12 +236,10 @@ def filter_near_duplicates(
     (LeftOut(reason='near-duplicate responses', n=1, where=('0',)),)
     """
     if not 0 < max_ratio <= 1 or unit not in ("word", "character"):
-        raise InvalidInputError(
-            format_error(
-                expected="max_ratio in (0, 1] and unit 'word' or 'character'",
-                got=f"max_ratio={max_ratio:g}, unit={str(unit)[:20]!r}",
-                fix="leave them at 0.8 and 'word' if in doubt",
-            )
+        raise invalid_input(
+            expected="max_ratio in (0, 1] and unit 'word' or 'character'",
+            got=f"max_ratio={max_ratio:g}, unit={str(unit)[:20]!r}",
+            fix="leave them at 0.8 and 'word' if in doubt",
         )
     split: Callable[[str], Sequence[str]] = _words if unit == "word" else str
     texts = preferences.items["response"].tolist()
@@ -297,12 +291,10 @@ def filter_by_agreement(
     (LeftOut(reason='low annotator agreement', n=1, where=('0',)),)
     """
     if not 0 <= min_agreement <= 1:
-        raise InvalidInputError(
-            format_error(
-                expected="min_agreement in [0, 1], a share of the annotators",
-                got=f"{min_agreement:g}",
-                fix="write 60% as 0.6",
-            )
+        raise invalid_input(
+            expected="min_agreement in [0, 1], a share of the annotators",
+            got=f"{min_agreement:g}",
+            fix="write 60% as 0.6",
         )
     agreement = _shares(preferences.pairs, column)
     low = agreement <= min_agreement
@@ -327,22 +319,18 @@ def _is_alike(a: Sequence[str], b: Sequence[str], max_ratio: float) -> bool:
 def _shares(pairs: pd.DataFrame, column: str) -> AnyArray:
     fix = "name the column with column=..., as shares from 0 to 1"
     if column not in pairs:
-        raise InvalidInputError(
-            format_error(
-                expected=f"a column {column[:40]!r} of pairs",
-                got=f"columns {', '.join(map(str, pairs.columns))[:120]}",
-                fix=fix,
-            )
+        raise invalid_input(
+            expected=f"a column {column[:40]!r} of pairs",
+            got=f"columns {', '.join(map(str, pairs.columns))[:120]}",
+            fix=fix,
         )
     shares = pd.to_numeric(pairs[column], errors="coerce").to_numpy(np.float64)
     bad = (shares < 0) | (shares > 1) | (np.isnan(shares) & pairs[column].notna())
     if bad.any():
-        raise InvalidInputError(
-            format_error(
-                expected=f"{column[:40]!r} in [0, 1], NaN where unknown",
-                got=f"another value at pair {int(np.argmax(bad))}",
-                fix=fix,
-            )
+        raise invalid_input(
+            expected=f"{column[:40]!r} in [0, 1], NaN where unknown",
+            got=f"another value at pair {int(np.argmax(bad))}",
+            fix=fix,
         )
     return shares
 

@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager, suppress
 from itertools import chain, islice
 from typing import Any, Literal
 
-from embrm._validation import invalid_input
 from embrm.datasets._building import PreferencesBuilder
 from embrm.datasets._csv_rows import typed
 from embrm.datasets._json_rows import too_deep
@@ -47,6 +46,7 @@ from embrm.exceptions import (
     MisreadWarning,
     NoPreferenceError,
     format_error,
+    invalid_input,
     warn,
 )
 

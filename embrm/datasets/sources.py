@@ -34,7 +34,7 @@ from embrm.datasets.tables import (
     parquet_source,
     table_source,
 )
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, invalid_input
 
 _OPENERS: Mapping[str, Callable[[Path, ReadLimits], Source]] = {
     ".jsonl": jsonl_source,
@@ -124,12 +124,10 @@ def open_source(source: Any, limits: ReadLimits | None = None) -> Source:
         return _several([Path(path) for path in source], limits)
     if isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         return iterable_source(source)
-    raise InvalidInputError(
-        format_error(
-            expected="a path, '-', 'hf:owner/name', a DataFrame or a list of dicts",
-            got=type(source).__name__,
-            fix="pass one of these; turn a dict of columns into pd.DataFrame(...)",
-        )
+    raise invalid_input(
+        expected="a path, '-', 'hf:owner/name', a DataFrame or a list of dicts",
+        got=type(source).__name__,
+        fix="pass one of these; turn a dict of columns into pd.DataFrame(...)",
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embrm._optional import import_optional
 from embrm.embed.truncation import FittedTokens
-from embrm.exceptions import EmbrmError, InvalidInputError, format_error
+from embrm.exceptions import EmbrmError, format_error, invalid_input
 
 FLOAT16_LIMIT = 6e4
 """Largest absolute value stored as float16, whose own limit is 65504."""
@@ -135,21 +135,17 @@ def as_stored(vectors: NDArray[np.float32], dtype: str) -> NDArray[np.floating[A
     dtype('float16')
     """
     if not np.isfinite(vectors).all():
-        raise InvalidInputError(
-            format_error(
-                expected="finite vectors",
-                got="NaN or infinity from the model",
-                fix="compute with dtype='float32', or check the model's weights",
-            )
+        raise invalid_input(
+            expected="finite vectors",
+            got="NaN or infinity from the model",
+            fix="compute with dtype='float32', or check the model's weights",
         )
     largest = float(np.abs(vectors).max(initial=0.0))
     if dtype == "float16" and largest >= FLOAT16_LIMIT:
-        raise InvalidInputError(
-            format_error(
-                expected=f"vectors below {FLOAT16_LIMIT:g}, which float16 holds",
-                got=f"a value of {largest:.3g}",
-                fix="pass store_dtype='float32'",
-            )
+        raise invalid_input(
+            expected=f"vectors below {FLOAT16_LIMIT:g}, which float16 holds",
+            got=f"a value of {largest:.3g}",
+            fix="pass store_dtype='float32'",
         )
     return vectors.astype(dtype)
 
@@ -187,9 +183,7 @@ def check_options(
     }
     for rule, (value, holds) in rules.items():
         if not holds:
-            raise InvalidInputError(
-                format_error(expected=rule, got=repr(value), fix="pass one of these")
-            )
+            raise invalid_input(expected=rule, got=repr(value), fix="pass one of these")
 
 
 def choose_device(device: str | None) -> str:

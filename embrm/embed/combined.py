@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from embrm._typing import Text
 from embrm.blocks import blocks_of
 from embrm.embed.base import BatchReport, Encoder, Fingerprint, OnBatch
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 COMBINED = "combined"
 """Kind of the fingerprint."""
@@ -47,12 +47,10 @@ class CombinedEncoder:
     def __post_init__(self) -> None:
         distinct = len(set(self.names)) == len(self.names) == len(self.encoders)
         if not distinct or not self.names:
-            raise InvalidInputError(
-                format_error(
-                    expected="one or more encoders, each with a name of its own",
-                    got=f"{len(self.encoders)} encoders named {', '.join(self.names)}",
-                    fix="pass every encoder once",
-                )
+            raise invalid_input(
+                expected="one or more encoders, each with a name of its own",
+                got=f"{len(self.encoders)} encoders named {', '.join(self.names)}",
+                fix="pass every encoder once",
             )
 
     @cached_property

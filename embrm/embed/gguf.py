@@ -34,6 +34,7 @@ from embrm.exceptions import (
     IntegrityError,
     InvalidInputError,
     format_error,
+    invalid_input,
     warn,
 )
 
@@ -121,12 +122,10 @@ def _check_magic(path: Path) -> None:
     with storage_errors("read a model", path), path.open("rb") as file:
         magic = file.read(len(_MAGIC))
     if magic != _MAGIC:
-        raise InvalidInputError(
-            format_error(
-                expected="a GGUF file, which begins with the letters GGUF",
-                got=f"{path.name}, which does not",
-                fix="pass a model in GGUF format, or a directory with safetensors",
-            )
+        raise invalid_input(
+            expected="a GGUF file, which begins with the letters GGUF",
+            got=f"{path.name}, which does not",
+            fix="pass a model in GGUF format, or a directory with safetensors",
         )
 
 
@@ -218,13 +217,11 @@ def _check_contents(gguf: Any, path: Path) -> int:
             )
         ) from error
     if architecture not in supported:
-        raise InvalidInputError(
-            format_error(
-                expected="an architecture that transformers loads from GGUF: "
-                + ", ".join(sorted(supported)),
-                got=repr(architecture[:40]),
-                fix="use the model's safetensors, or update transformers",
-            )
+        raise invalid_input(
+            expected="an architecture that transformers loads from GGUF: "
+            + ", ".join(sorted(supported)),
+            got=repr(architecture[:40]),
+            fix="use the model's safetensors, or update transformers",
         )
     return n_weights
 
@@ -290,13 +287,11 @@ def _conversion_errors(path: Path, home: Path) -> Iterator[None]:
         ) from error
     # Tokenizers raise plain exceptions; damaged files make the conversion raise any.
     except Exception as error:
-        raise InvalidInputError(
-            format_error(
-                expected=f"a model in {path.name} that can be converted",
-                got=f"{type(error).__name__}: {str(error)[:120]}",
-                fix="fetch the file again, update transformers, or use the model's "
-                "safetensors",
-            )
+        raise invalid_input(
+            expected=f"a model in {path.name} that can be converted",
+            got=f"{type(error).__name__}: {str(error)[:120]}",
+            fix="fetch the file again, update transformers, or use the model's "
+            "safetensors",
         ) from error
 
 

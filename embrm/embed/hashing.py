@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from embrm._typing import Text
 from embrm.embed.base import BatchReport, Fingerprint, OnBatch
 from embrm.embed.template import check_text
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.messages import prompt_text
 
 
@@ -80,9 +80,7 @@ class HashingEncoder:
         }
         wrong = [rule for rule, holds in is_valid.items() if not holds]
         if wrong:
-            raise InvalidInputError(
-                format_error(expected=wrong[0], got=repr(self), fix="change it")
-            )
+            raise invalid_input(expected=wrong[0], got=repr(self), fix="change it")
 
     @cached_property
     def fingerprint(self) -> Fingerprint:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embrm._typing import Text
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.messages import canonical_json
 
 KEY_DTYPE = np.dtype("V16")
@@ -84,12 +84,10 @@ def _short(text: Any) -> str:
 
 
 def _no_text(got: str) -> InvalidInputError:
-    return InvalidInputError(
-        format_error(
-            expected="texts that are (prompt, response), the response a str",
-            got=got,
-            fix="pass one (prompt, response) tuple per item",
-        )
+    return invalid_input(
+        expected="texts that are (prompt, response), the response a str",
+        got=got,
+        fix="pass one (prompt, response) tuple per item",
     )
 
 
@@ -160,12 +158,10 @@ def check_keys(keys: Any) -> Keys:
             if isinstance(keys, np.ndarray)
             else type(keys).__name__
         )
-        raise InvalidInputError(
-            format_error(
-                expected="keys of shape (n,), dtype V16",
-                got=got,
-                fix="make them with embrm.embed.keys.item_keys",
-            )
+        raise invalid_input(
+            expected="keys of shape (n,), dtype V16",
+            got=got,
+            fix="make them with embrm.embed.keys.item_keys",
         )
     return keys
 

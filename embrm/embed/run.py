@@ -16,7 +16,11 @@ from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.combined import CombinedEncoder
 from embrm.embed.keys import KeyIndex, Keys, item_keys
 from embrm.embed.progress import EmbeddingProgress
-from embrm.exceptions import InvalidInputError, TruncationWarning, format_error, warn
+from embrm.exceptions import (
+    TruncationWarning,
+    invalid_input,
+    warn,
+)
 
 
 class Slices:
@@ -377,12 +381,10 @@ def _open(
 
 def _check_limits(commit_items: int, commit_seconds: float) -> None:
     if commit_items < 1 or not commit_seconds > 0:
-        raise InvalidInputError(
-            format_error(
-                expected="commit_items >= 1 and commit_seconds > 0",
-                got=f"{commit_items} and {commit_seconds}",
-                fix="leave them at their defaults of 4096 and 60",
-            )
+        raise invalid_input(
+            expected="commit_items >= 1 and commit_seconds > 0",
+            got=f"{commit_items} and {commit_seconds}",
+            fix="leave them at their defaults of 4096 and 60",
         )
 
 

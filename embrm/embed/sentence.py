@@ -28,7 +28,7 @@ from embrm.embed.weights import (
     model_name,
     transformers_major,
 )
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,10 @@ def read_layout(files: ModelFiles) -> SentenceLayout:
     """
     entries = files.read_json("modules.json")
     if not entries:
-        raise InvalidInputError(
-            format_error(
-                expected="a sentence-transformers model, with a modules.json",
-                got=f"none in {files.directory.name}",
-                fix="use CausalLMEncoder for a language model",
-            )
+        raise invalid_input(
+            expected="a sentence-transformers model, with a modules.json",
+            got=f"none in {files.directory.name}",
+            fix="use CausalLMEncoder for a language model",
         )
     named = [entry["type"] for entry in entries]
     kinds = [name.rpartition(".")[2] for name in named]
@@ -148,12 +146,10 @@ def read_layout(files: ModelFiles) -> SentenceLayout:
         if kind not in _MODULES or not name.startswith("sentence_transformers.")
     ] + [name for name in activations if not name.startswith("torch.nn.")]
     if unknown or kinds[:1] != ["Transformer"] or "Pooling" not in kinds:
-        raise InvalidInputError(
-            format_error(
-                expected=f"Transformer, Pooling and of {', '.join(_MODULES[2:])}",
-                got=", ".join(unknown or kinds),
-                fix="use a model made of these modules",
-            )
+        raise invalid_input(
+            expected=f"Transformer, Pooling and of {', '.join(_MODULES[2:])}",
+            got=", ".join(unknown or kinds),
+            fix="use a model made of these modules",
         )
     return SentenceLayout(files, tuple(zip(kinds, folders, strict=True)))
 
@@ -241,12 +237,10 @@ class SentenceTransformerEncoder(TokenEncoder):
             on_long_response=self.on_long_response,
         )
         if self.template != "plain":
-            raise InvalidInputError(
-                format_error(
-                    expected="template 'plain' for a sentence-transformers model",
-                    got=repr(self.template),
-                    fix="leave it out; chat templates are for CausalLMEncoder",
-                )
+            raise invalid_input(
+                expected="template 'plain' for a sentence-transformers model",
+                got=repr(self.template),
+                fix="leave it out; chat templates are for CausalLMEncoder",
             )
 
     @cached_property

@@ -15,7 +15,7 @@ from typing import Any
 
 from embrm._optional import import_optional
 from embrm._typing import Message, Prompt, Text
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.messages import as_messages, canonical_json, prompt_text
 
 CHAT_DATE = "26 Jul 2024"
@@ -57,12 +57,10 @@ def check_text(text: Any) -> Text:
         got = f"a response of type {type(response).__name__}"
     else:
         got = f"a {type(text).__name__} that is not such a pair"
-    raise InvalidInputError(
-        format_error(
-            expected="texts that are (prompt, response) with a str response",
-            got=got,
-            fix="pass a list of pairs; fill missing responses with ''",
-        )
+    raise invalid_input(
+        expected="texts that are (prompt, response) with a str response",
+        got=got,
+        fix="pass a list of pairs; fill missing responses with ''",
     )
 
 
@@ -206,12 +204,10 @@ class ChatRenderer:
             )
         except jinja2.exceptions.TemplateError as error:
             roles = ", ".join(turn["role"] for turn in turns)
-            raise InvalidInputError(
-                format_error(
-                    expected="a conversation that the model's chat template takes",
-                    got=f"roles {roles}, refused with: {str(error)[:120]}",
-                    fix="merge or rename the turns, or use template='plain'",
-                )
+            raise invalid_input(
+                expected="a conversation that the model's chat template takes",
+                got=f"roles {roles}, refused with: {str(error)[:120]}",
+                fix="merge or rename the turns, or use template='plain'",
             ) from error
 
 
@@ -268,12 +264,10 @@ def _search(text: str, pieces: Sequence[str], response: str) -> list[tuple[int, 
     content = response.strip()
     start = text.rfind(content)
     if not content or start < 0:
-        raise InvalidInputError(
-            format_error(
-                expected="a chat template that keeps the response's text",
-                got="a rendering in which the response cannot be found",
-                fix="use template='plain' with this model or for these texts",
-            )
+        raise invalid_input(
+            expected="a chat template that keeps the response's text",
+            got="a rendering in which the response cannot be found",
+            fix="use template='plain' with this model or for these texts",
         )
     head = len(pieces[0]) if pieces and text.startswith(pieces[0]) else 0
     return [(min(head, start), start), (start, start + len(content))]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embrm.embed.template import Rendered
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import InvalidInputError, invalid_input
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,10 @@ def tokenise(
         the response, or a text has no token at all.
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise InvalidInputError(
-            format_error(
-                expected="a fast tokenizer, which reports the offsets of tokens",
-                got=f"the slow tokenizer {type(tokenizer).__name__}",
-                fix="use a model whose files hold a tokenizer.json",
-            )
+        raise invalid_input(
+            expected="a fast tokenizer, which reports the offsets of tokens",
+            got=f"the slow tokenizer {type(tokenizer).__name__}",
+            fix="use a model whose files hold a tokenizer.json",
         )
     # Offsets of a whole data set would take hundreds of bytes per token.
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
@@ -151,12 +149,10 @@ def fit_tokens(
     position = np.cumsum(kept) - 1 + len(prefix)
     fitted = np.concatenate([prefix, ids[kept], suffix]).astype(np.int32)
     if len(fitted) == 0:
-        raise InvalidInputError(
-            format_error(
-                expected="texts with at least one token",
-                got="an empty prompt with an empty response",
-                fix="leave such items out",
-            )
+        raise invalid_input(
+            expected="texts with at least one token",
+            got="an empty prompt with an empty response",
+            fix="leave such items out",
         )
     content_end = _content_end(rendered)
     before_end = np.flatnonzero(kept & (starts < content_end))
@@ -185,13 +181,11 @@ def check_responses_fit(
     """
     n_long = sum(fitted.response_cut for fitted in tokens)
     if n_long and on_long_response == "raise":
-        raise InvalidInputError(
-            format_error(
-                expected=f"responses of at most max_tokens={limit} tokens",
-                got=f"{n_long} of {len(tokens)} that are longer",
-                fix="raise max_tokens, leave these items out, or pass "
-                "on_long_response='truncate' to drop the beginning of the response",
-            )
+        raise invalid_input(
+            expected=f"responses of at most max_tokens={limit} tokens",
+            got=f"{n_long} of {len(tokens)} that are longer",
+            fix="raise max_tokens, leave these items out, or pass "
+            "on_long_response='truncate' to drop the beginning of the response",
         )
 
 
@@ -215,10 +209,8 @@ def _content_end(rendered: Rendered) -> int:
 
 
 def _no_room(limit: int) -> InvalidInputError:
-    return InvalidInputError(
-        format_error(
-            expected="a limit with room for the template and some of the response",
-            got=f"max_tokens={limit}",
-            fix="raise max_tokens",
-        )
+    return invalid_input(
+        expected="a limit with room for the template and some of the response",
+        got=f"max_tokens={limit}",
+        fix="raise max_tokens",
     )

@@ -21,9 +21,9 @@ from safetensors import SafetensorError
 from embrm._optional import import_optional, install_command
 from embrm.exceptions import (
     IntegrityError,
-    InvalidInputError,
     MissingDependencyError,
     format_error,
+    invalid_input,
 )
 
 MINILM = "all-MiniLM-L6-v2"
@@ -207,13 +207,11 @@ def loading(files: ModelFiles) -> Iterator[None]:
         ) from error
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InvalidInputError(
-            format_error(
-                expected=f"a model in {files.directory.name} that can be loaded",
-                got=reason[:200],
-                fix="fetch the model again or update transformers; code that comes "
-                "with a model is never run",
-            )
+        raise invalid_input(
+            expected=f"a model in {files.directory.name} that can be loaded",
+            got=reason[:200],
+            fix="fetch the model again or update transformers; code that comes "
+            "with a model is never run",
         ) from error
 
 
@@ -268,13 +266,11 @@ def _weight_files(folder: Path) -> list[Path]:
         paths = sorted(folder.glob("*.safetensors"))
     missing = [path.name for path in paths if not path.is_file()]
     if missing or not paths:
-        raise InvalidInputError(
-            format_error(
-                expected=f"weights in safetensors format in {folder.name}",
-                got=f"no {missing[0]}" if missing else "none",
-                fix="fetch the model again, or convert its weights with "
-                "save_pretrained; pickled weights are never loaded",
-            )
+        raise invalid_input(
+            expected=f"weights in safetensors format in {folder.name}",
+            got=f"no {missing[0]}" if missing else "none",
+            fix="fetch the model again, or convert its weights with "
+            "save_pretrained; pickled weights are never loaded",
         )
     return paths
 

@@ -10,15 +10,11 @@ from scipy.stats import binom, norm
 from scipy.stats import t as student_t
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, RandomState
-from embrm._validation import (
-    check_choice,
-    check_count,
-    check_labels,
-    invalid_input,
-)
+from embrm._validation import check_choice, check_count, check_labels
 from embrm.evaluate.inputs import check_delta, check_scores, check_untied
 from embrm.evaluate.metrics import order_values
 from embrm.evaluate.resampling import PromptResampler
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd

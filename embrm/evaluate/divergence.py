@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.special import softmax, xlogy
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_choice, invalid_input
+from embrm._validation import check_choice
 from embrm.evaluate._picks import (
     MAX_ENTRIES,
     RankedPrompts,
@@ -23,6 +23,7 @@ from embrm.evaluate._picks import (
     ranked_prompts,
 )
 from embrm.evaluate.inputs import check_scores, item_codes
+from embrm.exceptions import invalid_input
 
 
 class PolicyMoments(NamedTuple):

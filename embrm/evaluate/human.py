@@ -8,10 +8,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
-from embrm._validation import check_labels, invalid_input
+from embrm._validation import check_labels
 from embrm.evaluate.inputs import check_delta
 from embrm.evaluate.metrics import order_values
 from embrm.evaluate.resampling import Interval, prompt_bootstrap
+from embrm.exceptions import invalid_input
 
 
 @dataclass(frozen=True)

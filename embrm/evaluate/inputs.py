@@ -6,12 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
-from embrm._validation import (
-    as_numbers,
-    check_labels,
-    check_sample_weight,
-    invalid_input,
-)
+from embrm._validation import as_numbers, check_labels, check_sample_weight
+from embrm.exceptions import invalid_input
 from embrm.pairs import CrossPromptGroups
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray
-from embrm._validation import check_choice, check_share, invalid_input
+from embrm._validation import check_choice, check_share
 from embrm.evaluate.inputs import check_labelled, check_lengths
 from embrm.evaluate.rank_correlation import PromptCorrelation, correlate_by_prompt
+from embrm.exceptions import invalid_input
 from embrm.heads.base import order_consistency
 
 

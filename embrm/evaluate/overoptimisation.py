@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_choice, invalid_input
+from embrm._validation import check_choice
 from embrm.evaluate._picks import ranked_prompts
 from embrm.evaluate.divergence import (
     PolicyMoments,
@@ -27,6 +27,7 @@ from embrm.evaluate.resampling import (
     band_of_curves,
     resampled_means,
 )
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,14 +8,11 @@ from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 from embrm._typing import FloatArray
-from embrm._validation import (
-    check_choice,
-    check_inner_share,
-    invalid_input,
-)
+from embrm._validation import check_choice, check_inner_share
 from embrm.evaluate.inputs import check_scores
 from embrm.evaluate.overoptimisation import OveroptimisationCurve
 from embrm.evaluate.resampling import Interval
+from embrm.exceptions import invalid_input
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, RandomState
-from embrm._validation import invalid_input
 from embrm.evaluate.calibration import calibration_features, interval_from_features
 from embrm.evaluate.human import HumanCeiling
 from embrm.evaluate.inputs import (
@@ -27,7 +26,7 @@ from embrm.evaluate.resampling import (
     ratio_from_totals,
 )
 from embrm.evaluate.subsets import Subsets, evaluate_by
-from embrm.exceptions import warn
+from embrm.exceptions import invalid_input, warn
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,9 +20,9 @@ from embrm._validation import (
     check_count,
     check_inner_share,
     check_random_state,
-    invalid_input,
 )
 from embrm.evaluate.inputs import group_codes, group_ids, number_prompts
+from embrm.exceptions import invalid_input
 from embrm.pairs import Pairs
 
 

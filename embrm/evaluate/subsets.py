@@ -8,15 +8,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
-from embrm._validation import (
-    check_count,
-    check_level,
-    check_random_state,
-    invalid_input,
-)
+from embrm._validation import check_count, check_level, check_random_state
 from embrm.evaluate.inputs import check_labelled, check_untied, group_codes
 from embrm.evaluate.metrics import order_values
 from embrm.evaluate.resampling import wilson_bounds
+from embrm.exceptions import invalid_input
 
 _FEW = 10
 

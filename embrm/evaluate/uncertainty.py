@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import check_inner_share, check_level, check_share, invalid_input
+from embrm._validation import check_inner_share, check_level, check_share
 from embrm.evaluate.calibration import confidence_and_right, reliability_curve
 from embrm.evaluate.inputs import check_delta, check_labelled, check_scores, group_codes
+from embrm.exceptions import invalid_input
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import AnyArray
-from embrm._validation import invalid_input
+from embrm.exceptions import invalid_input
 
 
 def canonical(value: Any, name: str) -> Any:

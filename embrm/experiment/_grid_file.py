@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from embrm._validation import Integer, Real, invalid_input
+from embrm._validation import Integer, Real
 from embrm._yaml import YamlError, parse_yaml
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import InvalidInputError, format_error, invalid_input
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

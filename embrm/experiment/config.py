@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm._validation import invalid_input
 from embrm.evaluate import prompt_train_test_split
+from embrm.exceptions import invalid_input
 from embrm.experiment._grid_file import (
     count_at,
     counts_at,

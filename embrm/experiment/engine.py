@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from joblib import Parallel, delayed, effective_n_jobs
 
-from embrm._validation import check_choice, check_count, check_level, invalid_input
+from embrm._validation import check_choice, check_count, check_level
 from embrm.embed.progress import progress_bar
-from embrm.exceptions import InvalidInputError
+from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.experiment._canonical import digest_of
 from embrm.experiment._cell import Cell, Failure, clear_caches, one_thread, run_cell
 from embrm.experiment._storage import (

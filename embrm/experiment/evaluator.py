@@ -13,13 +13,13 @@ import numpy as np
 from scipy.special import entr
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import invalid_input
 from embrm.evaluate import PromptResampler, prompt_rank_correlation
 from embrm.evaluate._picks import expected_picks, ranked_prompts
 from embrm.evaluate.calibration import calibration_gaps
 from embrm.evaluate.inputs import check_scores, item_codes
 from embrm.evaluate.metrics import log_loss_values, order_values
 from embrm.evaluate.resampling import ratio_from_totals
+from embrm.exceptions import invalid_input
 from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.annotation import Annotator
 from embrm.simulate.design import Locator, PromptLayout, offsets_of, triangular_pair

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from embrm._validation import check_count, check_share, invalid_input, type_name
-from embrm.exceptions import InvalidInputError
+from embrm._validation import check_count, check_share, type_name
+from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.experiment._canonical import canonical
 from embrm.heads.registry import make_head
 from embrm.pool import CandidatePool

@@ -21,7 +21,7 @@ from embrm._validation import (
     check_sample_weight,
     widened,
 )
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
 from embrm.heads.state import HeadState, Stored, collect_state, restore_state
 from embrm.heads.transformer_state import get_transformer_state, set_transformer_state
@@ -290,12 +290,10 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         """
         self._check_parameters()
         if not self.accepts_margin and comparisons.margin.any():
-            raise InvalidInputError(
-                format_error(
-                    expected=f"no margin: {type(self).__name__} cannot represent one",
-                    got=f"{int(np.count_nonzero(comparisons.margin))} positive margins",
-                    fix="drop margin, or use a Bradley-Terry head",
-                )
+            raise invalid_input(
+                expected=f"no margin: {type(self).__name__} cannot represent one",
+                got=f"{int(np.count_nonzero(comparisons.margin))} positive margins",
+                fix="drop margin, or use a Bradley-Terry head",
             )
         n_features = comparisons.items.shape[1]
         preprocessor, items = self._fit_preprocessor(comparisons.items)
@@ -360,12 +358,10 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         if annotator is None:
             return None, None
         if not self.estimates_noise:
-            raise InvalidInputError(
-                format_error(
-                    expected="annotator with noise='estimate'",
-                    got=f"a {type(self).__name__} that estimates no flip rate",
-                    fix="drop annotator, or set noise='estimate'",
-                )
+            raise invalid_input(
+                expected="annotator with noise='estimate'",
+                got=f"a {type(self).__name__} that estimates no flip rate",
+                fix="drop annotator, or set noise='estimate'",
             )
         return name_annotators(annotator)
 
@@ -386,12 +382,10 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
 def refuse_items(pairs: Any) -> None:
     """Raise on a matrix of items where pairs are expected."""
     if isinstance(pairs, np.ndarray | list) and np.ndim(pairs) == 2:
-        raise InvalidInputError(
-            format_error(
-                expected="Pairs, or an array of shape (n_pairs, 2, d)",
-                got=f"items of shape {np.shape(pairs)}",
-                fix="use reward(X) for the rewards of items",
-            )
+        raise invalid_input(
+            expected="Pairs, or an array of shape (n_pairs, 2, d)",
+            got=f"items of shape {np.shape(pairs)}",
+            fix="use reward(X) for the rewards of items",
         )
 
 
@@ -405,12 +399,10 @@ def name_annotators(annotator: ArrayLike) -> tuple[AnyArray, IntArray]:
     """
     array = np.asarray(annotator)
     if array.ndim != 1 or array.dtype.kind not in "iuUO":
-        raise InvalidInputError(
-            format_error(
-                expected="annotator of shape (n_pairs,), integers or strings",
-                got=f"shape {array.shape}, dtype {array.dtype}",
-                fix="pass one annotator for each pair",
-            )
+        raise invalid_input(
+            expected="annotator of shape (n_pairs,), integers or strings",
+            got=f"shape {array.shape}, dtype {array.dtype}",
+            fix="pass one annotator for each pair",
         )
     if array.dtype.kind == "O":
         array = array.astype(str)
@@ -451,21 +443,17 @@ def order_consistency(
     labels = check_labels(y, n_pairs=len(differences))
     weights = check_sample_weight(sample_weight, n_pairs=len(differences))
     if np.isnan(differences).any():
-        raise InvalidInputError(
-            format_error(
-                expected="delta without NaN",
-                got=f"NaN at pair {int(np.argmax(np.isnan(differences)))}",
-                fix="score every item before comparing",
-            )
+        raise invalid_input(
+            expected="delta without NaN",
+            got=f"NaN at pair {int(np.argmax(np.isnan(differences)))}",
+            fix="score every item before comparing",
         )
     weights = np.where(labels == 0.5, 0.0, weights)
     if not weights.any():
-        raise InvalidInputError(
-            format_error(
-                expected="at least one pair whose label is not a tie",
-                got=f"{len(differences)} pairs, none of them",
-                fix="pass pairs with y above or below 0.5",
-            )
+        raise invalid_input(
+            expected="at least one pair whose label is not a tie",
+            got=f"{len(differences)} pairs, none of them",
+            fix="pass pairs with y above or below 0.5",
         )
     right = (np.sign(differences) * np.sign(labels - 0.5) + 1) / 2
     return float(np.average(right, weights=weights))

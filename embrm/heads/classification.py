@@ -28,7 +28,7 @@ from sklearn.utils.validation import has_fit_parameter
 from embrm._optional import import_optional
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import Constraints, check_random_state
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.estimator_state import get_estimator_state, set_estimator_state
@@ -155,21 +155,17 @@ default=None
         if isinstance(estimator, str):
             return make_classifier(estimator, n_features, self.estimator_params)
         if self.estimator_params:
-            raise InvalidInputError(
-                format_error(
-                    expected="estimator_params with an estimator given by name",
-                    got=f"estimator_params with {type(estimator).__name__}",
-                    fix="set the parameters on the estimator itself",
-                )
+            raise invalid_input(
+                expected="estimator_params with an estimator given by name",
+                got=f"estimator_params with {type(estimator).__name__}",
+                fix="set the parameters on the estimator itself",
             )
         if not (hasattr(estimator, "fit") and hasattr(estimator, "predict_proba")):
-            raise InvalidInputError(
-                format_error(
-                    expected="a classifier with fit and predict_proba, or one of "
-                    + ", ".join(CLASSIFIERS),
-                    got=type(estimator).__name__,
-                    fix="wrap it in sklearn.calibration.CalibratedClassifierCV",
-                )
+            raise invalid_input(
+                expected="a classifier with fit and predict_proba, or one of "
+                + ", ".join(CLASSIFIERS),
+                got=type(estimator).__name__,
+                fix="wrap it in sklearn.calibration.CalibratedClassifierCV",
             )
         return clone(estimator)
 
@@ -220,12 +216,10 @@ def make_classifier(
     if name == "xgboost":
         xgboost = import_optional("xgboost", extra="xgboost")
         return _build(name, xgboost.XGBClassifier, _XGBOOST, params)
-    raise InvalidInputError(
-        format_error(
-            expected="a known classifier: " + ", ".join(CLASSIFIERS),
-            got=repr(name)[:40],
-            fix="use one of these names, or pass a scikit-learn classifier",
-        )
+    raise invalid_input(
+        expected="a known classifier: " + ", ".join(CLASSIFIERS),
+        got=repr(name)[:40],
+        fix="use one of these names, or pass a scikit-learn classifier",
     )
 
 
@@ -318,13 +312,11 @@ def _fit_weighted(
     elif np.all(weight == weight[0]):
         estimator.fit(items, won)
     else:
-        raise InvalidInputError(
-            format_error(
-                expected="an estimator whose fit takes sample_weight, since items "
-                "win or lose a different number of times",
-                got=type(last).__name__,
-                fix="use another estimator, or pairs in which each item occurs once",
-            )
+        raise invalid_input(
+            expected="an estimator whose fit takes sample_weight, since items "
+            "win or lose a different number of times",
+            got=type(last).__name__,
+            fix="use another estimator, or pairs in which each item occurs once",
         )
 
 
@@ -341,11 +333,9 @@ def _build(
     known = (known | set(defaults)) - {"kwargs"}
     unknown = sorted(set(given) - known)
     if unknown:
-        raise InvalidInputError(
-            format_error(
-                expected=f"parameters of '{name}': " + ", ".join(sorted(known)),
-                got=", ".join(map(repr, unknown))[:80],
-                fix="check the spelling, or pass the estimator itself",
-            )
+        raise invalid_input(
+            expected=f"parameters of '{name}': " + ", ".join(sorted(known)),
+            got=", ".join(map(repr, unknown))[:80],
+            fix="check the spelling, or pass the estimator itself",
         )
     return cls(**{**defaults, **given})

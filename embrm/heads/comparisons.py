@@ -24,7 +24,11 @@ from embrm._validation import (
     widened,
 )
 from embrm.blocks import Blocks
-from embrm.exceptions import InvalidInputError, LeftOutWarning, format_error, warn
+from embrm.exceptions import (
+    LeftOutWarning,
+    invalid_input,
+    warn,
+)
 from embrm.pairs import Pairs, distinct_rows
 
 _TOO_LARGE_TO_COPY = 2**26
@@ -103,12 +107,10 @@ def as_pairs(pairs: Any) -> Pairs:
     if isinstance(pairs, Pairs):
         return pairs
     if hasattr(pairs, "columns") or isinstance(pairs, str):
-        raise InvalidInputError(
-            format_error(
-                expected="Pairs, or an array of shape (n_pairs, 2, d)",
-                got=type(pairs).__name__,
-                fix="use embrm.RewardModel for frames of text",
-            )
+        raise invalid_input(
+            expected="Pairs, or an array of shape (n_pairs, 2, d)",
+            got=type(pairs).__name__,
+            fix="use embrm.RewardModel for frames of text",
         )
     return Pairs.from_dense(pairs)
 
@@ -215,20 +217,16 @@ class _Labels:
             annotator,
         )
         if n_pairs == 0:
-            raise InvalidInputError(
-                format_error(
-                    expected="at least one pair",
-                    got="0 pairs",
-                    fix="check the filter or split that made them",
-                )
+            raise invalid_input(
+                expected="at least one pair",
+                got="0 pairs",
+                fix="check the filter or split that made them",
             )
         if annotator is not None and annotator.shape != (n_pairs,):
-            raise InvalidInputError(
-                format_error(
-                    expected=f"annotator of shape ({n_pairs},), one per pair",
-                    got=f"shape {annotator.shape}",
-                    fix="pass one annotator for each pair",
-                )
+            raise invalid_input(
+                expected=f"annotator of shape ({n_pairs},), one per pair",
+                got=f"shape {annotator.shape}",
+                fix="pass one annotator for each pair",
             )
         return labels
 
@@ -246,13 +244,11 @@ class _Labels:
 def _refuse_self_pairs(pairs: Pairs) -> None:
     same = pairs.first == pairs.second
     if same.any():
-        raise InvalidInputError(
-            format_error(
-                expected="two different items in each pair",
-                got=f"item {int(pairs.first[np.argmax(same)])} paired with itself at "
-                f"pair {int(np.argmax(same))} ({int(same.sum())} such pairs)",
-                fix="drop the pairs whose two ids are equal",
-            )
+        raise invalid_input(
+            expected="two different items in each pair",
+            got=f"item {int(pairs.first[np.argmax(same)])} paired with itself at "
+            f"pair {int(np.argmax(same))} ({int(same.sum())} such pairs)",
+            fix="drop the pairs whose two ids are equal",
         )
 
 
@@ -261,12 +257,10 @@ def _distinguishable(ids: IntArray) -> BoolArray:
     different: BoolArray = ids[:, 0] != ids[:, 1]
     n_equal = int((~different).sum())
     if n_equal == len(ids):
-        raise InvalidInputError(
-            format_error(
-                expected="at least one pair of two different vectors",
-                got=f"{n_equal} pairs of equal vectors",
-                fix="check the encoder: different texts should embed differently",
-            )
+        raise invalid_input(
+            expected="at least one pair of two different vectors",
+            got=f"{n_equal} pairs of equal vectors",
+            fix="check the encoder: different texts should embed differently",
         )
     if n_equal:
         warn(

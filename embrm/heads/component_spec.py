@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 
 from embrm._optional import import_optional
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 
 _PIPELINE = "sklearn.pipeline.Pipeline"
 _MAPPING = "mapping"
@@ -76,13 +80,11 @@ def component_spec(component: Any) -> dict[str, Any]:
     """  # noqa: E501
     name = component_id(component)
     if name is None:
-        raise InvalidInputError(
-            format_error(
-                expected="an estimator that can be saved: "
-                + ", ".join(n.rpartition(".")[2] for n in _EXTRA_OF),
-                got=type(component).__name__,
-                fix="use one of these, or keep the fitted head in memory",
-            )
+        raise invalid_input(
+            expected="an estimator that can be saved: "
+            + ", ".join(n.rpartition(".")[2] for n in _EXTRA_OF),
+            got=type(component).__name__,
+            fix="use one of these, or keep the fitted head in memory",
         )
     if name == _PIPELINE:
         return {
@@ -146,13 +148,11 @@ def encode(value: Any, name: str) -> Any:
         return component_spec(value)
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {_MAPPING: {key: encode(part, name) for key, part in value.items()}}
-    raise InvalidInputError(
-        format_error(
-            expected=f"parameter '{name}' that is plain data (None, bool, int, finite "
-            "float, str, a list or dict of these, or an estimator)",
-            got=type(value).__name__ if not isinstance(value, float) else str(value),
-            fix="give it as plain data, e.g. an integer seed for random_state",
-        )
+    raise invalid_input(
+        expected=f"parameter '{name}' that is plain data (None, bool, int, finite "
+        "float, str, a list or dict of these, or an estimator)",
+        got=type(value).__name__ if not isinstance(value, float) else str(value),
+        fix="give it as plain data, e.g. an integer seed for random_state",
     )
 
 

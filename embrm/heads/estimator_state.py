@@ -13,7 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._optional import import_optional
 from embrm._typing import AnyArray
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 from embrm.heads.component_spec import (
     component_from_spec,
     component_id,
@@ -86,14 +90,12 @@ XGBClassifier, or a Pipeline of transformers and one of these
     if name == _XGBOOST:
         raw = bytes(estimator.get_booster().save_raw("ubj"))
         return HeadState(values=spec, blobs={_BLOB: raw})
-    raise InvalidInputError(
-        format_error(
-            expected="a classifier that can be saved: "
-            + ", ".join(n.rpartition(".")[2] for n in _CLASSIFIERS)
-            + ", or a Pipeline that ends in one",
-            got=type(estimator).__name__,
-            fix="use one of these, or keep the fitted head in memory",
-        )
+    raise invalid_input(
+        expected="a classifier that can be saved: "
+        + ", ".join(n.rpartition(".")[2] for n in _CLASSIFIERS)
+        + ", or a Pipeline that ends in one",
+        got=type(estimator).__name__,
+        fix="use one of these, or keep the fitted head in memory",
     )
 
 

@@ -15,7 +15,11 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import LearnsFrom, RandomState
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 from embrm.heads.component_spec import decode, encode
 
 
@@ -285,12 +289,10 @@ def make_head(name: str, /, *, random_state: RandomState = None, **params: Any) 
     """
     known = _BY_NAME.get(name)
     if known is None:
-        raise InvalidInputError(
-            format_error(
-                expected="the name of a head",
-                got=f"unknown head {str(name)[:40]!r}; known: {', '.join(_BY_NAME)}",
-                fix="use one of the known names",
-            )
+        raise invalid_input(
+            expected="the name of a head",
+            got=f"unknown head {str(name)[:40]!r}; known: {', '.join(_BY_NAME)}",
+            fix="use one of the known names",
         )
     parameters = inspect.signature(known.head_class).parameters
     if random_state is not None and "random_state" in parameters:
@@ -298,12 +300,10 @@ def make_head(name: str, /, *, random_state: RandomState = None, **params: Any) 
     try:
         return _maker(known)(**params)
     except TypeError as error:
-        raise InvalidInputError(
-            format_error(
-                expected=f"parameters of '{name}': {', '.join(parameters)}",
-                got=", ".join(set(params) - set(parameters))[:80],
-                fix="check the spelling",
-            )
+        raise invalid_input(
+            expected=f"parameters of '{name}': {', '.join(parameters)}",
+            got=", ".join(set(params) - set(parameters))[:80],
+            fix="check the spelling",
         ) from error
 
 
@@ -333,12 +333,10 @@ def head_spec(head: Any) -> dict[str, Any]:
     """
     name = type(head).__name__
     if not _is_known(head):
-        raise InvalidInputError(
-            format_error(
-                expected="a head that can be saved: " + ", ".join(_BY_CLASS),
-                got=name,
-                fix="use one of these, or keep the fitted head in memory",
-            )
+        raise invalid_input(
+            expected="a head that can be saved: " + ", ".join(_BY_CLASS),
+            got=name,
+            fix="use one of these, or keep the fitted head in memory",
         )
     params = head.get_params(deep=False)
     return {

@@ -7,7 +7,11 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 from embrm.heads.component_spec import (
     component_from_spec,
     component_id,
@@ -69,14 +73,12 @@ or a Pipeline of these
     if name == _PIPELINE:
         return pipeline_state(transformer, get_transformer_state)
     if name not in _FITTED:
-        raise InvalidInputError(
-            format_error(
-                expected="a preprocessor that can be saved: "
-                + ", ".join(n.rpartition(".")[2] for n in _FITTED)
-                + ", or a Pipeline of these",
-                got=type(transformer).__name__,
-                fix="use one of these, or keep the fitted head in memory",
-            )
+        raise invalid_input(
+            expected="a preprocessor that can be saved: "
+            + ", ".join(n.rpartition(".")[2] for n in _FITTED)
+            + ", or a Pipeline of these",
+            got=type(transformer).__name__,
+            fix="use one of these, or keep the fitted head in memory",
         )
     return attribute_state(transformer, _FITTED[name])
 

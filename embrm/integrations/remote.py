@@ -12,7 +12,13 @@ import pandas as pd
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray, Text
-from embrm.exceptions import DataError, EmbrmError, InvalidInputError, format_error
+from embrm.exceptions import (
+    DataError,
+    EmbrmError,
+    InvalidInputError,
+    format_error,
+    invalid_input,
+)
 from embrm.model.items import RanksItems, RowItems
 
 _PASSING = (408, 429, 502, 503, 504)
@@ -62,12 +68,10 @@ class RemoteRewardModel(RanksItems):
         batch_items: int = 256,
     ) -> None:
         if not url.startswith(("http://", "https://")):
-            raise InvalidInputError(
-                format_error(
-                    expected="a URL of a reward server",
-                    got=f"another text of {len(url)} characters",
-                    fix='write it as "http://localhost:8080"',
-                )
+            raise invalid_input(
+                expected="a URL of a reward server",
+                got=f"another text of {len(url)} characters",
+                fix='write it as "http://localhost:8080"',
             )
         self.url = url.rstrip("/")
         self.columns, self.prompt_template = columns, prompt_template

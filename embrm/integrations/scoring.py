@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from embrm._typing import Text
-from embrm.exceptions import EmbrmWarning, InvalidInputError, format_error, warn
+from embrm.exceptions import (
+    EmbrmWarning,
+    invalid_input,
+    warn,
+)
 from embrm.integrations.remote import RemoteRewardModel
 from embrm.messages import as_messages
 from embrm.model import RewardModel
@@ -82,13 +86,11 @@ def model_from_environment() -> dict[str, str]:
     """
     given = os.environ.get(ENVIRONMENT, "").strip()
     if not given:
-        raise InvalidInputError(
-            format_error(
-                expected=f"the environment variable {ENVIRONMENT}",
-                got="none",
-                fix=f"export {ENVIRONMENT}=http://localhost:8080, or the directory of "
-                "a saved model",
-            )
+        raise invalid_input(
+            expected=f"the environment variable {ENVIRONMENT}",
+            got="none",
+            fix=f"export {ENVIRONMENT}=http://localhost:8080, or the directory of "
+            "a saved model",
         )
     places = {}
     for n, part in enumerate(given.split(",")):

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, Prompt, Text
-from embrm._validation import check_count, invalid_input
+from embrm._validation import check_count
 from embrm.blocks import blocks_of
 from embrm.evaluate.resampling import Interval, prompt_bootstrap
-from embrm.exceptions import LeftOutWarning, warn
+from embrm.exceptions import LeftOutWarning, invalid_input, warn
 from embrm.judge.prompts import JudgePrompt, judge_prompt
 from embrm.judge.server import JudgeAnswer, JudgeServer
 

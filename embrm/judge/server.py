@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from embrm._validation import check_count, check_positive, invalid_input
+from embrm._validation import check_count, check_positive
 from embrm.embed.server._answers import NoJSONError, endpoint
 from embrm.embed.server._client import EmbeddingsClient, Server
-from embrm.exceptions import EmbrmError, format_error
+from embrm.exceptions import EmbrmError, format_error, invalid_input
 
 _MAX_BODY_BYTES = 4_000_000
 

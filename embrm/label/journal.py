@@ -8,7 +8,11 @@ from typing import Any, BinaryIO, Self
 
 import orjson
 
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 
 
 class Journal:
@@ -105,13 +109,11 @@ def _lock(file: BinaryIO, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise InvalidInputError(
-            format_error(
-                expected=f"{path} to be free",
-                got="another process that labels into it",
-                fix="label in that one: several annotators share one server, each with "
-                "a name of their own; or write to another --out",
-            )
+        raise invalid_input(
+            expected=f"{path} to be free",
+            got="another process that labels into it",
+            fix="label in that one: several annotators share one server, each with "
+            "a name of their own; or write to another --out",
         ) from error
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from embrm.active import LabelLoop
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.label.journal import Journal, append_line, write_lines
 from embrm.label.tasks import WINNERS, Task, Texts, is_swapped, make_task
 
@@ -397,6 +397,6 @@ def journal_of(out: Path) -> Path:
 
 
 def _refused(got: str, fix: str) -> InvalidInputError:
-    return InvalidInputError(
-        format_error(expected="a judgement of the pair on the screen", got=got, fix=fix)
+    return invalid_input(
+        expected="a judgement of the pair on the screen", got=got, fix=fix
     )

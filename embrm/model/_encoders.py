@@ -7,8 +7,8 @@ from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import combined_encoder, make_encoder
 from embrm.exceptions import (
     FingerprintMismatchError,
-    InvalidInputError,
     format_error,
+    invalid_input,
 )
 from embrm.heads.uncertain_reward import UncertainRewardHead
 from embrm.pairs import Pairs
@@ -36,12 +36,10 @@ def check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
 def check_uncertain(head: Any) -> None:
     """Check that a head gives standard deviations with its rewards."""
     if not isinstance(head, UncertainRewardHead):
-        raise InvalidInputError(
-            format_error(
-                expected="a head that returns standard deviations, for intervals",
-                got=type(head).__name__,
-                fix="fit head='linear', or an ensemble",
-            )
+        raise invalid_input(
+            expected="a head that returns standard deviations, for intervals",
+            got=type(head).__name__,
+            fix="fit head='linear', or an ensemble",
         )
 
 
@@ -54,12 +52,10 @@ def check_style_block(blocks: Mapping[str, slice] | None) -> slice:
         If there are none.
     """
     if blocks is None or "style" not in blocks:
-        raise InvalidInputError(
-            format_error(
-                expected="vectors with a block 'style', to take it out of their reward",
-                got=f"blocks {', '.join(blocks)}" if blocks else "no blocks",
-                fix="call reward(data, control='style'), which reads the texts",
-            )
+        raise invalid_input(
+            expected="vectors with a block 'style', to take it out of their reward",
+            got=f"blocks {', '.join(blocks)}" if blocks else "no blocks",
+            fix="call reward(data, control='style'), which reads the texts",
         )
     return blocks["style"]
 
@@ -68,10 +64,8 @@ def check_dim(pairs: Pairs, fingerprint: Fingerprint) -> None:
     """Check that pairs hold vectors as long as the encoder's."""
     d = pairs.shape[2]
     if d != fingerprint.dim:
-        raise InvalidInputError(
-            format_error(
-                expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
-                got=f"d = {d}",
-                fix="take them from this model's embed(preferences.texts)",
-            )
+        raise invalid_input(
+            expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
+            got=f"d = {d}",
+            fix="take them from this model's embed(preferences.texts)",
         )

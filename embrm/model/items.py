@@ -19,7 +19,7 @@ from embrm.datasets.formats import ReadOptions, RowReader, read_responses, respe
 from embrm.datasets.formats._texts import place_for_prompt
 from embrm.datasets.sources import read_frame
 from embrm.datasets.tables import native
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, InvalidInputError, format_error, invalid_input
 from embrm.model.frames import prompt_hashes
 
 
@@ -100,13 +100,11 @@ class RowItems:
         added = pd.concat([self.spread(v, name) for name, v in values.items()], axis=1)
         taken = [str(name) for name in added if name in self.frame.columns]
         if taken and not overwrite:
-            raise InvalidInputError(
-                format_error(
-                    expected="an input without the columns that are added",
-                    got=f"one with {', '.join(taken)[:80]}",
-                    fix="name others, names=('my_reward', 'my_rank'), or pass "
-                    "overwrite=True",
-                )
+            raise invalid_input(
+                expected="an input without the columns that are added",
+                got=f"one with {', '.join(taken)[:80]}",
+                fix="name others, names=('my_reward', 'my_rank'), or pass "
+                "overwrite=True",
             )
         return self.frame.assign(**{str(name): added[name].array for name in added})
 
@@ -279,12 +277,10 @@ def row_items(
 
 def _read(data: Any) -> pd.DataFrame:
     if data is None or isinstance(data, Mapping | int | float | np.ndarray):
-        raise InvalidInputError(
-            format_error(
-                expected="a DataFrame with columns prompt and response",
-                got=type(data).__name__,
-                fix="pass pd.DataFrame(rows), a path, or a list of dicts",
-            )
+        raise invalid_input(
+            expected="a DataFrame with columns prompt and response",
+            got=type(data).__name__,
+            fix="pass pd.DataFrame(rows), a path, or a list of dicts",
         )
     return read_frame(data)
 

@@ -29,7 +29,10 @@ from embrm._typing import AnyArray, FloatArray, Text
 from embrm.datasets import Preferences
 from embrm.embed.style import STYLE_FEATURES, StyleEncoder
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
-from embrm.exceptions import InvalidInputError, LeftOutWarning, format_error
+from embrm.exceptions import (
+    LeftOutWarning,
+    invalid_input,
+)
 from embrm.heads import LinearBradleyTerry
 from embrm.pairs import Pairs
 
@@ -99,12 +102,10 @@ class StyleControl:
             there was style control.
         """
         if known is None or known.get("features") != list(STYLE_FEATURES):
-            raise InvalidInputError(
-                format_error(
-                    expected="a model that knows what its reward owes to style",
-                    got="one that was fitted by an earlier version",
-                    fix="fit it again, or leave out control='style'",
-                )
+            raise invalid_input(
+                expected="a model that knows what its reward owes to style",
+                got="one that was fitted by an earlier version",
+                fix="fit it again, or leave out control='style'",
             )
         alone = known.get("alone")
         return cls(

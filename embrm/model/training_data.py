@@ -26,7 +26,7 @@ from sklearn.base import clone
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, LearnsFrom
 from embrm.datasets import Preferences
 from embrm.datasets.paired import why_no_pair
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, format_error, invalid_input
 from embrm.heads.registry import HEADS, make_head
 from embrm.model._examples import labelled_items, rankings_of, rating_names, scores
 from embrm.model.frames import response_lengths
@@ -110,12 +110,10 @@ def training_data(head: Any, preferences: Preferences) -> TrainingData:
         raise _refusal(head, preferences, lack) from None
     except _MarginError as error:
         fitting = ", ".join(heads_that_fit(preferences))
-        raise InvalidInputError(
-            format_error(
-                expected=f"no margin: {type(head).__name__} cannot represent one",
-                got=str(error),
-                fix=f"drop the column margin, or use a head that can: {fitting}",
-            )
+        raise invalid_input(
+            expected=f"no margin: {type(head).__name__} cannot represent one",
+            got=str(error),
+            fix=f"drop the column margin, or use a head that can: {fitting}",
         ) from None
 
 

@@ -26,7 +26,12 @@ from sklearn.utils.validation import check_is_fitted
 from embrm.datasets.prompt_sketches import SKETCH_BYTES, PromptSketches
 from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import encoder_from_spec, encoder_spec
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    InvalidInputError,
+    format_error,
+    invalid_input,
+)
 from embrm.heads.registry import head_from_spec, head_spec
 from embrm.heads.state import HeadState
 from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry
@@ -353,12 +358,10 @@ def _with_manifest(
         }
         return {**files, MANIFEST: write_manifest({**values, "files": listed}, kind)}
     except (TypeError, ValueError, UnicodeEncodeError) as error:
-        raise InvalidInputError(
-            format_error(
-                expected="metrics that are JSON: numbers that are finite, texts, lists",
-                got=str(error)[:80],
-                fix="write NaN as None, and arrays as lists",
-            )
+        raise invalid_input(
+            expected="metrics that are JSON: numbers that are finite, texts, lists",
+            got=str(error)[:80],
+            fix="write NaN as None, and arrays as lists",
         ) from error
 
 
@@ -366,14 +369,12 @@ def _check_saveable(name: str, blob: bytes) -> None:
     try:
         check_native(blob)
     except IntegrityError as error:
-        raise InvalidInputError(
-            format_error(
-                expected="boosted trees with numerical splits, constant leaves and "
-                "one output, which can be checked before they are loaded",
-                got=f"others in {name!r}",
-                fix="fit without linear_tree, categories or gblinear, or keep the "
-                "fitted head in memory",
-            )
+        raise invalid_input(
+            expected="boosted trees with numerical splits, constant leaves and "
+            "one output, which can be checked before they are loaded",
+            got=f"others in {name!r}",
+            fix="fit without linear_tree, categories or gblinear, or keep the "
+            "fitted head in memory",
         ) from error
 
 

@@ -11,7 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from embrm.embed.cache.durable import make_directory, sync_directory, try_lock
-from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    EmbrmError,
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 from embrm.persist.manifest import (
     FORMAT,
     MANIFEST,
@@ -92,12 +97,10 @@ def check_destination(directory: str | os.PathLike[str]) -> None:
     target = Path(directory)
     foreign = _foreign_content(target)
     if foreign is not None:
-        raise InvalidInputError(
-            format_error(
-                expected="a new or empty directory, or a bundle to replace",
-                got=f"{foreign} at {str(directory)!r}",
-                fix="choose another directory, or remove this one",
-            )
+        raise invalid_input(
+            expected="a new or empty directory, or a bundle to replace",
+            got=f"{foreign} at {str(directory)!r}",
+            fix="choose another directory, or remove this one",
         )
 
 

@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 from embrm.pairs import Pairs
 
 MAX_DIM = 2**20
@@ -62,12 +66,10 @@ def take_probe(head: Any, dim: int) -> list[float]:
     """
     scores = _score(head, dim)
     if not np.isfinite(scores).all():
-        raise InvalidInputError(
-            format_error(
-                expected="a head whose rewards are finite",
-                got="NaN or infinity",
-                fix="check the data it was fitted on, and fit again",
-            )
+        raise invalid_input(
+            expected="a head whose rewards are finite",
+            got="NaN or infinity",
+            fix="check the data it was fitted on, and fit again",
         )
     return [float(score) for score in scores]
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import as_numbers, invalid_input
+from embrm._validation import as_numbers
 from embrm.evaluate.inputs import item_codes
+from embrm.exceptions import invalid_input
 
 
 @dataclass(frozen=True, eq=False)

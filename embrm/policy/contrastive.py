@@ -23,8 +23,8 @@ from embrm._validation import (
     check_pair_ids,
     check_positive,
     check_random_state,
-    invalid_input,
 )
+from embrm.exceptions import invalid_input
 from embrm.heads.smooth_minimiser import minimise_smooth
 
 

@@ -24,8 +24,8 @@ from embrm._validation import (
     check_positive,
     check_sample_weight,
     check_share,
-    invalid_input,
 )
+from embrm.exceptions import invalid_input
 from embrm.heads.smooth_minimiser import minimise_smooth
 from embrm.policy._prompts import Prompts
 from embrm.policy.losses import PAIR_LOSSES, PairLoss, pair_loss

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm._validation import check_choice, invalid_input
+from embrm._validation import check_choice
 from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
 from embrm.evaluate.resampling import Band
+from embrm.exceptions import invalid_input
 from embrm.policy.objectives import ParetoFront
 from embrm.policy.sweeps import PolicySweep
 

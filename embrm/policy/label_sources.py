@@ -15,8 +15,8 @@ from embrm._validation import (
     check_positive,
     check_random_state,
     check_share,
-    invalid_input,
 )
+from embrm.exceptions import invalid_input
 from embrm.pairs import Pairs
 
 if TYPE_CHECKING:

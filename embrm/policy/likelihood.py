@@ -7,7 +7,8 @@ import numpy as np
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray, Prompt, Text
-from embrm._validation import check_count, invalid_input
+from embrm._validation import check_count
+from embrm.exceptions import invalid_input
 from embrm.messages import as_messages, prompt_text
 
 

@@ -19,8 +19,8 @@ from embrm._validation import (
     check_positive,
     check_random_state,
     check_share,
-    invalid_input,
 )
+from embrm.exceptions import invalid_input
 from embrm.heads import LinearBradleyTerry
 from embrm.policy._prompts import Prompts
 from embrm.policy.direct import DirectAlignment, SoftmaxPolicy

@@ -20,8 +20,9 @@ from scipy.optimize import linprog
 from scipy.special import log_softmax, logit, logsumexp
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import check_choice, check_count, check_positive, invalid_input
+from embrm._validation import check_choice, check_count, check_positive
 from embrm.evaluate.inputs import prompts_by_size
+from embrm.exceptions import invalid_input
 from embrm.policy._prompts import Prompts
 from embrm.policy.policies import Preference
 from embrm.pool import CandidatePool

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
 from embrm._typing import BoolArray, FloatArray
-from embrm._validation import as_numbers, check_positive, invalid_input
+from embrm._validation import as_numbers, check_positive
+from embrm.exceptions import invalid_input
 from embrm.policy._prompts import Prompts
 
 if TYPE_CHECKING:

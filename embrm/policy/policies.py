@@ -14,14 +14,9 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import (
-    as_numbers,
-    check_choice,
-    check_count,
-    check_positive,
-    invalid_input,
-)
+from embrm._validation import as_numbers, check_choice, check_count, check_positive
 from embrm.evaluate.inputs import check_scores, prompts_by_size
+from embrm.exceptions import invalid_input
 from embrm.policy._prompts import Prompts
 
 Preference: TypeAlias = Callable[[IntArray], FloatArray]

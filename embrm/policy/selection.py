@@ -18,9 +18,9 @@ from embrm._validation import (
     check_positive,
     check_random_state,
     check_share,
-    invalid_input,
 )
 from embrm.evaluate.inputs import check_scores, item_codes, prompts_by_size
+from embrm.exceptions import invalid_input
 
 PAIR_STRATEGIES = ("best-vs-worst", "best-vs-random", "best-vs-second", "random")
 """How the two responses of a pair are chosen among those to one prompt."""

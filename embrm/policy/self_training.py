@@ -14,8 +14,8 @@ from embrm._validation import (
     check_pair_ids,
     check_positive,
     check_random_state,
-    invalid_input,
 )
+from embrm.exceptions import invalid_input
 from embrm.pairs import Pairs
 from embrm.policy._prompts import Prompts
 from embrm.policy.direct import DirectAlignment, SoftmaxPolicy

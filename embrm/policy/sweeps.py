@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, RandomState
-from embrm._validation import as_numbers, invalid_input
+from embrm._validation import as_numbers
 from embrm.evaluate.divergence import best_of_n_kl, check_counts
 from embrm.evaluate.inputs import check_scores
 from embrm.evaluate.resampling import Band, PromptResampler, band_of_curves
+from embrm.exceptions import invalid_input
 from embrm.policy._prompts import Prompts
 from embrm.policy.policies import best_of_n_policy, winning_shares
 

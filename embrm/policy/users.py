@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_count, check_labels, check_positive, invalid_input
+from embrm._validation import check_count, check_labels, check_positive
+from embrm.exceptions import invalid_input
 from embrm.heads.smooth_minimiser import minimise_smooth
 from embrm.pairs import Pairs
 

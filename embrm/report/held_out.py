@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import expit
 
 from embrm._typing import FloatArray
-from embrm._validation import invalid_input
 from embrm.datasets import Preferences
 from embrm.evaluate.inputs import group_codes
+from embrm.exceptions import invalid_input
 from embrm.model import RewardModel
 from embrm.model.training_data import training_data
 from embrm.pairs import Pairs

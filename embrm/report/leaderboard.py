@@ -18,7 +18,10 @@ from embrm.evaluate import Evaluation, PromptGroupKFold, compare_heads, evaluate
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
 from embrm.evaluate.inputs import group_codes
 from embrm.evaluate.resampling import Interval
-from embrm.exceptions import InvalidInputError, LeftOutWarning, format_error
+from embrm.exceptions import (
+    LeftOutWarning,
+    invalid_input,
+)
 from embrm.model.frames import equal_vectors, response_lengths
 from embrm.model.training_data import TrainingData, pair_data, training_data
 from embrm.pairs import Pairs
@@ -361,12 +364,10 @@ def _pairs_alone(
     """Take pairs, labels and further arguments as training data."""
     kind = getattr(head, "learns_from", "pairs")
     if kind != "pairs":
-        raise InvalidInputError(
-            format_error(
-                expected=f"data=training_data(head, preferences) for "
-                f"{type(head).__name__}, which learns from {kind}",
-                got="none",
-                fix="pass what embrm.model.training_data makes of the preferences",
-            )
+        raise invalid_input(
+            expected=f"data=training_data(head, preferences) for "
+            f"{type(head).__name__}, which learns from {kind}",
+            got="none",
+            fix="pass what embrm.model.training_data makes of the preferences",
         )
     return pair_data(labels, fit_params or {})

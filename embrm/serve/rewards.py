@@ -7,7 +7,13 @@ import numpy as np
 
 from embrm._typing import FloatArray, Text
 from embrm.embed.keys import item_keys
-from embrm.exceptions import DataError, EmbrmError, InvalidInputError, format_error
+from embrm.exceptions import (
+    DataError,
+    EmbrmError,
+    InvalidInputError,
+    format_error,
+    invalid_input,
+)
 from embrm.model import RewardModel
 from embrm.serve.vectors import ServingCache
 
@@ -83,12 +89,10 @@ class RewardSource:
     ) -> None:
         named = dict(models) if isinstance(models, Mapping) else {"reward": models}
         if not named:
-            raise InvalidInputError(
-                format_error(
-                    expected="at least one model",
-                    got="none",
-                    fix="pass a fitted RewardModel",
-                )
+            raise invalid_input(
+                expected="at least one model",
+                got="none",
+                fix="pass a fitted RewardModel",
             )
         self.models, self.whole = named, whole
         self.cache = ServingCache() if cache is None else cache

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.integrations.templates import TEMPLATES, Template
 from embrm.web.bounds import Bounds
 
@@ -115,10 +115,8 @@ class Settings:
 
 def _check_one_of(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
-        raise InvalidInputError(
-            format_error(
-                expected=f"{name} to be one of {', '.join(known)}",
-                got=repr(value)[:20],
-                fix="choose one of these",
-            )
+        raise invalid_input(
+            expected=f"{name} to be one of {', '.join(known)}",
+            got=repr(value)[:20],
+            fix="choose one of these",
         )

@@ -14,9 +14,9 @@ from embrm._validation import (
     check_deltas,
     check_positive,
     check_random_state,
-    invalid_input,
     type_name,
 )
+from embrm.exceptions import invalid_input
 from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.design import PromptLayout
 

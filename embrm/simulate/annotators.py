@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_positive, check_share, invalid_input
+from embrm._validation import check_positive, check_share
+from embrm.exceptions import invalid_input
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import (
     Annotation,

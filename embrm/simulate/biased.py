@@ -7,11 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import (
-    as_numbers,
-    check_number,
-    invalid_input,
-)
+from embrm._validation import as_numbers, check_number
+from embrm.exceptions import invalid_input
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Noise, Outcomes, Scale, SingleAnnotator, as_single
 

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.optimize import brentq
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_count, check_share, invalid_input
+from embrm._validation import check_count, check_share
+from embrm.exceptions import invalid_input
 from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.annotation import Annotator, Noise, as_annotator, gold_scale
 from embrm.simulate.design import PairingDesign, as_design

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from embrm._typing import AnyArray, IntArray, RandomState
-from embrm._validation import check_count, check_random_state, invalid_input, type_name
+from embrm._validation import check_count, check_random_state, type_name
+from embrm.exceptions import invalid_input
 from embrm.pool import CandidatePool
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import check_share, invalid_input
+from embrm._validation import check_share
+from embrm.exceptions import invalid_input
 from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.design import (
     Ends,

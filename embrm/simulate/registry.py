@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm._validation import invalid_input
-from embrm.exceptions import InvalidInputError
+from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.simulate.annotation import Annotator
 from embrm.simulate.annotators import (
     AnnotatorPanel,

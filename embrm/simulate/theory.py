@@ -39,7 +39,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, owens_t
 
 from embrm._typing import FloatArray, IntArray, RandomState
-from embrm._validation import check_count, check_random_state, invalid_input
+from embrm._validation import check_count, check_random_state
+from embrm.exceptions import invalid_input
 from embrm.simulate.annotation import Annotator
 from embrm.simulate.annotators import ThurstoneAnnotator
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.testing._contract import CONTRACT_CHECKS, SELECTION_CHECKS, STORAGE_CHECKS
 from embrm.testing._data import BAD_INPUT_CHECKS, LEARNING_CHECKS
 from embrm.testing._output import EQUIVALENCE_CHECKS, OUTPUT_CHECKS
@@ -70,23 +70,19 @@ def check_head(head: Any, *, checks: Iterable[str] | None = None) -> None:
     >>> check_head(LinearBradleyTerry(), checks=["fit_returns_the_head"])
     """
     if isinstance(head, type):
-        raise InvalidInputError(
-            format_error(
-                expected="an instance of a head",
-                got=f"the class {head.__name__}",
-                fix=f"pass {head.__name__}()",
-            )
+        raise invalid_input(
+            expected="an instance of a head",
+            got=f"the class {head.__name__}",
+            fix=f"pass {head.__name__}()",
         )
     known = dict(head_checks())
     names = list(known) if checks is None else list(checks)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise InvalidInputError(
-            format_error(
-                expected="names of checks: " + ", ".join(known),
-                got=", ".join(unknown)[:80],
-                fix="list the names with head_checks()",
-            )
+        raise invalid_input(
+            expected="names of checks: " + ", ".join(known),
+            got=", ".join(unknown)[:80],
+            fix="list the names with head_checks()",
         )
     reasons = [reason for name in names if (reason := _reason(name, known[name], head))]
     if reasons:

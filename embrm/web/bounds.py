@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 MIB = 2**20
 
@@ -55,10 +55,8 @@ class Bounds:
         for field in fields(self):
             value = getattr(self, field.name)
             if not value > 0:
-                raise InvalidInputError(
-                    format_error(
-                        expected=f"{field.name} > 0",
-                        got=str(value),
-                        fix=f"leave it at its default, {field.default}",
-                    )
+                raise invalid_input(
+                    expected=f"{field.name} > 0",
+                    got=str(value),
+                    fix=f"leave it at its default, {field.default}",
                 )

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.web.answers import Refusal, as_json, error_content
 from embrm.web.bounds import Bounds
 
@@ -226,13 +226,11 @@ def read_token(path: Path) -> str:
     else:
         reason = "another content"
     if not token or not token.isprintable() or " " in token:
-        raise InvalidInputError(
-            format_error(
-                expected="a file with one token of printable ASCII, without blanks",
-                got=f"{reason} in {path}",
-                fix="write one: python -c 'import secrets; "
-                "print(secrets.token_urlsafe())' > FILE",
-            )
+        raise invalid_input(
+            expected="a file with one token of printable ASCII, without blanks",
+            got=f"{reason} in {path}",
+            fix="write one: python -c 'import secrets; "
+            "print(secrets.token_urlsafe())' > FILE",
         )
     return token
 

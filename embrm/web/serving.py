@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.web.answers import printable
 from embrm.web.bounds import Bounds
 from embrm.web.connection import BoundedConnection
@@ -77,12 +77,10 @@ def listen(host: str, port: int) -> socket.socket:
             (host.strip("[]"), port), family=family, backlog=_BACKLOG
         )
     except OSError as error:
-        raise InvalidInputError(
-            format_error(
-                expected=f"a free port {port} at {printable(host, 60)}",
-                got=error.strerror or type(error).__name__,
-                fix="choose another with --port, or 0 for any; see --host",
-            )
+        raise invalid_input(
+            expected=f"a free port {port} at {printable(host, 60)}",
+            got=error.strerror or type(error).__name__,
+            fix="choose another with --port, or 0 for any; see --host",
         ) from error
 
 

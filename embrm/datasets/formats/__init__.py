@@ -57,9 +57,9 @@ from embrm.datasets.formats._two_responses import TWO_RATED, TWO_RESPONSES
 from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 from embrm.exceptions import (
     DataError,
-    InvalidInputError,
     NoPreferenceError,
     format_error,
+    invalid_input,
 )
 
 __all__ = [
@@ -157,12 +157,10 @@ def find_format(name: str) -> Format:
     if isinstance(name, str) and name in _FORMATS:
         return _FORMATS[name]
     near = difflib.get_close_matches(str(name), _FORMATS, n=1)
-    raise InvalidInputError(
-        format_error(
-            expected="the name of a format",
-            got=f"unknown format {str(name)[:40]!r}; known: {', '.join(_FORMATS)}",
-            fix=f"did you mean {near[0]!r}?" if near else "name one of these, or none",
-        )
+    raise invalid_input(
+        expected="the name of a format",
+        got=f"unknown format {str(name)[:40]!r}; known: {', '.join(_FORMATS)}",
+        fix=f"did you mean {near[0]!r}?" if near else "name one of these, or none",
     )
 
 
@@ -335,22 +333,18 @@ def check_columns(columns: Mapping[str, str]) -> None:
     for name, theirs in columns.items():
         if name not in known:
             if theirs in known:
-                raise InvalidInputError(
-                    format_error(
-                        expected="columns that maps embrm's names to yours",
-                        got=f"yours, {name[:40]!r}, mapped to embrm's {theirs!r}",
-                        fix=f"turn it round: {{{theirs!r}: {name[:40]!r}}}",
-                    )
+                raise invalid_input(
+                    expected="columns that maps embrm's names to yours",
+                    got=f"yours, {name[:40]!r}, mapped to embrm's {theirs!r}",
+                    fix=f"turn it round: {{{theirs!r}: {name[:40]!r}}}",
                 )
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            raise InvalidInputError(
-                format_error(
-                    expected="columns that maps embrm's names to yours",
-                    got=f"{name[:40]!r}, which embrm has no use for",
-                    fix=f"did you mean {near[0]!r}?"
-                    if near
-                    else f"name one of {', '.join(ROLES)}",
-                )
+            raise invalid_input(
+                expected="columns that maps embrm's names to yours",
+                got=f"{name[:40]!r}, which embrm has no use for",
+                fix=f"did you mean {near[0]!r}?"
+                if near
+                else f"name one of {', '.join(ROLES)}",
             )
 
 

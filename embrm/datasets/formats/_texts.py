@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeGuard
 from embrm._typing import Message, Prompt
 from embrm.datasets.formats._fields import is_list
 from embrm.datasets.formats.base import Row, RowReader, is_missing, refusal
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, InvalidInputError, invalid_input
 from embrm.messages import as_messages, prompt_text, response_text
 
 PROMPTS = (
@@ -140,12 +140,10 @@ def template_columns(template: str) -> list[str]:
     except ValueError:
         names = []
     if not names:
-        raise InvalidInputError(
-            format_error(
-                expected="a prompt_template that names columns in braces",
-                got=repr(template)[:60],
-                fix="write it as '{instruction}\\n{input}'; double other braces",
-            )
+        raise invalid_input(
+            expected="a prompt_template that names columns in braces",
+            got=repr(template)[:60],
+            fix="write it as '{instruction}\\n{input}'; double other braces",
         )
     return names
 

@@ -28,9 +28,8 @@ from embrm.datasets.formats._texts import (
 )
 from embrm.datasets.formats.base import Format, Row, RowReader, is_missing, refusal
 from embrm.exceptions import (
-    InvalidInputError,
     NoPreferenceError,
-    format_error,
+    invalid_input,
 )
 
 FIRST, SECOND, TIE = 1.0, 0.0, 0.5
@@ -244,13 +243,11 @@ def _told(winner: Mapping[Any, str | float]) -> dict[Any, Verdict]:
         elif is_number(meaning) and 0 <= meaning <= 1:
             known[_key(value)] = float(meaning)
         else:
-            raise InvalidInputError(
-                format_error(
-                    expected="winner that maps values to 'first', 'second', 'tie', "
-                    "'both bad' or a probability of first",
-                    got=repr(meaning)[:40],
-                    fix="pass e.g. winner={0: 'first', 1: 'second', 'tie': 0.5}",
-                )
+            raise invalid_input(
+                expected="winner that maps values to 'first', 'second', 'tie', "
+                "'both bad' or a probability of first",
+                got=repr(meaning)[:40],
+                fix="pass e.g. winner={0: 'first', 1: 'second', 'tie': 0.5}",
             )
     return known
 

@@ -11,6 +11,7 @@ from embrm.exceptions import (
     InvalidInputError,
     NoPreferenceError,
     format_error,
+    invalid_input,
 )
 from embrm.messages import as_messages, prompt_key
 
@@ -113,12 +114,10 @@ class RowReader:
             If there are items, and their prompts are the row's own.
         """
         if self.options.prompt_template and self.items and not self.filled_template:
-            raise InvalidInputError(
-                format_error(
-                    expected=f"no prompt_template: {source} has prompts of its own",
-                    got=repr(self.options.prompt_template)[:60],
-                    fix="leave it out",
-                )
+            raise invalid_input(
+                expected=f"no prompt_template: {source} has prompts of its own",
+                got=repr(self.options.prompt_template)[:60],
+                fix="leave it out",
             )
 
     def _key(self, prompt: Any) -> str:

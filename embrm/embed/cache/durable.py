@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, NamedTuple, TextIO, TypeAlias
 
-from embrm.exceptions import EmbrmError, InvalidInputError, format_error
+from embrm.exceptions import EmbrmError, format_error, invalid_input
 
 TEMPORARY = ".tmp"
 """Suffix of files that are still being written."""
@@ -242,13 +242,11 @@ def _from_uri(uri: str) -> tuple[Any, str]:
     try:
         filesystem, path = FileSystem.from_uri(uri)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InvalidInputError(
-            format_error(
-                expected="a URI that pyarrow can open, such as s3://bucket/directory",
-                got=f"{uri.partition('?')[0][:80]!r} ({str(error)[:80]})",
-                fix="check the URI and the credentials, or pass filesystem= a "
-                "pyarrow.fs.FileSystem and the path on it",
-            )
+        raise invalid_input(
+            expected="a URI that pyarrow can open, such as s3://bucket/directory",
+            got=f"{uri.partition('?')[0][:80]!r} ({str(error)[:80]})",
+            fix="check the URI and the credentials, or pass filesystem= a "
+            "pyarrow.fs.FileSystem and the path on it",
         ) from error
     return filesystem, str(path)
 

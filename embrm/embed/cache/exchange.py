@@ -17,7 +17,12 @@ from embrm.embed.cache.durable import durable_file, storage_errors
 from embrm.embed.cache.published import PublishedVectors
 from embrm.embed.cache.store import VectorStore
 from embrm.embed.keys import KeyIndex, Keys, check_keys
-from embrm.exceptions import FingerprintMismatchError, InvalidInputError, format_error
+from embrm.exceptions import (
+    FingerprintMismatchError,
+    InvalidInputError,
+    format_error,
+    invalid_input,
+)
 
 _BATCH_ROWS = 16_384
 
@@ -97,12 +102,10 @@ def export(
     target = Path(path)
     write = _WRITERS.get(target.suffix)
     if write is None:
-        raise InvalidInputError(
-            format_error(
-                expected=f"a path that ends in {', '.join(_WRITERS)}",
-                got=f"the ending {target.suffix[:20]!r}",
-                fix="choose one of these formats",
-            )
+        raise invalid_input(
+            expected=f"a path that ends in {', '.join(_WRITERS)}",
+            got=f"the ending {target.suffix[:20]!r}",
+            fix="choose one of these formats",
         )
     n_rows, batches = _all_rows(store) if keys is None else _chosen(store, keys)
     with storage_errors("export vectors to", target):
@@ -133,12 +136,10 @@ def _chosen(store: VectorStore, keys: Keys) -> tuple[int, Batches]:
     """Yield the rows of keys in their order, once it is sure that all are there."""
     n_missing = int(np.count_nonzero(~store.contains(keys)))
     if n_missing:
-        raise InvalidInputError(
-            format_error(
-                expected=f"items whose vectors are in the store {store.directory}",
-                got=f"{n_missing} of {len(keys)} missing",
-                fix="embed them first, or export without naming items",
-            )
+        raise invalid_input(
+            expected=f"items whose vectors are in the store {store.directory}",
+            got=f"{n_missing} of {len(keys)} missing",
+            fix="embed them first, or export without naming items",
         )
     starts = range(0, len(keys), _BATCH_ROWS)
     parts = (keys[start : start + _BATCH_ROWS] for start in starts)
@@ -292,12 +293,10 @@ def import_vectors(
 
 def _check_shape(store: VectorStore, keys: Keys, published: PublishedVectors) -> None:
     if len(published) != len(keys):
-        raise InvalidInputError(
-            format_error(
-                expected=f"one vector for each of the {len(keys)} items",
-                got=f"{len(published)} vectors in {published.path}",
-                fix="pass the items that the vectors were made of, in their order",
-            )
+        raise invalid_input(
+            expected=f"one vector for each of the {len(keys)} items",
+            got=f"{len(published)} vectors in {published.path}",
+            fix="pass the items that the vectors were made of, in their order",
         )
     if published.dim != store.dim:
         raise FingerprintMismatchError(
@@ -327,13 +326,11 @@ def _chunks(
 
 def _not_finite(row: FloatArray, number: int, store: VectorStore) -> InvalidInputError:
     too_large = bool(np.isfinite(row).all())
-    return InvalidInputError(
-        format_error(
-            expected=f"finite vectors in {store.dtype}",
-            got=f"{'a number too large for it' if too_large else 'NaN or infinity'} "
-            f"at row {number}, counted from 0",
-            fix="state dtype float32 in the fingerprint"
-            if too_large
-            else "leave this row and its item out, or embed its text again",
-        )
+    return invalid_input(
+        expected=f"finite vectors in {store.dtype}",
+        got=f"{'a number too large for it' if too_large else 'NaN or infinity'} "
+        f"at row {number}, counted from 0",
+        fix="state dtype float32 in the fingerprint"
+        if too_large
+        else "leave this row and its item out, or embed its text again",
     )

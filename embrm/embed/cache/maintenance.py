@@ -35,7 +35,10 @@ from embrm.embed.cache.durable import (
 )
 from embrm.embed.cache.store import SEGMENTS, VectorStore
 from embrm.embed.cache.vector_cache import VectorCache
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    invalid_input,
+)
 
 TARGET_BYTES = 256 * 2**20
 """Size that segments are merged to."""
@@ -337,12 +340,10 @@ def prune(
     named = [path for path in directories if path.name in set(fingerprints)]
     unknown = set(fingerprints) - {path.name for path in named}
     if unknown:
-        raise InvalidInputError(
-            format_error(
-                expected=f"digests of stores in {cache.directory}",
-                got=f"unknown {min(unknown)[:40]!r}",
-                fix="take a digest that `embrm cache info` lists, in full",
-            )
+        raise invalid_input(
+            expected=f"digests of stores in {cache.directory}",
+            got=f"unknown {min(unknown)[:40]!r}",
+            fix="take a digest that `embrm cache info` lists, in full",
         )
     now = time.time()
     removed, n_bytes = [], 0

@@ -22,9 +22,9 @@ from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm.embed.cache.durable import storage_errors
 from embrm.exceptions import (
-    InvalidInputError,
     MissingDependencyError,
     format_error,
+    invalid_input,
 )
 
 # numpy has no bfloat16: its numbers are mapped as the bits that they are.
@@ -154,29 +154,25 @@ def open_published(
         with storage_errors("read vectors from", path):
             arrays, is_list = _find_arrays(path)
     except _UnreadableFileError as error:
-        raise InvalidInputError(
-            format_error(
-                expected="vectors as .npy, .safetensors or .pt with plain tensors",
-                got=f"{error} in {path}",
-                fix="save the array with numpy.save(file, array, allow_pickle=False) "
-                "or safetensors.numpy.save_file, in the program that made it",
-            )
+        raise invalid_input(
+            expected="vectors as .npy, .safetensors or .pt with plain tensors",
+            got=f"{error} in {path}",
+            fix="save the array with numpy.save(file, array, allow_pickle=False) "
+            "or safetensors.numpy.save_file, in the program that made it",
         ) from error
     vectors = {name: one for name, one in arrays.items() if one.holds_vectors}
     if is_list and tensor is None and _same_width(vectors, len(arrays)):
         return _published(path, list(vectors.values()))
     chosen = [name for name in vectors if tensor in (None, name)]
     if len(chosen) != 1:
-        raise InvalidInputError(
-            format_error(
-                expected="one array of floating-point vectors"
-                if tensor is None
-                else f"an array of floating-point vectors named {tensor[:40]!r}",
-                got=f"{_listed(vectors)} in {path}",
-                fix="name one of these"
-                if vectors
-                else "save the vectors as an array of shape (n, d)",
-            )
+        raise invalid_input(
+            expected="one array of floating-point vectors"
+            if tensor is None
+            else f"an array of floating-point vectors named {tensor[:40]!r}",
+            got=f"{_listed(vectors)} in {path}",
+            fix="name one of these"
+            if vectors
+            else "save the vectors as an array of shape (n, d)",
         )
     return _published(path, [vectors[chosen[0]]])
 

@@ -27,7 +27,11 @@ from embrm.embed.cache.durable import (
     storage_errors,
 )
 from embrm.embed.keys import KEY_DTYPE, KeyIndex, Keys, check_keys
-from embrm.exceptions import FingerprintMismatchError, InvalidInputError, format_error
+from embrm.exceptions import (
+    FingerprintMismatchError,
+    format_error,
+    invalid_input,
+)
 
 SEGMENTS = "segments"
 Verify = Literal["use", "open", "never"]
@@ -72,12 +76,10 @@ class VectorStore:
         self, directory: Place, fingerprint: Fingerprint, *, verify: Verify = "use"
     ) -> None:
         if verify not in get_args(Verify):
-            raise InvalidInputError(
-                format_error(
-                    expected=f"verify to be one of {get_args(Verify)}",
-                    got=f"{str(verify)[:20]!r}",
-                    fix="leave it at 'use'",
-                )
+            raise invalid_input(
+                expected=f"verify to be one of {get_args(Verify)}",
+                got=f"{str(verify)[:20]!r}",
+                fix="leave it at 'use'",
             )
         self.directory = directory
         self.fingerprint = fingerprint
@@ -177,12 +179,10 @@ class VectorStore:
         snapshot, rows = self._find(keys, check=True)
         n_missing = int(np.count_nonzero(rows < 0))
         if n_missing:
-            raise InvalidInputError(
-                format_error(
-                    expected=f"keys that are in the store {self.directory}",
-                    got=f"{n_missing} of {len(keys)} keys missing",
-                    fix="call contains(keys) first and embed what is missing",
-                )
+            raise invalid_input(
+                expected=f"keys that are in the store {self.directory}",
+                got=f"{n_missing} of {len(keys)} keys missing",
+                fix="call contains(keys) first and embed what is missing",
             )
         with storage_errors("read the store", self.directory):
             out = np.empty((len(rows), self.dim), self.dtype)
@@ -225,12 +225,10 @@ class VectorStore:
         check_vectors(vectors, len(check_keys(keys)), self.fingerprint)
         n_distinct = len(KeyIndex(keys))
         if n_distinct < len(keys):
-            raise InvalidInputError(
-                format_error(
-                    expected="keys that are all different",
-                    got=f"{n_distinct} different among {len(keys)}",
-                    fix="append each key once",
-                )
+            raise invalid_input(
+                expected="keys that are all different",
+                got=f"{n_distinct} different among {len(keys)}",
+                fix="append each key once",
             )
         if len(keys):
             with storage_errors("write a segment", self.directory):
@@ -371,12 +369,10 @@ def check_vectors(
     shape, dtype = (n, fingerprint.dim), np.dtype(fingerprint.dtype)
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or len(vectors) != n:
         got = getattr(vectors, "shape", type(vectors).__name__)
-        raise InvalidInputError(
-            format_error(
-                expected=f"vectors of shape {shape}",
-                got=f"shape {got}",
-                fix="pass one row per key",
-            )
+        raise invalid_input(
+            expected=f"vectors of shape {shape}",
+            got=f"shape {got}",
+            fix="pass one row per key",
         )
     if vectors.shape[1] != fingerprint.dim or vectors.dtype != dtype:
         raise FingerprintMismatchError(
@@ -390,13 +386,11 @@ def check_vectors(
     if not finite.all():
         row = int(np.argmin(finite))
         where = f"row {row}" if items is None else f"item {items[row]}"
-        raise InvalidInputError(
-            format_error(
-                expected="finite vectors",
-                got=f"NaN or infinity at {where}",
-                fix="compute in bfloat16 or float32 and cast to float16 at the end, "
-                "or leave the text out",
-            )
+        raise invalid_input(
+            expected="finite vectors",
+            got=f"NaN or infinity at {where}",
+            fix="compute in bfloat16 or float32 and cast to float16 at the end, "
+            "or leave the text out",
         )
 
 

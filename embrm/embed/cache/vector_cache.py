@@ -18,7 +18,10 @@ from embrm.embed.cache.durable import (
     storage_errors,
 )
 from embrm.embed.cache.store import SEGMENTS, SideBySideStore, VectorStore, Verify
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    invalid_input,
+)
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
@@ -114,20 +117,16 @@ class VectorCache:
             If the store is of an unknown layout, or a segment belongs elsewhere.
         """
         if self.directory.exists() and not self.directory.is_dir():
-            raise InvalidInputError(
-                format_error(
-                    expected="a directory for the cache",
-                    got=f"the file {self.directory}",
-                    fix="choose another path",
-                )
+            raise invalid_input(
+                expected="a directory for the cache",
+                got=f"the file {self.directory}",
+                fix="choose another path",
             )
         if fingerprint.dtype not in ("float16", "float32"):
-            raise InvalidInputError(
-                format_error(
-                    expected="an encoder with dtype float16 or float32",
-                    got=fingerprint.dtype[:20],
-                    fix="cast its vectors and record the dtype in its fingerprint",
-                )
+            raise invalid_input(
+                expected="an encoder with dtype float16 or float32",
+                got=fingerprint.dtype[:20],
+                fix="cast its vectors and record the dtype in its fingerprint",
             )
         store = self._stores.get(fingerprint.digest)
         if store is None:

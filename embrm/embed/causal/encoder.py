@@ -36,7 +36,7 @@ from embrm.embed.weights import (
     model_name,
     transformers_major,
 )
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 DEFAULT_DEPTH = 2 / 3
 """Relative depth of the default layer."""
@@ -327,12 +327,10 @@ class CausalLMEncoder(SlicedEncoder):
     def _chat_template(self) -> str:
         template = read_chat_template(self.files.directory)
         if template is None:
-            raise InvalidInputError(
-                format_error(
-                    expected="a model with a chat template",
-                    got="none in the files of its tokenizer",
-                    fix="use template='plain'",
-                )
+            raise invalid_input(
+                expected="a model with a chat template",
+                got="none in the files of its tokenizer",
+                fix="use template='plain'",
             )
         return template
 
@@ -417,12 +415,10 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 def _check_names(name: str, values: Sequence[Any], known: Sequence[str]) -> None:
     unknown = [value for value in values if value not in known]
     if unknown or not values:
-        raise InvalidInputError(
-            format_error(
-                expected=f"{name} of {', '.join(known)}",
-                got=repr(unknown[0]) if values else "none",
-                fix="pass one of these",
-            )
+        raise invalid_input(
+            expected=f"{name} of {', '.join(known)}",
+            got=repr(unknown[0]) if values else "none",
+            fix="pass one of these",
         )
 
 

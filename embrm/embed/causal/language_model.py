@@ -10,7 +10,7 @@ from embrm._optional import import_optional
 from embrm.embed.batching import choose_device, set_evaluation_mode
 from embrm.embed.model_files import resolve_model
 from embrm.embed.weights import ModelFiles, check_no_weights_missing, loading
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 
 Layer: TypeAlias = int | float
 """A layer's number, or, as a float, the share of the layers up to it."""
@@ -31,12 +31,10 @@ def check_layer(layer: Any) -> None:
         got = f"the share {layer:g}"
     else:
         return
-    raise InvalidInputError(
-        format_error(
-            expected="layers that are whole numbers, or shares of the depth in (0, 1]",
-            got=got,
-            fix="pass layer=20, layer=-1 for the last, or layer=2/3",
-        )
+    raise invalid_input(
+        expected="layers that are whole numbers, or shares of the depth in (0, 1]",
+        got=got,
+        fix="pass layer=20, layer=-1 for the last, or layer=2/3",
     )
 
 
@@ -66,13 +64,11 @@ class CausalShape(NamedTuple):
         if isinstance(number, float):
             number = max(round(number * n_layers), 1)
         if not -n_layers - 1 <= number <= n_layers:
-            raise InvalidInputError(
-                format_error(
-                    expected=f"a layer from {-n_layers - 1} to {n_layers}",
-                    got=f"layer={number}",
-                    fix="pass -1 for the last, 0 for the embedding of the tokens, or "
-                    "a share of the depth such as 0.67",
-                )
+            raise invalid_input(
+                expected=f"a layer from {-n_layers - 1} to {n_layers}",
+                got=f"layer={number}",
+                fix="pass -1 for the last, 0 for the embedding of the tokens, or "
+                "a share of the depth such as 0.67",
             )
         layer = number % (n_layers + 1)
         return -1 if layer == n_layers else layer
@@ -95,12 +91,10 @@ def read_shape(files: ModelFiles) -> CausalShape:
     ]
     dim, n_layers, n_positions = found
     if dim is None or n_layers is None:
-        raise InvalidInputError(
-            format_error(
-                expected="a config.json that gives hidden_size and num_hidden_layers",
-                got=f"neither or one of them in {files.directory.name}",
-                fix="check that this is a causal language model of transformers",
-            )
+        raise invalid_input(
+            expected="a config.json that gives hidden_size and num_hidden_layers",
+            got=f"neither or one of them in {files.directory.name}",
+            fix="check that this is a causal language model of transformers",
         )
     return CausalShape(
         str(config.get("model_type", "model")),

@@ -36,8 +36,8 @@ from embrm.embed.scale.shards import Groups, Shard, group_tokens, write_shards
 from embrm.exceptions import (
     EmbrmError,
     FingerprintMismatchError,
-    InvalidInputError,
     format_error,
+    invalid_input,
 )
 
 _SHARDS_PER_ACTOR = 4  # at least, so that all finish at about the same time
@@ -146,12 +146,10 @@ def embed_on_ray(
 
 def _check_actors(max_actors: int | None) -> None:
     if max_actors is not None and max_actors < 1:
-        raise InvalidInputError(
-            format_error(
-                expected="max_actors >= 1",
-                got=str(max_actors),
-                fix="leave it out to use the whole cluster",
-            )
+        raise invalid_input(
+            expected="max_actors >= 1",
+            got=str(max_actors),
+            fix="leave it out to use the whole cluster",
         )
 
 
@@ -172,12 +170,10 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InvalidInputError(
-            format_error(
-                expected="the address of a running Ray cluster, or none",
-                got=f"{str(address)[:60]!r}, and from Ray: {str(error)[:200]!r}",
-                fix="start one with `ray start --head`, or leave the address out",
-            )
+        raise invalid_input(
+            expected="the address of a running Ray cluster, or none",
+            got=f"{str(address)[:60]!r}, and from Ray: {str(error)[:200]!r}",
+            fix="start one with `ray start --head`, or leave the address out",
         ) from error
     try:
         yield

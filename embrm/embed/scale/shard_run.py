@@ -34,7 +34,10 @@ from embrm.embed.scale.shards import (
     read_shard,
     write_shards,
 )
-from embrm.exceptions import InvalidInputError, TruncationWarning, format_error
+from embrm.exceptions import (
+    TruncationWarning,
+    invalid_input,
+)
 
 SHARD_TOKENS = 300_000
 """Estimated tokens of a shard: seconds of work on a GPU, and a segment of some MB."""
@@ -386,10 +389,8 @@ def embed_part(
 def check_shard_tokens(shard_tokens: int) -> None:
     """Refuse shards of no size."""
     if shard_tokens < 1:
-        raise InvalidInputError(
-            format_error(
-                expected="shard_tokens >= 1",
-                got=str(shard_tokens),
-                fix=f"leave it at its default of {SHARD_TOKENS}",
-            )
+        raise invalid_input(
+            expected="shard_tokens >= 1",
+            got=str(shard_tokens),
+            fix=f"leave it at its default of {SHARD_TOKENS}",
         )

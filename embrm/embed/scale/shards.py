@@ -20,7 +20,12 @@ from numpy.typing import NDArray
 
 from embrm._typing import IntArray, Text
 from embrm.embed.cache.durable import Place, storage_errors, write_durably
-from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    EmbrmError,
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 from embrm.messages import as_messages, canonical_json
 
 CHARACTERS_PER_TOKEN = 4
@@ -144,12 +149,10 @@ def parse_part(part: str) -> tuple[int, int]:
     number, slash, n_parts = part.partition("/")
     is_numeric = bool(slash) and number.isdecimal() and n_parts.isdecimal()
     if not is_numeric or not 1 <= int(number) <= int(n_parts):
-        raise InvalidInputError(
-            format_error(
-                expected="a part i/n with 1 <= i <= n",
-                got=repr(part[:20]),
-                fix="count from 1: the four parts of four are 1/4, 2/4, 3/4 and 4/4",
-            )
+        raise invalid_input(
+            expected="a part i/n with 1 <= i <= n",
+            got=repr(part[:20]),
+            fix="count from 1: the four parts of four are 1/4, 2/4, 3/4 and 4/4",
         )
     return int(number), int(n_parts)
 

@@ -19,7 +19,12 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from embrm.exceptions import EmbrmError, IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    EmbrmError,
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 
 _MODEL_CHARS = 200
 _MANY = 2**40
@@ -250,14 +255,11 @@ def endpoint(url: str) -> str:
     except (ValueError, AttributeError, TypeError):
         is_good = False
     if not is_good:
-        raise InvalidInputError(
-            format_error(
-                expected="a url like 'http://localhost:8000/v1', without name, "
-                "password and query",
-                got="something else",
-                fix="put the key into an environment variable and name it with "
-                "api_key_env",
-            )
+        raise invalid_input(
+            expected="a url like 'http://localhost:8000/v1', without name, "
+            "password and query",
+            got="something else",
+            fix="put the key into an environment variable and name it with api_key_env",
         )
     return url.rstrip("/").removesuffix("/embeddings") + "/embeddings"
 

@@ -35,7 +35,7 @@ from embrm.embed.server._answers import (
     refusal,
     without_key,
 )
-from embrm.exceptions import EmbrmError, InvalidInputError, format_error
+from embrm.exceptions import EmbrmError, format_error, invalid_input
 
 Content: TypeAlias = str | list[int]
 """One input: a text, or the ids of its tokens."""
@@ -391,12 +391,10 @@ def _read_key(name: str) -> str:
     """Read the key; refuse one that no header can hold, without showing it."""
     key = os.environ.get(name, "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise InvalidInputError(
-            format_error(
-                expected=f"a key of printable ASCII in {name}",
-                got="other characters",
-                fix="set the variable again",
-            )
+        raise invalid_input(
+            expected=f"a key of printable ASCII in {name}",
+            got="other characters",
+            fix="set the variable again",
         )
     return key
 

@@ -28,7 +28,11 @@ from numpy.typing import NDArray
 
 from embrm._typing import Text
 from embrm.embed.server._answers import Answer
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 
 GOLDEN_TEXTS: tuple[Text, ...] = (
     (
@@ -231,13 +235,11 @@ def check_ends_are_read(answer: Answer, limit: str) -> None:
         If the two vectors are the same.
     """
     if _distance(*answer.vectors.astype(np.float64)) < _SAME:
-        raise InvalidInputError(
-            format_error(
-                expected="a server that reads texts to their ends",
-                got=f"the same vector for two texts of {limit} with other ends",
-                fix="lower it to what the server's model takes, or pass tokenizer= "
-                "and max_tokens=, which count exactly",
-            )
+        raise invalid_input(
+            expected="a server that reads texts to their ends",
+            got=f"the same vector for two texts of {limit} with other ends",
+            fix="lower it to what the server's model takes, or pass tokenizer= "
+            "and max_tokens=, which count exactly",
         )
 
 

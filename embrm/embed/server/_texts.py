@@ -24,7 +24,7 @@ from embrm.embed.template import (
 )
 from embrm.embed.truncation import tokenise
 from embrm.embed.weights import ModelFiles, loading
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import InvalidInputError, invalid_input
 
 _NO_LIMIT = 10**9
 _WANTED = ["*.json", "*.jinja", "*.txt", "tokenizer.model"]
@@ -119,13 +119,10 @@ class TokenFitter:
             )
         # The hub's errors are OSErrors (offline, 404, gated) and ValueErrors (bad id).
         except (OSError, ValueError) as error:
-            raise InvalidInputError(
-                format_error(
-                    expected=f"the tokenizer {self.tokenizer}, from the Hugging Face "
-                    "hub",
-                    got=type(error).__name__,
-                    fix="pass a directory with the tokenizer's files",
-                )
+            raise invalid_input(
+                expected=f"the tokenizer {self.tokenizer}, from the Hugging Face hub",
+                got=type(error).__name__,
+                fix="pass a directory with the tokenizer's files",
             ) from error
         return ModelFiles(Path(snapshot), source="hub", revision=Path(snapshot).name)
 
@@ -150,12 +147,10 @@ class TokenFitter:
         """
         limit = int(max_tokens or self._loaded.model_max_length)
         if limit > _NO_LIMIT:
-            raise InvalidInputError(
-                format_error(
-                    expected="max_tokens, or a tokenizer with its model's limit",
-                    got="neither",
-                    fix="pass the tokens that the server's model takes",
-                )
+            raise invalid_input(
+                expected="max_tokens, or a tokenizer with its model's limit",
+                got="neither",
+                fix="pass the tokens that the server's model takes",
             )
         return limit
 
@@ -211,12 +206,10 @@ class TokenFitter:
     def _chat_template(self) -> str:
         template = read_chat_template(self.files.directory)
         if template is None:
-            raise InvalidInputError(
-                format_error(
-                    expected="a tokenizer with a chat template",
-                    got="none in its files",
-                    fix="use template='plain'",
-                )
+            raise invalid_input(
+                expected="a tokenizer with a chat template",
+                got="none in its files",
+                fix="use template='plain'",
             )
         return template
 
@@ -263,12 +256,10 @@ class TokenFitter:
             if room > 0:
                 start += max(1, encoded["offset_mapping"][n_extra][0])
             if room < 1 or start >= len(rendered.text):
-                raise InvalidInputError(
-                    format_error(
-                        expected="a limit with room for some of the response",
-                        got=f"max_tokens={limit}",
-                        fix="raise max_tokens",
-                    )
+                raise invalid_input(
+                    expected="a limit with room for some of the response",
+                    got=f"max_tokens={limit}",
+                    fix="raise max_tokens",
                 )
         kept = rendered.text[start:]
         return _as_sent(rendered, kept, start, limit - room + n_tokens)
@@ -287,10 +278,8 @@ def _as_sent(
 
 
 def _empty() -> InvalidInputError:
-    return InvalidInputError(
-        format_error(
-            expected="texts with at least one character",
-            got="an empty prompt with an empty response",
-            fix="leave such items out",
-        )
+    return invalid_input(
+        expected="texts with at least one character",
+        got="an empty prompt with an empty response",
+        fix="leave such items out",
     )

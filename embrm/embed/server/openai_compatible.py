@@ -23,7 +23,11 @@ from embrm.embed.server._identity import (
     end_texts,
 )
 from embrm.embed.server._texts import ServerInput, TokenFitter, fit_chars
-from embrm.exceptions import FingerprintMismatchError, InvalidInputError, format_error
+from embrm.exceptions import (
+    FingerprintMismatchError,
+    format_error,
+    invalid_input,
+)
 
 _RECOGNISED = "_recognised"
 RESERVED = ("model", "input", "encoding_format")
@@ -293,13 +297,11 @@ class OpenAICompatibleEncoder:
         n_long = sum(one.response_cut for one in inputs)
         if n_long and self.on_long_response == "raise":
             unit = "characters" if self._fitter is None else "tokens"
-            raise InvalidInputError(
-                format_error(
-                    expected=f"responses of at most {self._limit} {unit}",
-                    got=f"{n_long} of {len(inputs)} that are longer",
-                    fix="raise the limit, leave these items out, or pass "
-                    "on_long_response='truncate' to drop the beginning of the response",
-                )
+            raise invalid_input(
+                expected=f"responses of at most {self._limit} {unit}",
+                got=f"{n_long} of {len(inputs)} that are longer",
+                fix="raise the limit, leave these items out, or pass "
+                "on_long_response='truncate' to drop the beginning of the response",
             )
 
     def _check_still_the_same(self, answer: Answer) -> None:
@@ -379,12 +381,10 @@ def check_server_options(options: Any) -> None:
     }
     wrong = [rule for rule, holds in rules.items() if not holds]
     if wrong:
-        raise InvalidInputError(
-            format_error(
-                expected=wrong[0],
-                got="something else",
-                fix="see the parameters of OpenAICompatibleEncoder",
-            )
+        raise invalid_input(
+            expected=wrong[0],
+            got="something else",
+            fix="see the parameters of OpenAICompatibleEncoder",
         )
 
 

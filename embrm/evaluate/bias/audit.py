@@ -10,7 +10,6 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import invalid_input
 from embrm.evaluate.bias._regression import cluster_covariance, fit_logistic, folds_of
 from embrm.evaluate.bias.style import style_frame
 from embrm.evaluate.inputs import check_scores
@@ -27,6 +26,7 @@ from embrm.evaluate.resampling import (
     prompt_bootstrap,
     wilson_bounds,
 )
+from embrm.exceptions import invalid_input
 
 _STRONG, _MUCH = 0.3, 0.05
 _PENALTY = 1.0

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray
-from embrm._validation import as_numbers, check_inner_share, invalid_input
+from embrm._validation import as_numbers, check_inner_share
 from embrm.evaluate.inputs import check_scores, item_codes, prompts_by_size
 from embrm.evaluate.resampling import Interval, prompt_bootstrap
+from embrm.exceptions import invalid_input
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import FloatArray
-from embrm._validation import invalid_input
 from embrm.evaluate.resampling import wilson_bounds
+from embrm.exceptions import invalid_input
 
 Score = Callable[[pd.DataFrame], Any]
 """Gives rewards of a frame with columns prompt and response, such as a model's

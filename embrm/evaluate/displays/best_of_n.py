@@ -6,7 +6,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from embrm._validation import invalid_input
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
 from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
 from embrm.evaluate.overoptimisation import (
@@ -17,6 +16,7 @@ from embrm.evaluate.overoptimisation_fit import (
     OveroptimisationFit,
     fit_overoptimisation,
 )
+from embrm.exceptions import invalid_input
 
 
 class BestOfNDisplay:

@@ -10,14 +10,14 @@ from scipy.stats import t as student_t
 
 from embrm._optional import import_optional
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm._validation import check_level, invalid_input
+from embrm._validation import check_level
 from embrm.evaluate.displays._styles import (
     ORDER_CONSISTENCY,
     axes_or_new,
     finish,
     line_look,
 )
-from embrm.exceptions import warn
+from embrm.exceptions import invalid_input, warn
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from embrm._optional import import_optional
 from embrm._typing import BoolArray, FloatArray
-from embrm._validation import invalid_input
 from embrm.evaluate.comparison import compare_heads
 from embrm.evaluate.resampling import Interval
+from embrm.exceptions import invalid_input
 
 
 class LeaderboardDisplay:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from embrm._validation import as_numbers, check_choice, invalid_input
+from embrm._validation import as_numbers, check_choice
+from embrm.exceptions import invalid_input
 
 
 def _geometric_mean(steps: Sequence[float]) -> float:

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import invalid_input
 from embrm.evaluate.suites._aggregate import aggregate_steps
 from embrm.evaluate.suites._score_table import (
     COLUMNS,
@@ -22,6 +21,7 @@ from embrm.evaluate.suites._score_table import (
     is_sequence,
     keys_of,
 )
+from embrm.exceptions import invalid_input
 
 # Columns that tell rows apart where ids repeat, if both frames have them.
 _ALSO_MATCHED = (

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import BoolArray, FloatArray
-from embrm._validation import invalid_input
 from embrm.evaluate.suites._score_table import (
     NO_VERDICT,
     ScoreTable,
     Side,
     read_winner,
 )
+from embrm.exceptions import invalid_input
 
 
 def verdicts(table: ScoreTable, first: Side, second: Side) -> FloatArray:

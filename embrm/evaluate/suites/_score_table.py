@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import AnyArray, FloatArray
-from embrm._validation import check_choice, invalid_input
+from embrm._validation import check_choice
+from embrm.exceptions import invalid_input
 
 FIRST, SECOND, TIE, NO_VERDICT = 1.0, -1.0, 0.0, -2.0
 

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, BoolArray, FloatArray
-from embrm._validation import invalid_input
 from embrm.evaluate.suites._pairs import verdicts
 from embrm.evaluate.suites._score_table import ScoreTable, Side, check_version, keys_of
 from embrm.evaluate.suites._scoring import Cell, Scoring
+from embrm.exceptions import invalid_input
 
 SIDES = (Side("output_1", ("baseline",)), Side("output_2", ("output", "model")))
 

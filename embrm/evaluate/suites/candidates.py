@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import AnyArray, BoolArray, FloatArray
-from embrm._validation import invalid_input
 from embrm.evaluate.suites._score_table import (
     ScoreTable,
     Side,
@@ -18,6 +17,7 @@ from embrm.evaluate.suites._score_table import (
     n_scored,
 )
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
+from embrm.exceptions import invalid_input
 
 _CHOSEN, _REJECTED = Side("chosen"), Side("rejected")
 REWARDMATH_SIDES = (_CHOSEN, _REJECTED)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import RandomState
-from embrm._validation import invalid_input
 from embrm.evaluate.comparison import group_letters, p_of_all_pairs
 from embrm.evaluate.suites._scoring import SuiteResult, resampled_scores
+from embrm.exceptions import invalid_input
 
 
 def compare_results(

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import AnyArray, BoolArray, FloatArray
-from embrm._validation import invalid_input
 from embrm.evaluate.suites._pairs import labels, verdicts
 from embrm.evaluate.suites._score_table import ScoreTable, Side, check_version, keys_of
 from embrm.evaluate.suites._scoring import Cell, Scoring
+from embrm.exceptions import invalid_input
 
 SIDES = (
     Side("model_a", ("conversation_a", "response_a", "A")),

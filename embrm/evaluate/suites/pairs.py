@@ -3,7 +3,6 @@
 import numpy as np
 
 from embrm._typing import AnyArray, FloatArray
-from embrm._validation import invalid_input
 from embrm.evaluate.suites._pairs import (
     cohen_kappa,
     judged,
@@ -21,6 +20,7 @@ from embrm.evaluate.suites._score_table import (
     is_sequence,
 )
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
+from embrm.exceptions import invalid_input
 
 JUDGEBENCH_SIDES = (
     Side("response_A", ("A", "response_a")),

@@ -12,7 +12,6 @@ import pandas as pd
 from scipy.stats import norm, rankdata
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
-from embrm._validation import invalid_input
 from embrm.evaluate.best_of_n import best_of_n_curve
 from embrm.evaluate.rank_correlation import kendall_tau_b, spearman
 from embrm.evaluate.suites._pairs import judged, labels, summed, verdicts
@@ -23,6 +22,7 @@ from embrm.evaluate.suites._score_table import (
     is_sequence,
 )
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
+from embrm.exceptions import invalid_input
 
 SIDES = (
     Side("response_1", ("response_a", "model_a")),

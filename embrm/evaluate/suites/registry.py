@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from embrm._validation import check_choice, invalid_input
+from embrm._validation import check_choice
 from embrm.evaluate.suites import (
     alpaca_eval,
     candidates,
@@ -20,6 +20,7 @@ from embrm.evaluate.suites import (
 from embrm.evaluate.suites._matching import match_scores
 from embrm.evaluate.suites._score_table import Side, read_winner
 from embrm.evaluate.suites._scoring import Scoring, SuiteResult, result_of
+from embrm.exceptions import invalid_input
 
 Frames = tuple[pd.DataFrame, pd.DataFrame]
 

@@ -6,7 +6,6 @@ Lambert et al. (2024), arXiv:2403.13787; Malik et al. (2025), arXiv:2506.01937.
 import numpy as np
 
 from embrm._typing import AnyArray, BoolArray, FloatArray
-from embrm._validation import invalid_input
 from embrm.evaluate.suites._score_table import (
     NO_VERDICT,
     ScoreTable,
@@ -17,6 +16,7 @@ from embrm.evaluate.suites._score_table import (
     n_scored,
 )
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
+from embrm.exceptions import invalid_input
 
 # Weights of the subsets within their section. math-prm has 447 rows, and is weighed
 # as much as all code; the two xstest numbers stood the other way round until pull

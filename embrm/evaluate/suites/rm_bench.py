@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from embrm._typing import AnyArray, FloatArray
-from embrm._validation import invalid_input
 from embrm.evaluate.suites._score_table import ScoreTable, Side, check_version
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
+from embrm.exceptions import invalid_input
 
 STYLES = ("concise", "detailed-plain", "detailed-markdown")
 DOMAINS = ("chat", "math", "code", "safety")

@@ -6,7 +6,11 @@ import numpy as np
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 from embrm.heads.boosted._growing import Gradients, TreePlan
 
 # Quantiles of 5,000 items are exact enough for bins, and 40 times as fast as the
@@ -209,12 +213,10 @@ def _as_float32(items: FloatArray) -> FloatArray:
         return items
     largest = float(np.abs(items).max(initial=0.0))
     if largest > _LARGEST:
-        raise InvalidInputError(
-            format_error(
-                expected=f"items within float32, +-{_LARGEST:.2g}, for XGBoost",
-                got=f"a magnitude of {largest:.3g}",
-                fix="scale the items, or use backend='lightgbm'",
-            )
+        raise invalid_input(
+            expected=f"items within float32, +-{_LARGEST:.2g}, for XGBoost",
+            got=f"a magnitude of {largest:.3g}",
+            fix="scale the items, or use backend='lightgbm'",
         )
     return items.astype(np.float32)
 

@@ -14,7 +14,7 @@ from embrm._validation import (
     check_parameters,
     widened,
 )
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.boosted._backends import (
     LightGBMForest,
     LightGBMGrower,
@@ -84,14 +84,12 @@ class BinnedItems:
                 return rows
         else:
             got = f"items of d = {items.shape[1]}, {items.dtype}"
-        raise InvalidInputError(
-            format_error(
-                expected=f"items that were binned (d = {self.items.shape[1]}, "
-                f"{self.items.dtype}, after any preprocessor)",
-                got=got,
-                fix="call bin_items on all items you will fit on, or leave bins at "
-                "its default",
-            )
+        raise invalid_input(
+            expected=f"items that were binned (d = {self.items.shape[1]}, "
+            f"{self.items.dtype}, after any preprocessor)",
+            got=got,
+            fix="call bin_items on all items you will fit on, or leave bins at "
+            "its default",
         )
 
     def grower(self, plan: TreePlan) -> Grower:

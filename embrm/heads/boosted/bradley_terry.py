@@ -8,7 +8,7 @@ import numpy as np
 
 from embrm._typing import BoolArray, FloatArray, IntArray, RandomState
 from embrm._validation import Constraints, Integer, Real, check_random_state
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
 from embrm.heads.boosted._growing import (
     BoostingWins,
@@ -266,12 +266,10 @@ class BoostedBradleyTerry(RewardHead):
             binned = bin_distinct_items(comparisons.items, self.backend, self.bins)
             return binned, np.arange(len(comparisons.items))
         if self.bins.backend != self.backend:
-            raise InvalidInputError(
-                format_error(
-                    expected=f"bins of the backend '{self.backend}'",
-                    got=f"bins of '{self.bins.backend}'",
-                    fix="give bin_items and the head the same backend",
-                )
+            raise invalid_input(
+                expected=f"bins of the backend '{self.backend}'",
+                got=f"bins of '{self.bins.backend}'",
+                fix="give bin_items and the head the same backend",
             )
         return self.bins, self.bins.find(comparisons.items)
 

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import Constraints, Integer, Real, check_items, unless_auto
-from embrm.exceptions import InvalidInputError, format_error, warn
+from embrm.exceptions import invalid_input, warn
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.cyclic._skew_training import (
@@ -311,13 +311,11 @@ def cyclic_triples(wins: ArrayLike) -> IntArray:
     beats = np.asarray(wins, dtype=bool)
     mutual = beats & np.swapaxes(beats, -1, -2) if _is_square(beats) else None
     if mutual is None or mutual.any():
-        raise InvalidInputError(
-            format_error(
-                expected="wins of shape (..., K, K), one winner at most in each pair",
-                got=f"shape {beats.shape}"
-                + ("" if mutual is None else " with items that beat each other"),
-                fix="pass delta > 0, with delta of shape (K, K)",
-            )
+        raise invalid_input(
+            expected="wins of shape (..., K, K), one winner at most in each pair",
+            got=f"shape {beats.shape}"
+            + ("" if mutual is None else " with items that beat each other"),
+            fix="pass delta > 0, with delta of shape (K, K)",
         )
     n_items = beats.shape[-1]
     scores = beats.sum(axis=-1)
@@ -343,12 +341,10 @@ def _as_pool(items: Any, prompt_ids: ArrayLike | None) -> CandidatePool:
         ids = np.zeros(len(checked), dtype=int) if prompt_ids is None else prompt_ids
         return CandidatePool(checked, ids)
     if prompt_ids is not None:
-        raise InvalidInputError(
-            format_error(
-                expected="no prompt_ids beside a pool, which has its own",
-                got="both",
-                fix="pass the pool alone, or its items and prompt_ids",
-            )
+        raise invalid_input(
+            expected="no prompt_ids beside a pool, which has its own",
+            got="both",
+            fix="pass the pool alone, or its items and prompt_ids",
         )
     return items
 

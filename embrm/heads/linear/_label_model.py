@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from embrm._typing import FloatArray
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import LinearProblem
@@ -67,12 +67,10 @@ class LabelModel:
         if tied is not None:
             share = float(np.average(tied, weights=comparisons.weight))
         if share >= 1 - 1e-9:
-            raise InvalidInputError(
-                format_error(
-                    expected="some pair that is not a tie",
-                    got=f"{len(comparisons)} halves of ties and nothing else",
-                    fix="use ties=None, which counts a tie as half a win each way",
-                )
+            raise invalid_input(
+                expected="some pair that is not a tie",
+                got=f"{len(comparisons)} halves of ties and nothing else",
+                fix="use ties=None, which counts a tie as half a win each way",
             )
         numerator = 1 + share if ties == "rao-kupper" else 2 * share
         return cls(link, ties, numerator / (1 - share))

@@ -11,7 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import Constraints, Integer, Real
-from embrm.exceptions import EmbrmWarning, InvalidInputError, format_error, warn
+from embrm.exceptions import (
+    EmbrmWarning,
+    invalid_input,
+    warn,
+)
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear._fit import fit_linear, update_linear
 from embrm.heads.linear._label_model import LabelModel, Ties
@@ -450,13 +454,11 @@ class LinearBradleyTerry(UncertainRewardHead):
 
     def _posterior(self) -> Posterior:
         if self.posterior_ is None:
-            raise InvalidInputError(
-                format_error(
-                    expected="a head fitted with a posterior",
-                    got=f"{self.n_features_in_} dimensions and none kept",
-                    fix="fit with posterior=True on at most 4,096 dimensions, e.g. "
-                    "with preprocessor=PCA(1024)",
-                )
+            raise invalid_input(
+                expected="a head fitted with a posterior",
+                got=f"{self.n_features_in_} dimensions and none kept",
+                fix="fit with posterior=True on at most 4,096 dimensions, e.g. "
+                "with preprocessor=PCA(1024)",
             )
         return self.posterior_
 

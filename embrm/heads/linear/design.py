@@ -26,7 +26,7 @@ from numpy.typing import DTypeLike
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import widened
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear._label_model import LabelModel, Ties
 from embrm.heads.linear._operators import BlockedOperator, copy_widened, mean_of_rows
@@ -128,12 +128,10 @@ class FitSettings:
         if isinstance(factor, str):
             factor = None if is_auto else 1.0
         if params["prompt_effects"] is True and whitening > 0:
-            raise InvalidInputError(
-                format_error(
-                    expected="whitening=0 with prompt_effects=True",
-                    got=f"whitening={whitening:g}",
-                    fix="leave one of them at its default",
-                )
+            raise invalid_input(
+                expected="whitening=0 with prompt_effects=True",
+                got=f"whitening={whitening:g}",
+                fix="leave one of them at its default",
             )
 
         def switch(name: str) -> bool | None:
@@ -161,20 +159,16 @@ def _check_ties(params: Mapping[str, Any], n_margins: int) -> None:
     if params["ties"] is None:
         return
     if params["link"] != "logit" or params["noise"] is not None:
-        raise InvalidInputError(
-            format_error(
-                expected="ties with link='logit' and noise=None",
-                got=f"link={params['link']!r}, noise={params['noise']!r}",
-                fix="use ties=None, which counts a tie as half a win each way",
-            )
+        raise invalid_input(
+            expected="ties with link='logit' and noise=None",
+            got=f"link={params['link']!r}, noise={params['noise']!r}",
+            fix="use ties=None, which counts a tie as half a win each way",
         )
     if n_margins:
-        raise InvalidInputError(
-            format_error(
-                expected="ties without margins",
-                got=f"{n_margins} positive margins",
-                fix="drop margin, or use ties=None",
-            )
+        raise invalid_input(
+            expected="ties without margins",
+            got=f"{n_margins} positive margins",
+            fix="drop margin, or use ties=None",
         )
 
 

@@ -21,7 +21,7 @@ from scipy.linalg import (
 )
 
 from embrm._typing import FloatArray, IntArray
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.linear.problem import LinearProblem
 from embrm.heads.state import HeadState
 
@@ -58,13 +58,11 @@ class Posterior:
         """
         lower = _cholesky(self.precision)
         if lower is None or (self.basis is not None and self.outside <= 0):
-            raise InvalidInputError(
-                format_error(
-                    expected="alpha > 0, or pairs that determine every weight",
-                    got=f"alpha = 0 and {len(self.precision)} dimensions of which some "
-                    "are not determined",
-                    fix="fit with alpha='auto' to have standard deviations",
-                )
+            raise invalid_input(
+                expected="alpha > 0, or pairs that determine every weight",
+                got=f"alpha = 0 and {len(self.precision)} dimensions of which some "
+                "are not determined",
+                fix="fit with alpha='auto' to have standard deviations",
             )
         return lower
 

@@ -18,7 +18,11 @@ from scipy.special import expit, softmax
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import check_items, widened
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.state import HeadState
 from embrm.heads.validation_split import grouped_folds, strongest_within_one_error
@@ -414,12 +418,10 @@ def make_prompted_wins(
     """
     table = check_items(prompt_vectors, finite=False)
     if not isinstance(pairs, Pairs):
-        raise InvalidInputError(
-            format_error(
-                expected="Pairs with prompt_ids that are rows of prompt_vectors",
-                got=type(pairs).__name__,
-                fix="pass Pairs(items, ids, prompt_ids)",
-            )
+        raise invalid_input(
+            expected="Pairs with prompt_ids that are rows of prompt_vectors",
+            got=type(pairs).__name__,
+            fix="pass Pairs(items, ids, prompt_ids)",
         )
     rows, ids = pairs.unique_items()
     d = pairs.shape[2]
@@ -438,21 +440,17 @@ def prompt_rows(pairs: Pairs, table: FloatArray) -> IntArray:
     prompts = pairs.prompt_ids
     whole = prompts is not None and prompts.dtype.kind in "iu"
     if prompts is None or not whole:
-        raise InvalidInputError(
-            format_error(
-                expected="integer prompt_ids, which are rows of prompt_vectors",
-                got="none" if prompts is None else f"dtype {prompts.dtype}",
-                fix="number the prompts in the order of prompt_vectors",
-            )
+        raise invalid_input(
+            expected="integer prompt_ids, which are rows of prompt_vectors",
+            got="none" if prompts is None else f"dtype {prompts.dtype}",
+            fix="number the prompts in the order of prompt_vectors",
         )
     bad = (prompts < 0) | (prompts >= len(table))
     if bad.any():
         at = int(np.argmax(bad))
-        raise InvalidInputError(
-            format_error(
-                expected=f"prompt_ids in [0, {len(table)}), the rows of prompt_vectors",
-                got=f"{int(prompts[at])} at item {at}",
-                fix="pass one prompt vector for every prompt id",
-            )
+        raise invalid_input(
+            expected=f"prompt_ids in [0, {len(table)}), the rows of prompt_vectors",
+            got=f"{int(prompts[at])} at item {at}",
+            fix="pass one prompt vector for every prompt id",
         )
     return prompts

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from embrm._typing import FloatArray
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.rated._rated_items import RatedItems, check_ratings
 from embrm.heads.rated._ridge import RidgeFit, fit_attributes
 from embrm.heads.state import (
@@ -123,12 +123,10 @@ def with_lengths(ratings: Any, lengths: ArrayLike | None) -> FloatArray:
     if lengths is None:
         return table
     if np.shape(lengths) != (n_items,):
-        raise InvalidInputError(
-            format_error(
-                expected=f"lengths of shape ({n_items},), one per rated item",
-                got=f"shape {np.shape(lengths)}",
-                fix="pass NaN where a length is unknown",
-            )
+        raise invalid_input(
+            expected=f"lengths of shape ({n_items},), one per rated item",
+            got=f"shape {np.shape(lengths)}",
+            fix="pass NaN where a length is unknown",
         )
     values = check_ratings(lengths, n_items=n_items)
     # A rank, because the correlation to be removed is one of ranks.

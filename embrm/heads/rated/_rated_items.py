@@ -20,10 +20,9 @@ from embrm._validation import (
     check_items,
     check_prompt_ids,
     check_sample_weight,
-    invalid_input,
     widened,
 )
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.base import BaseHead
 from embrm.pairs import distinct_rows
 
@@ -216,10 +215,8 @@ def check_attribute_weights(weights: Any, *, k: int, name: str) -> FloatArray:
     numeric = array.dtype.kind in "iubf"
     if numeric and array.shape == (k,) and np.isfinite(array).all():
         return array.astype(np.float64)
-    raise InvalidInputError(
-        format_error(
-            expected=f"{name}: {k} finite numbers, one per attribute",
-            got=f"shape {array.shape}, dtype {array.dtype}",
-            fix="pass them in the order of the columns of ratings",
-        )
+    raise invalid_input(
+        expected=f"{name}: {k} finite numbers, one per attribute",
+        got=f"shape {array.shape}, dtype {array.dtype}",
+        fix="pass them in the order of the columns of ratings",
     )

@@ -19,7 +19,11 @@ from sklearn.utils.validation import has_fit_parameter
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 from embrm.heads.state import HeadState
 
 REGRESSORS = ("ridge", "mlp", "lightgbm")
@@ -92,13 +96,10 @@ def fit_model(
         _seed(copy, rng)
         _fit_weighted(copy, items, rating, weight)
         return ForeignModel(copy)
-    raise InvalidInputError(
-        format_error(
-            expected="a regressor with fit and predict, or one of "
-            + ", ".join(REGRESSORS),
-            got=repr(estimator)[:40],
-            fix="use one of these names, or pass a scikit-learn regressor",
-        )
+    raise invalid_input(
+        expected="a regressor with fit and predict, or one of " + ", ".join(REGRESSORS),
+        got=repr(estimator)[:40],
+        fix="use one of these names, or pass a scikit-learn regressor",
     )
 
 
@@ -221,12 +222,10 @@ class ForeignModel:
 
     def get_state(self) -> HeadState:
         """Refuse: there is no storable form for an arbitrary estimator."""
-        raise InvalidInputError(
-            format_error(
-                expected="a regressor that can be saved: " + ", ".join(REGRESSORS),
-                got=type(self.estimator).__name__,
-                fix="use one of these, or keep the fitted head in memory",
-            )
+        raise invalid_input(
+            expected="a regressor that can be saved: " + ", ".join(REGRESSORS),
+            got=type(self.estimator).__name__,
+            fix="use one of these, or keep the fitted head in memory",
         )
 
 
@@ -296,11 +295,9 @@ def _fit_weighted(
     elif np.all(weight == weight[0]):
         estimator.fit(items, rating)
     else:
-        raise InvalidInputError(
-            format_error(
-                expected="a regressor whose fit takes sample_weight, since items are "
-                "rated with different weights or a different number of times",
-                got=type(last).__name__,
-                fix="use another regressor, or rate each item once",
-            )
+        raise invalid_input(
+            expected="a regressor whose fit takes sample_weight, since items are "
+            "rated with different weights or a different number of times",
+            got=type(last).__name__,
+            fix="use another regressor, or rate each item once",
         )

@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import check_items
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import LinearProblem, mean_square_difference
@@ -337,20 +337,16 @@ def make_rating_stage(
         If the pairs are no `Pairs`, or the ratings have a wrong shape or content.
     """
     if not isinstance(pairs, Pairs):
-        raise InvalidInputError(
-            format_error(
-                expected="Pairs along with ratings, which name the rated items",
-                got=type(pairs).__name__,
-                fix="pass Pairs(items, ids), and one rating per row of items",
-            )
+        raise invalid_input(
+            expected="Pairs along with ratings, which name the rated items",
+            got=type(pairs).__name__,
+            fix="pass Pairs(items, ids), and one rating per row of items",
         )
     if np.ndim(ratings) != 1:
-        raise InvalidInputError(
-            format_error(
-                expected=f"ratings of shape ({len(pairs.items)},), one per item",
-                got=f"{np.ndim(ratings)} dimensions",
-                fix="pass one attribute, or their weighted mean",
-            )
+        raise invalid_input(
+            expected=f"ratings of shape ({len(pairs.items)},), one per item",
+            got=f"{np.ndim(ratings)} dimensions",
+            fix="pass one attribute, or their weighted mean",
         )
     rated = make_rated_items(pairs.items, ratings, None, pairs.prompt_ids)
     return RatingStage(rated, *_units(pairs, comparisons, rated, ratings))

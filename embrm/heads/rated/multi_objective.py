@@ -20,7 +20,7 @@ from embrm._validation import (
     check_random_state,
     unless_auto,
 )
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.base import order_consistency, refuse_items
 from embrm.heads.comparisons import as_pairs
 from embrm.heads.rated._gate import (
@@ -301,12 +301,10 @@ optional
                 fake = Pairs(items, np.empty((0, 2), dtype=int), prompt_ids)
                 weights = weights[prompt_rows(fake, weights)]
         if len(weights) != len(attributes):
-            raise InvalidInputError(
-                format_error(
-                    expected=f"a prompt vector for each of {len(attributes)} items",
-                    got=f"{len(weights)}",
-                    fix="pass one per item, or prompt_ids that are rows of them",
-                )
+            raise invalid_input(
+                expected=f"a prompt vector for each of {len(attributes)} items",
+                got=f"{len(weights)}",
+                fix="pass one per item, or prompt_ids that are rows of them",
             )
         return self.gate_.mix(weights, attributes) - self.offset_
 

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, LearnsFrom, RandomState
 from embrm._validation import Constraints, Real, check_random_state, unless_auto
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import InvalidInputError, format_error, invalid_input
 from embrm.heads.rated._rated_items import (
     RatedHead,
     RatedItems,
@@ -291,12 +291,10 @@ class RegressionReward(RegressorMixin, RatedHead):
         predicted = self.attributes(pairs)
         table = check_ratings(y, n_items=len(predicted))
         if table.shape != predicted.shape:
-            raise InvalidInputError(
-                format_error(
-                    expected=f"ratings of {self.n_attributes_} attributes, as in fit",
-                    got=f"{table.shape[1]}",
-                    fix="pass the same columns as in fit",
-                )
+            raise invalid_input(
+                expected=f"ratings of {self.n_attributes_} attributes, as in fit",
+                got=f"{table.shape[1]}",
+                fix="pass the same columns as in fit",
             )
         weight = np.ones(len(table)) if sample_weight is None else sample_weight
         return float(

@@ -19,7 +19,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import AnyArray, FloatArray, IntArray
-from embrm._validation import check_labels, check_sample_weight, invalid_input
+from embrm._validation import check_labels, check_sample_weight
+from embrm.exceptions import invalid_input
 from embrm.heads.unpaired._tie_models import GameLoss, TieModel
 
 

@@ -14,7 +14,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import check_items, check_sample_weight, invalid_input, widened
+from embrm._validation import check_items, check_sample_weight, widened
+from embrm.exceptions import invalid_input
 from embrm.pairs import distinct_rows
 
 

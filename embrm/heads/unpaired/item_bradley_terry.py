@@ -15,8 +15,8 @@ from embrm._validation import Constraints, Real, check_level, check_parameters
 from embrm.exceptions import (
     EmbrmWarning,
     IntegrityError,
-    InvalidInputError,
     format_error,
+    invalid_input,
     warn,
 )
 from embrm.heads.state import (
@@ -206,12 +206,10 @@ class ItemBradleyTerry(BaseEstimator):
         known = dict(zip(self.items_.tolist(), self.scores_.tolist(), strict=True))
         missing = sorted(set(table.ravel().tolist()) - set(known), key=str)
         if missing:
-            raise InvalidInputError(
-                format_error(
-                    expected="items that took part in fit",
-                    got=f"{len(missing)} others, e.g. {str(missing[0])[:40]!r}",
-                    fix="fit again with games of these items",
-                )
+            raise invalid_input(
+                expected="items that took part in fit",
+                got=f"{len(missing)} others, e.g. {str(missing[0])[:40]!r}",
+                fix="fit again with games of these items",
             )
         scores = np.array([known[name] for name in table.ravel().tolist()])
         return np.asarray(scores.reshape(-1, 2) @ np.array([1.0, -1.0]))
@@ -358,20 +356,16 @@ def _share_of_ties(games: Games) -> float:
     soft = ~tie & (games.y != 0.0) & (games.y != 1.0)
     if soft.any():
         example = games.y[np.argmax(soft)]
-        raise InvalidInputError(
-            format_error(
-                expected="y of 0, 0.5 or 1 where ties have a parameter",
-                got=f"{int(soft.sum())} other values, e.g. {example:g}",
-                fix="use ties='half' for soft labels",
-            )
+        raise invalid_input(
+            expected="y of 0, 0.5 or 1 where ties have a parameter",
+            got=f"{int(soft.sum())} other values, e.g. {example:g}",
+            fix="use ties='half' for soft labels",
         )
     if tie.all():
-        raise InvalidInputError(
-            format_error(
-                expected="some games that are not ties",
-                got="ties only, for which the tie parameter is infinite",
-                fix="use ties='half'",
-            )
+        raise invalid_input(
+            expected="some games that are not ties",
+            got="ties only, for which the tie parameter is infinite",
+            fix="use ties='half'",
         )
     return float(games.weight[tie].sum() / games.weight.sum())
 

@@ -24,7 +24,7 @@ from sklearn.model_selection import GroupKFold
 
 from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom
 from embrm._validation import Constraints, Real, unless_auto
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.rated._rated_items import make_rated_items
 from embrm.heads.smooth_minimiser import minimise_smooth
 from embrm.heads.state import Stored, StoredValue
@@ -197,32 +197,26 @@ def _check_label(label: ArrayLike) -> FloatArray:
         got = "a label that is NaN or outside"
     else:
         got = f"dtype {raw.dtype}"
-    raise InvalidInputError(
-        format_error(
-            expected="label in [0, 1]: 1 or True if desirable, 0 or False if not",
-            got=got,
-            fix="map the labels to 0 and 1, and drop the items without one",
-        )
+    raise invalid_input(
+        expected="label in [0, 1]: 1 or True if desirable, 0 or False if not",
+        got=got,
+        fix="map the labels to 0 and 1, and drop the items without one",
     )
 
 
 def _refuse_one_label(labelled: "LabelledItems") -> None:
     for name in ("desirable", "undesirable"):
         if not getattr(labelled, name).any():
-            raise InvalidInputError(
-                format_error(
-                    expected="desirable and undesirable items",
-                    got=f"{len(labelled.items)} items, none of them {name}",
-                    fix="add items of the other label; one label orders nothing",
-                )
+            raise invalid_input(
+                expected="desirable and undesirable items",
+                got=f"{len(labelled.items)} items, none of them {name}",
+                fix="add items of the other label; one label orders nothing",
             )
     if len(labelled.items) < 2:
-        raise InvalidInputError(
-            format_error(
-                expected="at least two different vectors",
-                got="one",
-                fix="check the encoder: different texts should embed differently",
-            )
+        raise invalid_input(
+            expected="at least two different vectors",
+            got="one",
+            fix="check the encoder: different texts should embed differently",
         )
 
 

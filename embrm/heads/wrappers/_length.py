@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, FloatArray, IntArray
-from embrm._validation import invalid_input
+from embrm.exceptions import invalid_input
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.validation_split import grouped_folds
 from embrm.pairs import Pairs

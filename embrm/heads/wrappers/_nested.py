@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.registry import head_from_spec, head_spec, make_head
@@ -67,21 +67,17 @@ def unfitted_head(head: Any) -> RewardHead:
         return copy
     kind = getattr(made, "learns_from", None)
     if kind is not None and not isinstance(made, type):
-        raise InvalidInputError(
-            format_error(
-                expected="a head that learns from pairs, inside another head",
-                got=f"{type(made).__name__}, which learns from {kind}",
-                fix="use it by itself, or put 'linear' inside",
-            )
+        raise invalid_input(
+            expected="a head that learns from pairs, inside another head",
+            got=f"{type(made).__name__}, which learns from {kind}",
+            fix="use it by itself, or put 'linear' inside",
         )
-    raise InvalidInputError(
-        format_error(
-            expected="a head, or the name of one",
-            got=type(head).__name__
-            if not isinstance(head, type)
-            else f"the class {head.__name__}",
-            fix="pass 'linear', or an instance such as LinearBradleyTerry()",
-        )
+    raise invalid_input(
+        expected="a head, or the name of one",
+        got=type(head).__name__
+        if not isinstance(head, type)
+        else f"the class {head.__name__}",
+        fix="pass 'linear', or an instance such as LinearBradleyTerry()",
     )
 
 

@@ -9,7 +9,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import Constraints
-from embrm.exceptions import IntegrityError, InvalidInputError, format_error
+from embrm.exceptions import (
+    IntegrityError,
+    format_error,
+    invalid_input,
+)
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.state import HeadState, Stored, StoredArray, StoredValue
 from embrm.heads.wrappers._nested import (
@@ -149,12 +153,10 @@ class CenteredReward(HeadWrapper):
         check_is_fitted(self)
         raw = self._raw_reward(X_reference)
         if len(raw) == 0:
-            raise InvalidInputError(
-                format_error(
-                    expected="at least one reference item",
-                    got="0 items",
-                    fix="pass the items whose mean reward is to be 0",
-                )
+            raise invalid_input(
+                expected="at least one reference item",
+                got="0 items",
+                fix="pass the items whose mean reward is to be 0",
             )
         if self.scope == "global":
             self._set_groups(raw, None)
@@ -224,13 +226,11 @@ class CenteredReward(HeadWrapper):
         center, scale = self.center_[group], self.scale_[group]
         apart = scale[:, 0] != scale[:, 1]
         if apart.any():
-            raise InvalidInputError(
-                format_error(
-                    expected="pairs within one domain: this head's delta is no "
-                    "difference of rewards, and domains have units of their own",
-                    got=f"two domains in pair {int(np.argmax(apart))}",
-                    fix="use scope='global', or scale=False",
-                )
+            raise invalid_input(
+                expected="pairs within one domain: this head's delta is no "
+                "difference of rewards, and domains have units of their own",
+                got=f"two domains in pair {int(np.argmax(apart))}",
+                fix="use scope='global', or scale=False",
             )
         moved = self._inner_delta(pairs) - (center[:, 0] - center[:, 1])
         return np.asarray(moved / scale[:, 0])
@@ -270,15 +270,13 @@ class CenteredReward(HeadWrapper):
             [known.get(name, -1) for name in names.tolist()], dtype=np.intp
         )
         if (group < 0).any():
-            raise InvalidInputError(
-                format_error(
-                    expected=f"items of the {len(known)} {self.scope}s that the "
-                    "reference pool has",
-                    got=f"{int((group < 0).sum())} unknown, e.g. "
-                    f"{str(names[int(np.argmin(group))])[:40]!r}",
-                    fix="call calibrate again with reference items of these, or use "
-                    "scope='global'",
-                )
+            raise invalid_input(
+                expected=f"items of the {len(known)} {self.scope}s that the "
+                "reference pool has",
+                got=f"{int((group < 0).sum())} unknown, e.g. "
+                f"{str(names[int(np.argmin(group))])[:40]!r}",
+                fix="call calibrate again with reference items of these, or use "
+                "scope='global'",
             )
         return group[inverse]
 
@@ -297,20 +295,16 @@ class CenteredReward(HeadWrapper):
 def _check_domains(domains: ArrayLike | None, n_items: int) -> AnyArray:
     """Check domains: one per item, as numbers or strings."""
     if domains is None:
-        raise InvalidInputError(
-            format_error(
-                expected="the domain of each item: rewards were centred by domain",
-                got="none",
-                fix="pass domains=..., or use scope='global'",
-            )
+        raise invalid_input(
+            expected="the domain of each item: rewards were centred by domain",
+            got="none",
+            fix="pass domains=..., or use scope='global'",
         )
     names = np.asarray(domains)
     if names.shape != (n_items,):
-        raise InvalidInputError(
-            format_error(
-                expected=f"domains of shape ({n_items},), one per item",
-                got=f"shape {names.shape}",
-                fix="pass the domain of each item",
-            )
+        raise invalid_input(
+            expected=f"domains of shape ({n_items},), one per item",
+            got=f"shape {names.shape}",
+            fix="pass the domain of each item",
         )
     return names.astype(str) if names.dtype.kind == "O" else names

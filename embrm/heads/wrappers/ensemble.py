@@ -20,9 +20,8 @@ from embrm._validation import (
     Real,
     check_count,
     check_random_state,
-    invalid_input,
 )
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import Stored
@@ -230,12 +229,10 @@ class RewardEnsemble(UncertainRewardHead):
         members = self._list_heads()
         if self.bagging == "seed" and not all(map(has_randomness, members)):
             fixed = next(m for m in members if not has_randomness(m))
-            raise InvalidInputError(
-                format_error(
-                    expected="heads with a random_state for bagging='seed'",
-                    got=f"{type(fixed).__name__}, which is the same for every seed",
-                    fix="use bagging='prompt', or a list of heads with bagging=None",
-                )
+            raise invalid_input(
+                expected="heads with a random_state for bagging='seed'",
+                got=f"{type(fixed).__name__}, which is the same for every seed",
+                fix="use bagging='prompt', or a list of heads with bagging=None",
             )
         for member in members:
             seed_head(member, rng, replace=self.bagging is not None)
@@ -254,13 +251,11 @@ class RewardEnsemble(UncertainRewardHead):
         """Refuse to be a pessimist about rewards that do not make up delta."""
         cyclic = [type(head).__name__ for head in members if not head.is_transitive]
         if cyclic and self.aggregate != "mean":
-            raise InvalidInputError(
-                format_error(
-                    expected=f"heads whose delta follows from their rewards for "
-                    f"aggregate={self.aggregate!r}",
-                    got=f"{cyclic[0]}, whose preferences may be cyclic",
-                    fix="use aggregate='mean', which averages the members' deltas",
-                )
+            raise invalid_input(
+                expected=f"heads whose delta follows from their rewards for "
+                f"aggregate={self.aggregate!r}",
+                got=f"{cyclic[0]}, whose preferences may be cyclic",
+                fix="use aggregate='mean', which averages the members' deltas",
             )
 
     def _member_rewards(self, items: FloatArray) -> FloatArray:

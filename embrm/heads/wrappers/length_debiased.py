@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import Constraints, Integer
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
 from embrm.heads.state import (
@@ -240,13 +240,11 @@ class LengthDebiased(HeadWrapper):
     def _fit(self, comparisons: Comparisons) -> None:
         covariate = getattr(self, "_covariate", None)
         if covariate is None:
-            raise InvalidInputError(
-                format_error(
-                    expected="the lengths of items in fit",
-                    got="none",
-                    fix="call fit(..., lengths=...) on this head itself, outermost: "
-                    "other heads that hold it do not pass lengths on",
-                )
+            raise invalid_input(
+                expected="the lengths of items in fit",
+                got="none",
+                fix="call fit(..., lengths=...) on this head itself, outermost: "
+                "other heads that hold it do not pass lengths on",
             )
 
         def before(wins: Comparisons) -> Scorer:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, LearnsFrom, RandomState
 from embrm._validation import Constraints, Integer, check_random_state
-from embrm.exceptions import InvalidInputError, format_error
+from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import Stored, StoredArray, StoredValue
@@ -163,12 +163,10 @@ class StackedReward(RewardHead):
     def _list_heads(self) -> list[RewardHead]:
         given = self.heads
         if isinstance(given, str) or not isinstance(given, Sequence) or not len(given):
-            raise InvalidInputError(
-                format_error(
-                    expected="heads: a list of at least one head, or name of one",
-                    got=repr(given)[:60],
-                    fix="pass for instance ['linear', 'logistic']",
-                )
+            raise invalid_input(
+                expected="heads: a list of at least one head, or name of one",
+                got=repr(given)[:60],
+                fix="pass for instance ['linear', 'logistic']",
             )
         return [unfitted_head(head) for head in given]
 
