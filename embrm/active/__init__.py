@@ -5,11 +5,10 @@ candidates = draw_candidates(pool, 100_000, past=labelled)
 ids = DOptimal().propose(candidates, posterior, 64, random_state=0)
 """
 
-from embrm.active.batch_bald import BatchBALD
 from embrm.active.candidates import Candidates, draw_candidates, draw_on_policy
 from embrm.active.duels import DoubleThompson, MaxMinLCB, ReversedThompson
 from embrm.active.loop import LabelLoop, Proposal
-from embrm.active.optimal import DOptimal, VOptimal
+from embrm.active.optimal import BatchBALD, DOptimal, VOptimal
 from embrm.active.posterior import RewardPosterior
 from embrm.active.prompt_entropy import PromptEntropy
 from embrm.active.propensity import inverse_propensity

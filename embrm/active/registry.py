@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from embrm._validation import shown
-from embrm.active.batch_bald import BatchBALD
 from embrm.active.duels import DoubleThompson, MaxMinLCB, ReversedThompson
-from embrm.active.optimal import DOptimal, VOptimal
+from embrm.active.optimal import BatchBALD, DOptimal, VOptimal
 from embrm.active.prompt_entropy import PromptEntropy
 from embrm.active.strategy import Strategy
 from embrm.active.values import (

@@ -17,8 +17,7 @@ from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
 from embrm.cli.evaluate import evaluate
 from embrm.cli.fit import HeadCommand, fit
-from embrm.cli.formats import formats
-from embrm.cli.heads import heads
+from embrm.cli.formats import formats, heads
 from embrm.cli.label import app as label
 from embrm.cli.layers import layers
 from embrm.cli.mine import mine

@@ -158,8 +158,8 @@ def simulate(
 
 
 def _is_grid(path: Path) -> bool:
-    from embrm.experiment._grid_file import read_yaml
     from embrm.experiment.config import KEYS
+    from embrm.experiment.grid import read_yaml
 
     try:
         return not set(KEYS).isdisjoint(read_yaml(path))

@@ -8,7 +8,8 @@ from typing import Any
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm.evaluate import prompt_train_test_split
 from embrm.exceptions import invalid_input
-from embrm.experiment._grid_file import (
+from embrm.experiment.factors import AtErrorRate
+from embrm.experiment.grid import (
     count_at,
     counts_at,
     read_yaml,
@@ -17,7 +18,6 @@ from embrm.experiment._grid_file import (
     under,
     wrong_at,
 )
-from embrm.experiment.factors import AtErrorRate
 from embrm.heads.registry import make_head
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Annotator

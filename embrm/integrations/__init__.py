@@ -6,8 +6,7 @@ which one from the environment variable EMBRM_REWARD.
 """
 
 from embrm.integrations.remote import RemoteRewardModel
-from embrm.integrations.reranking import rerank
-from embrm.integrations.scoring import rewards_of
+from embrm.integrations.scoring import rerank, rewards_of
 from embrm.integrations.trl import RewardJudge, trl_reward, trl_rewards
 
 __all__ = [

@@ -1,4 +1,7 @@
-"""One way to rewards for all plug-ins: a model here, on disk, or behind HTTP."""
+"""One way to rewards for all plug-ins: a model here, on disk, or behind HTTP.
+
+`rerank` sorts documents or responses by it, without a framework.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from embrm._typing import Text
+from embrm._typing import Prompt, Text
 from embrm.exceptions import (
     EmbrmWarning,
     invalid_input,
@@ -169,3 +172,39 @@ def _ok(text: Text) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def rerank(
+    query: Prompt,
+    documents: Sequence[str],
+    *,
+    model: Model,
+    top_n: int | None = None,
+) -> list[tuple[int, float]]:
+    """Order documents by their reward as responses to a query.
+
+    Parameters
+    ----------
+    query : str or messages
+    documents : sequence of str
+    model : RewardModel, path or URL
+    top_n : int, optional
+        How many to return; None returns all.
+
+    Returns
+    -------
+    list of (int, float)
+        Positions in `documents` and rewards, best first; of equal ones the first.
+
+    Examples
+    --------
+    >>> from embrm.model import RewardModel
+    >>> rows = [{"prompt": "a", "chosen": "yes", "rejected": "no"}]
+    >>> model = RewardModel("hashing:16").fit(rows)
+    >>> [n for n, _ in rerank("a", ["no", "yes"], model=model)]
+    [1, 0]
+    """
+    texts: list[Text] = [(query, document) for document in documents]
+    rewards = rewards_of(model, texts)["reward"]
+    order = sorted(range(len(documents)), key=lambda n: -rewards[n])
+    return [(n, rewards[n]) for n in order[:top_n]]

@@ -8,14 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import embrm
 from embrm.exceptions import InvalidInputError
-from embrm.label.progress import progress_of
+from embrm.label.progress import Refitter, progress_of
 from embrm.label.queue import LabelQueue, Shown
-from embrm.label.refitting import Refitter
 from embrm.web.answers import Refusal, as_json
 from embrm.web.bounds import Bounds
 from embrm.web.errors import add_error_handlers
-from embrm.web.guard import Guard, allowed_hosts
-from embrm.web.page import page_headers
+from embrm.web.guard import Guard, allowed_hosts, page_headers
 
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
 Reason = Annotated[str, Field(max_length=80)]

@@ -12,13 +12,13 @@ from embrm.report.evaluation import (
     evaluation_report,
     report_of_model,
 )
-from embrm.report.held_out import held_out_probability
 from embrm.report.layers import LayerComparison, compare_layers
 from embrm.report.leaderboard import (
     CrossFit,
     Leaderboard,
     cross_fit,
     evaluate_fit,
+    held_out_probability,
     make_leaderboard,
 )
 from embrm.report.page import Report

@@ -1,4 +1,7 @@
-"""Leaderboard: several heads on identical prompt-grouped splits, with intervals."""
+"""Leaderboard: several heads on identical prompt-grouped splits, with intervals.
+
+Cross-fitting also says what a saved model's head makes of data that it was fitted on.
+"""
 
 import time
 import warnings
@@ -11,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from rich.table import Table
 from rich.text import Text
+from scipy.special import expit
 
 from embrm._typing import AnyArray, BoolArray, FloatArray
 from embrm.datasets import Preferences
@@ -22,6 +26,7 @@ from embrm.exceptions import (
     LeftOutWarning,
     invalid_input,
 )
+from embrm.model import RewardModel
 from embrm.model.frames import equal_vectors, response_lengths
 from embrm.model.training_data import TrainingData, pair_data, training_data
 from embrm.pairs import Pairs
@@ -371,3 +376,57 @@ def _pairs_alone(
             fix="pass what embrm.model.training_data makes of the preferences",
         )
     return pair_data(labels, fit_params or {})
+
+
+def held_out_probability(
+    model: RewardModel,
+    preferences: Preferences,
+    pairs: Pairs,
+    *,
+    n_splits: int = 5,
+    random_state: int = 0,
+    after_fit: Callable[[], None] | None = None,
+) -> FloatArray:
+    """Compute P(first preferred) by a head that was not fitted on the pair's prompt.
+
+    Where the model was fitted on none of the prompts, it is the model's own; else its
+    kind of head is fitted again, on all folds of the data but one in turn.
+
+    Parameters
+    ----------
+    model : RewardModel
+        Fitted.
+    preferences : Preferences
+    pairs : Pairs
+        What the model's `to_pairs` makes of vectors of its encoder.
+    n_splits, random_state, after_fit
+        As in `cross_fit`.
+
+    Returns
+    -------
+    ndarray of shape (n_pairs,) in [0, 1]
+        NaN for pairs across two folds.
+
+    Raises
+    ------
+    InvalidInputError
+        If the model was fitted on these data, and they have one prompt only.
+    """
+    if not model.seen_pairs(preferences).any():
+        return np.asarray(expit(model.head_.decision_function(pairs)))
+    if group_codes(pairs.groups)[1] < 2:
+        raise invalid_input(
+            expected="two prompts or more, to hold one out",
+            got="one, which the model was fitted on",
+            fix="give data with more prompts, or with others",
+        )
+    fitted = cross_fit(
+        model.head_,
+        pairs,
+        preferences.y,
+        data=training_data(model.head_, preferences),
+        n_splits=n_splits,
+        random_state=random_state,
+        after_fit=after_fit,
+    )
+    return np.asarray(expit(fitted.delta))

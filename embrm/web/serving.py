@@ -1,22 +1,133 @@
-"""Run an app with uvicorn: bounded connections, quiet logs, an orderly end."""
+"""Run an app with uvicorn: bounded connections, quiet logs, an orderly end.
+
+uvicorn by itself waits for slow and silent clients; here they are cut off.
+"""
 
 import copy
 import logging
+import multiprocessing
 import os
 import signal
 import socket
 import threading
 import time
+from asyncio import TimerHandle, Transport
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from embrm.exceptions import invalid_input
-from embrm.web.answers import printable
+from embrm.web.answers import as_json, error_content, printable
 from embrm.web.bounds import Bounds
-from embrm.web.connection import BoundedConnection
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """uvicorn's connection, which by itself waits for headers and readers for ever.
+
+    The bounds are those of the app, which is a `Guard`.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.bounds: Bounds = self.app.bounds
+        self._header_timer: TimerHandle | None = None
+        self._write_timer: TimerHandle | None = None
+        self._in_headers, self._header_bytes = True, 0
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Take a connection, or refuse it if there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.bounds.connections:
+            self._refuse(503, "too many connections", "retry-after: 1\r\n")
+        else:
+            self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clocks."""
+        self._stop_header_timer()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, in so far as headers stay within their bounds."""
+        if self.transport.is_closing():
+            return
+        in_headers, before = self._in_headers, self.cycle
+        if in_headers:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        # Another cycle: the headers are whole, and what followed them is body.
+        if in_headers and self.cycle is before:
+            if self._header_bytes > self.bounds.header_bytes:
+                self._refuse(431, "request line and headers are too long")
+            elif self._header_timer is None:
+                self._await_headers()
+
+    def on_headers_complete(self) -> None:
+        """Stop the clock of the headers."""
+        self._stop_header_timer()
+        self._in_headers, self._header_bytes = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect the next request's headers."""
+        self._in_headers = True
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Give a client that does not read its answer some time."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(
+            self.bounds.write_seconds, self.transport.abort
+        )
+
+    def resume_writing(self) -> None:
+        """Go on; the client reads."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in JSON as all else."""
+        self._refuse(400, msg)
+
+    def _await_headers(self) -> None:
+        self._header_timer = self.loop.call_later(
+            self.bounds.header_seconds,
+            self._refuse,
+            408,
+            "headers did not arrive in time",
+        )
+
+    def _stop_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _refuse(self, status: int, message: str, headers: str = "") -> None:
+        """Answer without the app, and close."""
+        self._stop_header_timer()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started:
+                self.transport.abort()  # amid another answer
+            # What the app still has to say is not sent.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if self.transport.is_closing():
+            return
+        body = as_json(error_content("", status, message))
+        head = (
+            f"HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n{headers}connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
 
 _BACKLOG = 2048
 
@@ -140,9 +251,11 @@ def serve(
 def end_with_parent(seconds: float = 1.0) -> None:
     """End this worker as SIGTERM does, once the process that started it is gone.
 
-    A supervisor that is killed cannot tell its workers, who would hold the port.
+    A supervisor that is killed cannot tell its workers, who would hold the port. It may
+    be gone before the worker comes here: whose child it was is known from its start.
     """
-    parent = os.getppid()
+    started_by = multiprocessing.parent_process()
+    parent = os.getppid() if started_by is None else started_by.pid
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embrm.active.batch_bald import BatchBALD
 from embrm.active.candidates import Candidates, draw_candidates, pair_keys
 from embrm.active.duels import MaxMinLCB
-from embrm.active.optimal import DOptimal, VOptimal
+from embrm.active.optimal import BatchBALD, DOptimal, VOptimal
 from embrm.active.posterior import RewardPosterior
 from embrm.active.prompt_entropy import PromptEntropy
 from embrm.active.registry import known_strategies, make_strategy
@@ -162,7 +161,7 @@ def test_batch_bald_is_greedy_in_exact_information(posterior, candidates):
 
 def test_sampled_configurations_estimate_the_joint_entropy(posterior, candidates):
     """After the exact ones; within a few hundredths of a nat."""
-    from embrm.active.batch_bald import _chances, _Configurations
+    from embrm.active.optimal import _chances, _Configurations
 
     rewards = posterior.sample(8, 0)
     chance = _chances(candidates.ids[:9], rewards)

@@ -3,7 +3,7 @@
 import pytest
 
 from embrm.exceptions import InvalidInputError
-from embrm.experiment._grid_file import count_at, counts_at, read_yaml, share_at, under
+from embrm.experiment.grid import count_at, counts_at, read_yaml, share_at, under
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from embrm.serve.app import create_app
 from embrm.serve.settings import Settings
 from embrm.web import Bounds
-from embrm.web.connection import BoundedConnection
+from embrm.web.serving import BoundedConnection
 from tests.serve.fuzzing import fuzz
 from tests.serve.stubs import lengths_model
 

@@ -3,8 +3,8 @@
 import pytest
 
 from embrm.web import Bounds
-from embrm.web.connection import BoundedConnection
 from embrm.web.guard import Guard
+from embrm.web.serving import BoundedConnection
 
 
 async def hello(scope, receive, send):

@@ -11,8 +11,7 @@ from embrm.evaluate.displays.experiment import (
 )
 from embrm.evaluate.displays.leaderboard import LeaderboardDisplay
 from embrm.evaluate.displays.length_bias import LengthBiasDisplay
-from embrm.evaluate.displays.reliability import ReliabilityDisplay
-from embrm.evaluate.displays.risk_coverage import RiskCoverageDisplay
+from embrm.evaluate.displays.reliability import ReliabilityDisplay, RiskCoverageDisplay
 
 __all__ = [
     "BestOfNDisplay",

@@ -5,11 +5,10 @@ as `response_A`, or with an index for lists: `rejected[2]`) and `reward`. It may
 from embrm or from anybody. `score_suite` makes the benchmark's official scores of it.
 """
 
-from embrm.evaluate.suites._aggregate import AGGREGATORS, aggregate_steps
+from embrm.evaluate.suites._matching import AGGREGATORS, aggregate_steps
 from embrm.evaluate.suites._scoring import Coverage, SuiteResult
 from embrm.evaluate.suites.baselines import length_scores, word_scores
-from embrm.evaluate.suites.leaderboard import compare_results
-from embrm.evaluate.suites.published import published_scores
+from embrm.evaluate.suites.leaderboard import compare_results, published_scores
 from embrm.evaluate.suites.registry import known_suites, score_suite, suite_items
 
 __all__ = [

@@ -1,4 +1,9 @@
-"""BoostedBradleyTerry: boosted trees as reward, on top of a linear one."""
+"""BoostedBradleyTerry: boosted trees as reward, on top of a linear one.
+
+Trees are grown on the residuals of the linear fit. On its own training wins these are
+too small, the smaller the more features there are, so the logits passed on are
+cross-fitted: each item is scored by a fit without any of its wins.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +23,6 @@ from embrm.heads.boosted._growing import (
     boost,
     boost_until_stalled,
 )
-from embrm.heads.boosted._linear_start import LinearStart, fit_linear_start
 from embrm.heads.boosted.binned_items import (
     Backend,
     BinnedItems,
@@ -30,8 +34,73 @@ from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry, restore_linear
 from embrm.heads.noisy_labels import NOISE, STORED_NOISE, model_label_noise
 from embrm.heads.state import Stored, StoredArray, StoredPart, StoredValue
-from embrm.heads.validation_split import holdout
-from embrm.heads.win_loss import loss_of_wins
+from embrm.heads.validation_split import grouped_folds, held_out_by_item, holdout
+from embrm.heads.win_loss import best_scale, loss_of_wins
+
+_N_FOLDS = 5
+_LOG_SCALES = (-0.7, 10.0)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearStart:
+    """A linear head, and how far to trust it.
+
+    Attributes
+    ----------
+    head : LinearBradleyTerry
+        Fitted to all wins.
+    scale : float > 0
+        What its rewards are multiplied by for the least out-of-fold log loss: the
+        penalty that "auto" chooses orders items well and states deltas too small.
+    logit : ndarray of shape (n_wins,)
+        Scaled out-of-fold delta of each win, in nats, with effects of prompts where
+        the head has them; margins are not subtracted.
+    """
+
+    head: LinearBradleyTerry
+    scale: float
+    logit: FloatArray
+
+    def reward(self, items: FloatArray) -> FloatArray:
+        """Score items, (n_items, d) -> (n_items,), in nats."""
+        return self.scale * self.head.reward(items)
+
+
+def fit_linear_start(comparisons: Comparisons) -> LinearStart:
+    """Fit a linear head with automatic penalty, and score its wins out of fold.
+
+    Parameters
+    ----------
+    comparisons : Comparisons
+
+    Returns
+    -------
+    LinearStart
+        With scale 1 and in-sample logits where the wins cannot be divided into folds.
+    """
+    head = LinearBradleyTerry(posterior=False).fit_comparisons(comparisons)
+    items = np.arange(len(comparisons.items))
+    reward = head.reward_in_training(comparisons, items)
+    # With effects of prompts items are held out, so that these are known from others.
+    units = held_out_by_item(comparisons) if head.prompt_effects_ else comparisons
+    folds = grouped_folds(units, _N_FOLDS)
+    if len(folds) < 2:
+        return LinearStart(head, 1.0, _delta(comparisons, reward))
+    same = head.with_selected_params()
+    for train, _ in folds:
+        part = comparisons.take(train)
+        unseen = np.setdiff1d(items, [part.winner, part.loser])
+        fitted = same.fit_comparisons(part)
+        reward[unseen] = fitted.reward_in_training(comparisons, unseen)
+    logit = _delta(comparisons, reward)
+    doubt = 1.0 / (float(comparisons.weight.sum()) + 2.0)
+    scale = best_scale(logit, comparisons, _LOG_SCALES, doubt=doubt)
+    return LinearStart(head, scale, scale * logit)
+
+
+def _delta(comparisons: Comparisons, reward: FloatArray) -> FloatArray:
+    return reward[comparisons.winner] - reward[comparisons.loser]
+
 
 _FEWEST_HELD_OUT = 10
 _BLIND_ROUNDS = 50

@@ -39,9 +39,9 @@ from embrm.heads.linear.design import (
     scale_of_columns,
 )
 from embrm.heads.linear.differences import Differences
-from embrm.heads.linear.evidence import evidence_penalties
 from embrm.heads.linear.newton import DiagonalCoordinates
 from embrm.heads.linear.path import FoldPath
+from embrm.heads.linear.posterior import evidence_penalties
 from embrm.heads.validation_split import (
     grouped_folds,
     held_out_by_item,

@@ -16,7 +16,7 @@ from embrm.serve.routes.answers import example, json_answer
 from embrm.serve.routes.native import describe
 from embrm.serve.service import Service
 from embrm.serve.texts import Body, Conversation, Words, as_prompt
-from embrm.web.page import page_headers
+from embrm.web.guard import page_headers
 
 
 class ExplainRequest(Body):

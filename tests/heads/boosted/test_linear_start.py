@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry
-from embrm.heads.boosted._linear_start import fit_linear_start
+from embrm.heads.boosted.bradley_terry import fit_linear_start
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.win_loss import best_scale
 

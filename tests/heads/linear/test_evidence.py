@@ -8,7 +8,7 @@ from embrm import Pairs
 from embrm.heads import LinearBradleyTerry, make_head
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.linear.differences import Differences
-from embrm.heads.linear.evidence import evidence_penalties
+from embrm.heads.linear.posterior import evidence_penalties
 from embrm.heads.win_loss import LogisticLoss
 
 
