@@ -19,8 +19,12 @@ import numpy as np
 from demo import describe_machine
 
 from embrm import CandidatePool
-from embrm.active import RewardPosterior, draw_candidates, make_strategy
-from embrm.active.registry import known_strategies
+from embrm.active import (
+    RewardPosterior,
+    draw_candidates,
+    known_strategies,
+    make_strategy,
+)
 from embrm.heads import LinearBradleyTerry
 from embrm.simulate import BradleyTerryAnnotator, SamePrompt, simulate
 

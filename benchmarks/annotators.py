@@ -20,9 +20,12 @@ from heads_data import make_task, real_pool
 from resumable import make_parser, run_tasks, write_summary
 from text_pools import GOLDS, make_pool
 
-from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
-from embrm.heads.base import order_consistency
-from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
+from embrm.heads import (
+    BoostedBradleyTerry,
+    LinearBradleyTerry,
+    SiameseBradleyTerry,
+    order_consistency,
+)
 from embrm.heads.comparisons import make_comparisons
 
 HEADS = {

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from demo import describe_machine
 
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint
 from embrm.embed.cache import VectorCache
 
 SEGMENT_ROWS, CHUNK_ROWS = 16_384, 8_192

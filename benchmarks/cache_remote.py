@@ -17,7 +17,7 @@ import warnings
 
 import numpy as np
 
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint
 from embrm.embed.cache import VectorCache, compact, prune, verify
 from embrm.exceptions import DamagedSegmentWarning
 

@@ -41,7 +41,7 @@ WAYS = ("auto", "kv", "tree", "off")
 
 def encoders(directory: Path, dtype: str, batch_tokens: int, device: str) -> dict:
     """One encoder for each way of sharing, all with the same loaded weights."""
-    from embrm.embed.causal.encoder import CausalLMEncoder
+    from embrm.embed import CausalLMEncoder
 
     plain = CausalLMEncoder.published_recipe(
         str(directory),
@@ -124,7 +124,7 @@ def real_half(n_pairs: int, rounds: int) -> dict:
     """SmolLM2 on real text: sharing, threads, many layers, stopping below the top."""
     import torch
 
-    from embrm.embed.registry import make_encoder
+    from embrm.embed import make_encoder
 
     texts = real_texts(n_pairs)
     default = make_encoder("smollm2")

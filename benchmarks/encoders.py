@@ -26,8 +26,7 @@ import numpy as np
 from demo import describe_machine
 
 from embrm.datasets import Preferences, read_preferences
-from embrm.embed.registry import make_encoder
-from embrm.embed.run import embed_items
+from embrm.embed import embed_items, make_encoder
 from embrm.heads import make_head
 from embrm.report import cross_fit, evaluate_fit
 
@@ -201,8 +200,8 @@ def draw(rows: list[dict], path: Path) -> None:
     """One panel a data set: SmolLM2 with its chat template, by layer and pooling."""
     import matplotlib.pyplot as plt
 
+    from embrm.evaluate import Interval
     from embrm.evaluate.displays import DepthDisplay
-    from embrm.evaluate.resampling import Interval
 
     figure, axes = plt.subplots(1, len(DATA), figsize=(15, 4.4), layout="constrained")
     for ax, data in zip(axes, DATA, strict=True):

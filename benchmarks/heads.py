@@ -33,8 +33,7 @@ from heads_figures import figures, print_summary
 from reference_recipes import RECIPES
 
 from embrm.exceptions import LeftOutWarning
-from embrm.heads import make_head
-from embrm.heads.base import order_consistency
+from embrm.heads import make_head, order_consistency
 
 HEADS = ("linear", "siamese", "stacked", "boosted", "boosted-xgboost")
 HEADS += ("logistic", "mlp", "lightgbm", "xgboost")

@@ -20,8 +20,7 @@ from heads_data import make_task, real_pool
 from embrm import Pairs
 from embrm.blocks import blocks_of
 from embrm.embed import StyleEncoder
-from embrm.heads import LinearBradleyTerry
-from embrm.heads.base import order_consistency
+from embrm.heads import LinearBradleyTerry, order_consistency
 
 ERROR_RATES, PAIRINGS = (0.0, 0.25, 0.4), ("same", "cross")
 

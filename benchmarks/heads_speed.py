@@ -15,8 +15,7 @@ from heads_data import load_pool
 from reference_recipes import siamese_mlp
 
 from embrm import Pairs
-from embrm.heads import LinearBradleyTerry
-from embrm.heads.base import order_consistency
+from embrm.heads import LinearBradleyTerry, order_consistency
 
 
 def timed(call):

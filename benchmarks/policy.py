@@ -22,14 +22,18 @@ import numpy as np
 import pandas as pd
 
 from embrm import CandidatePool
+from embrm.evaluate import prompt_bootstrap
 from embrm.evaluate.rank_correlation import within_prompt_std
-from embrm.evaluate.resampling import prompt_bootstrap
 from embrm.heads import GeneralPreference, LinearBradleyTerry
-from embrm.policy.direct import DirectAlignment
-from embrm.policy.nash import head_preference, nash_policy
-from embrm.policy.sweeps import best_of_n_sweep, sweep_policies, tilt_sweep
-from embrm.simulate import BradleyTerryAnnotator, SamePrompt, simulate
-from embrm.simulate.calibration import calibrate
+from embrm.policy import (
+    DirectAlignment,
+    best_of_n_sweep,
+    head_preference,
+    nash_policy,
+    sweep_policies,
+    tilt_sweep,
+)
+from embrm.simulate import BradleyTerryAnnotator, SamePrompt, calibrate, simulate
 
 KLS = (0.5, 1.0, 2.0)
 ALPHAS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)

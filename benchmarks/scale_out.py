@@ -20,9 +20,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from embrm.embed.hashing import HashingEncoder
-from embrm.embed.scale.ray_run import embed_on_ray
-from embrm.embed.scale.shard_run import embed_part
+from embrm.embed import HashingEncoder
+from embrm.embed.scale import embed_on_ray, embed_part
 
 ENCODER = HashingEncoder(256)
 WAYS = ("in_process", "ray_1_actor", "ray_2_actors")

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from counting import keep_counting
 
-from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
+from embrm.embed import OpenAICompatibleEncoder
 from embrm.exceptions import EmbrmError
 
 RESULTS = Path(__file__).parent / "results" / "server_faults.json"

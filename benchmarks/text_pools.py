@@ -36,10 +36,13 @@ from demo import describe_machine
 from heads_data import make_task, synthetic_pool
 
 from embrm import CandidatePool
-from embrm.embed.run import embed_items
-from embrm.embed.sentence import SentenceTransformerEncoder
-from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry, make_head
-from embrm.heads.base import order_consistency
+from embrm.embed import SentenceTransformerEncoder, embed_items
+from embrm.heads import (
+    LinearBradleyTerry,
+    SiameseBradleyTerry,
+    make_head,
+    order_consistency,
+)
 
 PACKAGES = ("scipy", "sklearn", "torch", "pandas", "matplotlib", "networkx")
 PACKAGES += ("statsmodels", "sympy", "numpy", "lightgbm", "transformers", "ray")

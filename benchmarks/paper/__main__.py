@@ -12,16 +12,16 @@ from benchmarks.paper.findings import PoolFacts, find, verdict_table, write_tabl
 from benchmarks.paper.grids import FULL, QUICK, STUDIES, Part, parts_of, run_part
 from benchmarks.paper.pictures import write_pictures
 from benchmarks.paper.pools import Split, make_splits
+from embrm import CandidatePool
 from embrm.cli.options import AsJson, Columns, Debug, EncoderName, column_map
 from embrm.cli.output import emit, reporting, say
 from embrm.cli.simulate_output import report_failed_cells
-from embrm.datasets.candidate_pools import read_candidates
+from embrm.datasets import read_candidates
 from embrm.embed import embed_items, make_encoder
 from embrm.exceptions import (
     MissingDependencyError,
     invalid_input,
 )
-from embrm.pool import CandidatePool
 
 _ROOT = Path(__file__).parents[2]
 _QUICKSTART = _ROOT / "data" / "quickstart.jsonl"

@@ -23,7 +23,8 @@ from benchmarks.paper.regularisation import (
     regularisation,
 )
 from benchmarks.paper.studies import diversity_claims, noise_claims, pairing_claims
-from embrm.pool import CandidatePool, require_gold
+from embrm import CandidatePool
+from embrm.pool import require_gold
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,9 +15,9 @@ from benchmarks.paper.levels import (
     one_annotator,
 )
 from benchmarks.paper.pools import Split, TwoOfTen, size_of_tens, sizes_of_choice
+from embrm import CandidatePool
 from embrm.experiment import Experiment
 from embrm.heads import LinearBradleyTerry
-from embrm.pool import CandidatePool
 from embrm.simulate import CrossPrompt, MixedPrompt, PairingDesign, SamePrompt
 
 STUDIES = ("a", "b", "c")

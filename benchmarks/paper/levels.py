@@ -6,10 +6,9 @@ from typing import Any
 
 from sklearn.preprocessing import StandardScaler
 
+from embrm import CandidatePool
 from embrm.experiment import AtErrorRate
-from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
-from embrm.heads.registry import make_head
-from embrm.pool import CandidatePool
+from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry, make_head
 from embrm.simulate import BradleyTerryAnnotator, SamePrompt, calibrate
 
 OBJECTIVES = (("logistic", "linear"), ("mlp", "siamese"))

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embrm import CandidatePool
 from embrm._typing import IntArray
 from embrm._validation import check_choice, check_count
 from embrm.evaluate import prompt_train_test_split
 from embrm.exceptions import invalid_input
-from embrm.pool import CandidatePool, require_gold
+from embrm.pool import require_gold
 from embrm.simulate import CrossPrompt, PairingDesign, SamePrompt
 from embrm.simulate.design import Ends
 

@@ -32,10 +32,14 @@ from embrm.evaluate import (
     best_of_n_curve,
 )
 from embrm.evaluate.displays import DepthDisplay
+from embrm.policy import (
+    best_of_n_sweep,
+    pareto_front,
+    run_case,
+    tilt_sweep,
+    worst_group_policy,
+)
 from embrm.policy.displays import AlignmentDisplay, ParetoDisplay, PolicyDisplay
-from embrm.policy.loops import run_case
-from embrm.policy.objectives import pareto_front, worst_group_policy
-from embrm.policy.sweeps import best_of_n_sweep, tilt_sweep
 from embrm.simulate import BradleyTerryAnnotator
 
 # The data.

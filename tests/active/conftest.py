@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from embrm import CandidatePool
-from embrm.active.candidates import draw_candidates
-from embrm.active.posterior import RewardPosterior
+from embrm.active import RewardPosterior, draw_candidates
 from embrm.heads import LinearBradleyTerry
 from embrm.simulate import BradleyTerryAnnotator, SamePrompt, simulate
 

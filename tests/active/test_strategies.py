@@ -7,20 +7,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embrm.active.candidates import Candidates, draw_candidates, pair_keys
-from embrm.active.duels import MaxMinLCB
-from embrm.active.optimal import BatchBALD, DOptimal, VOptimal
-from embrm.active.posterior import RewardPosterior
-from embrm.active.prompt_entropy import PromptEntropy
-from embrm.active.registry import known_strategies, make_strategy
-from embrm.active.values import (
+from embrm.active import (
+    BatchBALD,
+    Candidates,
     Coreset,
     DeltaUCB,
+    DOptimal,
     Entropy,
     InfoMax,
     MaxDifference,
+    MaxMinLCB,
     NoisyLevelSet,
+    PromptEntropy,
+    RewardPosterior,
+    VOptimal,
+    draw_candidates,
+    known_strategies,
+    make_strategy,
 )
+from embrm.active.candidates import pair_keys
 from embrm.exceptions import InvalidInputError
 from tests.active.conftest import make_pool
 

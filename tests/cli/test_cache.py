@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.embed.keys import item_keys
 

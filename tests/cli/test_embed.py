@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from embrm.cli.embed import EmbedCommand, embed, with_address
-from embrm.embed.scale.shard_run import embed_part
+from embrm.embed.scale import embed_part
 
 
 def test_the_second_run_embeds_nothing(run, prefs, tmp_path):

@@ -14,7 +14,7 @@ from embrm.cli.inputs import (
     open_store,
     read_and_say,
 )
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.exceptions import FingerprintMismatchError, IntegrityError, InvalidInputError
 from embrm.persist.manifest import digest_of

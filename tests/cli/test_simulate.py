@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from embrm.cli.simulate import simulate
-from embrm.experiment import SECONDS, Experiment
-from embrm.experiment.config import grid_from_mapping, read_grid
+from embrm.experiment import SECONDS, Experiment, read_grid
+from embrm.experiment.config import grid_from_mapping
 
 GRID = {
     "annotators": ["perfect", {"bradley-terry": {"error_rate": 0.3}}],

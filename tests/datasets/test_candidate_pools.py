@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embrm.datasets.candidate_pools import read_candidate_pool, read_candidates
+from embrm.datasets import read_candidate_pool, read_candidates
 from embrm.exceptions import DataError
 
 ROWS = pd.DataFrame(

@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from embrm.datasets import read_preferences
-from embrm.datasets.paired import read_pairs
+from embrm.datasets import read_pairs, read_preferences
 from embrm.exceptions import DataError
 
 

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embrm.datasets import Preferences, read_preferences
-from embrm.datasets.preferences import LeftOut
-from embrm.datasets.quality import (
+from embrm.datasets import (
+    LeftOut,
+    Preferences,
     QualityReport,
-    count_words,
     filter_by_agreement,
     filter_by_length,
     filter_near_duplicates,
+    read_preferences,
 )
+from embrm.datasets.quality import count_words
 from embrm.exceptions import InvalidInputError, LeftOutWarning
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from embrm.datasets.synthetic import make_preferences
+from embrm.datasets import make_preferences
 from embrm.exceptions import InvalidInputError
 
 

@@ -18,9 +18,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers.utils import logging as transformers_logging
 
+from embrm.embed import OpenAICompatibleEncoder, SentenceTransformerEncoder
 from embrm.embed.causal.language_model import CausalModel
-from embrm.embed.sentence import SentenceTransformerEncoder
-from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
 from embrm.embed.truncation import FittedTokens
 
 SPECIAL_TOKENS = ["<pad>", "<bos>", "<eos>", "<|user|>", "<|assistant|>", "<|end|>"]

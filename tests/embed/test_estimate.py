@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint, embed_items
 from embrm.embed.estimate import estimate_embedding, format_duration
-from embrm.embed.run import embed_items
 
 
 class Clock:

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from embrm.embed import gguf as gguf_module
+from embrm.embed import make_encoder
 from embrm.embed.causal import CausalLMEncoder
 from embrm.embed.gguf import converted_gguf, is_converted, models_directory
 from embrm.embed.model_files import resolve_model
-from embrm.embed.registry import make_encoder
 from embrm.exceptions import (
     EmbrmError,
     EmbrmWarning,

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from embrm.embed.base import Encoder
-from embrm.embed.hashing import HashingEncoder
+from embrm.embed import Encoder, HashingEncoder
 from embrm.exceptions import InvalidInputError
 
 TEXTS = [

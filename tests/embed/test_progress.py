@@ -6,9 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from embrm.embed.base import BatchReport, Fingerprint
+from embrm.embed import BatchReport, Fingerprint, embed_items
 from embrm.embed.progress import EmbeddingProgress, one_bar, progress_bar
-from embrm.embed.run import embed_items
 
 
 class Terminal(io.StringIO):

@@ -8,18 +8,17 @@ import pytest
 
 from embrm import RewardModel
 from embrm.cli import options
-from embrm.embed.base import Fingerprint
-from embrm.embed.causal.encoder import CausalLMEncoder
-from embrm.embed.hashing import HashingEncoder
-from embrm.embed.registry import (
-    DEFAULT_ENCODER,
-    causal_name,
+from embrm.embed import (
+    CausalLMEncoder,
+    Fingerprint,
+    HashingEncoder,
+    OpenAICompatibleEncoder,
+    SentenceTransformerEncoder,
     encoder_from_spec,
     encoder_spec,
     make_encoder,
 )
-from embrm.embed.sentence import SentenceTransformerEncoder
-from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
+from embrm.embed.registry import DEFAULT_ENCODER, causal_name
 from embrm.embed.weights import ModelFiles
 from embrm.exceptions import InvalidInputError
 

@@ -10,16 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from embrm.embed.base import BatchReport, Fingerprint
+from embrm.embed import BatchReport, Fingerprint, embed_items
 from embrm.embed.cache import VectorCache, VectorStore
 from embrm.embed.keys import item_keys
-from embrm.embed.run import (
-    EmbeddingReport,
-    Slices,
-    add_reports,
-    embed_items,
-    warn_if_truncated,
-)
+from embrm.embed.run import EmbeddingReport, Slices, add_reports, warn_if_truncated
 from embrm.exceptions import (
     DamagedSegmentWarning,
     EmbrmError,

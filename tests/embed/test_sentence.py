@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from embrm.embed.base import Encoder
-from embrm.embed.sentence import SentenceTransformerEncoder, read_layout
+from embrm.embed import Encoder, SentenceTransformerEncoder
+from embrm.embed.sentence import read_layout
 from embrm.embed.weights import ModelFiles
 from embrm.exceptions import IntegrityError, InvalidInputError
 

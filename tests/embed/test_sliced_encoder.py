@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from embrm.embed import sliced_encoder
+from embrm.embed import CausalLMEncoder, SentenceTransformerEncoder, sliced_encoder
 from embrm.embed import sliced_encoder as hardware
-from embrm.embed.causal.encoder import CausalLMEncoder
-from embrm.embed.sentence import SentenceTransformerEncoder
 from embrm.embed.sliced_encoder import (
     SlicedEncoder,
     TokenEncoder,

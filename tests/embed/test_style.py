@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from embrm.embed.base import BatchReport
-from embrm.embed.style import STYLE_FEATURES, StyleEncoder
+from embrm.embed import BatchReport, StyleEncoder
+from embrm.embed.style import STYLE_FEATURES
 
 
 def style(response, feature):

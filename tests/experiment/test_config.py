@@ -7,9 +7,8 @@ import pytest
 
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
-from embrm.experiment import Experiment
-from embrm.experiment.config import KEYS, grid_from_mapping, read_grid
-from embrm.experiment.factors import AtErrorRate
+from embrm.experiment import AtErrorRate, Experiment, read_grid
+from embrm.experiment.config import KEYS, grid_from_mapping
 from embrm.heads import LinearBradleyTerry
 from embrm.simulate import BradleyTerryAnnotator, FlipAnnotator, PerfectAnnotator
 

@@ -17,8 +17,7 @@ from embrm import CandidatePool
 from embrm.evaluate import log_loss, order_consistency
 from embrm.exceptions import EmbrmWarning, InvalidInputError
 from embrm.experiment import SECONDS, AtErrorRate, Experiment, engine
-from embrm.heads import LinearBradleyTerry
-from embrm.heads.registry import make_head
+from embrm.heads import LinearBradleyTerry, make_head
 from embrm.simulate import (
     BradleyTerryAnnotator,
     CrossPrompt,

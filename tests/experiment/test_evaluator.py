@@ -14,8 +14,7 @@ from embrm.evaluate import (
 from embrm.exceptions import InvalidInputError
 from embrm.experiment import evaluator as module
 from embrm.experiment.evaluator import EvaluationSettings, Evaluator
-from embrm.heads import LinearBradleyTerry
-from embrm.heads.registry import make_head
+from embrm.heads import LinearBradleyTerry, make_head
 from embrm.simulate import BradleyTerryAnnotator, TieAnnotator
 
 SETTINGS = EvaluationSettings((2, 4, 50), 0.9, 300)

@@ -5,10 +5,10 @@ import pytest
 
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
+from embrm.experiment import AtErrorRate
 from embrm.experiment import factors as module
 from embrm.experiment.factors import (
     AnnotatorLevel,
-    AtErrorRate,
     annotators_of,
     counts_of,
     designs_of,

@@ -7,11 +7,11 @@ from joblib import delayed
 from sklearn.decomposition import PCA
 
 from embrm import CandidatePool
+from embrm.experiment import AtErrorRate
 from embrm.experiment._canonical import digest_of
 from embrm.experiment._cell import run_cell
 from embrm.experiment._storage import PoolFiles
 from embrm.experiment.evaluator import EvaluationSettings
-from embrm.experiment.factors import AtErrorRate
 from embrm.experiment.grid import Factors, Grid, RunPaths, with_seed
 from embrm.heads import LinearBradleyTerry, RewardEnsemble, SiameseBradleyTerry
 from embrm.simulate import BradleyTerryAnnotator, CrossPrompt, SamePrompt

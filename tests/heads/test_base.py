@@ -12,8 +12,13 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import ClassificationReward, LinearBradleyTerry, RewardHead
-from embrm.heads.base import BaseHead, order_consistency
+from embrm.heads import (
+    ClassificationReward,
+    LinearBradleyTerry,
+    RewardHead,
+    order_consistency,
+)
+from embrm.heads.base import BaseHead
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.state import HeadState
 

@@ -10,19 +10,22 @@ from scipy.special import expit, ndtr
 
 from embrm import Pairs
 from embrm.exceptions import EmbrmWarning, InvalidInputError
-from embrm.heads import LinearBradleyTerry, SiameseBradleyTerry
+from embrm.heads import (
+    BoostedBradleyTerry,
+    CalibratedReward,
+    CenteredReward,
+    LinearBradleyTerry,
+    RewardEnsemble,
+    SiameseBradleyTerry,
+    StackedReward,
+)
 from embrm.heads.base import name_annotators
-from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.noisy_labels import (
     AnnotatedLogits,
     estimate_flip_rates,
     likely_rates,
 )
-from embrm.heads.wrappers.calibrated import CalibratedReward
-from embrm.heads.wrappers.centered import CenteredReward
-from embrm.heads.wrappers.ensemble import RewardEnsemble
-from embrm.heads.wrappers.stacked import StackedReward
 
 NAMES = np.array(["ann", "bob", "cy"])
 RATES = np.array([0.0, 0.1, 0.3])

@@ -8,14 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from embrm import Pairs
 from embrm.datasets import read_preferences
 from embrm.exceptions import EmbrmError, InvalidInputError, LeftOutWarning
 from embrm.heads import LinearBradleyTerry
-from embrm.judge import JudgeServer, judge_pairs, judge_texts
+from embrm.judge import JUDGE_PROMPTS, JudgeServer, judge_pairs, judge_texts
 from embrm.judge.judging import with_critiques
-from embrm.judge.prompts import JUDGE_PROMPTS, judge_prompt
+from embrm.judge.prompts import judge_prompt
 from embrm.judge.server import read_completion
-from embrm.pairs import Pairs
 
 PAIRS = [("2+2?", "4", "five or so"), ("a fruit", "a car, maybe", "an apple")]
 

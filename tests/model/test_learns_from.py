@@ -6,7 +6,7 @@ import pytest
 
 from embrm import RewardModel, load_model, save_model
 from embrm.datasets import read_preferences
-from embrm.embed.hashing import HashingEncoder
+from embrm.embed import HashingEncoder
 from embrm.exceptions import DataError, InvalidInputError
 from embrm.heads import (
     CalibratedReward,

@@ -10,9 +10,8 @@ from sklearn.base import clone
 
 from embrm import RewardModel, load_model, save_model
 from embrm.datasets import read_preferences
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint, make_encoder
 from embrm.embed.cache import VectorCache
-from embrm.embed.registry import make_encoder
 from embrm.evaluate import compare
 from embrm.exceptions import (
     DataError,

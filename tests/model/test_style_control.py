@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from embrm import RewardModel
-from embrm.embed.style import StyleEncoder
+from embrm.embed import StyleEncoder
 from embrm.exceptions import InvalidInputError
 from embrm.model.style_control import StyleControl
 from embrm.persist import load_model, save_model

@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.special import expit
 
+from embrm import Pairs
 from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry
-from embrm.pairs import Pairs
 from embrm.policy.contrastive import fit_contrastive, info_nce
 
 

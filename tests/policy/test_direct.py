@@ -8,12 +8,18 @@ from scipy.optimize import approx_fprime
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
+from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
+from embrm.policy import (
+    DirectAlignment,
+    SoftmaxPolicy,
+    bradley_terry,
+    psi_policy,
+    tilted_policy,
+)
 from embrm.policy._prompts import Prompts
-from embrm.policy.direct import DirectAlignment, SoftmaxPolicy, _Problem
+from embrm.policy.direct import _Problem
 from embrm.policy.losses import PAIR_LOSSES, PairLoss, pair_loss
-from embrm.policy.policies import bradley_terry, psi_policy, tilted_policy
-from embrm.pool import CandidatePool
 
 
 @pytest.fixture(scope="module")

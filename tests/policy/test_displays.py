@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
+from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
+from embrm.policy import best_of_n_sweep, pareto_front, run_case, tilt_sweep
 from embrm.policy.displays import AlignmentDisplay, ParetoDisplay, PolicyDisplay
-from embrm.policy.loops import run_case
-from embrm.policy.objectives import pareto_front
-from embrm.policy.sweeps import best_of_n_sweep, tilt_sweep
-from embrm.pool import CandidatePool
 from embrm.simulate import PerfectAnnotator
 
 

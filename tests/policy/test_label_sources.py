@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from embrm import CandidatePool, Pairs
 from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry
-from embrm.pairs import Pairs
 from embrm.policy.label_sources import (
     augment_by_permutation,
     implicit_labels,
     weak_to_strong,
 )
 from embrm.policy.self_training import pseudo_label, self_rewarding, spin
-from embrm.pool import CandidatePool
 
 HEAD = LinearBradleyTerry(alpha=1.0, posterior=False)
 

@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
-from embrm.policy.loops import CASES, AlignmentCase, run_case
-from embrm.policy.policies import rejection_fine_tuned, tilted_policy
-from embrm.pool import CandidatePool
+from embrm.policy import (
+    CASES,
+    AlignmentCase,
+    rejection_fine_tuned,
+    run_case,
+    tilted_policy,
+)
 from embrm.simulate import BradleyTerryAnnotator, PerfectAnnotator
 
 

@@ -7,21 +7,24 @@ import pytest
 from scipy.optimize import minimize, root
 from scipy.special import expit, softmax
 
+from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
 from embrm.heads import GeneralPreference
-from embrm.policy.direct import DirectAlignment
-from embrm.policy.nash import (
+from embrm.policy import (
+    DirectAlignment,
+    bradley_terry,
     cycle_report,
     head_preference,
     nash_by_linear_program,
     nash_policy,
+    tilted_policy,
+)
+from embrm.policy.nash import (
     payoff_of,
     preference_matrices,
     regularised_exploitability,
     top_cycle,
 )
-from embrm.policy.policies import bradley_terry, tilted_policy
-from embrm.pool import CandidatePool
 
 
 def random_preferences(size, seed, spread=2.0):

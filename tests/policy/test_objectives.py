@@ -5,16 +5,16 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
+from embrm import Pairs
 from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry
-from embrm.pairs import Pairs
-from embrm.policy.objectives import (
+from embrm.policy import (
     conditioned_policy,
     pareto_front,
     policy_soup,
+    tilted_policy,
     worst_group_policy,
 )
-from embrm.policy.policies import tilted_policy
 from embrm.policy.users import low_rank_users, principal_directions
 
 RNG = np.random.default_rng(0)

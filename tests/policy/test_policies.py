@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit, softmax
 
-from embrm.evaluate.divergence import best_of_n_kl
+from embrm.evaluate import best_of_n_kl
 from embrm.exceptions import InvalidInputError
-from embrm.policy._prompts import Prompts
-from embrm.policy.policies import (
+from embrm.policy import (
     best_of_n_policy,
     bradley_terry,
     coverage,
@@ -23,6 +22,7 @@ from embrm.policy.policies import (
     tilted_policy,
     winning_shares,
 )
+from embrm.policy._prompts import Prompts
 
 IDS = np.array(["a", "b", "a", "b", "a", "b", "a"])
 REWARD = np.array([0.3, 1.0, -2.0, 1.0, 0.3, 4.0, 1.1])

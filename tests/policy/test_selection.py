@@ -8,12 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embrm.exceptions import InvalidInputError
-from embrm.policy.selection import (
-    Candidates,
-    acceptance_rate,
-    select_items,
-    select_pairs,
-)
+from embrm.policy import Candidates, select_items, select_pairs
+from embrm.policy.selection import acceptance_rate
 
 
 def random_pool(seed=0, n_prompts=40, **options):

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from embrm.evaluate.best_of_n import best_of_n_curve
+from embrm.evaluate import best_of_n_curve
 from embrm.exceptions import InvalidInputError
-from embrm.policy.policies import tilted_policy
-from embrm.policy.sweeps import best_of_n_sweep, sweep_policies, tilt_sweep
+from embrm.policy import best_of_n_sweep, sweep_policies, tilt_sweep, tilted_policy
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ addEventListener("load", () => {
 
 @pytest.fixture(scope="module")
 def pages(board, preferences, embedded):
-    from embrm.embed.registry import make_encoder
+    from embrm.embed import make_encoder
 
     fingerprint = make_encoder("hashing:64").fingerprint
     heads = {"a head with a long name " * 3: np.ones(40), "another": -np.ones(40)}

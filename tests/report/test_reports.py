@@ -35,7 +35,7 @@ def page(board, preferences, embedded, tmp_path_factory):
 
 
 def _fingerprint():
-    from embrm.embed.registry import make_encoder
+    from embrm.embed import make_encoder
 
     return make_encoder("hashing:64").fingerprint
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from embrm import RewardModel
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint
 from embrm.exceptions import DataError
 from embrm.heads.uncertain_reward import UncertainRewardHead
 from embrm.messages import prompt_text

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from embrm import RewardModel
-from embrm.datasets.paired import read_pairs
+from embrm.datasets import read_pairs
 from embrm.serve.app import create_app
 from embrm.serve.evidence import Evidence
 from tests.serve.stubs import lengths_model

@@ -8,15 +8,18 @@ import pytest
 import embrm.simulate
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
-from embrm.simulate import Annotator, PairingDesign
+from embrm.simulate import (
+    AccuracyCurve,
+    Annotator,
+    PairingDesign,
+    make_annotator,
+    make_design,
+)
 from embrm.simulate.registry import (
     ANNOTATORS,
     DESIGNS,
-    AccuracyCurve,
     annotator_from_spec,
     design_from_spec,
-    make_annotator,
-    make_design,
     name_and_params,
     with_lengths,
 )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import embrm
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint
 from embrm.embed.cache import VectorCache, VectorStore
 
 WRITERS = Path(__file__).with_name("writers.py")

@@ -310,7 +310,7 @@ def test_a_store_elsewhere_is_exported_here(far, fingerprint, rows, tmp_path):
 def test_opening_reads_keys_and_not_vectors(handler, rows):
     """Claim: of large segments, opening reads a small part, and taking reads those
     that are used, once."""
-    from embrm.embed.base import Fingerprint
+    from embrm.embed import Fingerprint
 
     who = Fingerprint({}, dim=500, dtype="float32")
     place = fs.PyFileSystem(handler)

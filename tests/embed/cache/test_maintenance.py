@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from embrm.embed.base import Fingerprint
-from embrm.embed.cache import compact, prune, verify
-from embrm.embed.cache.store import VectorStore
+from embrm.embed import Fingerprint
+from embrm.embed.cache import VectorStore, compact, prune, verify
 from embrm.exceptions import DamagedSegmentWarning, EmbrmError, InvalidInputError
 
 

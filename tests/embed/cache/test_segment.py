@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint
 from embrm.embed.cache._layout import new_prefix, segment_name, split_name
 from embrm.embed.cache._segment import (
     SegmentDamageError,

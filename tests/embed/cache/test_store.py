@@ -16,10 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from embrm.embed.base import Fingerprint
-from embrm.embed.cache import VectorCache, compact
+from embrm.embed import Fingerprint
+from embrm.embed.cache import VectorCache, VectorStore, compact
 from embrm.embed.cache.durable import durable_file
-from embrm.embed.cache.store import VectorStore
 from embrm.exceptions import (
     DamagedSegmentWarning,
     EmbrmError,

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint
 from embrm.embed.cache import VectorCache, compact
 
 WHO = Fingerprint({"kind": "crash"}, dim=8, dtype="float16")

@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embrm.embed.cache.vector_cache import VectorCache
-from embrm.embed.causal.encoder import CausalLMEncoder
+from embrm.embed import CausalLMEncoder, VectorCache, embed_items
 from embrm.embed.keys import item_keys
-from embrm.embed.run import embed_items
 from embrm.exceptions import EmbrmError, InvalidInputError, TruncationWarning
 
 PROMPT = "Why is the sky blue? Because air scatters blue light more than red light."

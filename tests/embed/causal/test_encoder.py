@@ -18,8 +18,8 @@ import transformers
 from sklearn.base import clone
 from transformers.utils import logging as transformers_logging
 
-from embrm.embed.base import Encoder
-from embrm.embed.causal.encoder import PUBLISHED_RECIPE, CausalLMEncoder
+from embrm.embed import CausalLMEncoder, Encoder
+from embrm.embed.causal.encoder import PUBLISHED_RECIPE
 from embrm.exceptions import IntegrityError, InvalidInputError
 
 TEXTS = [

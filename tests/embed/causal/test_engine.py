@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from embrm.embed import CausalLMEncoder
 from embrm.embed.causal import engine as causal_engine
-from embrm.embed.causal.encoder import CausalLMEncoder
 from embrm.embed.causal.engine import TOLERANCE, check_equivalence, example_texts
 from embrm.embed.causal.hidden_layers import HiddenLayers
 from embrm.embed.causal.passes import run_padded

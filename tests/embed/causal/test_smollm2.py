@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from embrm.embed import make_encoder
 from embrm.embed.causal import CausalLMEncoder
-from embrm.embed.registry import make_encoder
 
 BOS, EOS = 1, 2
 GOLDEN = Path(__file__).parent / "golden" / "smollm2.json"

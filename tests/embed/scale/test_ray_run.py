@@ -9,22 +9,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from embrm.embed.base import Fingerprint
-from embrm.embed.cache import VectorCache
-from embrm.embed.hashing import HashingEncoder
-from embrm.embed.keys import item_keys
-from embrm.embed.run import embed_items
-from embrm.embed.scale import ray_run
-from embrm.embed.scale.ray_run import (
-    ActorPool,
-    ActorSetup,
-    ShardActor,
-    embed_on_ray,
-    plan_actors,
+from embrm.embed import (
+    Fingerprint,
+    HashingEncoder,
+    SentenceTransformerEncoder,
+    embed_items,
 )
-from embrm.embed.scale.shard_run import embed_part
-from embrm.embed.scale.shards import Shard
-from embrm.embed.sentence import SentenceTransformerEncoder
+from embrm.embed.cache import VectorCache
+from embrm.embed.keys import item_keys
+from embrm.embed.scale import Shard, embed_on_ray, embed_part, ray_run
+from embrm.embed.scale.ray_run import ActorPool, ActorSetup, ShardActor, plan_actors
 from embrm.exceptions import EmbrmError, FingerprintMismatchError, InvalidInputError
 
 ENCODER = HashingEncoder(dim=16)

@@ -6,20 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from embrm.embed.base import BatchReport, Fingerprint
+from embrm.embed import BatchReport, Fingerprint, HashingEncoder, embed_items
 from embrm.embed.cache import VectorCache
-from embrm.embed.hashing import HashingEncoder
 from embrm.embed.keys import item_keys
-from embrm.embed.run import embed_items
-from embrm.embed.scale.shard_run import (
-    MissingTexts,
-    ShardReport,
-    ShardTally,
-    embed_part,
-    embed_shard,
-    find_missing,
-)
-from embrm.embed.scale.shards import Shard, write_shards
+from embrm.embed.scale import Shard, ShardReport, embed_part, embed_shard
+from embrm.embed.scale.shard_run import MissingTexts, ShardTally, find_missing
+from embrm.embed.scale.shards import write_shards
 from embrm.exceptions import InvalidInputError, TruncationWarning
 
 ENCODER = HashingEncoder(dim=16)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
+from embrm.embed import OpenAICompatibleEncoder
 from embrm.exceptions import EmbrmError
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

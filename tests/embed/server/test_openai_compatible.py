@@ -11,14 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from embrm.embed.base import Encoder
+from embrm.embed import Encoder, OpenAICompatibleEncoder, embed_items
 from embrm.embed.cache import VectorCache
-from embrm.embed.run import embed_items
 from embrm.embed.server._identity import GOLDEN_TEXTS
-from embrm.embed.server.openai_compatible import (
-    OpenAICompatibleEncoder,
-    check_server_options,
-)
+from embrm.embed.server.openai_compatible import check_server_options
 from embrm.exceptions import (
     EmbrmError,
     FingerprintMismatchError,

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from embrm.embed.causal.encoder import CausalLMEncoder
+from embrm.embed import CausalLMEncoder
 from embrm.embed.server._texts import TokenFitter, fit_chars
 from embrm.exceptions import InvalidInputError
 

@@ -6,7 +6,7 @@ import pytest
 
 mpl.use("Agg")
 
-from embrm.evaluate.best_of_n import best_of_n_curve
+from embrm.evaluate import best_of_n_curve
 from embrm.evaluate.displays import BestOfNDisplay
 from embrm.exceptions import InvalidInputError
 

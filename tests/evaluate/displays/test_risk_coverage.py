@@ -3,8 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from embrm.evaluate import LeaderboardDisplay, ReliabilityDisplay, RiskCoverageDisplay
-from embrm.evaluate.resampling import Interval
+from embrm.evaluate import (
+    Interval,
+    LeaderboardDisplay,
+    ReliabilityDisplay,
+    RiskCoverageDisplay,
+)
 
 
 def test_the_curve_ends_at_the_error_rate_of_all_pairs():

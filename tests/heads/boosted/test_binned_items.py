@@ -10,8 +10,7 @@ from sklearn.model_selection import GridSearchCV
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads.boosted.binned_items import BinnedItems, bin_items
-from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
+from embrm.heads import BinnedItems, BoostedBradleyTerry, bin_items
 from embrm.heads.component_spec import encode
 
 BACKENDS = ["lightgbm", "xgboost"]

@@ -10,12 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from embrm import CandidatePool, Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import LinearBradleyTerry
-from embrm.heads.cyclic.general_preference import (
-    GeneralPreference,
-    cycle_rate,
-    cyclic_triples,
-)
+from embrm.heads import GeneralPreference, LinearBradleyTerry, cycle_rate
+from embrm.heads.cyclic.general_preference import cyclic_triples
 from embrm.heads.state import HeadState
 from embrm.testing import check_head, head_checks
 

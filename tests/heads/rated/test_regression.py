@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads.rated.regression import RegressionReward
+from embrm.heads import RegressionReward
 from embrm.heads.state import HeadState
 
 WORDING = "our message has three parts and its own words"

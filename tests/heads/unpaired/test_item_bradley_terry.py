@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from embrm.exceptions import EmbrmWarning, InvalidInputError
-from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry
+from embrm.heads import ItemBradleyTerry
 
 
 def draw_games(strength, n_games, seed=0):

@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
+from embrm.heads import KTOReward
 from embrm.heads.unpaired.kto import (
-    KTOReward,
     LabelledItems,
     follow_path,
     kto_losses,

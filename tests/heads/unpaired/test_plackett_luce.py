@@ -8,10 +8,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads import LinearBradleyTerry
+from embrm.heads import LinearBradleyTerry, PlackettLuce
 from embrm.heads.unpaired._rankings import RankingBlock, make_ranked_items
 from embrm.heads.unpaired.plackett_luce import (
-    PlackettLuce,
     fit_rankings,
     make_ranking_problem,
     ranking_losses,

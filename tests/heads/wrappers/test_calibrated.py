@@ -8,10 +8,9 @@ from scipy.special import expit
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads import LinearBradleyTerry
-from embrm.heads.base import order_consistency
+from embrm.heads import CalibratedReward, LinearBradleyTerry, order_consistency
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.calibrated import CalibratedReward, HeldOut, choose_method
+from embrm.heads.wrappers.calibrated import HeldOut, choose_method
 from embrm.testing import check_head, head_checks
 
 METHODS = ["temperature", "platt", "isotonic", "auto"]

@@ -8,11 +8,10 @@ import pytest
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import LinearBradleyTerry, make_head
+from embrm.heads import CalibratedReward, LinearBradleyTerry, RewardEnsemble, make_head
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.state import HeadState
-from embrm.heads.wrappers.calibrated import CalibratedReward
-from embrm.heads.wrappers.ensemble import RewardEnsemble, draw_counts
+from embrm.heads.wrappers.ensemble import draw_counts
 from embrm.testing import check_head
 
 LINEAR = LinearBradleyTerry(alpha=1.0)

@@ -11,12 +11,10 @@ from sklearn.decomposition import PCA
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import LinearBradleyTerry, make_head
+from embrm.heads import LengthDebiased, LinearBradleyTerry, RewardEnsemble, make_head
 from embrm.heads.comparisons import as_pairs
 from embrm.heads.state import HeadState
 from embrm.heads.wrappers._length import center_by_unit
-from embrm.heads.wrappers.ensemble import RewardEnsemble
-from embrm.heads.wrappers.length_debiased import LengthDebiased
 from embrm.testing import check_head
 
 METHODS = ["nuisance", "erase"]

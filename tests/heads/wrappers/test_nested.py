@@ -6,7 +6,13 @@ from sklearn.base import clone
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import LinearBradleyTerry, make_head
+from embrm.heads import (
+    CalibratedReward,
+    CenteredReward,
+    LengthDebiased,
+    LinearBradleyTerry,
+    make_head,
+)
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.state import HeadState
 from embrm.heads.wrappers._nested import (
@@ -18,9 +24,6 @@ from embrm.heads.wrappers._nested import (
     seed_head,
     unfitted_head,
 )
-from embrm.heads.wrappers.calibrated import CalibratedReward
-from embrm.heads.wrappers.centered import CenteredReward
-from embrm.heads.wrappers.length_debiased import LengthDebiased
 
 WRAPPERS = [CalibratedReward, CenteredReward, LengthDebiased]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embrm.embed.base import Fingerprint
+from embrm.embed import Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.embed.keys import item_keys
 
