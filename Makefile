@@ -17,8 +17,9 @@ demo: $(VENV)/.demo
 # Pages are tested in a browser where there is one; continuous integration has it.
 BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
-# What `make docs` tests: the site, the examples of the gallery, the notebooks.
-OF_DOCS := tests/test_site.py tests/test_gallery.py tests/test_notebooks.py
+# What `make docs` tests: the site, all that its pages show, the gallery, the notebooks.
+OF_DOCS := tests/test_site.py tests/test_docs.py tests/serve/test_docs.py \
+	tests/policy/test_docs.py tests/test_gallery.py tests/test_notebooks.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 $(OF_DOCS:%=--ignore=%) $(if $(BROWSER),,-m "not browser")
@@ -57,9 +58,7 @@ layers: $(VENV)/.dev
 # snippets, search and reference are tested.
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
-	EMBRM_SITE=build/site $(BIN)/python -m pytest -n 2 \
-		$(OF_DOCS) tests/test_readme.py tests/test_docs.py tests/serve/test_docs.py \
-		tests/policy/test_docs.py $(if $(BROWSER),,-m "not browser")
+	EMBRM_SITE=build/site $(BIN)/python -m pytest -n 2 $(OF_DOCS) $(if $(BROWSER),,-m "not browser")
 
 # Look the hashes up again after a change of constraints.txt or of a dependency.
 lock: $(VENV)/.docs

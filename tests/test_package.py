@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 import embrm
 
 HEAVY = {
@@ -26,9 +28,10 @@ def run_python(code: str) -> str:
     return done.stdout
 
 
-def test_importing_embrm_loads_no_heavy_package():
-    """`import embrm` leaves torch, pandas and their like unloaded."""
-    code = "import embrm, sys, json; print(json.dumps(sorted(sys.modules)))"
+@pytest.mark.parametrize("room", ["embrm", "embrm.cli"])
+def test_importing_embrm_loads_no_heavy_package(room):
+    """`import embrm` and every command leave torch, pandas and their like unloaded."""
+    code = f"import {room}, sys, json; print(json.dumps(sorted(sys.modules)))"
     assert HEAVY.isdisjoint(json.loads(run_python(code)))
 
 

@@ -14,7 +14,6 @@ import embrm
 from embrm._optional import install_command
 from embrm.cli.options import DEFAULT_ENCODER, AsJson, Config, Debug
 from embrm.cli.output import USAGE, console, emit, reporting, say, table
-from embrm.embed.sliced_encoder import cpu_flags
 from embrm.exceptions import EmbrmError
 
 # Module, distributions that may bring it, extra that installs it, what it is for.
@@ -45,6 +44,8 @@ def doctor(
 ) -> None:
     """Say what is installed, which encoder is the default, and what would help."""
     with reporting(debug=debug, as_json=as_json):
+        from embrm.embed.sliced_encoder import cpu_flags
+
         packages = [_package(*entry) for entry in OPTIONAL]
         encoders = _packaged_encoders()
         machine = {

@@ -13,8 +13,6 @@ from rich.table import Table
 
 from embrm._optional import import_optional
 from embrm.cli.output import report_error, table
-from embrm.evaluate.displays import ExperimentDisplay
-from embrm.evaluate.displays.experiment import Columns, lines_from_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +75,8 @@ def summaries(frame: "pd.DataFrame") -> Iterator[Summary]:
     >>> round(line.error_rate, 2), round(line.mean, 2), line.n_seeds
     (0.15, 0.7, 2)
     """
+    from embrm.evaluate.displays.experiment import Columns, lines_from_frame
+
     factors = ["design", "budget", "annotator"]
     for level, alike in frame.groupby(factors, sort=False):
         design, budget, annotator = cast("tuple[str, int, str]", level)
@@ -254,6 +254,8 @@ def _level(factor: str, level: Any) -> str:
 
 
 def _draw(panels: Sequence[tuple[str, "pd.DataFrame"]], x: str, path: Path) -> None:
+    from embrm.evaluate.displays import ExperimentDisplay
+
     # A figure of its own, and not pyplot's: nothing stays open, no screen is needed.
     figures = import_optional("matplotlib.figure", extra="plot")
     n_columns = min(len(panels), _PANELS_PER_ROW)
