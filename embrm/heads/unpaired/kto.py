@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import eigh, qr
 from scipy.special import expit
 from sklearn.model_selection import GroupKFold
+from sklearn.utils import gen_batches
 
 from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom
 from embrm._validation import Constraints, Real, unless_auto
@@ -170,7 +171,7 @@ class KTOReward(LinearItemHead):
         problem = make_kto_problem(labelled)
         alphas = losses = _NOT_TRIED
         if alpha is None:
-            alphas, losses = _held_out(labelled, rated.groups, penalties(problem))
+            alphas, losses = _held_out(problem, rated.groups, penalties(problem))
             default = problem.mean_square / _STRONG_PRIOR**2
             alpha = float(alphas[np.argmin(losses)]) if len(losses) else default
         *_, (w, n_iter) = follow_path(problem, path_to(problem, alpha))
@@ -221,7 +222,7 @@ def _refuse_one_label(labelled: "LabelledItems") -> None:
 
 
 def _held_out(
-    labelled: "LabelledItems", groups: IntArray | None, alphas: FloatArray
+    problem: "KTOProblem", groups: IntArray | None, alphas: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Compute the mean held-out log loss of penalties, until it rises.
 
@@ -230,35 +231,28 @@ def _held_out(
     alphas, losses : ndarray of shape (n_tried,)
         Empty with too few items to choose.
     """
-    units = np.arange(len(labelled.items)) if groups is None else groups
+    labelled = problem.labelled
+    n = len(labelled.items)
+    units = np.arange(n) if groups is None else groups
     n_units = len(np.unique(units))
-    if len(labelled.items) < _FEWEST_ITEMS or n_units < 2:
+    if n < _FEWEST_ITEMS or n_units < 2:
         return _NOT_TRIED, _NOT_TRIED
-    folds = GroupKFold(min(_N_FOLDS, n_units)).split(labelled.items, groups=units)
-    splits = [(labelled.take(train), labelled.take(held)) for train, held in folds]
-    splits = [(t, h) for t, h in splits if t.desirable.any() and t.undesirable.any()]
+    folds = GroupKFold(min(_N_FOLDS, n_units)).split(np.empty((n, 1)), groups=units)
+    splits = [(problem.without(held), held) for _, held in folds]
+    splits = [(p, held) for p, held in splits if p.labelled.has_both]
     if not splits:
         return _NOT_TRIED, _NOT_TRIED
     losses = list[float]()
-    for rewards in zip(*(_held_out_rewards(*s, alphas) for s in splits), strict=True):
-        pairs = zip(rewards, splits, strict=True)
-        losses.append(sum(float(label_log_losses(r, h).sum()) for r, (_, h) in pairs))
+    paths = [follow_path(part, alphas, tol=LOOSE) for part, _ in splits]
+    for fits in zip(*paths, strict=True):
+        total = 0.0
+        for (part, held), (w, _) in zip(splits, fits, strict=True):
+            total += float(label_log_losses(part.reward(w), labelled)[held].sum())
+        losses.append(total)
         if len(losses) - 1 - int(np.argmin(losses)) >= _PATIENCE:
             break
-    weight = sum(float(held.weight.sum()) for _, held in splits)
+    weight = sum(float(labelled.weight[held].sum()) for _, held in splits)
     return alphas[: len(losses)], np.array(losses) / weight
-
-
-def _held_out_rewards(
-    train: "LabelledItems", held: "LabelledItems", alphas: FloatArray
-) -> Iterator[FloatArray]:
-    """Fit each penalty in turn; yield the rewards of the held-out items."""
-    problem = make_kto_problem(train)
-    items = held.items - train.reference_point()
-    if problem.basis is not None:
-        items = items @ problem.basis
-    for w, _ in follow_path(problem, alphas, tol=LOOSE):
-        yield items @ w
 
 
 PRIORS = np.geomspace(0.03, 30.0, 13)
@@ -268,6 +262,7 @@ TIGHT, LOOSE = 1e-9, 1e-4
 """Tolerances of fits to keep, and of fits to choose by."""
 
 _LARGEST_ROTATION = 1024
+_ROWS_AT_A_TIME = 1 << 14
 _SMALLEST_CURVATURE = 1e-12
 _MAX_ITER = 500
 
@@ -297,11 +292,10 @@ class LabelledItems:
             undesirable=self.undesirable * ((1.0 - share) * total / n_undesirable),
         )
 
-    def take(self, rows: AnyArray) -> "LabelledItems":
-        """Keep some items, by mask or index."""
-        return LabelledItems(
-            self.items[rows], self.desirable[rows], self.undesirable[rows]
-        )
+    @property
+    def has_both(self) -> bool:
+        """Whether an item is desirable, and one is not."""
+        return bool(self.desirable.any() and self.undesirable.any())
 
     @property
     def weight(self) -> FloatArray:
@@ -325,16 +319,40 @@ class KTOProblem:
     basis : ndarray of shape (d, k) or None
     curvature : ndarray of shape (k,)
         Sum of squares of the columns, by weight.
+    center : ndarray of shape (k,)
+        The reference point in these coordinates: 0, unless items were left out.
     """
 
     labelled: LabelledItems
     basis: FloatArray | None
     curvature: FloatArray
+    center: FloatArray
 
     @property
     def mean_square(self) -> float:
         """Mean squared distance of an item from the reference point."""
         return float(self.curvature.sum() / self.labelled.weight.sum())
+
+    def reward(self, w: FloatArray) -> FloatArray:
+        """Compute the reward of all items, those that were left out included."""
+        return np.asarray(self.labelled.items @ w - self.center @ w)
+
+    def without(self, rows: AnyArray) -> "KTOProblem":
+        """Leave items out, by their weight: the matrix is shared, not copied."""
+        kept = np.ones(len(self.labelled.items))
+        kept[rows] = 0.0
+        labelled = replace(
+            self.labelled,
+            desirable=self.labelled.desirable * kept,
+            undesirable=self.labelled.undesirable * kept,
+        )
+        weight, items = labelled.weight, labelled.items
+        if not labelled.has_both:
+            return replace(self, labelled=labelled)
+        center = labelled.reference_point()
+        squares = np.einsum("i,ij,ij->j", weight, items, items)
+        curvature = np.maximum(squares - weight.sum() * center**2, 0)
+        return replace(self, labelled=labelled, curvature=curvature, center=center)
 
 
 def make_kto_problem(labelled: LabelledItems) -> KTOProblem:
@@ -346,13 +364,18 @@ def make_kto_problem(labelled: LabelledItems) -> KTOProblem:
         # The solution lies in the span of the items: solve there.
         basis, triangle = qr(items.T, mode="economic")
         items = np.ascontiguousarray(triangle.T)
+    blocks = list(gen_batches(len(items), _ROWS_AT_A_TIME))
     if items.shape[1] > _LARGEST_ROTATION:
-        curvature = weight @ items**2
+        curvature = np.einsum("i,ij,ij->j", weight, items, items)
     else:
-        curvature, rotation = eigh(items.T @ (weight[:, None] * items))
-        items = items @ rotation
+        gram = sum(items[b].T @ (weight[b, None] * items[b]) for b in blocks)
+        curvature, rotation = eigh(gram)
+        for b in blocks:
+            items[b] = items[b] @ rotation
         basis = rotation if basis is None else basis @ rotation
-    return KTOProblem(replace(labelled, items=items), basis, np.maximum(curvature, 0))
+    inside = replace(labelled, items=items)
+    center = np.zeros(items.shape[1])
+    return KTOProblem(inside, basis, np.maximum(curvature, 0), center)
 
 
 def kto_value_and_gradient(
@@ -360,10 +383,11 @@ def kto_value_and_gradient(
 ) -> tuple[float, FloatArray]:
     """Compute F and its gradient at w."""
     labelled = problem.labelled
-    reward = labelled.items @ w
+    reward = problem.reward(w)
     slope = (labelled.undesirable - labelled.desirable) * expit(reward) * expit(-reward)
     value = kto_losses(reward, labelled).sum() + alpha / 2 * (w @ w)
-    return float(value), labelled.items.T @ slope + alpha * w
+    gradient = labelled.items.T @ slope - slope.sum() * problem.center + alpha * w
+    return float(value), gradient
 
 
 def kto_losses(reward: FloatArray, labelled: LabelledItems) -> FloatArray:
