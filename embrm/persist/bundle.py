@@ -128,6 +128,7 @@ def save_model(
             "fingerprint": model.fingerprint_.to_json(),
         },
         "training": {**model.training_, "metrics": dict(metrics or {})},
+        "fit_seconds": model.fit_seconds_,
         "probe": take_probe(model.head_, model.fingerprint_.dim),
     }
     arrays = {_HEAD + name: np.ascontiguousarray(a) for name, a in state.arrays.items()}
@@ -218,6 +219,7 @@ def load_model(
         training_prompts=_checked_prompts(arrays),
         training_sketches=_checked_sketches(arrays),
         training={key: value for key, value in training.items() if key != "metrics"},
+        fit_seconds=manifest.get("fit_seconds"),
     )
 
 
