@@ -15,6 +15,7 @@ from embrm._typing import FloatArray, IntArray
 from embrm._validation import invalid_input
 from embrm.evaluate.suites._aggregate import aggregate_steps
 from embrm.evaluate.suites._score_table import (
+    ALSO_MATCHED,
     COLUMNS,
     ScoreTable,
     is_missing,
@@ -23,17 +24,6 @@ from embrm.evaluate.suites._score_table import (
     keys_of,
 )
 
-# Columns that tell rows apart where ids repeat, if both frames have them.
-_ALSO_MATCHED = (
-    "subset",
-    "domain",
-    "benchmark",
-    "category_path",
-    "response_model",
-    "turn",
-    "model_a",
-    "model_b",
-)
 _INDEXED = re.compile(r"(.+)\[(\d+)\]")
 
 
@@ -74,7 +64,7 @@ def match_scores(
     kind = _kind_of(scores)
     id_column = next((name for name in id_columns if name in rows), None)
     ids = rows.index.to_series() if id_column is None else rows[id_column]
-    shared = [c for c in _ALSO_MATCHED if c in rows and c in scores]
+    shared = [c for c in ALSO_MATCHED if c in rows and c in scores]
     row_keys = _keys(ids, rows, shared, "the rows")
     repeated = row_keys.duplicated()
     if repeated.any() and not repeated_ids:
