@@ -122,7 +122,8 @@ def as_scores(
         for identity, row in zip(identities, scores.to_dict("records"), strict=True)
         for entry in entries(row)
     ]
-    return pd.DataFrame(_turned(rows, records) if "winner" in scores else records)
+    made = pd.DataFrame(records)
+    return _turned(rows, made, ids) if "model_a" in made else made
 
 
 def _layout(
@@ -273,23 +274,23 @@ _LAYOUTS: dict[str, dict[tuple[str, ...], Callable[[Row], Entries]]] = {
 }
 
 
-def _turned(rows: pd.DataFrame, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _turned(
+    rows: pd.DataFrame, scores: pd.DataFrame, ids: Sequence[str]
+) -> pd.DataFrame:
     """Name the two models in the orders in which the rows name them."""
-    columns = [c for c in ("question_id", "model_a", "model_b", "turn") if c in rows]
-    if not {"model_a", "model_b"} <= set(columns) <= set(rows):
-        return records
-    known = set(zip(*(keys_of(rows[c]) for c in columns), strict=True))
+    told = [c for c in ("model_a", "model_b", "turn") if c in rows and c in scores]
+    of_rows = next((name for name in ids if name in rows), None)
+    if of_rows is None or not {"model_a", "model_b"} <= set(told):
+        return scores
     other = {"model_a": "model_b", "model_b": "model_a"}
-    made = []
-    for record in records:
-        turned = {
-            **record,
-            "model_a": record["model_b"],
-            "model_b": record["model_a"],
-            "winner": other.get(str(record["winner"]), record["winner"]),
-        }
-        keys = {**turned, "question_id": record["id"]}
-        if tuple(keys_of(pd.Series([keys[c] for c in columns]))) in known:
-            made.append(turned)
-        made.append(record)
-    return made
+    turned = scores.rename(columns=other)
+    turned["winner"] = scores["winner"].map(lambda winner: other.get(winner, winner))
+    known = _joined(rows, [of_rows, *told])
+    straight, reverse = (
+        _joined(frame, ["id", *told]).isin(known) for frame in (scores, turned)
+    )
+    return pd.concat([scores[straight | ~reverse], turned[reverse]])
+
+
+def _joined(frame: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    return pd.concat([keys_of(frame[c]) for c in columns], axis=1).agg("\x1f".join, 1)
