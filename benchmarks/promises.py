@@ -218,8 +218,8 @@ def remembered(facts: Facts) -> str:
     single, batch = facts["cached"]["single"], facts["cached"]["batch"]
     return (
         f"{single['items_per_second']:,.0f} items/s one by one, "
-        f"{batch['items_per_second']:,.0f} in batches of 256; {single['errors']} errors "
-        f"in {single['statuses']['200']:,} requests"
+        f"{batch['items_per_second']:,.0f} in batches of 256; "
+        f"{single['errors']} errors in {single['statuses']['200']:,} requests"
     )
 
 
