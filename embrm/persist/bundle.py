@@ -23,6 +23,7 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as write_safetensors
 from sklearn.utils.validation import check_is_fitted
 
+from embrm import __version__
 from embrm.datasets.prompt_sketches import SKETCH_BYTES, PromptSketches
 from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import encoder_from_spec, encoder_spec
@@ -64,7 +65,7 @@ _SKETCHES = "training_sketches"
 _COMMON = "training_common_shingles"
 _HEAD = "head__"
 _LIBRARIES = (
-    *("embrm", "numpy", "scikit-learn", "torch"),
+    *("numpy", "scikit-learn", "torch"),
     *("lightgbm", "xgboost", "xgboost-cpu"),
 )
 
@@ -452,7 +453,7 @@ def _misfit(error: Exception) -> IntegrityError:
 
 
 def _library_versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "embrm": __version__}
     for name in _LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
             versions[name] = version(name)
