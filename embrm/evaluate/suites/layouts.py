@@ -25,7 +25,7 @@ from embrm.evaluate.suites._score_table import (
 )
 
 Entries: TypeAlias = Iterator[dict[str, Any]]
-Row: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = Mapping[Any, Any]
 
 _NAMES = ("scores_{}", "score_{}", "{}_score", "{}_scores", "{}_reward", "reward_{}")
 _CORRECT = "human_to_GPT-4"
