@@ -201,6 +201,36 @@ def two_threads(facts: Facts) -> str:
     )
 
 
+def layers_and_depth(facts: Facts) -> str:
+    one = facts["real"]
+    return (
+        f"{one['seven_layers_to_one']:.2f} times the CPU seconds; stopping there saves "
+        f"{one['saved_by_stopping']:.0%} of all layers'"
+    )
+
+
+def overhead(facts: Facts) -> str:
+    one = facts["latency"]
+    return f"p50 {one['p50_ms']:.2f} ms, p99 {one['p99_ms']:.2f} ms"
+
+
+def remembered(facts: Facts) -> str:
+    single, batch = facts["cached"]["single"], facts["cached"]["batch"]
+    return (
+        f"{single['items_per_second']:,.0f} items/s one by one, "
+        f"{batch['items_per_second']:,.0f} in batches of 256; "
+        f"{single['errors']} errors in {single['statuses']['200']:,} requests"
+    )
+
+
+def by_batching(facts: Facts) -> str:
+    one = facts["uncached"]
+    return (
+        f"{one['beginnings']['ratio']:.1f} times as fast for beginnings of texts, "
+        f"{one['as_they_are']['ratio']:.2f} for whole texts"
+    )
+
+
 SPEED: list[tuple[str, str, Callable[[Facts], str]]] = [
     (
         "linear head, a million pairs of 100,000 float32 items, d = 1,024: peak memory",
@@ -220,6 +250,14 @@ SPEED: list[tuple[str, str, Callable[[Facts], str]]] = [
     ),
     ("a million pairs, read and diagnosed", "datasets", diagnosis),
     ("embedding on two threads, against one", "embed", two_threads),
+    ("embedding seven layers, against layer 20 of 30", "embed", layers_and_depth),
+    ("reward server: one client, one remembered item", "serve", overhead),
+    ("reward server: 64 clients, remembered items", "serve", remembered),
+    (
+        "reward server: 64 clients with new texts, against a loop of single texts",
+        "serve",
+        by_batching,
+    ),
 ]
 
 

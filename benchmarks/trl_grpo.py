@@ -119,7 +119,9 @@ def fit(directory: Path) -> Path:
 def run(python: str, place: str, steps: int) -> dict:
     """Train in TRL's environment, and read its log."""
     with tempfile.TemporaryDirectory() as out:
-        command = [python, __file__, "--train", place, "--steps", steps, "--work", out]
+        # -P: `datasets` is the library there, not the script of that name beside this.
+        command = [python, "-P", __file__, "--train", place]
+        command += ["--steps", steps, "--work", out]
         subprocess.run(list(map(str, command)), check=True)
         log = json.loads((Path(out) / "log.json").read_text())
     rewards = [row["rewards/embrm/mean"] for row in log]

@@ -39,7 +39,8 @@ Scores = Annotated[
     typer.Option(
         "--scores",
         help="Score table from anywhere (id, item, reward; or id, order, winner; or "
-        "id, preference); nothing is embedded then. Several make a leaderboard.",
+        "id, preference), or a results file of the benchmark's own code; nothing is "
+        "embedded then. Several make a leaderboard.",
         show_default=False,
     ),
 ]
@@ -90,7 +91,7 @@ def benchmark(
     not scored in full is labelled partial.
     """
     with reporting(debug=debug, as_json=as_json):
-        from embrm.evaluate.suites import score_suite
+        from embrm.evaluate.suites import read_results, score_suite
 
         check_ending(out)
         _check_source(model_dir, scores)
@@ -100,9 +101,7 @@ def benchmark(
             _leaderboard(suite, rows, scores, options, seed, as_json=as_json)
             return
         if scores:
-            from embrm.datasets import read_frame
-
-            given = read_frame(scores[0])
+            given = read_results(scores[0])
         else:
             given = _rewards(model_dir, suite, rows, cache, encoder, as_json)
         result = score_suite(suite, rows, given, **options)
@@ -131,14 +130,13 @@ def _leaderboard(
     as_json: bool,
 ) -> None:
     """Rank several score tables by their headline."""
-    from embrm.datasets import read_frame
-    from embrm.evaluate.suites import compare_results, score_suite
+    from embrm.evaluate.suites import compare_results, read_results, score_suite
 
     names = [file.stem for file in files]
     if len(set(names)) < len(names):
         names = [str(file) for file in files]
     results = {
-        name: score_suite(suite, rows, read_frame(file), **options)
+        name: score_suite(suite, rows, read_results(file), **options)
         for name, file in zip(names, files, strict=True)
     }
     ranked = compare_results(results, random_state=seed)
@@ -180,10 +178,10 @@ def read_rows(suite: str, paths: list[Path]) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    from embrm.datasets import read_frame
+    from embrm.evaluate.suites import read_results
 
     files = [file for path in paths for file in _files(path)]
-    frames = [read_frame(file) for file in files]
+    frames = [read_results(file) for file in files]
     column = _PART_OF_FILE.get(suite)
     if column is not None and len(files) > 1:
         frames = [

@@ -1,5 +1,6 @@
 """`embrm compare`: saved models on one preference file, and which really differ."""
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,6 +88,7 @@ def compare(
             emit({"verdict": told.verdict, "models": rows, **facts})
         else:
             console().print(_as_table(compared))
+            console().print(_costs(compared))
 
 
 def _names(models: list[Path]) -> list[str]:
@@ -135,11 +137,21 @@ def _scored(model: Any, preferences: Any) -> tuple[Any, dict[str, float]]:
     embedded = model.embed(preferences.texts)
     deltas = model.head_.decision_function(preferences.to_pairs(embedded.vectors))
     seconds = time.perf_counter() - start
-    return deltas, {"score_seconds": seconds, "tokens_embedded": embedded.n_tokens}
+    fitting = model.fit_seconds_
+    return deltas, {
+        "fit_seconds": math.nan if fitting is None else fitting,
+        "score_seconds": seconds,
+        "tokens_embedded": embedded.n_tokens,
+    }
 
 
 def _size(directory: Path) -> int:
     return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+
+
+def _seconds(value: float) -> str:
+    """Write seconds; models of earlier versions do not say how long they took."""
+    return "unknown" if math.isnan(value) else f"{value:.2f} s"
 
 
 def _as_table(compared: "pd.DataFrame") -> Any:
@@ -149,9 +161,6 @@ def _as_table(compared: "pd.DataFrame") -> Any:
         "order consistency": "left",
         "difference": "left",
         "p of being best": "right",
-        "size": "right",
-        "tokens": "right",
-        "scoring": "right",
     }
     lines = []
     for name, row in compared.iterrows():
@@ -163,9 +172,23 @@ def _as_table(compared: "pd.DataFrame") -> Any:
                 f"{row['order_consistency']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
                 f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]",
                 f"{row['p_best']:.3f}",
-                f"{row['bytes'] / 1e6:.2f} MB",
-                f"{row['tokens_embedded']:,.0f}",
-                f"{row['score_seconds']:.1f} s",
             ]
         )
+    return table(columns, lines)
+
+
+def _costs(compared: "pd.DataFrame") -> Any:
+    """Make a table of its own of what models cost: one would be too wide."""
+    columns = {"cost of": "left", "fit": "right", "scoring": "right"}
+    columns |= {"tokens embedded": "right", "size": "right"}
+    lines = [
+        [
+            str(name),
+            _seconds(row["fit_seconds"]),
+            _seconds(row["score_seconds"]),
+            f"{row['tokens_embedded']:,.0f}",
+            f"{row['bytes'] / 1e6:.2f} MB",
+        ]
+        for name, row in compared.iterrows()
+    ]
     return table(columns, lines)

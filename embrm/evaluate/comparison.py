@@ -352,8 +352,8 @@ def compare(
     groups : array-like of shape (n_pairs,) or (n_pairs, 2), optional
         Those of `data`, if it has any.
     costs : mapping of str to mapping of str to float, optional
-        By head: columns to stand beside the scores, such as `fit_seconds`, `bytes`,
-        `tokens`. `score_seconds` is measured here.
+        By head: columns to stand beside the scores, such as `bytes`, `tokens`.
+        `score_seconds` is measured here, `fit_seconds` was in the fit of a model.
     **options
         As for `compare_heads`: reference, level, n_resamples, random_state.
 
@@ -385,6 +385,8 @@ def compare(
             start = time.perf_counter()
             deltas[name] = head.decision_function(_given(source, name))
             measured[name]["score_seconds"] = time.perf_counter() - start
+            if getattr(head, "fit_seconds_", None) is not None:
+                measured[name].setdefault("fit_seconds", head.fit_seconds_)
         elif isinstance(head, pd.Series) and head.name == "reward":
             deltas[name] = _deltas_of_items(head, _given(source, name), name)
         else:

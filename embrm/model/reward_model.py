@@ -3,6 +3,7 @@
 Encoder, vector cache and head in one object, with pandas in and pandas out.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -86,6 +87,9 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
     training_sketches_ : PromptSketches or None
         Sketches of these prompts, to notice near-duplicates too, where near-duplicates
         were grouped.
+    fit_seconds_ : float or None
+        Wall time of the head's fit, embedding aside; None for models that were saved
+        before it was kept. Apart from `training_`, which equal fits have in common.
 
     Examples
     --------
@@ -134,6 +138,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         training_prompts: IntArray,
         training: Mapping[str, Any],
         training_sketches: PromptSketches | None = None,
+        fit_seconds: float | None = None,
         cache: str | PathLike[str] | VectorCache | None = None,
     ) -> Self:
         """Assemble a fitted model from a fitted head and what is known about it."""
@@ -146,6 +151,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         model.training_prompts_ = training_prompts
         model.training_sketches_ = training_sketches
         model.training_ = dict(training)
+        model.fit_seconds_ = fit_seconds
         return model
 
     def fit(
@@ -244,8 +250,10 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         check_dim(pairs, fingerprint := self._encoder().fingerprint)
         head = self._unfitted_head()
         data = training_data(head, preferences)
+        start = time.perf_counter()
         # Nothing is set before the fit is through.
         self.head_ = data.fit(head, pairs)
+        self.fit_seconds_: float | None = time.perf_counter() - start
         self.fingerprint_ = fingerprint
         self.read_report_ = preferences.read_report
         self.training_prompts_ = np.unique(prompt_hashes(preferences.items["prompt"]))

@@ -23,6 +23,7 @@ from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as write_safetensors
 from sklearn.utils.validation import check_is_fitted
 
+from embrm import __version__
 from embrm.datasets.prompt_sketches import SKETCH_BYTES, PromptSketches
 from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import encoder_from_spec, encoder_spec
@@ -69,7 +70,7 @@ _SKETCHES = "training_sketches"
 _COMMON = "training_common_shingles"
 _HEAD = "head__"
 _LIBRARIES = (
-    *("embrm", "numpy", "scikit-learn", "torch"),
+    *("numpy", "scikit-learn", "torch"),
     *("lightgbm", "xgboost", "xgboost-cpu"),
 )
 
@@ -133,6 +134,7 @@ def save_model(
             "fingerprint": model.fingerprint_.to_json(),
         },
         "training": {**model.training_, "metrics": dict(metrics or {})},
+        "fit_seconds": model.fit_seconds_,
         "probe": take_probe(model.head_, model.fingerprint_.dim),
     }
     arrays = {_HEAD + name: np.ascontiguousarray(a) for name, a in state.arrays.items()}
@@ -223,6 +225,7 @@ def load_model(
         training_prompts=_checked_prompts(arrays),
         training_sketches=_checked_sketches(arrays),
         training={key: value for key, value in training.items() if key != "metrics"},
+        fit_seconds=manifest.get("fit_seconds"),
     )
 
 
@@ -451,7 +454,7 @@ def _misfit(error: Exception) -> IntegrityError:
 
 
 def _library_versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "embrm": __version__}
     for name in _LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
             versions[name] = version(name)

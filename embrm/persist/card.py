@@ -82,7 +82,9 @@ def write_card(manifest: Mapping[str, Any]) -> str:
         "Limits": _LIMITS,
     }
     title = f"# Reward model: {head['head']} on {_line(fingerprint.describe())}\n\n"
-    made = f"Fitted with {versions}; saved {manifest['created']}.\n"
+    seconds = manifest.get("fit_seconds")
+    took = "" if seconds is None else f" in {seconds:.3g} s"
+    made = f"Fitted with {versions}{took}; saved {manifest['created']}.\n"
     return title + made + "".join(f"\n## {k}\n\n{v}\n" for k, v in sections.items())
 
 

@@ -8,6 +8,7 @@ Pass `expect_digest` to `load_model` to pin the bundle you trust.
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -162,6 +163,10 @@ def _check_parts(manifest: Mapping[str, Any]) -> None:
         raise _damaged("names of blobs and of versions", "something else")
     if not all(type(reward) is float for reward in manifest["probe"]):
         raise _damaged("a probe of finite rewards", "something else")
+    # Models of 0.1.0 have none.
+    seconds = manifest.get("fit_seconds")
+    if not (seconds is None or (type(seconds) is float and 0 <= seconds < math.inf)):
+        raise _damaged("seconds of the fit, or none", type(seconds).__name__)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

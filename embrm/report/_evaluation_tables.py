@@ -140,7 +140,8 @@ def style_table(audit: BiasAudit) -> Table:
         rows.append(Row(cells))
     note = (
         "Mean Spearman correlations within prompts; features that never vary are left "
-        "out. At equal score: what is left once the scores are accounted for."
+        "out, and intervals where they vary in few prompts. At equal score: what is "
+        "left once the scores are accounted for."
     )
     return Table("What raises the reward", headings, rows, note)
 

@@ -132,10 +132,15 @@ def _compared_row(name: str, row: Any, costs: Mapping[str, tuple[str, str]]) -> 
             (f"{row['order_consistency']:.3f}", bounds),
             (f"{row['difference']:+.3f}", apart),
             (f"{row['p_best']:.3f}", ""),
-            *((form.format(row[c]), "") for c, (_, form) in costs.items()),
+            *((_cost(row[c], form), "") for c, (_, form) in costs.items()),
         ],
         kind="best" if row["ties_with_best"] else "",
     )
+
+
+def _cost(value: float, form: str) -> str:
+    """Write a cost; models of earlier versions do not say how long they took."""
+    return "unknown" if np.isnan(value) else form.format(value)
 
 
 def comparison_verdict(compared: pd.DataFrame) -> str:

@@ -2,12 +2,12 @@
 
 import os
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from embrm import __version__
 from embrm.datasets import Diagnosis
 from embrm.datasets.diagnosis import Example
 from embrm.datasets.diagnosis_words import clean, example_facts, reading, sections
@@ -59,7 +59,7 @@ def write_data_page(path: str | os.PathLike[str], diagnosis: Diagnosis) -> Path:
         lstrip_blocks=True,
     )
     page = environment.get_template("data.html.j2").render(
-        version=version("embrm"),
+        version=__version__,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         title=title,
         reading=lines,

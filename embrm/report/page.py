@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from embrm import __version__
 from embrm._optional import import_optional
 from embrm.embed.cache.durable import output_text
 from embrm.evaluate.resampling import Interval
@@ -130,7 +131,7 @@ class Report:
         )
         page = environment.get_template("page.html.j2").render(
             report=self,
-            version=version("embrm"),
+            version=__version__,
             created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             pictures=[
                 {"alt": p.alt, "caption": p.caption, "data": _png(p.display)}
@@ -192,8 +193,10 @@ def percent(share: float) -> str:
 
 def versions() -> str:
     """Name the libraries that figures come from, with their versions."""
-    names = ("embrm", "numpy", "scikit-learn", "pandas")
-    return ", ".join(f"{name} {version(name)}" for name in names)
+    # Not the metadata of the installation: of a checkout, that is as old as it.
+    names = ("numpy", "scikit-learn", "pandas")
+    others = [f"{name} {version(name)}" for name in names]
+    return ", ".join([f"embrm {__version__}", *others])
 
 
 def _png(display: Any) -> str:

@@ -71,6 +71,22 @@ def test_scores_from_anywhere_embed_nothing(run, llmbar, scores):
     assert "published, of all rows: GPT-4" in result.stdout
 
 
+def test_results_of_the_benchmarks_own_code_are_scores(run, tmp_path):
+    """RewardBench writes one object of columns, which has subsets and ids, too."""
+    columns = {
+        "model": "org/name",
+        "id": list(range(4)),
+        "subset": ["hep-go"] * 4,
+        "scores_chosen": [1.0, 2.0, 3.0, 4.0],
+        "scores_rejected": [0.0, 0.0, 0.0, 4.0],
+    }
+    results = tmp_path / "name.json"
+    results.write_text(json.dumps(columns))
+    arguments = ("benchmark", "--suite", "rewardbench", "--data", results)
+    values = json.loads(run(*arguments, "--scores", results, "--json").stdout)
+    assert values["table"]["hep-go"]["score"] == 0.75
+
+
 def test_a_partial_table_is_labelled(run, llmbar, scores, tmp_path):
     """On the first line, and no overall is in the JSON."""
     some = tmp_path / "some.jsonl"

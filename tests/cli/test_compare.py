@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from embrm import load_model, save_model
 from tests.cli.conftest import write_jsonl
 
 
@@ -31,7 +32,7 @@ def test_models_are_compared_on_prompts_new_to_all(run, saved, reverse, new_pref
     assert (best["head"], best["group"]) == (saved.name, "a")
     assert (other["head"], other["group"]) == ("reverse", "b")
     assert other["p_best"] < 0.05
-    assert min(best["bytes"], best["score_seconds"]) > 0
+    assert min(best["bytes"], best["score_seconds"], best["fit_seconds"]) > 0
     assert "10 of 20 pairs left out" in result.stderr
     assert values["verdict"].startswith(f"{saved.name} is best")
 
@@ -43,6 +44,24 @@ def test_a_copy_does_not_differ(run, saved, tmp_path, new_prefs):
     copy = shutil.copytree(saved, tmp_path / "copy")
     result = run("compare", saved, copy, "--data", new_prefs)
     assert "does not differ from copy beyond noise" in result.stdout
+
+
+def test_a_model_that_does_not_say_how_long_its_fit_took_is_compared(
+    run, saved, new_prefs, tmp_path
+):
+    """Models of 0.1.0 do not: the column says so."""
+    model = load_model(saved)
+    model.fit_seconds_ = None
+    old = save_model(model, tmp_path / "old")
+    done = run("compare", saved, old, "--data", new_prefs, "--json")
+    table = {m["head"]: m["fit_seconds"] for m in json.loads(done.stdout)["models"]}
+    assert table["old"] is None
+    assert table[saved.name] > 0
+    page = tmp_path / "report.html"
+    done = run("compare", saved, old, "--data", new_prefs, "--report", page)
+    assert "unknown" in done.stdout
+    assert "…" not in done.stdout
+    assert "unknown" in page.read_text("utf-8")
 
 
 def test_training_prompts_alone_are_optimistic(run, saved, reverse, prefs):

@@ -36,6 +36,7 @@ from embrm.heads import (
 )
 from embrm.persist import load_model, read_manifest, save_model
 from embrm.persist.bundle import check_native
+from tests.persist.conftest import GOLDEN
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,17 @@ def test_a_loaded_model_can_be_saved_again(bundle, items, tmp_path):
     second = load_model(save_model(first, tmp_path / "again"))
     np.testing.assert_array_equal(first.reward(items), second.reward(items))
     assert second.training_ == first.training_
+
+
+def test_the_seconds_of_the_fit_are_kept_apart_from_what_equal_fits_share(
+    model, frame, tmp_path
+):
+    """Two fits have equal training facts; a bundle without seconds has None."""
+    again = RewardModel(encoder=model.encoder, head=model.head).fit(frame)
+    assert again.training_ == model.training_
+    loaded = load_model(save_model(model, tmp_path / "m"))
+    assert loaded.fit_seconds_ == model.fit_seconds_ > 0
+    assert load_model(GOLDEN / "v1-linear").fit_seconds_ is None
 
 
 def test_the_top_level_names_save_and_load(model, items, tmp_path):

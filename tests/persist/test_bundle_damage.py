@@ -134,6 +134,8 @@ def test_tricks_with_json_are_refused(text, bundles, tmp_path):
         ("linear", put("encoder.fingerprint.fields", "x")),
         ("linear", put("training", {})),
         ("linear", put("training.metrics", [])),
+        ("linear", put("fit_seconds", "1")),
+        ("linear", put("fit_seconds", -1.0)),
         ("linear", put("probe", [])),
         ("linear", put("probe", [0.0] * 24)),
         ("linear", put("probe", ["0"] * 24)),

@@ -67,6 +67,24 @@ def test_another_content_type_is_refused_with_the_header_to_send(client):
     assert "Content-Type: application/json" in response.json()["message"]
 
 
+def test_messages_are_classified_under_either_name(client):
+    """As `messages`, or as the input; /score has its name with /v1, too."""
+    turns = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "abcd"},
+    ]
+    for route, key in (("/classify", "probs"), ("/pooling", "data")):
+        answers = [
+            client.post(route, json={name: turns, "use_activation": False}).json()
+            for name in ("input", "messages")
+        ]
+        values = [answer["data"][0][key] for answer in answers]
+        assert values[0] == values[1] == pytest.approx([0.4])
+    body = {"queries": "Hi", "documents": ["abcd"], "use_activation": False}
+    answer = client.post("/v1/score", json=body).json()
+    assert answer["data"][0]["score"] == pytest.approx(0.4)
+
+
 def test_more_items_than_a_request_may_have_are_refused_before_work(serve, encoder):
     """On every route that takes lists."""
     client = serve(lengths_model(encoder), items=2)

@@ -31,6 +31,7 @@ from embrm.exceptions import invalid_input
 _STRONG, _MUCH = 0.3, 0.05
 _PENALTY = 1.0
 _N_RESAMPLES = 1000
+_FEW_PROMPTS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,8 @@ class BiasAudit:
     ----------
     features : DataFrame
         One row a style feature: `reward`, its mean Spearman correlation with the
-        reward within prompts, with `low` and `high`; `gold`, the same with the items'
+        reward within prompts, with `low` and `high` where it varies in 8 prompts or
+        more; `gold`, the same with the items'
         scores; and `partial`, the correlation with the reward at equal score, pooled
         within prompts. NaN without scores.
     accuracy : Interval
@@ -283,8 +285,11 @@ def _feature_table(
         np.arange(len(curves)), n_resamples=_N_RESAMPLES, level=level
     )
     band = band_of_curves(curves, resampler)
+    # Of two prompts that agree, resamples would make an interval without width.
+    few = np.isfinite(curves).sum(axis=0) < _FEW_PROMPTS
+    low, high = (np.where(few, np.nan, bound) for bound in (band.low, band.high))
     table = pd.DataFrame(
-        {"reward": band.mean, "low": band.low, "high": band.high},
+        {"reward": band.mean, "low": low, "high": high},
         index=pd.Index(style.columns, name="feature"),
     )
     known = np.zeros(len(rewards), bool) if gold is None else np.isfinite(gold)

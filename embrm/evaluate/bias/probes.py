@@ -103,13 +103,15 @@ def audit_perturbations(
         frame = items[["prompt"]].assign(response=changed)
         after = np.asarray(score(frame), dtype=float)
         shift = (after - before)[different]
-        rows[name] = _shift_row(shift / scale, level)
+        n_prompts = items["prompt"][different].map(str).nunique()
+        rows[name] = _shift_row(shift / scale, n_prompts, level)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("change")
 
 
-def _shift_row(shift: FloatArray, level: float) -> dict[str, float]:
+def _shift_row(shift: FloatArray, n_prompts: int, level: float) -> dict[str, float]:
     up = float(np.mean(shift > 0) + 0.5 * np.mean(shift == 0))
-    low, high = wilson_bounds(up, 0.0, len(shift), level)
+    # Responses to one prompt are not independent.
+    low, high = wilson_bounds(up, 0.0, n_prompts, level)
     return {
         "up": up,
         "low": low,
@@ -296,7 +298,13 @@ def position_bias(scores: pd.DataFrame, *, level: float = 0.95) -> dict[str, flo
     return {"consistent": same, "low": low, "high": high, "n_pairs": len(wide)}
 
 
-def _check_columns(frame: pd.DataFrame, *names: str) -> None:
+def _check_columns(frame: Any, *names: str) -> None:
+    if not isinstance(frame, pd.DataFrame):
+        raise invalid_input(
+            f"a DataFrame with columns {', '.join(names)}",
+            type(frame).__name__,
+            "pass what gives rewards first, such as model.reward, then the frame",
+        )
     missing = [name for name in names if name not in frame]
     if missing:
         raise invalid_input(

@@ -235,10 +235,10 @@ class RiskCoverageDisplay:
         ax.axhline(self.curve.risk[-1], color="0.5", linestyle="--")
         ax.annotate(
             "all pairs decided",
-            (1, self.curve.risk[-1]),
-            xytext=(0, 4),
+            # At the left, where the curve is lower: at the right they meet.
+            (0, self.curve.risk[-1]),
+            xytext=(4, 4),
             textcoords="offset points",
-            ha="right",
             fontsize=8,
             color="0.35",
         )

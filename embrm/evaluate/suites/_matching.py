@@ -16,6 +16,7 @@ import pandas as pd
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import as_numbers, check_choice
 from embrm.evaluate.suites._score_table import (
+    ALSO_MATCHED,
     COLUMNS,
     ScoreTable,
     is_missing,
@@ -25,17 +26,6 @@ from embrm.evaluate.suites._score_table import (
 )
 from embrm.exceptions import invalid_input
 
-# Columns that tell rows apart where ids repeat, if both frames have them.
-_ALSO_MATCHED = (
-    "subset",
-    "domain",
-    "benchmark",
-    "category_path",
-    "response_model",
-    "turn",
-    "model_a",
-    "model_b",
-)
 _INDEXED = re.compile(r"(.+)\[(\d+)\]")
 
 
@@ -76,7 +66,7 @@ def match_scores(
     kind = _kind_of(scores)
     id_column = next((name for name in id_columns if name in rows), None)
     ids = rows.index.to_series() if id_column is None else rows[id_column]
-    shared = [c for c in _ALSO_MATCHED if c in rows and c in scores]
+    shared = [c for c in ALSO_MATCHED if c in rows and c in scores]
     row_keys = _keys(ids, rows, shared, "the rows")
     repeated = row_keys.duplicated()
     if repeated.any() and not repeated_ids:

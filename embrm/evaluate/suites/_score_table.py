@@ -185,6 +185,19 @@ COLUMNS = {
 }
 
 
+# Columns that tell rows apart where ids repeat, if both frames have them.
+ALSO_MATCHED = (
+    "subset",
+    "domain",
+    "benchmark",
+    "category_path",
+    "response_model",
+    "turn",
+    "model_a",
+    "model_b",
+)
+
+
 def keys_of(values: pd.Series) -> pd.Series:
     """Write ids as text, whole numbers without a decimal point.
 

@@ -38,7 +38,8 @@ def widen_rewardmath(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make one row a problem of RewardMATH's files, which have one a solution.
 
-    Frames that have one row a problem already are returned as they are.
+    Frames that have one row a problem already are returned as they are, and so are
+    scores that have no items: those of the benchmark's results, one row a problem.
     """
     if "solution_type" not in rows or "problem_id" not in rows:
         return rows, scores
@@ -50,20 +51,25 @@ def widen_rewardmath(
             f"{kind[unknown].iloc[0][:40]!r}",
             "pass the benchmark's own rows",
         )
+    counts = {
+        "num_correct": ("solution_type", lambda s: int((s == "chosen").sum())),
+        "total_completions": ("solution_type", "size"),
+    }
+    texts = {"problem": ("problem", "first")} if "problem" in rows else {}
+    wide = rows.groupby("problem_id", sort=False).agg(**counts, **texts)
+    wide = wide.reset_index().rename(columns={"problem_id": "id"})
+    if "item" not in scores:
+        return wide, scores
     order = rows.groupby(["problem_id", "solution_type"], sort=False).cumcount()
     items = kind + "[" + order.astype(str) + "]"
     ids = keys_of(rows["id"] if "id" in rows else rows.index.to_series())
     place = pd.Index(ids).get_indexer(pd.Index(keys_of(scores["id"])))
     taken = scores[place >= 0]
     place = place[place >= 0]
-    wide = rows.groupby("problem_id", sort=False).agg(
-        num_correct=("solution_type", lambda s: int((s == "chosen").sum())),
-        total_completions=("solution_type", "size"),
-    )
     renamed = taken.assign(
         id=rows["problem_id"].to_numpy()[place], item=items.to_numpy()[place]
     )
-    return wide.reset_index().rename(columns={"problem_id": "id"}), renamed
+    return wide, renamed
 
 
 def score_rewardmath(table: ScoreTable, *, version: str | None = None) -> Scoring:

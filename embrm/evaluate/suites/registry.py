@@ -20,6 +20,7 @@ from embrm.evaluate.suites import (
 from embrm.evaluate.suites._matching import match_scores
 from embrm.evaluate.suites._score_table import Side, read_winner
 from embrm.evaluate.suites._scoring import Scoring, SuiteResult, result_of
+from embrm.evaluate.suites.layouts import as_scores
 from embrm.exceptions import invalid_input
 
 Frames = tuple[pd.DataFrame, pd.DataFrame]
@@ -216,7 +217,8 @@ def score_suite(
         winner`: a judge's verdicts in one or both orders, in which `winner` is the
         row's own item in either order (`response_A`, `A`, `A>B`, `1`), `tie`, or None
         where the judge gave none. Or, for alpacaeval, `id, preference`. Where ids
-        repeat over subsets, domains or turns, the scores have that column, too.
+        repeat over subsets, domains or turns, the scores have that column, too. Or a
+        frame of what the benchmark's own code writes; see `as_scores`.
     version : str, optional
         Of the benchmark; None is the current one.
     aggregate : str, optional
@@ -256,6 +258,8 @@ def score_suite(
     suite = _suite(name)
     if suite.prepare is not None and isinstance(rows, pd.DataFrame):
         rows, scores = suite.prepare(rows, scores)
+    if isinstance(scores, pd.DataFrame) and isinstance(rows, pd.DataFrame):
+        scores = as_scores(name, rows, scores, suite.sides, suite.ids)
     table = match_scores(
         rows,
         scores,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Response
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 from scipy.special import expit
 
 from embrm._typing import Text
@@ -26,6 +26,15 @@ class Input(Body):
         bool | None,
         Field(validation_alias=AliasChoices("use_activation", "activation")),
     ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def take_messages(cls, body: Any) -> Any:
+        """Take messages that come as the input, as some clients send them."""
+        given = body.get("input") if isinstance(body, dict) else None
+        if isinstance(given, list) and given and isinstance(given[0], dict):
+            return {**body, "input": None, "messages": given}
+        return body
 
     def texts(self, service: Service) -> list[Text]:
         """Return the items to reward."""
@@ -151,6 +160,7 @@ def router(service: Service) -> APIRouter:
 
 
 def _add_score(routes: APIRouter, service: Service, head: dict[str, str]) -> None:
+    @routes.post("/v1/score", include_in_schema=False)
     @routes.post(
         "/score",
         **example(

@@ -72,6 +72,21 @@ def test_accuracy_that_length_makes_is_told_apart(rated):
     assert json.loads(json.dumps(audit.to_json()))["alarms"] == list(audit.alarms)
 
 
+def test_a_feature_that_varies_in_few_prompts_has_no_interval(rated):
+    """Of two prompts that agree, resamples would make one without width."""
+    data, gold, _ = rated
+    responses = data.items["response"].copy()
+    responses.iloc[[0, 3]] += "!"
+    marked = read_preferences(
+        data.items.assign(response=responses)[["prompt", "response", "score"]]
+    ).prefer_by_score("score")
+    reward = np.zeros(len(gold))
+    reward[[0, 3]] = 1.0
+    row = audit_bias(marked, reward).features.loc["exclamation marks"]
+    assert row["reward"] == pytest.approx(1.0)
+    assert np.isnan([row["low"], row["high"]]).all()
+
+
 def test_correlation_at_equal_quality_is_partial(rated):
     """Length that only stands for quality is no bias."""
     data, gold, _ = rated

@@ -24,6 +24,22 @@ def test_a_reward_of_length_rises_with_what_is_added():
     assert table.loc["padded", "low"] > 0.7
 
 
+def test_responses_to_one_prompt_make_no_interval_narrower():
+    """Ten copies of each say as much as one."""
+    lengths = lambda f: f["response"].str.len()  # noqa: E731
+    once = audit_perturbations(lengths, ITEMS)
+    often = audit_perturbations(lengths, pd.concat([ITEMS] * 10, ignore_index=True))
+    pd.testing.assert_frame_equal(
+        once[["up", "low", "high"]], often[["up", "low", "high"]]
+    )
+
+
+def test_arguments_in_the_wrong_order_are_named():
+    """The frame comes second."""
+    with pytest.raises(InvalidInputError, match="then the frame"):
+        audit_perturbations(ITEMS, lambda f: f["response"].str.len())
+
+
 def test_own_changes_can_be_probed():
     """Such as paraphrases, by look-up."""
     paraphrases = {text: text.replace("Answer", "Reply") for text in ITEMS["response"]}
