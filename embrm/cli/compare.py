@@ -15,7 +15,7 @@ from embrm.cli.options import (
     ReportOut,
     Seed,
 )
-from embrm.cli.output import console, emit, json_rows, reporting, say, table
+from embrm.cli.output import emit, json_rows, print_table, reporting, say, table
 from embrm.cli.reading import Reading, reads_preferences
 from embrm.exceptions import InvalidInputError, format_error
 
@@ -36,6 +36,12 @@ Reference = Annotated[
         show_default=False,
     ),
 ]
+
+
+_LEGEND = (
+    "Models that share a letter do not differ beyond noise; differences are to "
+    "the best, or to --reference. Embedded: tokens that were not in the cache."
+)
 
 
 @reads_preferences
@@ -86,7 +92,8 @@ def compare(
             facts = {str(name): value for name, value in compared.attrs.items()}
             emit({"verdict": told.verdict, "models": rows, **facts})
         else:
-            console().print(_as_table(compared))
+            print_table(_as_table(compared))
+            say(_LEGEND)
 
 
 def _names(models: list[Path]) -> list[str]:
@@ -153,9 +160,9 @@ def _as_table(compared: "pd.DataFrame") -> Any:
         "order consistency": "left",
         "difference": "left",
         "p of being best": "right",
-        "size": "right",
-        "tokens": "right",
-        "scoring": "right",
+        "size on disk": "right",
+        "tokens embedded": "right",
+        "time to score": "right",
     }
     lines = []
     for name, row in compared.iterrows():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from embrm.cli.options import AsJson, Debug
-from embrm.cli.output import console, emit, in_flags, reporting, table
+from embrm.cli.output import emit, in_flags, print_table, reporting, table
 
 if TYPE_CHECKING:
     from embrm.datasets.formats import Format
@@ -53,7 +53,7 @@ def formats(
             column.no_wrap = False
             column.overflow = "fold"
         laid_out.columns[0].no_wrap = True
-        console().print(laid_out, soft_wrap=False)
+        print_table(laid_out)
 
 
 def as_markdown(formats: "Iterable[Format]") -> str:

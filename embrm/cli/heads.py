@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from embrm.cli.options import AsJson, Config, Debug
-from embrm.cli.output import console, emit, reporting, say
+from embrm.cli.output import emit, print_table, reporting, say
 
 
 def heads(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
@@ -18,7 +18,7 @@ def heads(config: Config = None, as_json: AsJson = False, debug: Debug = False) 
         if as_json:
             emit({"heads": rows})
             return
-        console().print(_table(rows))
+        print_table(_table(rows))
         say(
             "\nSeconds are those of 10,000 pairs with d = 384 on two CPU cores. Take "
             "one with\nembrm fit --head NAME; parameters: --param NAME=VALUE."

@@ -45,6 +45,21 @@ def test_a_copy_does_not_differ(run, saved, tmp_path, new_prefs):
     assert "does not differ from copy beyond noise" in result.stdout
 
 
+def test_a_table_in_a_pipe_is_whole(run_process, saved, tmp_path, new_prefs):
+    """Long names and all columns, whatever the width; and the columns are explained."""
+    import shutil
+
+    names = [f"{letter}-{'long-name-' * 6}" for letter in "ab"]
+    models = [shutil.copytree(saved, tmp_path / name) for name in names]
+    done = run_process("compare", *models, "--data", new_prefs)
+    assert done.returncode == 0, done.stderr
+    assert "\u2026" not in done.stdout
+    heading = next(x for x in done.stdout.splitlines() if x.startswith("model "))
+    assert heading.endswith("time to score")
+    assert all(f"\n{name}  " in done.stdout for name in names)
+    assert "Embedded: tokens that were not in the cache." in done.stdout
+
+
 def test_training_prompts_alone_are_optimistic(run, saved, reverse, prefs):
     """It is said."""
     result = run("compare", saved, reverse, "--data", prefs)
