@@ -1,7 +1,8 @@
 """The contract of annotators: gold differences in, probabilities and labels out."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from math import lgamma
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -132,6 +133,14 @@ class Annotation:
     probabilities: FloatArray
     annotator_ids: IntArray | None = None
     votes: FloatArray | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence["Annotation"]) -> "Annotation":
+        """Put the labels that one annotator gave one after another in one piece."""
+        if len(parts) == 1:
+            return parts[0]
+        values = ([getattr(part, f.name) for part in parts] for f in fields(cls))
+        return cls(*(None if v[0] is None else np.concatenate(v) for v in values))
 
 
 class Annotator(ABC):

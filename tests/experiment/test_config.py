@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 
 from embrm import CandidatePool
+from embrm.active import StrategyDesign
 from embrm.exceptions import InvalidInputError
 from embrm.experiment import Experiment
 from embrm.experiment.config import KEYS, grid_from_mapping, read_grid
 from embrm.experiment.factors import AtErrorRate
 from embrm.heads import LinearBradleyTerry
-from embrm.simulate import BradleyTerryAnnotator, FlipAnnotator, PerfectAnnotator
+from embrm.simulate import (
+    BradleyTerryAnnotator,
+    CrossPrompt,
+    FlipAnnotator,
+    PerfectAnnotator,
+)
 
 SMALL = {"annotators": "perfect", "budgets": 10, "heads": "linear"}
 
@@ -54,6 +60,16 @@ def test_the_documented_example_is_a_grid(tmp_path):
     assert made == replace(
         grid(), **{key: getattr(made, key) for key in SMALL}, designs=made.designs
     )
+
+
+def test_a_labelling_strategy_is_a_design_by_its_name():
+    """With the pairing of its candidates; what it does not know is named."""
+    made = grid(designs=["same-prompt", {"d-optimal": {"pairing": "cross-prompt"}}])
+    assert list(made.designs) == ["same-prompt", "d-optimal(pairing=cross-prompt)"]
+    chosen = made.designs["d-optimal(pairing=cross-prompt)"]
+    assert chosen == StrategyDesign("d-optimal", CrossPrompt())
+    with pytest.raises(InvalidInputError, match=r"'d-optimal': pairing, batch"):
+        grid(designs=[{"d-optimal": {"colour": 1}}])
 
 
 def test_an_error_rate_is_a_target_and_a_list_several():
