@@ -231,6 +231,18 @@ def by_batching(facts: Facts) -> str:
     )
 
 
+def seconds_of(part: str) -> Callable[[Facts], str]:
+    return lambda facts: f"{facts[part]['seconds']:.0f} s"
+
+
+def mining(facts: Facts) -> str:
+    one, other = facts["mine"]["plain"], facts["mine"]["diverse"]
+    return (
+        f"{one['cpu_seconds']:.0f} CPU s, {one['peak_megabytes']} MB at the peak; with "
+        f"diversity {other['cpu_seconds']:.0f} CPU s, {other['peak_megabytes']} MB"
+    )
+
+
 SPEED: list[tuple[str, str, Callable[[Facts], str]]] = [
     (
         "linear head, a million pairs of 100,000 float32 items, d = 1,024: peak memory",
@@ -258,6 +270,17 @@ SPEED: list[tuple[str, str, Callable[[Facts], str]]] = [
         "serve",
         by_batching,
     ),
+    (
+        "tilt sweep of 30 etas over 10,000 prompts with 64 candidates",
+        "policy_speed",
+        seconds_of("tilt"),
+    ),
+    (
+        "DPO on 200,000 pairs of 40,000 prompts with 10 candidates, d = 384",
+        "policy_speed",
+        seconds_of("dpo"),
+    ),
+    ("`embrm mine` on a file of a million responses", "policy_speed", mining),
 ]
 
 

@@ -109,6 +109,12 @@ def test_the_strategy_of_the_page_proposes_the_least_certain_pairs(ran, capsys):
     assert "random labels" in capsys.readouterr().out
 
 
+def test_the_error_of_the_overview_is_written_so(ran, capsys):
+    """In three parts, as the page shows it."""
+    ran("README")
+    assert f"```text\n{capsys.readouterr().out}```" in PAGES["README"]
+
+
 @pytest.mark.parametrize(
     "page", [*PAGES, "../../CONTRIBUTING", "../../CODE_OF_CONDUCT"]
 )

@@ -1,8 +1,14 @@
 """Every page of docs/ says what is so: its examples run, its links and names exist."""
 
+import contextlib
 import json
+import os
 import re
 import shlex
+import shutil
+import signal
+import subprocess
+import sys
 import tomllib
 from collections import defaultdict
 from itertools import product
@@ -27,8 +33,10 @@ PAGES = {
 TEXTS = {name: page.read_text("utf-8") for name, page in PAGES.items()}
 for _page in ("SECURITY", "CHANGELOG"):
     TEXTS[_page] = (ROOT / f"{_page}.md").read_text("utf-8")
-# The page of policies has a test of its own, tests/policy/test_docs.py.
-ELSEWHERE = {"policy"}
+# The page of policies has a test of its own, tests/policy/test_docs.py; the tour of the
+# commands is run below, section by section, with its commands.
+TOUR = "command-line"
+ELSEWHERE = {"policy", TOUR}
 GENERATED = ("reference/", "commands/")
 RUN = [page for page in TEXTS if page not in ELSEWHERE]
 
@@ -53,15 +61,94 @@ def test_a_changed_output_is_noticed():
     assert not is_alike("b 0.63\n", "a 0.63\n")
 
 
-def test_the_tour_of_the_commands_runs(tmp_path, monkeypatch):
-    """Each line in a block of `console`, in order, beside the quickstart data."""
-    (tmp_path / "data").symlink_to(ROOT / "data")
-    monkeypatch.chdir(tmp_path)
-    lines = "".join(blocks(TEXTS["command-line"], "console")).splitlines()
-    assert len(lines) > 15
-    for line in lines:
-        done = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
-        assert done.exit_code == 0, f"{line}: {done.output}"
+def sections(page):
+    """List the headings that have something to run below them."""
+    parts = TEXTS[page].split("\n## ")[1:]
+    return [part.partition("\n")[0] for part in parts if "```" in part]
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """What the first two sections of the tour leave for the others."""
+    place = tmp_path_factory.mktemp("tour")
+    (place / "data").symlink_to(ROOT / "data")
+    lines = blocks(section(TOUR, "Look") + section(TOUR, "Fit and evaluate"), "console")
+    for line in "".join(lines).splitlines():
+        words = shlex.split(line, comments=True)[1:]
+        if words[0] in ("clean", "embed", "fit"):
+            with contextlib.chdir(place):
+                done = CliRunner().invoke(app, words)
+            assert done.exit_code == 0, done.output
+    return place
+
+
+@pytest.mark.parametrize("heading", sections(TOUR))
+def test_the_tour_of_the_commands_runs(heading, fitted, tmp_path, monkeypatch):
+    """Every line of a section, in order; servers answer, and end with Ctrl+C."""
+    place = shutil.copytree(fitted, tmp_path / "tour", symlinks=True)
+    monkeypatch.chdir(place)
+    # Its commands have colours of a picture, not of a screen.
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    found = _RUN.findall(section(TOUR, heading))
+    assert found
+    with contextlib.ExitStack() as servers:
+        url = ""
+        for language, code, printed in found:
+            if language == "python":
+                output = run(sys.executable, "-W", "error", "-c", code)
+                assert not printed or is_alike(output, printed), output
+                continue
+            for line in code.splitlines():
+                words = shlex.split(line, comments=True)
+                if words[1] == "serve" or words[1:3] == [
+                    "label",
+                    "data/quickstart.jsonl",
+                ]:
+                    url = servers.enter_context(serving(words[1:]))
+                elif words[0] == "curl":
+                    words = [
+                        word.replace("http://localhost:8080", url) for word in words
+                    ]
+                    json.loads(run(*words, "--silent", "--fail-with-body"))
+                else:
+                    assert words[0] == "embrm"
+                    done = CliRunner().invoke(app, words[1:])
+                    assert done.exit_code == 0, f"{line}: {done.output}"
+
+
+_RUN = re.compile(
+    r"^```(console|python)\n(.*?)^```$(?:\n+^```text\n(.*?)^```$)?",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def run(*words):
+    """Run a command; return what it prints."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextlib.contextmanager
+def serving(words):
+    """Start a command that serves until Ctrl+C; yield the URL that it prints."""
+    command = [sys.executable, "-c", "from embrm.cli import main; main()", *words]
+    command += ["--port", "0", *(["--no-browser"] if words[0] == "label" else [])]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        lines = iter(process.stdout.readline, "")
+        url = next(
+            found[0] for line in lines if (found := re.search(r"http://[^ ;]+", line))
+        )
+        run("curl", "--silent", "--fail-with-body", "--output", os.devnull, url)
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode in (0, 130)
 
 
 @pytest.mark.parametrize("page", TEXTS)

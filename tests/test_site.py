@@ -17,10 +17,14 @@ from html.parser import HTMLParser
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
+import yaml
 
 import embrm
 from tests.label.browser import Browser
 from tests.pages import ROOT, blocks, links
+
+# Tables and pictures of a study; how they are made again stands on the page.
+FINDINGS = "paper-findings.html"
 
 mkdocs = pytest.importorskip("mkdocs", reason="make docs")
 commands = importlib.import_module("docs.website.commands")
@@ -124,6 +128,17 @@ def test_every_section_of_the_site_is_there(site):
     tabs = re.findall(r'class="md-tabs__link".*?>\s*(.*?)\s*<', text, flags=re.DOTALL)
     assert {"Start", "Guides", "Serve and train", "Concepts"} <= set(tabs)
     assert {"Reference", "Findings", "About"} <= set(tabs)
+
+
+def test_every_guide_is_in_the_list_beside_a_guide(site):
+    """Also one that is the first page of a folder, and no overview."""
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
+    (guides,) = [entry["Guides"] for entry in nav if "Guides" in entry]
+    text = (site / "heads.html").read_text("utf-8")
+    beside = text[text.index("md-sidebar--primary") : text.index("md-sidebar--second")]
+    assert len(guides) > 12
+    for title in (name for guide in guides for name in guide):
+        assert re.search(rf"md-ellipsis\W+{re.escape(title)}\s", beside), title
 
 
 @pytest.fixture(scope="session")
@@ -264,6 +279,19 @@ def test_every_page_of_the_reference_has_an_example(site):
     assert len(found) > 30
     without = {page.name for page in found if 'class="gp"' not in page.read_text()}
     assert without == set()
+
+
+def test_no_page_is_without_an_example(pages, site):
+    """But for those that only lead on, and the rules for people.
+
+    That examples run is tested where they are: tests/test_docs.py and its kin.
+    """
+    without = {
+        page.relative_to(site).as_posix()
+        for page in pages
+        if "<pre" not in page.read_text("utf-8")
+    }
+    assert without <= {"code-of-conduct.html", "gallery/index.html", FINDINGS}
 
 
 def test_every_command_has_a_page_with_an_example(site):

@@ -14,7 +14,12 @@ from embrm.active.prompt_entropy import PromptEntropy
 from embrm.active.propensity import inverse_propensity
 from embrm.active.registry import DEFAULT_STRATEGY, known_strategies, make_strategy
 from embrm.active.savings import LabelBudgetDisplay, LabelSaving, label_saving
-from embrm.active.simulation import LoopResult, StoppingRule, simulate_loop
+from embrm.active.simulation import (
+    LoopResult,
+    StoppingRule,
+    StrategyDesign,
+    simulate_loop,
+)
 from embrm.active.strategy import Strategy, ValueStrategy
 from embrm.active.values import (
     Coreset,
@@ -50,6 +55,7 @@ __all__ = [
     "RewardPosterior",
     "StoppingRule",
     "Strategy",
+    "StrategyDesign",
     "VOptimal",
     "ValueStrategy",
     "draw_candidates",

@@ -1,23 +1,27 @@
 """simulate_loop: the loop with a simulated annotator, and its budget curve."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
-from embrm._validation import check_positive, check_random_state
+from embrm._validation import check_count, check_positive, check_random_state
 from embrm.active.loop import LabelLoop
 from embrm.active.posterior import RewardPosterior
+from embrm.active.registry import DEFAULT_STRATEGY, make_strategy
+from embrm.active.strategy import Strategy
 from embrm.evaluate.best_of_n import best_of_n_curve
 from embrm.exceptions import invalid_input
 from embrm.heads.base import order_consistency
 from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.annotation import Annotator, as_annotator, gold_scale
 from embrm.simulate.calibration import gold_error
+from embrm.simulate.design import Ends, PairingDesign, as_design
+from embrm.simulate.pairing import SamePrompt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,6 +148,91 @@ def simulate_loop(
             break
     ended = reason if rows and rows[-1]["n_labels"] < steps[-1] else None
     return LoopResult(pd.DataFrame(rows), loop.ids, loop.y, loop.head_, ended)
+
+
+@dataclass(frozen=True)
+class StrategyDesign(PairingDesign):
+    """Pairs that a strategy chooses by the labels so far, as a design of experiments.
+
+    With it a strategy is a level of the factor `designs` of an `Experiment`, beside
+    designs that draw at random: the same annotators, budgets, heads and seeds. The
+    strategy goes by a linear head of its own, whatever head is then fitted on the
+    pairs.
+
+    Parameters
+    ----------
+    strategy : str or Strategy, default="v-optimal"
+    pairing : PairingDesign, default=SamePrompt()
+        Of the candidates, of the warm start and of the random share. An annotator's
+        `AtErrorRate` is met on its pairs: chosen pairs may be harder.
+    batch : int >= 1, default=100
+        Labels after which the strategy's head is fitted again.
+    n_candidates, warm_start, random_share
+        As for `LabelLoop`.
+
+    Examples
+    --------
+    >>> from embrm.simulate import BradleyTerryAnnotator, simulate
+    >>> items = np.random.default_rng(0).normal(size=(400, 4))
+    >>> pool = CandidatePool(items, np.arange(400) // 4, items @ [1.0, 2, 0, 0])
+    >>> design = StrategyDesign("d-optimal")
+    >>> simulate(pool, design, BradleyTerryAnnotator(), 200, random_state=0)
+    SimulatedPreferences(200 pairs, error rate 25.5% (expected 25.1%), 0% cross-prompt)
+    """
+
+    strategy: str | Strategy = DEFAULT_STRATEGY
+    pairing: PairingDesign = field(default_factory=SamePrompt)
+    batch: int = 100
+    n_candidates: int = 20_000
+    warm_start: int = 50
+    random_share: float = 0.2
+
+    # No pair is labelled twice; of copies that are drawn from, the pairing decides.
+    replacement = False
+
+    def __post_init__(self) -> None:
+        make_strategy(self.strategy)
+        as_design(self.pairing)
+        check_count(self.batch, "batch")
+
+    def max_pairs(self, pool: CandidatePool) -> int:
+        """Count the pairs among which it can choose."""
+        return self.pairing.max_pairs(pool)
+
+    def _draw(
+        self, pool: CandidatePool, n_pairs: int, rng: np.random.Generator
+    ) -> Iterator[Ends]:
+        """Draw of the pairing, where there are no labels to go by."""
+        pairing = self.pairing.with_replacement(replacement=self.replacement)
+        yield from pairing._draw(pool, n_pairs, rng)
+
+    def draw_labelled(
+        self,
+        pool: CandidatePool,
+        n_pairs: int,
+        ask: Callable[[IntArray], FloatArray],
+        random_state: RandomState = None,
+    ) -> IntArray:
+        """Propose, have labelled and fit, in batches; see `PairingDesign`."""
+        n_pairs = check_count(n_pairs, "n_pairs")
+        self._check_budget(n_pairs, self.max_pairs(pool))
+        loop = LabelLoop(
+            pool,
+            self.strategy,
+            pairing=self.pairing,
+            n_candidates=self.n_candidates,
+            warm_start=self.warm_start,
+            random_share=self.random_share,
+            held_out_share=0.0,
+            random_state=random_state,
+        )
+        while loop.n_labels < n_pairs:
+            until = _until(loop, min(n_pairs, loop.n_labels + self.batch))
+            proposal = loop.propose(until - loop.n_labels)
+            loop.add(proposal.ids, ask(proposal.ids), is_random=proposal.is_random)
+            if loop.n_labels < n_pairs:
+                loop.refit()
+        return loop.ids
 
 
 def _rounds(

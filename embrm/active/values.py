@@ -148,6 +148,14 @@ class InfoMax(ValueStrategy):
     ----------
     Xiong et al. 2024, Iterative preference learning from human feedback,
     arXiv:2312.11456; ActiveUltraFeedback, "InfoMax".
+
+    Examples
+    --------
+    >>> from embrm import CandidatePool
+    >>> pool = CandidatePool(np.eye(3), ["a", "a", "a"])
+    >>> belief = RewardPosterior(np.zeros(3), np.array([[0.0], [1.0], [3.0]]))
+    >>> InfoMax().propose(Candidates(pool, [[0, 1], [1, 2], [0, 2]]), belief, 1)
+    array([[0, 2]])
     """
 
     def values(

@@ -8,7 +8,7 @@ import typer
 from embrm.cli.evaluate import OtherEncoder
 from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Config, Debug, Seed
-from embrm.cli.output import console, emit, json_rows, reporting, say, table
+from embrm.cli.output import emit, json_rows, print_table, reporting, say, table
 from embrm.cli.score import check_ending, write_rows
 from embrm.exceptions import DataError, InvalidInputError, format_error, invalid_input
 
@@ -157,7 +157,7 @@ def _leaderboard(
                 f"{row['p_best']:.3f}",
             ]
         )
-    console().print(table(columns, lines))
+    print_table(table(columns, lines))
     say("Models that share a letter do not differ beyond noise.")
 
 
@@ -293,7 +293,7 @@ def _print(
             rows = f"{row['rows']:,} of {row['expected']:,}"
         lines.append([str(name), _score(row["score"]), bounds, *shares, rows])
     if not as_json:
-        console().print(table(columns, lines))
+        print_table(table(columns, lines))
     legend = {
         "length": "length: a baseline that prefers the longer response.",
         "words": "words: TF-IDF of responses without their prompts, fitted on the "

@@ -15,7 +15,7 @@ from embrm.cli.inputs import (
     open_store,
 )
 from embrm.cli.options import AsJson, Columns, Config, Debug, column_map
-from embrm.cli.output import INTEGRITY, console, emit, reporting, say, table
+from embrm.cli.output import INTEGRITY, emit, print_table, reporting, say, table
 from embrm.exceptions import DataError, format_error, invalid_input
 
 if TYPE_CHECKING:
@@ -121,9 +121,7 @@ def info(
             for store in stores
         ]
         headings = dict.fromkeys(("vectors", "segments", "size", "damaged"), "right")
-        console().print(
-            table({"fingerprint": "left", "encoder": "left", **headings}, rows)
-        )
+        print_table(table({"fingerprint": "left", "encoder": "left", **headings}, rows))
 
 
 @app.command()

@@ -16,7 +16,7 @@ from embrm.cli.options import (
     ReportOut,
     Seed,
 )
-from embrm.cli.output import console, emit, json_rows, reporting, say, table
+from embrm.cli.output import emit, json_rows, print_table, reporting, say, table
 from embrm.cli.reading import Reading, reads_preferences
 from embrm.exceptions import invalid_input
 
@@ -37,6 +37,12 @@ Reference = Annotated[
         show_default=False,
     ),
 ]
+
+
+_LEGEND = (
+    "Models that share a letter do not differ beyond noise; differences are to "
+    "the best, or to --reference. Embedded: tokens that were not in the cache."
+)
 
 
 @reads_preferences
@@ -87,8 +93,9 @@ def compare(
             facts = {str(name): value for name, value in compared.attrs.items()}
             emit({"verdict": told.verdict, "models": rows, **facts})
         else:
-            console().print(_as_table(compared))
-            console().print(_costs(compared))
+            print_table(_as_table(compared))
+            print_table(_costs(compared))
+            say(_LEGEND)
 
 
 def _names(models: list[Path]) -> list[str]:
@@ -179,15 +186,15 @@ def _as_table(compared: "pd.DataFrame") -> Any:
 
 def _costs(compared: "pd.DataFrame") -> Any:
     """Make a table of its own of what models cost: one would be too wide."""
-    columns = {"cost of": "left", "fit": "right", "scoring": "right"}
-    columns |= {"tokens embedded": "right", "size": "right"}
+    columns = {"cost of": "left", "size on disk": "right", "tokens embedded": "right"}
+    columns |= {"time to fit": "right", "time to score": "right"}
     lines = [
         [
             str(name),
+            f"{row['bytes'] / 1e6:.2f} MB",
+            f"{row['tokens_embedded']:,.0f}",
             _seconds(row["fit_seconds"]),
             _seconds(row["score_seconds"]),
-            f"{row['tokens_embedded']:,.0f}",
-            f"{row['bytes'] / 1e6:.2f} MB",
         ]
         for name, row in compared.iterrows()
     ]

@@ -10,7 +10,7 @@ import typer
 from embrm.cli.embed import say_how_long
 from embrm.cli.inputs import open_encoder, read_and_say
 from embrm.cli.options import DEFAULT_ENCODER, AsJson, Config, Debug, Seed
-from embrm.cli.output import console, emit, reporting, say
+from embrm.cli.output import emit, print_table, reporting, say
 
 _FOLDS = 5
 ENCODERS = (DEFAULT_ENCODER, "minilm")
@@ -76,7 +76,7 @@ def demo(
         if not as_json:
             words = f"3. Heads, held out by prompt in {folds} folds; "
             say(words + "95% intervals over prompts:")
-            console().print(board.to_table())
+            print_table(board.to_table())
             say("   (=: does not differ from the best head beyond noise)")
         head, _, best_encoder = board.best.partition(" on ")
         model = models[best_encoder].set_params(head=_heads(seed)[head])

@@ -13,7 +13,7 @@ import typer
 import embrm
 from embrm._optional import install_command
 from embrm.cli.options import DEFAULT_ENCODER, AsJson, Config, Debug
-from embrm.cli.output import USAGE, console, emit, reporting, say, table
+from embrm.cli.output import USAGE, emit, print_table, reporting, say, table
 from embrm.exceptions import EmbrmError
 
 # Module, distributions that may bring it, extra that installs it, what it is for.
@@ -118,7 +118,7 @@ def _print(
         for entry in packages
     ]
     headings = dict.fromkeys(("package", "version", "for", "extra"), "left")
-    console().print(table(headings, rows))
+    print_table(table(headings, rows))
     missing = [str(entry["extra"]) for entry in packages if not entry["version"]]
     if missing:
         command = install_command(*dict.fromkeys(missing))

@@ -18,6 +18,10 @@ from embrm.cli.options import (
 from embrm.cli.output import emit, reporting, say
 from embrm.cli.reading import Reading, reads_preferences
 
+_ABOUT_STYLE = """
+Order consistency by part of the reward. Style is length, lists, headings and markup;
+net of style is the reward without the part that goes with these:"""
+
 ModelDir = Annotated[Path, typer.Argument(help="Directory that `embrm fit` wrote.")]
 OtherEncoder = Annotated[
     str | None,
@@ -93,7 +97,7 @@ def evaluate(
         say(str(evaluation), as_json=as_json)
         style = _style(model, unseen, seed)
         if style:
-            say("\nOrder consistency, and what of it is style:", as_json=as_json)
+            say(_ABOUT_STYLE, as_json=as_json)
             say(style_table(style), as_json=as_json)
         probes = _probes(model, unseen, probe, seed)
         for table in probes.values():

@@ -22,7 +22,7 @@ from embrm.cli.options import (
 )
 from embrm.cli.output import emit, reporting, say
 from embrm.cli.reading import Reading, reads_preferences
-from embrm.exceptions import invalid_input
+from embrm.exceptions import IntegrityError, invalid_input
 
 _MOST_NAMES = 10
 """Annotators that are listed."""
@@ -125,6 +125,7 @@ def fit(
         options = reading.options()
         made = make_head(head, **{"random_state": seed, **head_params(param)})
         check_destination(out)
+        _say_replaced(out, as_json=as_json)
         opened = open_encoder(encoder)
         naming = {name: options[name] for name in ("columns", "prompt_template")}
         model = RewardModel(opened, made, cache, **naming)
@@ -182,6 +183,21 @@ def _how_grouped(preferences: Any, pairs: Any) -> str:
     return (
         f"{n_prompts:,} prompts, {len(set(pairs.prompt_ids)):,} with near-duplicates "
         "as one"
+    )
+
+
+def _say_replaced(out: Path, *, as_json: bool) -> None:
+    """Say, while it can still be stopped, which model this one will replace."""
+    from embrm.persist import read_manifest
+
+    try:
+        old = read_manifest(out)
+    except IntegrityError:
+        return
+    say(
+        f"{out} holds a model, which this one will replace: head "
+        f"{old['head']['head']}, saved {old['created']}",
+        as_json=as_json,
     )
 
 
@@ -322,7 +338,10 @@ def _cross_validate(
     evaluation = evaluate_fit(fitted, preferences, pairs)
     say(f"\nHeld out, {folds}-fold cross-validation by prompt:", as_json=as_json)
     say(f"{evaluation}\n", as_json=as_json)
-    say("Order consistency by what the head sees:", as_json=as_json)
+    say(
+        "Order consistency by what the head sees (style: length, lists, markup):",
+        as_json=as_json,
+    )
     say(f"{lines}\n", as_json=as_json)
     figures = {"folds": folds, **evaluation.to_json(), "style": lines.to_json()}
     return {"held_out": figures}, fitted

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from embrm.cli.options import AsJson, Config, Debug
-from embrm.cli.output import console, emit, in_flags, reporting, say, table
+from embrm.cli.output import emit, in_flags, print_table, reporting, say, table
 
 if TYPE_CHECKING:
     from embrm.datasets.formats import Format
@@ -24,7 +24,7 @@ def heads(config: Config = None, as_json: AsJson = False, debug: Debug = False) 
         if as_json:
             emit({"heads": rows})
             return
-        console().print(_table(rows))
+        print_table(_table(rows))
         say(
             "\nSeconds are those of 10,000 pairs with d = 384 on two CPU cores. Take "
             "one with\nembrm fit --head NAME; parameters: --param NAME=VALUE."
@@ -85,7 +85,7 @@ def formats(
             column.no_wrap = False
             column.overflow = "fold"
         laid_out.columns[0].no_wrap = True
-        console().print(laid_out, soft_wrap=False)
+        print_table(laid_out)
 
 
 def as_markdown(formats: "Iterable[Format]") -> str:

@@ -16,7 +16,7 @@ from embrm.cli.options import (
     EncoderName,
     Seed,
 )
-from embrm.cli.output import console, emit, reporting, say, table
+from embrm.cli.output import emit, print_table, reporting, say, table
 from embrm.cli.reading import Reading, reads_preferences
 from embrm.exceptions import invalid_input
 
@@ -172,7 +172,7 @@ def _print(
         ]
         headings = {"layer": "right", "pooling": "left"}
         headings |= {"order consistency [95%]": "left", "": "left"}
-        console().print(table(headings, rows))
+        print_table(table(headings, rows))
         baseline = compared.board.evaluations[compared.board.best].length_baseline
         say(f"length alone: {baseline}")
     n_noise = len(undecided)

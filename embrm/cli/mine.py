@@ -82,7 +82,8 @@ Whole = Annotated[
     bool,
     typer.Option(
         "--whole-reward/--net-of-style",
-        help="Of a model with a block of style: whether the reward for style counts.",
+        help="Of a model with a block of style: whether what the reward owes to style "
+        "(length, lists, markup) counts.",
     ),
 ]
 Hull = Annotated[

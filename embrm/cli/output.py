@@ -15,6 +15,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from embrm.exceptions import DataError, EmbrmError, IntegrityError, format_error
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 USAGE, DATA, INTEGRITY = 2, 3, 4
+_WIDEST = 10_000
 STOPPED, BROKEN_PIPE = 130, 141  # as shells say it: 128 and the signal's number
 # All but tab and line feed: escape sequences move cursors and set titles.
 _CONTROL = re.compile(
@@ -57,15 +59,31 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Open a console; where output is not a terminal, tables keep a fixed width."""
+    """Open a console; where output is not a terminal, lines have a fixed width."""
     made = _Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
-    return (
-        made
-        if made.is_terminal
-        else _Console(
-            stderr=stderr, highlight=False, soft_wrap=True, width=100, emoji=False
-        )
+    if made.is_terminal or "COLUMNS" in os.environ:
+        return made
+    return _Console(
+        stderr=stderr, highlight=False, soft_wrap=True, width=100, emoji=False
     )
+
+
+def print_table(made: Table) -> None:
+    """Print a table with nothing cut off.
+
+    In files and pipes it is as wide as it has to be; on a terminal that is too narrow,
+    cells take several lines. Columns that may wrap do so everywhere.
+    """
+    to = console()
+    everywhere = to.options.update_width(_WIDEST)
+    width = Measurement.get(to, everywhere, made).maximum
+    is_fixed = all(column.no_wrap for column in made.columns)
+    if is_fixed and not to.is_terminal:
+        to.width = max(to.width, width)
+    elif is_fixed and width > to.width:
+        for column in made.columns:
+            column.no_wrap, column.overflow = False, "fold"
+    to.print(made, soft_wrap=False)
 
 
 def say(text: str = "", *, as_json: bool = False) -> None:

@@ -14,7 +14,7 @@ from embrm.cli.options import (
     OnError,
     column_map,
 )
-from embrm.cli.output import console, emit, json_rows, reporting, say, table
+from embrm.cli.output import emit, json_rows, print_table, reporting, say, table
 from embrm.cli.score import check_ending, write_rows
 from embrm.exceptions import invalid_input
 
@@ -99,7 +99,7 @@ def rank_items(
         connectivity = _connectivity(board)
         say(_summary(games, board, connectivity), as_json=as_json)
         if not as_json:
-            console().print(_table(frame, level))
+            print_table(_table(frame, level))
         if out is not None:
             write_rows(frame, out)
             say(f"leaderboard written to {out}", as_json=as_json)

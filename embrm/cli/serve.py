@@ -112,7 +112,7 @@ Whole = Annotated[
     typer.Option(
         "--whole-reward/--net-of-style",
         help="Of models with a block of style (minilm+style): the whole reward, or net "
-        "of style.",
+        "of style, that is less what it gives for length, lists and markup.",
     ),
 ]
 

@@ -15,7 +15,7 @@ from embrm.cli.options import (
     column_map,
     load_config,
 )
-from embrm.cli.output import console, emit, reporting, say
+from embrm.cli.output import emit, print_table, reporting, say
 from embrm.cli.simulate_output import report_failed_cells
 from embrm.exceptions import InvalidInputError, invalid_input
 
@@ -281,7 +281,7 @@ def _print(
         say("\nOrder consistency with gold on held-out prompts, mean over seeds:")
         for title, section in make_tables(frame):
             say(f"\n{title}" if title else "")
-            console().print(section)
+            print_table(section)
     n_warned = int((frame["warnings"] != "").sum())
     if n_warned:
         words = f"\n{n_warned} cells gave warnings: see that column of the results."

@@ -1,11 +1,12 @@
 """Grids of experiments from YAML files: read, checked, and made into objects."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm.active import StrategyDesign, known_strategies
 from embrm.evaluate import prompt_train_test_split
 from embrm.exceptions import invalid_input
 from embrm.experiment.factors import AtErrorRate
@@ -24,6 +25,7 @@ from embrm.simulate.annotation import Annotator
 from embrm.simulate.design import PairingDesign
 from embrm.simulate.registry import (
     ANNOTATORS,
+    design_from_spec,
     make_annotator,
     make_design,
     name_and_params,
@@ -196,6 +198,9 @@ def read_grid(path: str | Path) -> GridConfig:
     An `error_rate` sets the annotator's noise for each design; a list of them stands
     for that many annotators. A level that should have another name in the tables is
     given in a mapping: `heads: {my head: {linear: {alpha: 1.0}}}`.
+
+    The name of a labelling strategy, such as `v-optimal` or `{d-optimal: {batch: 50}}`,
+    is a design too: see `StrategyDesign`.
     """
     file = Path(path)
     with under(file.name):
@@ -288,7 +293,23 @@ def _renamed(made: dict[str, Any], name: str) -> dict[str, Any]:
 def _design(spec: Any, place: str) -> dict[str, Any]:
     with under(place):
         kind, params = name_and_params(spec, "a pairing design")
-        return {_name(kind, params): make_design(kind, **params)}
+        return {_name(kind, params): _made_design(kind, params)}
+
+
+def _made_design(kind: str, params: Mapping[str, Any]) -> PairingDesign:
+    """Make a design that draws at random, or one that goes by a strategy's name."""
+    if kind not in known_strategies():
+        return make_design(kind, **params)
+    known = [one.name for one in fields(StrategyDesign) if one.name != "strategy"]
+    unknown = [name for name in params if name not in known]
+    if unknown:
+        raise invalid_input(
+            f"parameters of the strategy {kind!r}: {', '.join(known)}",
+            repr(unknown[0])[:40],
+            "check the spelling, or leave it out",
+        )
+    pairing = design_from_spec(params.get("pairing", "same-prompt"))
+    return StrategyDesign(kind, **{**params, "pairing": pairing})
 
 
 def _annotators(spec: Any, place: str) -> dict[str, Any]:

@@ -57,7 +57,8 @@ class Experiment:
         With gold, of different prompts. Only gold is used of the test pool's labels,
         and every two responses to one prompt are a test pair.
     designs : mapping of str to PairingDesign, or sequence of them
-        A sequence names its levels itself, e.g. "RankWindow(low=4, high=5)".
+        A sequence names its levels itself, e.g. "RankWindow(low=4, high=5)". A
+        labelling strategy is a level as `embrm.active.StrategyDesign`.
     annotators : mapping of str to Annotator or AtErrorRate, or sequence of them
         `AtErrorRate(annotator, 0.3)` sets the noise so that 30% of the labels err on
         each design's pairs, by `calibrate(..., random_state=0)`.

@@ -209,6 +209,16 @@ def judge_pairs(
     ------
     EmbrmError
         If the server fails; what it answered before is in its cache.
+
+    Examples
+    --------
+    >>> class AlwaysFirst(JudgeServer):  # stands in for a server
+    ...     def ask(self, conversations, *, repeat=0):
+    ...         return [JudgeAnswer("Verdict: A", False, 0, 0) for _ in conversations]
+    >>> judge = AlwaysFirst("http://localhost:8000/v1", "my-model")
+    >>> judged = judge_pairs([("2+2?", "4", "5"), ("3+3?", "7", "6")], judge)
+    >>> judged.y.tolist(), judged.position_bias.estimate
+    ([0.5, 0.5], 0.5)
     """
     asked = judge_prompt(prompt) if isinstance(prompt, str) else prompt
     pairs = [Comparison(*each) for each in comparisons]
@@ -246,6 +256,15 @@ def judge_texts(
     Returns
     -------
     JudgedTexts
+
+    Examples
+    --------
+    >>> class Generous(JudgeServer):  # stands in for a server
+    ...     def ask(self, conversations, *, repeat=0):
+    ...         return [JudgeAnswer("Rating: 9", False, 0, 0) for _ in conversations]
+    >>> judge = Generous("http://localhost:8000/v1", "my-model")
+    >>> judge_texts([("2+2?", "4"), ("2+2?", "5")], judge).ratings
+    array([9., 9.])
     """
     asked = judge_prompt(prompt) if isinstance(prompt, str) else prompt
     answers = judge.ask([asked.messages(p, response) for p, response in texts])

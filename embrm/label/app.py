@@ -25,7 +25,7 @@ class Judgement(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    annotator: Name
+    annotator: Name | None = None
     pair_id: Annotated[str, Field(max_length=40)]
     winner: Literal["first", "second", "tie", "both bad", "skip"]
     seconds: Annotated[float, Field(ge=0, le=1e6)] | None = None
@@ -39,7 +39,7 @@ class Whose(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    annotator: Name
+    annotator: Name | None = None
 
 
 def create_app(
@@ -48,6 +48,7 @@ def create_app(
     host: str = "127.0.0.1",
     hosts: tuple[str, ...] = (),
     token: str | None = None,
+    annotator: str = "me",
     bounds: Bounds | None = None,
     refit_every: int = 8,
 ) -> Guard:
@@ -62,6 +63,8 @@ def create_app(
         Further names.
     token : str, optional
         That all but the page itself needs, as a bearer token.
+    annotator : str, default="me"
+        Who judges where a request names no one.
     bounds : Bounds, optional
     refit_every : int, default=8
         Labels after which the head is fitted again.
@@ -79,7 +82,7 @@ def create_app(
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    _add_routes(app, queue, Refitter(queue, refit_every))
+    _add_routes(app, queue, Refitter(queue, refit_every), annotator)
     add_error_handlers(app)
     return Guard(
         app,
@@ -91,7 +94,9 @@ def create_app(
     )
 
 
-def _add_routes(app: FastAPI, queue: LabelQueue, refitter: Refitter) -> None:
+def _add_routes(
+    app: FastAPI, queue: LabelQueue, refitter: Refitter, default: str
+) -> None:
     html = files("embrm.label").joinpath("page.html").read_text("utf-8")
     headers = page_headers(html)
     annotator_of = Annotated[str, Query(min_length=1, max_length=80)]
@@ -108,7 +113,7 @@ def _add_routes(app: FastAPI, queue: LabelQueue, refitter: Refitter) -> None:
 
     # Plain functions run in threads: the lock of the queue stops no event loop.
     @app.get("/api/next")
-    def next_pair(annotator: annotator_of) -> Response:
+    def next_pair(annotator: annotator_of = default) -> Response:
         """Show the next pair: the same one until it is judged."""
         return _shown(queue, queue.next(annotator), annotator)
 
@@ -116,7 +121,7 @@ def _add_routes(app: FastAPI, queue: LabelQueue, refitter: Refitter) -> None:
     def label(judgement: Judgement) -> Response:
         """Keep a judgement, on disk, and show the next pair."""
         details = judgement.model_dump(exclude={"annotator", "pair_id", "winner"})
-        named, key = judgement.annotator, judgement.pair_id
+        named, key = judgement.annotator or default, judgement.pair_id
         try:
             queue.judge(named, key, judgement.winner, details)
         except InvalidInputError as error:
@@ -127,34 +132,39 @@ def _add_routes(app: FastAPI, queue: LabelQueue, refitter: Refitter) -> None:
     @app.post("/api/undo")
     def undo(whose: Whose) -> Response:
         """Take an annotator's last judgement back, and show its pair again."""
-        shown = queue.undo(whose.annotator)
+        named = whose.annotator or default
+        shown = queue.undo(named)
         if shown is None:
             raise Refusal(409, "there is nothing to undo")
         refitter.notice()
-        return _shown(queue, shown, whose.annotator)
+        return _shown(queue, shown, named)
 
     @app.get("/api/progress")
-    def progress(annotator: annotator_of) -> Response:
+    def progress(annotator: annotator_of = default) -> Response:
         """Sum up the session."""
         return _json(progress_of(queue, annotator))
 
 
 def _shown(queue: LabelQueue, shown: Shown | None, annotator: str) -> Response:
-    """Answer with a pair, without what could tell who wrote the responses."""
-    content: dict[str, Any] = {"progress": progress_of(queue, annotator), "pair": None}
+    """Answer with a pair, without what could tell who wrote the responses.
+
+    Its `pair_id` is null where no pair is left.
+    """
+    names = ("pair_id", "prompt", "second_prompt", "first", "second")
+    content: dict[str, Any] = dict.fromkeys(names)
     if shown is not None:
         task, texts = shown.task, queue.texts
         sides = [task.first, task.second]
         first, second = reversed(sides) if shown.swapped else sides
         prompts = [texts.prompt(first), texts.prompt(second)]
-        content["pair"] = {
+        content = {
             "pair_id": shown.key,
             "prompt": prompts[0],
             "second_prompt": None if prompts[0] == prompts[1] else prompts[1],
             "first": texts.response(first),
             "second": texts.response(second),
         }
-    return _json(content)
+    return _json(content | {"progress": progress_of(queue, annotator)})
 
 
 def _json(content: Any) -> Response:

@@ -103,7 +103,9 @@ def run(
     """
     token = None if host.strip("[]") in LOOPBACK else secrets.token_urlsafe(24)
     bounds = Bounds(body_bytes=64 * 1024)
-    app = create_app(queue, host=host, hosts=hosts, token=token, bounds=bounds)
+    app = create_app(
+        queue, host=host, hosts=hosts, token=token, annotator=annotator, bounds=bounds
+    )
     sock = listen(host, port)
     key = "" if token is None else f"#token={token}"
     started(f"{url_of(host, sock)}/?annotator={quote(annotator)}{key}")

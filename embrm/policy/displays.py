@@ -108,6 +108,17 @@ class AlignmentDisplay:
     ----------
     ax_ : matplotlib Axes
         After `plot`.
+
+    Examples
+    --------
+    >>> from embrm import CandidatePool
+    >>> from embrm.policy.loops import run_case
+    >>> from embrm.simulate import BradleyTerryAnnotator
+    >>> items = np.random.default_rng(0).normal(size=(400, 4))
+    >>> pool = CandidatePool(items, np.arange(400) % 50, gold=items[:, 0])
+    >>> run = run_case(pool, "offline-dpo", BradleyTerryAnnotator(), 200)
+    >>> AlignmentDisplay({"DPO": run}, measure="kl").plot().ax_.get_ylabel()
+    'divergence from the base policy (nats)'
     """
 
     runs: "dict[str, AlignmentRun]"

@@ -64,6 +64,17 @@ class AlignmentCase:
     offline_share : float in [0, 1], default=0
         Share of the labels spent before the first round, on the behaviour policy, and
         kept beside those of the rounds: hybrid data.
+
+    Examples
+    --------
+    >>> from embrm.simulate import BradleyTerryAnnotator
+    >>> rng = np.random.default_rng(0)
+    >>> items = rng.normal(size=(400, 4))
+    >>> pool = CandidatePool(items, np.arange(400) % 50, gold=items[:, 0])
+    >>> exploring = AlignmentCase("reward", online=True, rounds=3, opponent="farthest")
+    >>> done = run_case(pool, exploring, BradleyTerryAnnotator(), 300)
+    >>> [each["n_labels"] for each in done.rounds]
+    [100, 200, 300]
     """
 
     learner: str

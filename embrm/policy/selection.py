@@ -68,6 +68,13 @@ class Candidates:
     InvalidInputError
         On a wrong shape or range, or where std, length or vectors are needed and
         missing.
+
+    Examples
+    --------
+    >>> reward, std = [1.0, 0.8], [0.5, 0.1]
+    >>> pool = Candidates(reward, ["a", "a"], std=std, caution=1.0)
+    >>> select_items(pool, "best-of-n").tolist()
+    [1]
     """
 
     reward: FloatArray

@@ -1,7 +1,8 @@
 """The contract of annotators: gold differences in, probabilities and labels out."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from math import lgamma
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -132,6 +133,17 @@ class Annotation:
     probabilities: FloatArray
     annotator_ids: IntArray | None = None
     votes: FloatArray | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence["Annotation"]) -> "Annotation":
+        """Put the labels that one annotator gave one after another in one piece."""
+        if len(parts) == 1:
+            return parts[0]
+        columns: dict[str, Any] = {}
+        for name in (field.name for field in fields(cls)):
+            values = [getattr(part, name) for part in parts]
+            columns[name] = None if values[0] is None else np.concatenate(values)
+        return cls(**columns)
 
 
 class Annotator(ABC):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
-from embrm._typing import AnyArray, IntArray, RandomState
+from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
 from embrm._validation import check_count, check_random_state, type_name
 from embrm.exceptions import invalid_input
 from embrm.pool import CandidatePool
@@ -269,6 +269,31 @@ class PairingDesign(ABC):
             np.bitwise_xor(one, exchange, out=block[:, 0])
             np.bitwise_xor(other, exchange, out=block[:, 1])
             done += len(one)
+        return ids
+
+    def draw_labelled(
+        self,
+        pool: CandidatePool,
+        n_pairs: int,
+        ask: Callable[[IntArray], FloatArray],
+        random_state: RandomState = None,
+    ) -> IntArray:
+        """Draw pairs and have them labelled; designs may go by the labels so far.
+
+        Parameters
+        ----------
+        pool, n_pairs, random_state
+            As for `draw`.
+        ask : callable
+            Returns the labels of pairs; every drawn pair is asked once, in order.
+
+        Returns
+        -------
+        ndarray of int of shape (n_pairs, 2)
+            What was asked.
+        """
+        ids = self.draw(pool, n_pairs, random_state)
+        ask(ids)
         return ids
 
     def with_replacement(self, *, replacement: bool = True) -> Self:

@@ -8,7 +8,12 @@ from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import check_random_state
 from embrm.pairs import Pairs
 from embrm.pool import CandidatePool, require_gold
-from embrm.simulate.annotation import Annotator, as_annotator, gold_scale
+from embrm.simulate.annotation import (
+    Annotation,
+    Annotator,
+    as_annotator,
+    gold_scale,
+)
 from embrm.simulate.calibration import gold_error
 from embrm.simulate.design import PairingDesign, PromptLayout, as_design
 
@@ -147,9 +152,16 @@ def simulate(
     rng = check_random_state(random_state)
     bound = as_annotator(annotator).for_pool(pool)
     scale = gold_scale(pool, annotator.scale)
-    ids = as_design(design).draw(pool, n_pairs, rng)
+    told: list[Annotation] = []
+
+    def ask(ids: IntArray) -> FloatArray:
+        delta = (gold[ids[:, 0]] - gold[ids[:, 1]]) / scale
+        told.append(bound.annotate(delta, ids, rng))
+        return told[-1].y
+
+    ids = as_design(design).draw_labelled(pool, n_pairs, ask, rng)
     gold_delta = gold[ids[:, 0]] - gold[ids[:, 1]]
-    annotation = bound.annotate(gold_delta / scale, ids, rng)
+    annotation = Annotation.joined(told)
     return SimulatedPreferences(
         pairs=pool.pairs(ids),
         y=annotation.y,

@@ -9,6 +9,7 @@ from embrm.active import (
     LabelBudgetDisplay,
     LabelLoop,
     StoppingRule,
+    StrategyDesign,
     draw_on_policy,
     inverse_propensity,
     label_saving,
@@ -17,7 +18,7 @@ from embrm.active import (
 from embrm.active.candidates import pair_keys
 from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry
-from embrm.simulate import BradleyTerryAnnotator
+from embrm.simulate import BradleyTerryAnnotator, SamePrompt, simulate
 from tests.active.conftest import make_pool
 
 HEAD = LinearBradleyTerry(alpha=1.0)
@@ -218,3 +219,34 @@ def test_parameters_are_selected_on_the_random_pairs_alone():
     alone = LinearBradleyTerry().fit(pool.pairs(ids[:60]), y[:60])
     assert heads[0].alpha_ == heads[1].alpha_ == alone.alpha_
     assert heads[0].coef_.tolist() != heads[1].coef_.tolist()
+
+
+def test_a_strategy_is_a_level_of_an_experiment(tmp_path):
+    """Beside random pairs: as many labels, no pair twice, and the same table again."""
+    from embrm.experiment import AtErrorRate, Experiment
+
+    rng = np.random.default_rng(0)
+    items = rng.normal(size=(400, 8)) / np.sqrt(1 + np.arange(8))
+    gold = items @ rng.normal(size=8)
+    pool = CandidatePool(items, np.repeat(np.arange(100), 4), gold)
+    designs = {"random": SamePrompt(), "chosen": StrategyDesign("v-optimal", batch=25)}
+    grid = Experiment(
+        pool[np.arange(70)],
+        pool[np.arange(70, 100)],
+        designs=designs,
+        annotators={"hasty": AtErrorRate(BradleyTerryAnnotator(), 0.25)},
+        budgets=[60, 120],
+        heads={"fixed": HEAD},
+        seeds=[0, 1, 2],
+        n_resamples=10,
+    )
+    table = grid.run(tmp_path)
+    assert not table["error"].any()
+    assert table["n_pairs"].tolist() == table["budget"].tolist()
+    drawn = simulate(pool, designs["chosen"], BradleyTerryAnnotator(), 120, 3).pairs
+    assert len(np.unique(pair_keys(drawn.ids, len(pool)))) == 120
+    by_design = table.set_index("design")["mean_abs_delta"]
+    assert (by_design["chosen"].to_numpy() != by_design["random"].to_numpy()).all()
+    again = grid.run(tmp_path / "again")
+    figures = [name for name in table if not name.endswith("seconds")]
+    pd.testing.assert_frame_equal(table[figures], again[figures])

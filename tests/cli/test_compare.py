@@ -64,6 +64,21 @@ def test_a_model_that_does_not_say_how_long_its_fit_took_is_compared(
     assert "unknown" in page.read_text("utf-8")
 
 
+def test_a_table_in_a_pipe_is_whole(run_process, saved, tmp_path, new_prefs):
+    """Long names and all columns, whatever the width; and the columns are explained."""
+    import shutil
+
+    names = [f"{letter}-{'long-name-' * 6}" for letter in "ab"]
+    models = [shutil.copytree(saved, tmp_path / name) for name in names]
+    done = run_process("compare", *models, "--data", new_prefs)
+    assert done.returncode == 0, done.stderr
+    assert "\u2026" not in done.stdout
+    heads = [x for x in done.stdout.splitlines() if x.startswith(("model ", "cost of"))]
+    assert [x.rsplit("  ", 1)[1] for x in heads] == ["p of being best", "time to score"]
+    assert all(f"\n{name}  " in done.stdout for name in names)
+    assert "Embedded: tokens that were not in the cache." in done.stdout
+
+
 def test_training_prompts_alone_are_optimistic(run, saved, reverse, prefs):
     """It is said."""
     result = run("compare", saved, reverse, "--data", prefs)

@@ -75,6 +75,16 @@ def test_options_can_stand_in_a_file_and_flags_override_it(run, prefs, tmp_path)
     assert not (tmp_path / "a").exists()
 
 
+def test_a_model_that_is_replaced_is_named_before(run, prefs, tmp_path):
+    """A new place is not worth a word."""
+    options = ["--out", tmp_path / "m", "--encoder", "hashing", "--cv", 0]
+    first, second = (run("fit", prefs, *options) for _ in range(2))
+    assert "will replace" not in first.stdout
+    told = "holds a model, which this one will replace: head LinearBradleyTerry, saved"
+    assert told in second.stdout
+    assert second.stdout.index(told) < second.stdout.index("saved to")
+
+
 def test_one_prompt_alone_is_fitted_without_an_estimate(run, tmp_path):
     """Where nothing can be held out, the output says so."""
     path = tmp_path / "one.jsonl"

@@ -35,8 +35,8 @@ def test_the_page_is_served_until_it_is_told_to_stop(responses, tmp_path):
     ) as process:
         url = json.loads(process.stdout.readline())["url"]
         base = url.split("/?")[0]
-        pair = httpx2.get(f"{base}/api/next?annotator=me").json()["pair"]
-        body = {"annotator": "me", "pair_id": pair["pair_id"], "winner": "tie"}
+        pair = httpx2.get(f"{base}/api/next").json()
+        body = {"pair_id": pair["pair_id"], "winner": "tie"}
         assert httpx2.post(f"{base}/api/label", json=body).status_code == 200
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=60)

@@ -6,11 +6,17 @@ import numpy as np
 import pytest
 
 from embrm import CandidatePool
+from embrm.active import StrategyDesign
 from embrm.exceptions import InvalidInputError
 from embrm.experiment import AtErrorRate, Experiment, read_grid
 from embrm.experiment.config import KEYS, grid_from_mapping
 from embrm.heads import LinearBradleyTerry
-from embrm.simulate import BradleyTerryAnnotator, FlipAnnotator, PerfectAnnotator
+from embrm.simulate import (
+    BradleyTerryAnnotator,
+    CrossPrompt,
+    FlipAnnotator,
+    PerfectAnnotator,
+)
 
 SMALL = {"annotators": "perfect", "budgets": 10, "heads": "linear"}
 
@@ -53,6 +59,16 @@ def test_the_documented_example_is_a_grid(tmp_path):
     assert made == replace(
         grid(), **{key: getattr(made, key) for key in SMALL}, designs=made.designs
     )
+
+
+def test_a_labelling_strategy_is_a_design_by_its_name():
+    """With the pairing of its candidates; what it does not know is named."""
+    made = grid(designs=["same-prompt", {"d-optimal": {"pairing": "cross-prompt"}}])
+    assert list(made.designs) == ["same-prompt", "d-optimal(pairing=cross-prompt)"]
+    chosen = made.designs["d-optimal(pairing=cross-prompt)"]
+    assert chosen == StrategyDesign("d-optimal", CrossPrompt())
+    with pytest.raises(InvalidInputError, match=r"'d-optimal': pairing, batch"):
+        grid(designs=[{"d-optimal": {"colour": 1}}])
 
 
 def test_an_error_rate_is_a_target_and_a_list_several():

@@ -26,12 +26,12 @@ def label(client, pair, winner="first", **details):
 
 def test_a_pair_is_shown_judged_and_followed_by_the_next(client):
     """With the progress so far, and nothing that says who wrote what."""
-    content = client.get("/api/next", params={"annotator": "me"}).json()
-    pair = content["pair"]
-    assert set(pair) == {"pair_id", "prompt", "second_prompt", "first", "second"}
-    assert content["progress"]["labels"] == 0
+    pair = client.get("/api/next", params={"annotator": "me"}).json()
+    shown = {"pair_id", "prompt", "second_prompt", "first", "second"}
+    assert set(pair) == shown | {"progress"}
+    assert pair["progress"]["labels"] == 0
     after = label(client, pair, seconds=1.5).json()
-    assert after["pair"]["pair_id"] != pair["pair_id"]
+    assert after["pair_id"] != pair["pair_id"]
     assert after["progress"]["mine"] == 1
     progress = client.get("/api/progress", params={"annotator": "me"}).json()
     assert progress == after["progress"]
@@ -39,9 +39,9 @@ def test_a_pair_is_shown_judged_and_followed_by_the_next(client):
 
 def test_an_answer_that_was_lost_can_be_sent_again(client):
     """And another answer to the same pair is refused, with what to do."""
-    pair = client.get("/api/next?annotator=me").json()["pair"]
+    pair = client.get("/api/next?annotator=me").json()
     first = label(client, pair).json()
-    assert label(client, pair).json()["pair"] == first["pair"]
+    assert label(client, pair).json() == first
     refused = label(client, pair, "tie")
     assert refused.status_code == 409
     assert "undo it first" in refused.json()["message"]
@@ -49,10 +49,10 @@ def test_an_answer_that_was_lost_can_be_sent_again(client):
 
 def test_undo_shows_the_last_pair_again(client):
     """Until there is nothing to undo."""
-    pair = client.get("/api/next?annotator=me").json()["pair"]
+    pair = client.get("/api/next?annotator=me").json()
     label(client, pair)
     undone = client.post("/api/undo", json={"annotator": "me"}).json()
-    assert undone["pair"] == pair
+    assert undone == pair
     assert undone["progress"]["mine"] == 0
     refused = client.post("/api/undo", json={"annotator": "me"})
     assert (refused.status_code, refused.json()["message"]) == (
@@ -63,17 +63,30 @@ def test_undo_shows_the_last_pair_again(client):
 
 def test_a_session_ends_when_no_pair_is_left(client):
     """The last answer says so."""
-    pair = client.get("/api/next?annotator=me").json()["pair"]
+    pair = client.get("/api/next?annotator=me").json()
     n = 0
-    while pair is not None:
-        pair = label(client, pair, "skip").json()["pair"]
+    while pair["pair_id"] is not None:
+        pair = label(client, pair, "skip").json()
         n += 1
     assert n == 36
+    assert pair["first"] is None
+
+
+def test_who_names_no_one_is_the_annotator_of_the_command(queue):
+    """`--annotator NAME`: a script need not repeat it."""
+    app = create_app(queue, annotator="ann")
+    with TestClient(app, base_url="http://localhost") as client:
+        pair = client.get("/api/next").json()
+        body = {"pair_id": pair["pair_id"], "winner": "first"}
+        assert client.post("/api/label", json=body).json()["progress"]["mine"] == 1
+        assert [one["annotator"] for one in queue.labels()] == ["ann"]
+        assert client.post("/api/undo", json={}).json()["pair_id"] == pair["pair_id"]
+        assert client.get("/api/progress").json()["labels"] == 0
 
 
 def test_bodies_that_are_no_judgement_are_refused(client):
     """Another winner, further fields, a strength beyond 3, a name of control signs."""
-    pair = client.get("/api/next?annotator=me").json()["pair"]
+    pair = client.get("/api/next?annotator=me").json()
     for wrong in ({"winner": "left"}, {"more": 1}, {"strength": 4}, {"annotator": ""}):
         assert label(client, pair, **{"winner": "tie"} | wrong).status_code == 422
     assert label(client, pair, comment="x" * 5000).status_code == 422
@@ -110,9 +123,9 @@ def test_the_head_is_refitted_in_the_background(out, make_queue):
     queue = make_queue(out, warm_start=4)
     with TestClient(create_app(queue, refit_every=4), base_url="http://a") as client:
         client.headers["host"] = "localhost"
-        pair = client.get("/api/next?annotator=me").json()["pair"]
+        pair = client.get("/api/next?annotator=me").json()
         for n in range(12):
-            pair = label(client, pair, ["first", "second"][n % 2]).json()["pair"]
+            pair = label(client, pair, ["first", "second"][n % 2]).json()
         end = 200
         while queue.loop.head_ is None and end:
             import time

@@ -58,7 +58,7 @@ def test_curl_lines_and_python_examples_work(page, url, tmp_path):
         assert done.returncode == 0, done.stderr
         assert done.stdout
         tried += 1
-    assert tried or page.stem == "operation"
+    assert tried
 
 
 def test_every_page_is_listed_in_the_overview():
