@@ -9,7 +9,7 @@ from embrm.datasets.reading import read_preferences
 from embrm.exceptions import DataError, format_error
 
 _PAIRED_BY = ("score", "rank", "label")
-_NOT_RATINGS = ("prompt_id", "source_row", "rank", "score", "label")
+_NOT_RATINGS = ("prompt_id", "source_row", "rank", "score", "label", "step")
 
 
 def read_pairs(data: Any, **reading: Any) -> Preferences:

@@ -30,7 +30,6 @@ from embrm.datasets.formats._fields import is_list
 from embrm.datasets.formats._labelled import (
     LABELLED_MESSAGES,
     REWARDMATH,
-    STEPWISE,
     UNPAIRED,
 )
 from embrm.datasets.formats._published import PUBLISHED
@@ -44,6 +43,12 @@ from embrm.datasets.formats._rated import (
     ULTRAFEEDBACK,
 )
 from embrm.datasets.formats._responses import find_responses, no_responses
+from embrm.datasets.formats._stepwise import (
+    MATH_SHEPHERD,
+    PRM800K,
+    PROCESSBENCH,
+    STEPWISE,
+)
 from embrm.datasets.formats._texts import (
     PROMPTS,
     RESPONSE_LISTS,
@@ -92,6 +97,9 @@ _FORMATS: dict[str, Format] = {
         SUMMARY_RATINGS,
         OASST_TREE,
         OASST_MESSAGES,
+        PRM800K,
+        MATH_SHEPHERD,
+        PROCESSBENCH,
         *PUBLISHED,
         NECTAR,
         RANKED,

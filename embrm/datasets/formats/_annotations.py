@@ -6,7 +6,6 @@ from typing import Any
 from embrm.datasets.formats._fields import (
     first_fields,
     is_list,
-    list_of,
     number,
     record_of,
 )
@@ -15,6 +14,13 @@ from embrm.datasets.formats._texts import (
     read_prompt,
 )
 from embrm.datasets.formats._two_responses import (
+    TWO_RESPONSES,
+    WINNERS,
+    read_two_responses,
+    two_sides,
+    winner_column,
+)
+from embrm.datasets.formats._verdicts import (
     LETTERS,
     TIE,
     verdict,
@@ -31,42 +37,83 @@ from embrm.exceptions import NoPreferenceError
 
 def _is_label_studio(row: Row) -> bool:
     data, annotations = row.get("data"), row.get("annotations")
-    return isinstance(data, dict) and "result" in first_fields(annotations)
+    return isinstance(data, dict) and (
+        "result" in first_fields(annotations) or (annotations == [] and "drafts" in row)
+    )
 
 
 def _read_label_studio(row: Row, reader: RowReader) -> None:
     """Read Label Studio's pairwise export: one pair for each annotation.
 
-    Cancelled annotations, and results of another type, are no preferences.
+    Cancelled annotations, and results of another type, are no preferences. The export
+    does not say which text stood left: where `to_name` names no two of them, it is the
+    one that is called first by its number or letter, as in Label Studio's templates.
     """
     data = record_of(row["data"], "data")
-    place = prompt_columns(tuple(data))
-    if place is None:
-        raise KeyError("prompt")
-    prompt = read_prompt(data, place, reader)
     numbers: dict[str, int] = {}
-    for annotation in list_of(row["annotations"], "annotations"):
+    for annotation in row["annotations"]:
         if record_of(annotation, "annotation").get("was_cancelled"):
             continue
         for result in annotation.get("result") or ():
             if result.get("type") != "pairwise":
                 continue
-            sides = [name.strip() for name in str(result.get("to_name")).split(",")]
+            sides = _compared(data, str(result.get("to_name")), reader)
             for side in sides:
                 if side not in numbers:
-                    numbers[side] = reader.item(
-                        prompt, data.get(side), origin=(side, None)
-                    )
+                    prompt = _prompt_of(data, "data", reader)
+                    numbers[side] = reader.item(prompt, data[side], origin=(side, None))
             selected = record_of(result.get("value"), "value").get("selected")
             y, tie = verdict(selected, LETTERS, "selected", reader)
             who = annotation.get("completed_by")
             named = {} if who is None else {"annotator": _annotator(who)}
-            reader.pair(numbers[sides[0]], numbers[sides[-1]], y, **tie, **named)
+            reader.pair(numbers[sides[0]], numbers[sides[1]], y, **tie, **named)
+    _check_annotated(reader, "an annotation of type pairwise", "task")
+
+
+def _compared(data: Row, to_name: str, reader: RowReader) -> tuple[str, str]:
+    """Find the texts that were compared, the left one first."""
+    named = [name.strip() for name in to_name.split(",")]
+    if len(named) == 2 and all(name in data for name in named):
+        return named[0], named[1]
+    sides = two_sides(data)
+    if sides is None or sides[0] not in data:
+        raise refusal(
+            expected="two texts in data called answer1 and answer2, or alike",
+            got=_fields(data),
+            fix="export as JSON-MIN, whose columns can be named: columns={'first': the "
+            "left text's, 'second': the right one's, 'winner': the pairwise tag's}",
+            reason="no two texts",
+        )
+    note = f"left is read as {sides[0]}, right as {sides[1]}: the export does not say"
+    if note not in reader.said:
+        reader.said.append(note)
+    return sides
+
+
+def _prompt_of(fields: Row, column: str, reader: RowReader) -> Any:
+    """Read the prompt among the fields of a record."""
+    place = prompt_columns(tuple(fields))
+    if place is None:
+        raise refusal(
+            expected=f"a prompt in {column!r}, called prompt, question, text or alike",
+            got=_fields(fields),
+            fix=f"call it prompt in {column!r}, or write the fields as columns, which "
+            "can be named: columns={'prompt': 'your name for it'}",
+            reason="no prompt",
+        )
+    return read_prompt(fields, place, reader)
+
+
+def _fields(record: Row) -> str:
+    return f"fields {', '.join(str(name)[:40] for name in [*record][:8])}"
+
+
+def _check_annotated(reader: RowReader, expected: str, what: str) -> None:
     if not reader.pairs:
         raise refusal(
-            expected="an annotation of type pairwise",
+            expected=expected,
             got="none that was completed",
-            fix="drop the task",
+            fix=f"drop the {what}",
             reason="no annotation",
             kind=NoPreferenceError,
         )
@@ -80,12 +127,42 @@ def _annotator(who: Any) -> str:
 
 LABEL_STUDIO = Format(
     name="label-studio",
-    columns="data {prompt, answer1, answer2}, annotations [{result [{type: pairwise, "
-    "value {selected: left or right}}]}]",
+    columns="data {prompt, answer1, answer2}, annotations [{completed_by, result "
+    "[{type: pairwise, value {selected: left or right}}]}]",
     about="Label Studio's JSON export of pairwise labels",
     detect=_is_label_studio,
     read=_read_label_studio,
     roles=static_roles(data="prompt, first and second", annotations="winner"),
+    says_winner=True,
+)
+
+
+def _is_label_studio_flat(row: Row) -> bool:
+    sides = two_sides(row)
+    exported = row.keys() >= {"annotation_id", "annotator", "lead_time"}
+    if not exported or sides is None:
+        return False
+    # Of a task that nobody has annotated, no column says who won.
+    winner = winner_column(row, sides)
+    return winner in (None, "pairwise") or winner not in WINNERS
+
+
+def _read_label_studio_flat(row: Row, reader: RowReader) -> None:
+    """Read one annotation in a row; the pairwise tag's column may have any name."""
+    if winner_column(row, two_sides(row) or ()) is not None:
+        read_two_responses(row, reader)
+    _check_annotated(reader, "the annotation of a pairwise tag", "row")
+
+
+LABEL_STUDIO_FLAT = Format(
+    name="label-studio-min",
+    columns="prompt, answer1, answer2, comparison [{selected: left or right}], "
+    "annotator, annotation_id, lead_time",
+    about="Label Studio's pairwise labels, exported as JSON_MIN or CSV; the pairwise "
+    "tag's column may have any name",
+    detect=_is_label_studio_flat,
+    read=_read_label_studio_flat,
+    roles=TWO_RESPONSES.roles,
     says_winner=True,
 )
 
@@ -101,10 +178,7 @@ def _read_argilla(row: Row, reader: RowReader) -> None:
     of version 2 `responses {question [{value, status, user_id}]}`.
     """
     fields = record_of(row["fields"], "fields")
-    place = prompt_columns(tuple(fields))
-    if place is None:
-        raise KeyError("prompt")
-    prompt = read_prompt(fields, place, reader)
+    prompt = _prompt_of(fields, "fields", reader)
     numbers: dict[str, int] = {}
     for value, who in _argilla_answers(row["responses"]):
         ranks = {
@@ -125,14 +199,7 @@ def _read_argilla(row: Row, reader: RowReader) -> None:
                 y = TIE if rank == other_rank else float(rank < other_rank)
                 named = {} if who is None else {"annotator": str(who)}
                 reader.pair(numbers[one], numbers[other], y, **named)
-    if not reader.pairs:
-        raise refusal(
-            expected="a submitted ranking of fields of the record",
-            got="none",
-            fix="drop the record",
-            reason="no annotation",
-            kind=NoPreferenceError,
-        )
+    _check_annotated(reader, "a submitted ranking of fields of the record", "record")
 
 
 def _argilla_answers(responses: Any) -> list[tuple[list[Any], Any]]:

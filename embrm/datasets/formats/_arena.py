@@ -22,12 +22,14 @@ from embrm.datasets.formats._texts import (
     read_prompt,
 )
 from embrm.datasets.formats._two_responses import (
+    keep_pair,
+)
+from embrm.datasets.formats._verdicts import (
     BOTH_BAD,
     FIRST,
     SECOND,
     TIE,
     Verdict,
-    keep_pair,
     verdict,
 )
 from embrm.datasets.formats.base import (

@@ -11,6 +11,7 @@ from embrm.datasets.formats._fields import (
     is_list,
     needs_a_look,
 )
+from embrm.datasets.formats._labelled import split_last_answer
 from embrm.datasets.formats._texts import (
     PromptColumns,
     is_conversation,
@@ -56,6 +57,8 @@ SIDES = (
     *(("y_w", "y_l"), ("response_w", "response_l"), ("answer_w", "answer_l")),
     # Of stack-exchange-paired, whose j has more votes than k.
     ("response_j", "response_k"),
+    # Of ms-swift: two whole conversations.
+    ("messages", "rejected_messages"),
 )
 """Columns of the better and the worse response."""
 
@@ -445,16 +448,12 @@ def _is_swift(row: Row) -> bool:
 
 
 def _read_swift(row: Row, reader: RowReader) -> None:
-    """Read messages that end with the chosen response, and the rejected one beside."""
-    turns = messages_of(row["messages"], reader)
-    if not turns or turns[-1]["role"] != "assistant":
-        raise refusal(
-            expected="messages that end with the chosen response",
-            got=f"a last turn of {turns[-1]['role'][:40]!r}" if turns else "none",
-            fix=_SPLIT_PROMPT_FIX,
-            reason="last turn is not the assistant's",
-        )
-    prompt, chosen = turns[:-1], response_text(turns[-1:])
+    """Read messages that end with the chosen response, and the rejected one beside.
+
+    The response is what follows the last turn of the user, calls of tools included:
+    `rejected_response` stands in its place.
+    """
+    prompt, chosen = split_last_answer(row["messages"], reader)
     rejected = _answers(row["rejected_response"], "rejected_response", reader)
     first = reader.item(prompt, chosen, origin=("messages", None))
     columns = extras_of(row, "messages", "rejected_response")
@@ -464,8 +463,9 @@ def _read_swift(row: Row, reader: RowReader) -> None:
 
 SWIFT = Format(
     name="ms-swift",
-    columns="messages (the last is the chosen response), rejected_response",
-    about="ms-swift's preference data",
+    columns="messages (those after the last of the user are the chosen response), "
+    "rejected_response",
+    about="ms-swift's preference data; with rejected_messages it is read as trl",
     detect=_is_swift,
     read=_read_swift,
     roles=static_roles(messages="prompt and chosen", rejected_response="rejected"),

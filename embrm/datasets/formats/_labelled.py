@@ -1,14 +1,11 @@
-"""Formats of single responses, or steps of one, labelled good or bad by themselves."""
+"""Formats of single responses that are labelled good or bad by themselves."""
 
 from typing import Any
 
-from embrm._typing import Message, Prompt
 from embrm.datasets.formats._fields import (
     in_short,
     is_list,
     is_number,
-    is_text_list,
-    list_of,
 )
 from embrm.datasets.formats._texts import (
     RESPONSES,
@@ -35,7 +32,7 @@ _LABELS = {"true": True, "false": False, "1": True, "0": False}
 _LABEL_COLUMNS = ("label", "kto_tag")
 
 
-def _label(value: Any) -> bool:
+def good_or_bad(value: Any) -> bool:
     """Read true or false, also as 1 and 0 and as words."""
     if isinstance(value, bool):
         return value
@@ -102,7 +99,7 @@ def _read_unpaired(row: Row, reader: RowReader) -> None:
     if places is None:
         raise KeyError("label" if _label_column(row) is None else "completion")
     place, column, label = places
-    good = _label(row[label])
+    good = good_or_bad(row[label])
     prompt = read_prompt(row, place, reader)
     text = response_cell(row[column], reader)
     reader.item(prompt, text, origin=(column, None), label=good)
@@ -139,7 +136,7 @@ def _read_labelled_messages(row: Row, reader: RowReader) -> None:
     column, label = conversation_column(row), _label_column(row)
     if column is None or label is None:
         raise KeyError("messages" if column is None else "label")
-    good = _label(row[label])
+    good = good_or_bad(row[label])
     prompt, text = split_last_answer(row[column], reader)
     reader.item(prompt, text, origin=(column, None), label=good)
 
@@ -181,46 +178,6 @@ LABELLED_MESSAGES = Format(
     needs=(("messages", "conversations"), _LABEL_COLUMNS),
 )
 
-
-def _is_stepwise(row: Row) -> bool:
-    return row.keys() >= {"prompt", "completions", "labels"} and is_text_list(
-        row["completions"]
-    )
-
-
-def _read_stepwise(row: Row, reader: RowReader) -> None:
-    """Read the steps of a solution, each good or bad (process rewards).
-
-    Each step is an item whose prompt is the question and the steps before it.
-
-    References
-    ----------
-    TRL's type "stepwise supervision"; Lightman et al. 2023, arXiv:2305.20050.
-    """
-    steps = list_of(row["completions"], "completions")
-    labels = list_of(row["labels"], "labels", len(steps))
-    question = read_prompt(row, PromptColumns("prompt"), reader)
-    for n, (step, label) in enumerate(zip(steps, labels, strict=True)):
-        prompt: Prompt | None = question
-        if n and isinstance(question, str):
-            prompt = "\n".join([question, *steps[:n]])
-        elif n and is_conversation(question):
-            said = Message(role="assistant", content="\n".join(steps[:n]))
-            prompt = [*messages_of(question, reader), said]
-        reader.item(
-            prompt, step, origin=("completions", n), label=_label(label), step=n
-        )
-
-
-STEPWISE = Format(
-    name="stepwise",
-    columns="prompt, completions [steps], labels [true or false]",
-    about="steps of a solution, each right or wrong: TRL's stepwise supervision, PRM",
-    detect=_is_stepwise,
-    read=_read_stepwise,
-    roles=static_roles(prompt="prompt", completions="steps", labels="labels"),
-    needs=(("prompt",), ("completions",), ("labels",)),
-)
 
 _SOLUTIONS = {"chosen": True, "rejected": False}
 

@@ -43,8 +43,9 @@ _TEXT_OF_RECORD = ("answer", "text", "response", "completion", "output")
 _ROLES = {
     **dict.fromkeys(("human", "user", "prompter"), "user"),
     **dict.fromkeys(("gpt", "bot", "chatgpt", "model", "assistant"), "assistant"),
-    **dict.fromkeys(("tool", "observation", "function_response"), "tool"),
-    "function_call": "assistant",
+    **dict.fromkeys(("function_call", "tool_call"), "assistant"),
+    **dict.fromkeys(("tool", "observation"), "tool"),
+    **dict.fromkeys(("function_response", "tool_response"), "tool"),
     "system": "system",
 }
 _HUMAN = "\n\nHuman:"
@@ -232,7 +233,9 @@ def messages_of(cell: Any, reader: RowReader) -> list[Message]:
             fix="write [{'role': 'user', 'content': 'text'}, ...]",
             reason="malformed messages",
         )
-    turns = cell if isinstance(cell, str) else [_respelt(turn) for turn in cell]
+    turns = cell
+    if not isinstance(cell, str):
+        turns = [turn for entry in cell for turn in _respelt(entry)]
     mark = reader.options.images == "mark"
     try:
         return list(as_messages(turns, mark_images=mark))
@@ -321,15 +324,51 @@ def plain_if_single(turns: Sequence[Message]) -> Prompt:
     return turns[0]["content"] if single else list(turns)
 
 
-def _respelt(turn: Any) -> Any:
-    """Give a turn spelt `from` and `value` the keys `role` and `content`."""
+def _respelt(turn: Any) -> list[Any]:
+    """Give a turn spelt `from` and `value` the keys `role` and `content`.
+
+    Of `{"human": ..., "assistant": ...}`, as ms-swift writes a round, there are two.
+    """
     if not isinstance(turn, Mapping):
-        return turn
+        return [turn]
+    if turn.keys() == {"human", "assistant"}:
+        roles = (("user", turn["human"]), ("assistant", turn["assistant"]))
+        return [{"role": role, "content": text} for role, text in roles if text]
     role = turn.get("role", turn.get("from"))
     known = _ROLES.get(role.lower(), role) if isinstance(role, str) else role
     if "content" in turn or "value" not in turn:
-        return {**turn, "role": known} if "role" in turn else turn
-    return {"role": known, "content": turn["value"]}
+        named = {**turn, "role": known} if "role" in turn else turn
+        return [_with_plain_parts(named)]
+    return [{"role": known, "content": turn["value"]}]
+
+
+def _with_plain_parts(turn: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Write parts of a content as others spell them: `value`, and calls of tools.
+
+    LLaMA-Factory writes `{"type": "text", "value": ...}`; Anthropic puts calls of tools
+    and what they answer among the parts.
+    """
+    parts = turn.get("content")
+    if not is_list(parts) or all(isinstance(part, str) for part in parts):
+        return turn
+    calls, texts = [], []
+    for part in parts:
+        given = part if isinstance(part, Mapping) else {}
+        if given.get("type") == "tool_use":
+            arguments = given.get("input")
+            calls.append(
+                {"function": {"name": given.get("name"), "arguments": arguments}}
+            )
+        elif given.get("type") == "tool_result":
+            answer = given.get("content")
+            texts += [answer] if isinstance(answer, str) else list(answer or ())
+        elif isinstance(given.get("value"), str) and "text" not in given:
+            texts.append(given["value"])
+        else:
+            texts.append(part)
+    return {**turn, "content": texts or None if calls else texts} | (
+        {"tool_calls": calls} if calls else {}
+    )
 
 
 def _earlier_turns(history: Iterable[Any], reader: RowReader) -> list[Message]:
