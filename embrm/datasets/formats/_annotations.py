@@ -142,7 +142,7 @@ def _is_label_studio_flat(row: Row) -> bool:
     exported = row.keys() >= {"annotation_id", "annotator", "lead_time"}
     if not exported or sides is None:
         return False
-    # Of a task that nobody has annotated, no column says who won.
+    # Of a task without annotations, no column says who won.
     winner = winner_column(row, sides)
     return winner in (None, "pairwise") or winner not in WINNERS
 
