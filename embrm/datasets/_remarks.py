@@ -51,6 +51,7 @@ def remarks(
     yield from _scores_beside(uses)
     if fmt.says_winner:
         yield from _one_winner(uses, preferences)
+    yield from _no_score(uses, preferences)
     yield from _contradictions(preferences)
     yield from _several_ratings(preferences)
     if uses.get("annotator") == CARRIED:
@@ -107,6 +108,19 @@ def _scores_beside(uses: Mapping[str, str]) -> Iterator[Remark]:
                 f"{name} goes along; it can weigh the pairs: "
                 f"columns={{'weight': {name!r}}}"
             )
+
+
+def _no_score(uses: Mapping[str, str], preferences: Preferences) -> Iterator[Remark]:
+    """Say that of several numbers none is known to say how good a response is."""
+    rated = [name for name, use in uses.items() if use == "rating"]
+    if not rated or len(preferences) or {"score", "rank"} & {*preferences.items}:
+        return
+    named = ", ".join(repr(name[:40]) for name in rated[:5])
+    yield Remark(
+        f"no column is known to say how good a response is: {named} may or may not. "
+        f"Name the one that does, columns={{'score': {rated[0][:40]!r}}}, with "
+        "lower_is_better=True where low is good"
+    )
 
 
 def _one_winner(uses: Mapping[str, str], preferences: Preferences) -> Iterator[Remark]:

@@ -73,8 +73,7 @@ def why_no_pair(preferences: Preferences) -> tuple[str, str]:
         f"{got}, with ratings in {', '.join(numeric[:5])}",
         (
             "if one of them says how good a response is, name it: columns={'score': "
-            "'its name'} (--column score=NAME), with lower_is_better=True where low is "
-            "good"
+            "'your name for it'}, with lower_is_better=True where low is good"
         ),
     )
 

@@ -256,24 +256,34 @@ def respelt(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
     return kept | {o: row[t] for o, t in columns.items() if t in row}
 
 
-def unknown_format(row: Row) -> DataError:
-    """Write the error for a row that no format explains: what the nearest one lacks."""
+def unknown_format(row: Row, own: Row | None = None) -> DataError:
+    """Write the error for a row that no format explains: what the nearest one lacks.
+
+    Parameters
+    ----------
+    row : mapping
+        Its columns named as the user said, with a prompt where a template writes it.
+    own : mapping, optional
+        The row as the source has it, whose columns are listed.
+    """
     nearest, lacking = _nearest(row)
     has_prompt = prompt_columns(tuple(row)) is not None
     response = next((name for name in RESPONSES if name in row), None)
-    if has_prompt and response is not None and not (row.keys() & {"chosen"}):
-        expected = f"what says how good {response!r} is, beside it"
+    chosen = row.keys() & {"chosen", "rejected"}
+    if has_prompt and response is not None and "chosen" not in chosen:
+        expected = f"what says how good {_called(response, row, own)!r} is, beside it"
         fix = (
             "add a column score (a number), label (true or false) or rank, or name "
             "yours, e.g. columns={'score': 'your name for it'}"
         )
     elif response is not None and not has_prompt and "winner" not in row:
-        expected = f"the prompt of {response!r}, and what says how good it is"
+        called = _called(response, row, own)
+        expected = f"the prompt of {called!r}, and what says how good it is"
         fix = (
             "name both: columns={'prompt': 'your name for it', 'score': 'your name for "
             "it'}, or 'label' (true or false) or 'rank' in place of 'score'"
         )
-    elif has_prompt and len(sides := _two_texts(row)) == 2:
+    elif has_prompt and not chosen and len(sides := _two_texts(row)) == 2:
         one, other = (name[:40] for name in sides)
         expected = f"what says which of {one!r} and {other!r} is better"
         fix = (
@@ -290,10 +300,18 @@ def unknown_format(row: Row) -> DataError:
     else:
         expected = f"the columns of format {nearest.name}: {nearest.columns}"
         fix = name_it(lacking, row)
+    got = column_names(row if own is None else own)
     return DataError(
-        format_error(expected=expected, got=column_names(row), fix=fix),
-        reason="no known format",
+        format_error(expected=expected, got=got, fix=fix), reason="no known format"
     )
+
+
+def _called(name: str, row: Row, own: Row | None) -> str:
+    """Say what a column is called in the source, where the user named it to embrm."""
+    if own is None or name in own:
+        return name[:40]
+    same = (theirs for theirs, cell in own.items() if cell is row[name])
+    return str(next(same, name))[:40]
 
 
 def _two_texts(row: Row) -> list[str]:

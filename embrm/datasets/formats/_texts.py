@@ -5,6 +5,7 @@ becomes a `str`: messages with `role` and `content` or `from` and `value`, one m
 lists written as JSON in a string, transcripts marked "Human:" and "Assistant:".
 """
 
+import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -161,17 +162,25 @@ def fill_template(template: str, row: Row) -> str:
     cells: dict[str, str] = {}
     for name in template_columns(template):
         if name not in row:
-            raise refusal(
-                expected=f"the column {name[:40]!r}, which the prompt_template names",
-                got="a row without it",
-                fix="name columns that every row has",
-                reason="no column of the template",
-            )
+            raise no_column_of_template(name, row)
         cell = row[name]
         text = "" if is_missing(cell) else cell
         turns = is_conversation(text)
         cells[name] = prompt_text(list(as_messages(text))) if turns else str(text)
     return template.format(**cells).strip()
+
+
+def no_column_of_template(name: str, row: Row) -> DataError:
+    """Write the error for a row without a column that the template names."""
+    near = difflib.get_close_matches(name, map(str, row), n=1)
+    return refusal(
+        expected=f"the column {name[:40]!r}, which the prompt_template names",
+        got="a row without it",
+        fix=f"did you mean {near[0][:40]!r}?"
+        if near
+        else "name columns that every row has",
+        reason="no column of the template",
+    )
 
 
 def prompt_cell(cell: Any, reader: RowReader) -> Any:

@@ -4,9 +4,9 @@
 what they say: pairs as [prompt, first, second, y], items as [prompt, response,
 attributes]. The schemas are those of the data themselves, of their cards, or of the
 code that writes them. Label Studio's are of a public export and of what its converter
-makes of it; MedicalGPT's, ms-swift's, LLaMA-Factory's and OpenAssistant's of the samples
-in their repositories; Potato's of its exporters; PRM800K's of the row that its authors
-print; Math-Shepherd's and ProcessBench's of the code that writes or reads them.
+makes of it; MedicalGPT's, ms-swift's, LLaMA-Factory's and OpenAssistant's of the
+samples in their repositories; Potato's of its exporters; PRM800K's of the row that its
+authors print; Math-Shepherd's and ProcessBench's of the code that writes or reads them.
 """
 
 import json
