@@ -42,14 +42,8 @@ class Finding:
 
 def findings(diagnosis: "Diagnosis") -> list[Finding]:
     """List what to look at, the gravest first."""
-    sources = (
-        _of_rows,
-        _of_scores,
-        _of_prompts,
-        _of_comparisons,
-        _of_labels,
-        _of_texts,
-    )
+    of_rows = (_of_rows, _of_scores, _of_prompts)
+    sources = (*of_rows, _of_comparisons, _of_labels, _of_texts)
     found = [finding for source in sources for finding in source(diagnosis)]
     return sorted(found, key=lambda finding: not finding.grave)
 
@@ -74,18 +68,16 @@ def _of_rows(d: "Diagnosis") -> Iterator[Finding]:
 def _of_scores(d: "Diagnosis") -> Iterator[Finding]:
     """Say that nothing compares the responses, where no column was read as doing so."""
     rated = [name for name, use in d.columns.items() if use == "rating"]
-    known = any(example.known for example in d.examples)
-    if d.n_pairs or not d.n_items or known:
+    if d.n_pairs or not d.n_items or any(example.known for example in d.examples):
         return
-    names = ", ".join(repr(name)[:40] for name in rated[:5])
-    which = (
-        f"Of the numbers in {names}, none is known to say how good a response is: name "
-        f"the one that does with --column score={rated[0][:40]}, and --lower-is-better "
-        "where low is good."
-        if rated
-        else "Name the column that says how good a response is with --column score=NAME."
+    name = rated[0][:40] if len(rated) == 1 else "NAME"
+    yield Finding(
+        "no score",
+        "Nothing can be fitted on these data: no column is known to say how good a "
+        f"response is. Name the one that does with --column score={name}, and "
+        "--lower-is-better where low is good.",
+        grave=True,
     )
-    yield Finding("no score", f"Nothing can be fitted on these data. {which}", True)
 
 
 def _of_prompts(d: "Diagnosis") -> Iterator[Finding]:

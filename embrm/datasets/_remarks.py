@@ -24,6 +24,7 @@ _SCORES = (
     ("chosen_rating", "rejected_rating"),
 )
 _PLAIN_ITEMS = {"prompt_id", "prompt", "response", "source_row"}
+_NOTHING = ("nan", "NaN", "None", "null", "NULL", "<NA>", "#N/A")
 _MEAN_WEIGHTS = ("score_ratio",)
 
 
@@ -52,6 +53,7 @@ def remarks(
     if fmt.says_winner:
         yield from _one_winner(uses, preferences)
     yield from _no_score(uses, preferences)
+    yield from _words_for_nothing(preferences)
     yield from _contradictions(preferences)
     yield from _several_ratings(preferences)
     if uses.get("annotator") == CARRIED:
@@ -116,11 +118,22 @@ def _no_score(uses: Mapping[str, str], preferences: Preferences) -> Iterator[Rem
     if not rated or len(preferences) or {"score", "rank"} & {*preferences.items}:
         return
     named = ", ".join(repr(name[:40]) for name in rated[:5])
+    name = rated[0][:40] if len(rated) == 1 else "your name for it"
     yield Remark(
         f"no column is known to say how good a response is: {named} may or may not. "
-        f"Name the one that does, columns={{'score': {rated[0][:40]!r}}}, with "
+        f"Name the one that does, columns={{'score': {name!r}}}, with "
         "lower_is_better=True where low is good"
     )
+
+
+def _words_for_nothing(preferences: Preferences) -> Iterator[Remark]:
+    """Count the responses that are a word for a missing value, as exports write it."""
+    n = int(preferences.items["response"].isin(_NOTHING).sum())
+    if n:
+        yield Remark(
+            f"{_counted(n, 'response')} of the word nan, None, null or alike: missing "
+            "ones, perhaps, that were written as text"
+        )
 
 
 def _one_winner(uses: Mapping[str, str], preferences: Preferences) -> Iterator[Remark]:

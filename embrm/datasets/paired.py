@@ -64,7 +64,7 @@ def why_no_pair(preferences: Preferences) -> tuple[str, str]:
     if not account.n_kept:
         return (
             f"no row kept of {account.n_read} ({account.left_out[0].reason})",
-            "fix the rows; on_error='raise' (--on-error raise) names the first",
+            f"the first was refused as: {account.main_fault.removesuffix('.')}",
         )
     got = f"{len(items)} items and no pair"
     if not numeric or any(column in items for column in _PAIRED_BY):

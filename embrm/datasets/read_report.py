@@ -93,6 +93,11 @@ class ReadReport:
         few = not most or most[0].n <= self.n_kept
         return "" if few else self._faults[most[0].reason]
 
+    def fault_of(self, reason: str, *, above: float) -> str:
+        """Return the first error of a reason for which a larger share was left out."""
+        n = self._counts.get(reason, 0)
+        return self._faults[reason] if n > above * self.n_read else ""
+
     @property
     def n_left_out(self) -> int:
         """How many rows were left out, for any reason."""

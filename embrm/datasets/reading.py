@@ -38,7 +38,7 @@ from embrm.datasets.formats._texts import (
     place_for_prompt,
     template_columns,
 )
-from embrm.datasets.formats.base import PlainPair, Row, refusal
+from embrm.datasets.formats.base import MEANS_OTHERWISE, PlainPair, Row, refusal
 from embrm.datasets.preferences import Preferences
 from embrm.datasets.read_report import CARRIED, EMPTY, UNUSED, ReadReport
 from embrm.datasets.sources import open_source
@@ -55,6 +55,8 @@ from embrm.exceptions import (
 __all__ = ["OnError", "read_preferences"]
 
 _UNKNOWN = "unknown"
+_FEW_STRAY = 0.01
+"""Share of rows with other values than were expected, which may be slips."""
 
 
 def read_preferences(
@@ -263,12 +265,14 @@ class _Reading:
             fmt = find_format(self._report.format)
         if fmt is None:
             with naming(self._source.name):
-                raise self._undetected or refusal(
-                    expected="at least one usable row",
-                    got=str(self._report).replace("\n", " "),
-                    fix="fix the rows, or name the format with format=",
+                raise self._undetected or DataError(
+                    f"no row could be read, the first as: {self._report.main_fault}",
                     reason="no usable row",
                 )
+        fault = self._report.fault_of(MEANS_OTHERWISE, above=_FEW_STRAY)
+        if fault and self._report.n_kept:
+            with naming(self._source.name):
+                raise DataError(fault, reason=MEANS_OTHERWISE)
         preferences = self._builder.build(self._report)
         # Millions of small objects less to walk over when collection begins again.
         self._builder = PreferencesBuilder()

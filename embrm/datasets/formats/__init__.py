@@ -31,6 +31,7 @@ from embrm.datasets.formats._labelled import (
     LABELLED_MESSAGES,
     REWARDMATH,
     UNPAIRED,
+    is_label,
 )
 from embrm.datasets.formats._published import PUBLISHED
 from embrm.datasets.formats._ranked import ALPACA_LIST, NECTAR, RANKED, SCORED
@@ -58,7 +59,7 @@ from embrm.datasets.formats._texts import (
 )
 from embrm.datasets.formats._trees import OASST_MESSAGES, OASST_TREE
 from embrm.datasets.formats._two_responses import SIDES as TWO_SIDES
-from embrm.datasets.formats._two_responses import TWO_RATED, TWO_RESPONSES
+from embrm.datasets.formats._two_responses import TWO_RATED, TWO_RESPONSES, WINNERS
 from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 from embrm.exceptions import (
     DataError,
@@ -270,12 +271,10 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
     has_prompt = prompt_columns(tuple(row)) is not None
     response = next((name for name in RESPONSES if name in row), None)
     chosen = row.keys() & {"chosen", "rejected"}
+    misspelt = _misspelt(row)
     if has_prompt and response is not None and "chosen" not in chosen:
         expected = f"what says how good {_called(response, row, own)!r} is, beside it"
-        fix = (
-            "add a column score (a number), label (true or false) or rank, or name "
-            "yours, e.g. columns={'score': 'your name for it'}"
-        )
+        fix = _name_what_grades(row, response)
     elif response is not None and not has_prompt and "winner" not in row:
         called = _called(response, row, own)
         expected = f"the prompt of {called!r}, and what says how good it is"
@@ -287,15 +286,19 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
         one, other = (name[:40] for name in sides)
         expected = f"what says which of {one!r} and {other!r} is better"
         fix = (
-            "if one is better in every row, pass columns={'chosen': its name, "
-            "'rejected': the other's}; if a column says which, name all three: "
-            "columns={'first': ..., 'second': ..., 'winner': ...}"
+            "if one is better in every row, pass columns={'chosen': 'your name for "
+            "it', 'rejected': 'your name for it'}; if a column says which, name all "
+            f"three: columns={{'first': {one!r}, 'second': {other!r}, 'winner': 'your "
+            "name for it'}"
         )
+    elif misspelt:
+        expected = f"the columns of a known format, such as {', '.join(misspelt)}"
+        fix = f"if they are misspelt: columns={misspelt}"
     elif nearest is None:
         expected = "the columns of a known format"
         fix = (
-            "rename with columns={'prompt': 'your name for it', 'chosen': ..., "
-            "'rejected': ...}; embrm formats lists all formats"
+            "name yours: columns={'prompt': 'your name for it', 'chosen': 'your name "
+            "for it', 'rejected': 'your name for it'}; embrm formats lists all formats"
         )
     else:
         expected = f"the columns of format {nearest.name}: {nearest.columns}"
@@ -304,6 +307,39 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
     return DataError(
         format_error(expected=expected, got=got, fix=fix), reason="no known format"
     )
+
+
+def _misspelt(row: Row) -> dict[str, str]:
+    """Find columns that are nearly called prompt, chosen and rejected, if all are."""
+    names = [str(name) for name in row]
+    found = {
+        ours: near[0]
+        for ours in ("prompt", "chosen", "rejected")
+        if (near := difflib.get_close_matches(ours, names, n=1, cutoff=0.75))
+    }
+    renamed = {ours: theirs for ours, theirs in found.items() if ours != theirs}
+    return renamed if len(set(found.values())) == 3 else {}
+
+
+def _name_what_grades(row: Row, response: str) -> str:
+    """Propose how to name the column that says how good a response is."""
+    place = prompt_columns(tuple(name for name in row if name != response))
+    used = {response, *({} if place is None else place.roles())}
+    others = {str(n)[:40]: c for n, c in row.items() if n not in used}
+    flags = [name for name, cell in others.items() if isinstance(cell, bool)]
+    if len(flags) == 1:
+        return f"if true means a good response: columns={{'label': {flags[0]!r}}}"
+    words = [name for name, cell in others.items() if is_label(cell)]
+    if len(words) == 1:
+        return f"if that is it: columns={{'label': {words[0]!r}}}"
+    named = "name the column that does: columns={'score': 'your name for it'} "
+    more = ""
+    if any(name in row for name in WINNERS):
+        more = (
+            "; or, of two responses, columns={'first': 'your name for it', 'second': "
+            "'your name for it', 'winner': 'your name for it'}"
+        )
+    return f"{named}(a number), or 'label' (true or false) or 'rank'{more}"
 
 
 def _called(name: str, row: Row, own: Row | None) -> str:

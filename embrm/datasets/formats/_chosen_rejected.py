@@ -14,6 +14,7 @@ from embrm.datasets.formats._fields import (
 from embrm.datasets.formats._labelled import split_last_answer
 from embrm.datasets.formats._texts import (
     PromptColumns,
+    check_no_turns,
     is_conversation,
     is_transcript,
     messages_of,
@@ -254,6 +255,8 @@ def _read_trl(row: Row, reader: RowReader) -> None:
         return
     elif isinstance(cells[0], str) and isinstance(cells[1], str):
         _check_no_text_beside(row)
+        for cell in cells:
+            check_no_turns(cell)
         prompt, chosen, rejected = _split_text(cells[0], cells[1])
         reader.said.append(
             "there is no column with a prompt: the words that both sides begin with "

@@ -18,6 +18,7 @@ from embrm.datasets.formats._texts import (
     response_cell,
 )
 from embrm.datasets.formats.base import (
+    MEANS_OTHERWISE,
     Format,
     Row,
     RowReader,
@@ -28,11 +29,17 @@ from embrm.datasets.formats.base import (
 from embrm.exceptions import DataError, NoPreferenceError
 from embrm.messages import response_text
 
-_LABELS = {"true": True, "false": False, "1": True, "0": False}
+_LABELS = {
+    **dict.fromkeys(("true", "1", "good", "correct", "right", "desirable"), True),
+    **dict.fromkeys(("false", "0", "bad", "incorrect", "wrong", "undesirable"), False),
+    **dict.fromkeys(("up", "thumbs up", "thumbs_up", "thumbsup"), True),
+    **dict.fromkeys(("down", "thumbs down", "thumbs_down", "thumbsdown"), False),
+}
+"""Words that can only mean that a response is good, or that it is bad."""
 _LABEL_COLUMNS = ("label", "kto_tag")
 
 
-def good_or_bad(value: Any) -> bool:
+def good_or_bad(value: Any, column: str = "label") -> bool:
     """Read true or false, also as 1 and 0 and as words."""
     if isinstance(value, bool):
         return value
@@ -42,13 +49,29 @@ def good_or_bad(value: Any) -> bool:
         return bool(value)
     missing = is_missing(value)
     raise refusal(
-        expected="a label that is true or false",
+        expected="a label that is true or false, or 1 or 0",
         got=in_short(value),
-        fix="write true for a good response, false for a bad one; numbers with more "
-        "than two values are ratings: name the column 'score'",
-        reason="missing label" if missing else "label is not true or false",
+        fix="write true for a good response, false for a bad one; if its numbers rate "
+        f"responses, name it as the score: columns={{'score': {column[:40]!r}}}",
+        reason="missing label"
+        if missing
+        else MEANS_OTHERWISE
+        if is_number(value)
+        else "label is not true or false",
         kind=NoPreferenceError if missing else DataError,
     )
+
+
+def is_label(value: Any) -> bool:
+    """Say whether a word can only mean good or bad.
+
+    Examples
+    --------
+    >>> is_label("Good"), is_label("1"), is_label("fine")
+    (True, False, False)
+    """
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return word in _LABELS and not word.isdigit()
 
 
 def _label_column(row: Row) -> str | None:
@@ -99,7 +122,7 @@ def _read_unpaired(row: Row, reader: RowReader) -> None:
     if places is None:
         raise KeyError("label" if _label_column(row) is None else "completion")
     place, column, label = places
-    good = good_or_bad(row[label])
+    good = good_or_bad(row[label], label)
     prompt = read_prompt(row, place, reader)
     text = response_cell(row[column], reader)
     reader.item(prompt, text, origin=(column, None), label=good)
@@ -136,7 +159,7 @@ def _read_labelled_messages(row: Row, reader: RowReader) -> None:
     column, label = conversation_column(row), _label_column(row)
     if column is None or label is None:
         raise KeyError("messages" if column is None else "label")
-    good = good_or_bad(row[label])
+    good = good_or_bad(row[label], label)
     prompt, text = split_last_answer(row[column], reader)
     reader.item(prompt, text, origin=(column, None), label=good)
 

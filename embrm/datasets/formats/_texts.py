@@ -5,6 +5,7 @@ becomes a `str`: messages with `role` and `content` or `from` and `value`, one m
 lists written as JSON in a string, transcripts marked "Human:" and "Assistant:".
 """
 
+import ast
 import difflib
 import json
 import re
@@ -14,7 +15,7 @@ from string import Formatter
 from typing import Any, NamedTuple, TypeGuard
 
 from embrm._typing import Message, Prompt
-from embrm.datasets.formats._fields import is_list
+from embrm.datasets.formats._fields import is_list, is_number
 from embrm.datasets.formats.base import Row, RowReader, is_missing, refusal
 from embrm.exceptions import DataError, InvalidInputError, format_error
 from embrm.messages import as_messages, prompt_text, response_text
@@ -52,6 +53,7 @@ _ROLES = {
 _HUMAN = "\n\nHuman:"
 _ASSISTANT = "\n\nAssistant:"
 _TURN = re.compile(r"\n\n(Human|Assistant):")
+_WRITTEN_TURN = re.compile(r"\s*\[\s*\{\s*['\"](role|from|content|value)['\"]\s*:")
 _WRITTEN = "messages were written as JSON in text: they were parsed"
 
 
@@ -193,6 +195,7 @@ def prompt_cell(cell: Any, reader: RowReader) -> Any:
         if written is not None:
             _say(reader, _WRITTEN)
             return messages_of(written, reader)
+        check_no_turns(cell)
         return cell
     return messages_of(cell, reader) if is_conversation(cell) else cell
 
@@ -208,12 +211,12 @@ def response_cell(cell: Any, reader: RowReader) -> Any:
     if isinstance(cell, str):
         written = parsed_messages(cell)
         if written is None:
+            check_no_turns(cell)
             return cell
         _say(reader, _WRITTEN)
         cell = written
     if isinstance(cell, Mapping):
-        # A record of an answer, as RMB ("answer") and summarize-from-feedback have.
-        cell = next((cell[key] for key in _TEXT_OF_RECORD if key in cell), cell)
+        cell = _text_of_record(cell, reader)
     if is_list(cell) and cell and all(isinstance(step, str) for step in cell):
         return "\n".join(cell)
     turns = [cell] if isinstance(cell, Mapping) else cell
@@ -225,6 +228,18 @@ def response_cell(cell: Any, reader: RowReader) -> Any:
         )
     except InvalidInputError as error:
         raise DataError(str(error), reason="completion is not one message") from error
+
+
+def _text_of_record(record: Mapping[str, Any], reader: RowReader) -> Any:
+    """Take the text of a record, as RMB ("answer") and summarize-from-feedback have."""
+    key = next((key for key in _TEXT_OF_RECORD if key in record), None)
+    if key is None:
+        return record
+    beside = [name for name, cell in record.items() if name != key and is_number(cell)]
+    if beside:
+        named = ", ".join(str(name)[:40] for name in beside[:5])
+        _say(reader, f"of responses that are records, {key} is read; {named} is not")
+    return record[key]
 
 
 def messages_of(cell: Any, reader: RowReader) -> list[Message]:
@@ -262,11 +277,15 @@ def is_conversation(value: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
 
 
 def parsed_messages(text: str) -> list[Any] | None:
-    """Read messages that are written as JSON in a string; None where it is a text.
+    """Read messages that are written as JSON or Python in a string; None of a text.
+
+    pandas writes lists into CSV as Python does, and arrays without commas.
 
     Examples
     --------
     >>> parsed_messages('[{"role": "user", "content": "Hi"}]')
+    [{'role': 'user', 'content': 'Hi'}]
+    >>> parsed_messages("[{'role': 'user', 'content': 'Hi'}]")
     [{'role': 'user', 'content': 'Hi'}]
     >>> parsed_messages("[1, 2]") is None
     True
@@ -276,11 +295,38 @@ def parsed_messages(text: str) -> list[Any] | None:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        value = _parsed_python(text)
     spelt = {"role", "from"}
     if is_conversation(value) and all(spelt & turn.keys() for turn in value):
         return list(value)
     return None
+
+
+def _parsed_python(text: str) -> Any:
+    if not _WRITTEN_TURN.match(text):
+        return None
+    # A line break within a text is written \\n: here it parts two turns of an array.
+    try:
+        return ast.literal_eval(re.sub(r"\}\s*\n\s*\{", "}, {", text.strip()))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def check_no_turns(text: str) -> None:
+    """Refuse a text that begins as messages do, written in a form that is not read.
+
+    Raises
+    ------
+    DataError
+        If it does: it is no prompt and no response as it stands.
+    """
+    if _WRITTEN_TURN.match(text):
+        raise refusal(
+            expected="messages written as JSON, or a text",
+            got="messages in another form, or cut off",
+            fix="write lists by json.dumps before to_csv, or write .jsonl or .parquet",
+            reason="malformed messages",
+        )
 
 
 def parsed_list(cell: Any) -> list[Any] | None:
@@ -375,9 +421,13 @@ def _with_plain_parts(turn: Mapping[str, Any]) -> Mapping[str, Any]:
             texts.append(given["value"])
         else:
             texts.append(part)
-    return {**turn, "content": texts or None if calls else texts} | (
-        {"tool_calls": calls} if calls else {}
+    answers = all(
+        isinstance(part, Mapping) and part.get("type") == "tool_result"
+        for part in parts
     )
+    called = {"tool_calls": calls} if calls else {}
+    role = {"role": "tool"} if answers else {}
+    return {**turn, **role, "content": texts or None if calls else texts, **called}
 
 
 def _earlier_turns(history: Iterable[Any], reader: RowReader) -> list[Message]:

@@ -14,6 +14,7 @@ from embrm.datasets.formats._fields import (
     check_rated,
     extras_of,
     number,
+    pair_label,
 )
 from embrm.datasets.formats._texts import (
     PROMPTS,
@@ -42,7 +43,7 @@ WINNERS = (
     *("winner", "preference", "preferred", "preferred_response", "choice", "better"),
     *("better_response", "better_response_id", "vote", "selection", "selected"),
     *("verdict", "judgment", "judgement", "label", "human_preference", "chosen"),
-    *("pairwise_label", "pairwise", "best"),
+    *("pairwise_label", "pairwise", "best", "y"),
 )
 """Columns that say which response won, the likeliest first."""
 
@@ -52,7 +53,7 @@ _STEMS = (
     *("response", "answer", "completion", "output", "text", "generation"),
     *("candidate", "option", "reply", "summary", "assistant", "conversation"),
 )
-_SCORES = ("score", "rating", "reward")
+_SCORES = ("score", "rating", "reward", "rank")
 _SUFFIXES = (("a", "b"), ("A", "B"), ("1", "2"), ("0", "1"))
 SIDES = (
     ("first", "second"),
@@ -283,9 +284,12 @@ def read_two_responses(row: Row, reader: RowReader) -> None:
     place = _prompt_beside(row, places)
     if place is None and reader.options.prompt_template is None:
         raise KeyError("prompt")
-    values = _values_of(one, other, winner)
-    named = _named_by_content(row, places, values)
-    y, tie = verdict(named or row[winner], values, winner, reader)
+    if winner == "y":
+        y, tie = pair_label(row), {}
+    else:
+        values = _values_of(one, other, winner)
+        named = _named_by_content(row, places, values)
+        y, tie = verdict(named or row[winner], values, winner, reader)
     prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
     cells = (_cell(row, one), _cell(row, other))
     used = set(_generic_roles(row)) - {"margin", "weight"}
@@ -325,7 +329,8 @@ def _values_of(one: str, other: str, winner: str) -> Mapping[Any, Verdict]:
 
 TWO_RESPONSES = Format(
     name="two-responses",
-    columns="prompt, response_a, response_b, winner (A, B, tie, A>B, ...)",
+    columns="prompt, response_a, response_b (or responses [two]), winner (A, B, tie, "
+    "A>B, the model, the text itself, ...; or y: probability that the first is better)",
     about="any two responses (_a/_b, _1/_2, _0/_1; answer, output, completion, ...) "
     "and a winner (preference, choice, label, ...); Potato",
     detect=_is_generic,
@@ -373,8 +378,11 @@ def _read_rated(row: Row, reader: RowReader) -> None:
     if place is None and reader.options.prompt_template is None:
         raise KeyError("prompt")
     prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
-    sign = -1.0 if reader.options.lower_is_better else 1.0
-    scores = [sign * number(row[name], name) for name in places[2:]]
+    lower = reader.options.lower_is_better
+    if lower is None:
+        # Of ranks, the lowest is the best.
+        lower = places[2].startswith("rank")
+    scores = [(-1.0 if lower else 1.0) * number(row[n], n) for n in places[2:]]
     check_rated(scores)
     for column, score in zip(places[:2], scores, strict=True):
         text = response_cell(row[column], reader)
@@ -384,7 +392,8 @@ def _read_rated(row: Row, reader: RowReader) -> None:
 TWO_RATED = Format(
     name="two-scores",
     columns="prompt, response_a, response_b, score_a, score_b",
-    about="any two responses (_a/_b, _1/_2, _0/_1) with a score or rating each",
+    about="any two responses (_a/_b, _1/_2, _0/_1) with a score, a rating or a rank "
+    "each (rank 1 is best)",
     detect=_is_rated,
     read=_read_rated,
     roles=_rated_roles,

@@ -14,7 +14,12 @@ from embrm.datasets.formats._fields import (
     is_number,
     says_missing,
 )
-from embrm.datasets.formats.base import RowReader, is_missing, refusal
+from embrm.datasets.formats.base import (
+    MEANS_OTHERWISE,
+    RowReader,
+    is_missing,
+    refusal,
+)
 from embrm.exceptions import InvalidInputError, NoPreferenceError, format_error
 
 FIRST, SECOND, TIE = 1.0, 0.0, 0.5
@@ -73,14 +78,27 @@ def verdict(
         raise refusal(
             expected=f"one of {_listed(known)} in {column[:40]!r}",
             got=in_short(value),
-            fix="say what each value means: winner={value: 'first', 'second', 'tie' or "
-            "'both bad'}",
-            reason="unknown winner",
+            fix=_fix_for(value),
+            reason=MEANS_OTHERWISE if is_number(value) else "unknown winner",
         )
     found = known[key]
     if found == BOTH_BAD:
         return TIE, {"tie": BOTH_BAD}
     return float(found), ({"tie": "tie"} if found == TIE else {})
+
+
+def _fix_for(value: Any) -> str:
+    """Say what to do about a value of the winner's column that is not known."""
+    told = (
+        "say what each value means: winner={value: 'first', 'second', 'tie' or "
+        "'both bad'}"
+    )
+    if is_number(value) and 0 < value < 1:
+        return (
+            "if it is the probability that the first response is better, pass "
+            f"columns={{'y': 'your name for it'}}; else {told}"
+        )
+    return told
 
 
 def _told(winner: Mapping[Any, str | float]) -> dict[Any, Verdict]:
