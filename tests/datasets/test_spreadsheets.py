@@ -161,11 +161,11 @@ REFUSED = {
     ),
     "misspelt columns": (
         [
-            {"promt": PROMPTS[n], "choosen": GOOD[n], "rejcted": BAD[n]}
+            {"promt": PROMPTS[n], "chosenn": GOOD[n], "rejcted": BAD[n]}
             for n in range(6)
         ],
-        r"if they are misspelt: columns=\{'prompt': 'promt', 'chosen': 'choosen'",
-        {"columns": {"prompt": "promt", "chosen": "choosen", "rejected": "rejcted"}},
+        r"if they are misspelt: columns=\{'prompt': 'promt', 'chosen': 'chosenn'",
+        {"columns": {"prompt": "promt", "chosen": "chosenn", "rejected": "rejcted"}},
     ),
     "columns in German": (
         [{"frage": PROMPTS[n], "gut": GOOD[n], "schlecht": BAD[n]} for n in range(6)],

@@ -284,8 +284,9 @@ def read_two_responses(row: Row, reader: RowReader) -> None:
     place = _prompt_beside(row, places)
     if place is None and reader.options.prompt_template is None:
         raise KeyError("prompt")
+    tie: dict[str, str] = {}
     if winner == "y":
-        y, tie = pair_label(row), {}
+        y = pair_label(row)
     else:
         values = _values_of(one, other, winner)
         named = _named_by_content(row, places, values)
