@@ -116,7 +116,9 @@ def _column_flags(mapping: str) -> str:
     for ours, theirs in _NAMED.findall(mapping):
         named = "YOURS" if theirs == "your name for it" else theirs
         word = f"{ours}={named}"
-        flags.append(f"--column '{word}'" if " " in named else f"--column {word}")
+        # Letters of other alphabets need no quotes; what a shell reads does.
+        plain = not any(sign in ' ()<>|&;$`"*?[]#~!' for sign in word)
+        flags.append(f"--column {word}" if plain else f"--column '{word}'")
     return " ".join(flags)
 
 

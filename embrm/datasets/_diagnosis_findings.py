@@ -1,5 +1,6 @@
 """What of a diagnosis is worth a look before a head is fitted."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -71,10 +72,11 @@ def _of_scores(d: "Diagnosis") -> Iterator[Finding]:
     if d.n_pairs or not d.n_items or any(example.known for example in d.examples):
         return
     name = rated[0][:40] if len(rated) == 1 else "NAME"
+    flag = shlex.quote(f"score={name}")
     yield Finding(
         "no score",
         "Nothing can be fitted on these data: no column is known to say how good a "
-        f"response is. Name the one that does with --column score={name}, and "
+        f"response is. Name the one that does with --column {flag}, and "
         "--lower-is-better where low is good.",
         grave=True,
     )

@@ -67,6 +67,11 @@ def why_no_pair(preferences: Preferences) -> tuple[str, str]:
             f"the first was refused as: {account.main_fault.removesuffix('.')}",
         )
     got = f"{len(items)} items and no pair"
+    labels = items["label"].dropna() if "label" in items else ()
+    if len(labels) and min(labels) == max(labels):
+        kind, other = ("good", "bad") if max(labels) else ("bad", "good")
+        fix = f"add {other} responses: labels of one kind order nothing"
+        return f"{got}; every label is {kind}", fix
     if not numeric or any(column in items for column in _PAIRED_BY):
         return got, "give each prompt two responses with different scores"
     return (

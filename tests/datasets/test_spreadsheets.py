@@ -352,3 +352,52 @@ def test_a_task_without_annotations_says_nothing(tmp_path):
     with pytest.warns(EmbrmWarning, match="1 no annotation"):
         read = read_preferences(path, on_error="skip-uninformative")
     assert read.y.tolist() == [0.0]
+
+
+def test_votes_without_texts_are_said_to_be_such():
+    """Nothing can be embedded: no column could be named that would help."""
+    vote = {"question_id": "q", "model_a": "m", "model_b": "n", "winner": "model_a"}
+    with pytest.raises(DataError, match="add their texts as response_a and response_b"):
+        read_preferences([vote | {"judge": "j", "turn": 1, "language": "English"}])
+    with pytest.raises(DataError, match="of which 'chosen' names the better one"):
+        read_preferences([{"prompt": "Why is it so?", "chosen": "A", "who": "u"}])
+
+
+def test_a_score_of_chosen_below_that_of_rejected_is_counted():
+    """Where most are below, the sides may be turned, which is a warning."""
+    rows = [
+        {
+            "prompt": p,
+            "chosen": b,
+            "rejected": g,
+            "score_chosen": 1,
+            "score_rejected": 3,
+        }
+        for p, g, b in zip(PROMPTS, GOOD, BAD, strict=True)
+    ]
+    with pytest.warns(EmbrmWarning, match="in 6 of 6 pairs score_chosen is below"):
+        read_preferences(rows)
+
+
+def test_a_list_of_turns_beside_two_texts_may_be_the_prompt():
+    """The words that both answers share are none, whatever else the row holds."""
+    row = {"dialogue": [{"speaker": "u", "text": "Why?"}]}
+    row |= {"chosen": "Yes, it is.", "rejected": "Yes, no."}
+    with pytest.raises(DataError, match=r"columns=\{'prompt': 'dialogue'\}"):
+        read_preferences([row])
+
+
+def test_responses_may_hold_their_ranks():
+    """As records of a text and a rank, 1 the best."""
+    rows = [
+        {"prompt": p, "answers": [{"text": b, "rank": 2}, {"text": g, "rank": 1}]}
+        for p, g, b in zip(PROMPTS, GOOD, BAD, strict=True)
+    ]
+    _assert_right(read_pairs(rows))
+
+
+def test_labels_of_one_kind_order_nothing():
+    """The error says what to add."""
+    rows = [{"prompt": p, "completion": "a", "label": True} for p in PROMPTS]
+    with pytest.raises(DataError, match="add bad responses: labels of one kind"):
+        read_pairs(rows)

@@ -59,7 +59,14 @@ from embrm.datasets.formats._texts import (
 )
 from embrm.datasets.formats._trees import OASST_MESSAGES, OASST_TREE
 from embrm.datasets.formats._two_responses import SIDES as TWO_SIDES
-from embrm.datasets.formats._two_responses import TWO_RATED, TWO_RESPONSES, WINNERS
+from embrm.datasets.formats._two_responses import (
+    TWO_RATED,
+    TWO_RESPONSES,
+    WINNERS,
+    two_sides,
+    winner_column,
+)
+from embrm.datasets.formats._verdicts import names_a_side
 from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 from embrm.exceptions import (
     DataError,
@@ -272,7 +279,16 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
     response = next((name for name in RESPONSES if name in row), None)
     chosen = row.keys() & {"chosen", "rejected"}
     misspelt = _misspelt(row)
-    if has_prompt and response is not None and "chosen" not in chosen:
+    who_won = winner_column(row, ())
+    votes = who_won is not None and names_a_side(row[who_won])
+    long = [name for name in _two_texts(row) if " " in row[name]]
+    if votes and two_sides(row) is None and len(long) < 2:
+        expected = f"the two responses of which {who_won!r} names the better one"
+        fix = (
+            "add their texts as response_a and response_b; votes without texts rank "
+            "models alone: embrm.heads.ItemBradleyTerry"
+        )
+    elif has_prompt and response is not None and "chosen" not in chosen:
         expected = f"what says how good {_called(response, row, own)!r} is, beside it"
         fix = _name_what_grades(row, response)
     elif response is not None and not has_prompt and "winner" not in row:
@@ -377,7 +393,9 @@ def name_it(lacking: str, row: Row) -> str:
     # A list is not called for by a name in the singular, nor a text by one of lists.
     likely = [str(n) for n, c in row.items() if is_list(c) == (lacking in _OF_LISTS)]
     near = difflib.get_close_matches(lacking, likely, n=1, cutoff=0.75)
-    texts = unused_texts(row) if lacking == "prompt" else []
+    texts = []
+    if lacking == "prompt":
+        texts = [name for name in unused_texts(row) if name not in SYSTEMS]
     yours = near or ([texts[0]] if len(texts) == 1 else [])
     if yours:
         return f"if that is it: columns={{{lacking!r}: {yours[0][:40]!r}}}"

@@ -6,6 +6,7 @@ from typing import Any
 from embrm.datasets.formats._fields import (
     first_fields,
     is_list,
+    list_of,
     number,
     record_of,
 )
@@ -51,10 +52,12 @@ def _read_label_studio(row: Row, reader: RowReader) -> None:
     """
     data = record_of(row["data"], "data")
     numbers: dict[str, int] = {}
-    for annotation in row["annotations"]:
-        if record_of(annotation, "annotation").get("was_cancelled"):
+    for entry in _listed(row["annotations"], "annotations"):
+        annotation = record_of(entry, "annotation")
+        if annotation.get("was_cancelled"):
             continue
-        for result in annotation.get("result") or ():
+        for each in _listed(annotation.get("result"), "result"):
+            result = record_of(each, "result")
             if result.get("type") != "pairwise":
                 continue
             sides = _compared(data, str(result.get("to_name")), reader)
@@ -68,6 +71,11 @@ def _read_label_studio(row: Row, reader: RowReader) -> None:
             named = {} if who is None else {"annotator": _annotator(who)}
             reader.pair(numbers[sides[0]], numbers[sides[1]], y, **tie, **named)
     _check_annotated(reader, "an annotation of type pairwise", "task")
+
+
+def _listed(value: Any, what: str) -> list[Any]:
+    """Read a list that may be empty or missing."""
+    return [] if value in (None, []) else list_of(value, what)
 
 
 def _compared(data: Row, to_name: str, reader: RowReader) -> tuple[str, str]:

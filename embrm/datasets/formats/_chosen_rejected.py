@@ -219,8 +219,13 @@ def unused_texts(row: Row) -> list[str]:
     return [
         name
         for name, cell in row.items()
-        if name not in sides and isinstance(cell, str) and not is_name(name)
+        if name not in sides and not is_name(name) and _holds_text(cell)
     ]
+
+
+def _holds_text(cell: Any) -> bool:
+    first = cell[0] if is_list(cell) and cell else cell
+    return isinstance(first, str) or (first is not cell and isinstance(first, Mapping))
 
 
 def _turns_in(cell: Any) -> Sequence[Mapping[str, Any]] | None:
@@ -284,7 +289,8 @@ def _check_no_text_beside(row: Row) -> None:
         raise refusal(
             expected="a column with the prompt",
             got=f"none of a known name; text is also in {', '.join(texts[:5])}"[:120],
-            fix=f"say which: columns={{'prompt': {texts[0][:40]!r}}} if that is it",
+            fix=f"say which: columns={{'prompt': {texts[0][:40]!r}}} if that is it; "
+            "drop columns of other texts if none is",
             reason="no prompt",
         )
 

@@ -189,9 +189,9 @@ def _read_prm800k(row: Row, reader: RowReader) -> None:
     solution = _Solution(question.get("problem"), reader)
     for each in list_of(label.get("steps"), "label.steps"):
         step = record_of(each, "step")
-        completions = [
-            record_of(entry, "completion") for entry in step.get("completions") or ()
-        ]
+        listed = step.get("completions")
+        listed = [] if listed in (None, []) else list_of(listed, "completions")
+        completions = [record_of(entry, "completion") for entry in listed]
         for completion in completions:
             rating = completion.get("rating")
             if is_missing(rating):

@@ -197,6 +197,8 @@ def prompt_cell(cell: Any, reader: RowReader) -> Any:
             return messages_of(written, reader)
         check_no_turns(cell)
         return cell
+    if is_list(cell) and len(cell) == 1 and isinstance(cell[0], str):
+        return cell[0]
     return messages_of(cell, reader) if is_conversation(cell) else cell
 
 

@@ -87,6 +87,17 @@ def verdict(
     return float(found), ({"tie": "tie"} if found == TIE else {})
 
 
+def names_a_side(value: Any) -> bool:
+    """Say whether a cell can be nothing but a verdict: A, model_b, tie, ...
+
+    Examples
+    --------
+    >>> names_a_side("model_a"), names_a_side("A"), names_a_side(1), names_a_side("Yes")
+    (True, True, False, False)
+    """
+    return isinstance(value, str) and key_of(value) in LETTERS
+
+
 def _fix_for(value: Any) -> str:
     """Say what to do about a value of the winner's column that is not known."""
     told = (
