@@ -220,7 +220,14 @@ def test_pandas_writes_messages_into_csv_as_python_does(tmp_path):
     frame = pd.DataFrame(rows)
     frame.to_parquet(tmp_path / "rows.parquet")
     pd.read_parquet(tmp_path / "rows.parquet").to_csv(of_arrays, index=False)
-    for path in (plain, of_arrays):
+    # As the datasets library writes it: without line breaks either.
+    in_one_line = tmp_path / "one_line.csv"
+    one_line = [
+        {name: str(turns).replace("}, {", "} {") for name, turns in row.items()}
+        for row in rows
+    ]
+    pd.DataFrame(one_line).to_csv(in_one_line, index=False)
+    for path in (plain, of_arrays, in_one_line):
         read = read_preferences(path)
         frame = read.to_frame()
         assert frame["first"].tolist() == GOOD

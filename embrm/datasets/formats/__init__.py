@@ -414,12 +414,13 @@ def check_columns(columns: Mapping[str, str]) -> None:
     known = known_roles()
     for name, theirs in columns.items():
         if name not in known:
-            if theirs in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            if theirs in known and not near:
                 raise InvalidInputError(
                     format_error(
                         expected="columns that maps embrm's names to yours",
                         got=f"yours, {name[:40]!r}, mapped to embrm's {theirs!r}",
-                        fix=f"turn it round: {{{theirs!r}: {name[:40]!r}}}",
+                        fix=f"turn it round: columns={{{theirs!r}: {name[:40]!r}}}",
                     )
                 )
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

@@ -53,6 +53,9 @@ _ROLES = {
 _HUMAN = "\n\nHuman:"
 _ASSISTANT = "\n\nAssistant:"
 _TURN = re.compile(r"\n\n(Human|Assistant):")
+_BETWEEN = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|\}\s*\{""", re.DOTALL)
+"""A text in quotes, which stays as it is, or the place between two entries."""
+
 _WRITTEN_TURN = re.compile(r"\s*\[\s*\{\s*['\"](role|from|content|value)['\"]\s*:")
 _WRITTEN = "messages were written as JSON in text: they were parsed"
 
@@ -307,9 +310,11 @@ def parsed_messages(text: str) -> list[Any] | None:
 def _parsed_python(text: str) -> Any:
     if not _WRITTEN_TURN.match(text):
         return None
-    # A line break within a text is written \\n: here it parts two turns of an array.
     try:
-        return ast.literal_eval(re.sub(r"\}\s*\n\s*\{", "}, {", text.strip()))
+        # Arrays are written without commas between their entries.
+        return ast.literal_eval(
+            _BETWEEN.sub(lambda found: found[1] or "}, {", text.strip())
+        )
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
 
