@@ -408,3 +408,22 @@ def test_labels_of_one_kind_order_nothing():
     rows = [{"prompt": p, "completion": "a", "label": True} for p in PROMPTS]
     with pytest.raises(DataError, match="add bad responses: labels of one kind"):
         read_pairs(rows)
+
+
+def test_rankings_whose_ranks_were_lost_are_refused():
+    """Argilla's client lists the options as they were offered, whatever was said."""
+    fields = {"prompt": "p", "reply-1": "a", "reply-2": "b"}
+    names = ["reply-1", "reply-2"]
+    nested = {
+        "fields": fields,
+        "responses": {"ranking": [{"value": names, "user_id": "u"}]},
+    }
+    flat = {
+        **fields,
+        "ranking.responses": [names],
+        "ranking.responses.users": ["u"],
+        "ranking.responses.status": ["submitted"],
+    }
+    for record in (nested, flat):
+        with pytest.raises(DataError, match=r"loses the ranks.*the server's API"):
+            read_preferences([record])

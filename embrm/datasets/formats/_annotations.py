@@ -1,6 +1,7 @@
 """Formats of labelling tools: one record with the annotations of several people."""
 
 import math
+from itertools import zip_longest
 from typing import Any
 
 from embrm.datasets.formats._fields import (
@@ -34,6 +35,8 @@ from embrm.datasets.formats.base import (
     static_roles,
 )
 from embrm.exceptions import NoPreferenceError
+
+_SUBMITTED = (None, "submitted")
 
 
 def _is_label_studio(row: Row) -> bool:
@@ -176,24 +179,44 @@ LABEL_STUDIO_FLAT = Format(
 
 
 def _is_argilla(row: Row) -> bool:
-    return isinstance(row.get("fields"), dict) and "responses" in row
+    if isinstance(row.get("fields"), dict):
+        return "responses" in row
+    return _argilla_columns(row) != []
+
+
+def _argilla_columns(row: Row) -> list[str]:
+    """Find the questions of a record whose fields are columns, as on the hub."""
+    answers = {"user_id", "value", "status"}
+    return [
+        name
+        for name, cell in row.items()
+        if first_fields(cell) >= answers
+        or (name.endswith(".responses") and f"{name}.users" in row)
+    ]
 
 
 def _read_argilla(row: Row, reader: RowReader) -> None:
     """Read Argilla's records: rankings of the fields, by submitted responses.
 
     Records of version 1 have `responses [{values {question {value}}, status}]`, those
-    of version 2 `responses {question [{value, status, user_id}]}`.
+    of version 2 `responses {question [{value, status, user_id}]}`; on the hub, fields
+    and questions are columns. The client of version 2 writes a ranking as the names of
+    all options in the order in which they were offered, without ranks: what was said
+    is lost (argilla-io/argilla#5712), and such records are refused.
     """
-    fields = record_of(row["fields"], "fields")
+    if "fields" in row:
+        fields, answers = record_of(row["fields"], "fields"), _argilla_answers(row)
+    else:
+        fields = row
+        answers = [
+            (each.get("value"), each.get("user_id"))
+            for name in _argilla_columns(row)
+            for each in _answers_in(row, name)
+        ]
     prompt = _prompt_of(fields, "fields", reader)
     numbers: dict[str, int] = {}
-    for value, who in _argilla_answers(row["responses"]):
-        ranks = {
-            str(entry["value"]): number(entry["rank"], "rank")
-            for entry in value
-            if isinstance(entry, dict) and entry.keys() >= {"rank", "value"}
-        }
+    for value, who in answers:
+        ranks = _ranks_in(value, fields)
         for name in ranks:
             if name in fields and name not in numbers:
                 numbers[name] = reader.item(prompt, fields[name], origin=(name, None))
@@ -210,9 +233,9 @@ def _read_argilla(row: Row, reader: RowReader) -> None:
     _check_annotated(reader, "a submitted ranking of fields of the record", "record")
 
 
-def _argilla_answers(responses: Any) -> list[tuple[list[Any], Any]]:
-    """List the rankings that were submitted, with who submitted them."""
-    found = []
+def _argilla_answers(row: Row) -> list[tuple[Any, Any]]:
+    """List the answers that were submitted, with who submitted them."""
+    responses = row["responses"]
     if isinstance(responses, dict):
         listed = [answers for answers in responses.values() if is_list(answers)]
         given = [each for answers in listed for each in answers if type(each) is dict]
@@ -220,22 +243,75 @@ def _argilla_answers(responses: Any) -> list[tuple[list[Any], Any]]:
         given = []
         for response in responses if is_list(responses) else ():
             values = record_of(response, "response").get("values") or {}
-            for answer in values.values():
+            for answer in values.values() if isinstance(values, dict) else ():
                 if isinstance(answer, dict):
                     given.append({**response, "value": answer.get("value")})
-    for answer in given:
-        submitted = answer.get("status", "submitted") == "submitted"
-        if submitted and is_list(answer.get("value")):
-            found.append((list(answer["value"]), answer.get("user_id")))
-    return found
+    return [
+        (answer.get("value"), answer.get("user_id"))
+        for answer in given
+        if answer.get("status") in _SUBMITTED
+    ]
+
+
+def _answers_in(row: Row, column: str) -> list[Row]:
+    """List the submitted answers to a question that is a column."""
+    cell = row[column]
+    if not column.endswith(".responses"):
+        answers = [record_of(each, "answer") for each in cell]
+    else:
+        status, users = (row.get(f"{column}.{part}") for part in ("status", "users"))
+        answers = [
+            {"value": value, "status": said, "user_id": who}
+            for value, said, who in zip_longest(*map(_entries, (cell, status, users)))
+        ]
+    return [each for each in answers if each.get("status") in _SUBMITTED]
+
+
+def _entries(cell: Any) -> list[Any]:
+    return list(cell) if is_list(cell) else []
+
+
+def _ranks_in(value: Any, fields: Row) -> dict[str, float]:
+    """Read the rank of each field in an answer; none where it is no ranking."""
+    if isinstance(value, dict) and {"rank", "value"} <= value.keys():
+        pairs = zip(*map(_entries, (value["rank"], value["value"])), strict=False)
+        value = [{"rank": rank, "value": name} for rank, name in pairs]
+    entries = _entries(value)
+    names = [entry for entry in entries if isinstance(entry, str)]
+    if len(names) > 1 and all(name in fields for name in names):
+        raise refusal(
+            expected="rankings with the rank of each field",
+            got="lists of names, in which Argilla's client loses the ranks",
+            fix="read the records from the server's API, whose answers are "
+            "[{'rank': 1, 'value': name}, ...]",
+            reason="ranks were lost",
+        )
+    return {
+        str(entry["value"]): number(entry["rank"], "rank")
+        for entry in entries
+        if isinstance(entry, dict) and entry.keys() >= {"rank", "value"}
+    }
+
+
+def _argilla_roles(row: Row) -> dict[str, str]:
+    if "fields" in row:
+        return {"fields": "prompt and responses", "responses": "rankings"}
+    place = prompt_columns(tuple(row))
+    roles = {} if place is None else place.roles()
+    for question in _argilla_columns(row):
+        roles[question] = "rankings"
+        for answer in _answers_in(row, question):
+            ranked = _ranks_in(answer.get("value"), row)
+            roles |= dict.fromkeys((name for name in ranked if name in row), "response")
+    return roles
 
 
 ARGILLA = Format(
     name="argilla",
     columns="fields {prompt, reply-1, reply-2, ...}, responses (rankings: "
-    "[{rank, value}])",
-    about="Argilla's records with rankings, versions 1 and 2",
+    "[{rank, value}]); or fields and questions as columns",
+    about="Argilla's records with rankings, versions 1 and 2, and as on the hub",
     detect=_is_argilla,
     read=_read_argilla,
-    roles=static_roles(fields="prompt and responses", responses="rankings"),
+    roles=_argilla_roles,
 )
