@@ -4,9 +4,9 @@ One reader serves them all. `two_responses` declares a format: how its columns a
 spelt, and what each value of the winner's column means.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -214,7 +214,7 @@ def _as_mapping(cell: Any) -> Row | None:
 
 def two_sides(row: Row) -> tuple[str, str] | None:
     """Find two responses: in two columns, or as the two entries of a list."""
-    named = next((s for s in SIDES if s[0] in row and s[1] in row), None)
+    named = _named_sides(tuple(row))
     if named is not None:
         return named
     lists = (name for name in RESPONSE_LISTS if name in row)
@@ -222,9 +222,20 @@ def two_sides(row: Row) -> tuple[str, str] | None:
     return None if two is None else (f"{two}.0", f"{two}.1")
 
 
+@lru_cache(maxsize=1024)
+def _named_sides(columns: tuple[str, ...]) -> tuple[str, str] | None:
+    names = frozenset(columns)
+    return next((s for s in SIDES if s[0] in names and s[1] in names), None)
+
+
+@lru_cache(maxsize=1024)
+def _named_winner(columns: tuple[str, ...], used: tuple[str, ...]) -> str | None:
+    return next((n for n in WINNERS if n in columns and n not in used), None)
+
+
 def winner_column(row: Row, used: tuple[str, ...]) -> str | None:
     """Find the column that says who won, by its name or, if it is one, by its form."""
-    named = next((name for name in WINNERS if name in row and name not in used), None)
+    named = _named_winner(tuple(row), used)
     if named is not None:
         return named
     found = [
@@ -245,7 +256,8 @@ def _places(row: Row) -> tuple[str, str, str] | None:
 
 def _heads(paths: tuple[str, ...]) -> tuple[str, ...]:
     """Name the columns that paths begin in; both sides may stand in one."""
-    return tuple(dict.fromkeys(re.sub(r"\.[01]$", "", path) for path in paths))
+    heads = (path[:-2] if path.endswith((".0", ".1")) else path for path in paths)
+    return tuple(dict.fromkeys(heads))
 
 
 def _prompt_beside(row: Row, places: tuple[str, ...]) -> PromptColumns | None:
@@ -312,6 +324,7 @@ def _named_by_content(
     return None
 
 
+@lru_cache(maxsize=1024)
 def _values_of(one: str, other: str, winner: str) -> Mapping[Any, Verdict]:
     """Say what can be meant by a winner without being told, given its column."""
     values: Mapping[Any, Verdict] = LETTERS

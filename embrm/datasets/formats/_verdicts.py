@@ -158,7 +158,10 @@ def key_of(value: Any) -> Any:
         read = as_float(value)
         return int(read) if math.isfinite(read) and read.is_integer() else read
     if isinstance(value, str):
-        word = _SIGNS.sub(r"\1", value.strip().strip("[]").strip().lower())
+        word = value.strip().lower()
+        if word in LETTERS:
+            return word
+        word = _SIGNS.sub(r"\1", word.strip("[]").strip())
         word = _IS_BETTER.sub("", word)
         try:
             return key_of(float(word))
