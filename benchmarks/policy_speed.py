@@ -24,8 +24,7 @@ import numpy as np
 from demo import EMBRM, describe_machine
 
 from embrm import CandidatePool, RewardModel, save_model
-from embrm.policy.direct import DirectAlignment
-from embrm.policy.sweeps import tilt_sweep
+from embrm.policy import DirectAlignment, tilt_sweep
 from embrm.report import quickstart_path
 from embrm.simulate import BradleyTerryAnnotator, SamePrompt, simulate
 

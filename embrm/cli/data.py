@@ -16,7 +16,7 @@ from embrm.cli.options import (
     Debug,
     Seed,
 )
-from embrm.cli.output import emit, reporting, say
+from embrm.cli.output import emit, in_flags, reporting, say
 from embrm.cli.reading import Reading, reads_preferences
 from embrm.exceptions import (
     EmbrmWarning,
@@ -96,6 +96,8 @@ def data(
 
         options = reading.options()
         preferences = read_quietly(prefs, **options)
+        notes = preferences.read_report.notes
+        notes[:] = map(in_flags, notes)
         others = {name: read_quietly(name) for name in against or ()}
         diagnosis = diagnose(
             preferences,

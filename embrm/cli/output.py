@@ -31,12 +31,11 @@ STOPPED, BROKEN_PIPE = 130, 141  # as shells say it: 128 and the signal's number
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+_COLUMNS = re.compile(r"\bcolumns=\{('[^']*': '[^']*'(?:, '[^']*': '[^']*')*)\}")
+_NAMED = re.compile(r"'([^']*)': '([^']*)'")
 _FLAGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), flag)
     for pattern, flag in (
-        (r"columns=\{'([^']*)': 'your name for it'(, [^}]*)?\}", r"--column \1=YOURS"),
-        (r"columns=\{'([^']*)': '([^' ]*)'\}", r"--column \1=\2"),
-        (r"columns=\{'([^']*)': '([^']*)'\}", r"--column '\1=\2'"),
         (r"\bcolumns=", "--column "),
         (r"winner=\{[^}]*\}", "--winner VALUE=first (or second, tie, both-bad)"),
         (r"lower_is_better=True", "--lower-is-better"),
@@ -44,6 +43,7 @@ _FLAGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bprompt_template=", "--prompt-template "),
         (r"\bon_error='([^']*)'", r"--on-error \1"),
         (r"\bencoding='([^']*)'", r"--encoding \1"),
+        (r"\braise (max_\w+)", r"raise \1 in Python"),
         (r"\bimages='([^']*)'", r"--images \1"),
         (r"\bformat=(?!')", "--format"),
         (r"\bformat='([^']*)'", r"--format \1"),
@@ -123,9 +123,22 @@ def in_flags(words: str) -> str:
     >>> in_flags("pass columns={'prompt': 'question'} or lower_is_better=True")
     'pass --column prompt=question or --lower-is-better'
     """
+    words = _COLUMNS.sub(lambda match: _column_flags(match[1]), words)
     for pattern, flag in _FLAGS:
         words = pattern.sub(flag, words)
     return words
+
+
+def _column_flags(mapping: str) -> str:
+    """Write each entry of a mapping of columns as a flag of its own."""
+    flags = []
+    for ours, theirs in _NAMED.findall(mapping):
+        named = "YOURS" if theirs == "your name for it" else theirs
+        word = f"{ours}={named}"
+        # Letters of other alphabets need no quotes; what a shell reads does.
+        plain = not any(sign in ' ()<>|&;$`"*?[]#~!' for sign in word)
+        flags.append(f"--column {word}" if plain else f"--column '{word}'")
+    return " ".join(flags)
 
 
 def shown(text: str) -> str:

@@ -1,5 +1,6 @@
 """What of a diagnosis is worth a look before a head is fitted."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,7 +43,8 @@ class Finding:
 
 def findings(diagnosis: "Diagnosis") -> list[Finding]:
     """List what to look at, the gravest first."""
-    sources = (_of_rows, _of_prompts, _of_comparisons, _of_labels, _of_texts)
+    of_rows = (_of_rows, _of_scores, _of_prompts)
+    sources = (*of_rows, _of_comparisons, _of_labels, _of_texts)
     found = [finding for source in sources for finding in source(diagnosis)]
     return sorted(found, key=lambda finding: not finding.grave)
 
@@ -62,6 +64,22 @@ def _of_rows(d: "Diagnosis") -> Iterator[Finding]:
             f"{_names(ignored)} not used. Where that is wrong, name what it is with "
             "--column, or drop it from the file.",
         )
+
+
+def _of_scores(d: "Diagnosis") -> Iterator[Finding]:
+    """Say that nothing compares the responses, where no column was read as doing so."""
+    rated = [name for name, use in d.columns.items() if use == "rating"]
+    if d.n_pairs or not d.n_items or any(example.known for example in d.examples):
+        return
+    name = rated[0][:40] if len(rated) == 1 else "NAME"
+    flag = shlex.quote(f"score={name}")
+    yield Finding(
+        "no score",
+        "Nothing can be fitted on these data: no column is known to say how good a "
+        f"response is. Name the one that does with --column {flag}, and "
+        "--lower-is-better where low is good.",
+        grave=True,
+    )
 
 
 def _of_prompts(d: "Diagnosis") -> Iterator[Finding]:

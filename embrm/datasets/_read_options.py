@@ -1,5 +1,6 @@
 """What a user may say about a file, and what of it means nothing or could mislead."""
 
+import re
 from collections.abc import Mapping
 from itertools import chain
 from typing import Literal, TypeAlias
@@ -19,7 +20,14 @@ SKIPPED: dict[str, tuple[type[DataError], ...]] = {
     "skip-uninformative": (NoPreferenceError,),
 }
 
-_LOWER_NAMES = ("rank", "ranking", "place", "position")
+_LOWER_NAMES = frozenset(
+    {
+        *("rank", "ranks", "ranking", "place", "position", "order", "loss", "nll"),
+        *("perplexity", "ppl", "error", "errors", "mistakes", "cost", "penalty"),
+        *("toxicity", "harm", "harmfulness", "distance", "latency"),
+    }
+)
+"""Words in the names of columns whose lowest number is often the best."""
 
 
 def check_options(
@@ -81,7 +89,8 @@ def _check_meaning(columns: Mapping[str, str], options: ReadOptions) -> None:
         )
     for ours in ("score", "scores"):
         theirs = columns.get(ours, "")
-        if options.lower_is_better is None and theirs.lower() in _LOWER_NAMES:
+        words = re.split(r"[\W_]+", theirs.lower())
+        if options.lower_is_better is None and _LOWER_NAMES.intersection(words):
             raise invalid_input(
                 f"to be told which way {theirs!r} counts, as it is read as a score",
                 "a name that suggests that the lowest is best",

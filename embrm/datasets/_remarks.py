@@ -24,6 +24,7 @@ _SCORES = (
     ("chosen_rating", "rejected_rating"),
 )
 _PLAIN_ITEMS = {"prompt_id", "prompt", "response", "source_row"}
+_NOTHING = ("nan", "NaN", "None", "null", "NULL", "<NA>", "#N/A")
 _MEAN_WEIGHTS = ("score_ratio",)
 
 
@@ -48,9 +49,11 @@ def remarks(
     """
     yield from _label_beside(uses, preferences)
     yield from _prompts_beside(uses)
-    yield from _scores_beside(uses)
+    yield from _scores_beside(uses, preferences)
     if fmt.says_winner:
         yield from _one_winner(uses, preferences)
+    yield from _no_score(uses, preferences)
+    yield from _words_for_nothing(preferences)
     yield from _contradictions(preferences)
     yield from _several_ratings(preferences)
     if uses.get("annotator") == CARRIED:
@@ -64,7 +67,8 @@ def _label_beside(
     uses: Mapping[str, str], preferences: Preferences
 ) -> Iterator[Remark]:
     """Say that a label beside chosen and rejected is not what decides."""
-    if "chosen" not in uses.values() or uses.get("label") != CARRIED:
+    compared = any("chosen" in use for use in uses.values())
+    if not compared or uses.get("label") != CARRIED:
         return
     values = preferences.pairs.get("label", pd.Series(dtype=object)).dropna().unique()
     shown = ", ".join(text[:20] for text in sorted(map(str, values))[:5])
@@ -94,9 +98,18 @@ def _prompts_beside(uses: Mapping[str, str]) -> Iterator[Remark]:
         )
 
 
-def _scores_beside(uses: Mapping[str, str]) -> Iterator[Remark]:
+def _scores_beside(
+    uses: Mapping[str, str], preferences: Preferences
+) -> Iterator[Remark]:
     for one, other in _SCORES:
         if uses.get(one) == uses.get(other) == CARRIED:
+            below = _n_below(preferences.pairs, one, other)
+            if below:
+                yield Remark(
+                    f"in {below} of {len(preferences)} pairs {one} is below {other}: "
+                    "if high scores are good, chosen and rejected are turned there",
+                    is_warning=2 * below > len(preferences),
+                )
             yield Remark(
                 f"{one} and {other} go along; their difference can be the margin: "
                 f"columns={{'margin': '{one} - {other}'}}"
@@ -107,6 +120,38 @@ def _scores_beside(uses: Mapping[str, str]) -> Iterator[Remark]:
                 f"{name} goes along; it can weigh the pairs: "
                 f"columns={{'weight': {name!r}}}"
             )
+
+
+def _no_score(uses: Mapping[str, str], preferences: Preferences) -> Iterator[Remark]:
+    """Say that of several numbers none is known to say how good a response is."""
+    rated = [name for name, use in uses.items() if use == "rating"]
+    if not rated or len(preferences) or {"score", "rank"} & {*preferences.items}:
+        return
+    named = ", ".join(repr(name[:40]) for name in rated[:5])
+    name = rated[0][:40] if len(rated) == 1 else "your name for it"
+    yield Remark(
+        f"no column is known to say how good a response is: {named} may or may not. "
+        f"Name the one that does, columns={{'score': {name!r}}}, with "
+        "lower_is_better=True where low is good"
+    )
+
+
+def _words_for_nothing(preferences: Preferences) -> Iterator[Remark]:
+    """Count the responses that are a word for a missing value, as exports write it."""
+    n = int(preferences.items["response"].isin(_NOTHING).sum())
+    if n:
+        yield Remark(
+            f"{_counted(n, 'response')} of the word nan, None, null or alike: missing "
+            "ones, perhaps, that were written as text"
+        )
+
+
+def _n_below(pairs: pd.DataFrame, one: str, other: str) -> int:
+    """Count the pairs in which one number is smaller than another."""
+    if not {one, other} <= {*pairs}:
+        return 0
+    scores = [pd.to_numeric(pairs[name], errors="coerce") for name in (one, other)]
+    return int((scores[0] < scores[1]).sum())
 
 
 def _one_winner(uses: Mapping[str, str], preferences: Preferences) -> Iterator[Remark]:

@@ -9,7 +9,7 @@ from embrm.datasets.reading import read_preferences
 from embrm.exceptions import DataError, format_error
 
 _PAIRED_BY = ("score", "rank", "label")
-_NOT_RATINGS = ("prompt_id", "source_row", "rank", "score", "label")
+_NOT_RATINGS = ("prompt_id", "source_row", "rank", "score", "label", "step")
 
 
 def read_pairs(data: Any, **reading: Any) -> Preferences:
@@ -64,17 +64,21 @@ def why_no_pair(preferences: Preferences) -> tuple[str, str]:
     if not account.n_kept:
         return (
             f"no row kept of {account.n_read} ({account.left_out[0].reason})",
-            "fix the rows; on_error='raise' (--on-error raise) names the first",
+            f"the first was refused as: {account.main_fault.removesuffix('.')}",
         )
     got = f"{len(items)} items and no pair"
+    labels = items["label"].dropna() if "label" in items else ()
+    if len(labels) and min(labels) == max(labels):
+        kind, other = ("good", "bad") if max(labels) else ("bad", "good")
+        fix = f"add {other} responses: labels of one kind order nothing"
+        return f"{got}; every label is {kind}", fix
     if not numeric or any(column in items for column in _PAIRED_BY):
         return got, "give each prompt two responses with different scores"
     return (
         f"{got}, with ratings in {', '.join(numeric[:5])}",
         (
             "if one of them says how good a response is, name it: columns={'score': "
-            "'its name'} (--column score=NAME), with lower_is_better=True where low is "
-            "good"
+            "'your name for it'}, with lower_is_better=True where low is good"
         ),
     )
 

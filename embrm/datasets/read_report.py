@@ -67,19 +67,36 @@ class ReadReport:
     why: str = ""
     _counts: dict[str, int] = field(default_factory=dict, repr=False)
     _where: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    _faults: dict[str, str] = field(default_factory=dict, repr=False)
 
     def keep(self) -> None:
         """Count one row that was kept."""
         self.n_read += 1
         self.n_kept += 1
 
-    def leave_out(self, reason: str, where: str) -> None:
-        """Count one row that was left out."""
+    def leave_out(self, reason: str, where: str, fault: str = "") -> None:
+        """Count one row that was left out; `fault` is its error, in full."""
         self.n_read += 1
         self._counts[reason] = self._counts.get(reason, 0) + 1
+        self._faults.setdefault(reason, fault)
         places = self._where.setdefault(reason, [])
         if len(places) < 5:
             places.append(where)
+
+    @property
+    def main_fault(self) -> str:
+        """The error of the first row that was left out for the most frequent reason.
+
+        Empty unless more rows were left out for it than were kept.
+        """
+        most = self.left_out[:1]
+        few = not most or most[0].n <= self.n_kept
+        return "" if few else self._faults[most[0].reason]
+
+    def fault_of(self, reason: str, *, above: float) -> str:
+        """Return the first error of a reason for which a larger share was left out."""
+        n = self._counts.get(reason, 0)
+        return self._faults[reason] if n > above * self.n_read else ""
 
     @property
     def n_left_out(self) -> int:

@@ -28,14 +28,16 @@ from embrm.datasets.formats import (
     find_format,
     name_it,
     respelt,
+    unknown_format,
     usual_names,
 )
 from embrm.datasets.formats._texts import (
     RESPONSES,
+    no_column_of_template,
     place_for_prompt,
     template_columns,
 )
-from embrm.datasets.formats.base import PlainPair, Row, refusal
+from embrm.datasets.formats.base import MEANS_OTHERWISE, PlainPair, Row, refusal
 from embrm.datasets.preferences import Preferences
 from embrm.datasets.read_report import CARRIED, EMPTY, UNUSED, ReadReport
 from embrm.datasets.sources import open_source
@@ -53,6 +55,8 @@ from embrm.exceptions import (
 __all__ = ["OnError", "read_preferences"]
 
 _UNKNOWN = "unknown"
+_FEW_STRAY = 0.01
+"""Share of rows with other values than were expected, which may be slips."""
 
 
 def read_preferences(
@@ -243,7 +247,7 @@ class _Reading:
             if not isinstance(error, self._skipped):
                 self._check_columns_there()
                 raise DataError(f"{place}: {error}", reason=error.reason) from error
-            self._report.leave_out(error.reason, place)
+            self._report.leave_out(error.reason, place, str(error))
 
     def finish(self) -> Preferences:
         """Build what was kept; refuse a source in which nothing was recognised."""
@@ -261,16 +265,20 @@ class _Reading:
             fmt = find_format(self._report.format)
         if fmt is None:
             with naming(self._source.name):
-                raise self._undetected or refusal(
-                    expected="at least one usable row",
-                    got=str(self._report).replace("\n", " "),
-                    fix="fix the rows, or name the format with format=",
+                raise self._undetected or DataError(
+                    f"no row could be read, the first as: {self._report.main_fault}",
                     reason="no usable row",
                 )
+        fault = self._report.fault_of(MEANS_OTHERWISE, above=_FEW_STRAY)
+        if fault and self._report.n_kept:
+            with naming(self._source.name):
+                raise DataError(fault, reason=MEANS_OTHERWISE)
         preferences = self._builder.build(self._report)
         # Millions of small objects less to walk over when collection begins again.
         self._builder = PreferencesBuilder()
         self._report.notes[:0] = self._source.said
+        if fault := self._report.main_fault:
+            self._report.notes.append(f"most rows were left out, the first as: {fault}")
         self._account_for_columns(preferences)
         for remark in remarks(fmt, self._report.columns, preferences):
             self._report.notes.append(remark.text)
@@ -282,8 +290,8 @@ class _Reading:
         if isinstance(row, DataError):
             raise row
         prepared = self._prepared(row)
-        chosen = self._format or self._detected(prepared)
-        reader = _interpreted(prepared, chosen, self._options)
+        chosen = self._format or self._detected(prepared, row)
+        reader = _interpreted(prepared, row, chosen, self._options)
         reader.check_template(f"format {chosen.name}")
         self._builder.add(reader, self._report.n_read)
         # The format is settled by the first row that could be used, not merely seen.
@@ -313,12 +321,21 @@ class _Reading:
             return None
         return chosen.plain(row)
 
-    def _detected(self, row: Row) -> Format:
+    def _detected(self, row: Row, own: Row) -> Format:
         try:
             detected = detect_format(row)
-        except DataError as error:
+        except DataError:
+            template = self._options.prompt_template
+            written = template_columns(template) if template else ()
+            absent = [name for name in written if name not in row]
+            beside = {name: cell for name, cell in row.items() if name not in written}
+            error = (
+                no_column_of_template(absent[0], own)
+                if absent
+                else unknown_format(beside, own)
+            )
             self._undetected = self._undetected or error
-            raise
+            raise error from None
         self._report.format = detected.name
         self._report.why = f"its rows have {detected.columns}"
         return detected
@@ -370,7 +387,8 @@ class _Reading:
 
     def _account_for_columns(self, preferences: Preferences) -> None:
         """Say of every column of the source what it was read as."""
-        carried = {*preferences.items, *preferences.pairs}
+        kept = len(preferences.items) > 0
+        carried = {*preferences.items, *preferences.pairs} if kept else set()
         ours = {theirs: name for name, theirs in self._columns.items()}
         template = self._options.prompt_template
         in_template = template_columns(template) if template else ()
@@ -411,19 +429,20 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-def _interpreted(row: Row, chosen: Format, options: ReadOptions) -> RowReader:
+def _interpreted(row: Row, own: Row, chosen: Format, options: ReadOptions) -> RowReader:
     """Read one row as `chosen`; any fault of it is a `DataError`."""
     reader = RowReader(options)
-    with _explaining(row, chosen):
+    with _explaining(row, own, chosen):
         chosen.read(row, reader)
     return reader
 
 
 @contextmanager
-def _explaining(row: Row, chosen: Format) -> Iterator[None]:
+def _explaining(row: Row, own: Row, chosen: Format) -> Iterator[None]:
     """Turn what a format raises into a `DataError`.
 
-    Where the row does not look like the format, the message lists the columns of both.
+    Where the row does not look like the format, the message lists the columns of both:
+    those of the row as the source has them.
     """
     try:
         yield
@@ -435,7 +454,7 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
         missing = str(error.args[0])[:40]
         raise refusal(
             expected=_expectation(chosen),
-            got=f"no {missing!r} among {column_names(row)}",
+            got=f"no {missing!r} among {column_names(own)}",
             fix=f"{name_it(missing, row)}; or read as another format: embrm formats "
             "lists them",
             reason=f"no column {missing!r}",
@@ -447,7 +466,7 @@ def _explaining(row: Row, chosen: Format) -> Iterator[None]:
             f"{error} This may be another format: "
             + format_error(
                 expected=_expectation(chosen),
-                got=column_names(row),
+                got=column_names(own),
                 fix=name_it("prompt", row),
             ),
             reason=error.reason,

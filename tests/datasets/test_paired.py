@@ -37,7 +37,7 @@ def test_unpaired_labels_become_pairs():
 
 def test_a_rating_with_another_name_is_suggested():
     """The error names the column, and leaves to the caller whether high is good."""
-    message = r"ratings in gold.*columns=\{'score': 'its name'\}.*--column score=NAME"
+    message = r"ratings in gold.*columns=\{'score': 'your name for it'\}"
     with pytest.raises(DataError, match=message + ".*lower_is_better=True"):
         read_pairs(rated(gold=[1.0, 2.0]))
 
@@ -57,5 +57,8 @@ def test_equal_scores_are_no_pair():
 def test_when_no_row_was_kept_the_reason_is_named():
     """Rows that were skipped are the trouble, not the scores."""
     rows = [{"prompt": "p", "chosen": "a", "rejected": ""}]
-    with pytest.raises(DataError, match=r"no row kept of 1 .empty.*--on-error raise"):
+    with pytest.raises(
+        DataError,
+        match=r"no row kept of 1 .empty.*Fix: drop the row or fill",
+    ):
         read_pairs(rows, format="pairs", on_error="skip")

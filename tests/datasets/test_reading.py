@@ -247,9 +247,9 @@ def test_a_source_in_no_known_format_is_refused_when_skipping_too():
 
 
 def test_a_source_without_a_readable_row_is_refused_when_skipping_too(tmp_path):
-    """The reasons are in the error."""
+    """What is wrong with the first is in the error."""
     path = _file(tmp_path, "{", "[")
-    with pytest.raises(DataError, match=r"at least one usable row.*2 malformed JSON"):
+    with pytest.raises(DataError, match=r"no row could be read, .*malformed JSON"):
         read_preferences(path, on_error="skip")
 
 

@@ -32,7 +32,7 @@ FIXES = {
     ),
     "label with more than two values": (
         RATED | {"label": 4},
-        "numbers with more than two values are ratings: name the column 'score'",
+        r"numbers rate responses, name it as the score: columns=\{'score': 'label'\}",
         RATED | {"score": 4},
     ),
     "completion of several turns": (
@@ -134,7 +134,7 @@ OPTIONS = {
     "columns of no known format": (
         [{"frage": "p", "gut": "a", "schlecht": "b"}],
         {},
-        r"rename with columns=\{'prompt': 'your name for it', 'chosen': \.\.\., 'rej",
+        r"name yours: columns=\{'prompt': 'your name for it', 'chosen': 'your name",
         {"columns": {"prompt": "frage", "chosen": "gut", "rejected": "schlecht"}},
     ),
     "another format": (

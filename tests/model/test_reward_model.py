@@ -475,7 +475,9 @@ def test_a_stored_model_keeps_what_the_columns_are_called(tmp_path):
 
 def test_columns_the_wrong_way_round_are_said_to_be(tmp_path):
     """With the mapping that was meant."""
-    with pytest.raises(InvalidInputError, match=r"turn it round: \{'prompt': 'ticket'"):
+    with pytest.raises(
+        InvalidInputError, match=r"turn it round: columns=\{'prompt': 'ticket'"
+    ):
         RewardModel(columns={"ticket": "prompt"}).fit([{"ticket": "a"}])
 
 

@@ -30,8 +30,8 @@ from embrm.datasets.formats._fields import is_list
 from embrm.datasets.formats._labelled import (
     LABELLED_MESSAGES,
     REWARDMATH,
-    STEPWISE,
     UNPAIRED,
+    is_label,
 )
 from embrm.datasets.formats._published import PUBLISHED
 from embrm.datasets.formats._ranked import ALPACA_LIST, NECTAR, RANKED, SCORED
@@ -44,6 +44,12 @@ from embrm.datasets.formats._rated import (
     ULTRAFEEDBACK,
 )
 from embrm.datasets.formats._responses import find_responses, no_responses
+from embrm.datasets.formats._stepwise import (
+    MATH_SHEPHERD,
+    PRM800K,
+    PROCESSBENCH,
+    STEPWISE,
+)
 from embrm.datasets.formats._texts import (
     PROMPTS,
     RESPONSE_LISTS,
@@ -53,7 +59,14 @@ from embrm.datasets.formats._texts import (
 )
 from embrm.datasets.formats._trees import OASST_MESSAGES, OASST_TREE
 from embrm.datasets.formats._two_responses import SIDES as TWO_SIDES
-from embrm.datasets.formats._two_responses import TWO_RATED, TWO_RESPONSES
+from embrm.datasets.formats._two_responses import (
+    TWO_RATED,
+    TWO_RESPONSES,
+    WINNERS,
+    two_sides,
+    winner_column,
+)
+from embrm.datasets.formats._verdicts import names_a_side
 from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 from embrm.exceptions import (
     DataError,
@@ -92,6 +105,9 @@ _FORMATS: dict[str, Format] = {
         SUMMARY_RATINGS,
         OASST_TREE,
         OASST_MESSAGES,
+        PRM800K,
+        MATH_SHEPHERD,
+        PROCESSBENCH,
         *PUBLISHED,
         NECTAR,
         RANKED,
@@ -246,44 +262,106 @@ def respelt(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
     return kept | {o: row[t] for o, t in columns.items() if t in row}
 
 
-def unknown_format(row: Row) -> DataError:
-    """Write the error for a row that no format explains: what the nearest one lacks."""
+def unknown_format(row: Row, own: Row | None = None) -> DataError:
+    """Write the error for a row that no format explains: what the nearest one lacks.
+
+    Parameters
+    ----------
+    row : mapping
+        Its columns named as the user said, with a prompt where a template writes it.
+    own : mapping, optional
+        The row as the source has it, whose columns are listed.
+    """
     nearest, lacking = _nearest(row)
     has_prompt = prompt_columns(tuple(row)) is not None
     response = next((name for name in RESPONSES if name in row), None)
-    if has_prompt and response is not None and not (row.keys() & {"chosen"}):
-        expected = f"what says how good {response!r} is, beside it"
+    chosen = row.keys() & {"chosen", "rejected"}
+    misspelt = _misspelt(row)
+    who_won = winner_column(row, ())
+    votes = who_won is not None and names_a_side(row[who_won])
+    long = [name for name in _two_texts(row) if " " in row[name]]
+    if votes and two_sides(row) is None and len(long) < 2:
+        expected = f"the two responses of which {who_won!r} names the better one"
         fix = (
-            "add a column score (a number), label (true or false) or rank, or name "
-            "yours, e.g. columns={'score': 'your name for it'}"
+            "add their texts as response_a and response_b; votes without texts rank "
+            "models alone: embrm.heads.ItemBradleyTerry"
         )
+    elif has_prompt and response is not None and "chosen" not in chosen:
+        expected = f"what says how good {_called(response, row, own)!r} is, beside it"
+        fix = _name_what_grades(row, response)
     elif response is not None and not has_prompt and "winner" not in row:
-        expected = f"the prompt of {response!r}, and what says how good it is"
+        called = _called(response, row, own)
+        expected = f"the prompt of {called!r}, and what says how good it is"
         fix = (
             "name both: columns={'prompt': 'your name for it', 'score': 'your name for "
             "it'}, or 'label' (true or false) or 'rank' in place of 'score'"
         )
-    elif has_prompt and len(sides := _two_texts(row)) == 2:
+    elif has_prompt and not chosen and len(sides := _two_texts(row)) == 2:
         one, other = (name[:40] for name in sides)
         expected = f"what says which of {one!r} and {other!r} is better"
         fix = (
-            "if one is better in every row, pass columns={'chosen': its name, "
-            "'rejected': the other's}; if a column says which, name all three: "
-            "columns={'first': ..., 'second': ..., 'winner': ...}"
+            "if one is better in every row, pass columns={'chosen': 'your name for "
+            "it', 'rejected': 'your name for it'}; if a column says which, name all "
+            f"three: columns={{'first': {one!r}, 'second': {other!r}, 'winner': 'your "
+            "name for it'}"
         )
+    elif misspelt:
+        expected = f"the columns of a known format, such as {', '.join(misspelt)}"
+        fix = f"if they are misspelt: columns={misspelt}"
     elif nearest is None:
         expected = "the columns of a known format"
         fix = (
-            "rename with columns={'prompt': 'your name for it', 'chosen': ..., "
-            "'rejected': ...}; embrm formats lists all formats"
+            "name yours: columns={'prompt': 'your name for it', 'chosen': 'your name "
+            "for it', 'rejected': 'your name for it'}; embrm formats lists all formats"
         )
     else:
         expected = f"the columns of format {nearest.name}: {nearest.columns}"
         fix = name_it(lacking, row)
+    got = column_names(row if own is None else own)
     return DataError(
-        format_error(expected=expected, got=column_names(row), fix=fix),
-        reason="no known format",
+        format_error(expected=expected, got=got, fix=fix), reason="no known format"
     )
+
+
+def _misspelt(row: Row) -> dict[str, str]:
+    """Find columns that are nearly called prompt, chosen and rejected, if all are."""
+    names = [str(name) for name in row]
+    found = {
+        ours: near[0]
+        for ours in ("prompt", "chosen", "rejected")
+        if (near := difflib.get_close_matches(ours, names, n=1, cutoff=0.75))
+    }
+    renamed = {ours: theirs for ours, theirs in found.items() if ours != theirs}
+    return renamed if len(set(found.values())) == 3 else {}
+
+
+def _name_what_grades(row: Row, response: str) -> str:
+    """Propose how to name the column that says how good a response is."""
+    place = prompt_columns(tuple(name for name in row if name != response))
+    used = {response, *({} if place is None else place.roles())}
+    others = {str(n)[:40]: c for n, c in row.items() if n not in used}
+    flags = [name for name, cell in others.items() if isinstance(cell, bool)]
+    if len(flags) == 1:
+        return f"if true means a good response: columns={{'label': {flags[0]!r}}}"
+    words = [name for name, cell in others.items() if is_label(cell)]
+    if len(words) == 1:
+        return f"if that is it: columns={{'label': {words[0]!r}}}"
+    named = "name the column that does: columns={'score': 'your name for it'} "
+    more = ""
+    if any(name in row for name in WINNERS):
+        more = (
+            "; or, of two responses, columns={'first': 'your name for it', 'second': "
+            "'your name for it', 'winner': 'your name for it'}"
+        )
+    return f"{named}(a number), or 'label' (true or false) or 'rank'{more}"
+
+
+def _called(name: str, row: Row, own: Row | None) -> str:
+    """Say what a column is called in the source, where the user named it to embrm."""
+    if own is None or name in own:
+        return name[:40]
+    same = (theirs for theirs, cell in own.items() if cell is row[name])
+    return str(next(same, name))[:40]
 
 
 def _two_texts(row: Row) -> list[str]:
@@ -313,7 +391,9 @@ def name_it(lacking: str, row: Row) -> str:
     # A list is not called for by a name in the singular, nor a text by one of lists.
     likely = [str(n) for n, c in row.items() if is_list(c) == (lacking in _OF_LISTS)]
     near = difflib.get_close_matches(lacking, likely, n=1, cutoff=0.75)
-    texts = unused_texts(row) if lacking == "prompt" else []
+    texts = []
+    if lacking == "prompt":
+        texts = [name for name in unused_texts(row) if name not in SYSTEMS]
     yours = near or ([texts[0]] if len(texts) == 1 else [])
     if yours:
         return f"if that is it: columns={{{lacking!r}: {yours[0][:40]!r}}}"
@@ -332,11 +412,12 @@ def check_columns(columns: Mapping[str, str]) -> None:
     known = known_roles()
     for name, theirs in columns.items():
         if name not in known:
-            if theirs in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            if theirs in known and not near:
                 raise invalid_input(
                     expected="columns that maps embrm's names to yours",
                     got=f"yours, {name[:40]!r}, mapped to embrm's {theirs!r}",
-                    fix=f"turn it round: {{{theirs!r}: {name[:40]!r}}}",
+                    fix=f"turn it round: columns={{{theirs!r}: {name[:40]!r}}}",
                 )
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             raise invalid_input(

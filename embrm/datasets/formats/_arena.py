@@ -22,12 +22,14 @@ from embrm.datasets.formats._texts import (
     read_prompt,
 )
 from embrm.datasets.formats._two_responses import (
+    keep_pair,
+)
+from embrm.datasets.formats._verdicts import (
     BOTH_BAD,
     FIRST,
     SECOND,
     TIE,
     Verdict,
-    keep_pair,
     verdict,
 )
 from embrm.datasets.formats.base import (
@@ -148,11 +150,21 @@ _VOTES: Mapping[Any, Verdict] = {
 
 
 def _is_vote_log(row: Row) -> bool:
-    return row.keys() >= {"type", "states", "models"} and is_list(row["states"])
+    voted = row.keys() >= {"type", "states", "models"} and is_list(row["states"])
+    # A log holds chats, too, which are of one model.
+    return voted or row.keys() >= {"tstamp", "type", "model", "state"}
 
 
 def _read_vote_log(row: Row, reader: RowReader) -> None:
     """Read FastChat's log; lines that are no votes hold no preference."""
+    if row["type"] not in _VOTES:
+        raise refusal(
+            expected="a vote",
+            got=in_short(row["type"]),
+            fix="drop the line: it compares nothing",
+            reason="no vote",
+            kind=NoPreferenceError,
+        )
     y, tie = verdict(row["type"], _VOTES, "type", reader)
     states = [record_of(s, "states") for s in list_of(row["states"], "states", 2)]
     sides = []

@@ -11,8 +11,10 @@ from embrm.datasets.formats._fields import (
     is_list,
     needs_a_look,
 )
+from embrm.datasets.formats._labelled import split_last_answer
 from embrm.datasets.formats._texts import (
     PromptColumns,
+    check_no_turns,
     is_conversation,
     is_transcript,
     messages_of,
@@ -56,6 +58,8 @@ SIDES = (
     *(("y_w", "y_l"), ("response_w", "response_l"), ("answer_w", "answer_l")),
     # Of stack-exchange-paired, whose j has more votes than k.
     ("response_j", "response_k"),
+    # Of ms-swift: two whole conversations.
+    ("messages", "rejected_messages"),
 )
 """Columns of the better and the worse response."""
 
@@ -215,8 +219,13 @@ def unused_texts(row: Row) -> list[str]:
     return [
         name
         for name, cell in row.items()
-        if name not in sides and isinstance(cell, str) and not is_name(name)
+        if name not in sides and not is_name(name) and _holds_text(cell)
     ]
+
+
+def _holds_text(cell: Any) -> bool:
+    first = cell[0] if is_list(cell) and cell else cell
+    return isinstance(first, str) or (first is not cell and isinstance(first, Mapping))
 
 
 def _turns_in(cell: Any) -> Sequence[Mapping[str, Any]] | None:
@@ -251,6 +260,8 @@ def _read_trl(row: Row, reader: RowReader) -> None:
         return
     elif isinstance(cells[0], str) and isinstance(cells[1], str):
         _check_no_text_beside(row)
+        for cell in cells:
+            check_no_turns(cell)
         prompt, chosen, rejected = _split_text(cells[0], cells[1])
         reader.said.append(
             "there is no column with a prompt: the words that both sides begin with "
@@ -278,7 +289,8 @@ def _check_no_text_beside(row: Row) -> None:
         raise refusal(
             expected="a column with the prompt",
             got=f"none of a known name; text is also in {', '.join(texts[:5])}"[:120],
-            fix=f"say which: columns={{'prompt': {texts[0][:40]!r}}} if that is it",
+            fix=f"say which: columns={{'prompt': {texts[0][:40]!r}}} if that is it; "
+            "drop columns of other texts if none is",
             reason="no prompt",
         )
 
@@ -445,16 +457,12 @@ def _is_swift(row: Row) -> bool:
 
 
 def _read_swift(row: Row, reader: RowReader) -> None:
-    """Read messages that end with the chosen response, and the rejected one beside."""
-    turns = messages_of(row["messages"], reader)
-    if not turns or turns[-1]["role"] != "assistant":
-        raise refusal(
-            expected="messages that end with the chosen response",
-            got=f"a last turn of {turns[-1]['role'][:40]!r}" if turns else "none",
-            fix=_SPLIT_PROMPT_FIX,
-            reason="last turn is not the assistant's",
-        )
-    prompt, chosen = turns[:-1], response_text(turns[-1:])
+    """Read messages that end with the chosen response, and the rejected one beside.
+
+    The response is what follows the last turn of the user, calls of tools included:
+    `rejected_response` stands in its place.
+    """
+    prompt, chosen = split_last_answer(row["messages"], reader)
     rejected = _answers(row["rejected_response"], "rejected_response", reader)
     first = reader.item(prompt, chosen, origin=("messages", None))
     columns = extras_of(row, "messages", "rejected_response")
@@ -464,8 +472,9 @@ def _read_swift(row: Row, reader: RowReader) -> None:
 
 SWIFT = Format(
     name="ms-swift",
-    columns="messages (the last is the chosen response), rejected_response",
-    about="ms-swift's preference data",
+    columns="messages (those after the last of the user are the chosen response), "
+    "rejected_response",
+    about="ms-swift's preference data; with rejected_messages it is read as trl",
     detect=_is_swift,
     read=_read_swift,
     roles=static_roles(messages="prompt and chosen", rejected_response="rejected"),

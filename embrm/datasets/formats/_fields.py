@@ -1,6 +1,7 @@
 """Read the fields of a row: numbers, names, lists, labels, margins."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeGuard
@@ -8,6 +9,7 @@ from typing import Any, TypeGuard
 from embrm.datasets.formats.base import Row, is_missing, refusal
 from embrm.exceptions import DataError, NoPreferenceError
 
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _MISSING_WORDS = frozenset({"", "n/a", "na", "nan"})
 
 _OWN = frozenset({"y", "margin", "weight"})
@@ -79,10 +81,14 @@ def number(
     except (ValueError, OverflowError):
         read = math.nan
     if not math.isfinite(read):
+        comma = isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip())
         raise refusal(
             expected=f"a finite number as {what}",
             got=in_short(value),
-            fix="write a number, or leave the field empty where it is unknown",
+            fix="write it with a point; pandas.read_csv(path, sep=';', decimal=',') "
+            "reads such a file, and its frame can be passed"
+            if comma
+            else "write a number, or leave the field empty where it is unknown",
             reason=f"{what} is not a number",
         )
     if not low <= read <= high:
@@ -253,7 +259,7 @@ def extras_of(row: Row, *texts: str) -> dict[str, Any]:
     >>> extras_of(row, "chosen", "rejected")
     {'y': 0.5, 'votes': 8}
     """
-    read = {"y": _pair_label(row)}
+    read = {"y": pair_label(row)}
     for name in ("margin", "weight"):
         value = _not_negative(row[name], name) if name in row else math.nan
         if not math.isnan(value):
@@ -271,8 +277,14 @@ def texts_among(row: Row, *columns: str) -> dict[str, str]:
     return {name: row[name] for name in columns if isinstance(row.get(name), str)}
 
 
-def _pair_label(row: Row) -> float:
-    """Read `y`; without one, chosen is preferred for certain."""
+def pair_label(row: Row) -> float:
+    """Read `y`; without one, chosen is preferred for certain.
+
+    Raises
+    ------
+    DataError
+        If it is missing or not in [0, 1].
+    """
     value = row.get("y", 1.0)
     y = float(value) if isinstance(value, bool) else number(value, "y")
     if 0 <= y <= 1:

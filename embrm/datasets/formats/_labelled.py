@@ -1,14 +1,11 @@
-"""Formats of single responses, or steps of one, labelled good or bad by themselves."""
+"""Formats of single responses that are labelled good or bad by themselves."""
 
 from typing import Any
 
-from embrm._typing import Message, Prompt
 from embrm.datasets.formats._fields import (
     in_short,
     is_list,
     is_number,
-    is_text_list,
-    list_of,
 )
 from embrm.datasets.formats._texts import (
     RESPONSES,
@@ -21,6 +18,7 @@ from embrm.datasets.formats._texts import (
     response_cell,
 )
 from embrm.datasets.formats.base import (
+    MEANS_OTHERWISE,
     Format,
     Row,
     RowReader,
@@ -31,11 +29,17 @@ from embrm.datasets.formats.base import (
 from embrm.exceptions import DataError, NoPreferenceError
 from embrm.messages import response_text
 
-_LABELS = {"true": True, "false": False, "1": True, "0": False}
+_LABELS = {
+    **dict.fromkeys(("true", "1", "good", "correct", "right", "desirable"), True),
+    **dict.fromkeys(("false", "0", "bad", "incorrect", "wrong", "undesirable"), False),
+    **dict.fromkeys(("up", "thumbs up", "thumbs_up", "thumbsup"), True),
+    **dict.fromkeys(("down", "thumbs down", "thumbs_down", "thumbsdown"), False),
+}
+"""Words that can only mean that a response is good, or that it is bad."""
 _LABEL_COLUMNS = ("label", "kto_tag")
 
 
-def _label(value: Any) -> bool:
+def good_or_bad(value: Any, column: str = "label") -> bool:
     """Read true or false, also as 1 and 0 and as words."""
     if isinstance(value, bool):
         return value
@@ -45,13 +49,29 @@ def _label(value: Any) -> bool:
         return bool(value)
     missing = is_missing(value)
     raise refusal(
-        expected="a label that is true or false",
+        expected="a label that is true or false, or 1 or 0",
         got=in_short(value),
-        fix="write true for a good response, false for a bad one; numbers with more "
-        "than two values are ratings: name the column 'score'",
-        reason="missing label" if missing else "label is not true or false",
+        fix="write true for a good response, false for a bad one; if its numbers rate "
+        f"responses, name it as the score: columns={{'score': {column[:40]!r}}}",
+        reason="missing label"
+        if missing
+        else MEANS_OTHERWISE
+        if is_number(value)
+        else "label is not true or false",
         kind=NoPreferenceError if missing else DataError,
     )
+
+
+def is_label(value: Any) -> bool:
+    """Say whether a word can only mean good or bad.
+
+    Examples
+    --------
+    >>> is_label("Good"), is_label("1"), is_label("fine")
+    (True, False, False)
+    """
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return word in _LABELS and not word.isdigit()
 
 
 def _label_column(row: Row) -> str | None:
@@ -102,7 +122,7 @@ def _read_unpaired(row: Row, reader: RowReader) -> None:
     if places is None:
         raise KeyError("label" if _label_column(row) is None else "completion")
     place, column, label = places
-    good = _label(row[label])
+    good = good_or_bad(row[label], label)
     prompt = read_prompt(row, place, reader)
     text = response_cell(row[column], reader)
     reader.item(prompt, text, origin=(column, None), label=good)
@@ -139,7 +159,7 @@ def _read_labelled_messages(row: Row, reader: RowReader) -> None:
     column, label = conversation_column(row), _label_column(row)
     if column is None or label is None:
         raise KeyError("messages" if column is None else "label")
-    good = _label(row[label])
+    good = good_or_bad(row[label], label)
     prompt, text = split_last_answer(row[column], reader)
     reader.item(prompt, text, origin=(column, None), label=good)
 
@@ -181,46 +201,6 @@ LABELLED_MESSAGES = Format(
     needs=(("messages", "conversations"), _LABEL_COLUMNS),
 )
 
-
-def _is_stepwise(row: Row) -> bool:
-    return row.keys() >= {"prompt", "completions", "labels"} and is_text_list(
-        row["completions"]
-    )
-
-
-def _read_stepwise(row: Row, reader: RowReader) -> None:
-    """Read the steps of a solution, each good or bad (process rewards).
-
-    Each step is an item whose prompt is the question and the steps before it.
-
-    References
-    ----------
-    TRL's type "stepwise supervision"; Lightman et al. 2023, arXiv:2305.20050.
-    """
-    steps = list_of(row["completions"], "completions")
-    labels = list_of(row["labels"], "labels", len(steps))
-    question = read_prompt(row, PromptColumns("prompt"), reader)
-    for n, (step, label) in enumerate(zip(steps, labels, strict=True)):
-        prompt: Prompt | None = question
-        if n and isinstance(question, str):
-            prompt = "\n".join([question, *steps[:n]])
-        elif n and is_conversation(question):
-            said = Message(role="assistant", content="\n".join(steps[:n]))
-            prompt = [*messages_of(question, reader), said]
-        reader.item(
-            prompt, step, origin=("completions", n), label=_label(label), step=n
-        )
-
-
-STEPWISE = Format(
-    name="stepwise",
-    columns="prompt, completions [steps], labels [true or false]",
-    about="steps of a solution, each right or wrong: TRL's stepwise supervision, PRM",
-    detect=_is_stepwise,
-    read=_read_stepwise,
-    roles=static_roles(prompt="prompt", completions="steps", labels="labels"),
-    needs=(("prompt",), ("completions",), ("labels",)),
-)
 
 _SOLUTIONS = {"chosen": True, "rejected": False}
 

@@ -6,7 +6,11 @@ column means. `find_format` and the documentation find it in `PUBLISHED`.
 
 import math
 
-from embrm.datasets.formats._annotations import ARGILLA, LABEL_STUDIO
+from embrm.datasets.formats._annotations import (
+    ARGILLA,
+    LABEL_STUDIO,
+    LABEL_STUDIO_FLAT,
+)
 from embrm.datasets.formats._arena import ARENA, ARENA_ONE_HOT, VOTE_LOG
 from embrm.datasets.formats._fields import (
     extras_of,
@@ -21,13 +25,15 @@ from embrm.datasets.formats._texts import (
     read_prompt,
 )
 from embrm.datasets.formats._two_responses import (
+    keep_pair,
+    two_responses,
+)
+from embrm.datasets.formats._verdicts import (
     FIRST,
     FROM_ZERO,
     LETTERS,
     SECOND,
     TIE,
-    keep_pair,
-    two_responses,
 )
 from embrm.datasets.formats.base import (
     Format,
@@ -67,14 +73,6 @@ SUMMARIZE = two_responses(
     winner="choice",
     values=FROM_ZERO,
     columns="info {post, title, ...}, summaries [two], choice (0 or 1), worker",
-)
-LABEL_STUDIO_FLAT = two_responses(
-    "label-studio-min",
-    about="Label Studio's pairwise labels, exported as JSON_MIN or CSV",
-    first="answer1",
-    second="answer2",
-    winner="pairwise",
-    values=LETTERS,
 )
 PREFERENCE_COLLECTION = two_responses(
     "preference-collection",

@@ -1,6 +1,6 @@
 """Formats of several responses to a prompt: ranked, or with scores."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -34,8 +34,16 @@ from embrm.exceptions import DataError, NoPreferenceError
 def _is_ranked(row: Row) -> bool:
     if "responses" in row and row.keys() & {"ranks", "ranking"}:
         return _prompt_place(row) is not None
+    if _ranked_records(row) is not None:
+        return _prompt_place(row) is not None
     fields = first_fields(row.get("completions"))
     return "context" in row and fields >= {"rank", "completion"}
+
+
+def _ranked_records(row: Row) -> str | None:
+    """Find a list of responses that are records, each with its rank."""
+    lists = (name for name in RESPONSE_LISTS if "rank" in first_fields(row.get(name)))
+    return None if "context" in row else next(lists, None)
 
 
 def _read_ranked(row: Row, reader: RowReader) -> None:
@@ -66,7 +74,10 @@ def _read_ranked(row: Row, reader: RowReader) -> None:
     >>> [(pair["first"], pair["second"], pair["y"]) for pair in reader.pairs]
     [(1, 0, 1.0), (2, 0, 1.0), (1, 2, 0.5)]
     """
-    if "context" in row and "responses" not in row:
+    records = _ranked_records(row)
+    if records is not None and not row.keys() & {"ranks", "ranking"}:
+        prompt, responses, ranks = _record_columns(row, records, reader)
+    elif "context" in row and "responses" not in row:
         prompt, responses, ranks = _nemo_columns(row, reader)
     else:
         prompt, responses, ranks = _ranked_columns(row, reader)
@@ -139,6 +150,18 @@ def _ranked_columns(row: Row, reader: RowReader) -> tuple[Any, list[Any], list[A
     return prompt, responses, ranks
 
 
+def _record_columns(
+    row: Row, column: str, reader: RowReader
+) -> tuple[Any, list[Any], list[Any]]:
+    """Read prompt, responses and ranks of a row whose responses hold their ranks."""
+    place = _prompt_place(row) or PromptColumns("prompt")
+    records = [record_of(entry, "response") for entry in list_of(row[column], column)]
+    texts = [{k: v for k, v in each.items() if k != "rank"} for each in records]
+    responses = [response_cell(each, reader) for each in texts]
+    ranks = [each.get("rank") for each in records]
+    return read_prompt(row, place, reader), responses, ranks
+
+
 def _prompt_place(row: Row) -> PromptColumns | None:
     return prompt_columns(tuple(row))
 
@@ -146,6 +169,9 @@ def _prompt_place(row: Row) -> PromptColumns | None:
 def _ranked_roles(row: Row) -> dict[str, str]:
     place = _prompt_place(row)
     roles = {} if place is None else place.roles()
+    records = _ranked_records(row)
+    if records is not None and not row.keys() & {"ranks", "ranking"}:
+        return roles | {records: "responses and ranks"}
     if "responses" not in row:
         return {"context": "prompt", "completions": "responses and ranks"}
     return roles | static_roles(responses="responses", ranks="ranks", ranking="ranks")(
@@ -191,7 +217,8 @@ def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:
 
 RANKED = Format(
     name="ranked",
-    columns="prompt, responses [list], ranks (or ranking) [list, lowest is best]",
+    columns="prompt, responses [list], ranks (or ranking) [list, lowest is best]; or "
+    "responses [{text, rank}]",
     about="K responses and their ranks; NeMo-RL's context and completions",
     detect=_is_ranked,
     read=_read_ranked,
@@ -280,6 +307,8 @@ def _read_scored(row: Row, reader: RowReader) -> None:
     for place_in_list, (response, score) in enumerate(
         zip(responses, read, strict=True)
     ):
+        if field is not None and isinstance(response, Mapping):
+            response = {k: v for k, v in response.items() if k != field}  # noqa: PLW2901
         text = response_cell(response, reader)
         reader.item(prompt, text, origin=(columns[0], place_in_list), score=score)
 

@@ -63,13 +63,25 @@ def is_rating(column: str, value: Any) -> bool:
     """Say whether a column rates the response, rather than describes or counts it."""
     if column == "score":
         return True
+    if column in _SCORE_NAMES and _is_written_number(value):
+        return True
     if column == "rank" or _COUNTS.search(column) or column in _RESERVED:
         return False
     return is_number(value) or (says_missing(value) and value != "")
 
 
 def _is_rank(column: str, value: Any) -> bool:
-    return column == "rank" and (is_number(value) or says_missing(value))
+    known = is_number(value) or says_missing(value) or _is_written_number(value)
+    return column == "rank" and known
+
+
+def _is_written_number(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _places(row: Row) -> tuple[PromptColumns, str] | None:

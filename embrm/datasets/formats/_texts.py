@@ -5,6 +5,8 @@ becomes a `str`: messages with `role` and `content` or `from` and `value`, one m
 lists written as JSON in a string, transcripts marked "Human:" and "Assistant:".
 """
 
+import ast
+import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +15,7 @@ from string import Formatter
 from typing import Any, NamedTuple, TypeGuard
 
 from embrm._typing import Message, Prompt
-from embrm.datasets.formats._fields import is_list
+from embrm.datasets.formats._fields import is_list, is_number
 from embrm.datasets.formats.base import Row, RowReader, is_missing, refusal
 from embrm.exceptions import DataError, InvalidInputError, invalid_input
 from embrm.messages import as_messages, prompt_text, response_text
@@ -43,13 +45,21 @@ _TEXT_OF_RECORD = ("answer", "text", "response", "completion", "output")
 _ROLES = {
     **dict.fromkeys(("human", "user", "prompter"), "user"),
     **dict.fromkeys(("gpt", "bot", "chatgpt", "model", "assistant"), "assistant"),
-    **dict.fromkeys(("tool", "observation", "function_response"), "tool"),
-    "function_call": "assistant",
+    **dict.fromkeys(("function_call", "tool_call"), "assistant"),
+    **dict.fromkeys(("tool", "observation"), "tool"),
+    **dict.fromkeys(("function_response", "tool_response"), "tool"),
     "system": "system",
 }
 _HUMAN = "\n\nHuman:"
 _ASSISTANT = "\n\nAssistant:"
 _TURN = re.compile(r"\n\n(Human|Assistant):")
+_BETWEEN = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|\}\s*\{""", re.DOTALL)
+"""A text in quotes, which stays as it is, or the place between two entries."""
+
+_MOST_PYTHON = 500_000
+"""Letters of a list in Python's form that are parsed, at 2 microseconds each."""
+
+_WRITTEN_TURN = re.compile(r"\s*\[\s*\{\s*['\"](role|from|content|value)['\"]\s*:")
 _WRITTEN = "messages were written as JSON in text: they were parsed"
 
 
@@ -158,17 +168,25 @@ def fill_template(template: str, row: Row) -> str:
     cells: dict[str, str] = {}
     for name in template_columns(template):
         if name not in row:
-            raise refusal(
-                expected=f"the column {name[:40]!r}, which the prompt_template names",
-                got="a row without it",
-                fix="name columns that every row has",
-                reason="no column of the template",
-            )
+            raise no_column_of_template(name, row)
         cell = row[name]
         text = "" if is_missing(cell) else cell
         turns = is_conversation(text)
         cells[name] = prompt_text(list(as_messages(text))) if turns else str(text)
     return template.format(**cells).strip()
+
+
+def no_column_of_template(name: str, row: Row) -> DataError:
+    """Write the error for a row without a column that the template names."""
+    near = difflib.get_close_matches(name, map(str, row), n=1)
+    return refusal(
+        expected=f"the column {name[:40]!r}, which the prompt_template names",
+        got="a row without it",
+        fix=f"did you mean {near[0][:40]!r}?"
+        if near
+        else "name columns that every row has",
+        reason="no column of the template",
+    )
 
 
 def prompt_cell(cell: Any, reader: RowReader) -> Any:
@@ -181,7 +199,10 @@ def prompt_cell(cell: Any, reader: RowReader) -> Any:
         if written is not None:
             _say(reader, _WRITTEN)
             return messages_of(written, reader)
+        check_no_turns(cell)
         return cell
+    if is_list(cell) and len(cell) == 1 and isinstance(cell[0], str):
+        return cell[0]
     return messages_of(cell, reader) if is_conversation(cell) else cell
 
 
@@ -196,12 +217,12 @@ def response_cell(cell: Any, reader: RowReader) -> Any:
     if isinstance(cell, str):
         written = parsed_messages(cell)
         if written is None:
+            check_no_turns(cell)
             return cell
         _say(reader, _WRITTEN)
         cell = written
     if isinstance(cell, Mapping):
-        # A record of an answer, as RMB ("answer") and summarize-from-feedback have.
-        cell = next((cell[key] for key in _TEXT_OF_RECORD if key in cell), cell)
+        cell = _text_of_record(cell, reader)
     if is_list(cell) and cell and all(isinstance(step, str) for step in cell):
         return "\n".join(cell)
     turns = [cell] if isinstance(cell, Mapping) else cell
@@ -213,6 +234,18 @@ def response_cell(cell: Any, reader: RowReader) -> Any:
         )
     except InvalidInputError as error:
         raise DataError(str(error), reason="completion is not one message") from error
+
+
+def _text_of_record(record: Mapping[str, Any], reader: RowReader) -> Any:
+    """Take the text of a record, as RMB ("answer") and summarize-from-feedback have."""
+    key = next((key for key in _TEXT_OF_RECORD if key in record), None)
+    if key is None:
+        return record
+    beside = [name for name, cell in record.items() if name != key and is_number(cell)]
+    if beside:
+        named = ", ".join(str(name)[:40] for name in beside[:5])
+        _say(reader, f"of responses that are records, {key} is read; {named} is not")
+    return record[key]
 
 
 def messages_of(cell: Any, reader: RowReader) -> list[Message]:
@@ -230,7 +263,9 @@ def messages_of(cell: Any, reader: RowReader) -> list[Message]:
             fix="write [{'role': 'user', 'content': 'text'}, ...]",
             reason="malformed messages",
         )
-    turns = cell if isinstance(cell, str) else [_respelt(turn) for turn in cell]
+    turns = cell
+    if not isinstance(cell, str):
+        turns = [turn for entry in cell for turn in _respelt(entry)]
     mark = reader.options.images == "mark"
     try:
         return list(as_messages(turns, mark_images=mark))
@@ -248,11 +283,15 @@ def is_conversation(value: Any) -> TypeGuard[Sequence[Mapping[str, Any]]]:
 
 
 def parsed_messages(text: str) -> list[Any] | None:
-    """Read messages that are written as JSON in a string; None where it is a text.
+    """Read messages that are written as JSON or Python in a string; None of a text.
+
+    pandas writes lists into CSV as Python does, and arrays without commas.
 
     Examples
     --------
     >>> parsed_messages('[{"role": "user", "content": "Hi"}]')
+    [{'role': 'user', 'content': 'Hi'}]
+    >>> parsed_messages("[{'role': 'user', 'content': 'Hi'}]")
     [{'role': 'user', 'content': 'Hi'}]
     >>> parsed_messages("[1, 2]") is None
     True
@@ -262,11 +301,40 @@ def parsed_messages(text: str) -> list[Any] | None:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        value = _parsed_python(text)
     spelt = {"role", "from"}
     if is_conversation(value) and all(spelt & turn.keys() for turn in value):
         return list(value)
     return None
+
+
+def _parsed_python(text: str) -> Any:
+    if len(text) > _MOST_PYTHON or not _WRITTEN_TURN.match(text):
+        return None
+    try:
+        # Arrays are written without commas between their entries.
+        return ast.literal_eval(
+            _BETWEEN.sub(lambda found: found[1] or "}, {", text.strip())
+        )
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def check_no_turns(text: str) -> None:
+    """Refuse a text that begins as messages do, written in a form that is not read.
+
+    Raises
+    ------
+    DataError
+        If it does: it is no prompt and no response as it stands.
+    """
+    if _WRITTEN_TURN.match(text):
+        raise refusal(
+            expected="messages written as JSON, or a text",
+            got="messages in another form, or cut off",
+            fix="write lists by json.dumps before to_csv, or write .jsonl or .parquet",
+            reason="malformed messages",
+        )
 
 
 def parsed_list(cell: Any) -> list[Any] | None:
@@ -319,15 +387,55 @@ def plain_if_single(turns: Sequence[Message]) -> Prompt:
     return turns[0]["content"] if single else list(turns)
 
 
-def _respelt(turn: Any) -> Any:
-    """Give a turn spelt `from` and `value` the keys `role` and `content`."""
+def _respelt(turn: Any) -> list[Any]:
+    """Give a turn spelt `from` and `value` the keys `role` and `content`.
+
+    Of `{"human": ..., "assistant": ...}`, as ms-swift writes a round, there are two.
+    """
     if not isinstance(turn, Mapping):
-        return turn
+        return [turn]
+    if turn.keys() == {"human", "assistant"}:
+        roles = (("user", turn["human"]), ("assistant", turn["assistant"]))
+        return [{"role": role, "content": text} for role, text in roles if text]
     role = turn.get("role", turn.get("from"))
     known = _ROLES.get(role.lower(), role) if isinstance(role, str) else role
     if "content" in turn or "value" not in turn:
-        return {**turn, "role": known} if "role" in turn else turn
-    return {"role": known, "content": turn["value"]}
+        named = {**turn, "role": known} if "role" in turn else turn
+        return [_with_plain_parts(named)]
+    return [{"role": known, "content": turn["value"]}]
+
+
+def _with_plain_parts(turn: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Write parts of a content as others spell them: `value`, and calls of tools.
+
+    LLaMA-Factory writes `{"type": "text", "value": ...}`; Anthropic puts calls of tools
+    and what they answer among the parts.
+    """
+    parts = turn.get("content")
+    if not is_list(parts) or all(isinstance(part, str) for part in parts):
+        return turn
+    calls, texts = [], []
+    for part in parts:
+        given = part if isinstance(part, Mapping) else {}
+        if given.get("type") == "tool_use":
+            arguments = given.get("input")
+            calls.append(
+                {"function": {"name": given.get("name"), "arguments": arguments}}
+            )
+        elif given.get("type") == "tool_result":
+            answer = given.get("content")
+            texts += [answer] if isinstance(answer, str) else list(answer or ())
+        elif isinstance(given.get("value"), str) and "text" not in given:
+            texts.append(given["value"])
+        else:
+            texts.append(part)
+    answers = all(
+        isinstance(part, Mapping) and part.get("type") == "tool_result"
+        for part in parts
+    )
+    called = {"tool_calls": calls} if calls else {}
+    role = {"role": "tool"} if answers else {}
+    return {**turn, **role, "content": texts or None if calls else texts, **called}
 
 
 def _earlier_turns(history: Iterable[Any], reader: RowReader) -> list[Message]:

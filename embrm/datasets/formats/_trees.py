@@ -33,8 +33,16 @@ def _ranked_replies(
 
 
 def _is_tree(row: Row) -> bool:
+    return "replies" in _root(row)
+
+
+def _root(row: Row) -> Mapping[str, Any]:
+    """Take the first message: in `prompt`, or the row itself in exports of messages."""
     prompt = row.get("prompt")
-    return isinstance(prompt, Mapping) and "replies" in prompt
+    if isinstance(prompt, Mapping):
+        return prompt
+    is_message = row.keys() >= {"text", "role"} and is_list(row.get("replies"))
+    return row if is_message else {}
 
 
 def _read_tree(row: Row, reader: RowReader) -> None:
@@ -44,7 +52,7 @@ def _read_tree(row: Row, reader: RowReader) -> None:
     ----------
     Koepf et al. 2023, arXiv:2304.07327.
     """
-    root = record_of(row["prompt"], "prompt")
+    root = _root(row) or record_of(row["prompt"], "prompt")
     for turns, replies in _ranked_replies(root, []):
         part = RowReader(reader.options)
         texts = [reply.get("text") for reply in replies]
@@ -68,11 +76,17 @@ def _read_tree(row: Row, reader: RowReader) -> None:
 
 OASST_TREE = Format(
     name="oasst-tree",
-    columns="message_tree_id, prompt {text, role, replies [{text, rank, replies}]}",
+    columns="message_tree_id, prompt {text, role, replies [{text, rank, replies}]}; or "
+    "text, role, replies",
     about="OpenAssistant's trees of messages",
     detect=_is_tree,
     read=_read_tree,
-    roles=static_roles(prompt="prompt, responses and ranks"),
+    roles=static_roles(
+        prompt="prompt, responses and ranks",
+        text="prompt",
+        role="whose turn",
+        replies="responses and ranks",
+    ),
 )
 
 

@@ -4,61 +4,46 @@ One reader serves them all. `two_responses` declares a format: how its columns a
 spelt, and what each value of the winner's column means.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any
 
 from embrm.datasets.formats._fields import (
-    as_float,
     check_rated,
     extras_of,
-    in_short,
-    is_list,
-    is_number,
     number,
+    pair_label,
 )
 from embrm.datasets.formats._texts import (
     PROMPTS,
+    RESPONSE_LISTS,
     PromptColumns,
+    parsed_list,
     prompt_columns,
     read_prompt,
     response_cell,
 )
-from embrm.datasets.formats.base import Format, Row, RowReader, is_missing, refusal
-from embrm.exceptions import (
-    NoPreferenceError,
-    invalid_input,
+from embrm.datasets.formats._verdicts import (
+    FIRST,
+    FROM_ONE,
+    FROM_ZERO,
+    LETTERS,
+    SECOND,
+    SELECTIONS,
+    Verdict,
+    key_of,
+    verdict,
+    wrapped,
 )
-
-FIRST, SECOND, TIE = 1.0, 0.0, 0.5
-BOTH_BAD = "both bad"
-Verdict: TypeAlias = float | str
-"""Probability that the first response is preferred, or that both are bad (a tie)."""
-
-WORDS: Mapping[Any, Verdict] = {
-    **dict.fromkeys(("first", "left", "model_a", "response_a", "assistant_a"), FIRST),
-    **dict.fromkeys(("second", "right", "model_b", "response_b"), SECOND),
-    "assistant_b": SECOND,
-    **dict.fromkeys(("tie", "same", "equal", "draw", "both", "neither"), TIE),
-    **dict.fromkeys(("both good", "both_good", "both-good"), TIE),
-    **dict.fromkeys(("both bad", "both_bad", "tie (bothbad)", "bothbad"), BOTH_BAD),
-}
-LETTERS: Mapping[Any, Verdict] = {
-    **WORDS,
-    **dict.fromkeys(("a", "a>b", "a>>b", "b<a", "b<<a"), FIRST),
-    **dict.fromkeys(("b", "b>a", "b>>a", "a<b", "a<<b"), SECOND),
-    **dict.fromkeys(("a=b", "b=a", "a==b", "a~b", "c"), TIE),
-}
-FROM_ZERO: Mapping[Any, Verdict] = {**WORDS, 0: FIRST, 1: SECOND}
-FROM_ONE: Mapping[Any, Verdict] = {**WORDS, 1: FIRST, 2: SECOND}
+from embrm.datasets.formats.base import Format, Row, RowReader
 
 WINNERS = (
     *("winner", "preference", "preferred", "preferred_response", "choice", "better"),
     *("better_response", "better_response_id", "vote", "selection", "selected"),
     *("verdict", "judgment", "judgement", "label", "human_preference", "chosen"),
-    *("pairwise_label", "best"),
+    *("pairwise_label", "pairwise", "best", "y"),
 )
 """Columns that say which response won, the likeliest first."""
 
@@ -68,7 +53,7 @@ _STEMS = (
     *("response", "answer", "completion", "output", "text", "generation"),
     *("candidate", "option", "reply", "summary", "assistant", "conversation"),
 )
-_SCORES = ("score", "rating", "reward")
+_SCORES = ("score", "rating", "reward", "rank")
 _SUFFIXES = (("a", "b"), ("A", "B"), ("1", "2"), ("0", "1"))
 SIDES = (
     ("first", "second"),
@@ -81,6 +66,9 @@ SIDES = (
     ),
 )
 """Columns of the first and the second response."""
+
+_NAMED_SIDES = frozenset(name for sides in SIDES for name in sides)
+_CALLED = ("model", "response", "answer", "option", "output", "candidate", "assistant")
 
 
 def two_responses(
@@ -198,84 +186,6 @@ def keep_pair(
     reader.pair(first, second, **(extras | {"y": y} | tie))
 
 
-def verdict(
-    value: Any, values: Mapping[Any, Verdict], column: str, reader: RowReader
-) -> tuple[float, dict[str, str]]:
-    """Read which response won; of a tie, the column `tie` says of which kind.
-
-    Raises
-    ------
-    DataError
-        If it is missing, or not among the values that are known.
-    """
-    known = values
-    if reader.options.winner is not None:
-        known = _told(reader.options.winner)
-    if is_missing(value):
-        raise refusal(
-            expected=f"a winner in {column!r}",
-            got="none",
-            fix="drop the row or fill it in",
-            reason="missing winner",
-            kind=NoPreferenceError,
-        )
-    key = _key(value)
-    if key not in known:
-        raise refusal(
-            expected=f"one of {_listed(known)} in {column[:40]!r}",
-            got=in_short(value),
-            fix="say what each value means: winner={value: 'first', 'second', 'tie' or "
-            "'both bad'}",
-            reason="unknown winner",
-        )
-    found = known[key]
-    if found == BOTH_BAD:
-        return TIE, {"tie": BOTH_BAD}
-    return float(found), ({"tie": "tie"} if found == TIE else {})
-
-
-def _told(winner: Mapping[Any, str | float]) -> dict[Any, Verdict]:
-    """Read what the user said the values of the winner's column mean."""
-    known: dict[Any, Verdict] = {}
-    for value, meaning in winner.items():
-        if isinstance(meaning, str) and meaning.strip().lower() in WORDS:
-            known[_key(value)] = WORDS[meaning.strip().lower()]
-        elif is_number(meaning) and 0 <= meaning <= 1:
-            known[_key(value)] = float(meaning)
-        else:
-            raise invalid_input(
-                expected="winner that maps values to 'first', 'second', 'tie', "
-                "'both bad' or a probability of first",
-                got=repr(meaning)[:40],
-                fix="pass e.g. winner={0: 'first', 1: 'second', 'tie': 0.5}",
-            )
-    return known
-
-
-def _key(value: Any) -> Any:
-    """Write a value so that 1, 1.0 and "1" are one, and texts are in lower case."""
-    if isinstance(value, bool):
-        return value
-    if is_number(value):
-        read = as_float(value)
-        return int(read) if math.isfinite(read) and read.is_integer() else read
-    if isinstance(value, str):
-        word = value.strip().lower()
-        try:
-            return _key(float(word))
-        except ValueError:
-            return word
-    return in_short(value)
-
-
-def _listed(values: Mapping[Any, Verdict]) -> str:
-    meaning: Mapping[Any, str] = {FIRST: "first", SECOND: "second", TIE: "tie"}
-    # Words say what they mean; numbers and letters are what differs between formats.
-    order = sorted(values.items(), key=lambda entry: len(str(entry[0])))
-    shown = [f"{key} ({meaning.get(value, value)})" for key, value in order]
-    return ", ".join(shown[:6]) + (", ..." if len(shown) > 6 else "")
-
-
 def _has(row: Row, path: str) -> bool:
     head, _, rest = path.partition(".")
     if path in row or not rest:
@@ -296,40 +206,83 @@ def _cell(row: Row, path: str) -> Any:
 
 def _as_mapping(cell: Any) -> Row | None:
     """Take a list as the mapping of its places, so that a path may go through it."""
-    if is_list(cell):
-        return {str(place): entry for place, entry in enumerate(cell)}
+    listed = parsed_list(cell)
+    if listed is not None:
+        return {str(place): entry for place, entry in enumerate(listed)}
     return cell if isinstance(cell, Mapping) else None
+
+
+def two_sides(row: Row) -> tuple[str, str] | None:
+    """Find two responses: in two columns, or as the two entries of a list."""
+    named = _named_sides(tuple(row))
+    if named is not None:
+        return named
+    lists = (name for name in RESPONSE_LISTS if name in row)
+    two = next((name for name in lists if len(parsed_list(row[name]) or ()) == 2), None)
+    return None if two is None else (f"{two}.0", f"{two}.1")
+
+
+@lru_cache(maxsize=1024)
+def _named_sides(columns: tuple[str, ...]) -> tuple[str, str] | None:
+    names = frozenset(columns)
+    return next((s for s in SIDES if s[0] in names and s[1] in names), None)
+
+
+@lru_cache(maxsize=1024)
+def _named_winner(columns: tuple[str, ...], used: tuple[str, ...]) -> str | None:
+    return next((n for n in WINNERS if n in columns and n not in used), None)
+
+
+def winner_column(row: Row, used: tuple[str, ...]) -> str | None:
+    """Find the column that says who won, by its name or, if it is one, by its form."""
+    named = _named_winner(tuple(row), used)
+    if named is not None:
+        return named
+    found = [
+        name
+        for name, cell in row.items()
+        if name not in used
+        and (name.rpartition(".")[2] in SELECTIONS or wrapped(cell) is not None)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _places(row: Row) -> tuple[str, str, str] | None:
     """Find the columns of two responses and a winner, in any of their spellings."""
-    sides = next((s for s in SIDES if s[0] in row and s[1] in row), None)
-    if sides is None:
-        return None
-    winner = next((n for n in WINNERS if n in row and n not in sides), None)
-    return None if winner is None else (*sides, winner)
+    sides = two_sides(row)
+    winner = None if sides is None else winner_column(row, _heads(sides))
+    return None if sides is None or winner is None else (*sides, winner)
+
+
+def _heads(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the columns that paths begin in; both sides may stand in one."""
+    heads = (path[:-2] if path.endswith((".0", ".1")) else path for path in paths)
+    return tuple(dict.fromkeys(heads))
+
+
+def _prompt_beside(row: Row, places: tuple[str, ...]) -> PromptColumns | None:
+    used = _heads(places)
+    return prompt_columns(tuple(name for name in row if name not in used))
 
 
 def _is_generic(row: Row) -> bool:
     places = _places(row)
-    if places is None:
-        return False
-    is_prompt = tuple(name for name in row if name not in places)
-    return prompt_columns(is_prompt) is not None
+    return places is not None and _prompt_beside(row, places) is not None
 
 
 def _generic_roles(row: Row) -> dict[str, str]:
     places = _places(row)
     if places is None:
         return {}
-    place = prompt_columns(tuple(name for name in row if name not in places))
+    place = _prompt_beside(row, places)
     named = {name: name for name in ("margin", "weight") if name in row}
-    words = ("first", "second", "winner")
-    roles = dict(zip(places, words, strict=True))
+    heads = _heads(places)
+    words = ("first", "second", "winner") if len(heads) > 2 else ("first and second",)
+    roles = dict(zip(heads, (*words, "winner"), strict=False))
     return ({} if place is None else place.roles()) | roles | named
 
 
-def _read_generic(row: Row, reader: RowReader) -> None:
+def read_two_responses(row: Row, reader: RowReader) -> None:
     """Read two responses in any usual spelling of their columns.
 
     Letters and words say which one won. A number does where it cannot mean two things:
@@ -340,31 +293,62 @@ def _read_generic(row: Row, reader: RowReader) -> None:
     if places is None:
         raise KeyError("winner")
     one, other, winner = places
-    place = prompt_columns(tuple(name for name in row if name not in places))
+    place = _prompt_beside(row, places)
     if place is None and reader.options.prompt_template is None:
         raise KeyError("prompt")
-    values: Mapping[Any, Verdict] = LETTERS
-    if winner in _COUNT_RESPONSES and one[-1] in "01":
-        values = FROM_ZERO if one[-1] == "0" else FROM_ONE
-    for column, sure in ((one, FIRST), (other, SECOND)):
-        named = {column.lower(), column.lower().replace("_", " ")}
-        # Of response_1, the model is model_1.
-        models = {f"model_{column[-1].lower()}"} if column[-1] in "012abAB" else set()
-        values = {**values, **dict.fromkeys(named | models, sure)}
-    y, tie = verdict(row[winner], values, winner, reader)
+    tie: dict[str, str] = {}
+    if winner == "y":
+        y = pair_label(row)
+    else:
+        values = _values_of(one, other, winner)
+        named = _named_by_content(row, places, values)
+        y, tie = verdict(named or row[winner], values, winner, reader)
     prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
-    cells = (row[one], row[other])
+    cells = (_cell(row, one), _cell(row, other))
     used = set(_generic_roles(row)) - {"margin", "weight"}
     keep_pair(row, reader, prompt, cells, (one, other), y, tie, used)
 
 
+def _named_by_content(
+    row: Row, places: tuple[str, str, str], values: Mapping[Any, Verdict]
+) -> str | None:
+    """Say which side the winner's cell names by its model or its very text."""
+    one, other, winner = places
+    value = row[winner]
+    if not isinstance(value, str) or key_of(value) in values:
+        return None
+    models = tuple(row.get(f"model_{path[-1]}") for path in (one, other))
+    for sides in (models, (_cell(row, one), _cell(row, other))):
+        if value in sides and sides[0] != sides[1]:
+            return "first" if value == sides[0] else "second"
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _values_of(one: str, other: str, winner: str) -> Mapping[Any, Verdict]:
+    """Say what can be meant by a winner without being told, given its column."""
+    values: Mapping[Any, Verdict] = LETTERS
+    # Places in a list may be counted from 0 or from 1.
+    if winner in _COUNT_RESPONSES and one[-1] in "01" and one in _NAMED_SIDES:
+        values = FROM_ZERO if one[-1] == "0" else FROM_ONE
+    for column, sure in ((one, FIRST), (other, SECOND)):
+        sign = column[-1].lower()
+        named = {column.lower(), column.lower().replace("_", " ")}
+        if sign in "012ab" and column in _NAMED_SIDES:
+            # Of response_1, the model is model_1.
+            named |= {f"{stem}{link}{sign}" for stem in _CALLED for link in ("_", " ")}
+        values = {**values, **dict.fromkeys(named, sure)}
+    return values
+
+
 TWO_RESPONSES = Format(
     name="two-responses",
-    columns="prompt, response_a, response_b, winner (A, B, tie, A>B, ...)",
+    columns="prompt, response_a, response_b (or responses [two]), winner (A, B, tie, "
+    "A>B, the model, the text itself, ...; or y: probability that the first is better)",
     about="any two responses (_a/_b, _1/_2, _0/_1; answer, output, completion, ...) "
     "and a winner (preference, choice, label, ...); Potato",
     detect=_is_generic,
-    read=_read_generic,
+    read=read_two_responses,
     roles=_generic_roles,
     needs=(PROMPTS, tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES), WINNERS),
     says_winner=True,
@@ -408,8 +392,11 @@ def _read_rated(row: Row, reader: RowReader) -> None:
     if place is None and reader.options.prompt_template is None:
         raise KeyError("prompt")
     prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
-    sign = -1.0 if reader.options.lower_is_better else 1.0
-    scores = [sign * number(row[name], name) for name in places[2:]]
+    lower = reader.options.lower_is_better
+    if lower is None:
+        # Of ranks, the lowest is the best.
+        lower = places[2].startswith("rank")
+    scores = [(-1.0 if lower else 1.0) * number(row[n], n) for n in places[2:]]
     check_rated(scores)
     for column, score in zip(places[:2], scores, strict=True):
         text = response_cell(row[column], reader)
@@ -419,7 +406,8 @@ def _read_rated(row: Row, reader: RowReader) -> None:
 TWO_RATED = Format(
     name="two-scores",
     columns="prompt, response_a, response_b, score_a, score_b",
-    about="any two responses (_a/_b, _1/_2, _0/_1) with a score or rating each",
+    about="any two responses (_a/_b, _1/_2, _0/_1) with a score, a rating or a rank "
+    "each (rank 1 is best)",
     detect=_is_rated,
     read=_read_rated,
     roles=_rated_roles,

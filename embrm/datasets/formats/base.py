@@ -19,6 +19,13 @@ Row: TypeAlias = Mapping[str, Any]
 """One row of a source, by column; cells are text, numbers, None, lists and dicts."""
 
 
+MEANS_OTHERWISE = "values mean something else"
+"""Why a row is refused whose label or winner is a number that the others cannot mean.
+
+Where many are, the rows that could be read were misread, too: none is kept.
+"""
+
+
 def refusal(
     *,
     expected: str,

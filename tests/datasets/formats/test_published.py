@@ -2,8 +2,11 @@
 
 `golden/published.json` holds rows with every column of the published data, and by hand
 what they say: pairs as [prompt, first, second, y], items as [prompt, response,
-attributes]. Potato's, Label Studio's flat export and MedicalGPT's rows follow their
-documentation; the others follow the data themselves or their cards.
+attributes]. The schemas are those of the data themselves, of their cards, or of the
+code that writes them. Label Studio's are of a public export and of what its converter
+makes of it; MedicalGPT's, ms-swift's, LLaMA-Factory's and OpenAssistant's of the
+samples in their repositories; Potato's of its exporters; PRM800K's of the row that its
+authors print; Math-Shepherd's and ProcessBench's of the code that writes or reads them.
 """
 
 import json
@@ -121,7 +124,7 @@ def _more_prompts(rows):
             if "solution_type" in row and number % 2:
                 row["eval_solution"] = ["So"]
             for column in ("label", "kto_tag"):
-                if column in row and number % 2:
+                if isinstance(row.get(column), bool) and number % 2:
                     row[column] = not row[column]
             if "summary" in row:
                 row["summary"]["axes"]["overall"] = number

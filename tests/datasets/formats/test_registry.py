@@ -128,7 +128,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
 
 def test_an_unexplained_row_lists_its_columns_and_not_all_formats():
     """The error of detection is one line a person can act on."""
-    with pytest.raises(DataError, match=r"got columns a, b. Fix: rename with") as got:
+    with pytest.raises(DataError, match=r"got columns a, b. Fix: name yours") as got:
         detect_format({"a": 1, "b": 2})
     assert len(str(got.value)) < 250
 

@@ -59,10 +59,14 @@ def test_labels_are_read_as_true_or_false(label, read_as):
 @pytest.mark.parametrize(
     ("change", "reason", "message"),
     [
-        ({"label": float("nan")}, "missing label", "true or false; got none"),
+        (
+            {"label": float("nan")},
+            "missing label",
+            "true or false, or 1 .*got none",
+        ),
         ({"label": None}, "missing label", "got none"),
-        ({"label": 3}, "label is not true or false", "got 3.*numbers with more"),
-        ({"label": "good"}, "label is not true or false", "got 'good'"),
+        ({"label": 3}, "values mean something else", "got 3.*if its numbers rate"),
+        ({"label": "fine"}, "label is not true or false", "got 'fine'"),
         ({"completion": None}, "missing response", "got none"),
         ({"completion": []}, "response is not text", "got list"),
         ({"completion": "\t"}, "empty response", "an empty one"),
