@@ -325,8 +325,7 @@ def _regularisation(found: Regularisation) -> str:
     ]
     note = (
         'The "free" network has one layer of 64 units, no weight decay and no early '
-        'stopping on held-out pairs; the "published network" has 1,024 and 512 units, '
-        "no weight decay, and stops early by whole prompts."
+        "stopping on held-out pairs."
     )
     return "\n\n".join([words, "\n".join(table), note])
 

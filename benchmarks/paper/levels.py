@@ -28,9 +28,6 @@ STYLE_ALONE, WITH_STYLE = "linear, style alone", "linear, vectors and style"
 FREE_BRADLEY_TERRY = "siamese, free"
 """A network of 64 units that nothing holds back."""
 
-PUBLISHED = "siamese, published network"
-"""1024 and 512 units, early stopping, no weight decay, no linear start."""
-
 PROMPTS_ALIKE = "linear, prompts alike"
 """The linear head without an intercept for each prompt."""
 
@@ -93,16 +90,6 @@ def matched_heads(n_features: int) -> dict[str, Any]:
         linear_start=False,
         weight_decay=0.0,
         validation_fraction=1e-6,
-        ensemble_size=1,
-    )
-    heads[PUBLISHED] = SiameseBradleyTerry(
-        (1024, 512),
-        linear_start=False,
-        weight_decay=0.0,
-        max_epochs=30,
-        patience=3,
-        batch_size=10_240,
-        validation_fraction=0.2,
         ensemble_size=1,
     )
     return heads

@@ -23,7 +23,6 @@ from benchmarks.paper.claims import (
 from benchmarks.paper.levels import (
     FREE_BRADLEY_TERRY,
     LADDER,
-    PUBLISHED,
     with_penalty,
 )
 
@@ -265,7 +264,6 @@ def _named_pairs() -> list[tuple[str, str, str]]:
         ),
         ("objective: mlp less siamese, as they come", "mlp", "siamese"),
         ("capacity: siamese, as it comes less free", "siamese", FREE_BRADLEY_TERRY),
-        ("capacity: siamese, as it comes less published network", "siamese", PUBLISHED),
     ]
 
 
