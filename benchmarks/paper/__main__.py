@@ -8,10 +8,23 @@ import pandas as pd
 import typer
 
 from benchmarks.paper.claims import Claim
-from benchmarks.paper.findings import PoolFacts, find, verdict_table, write_tables
-from benchmarks.paper.grids import FULL, QUICK, STUDIES, Part, parts_of, run_part
+from benchmarks.paper.findings import (
+    find,
+    read_verdicts,
+    verdict_table,
+    write_tables,
+)
+from benchmarks.paper.grids import (
+    FULL,
+    MIDDLE,
+    QUICK,
+    STUDIES,
+    Part,
+    parts_of,
+    run_part,
+)
 from benchmarks.paper.pictures import write_pictures
-from benchmarks.paper.pools import Split, make_splits
+from benchmarks.paper.pools import VECTORS, PoolFacts, Split, make_splits, views_of
 from embrm import CandidatePool
 from embrm.cli.options import AsJson, Columns, Debug, EncoderName, column_map
 from embrm.cli.output import emit, reporting, say
@@ -68,6 +81,30 @@ Studies = Annotated[
 Quick = Annotated[
     bool, typer.Option("--quick/--full", help="Small grids that take a minute.")
 ]
+Middle = Annotated[
+    bool,
+    typer.Option(
+        "--middle", help="Grids of a third of the time: fewer levels, fewer pairs."
+    ),
+]
+About = Annotated[
+    str,
+    typer.Option(
+        "--about",
+        help="What readers must know of the pool, its gold and its vectors: sentences "
+        "for the findings.",
+        show_default=False,
+    ),
+]
+Beside = Annotated[
+    Path | None,
+    typer.Option(
+        "--beside",
+        help="Directory of another run, such as one on other vectors, whose verdicts "
+        "are shown beside ours.",
+        show_default=False,
+    ),
+]
 Jobs = Annotated[
     int, typer.Option("--jobs", help="Cells at a time; -1 for all processors.")
 ]
@@ -76,7 +113,7 @@ Seeds = Annotated[
     typer.Option(
         "--seeds",
         min=1,
-        help="Number of seeds: 5, or 2 with --quick, by default.",
+        help="Number of seeds: 10, or 2 with --quick, by default.",
         show_default=False,
     ),
 ]
@@ -91,6 +128,9 @@ def paper(
     cells: Cells = None,
     studies: Studies = "a,b,c",
     quick: Quick = False,
+    middle: Middle = False,
+    about: About = "",
+    beside: Beside = None,
     jobs: Jobs = -1,
     seeds: Seeds = None,
     as_json: AsJson = False,
@@ -108,17 +148,27 @@ def paper(
     with reporting(debug=debug, as_json=as_json):
         start = time.perf_counter()
         wanted = _check(studies, jobs)
+        others = None if beside is None else read_verdicts(beside)
         source = _QUICKSTART if pool is None else pool
         columns = {"gold": "score"} if pool is None else column_map(column)
         made = _read_pool(source, vectors, columns, encoder, out / "vectors")
-        preset = QUICK if quick else FULL
-        splits = make_splits(made, range(seeds or preset.n_seeds))
-        parts = [part for study in wanted for part in parts_of(study, splits, preset)]
+        preset = QUICK if quick else MIDDLE if middle else FULL
+        views = {
+            name: make_splits(view, range(seeds or preset.n_seeds))
+            for name, view in views_of(made).items()
+        }
+        splits = views[VECTORS]
+        parts = [
+            part
+            for study in wanted
+            for part in parts_of(study, splits, preset)
+            if part.view in views
+        ]
         say(f"{source.name}: {made}", as_json=as_json)
         _say_size(parts, len(splits), as_json=as_json)
-        frame = _run(parts, splits, cells or out / "runs", jobs, as_json=as_json)
-        facts = PoolFacts.of(made, source.stem)
-        claims = _write(frame, facts, out, as_json=as_json)
+        frame = _run(parts, views, cells or out / "runs", jobs, as_json=as_json)
+        facts = PoolFacts.of(made, source.stem, about)
+        claims = _write(frame, facts, others, out, as_json=as_json)
         seconds = time.perf_counter() - start
         _print(frame, claims, out, seconds, as_json=as_json)
         report_failed_cells(frame, out / "cells.csv")
@@ -166,7 +216,7 @@ def _say_size(parts: list[Part], n_seeds: int, *, as_json: bool) -> None:
 
 def _run(
     parts: list[Part],
-    splits: list[Split],
+    views: dict[str, list[Split]],
     directory: Path,
     jobs: int,
     *,
@@ -176,6 +226,7 @@ def _run(
     try:
         for part in parts:
             start = time.perf_counter()
+            splits = views[part.view]
             frames.append(run_part(part, splits, directory, n_jobs=jobs))
             minutes = (time.perf_counter() - start) / 60
             words = f"{part.name}: {len(frames[-1]):,} cells in {minutes:.1f} min"
@@ -186,7 +237,14 @@ def _run(
     return pd.concat(frames, ignore_index=True)
 
 
-def _write(frame: pd.DataFrame, facts: Any, out: Path, *, as_json: bool) -> list[Claim]:
+def _write(
+    frame: pd.DataFrame,
+    facts: PoolFacts,
+    others: pd.DataFrame | None,
+    out: Path,
+    *,
+    as_json: bool,
+) -> list[Claim]:
     """Write tables, pictures and findings."""
     out.mkdir(parents=True, exist_ok=True)
     write_tables(frame, out)
@@ -195,7 +253,7 @@ def _write(frame: pd.DataFrame, facts: Any, out: Path, *, as_json: bool) -> list
         pictures = write_pictures(frame, out)
     except MissingDependencyError as error:
         say(f"no pictures: {error}", as_json=as_json)
-    findings = find(frame, facts, pictures)
+    findings = find(frame, facts, pictures, others)
     (out / "FINDINGS.md").write_text(findings.text, encoding="utf-8")
     verdicts = verdict_table(findings.claims)
     verdicts.to_csv(out / "verdicts.csv", index=False, float_format="%.6g")
@@ -225,7 +283,7 @@ def _print(
         # No table: where it is too wide, columns would be cut off.
         say("\nClaims, and the paired differences that they are judged by:")
         for claim in claims:
-            numbers = f"{claim.verdict:<13}  {claim.estimate!s:<27}"
+            numbers = f"{claim.verdict:<16}  {claim.estimate!s:<27}"
             say(f"{claim.study}  {numbers}  {claim.words}")
     say(f"\nFindings: {place}; tables and pictures beside it.", as_json=as_json)
     say(f"Done in {seconds:.1f} s.", as_json=as_json)
@@ -234,6 +292,7 @@ def _print(
 def _json(claim: Claim) -> dict[str, Any]:
     estimate = claim.estimate
     numbers = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+    numbers["p"] = claim.p
     known = {name: None if x != x else x for name, x in numbers.items()}
     words = {"study": claim.study, "claim": claim.words, "verdict": str(claim.verdict)}
     return words | known | {"of_paper": claim.of_paper, "cells": claim.cells}

@@ -3,20 +3,22 @@
 Two cells are paired if they differ in one factor alone: they then have the same seed,
 and so the same training prompts and test prompts, and where the factor allows it the
 same pairs and labels. Differences are averaged over cells within a seed; the interval
-is Student's t over the seeds' averages. Each seed holds out other prompts, so that the
-interval holds the noise of prompts, pairs, labels and fits. (Prompts are held out by
-more than one seed, so that the seeds are not quite independent: with few seeds read the
-intervals as somewhat too narrow.)
+is over the seeds' averages. Ten seeds test on disjoint prompts, yet train on prompts
+that they mostly share: the interval is the t interval that Nadeau and Bengio (Machine
+Learning 52, 2003) correct for this. Verdicts are corrected for their number by Holm's
+method.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import t as student_t
+
+from benchmarks.paper.pools import TEST_SHARE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +49,14 @@ class Estimate:
     n_seeds: int
     n_cells: int
 
+    @property
+    def error(self) -> float:
+        """Standard error of the mean."""
+        if self.n_seeds < 2:
+            return float("nan")
+        width = float(student_t.ppf((1 + LEVEL) / 2, self.n_seeds - 1))
+        return (self.high - self.low) / 2 / width
+
     def __str__(self) -> str:
         if not self.n_seeds:
             return "no cells"
@@ -69,19 +79,22 @@ def over_seeds(values: ArrayLike, n_cells: int) -> Estimate:
     Returns
     -------
     Estimate
-        :math:`\bar v \pm t_{k-1} s / \sqrt k` over k seeds; all NaN for no seed.
+        :math:`\bar v \pm t_{k-1} s \sqrt{1 / k + q / (1 - q)}` over k seeds, each of
+        which tests on a share q of the prompts and trains on the rest; all NaN for no
+        seed. Without the second term it would be as if seeds had nothing in common.
 
     Examples
     --------
     >>> print(over_seeds([0.01, 0.02, 0.03], 3))
-    +0.0200 [-0.0048, +0.0448]
+    +0.0200 [-0.0087, +0.0487]
     """
     seeds = np.asarray(values, dtype=np.float64)
     k = len(seeds)
     mean = float(seeds.mean()) if k else float("nan")
     half = float("nan")
     if k > 1:
-        error = float(seeds.std(ddof=1)) / np.sqrt(k)
+        shared = TEST_SHARE / (1 - TEST_SHARE)
+        error = float(seeds.std(ddof=1)) * np.sqrt(1 / k + shared)
         half = float(student_t.ppf((1 + LEVEL) / 2, k - 1)) * error
     return Estimate(mean, mean - half, mean + half, k, n_cells)
 
@@ -186,6 +199,9 @@ def halves(levels: Iterable[Any]) -> tuple[list[Any], list[Any]]:
 if TYPE_CHECKING:
     import pandas as pd
 
+Parts: TypeAlias = tuple[tuple[str, Estimate], ...]
+"""Estimates by name."""
+
 _RECOVERY = "_recovery"
 
 
@@ -274,6 +290,15 @@ class Verdict(StrEnum):
     HOLDS = "holds"
     DOES_NOT_HOLD = "does not hold"
     UNDECIDED = "undecided"
+    OPPOSITE = "opposite by kind"
+
+
+class Caveat(StrEnum):
+    """What of the gold bears on a claim."""
+
+    BETWEEN = "between"
+    LENGTH = "length"
+    LIMITS = "limits"
 
 
 @dataclass(frozen=True)
@@ -298,6 +323,13 @@ class Claim:
         Parts of the difference.
     of_paper : bool
         Whether the paper claims it; else it is a question that we add.
+    kinds : tuple of (str, Estimate)
+        The same difference of each kind of head: where it has opposite answers for
+        two of them, their mean answers nothing.
+    caveats : tuple of Caveat
+        What of the gold to keep in mind.
+    factor : float >= 1
+        By which p-values are multiplied, for the number of claims; see `holm`.
     """
 
     study: str
@@ -307,13 +339,32 @@ class Claim:
     margin: float
     estimate: Estimate
     cells: str
-    details: tuple[tuple[str, Estimate], ...] = field(default=())
+    details: Parts = field(default=())
     of_paper: bool = True
+    kinds: Parts = field(default=())
+    caveats: tuple[Caveat, ...] = field(default=())
+    factor: float = 1.0
 
     @property
     def verdict(self) -> Verdict:
-        """Judge by the interval alone."""
-        return judge(self.estimate, self.rule, self.margin)
+        """Judge by p-values; kinds that contradict each other come first."""
+        if self._kinds_are_opposite:
+            return Verdict.OPPOSITE
+        return judge(self.estimate, self.rule, self.margin, self.factor)
+
+    @property
+    def p(self) -> float:
+        """p-value of the verdict, corrected where `holm` was asked to."""
+        least = min(p_values(self.estimate, self.rule, self.margin))
+        return min(1.0, self.factor * least)
+
+    @property
+    def _kinds_are_opposite(self) -> bool:
+        n_kinds = len(self.kinds)
+        # Above 0 and below 0 are opposite answers also where either would do.
+        rule = Rule.ABOVE if self.rule is Rule.DIFFERS else self.rule
+        found = {judge(own, rule, self.margin, n_kinds) for _, own in self.kinds}
+        return {Verdict.HOLDS, Verdict.DOES_NOT_HOLD} <= found
 
     @property
     def needed(self) -> str:
@@ -332,8 +383,10 @@ class Claim:
         return str(self.rule)
 
 
-def judge(estimate: Estimate, rule: Rule, margin: float) -> Verdict:
-    """Judge a claim by the whole interval: all of it on one side, or undecided.
+def judge(
+    estimate: Estimate, rule: Rule, margin: float, factor: float = 1.0
+) -> Verdict:
+    """Judge a claim: by p-values, which is by the whole interval if factor is 1.
 
     Parameters
     ----------
@@ -341,6 +394,8 @@ def judge(estimate: Estimate, rule: Rule, margin: float) -> Verdict:
         One without an interval is undecided.
     rule : Rule
     margin : float >= 0
+    factor : float >= 1, default=1.0
+        By which p-values are multiplied, for the number of claims.
 
     Returns
     -------
@@ -350,23 +405,74 @@ def judge(estimate: Estimate, rule: Rule, margin: float) -> Verdict:
     --------
     >>> str(judge(Estimate(0.02, 0.01, 0.03, 3, 9), Rule.ABOVE, 0.01))
     'holds'
+    >>> str(judge(Estimate(0.02, 0.01, 0.03, 3, 9), Rule.ABOVE, 0.01, factor=18))
+    'undecided'
     >>> str(judge(Estimate(0.0, -0.005, 0.005, 3, 9), Rule.DIFFERS, 0.01))
     'does not hold'
-    >>> str(judge(Estimate(0.0, -0.02, 0.02, 3, 9), Rule.NOT_BELOW, 0.01))
-    'undecided'
     """
-    # Differences of equal numbers may be off by rounding errors.
-    low, high = estimate.low - _ROUNDING, estimate.high + _ROUNDING
-    if rule is Rule.DIFFERS:
-        holds, fails = low > 0 or high < 0, -margin < low and high < margin
-    elif rule is Rule.NOT_ABOVE:
-        holds, fails = high < margin, low > margin
-    else:
-        bound = -margin if rule is Rule.NOT_BELOW else 0.0
-        holds, fails = low > bound, high < bound
-    if holds:
+    holds, fails = p_values(estimate, rule, margin)
+    if factor * holds < 1 - LEVEL:
         return Verdict.HOLDS
-    return Verdict.DOES_NOT_HOLD if fails else Verdict.UNDECIDED
+    return Verdict.DOES_NOT_HOLD if factor * fails < 1 - LEVEL else Verdict.UNDECIDED
+
+
+def p_values(estimate: Estimate, rule: Rule, margin: float) -> tuple[float, float]:
+    """Give the p-values of "holds" and of "does not hold"; 1 for a single seed.
+
+    Each is twice that of a one-sided t test, so that it is below 0.05 where the whole
+    95% interval is on that side. That a difference is none is two such tests.
+
+    Examples
+    --------
+    >>> holds, _ = p_values(Estimate(0.02, 0.0, 0.04, 10, 9), Rule.ABOVE, 0.0)
+    >>> round(holds, 6)
+    0.05
+    """
+    if estimate.n_seeds < 2 or not np.isfinite(estimate.error):
+        return 1.0, 1.0
+    # Differences of equal numbers may be off by rounding errors.
+    error = max(estimate.error, _ROUNDING)
+
+    def above(bound: float) -> float:
+        share = student_t.sf((estimate.mean - bound) / error, estimate.n_seeds - 1)
+        return min(1.0, 2 * float(share))
+
+    def below(bound: float) -> float:
+        share = student_t.cdf((estimate.mean - bound) / error, estimate.n_seeds - 1)
+        return min(1.0, 2 * float(share))
+
+    if rule is Rule.DIFFERS:
+        return min(above(0.0), below(0.0)), max(above(-margin), below(margin))
+    if rule is Rule.NOT_ABOVE:
+        return below(margin), above(margin)
+    bound = -margin if rule is Rule.NOT_BELOW else 0.0
+    return above(bound), below(bound)
+
+
+def holm(claims: Sequence[Claim]) -> list[Claim]:
+    """Correct the verdicts of claims for their number, by Holm's method.
+
+    The smallest of m p-values is multiplied by m, the next by m - 1 and so on; none
+    counts for less than one before it. Then the chance that any verdict of a study
+    without effects is other than undecided is at most 5%.
+
+    Examples
+    --------
+    >>> words = ("a", "", "", Rule.ABOVE, 0.0)
+    >>> sure, unsure = Estimate(0.1, 0.09, 0.11, 5, 9), Estimate(0.1, 0.01, 0.19, 5, 9)
+    >>> [c.factor for c in holm([Claim(*words, e, "") for e in (unsure, sure)])]
+    [1.0, 2.0]
+    """
+    alone = [replace(claim, factor=1.0) for claim in claims]
+    corrected = dict[int, Claim]()
+    largest = 0.0
+    order = sorted(range(len(alone)), key=lambda at: alone[at].p)
+    for rank, at in enumerate(order):
+        p = alone[at].p
+        largest = max(largest, (len(alone) - rank) * p)
+        factor = largest / p if p > 0 else float(len(alone) - rank)
+        corrected[at] = replace(alone[at], factor=factor)
+    return [corrected[at] for at in range(len(alone))]
 
 
 _ROUNDING = 1e-9

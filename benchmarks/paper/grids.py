@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.paper.levels import (
     ALL_HEADS,
     PROMPTS_ALIKE,
+    STYLE_ALONE,
+    WITH_STYLE,
     equally_wrong,
     heads_by_name,
     matched_heads,
     noise_name,
     one_annotator,
 )
-from benchmarks.paper.pools import Split, TwoOfTen, size_of_tens, sizes_of_choice
+from benchmarks.paper.pools import (
+    BOTH,
+    STYLE,
+    VECTORS,
+    Split,
+    TwoOfTen,
+    size_of_tens,
+    sizes_of_choice,
+)
 from embrm import CandidatePool
 from embrm.experiment import Experiment
 from embrm.heads import LinearBradleyTerry
@@ -63,12 +73,21 @@ class Preset:
 
 
 FULL = Preset(
-    noise=(0.05, 0.15, 0.25, 0.35, 0.45),
+    noise=(0.05, 0.25, 0.45),
     few_noise=(0.05, 0.25, 0.4),
-    budgets=(1000, 4000, 16_000),
+    budgets=(500, 2000, 8000),
     heads=ALL_HEADS,
-    few_heads=("linear", "logistic", "lightgbm"),
-    n_seeds=5,
+    few_heads=("linear", "logistic"),
+    n_seeds=10,
+    n_resamples=1000,
+)
+MIDDLE = Preset(
+    noise=(0.05, 0.45),
+    few_noise=(0.05, 0.4),
+    budgets=(500, 2000),
+    heads=ALL_HEADS,
+    few_heads=("linear", "logistic"),
+    n_seeds=10,
     n_resamples=1000,
 )
 QUICK = Preset(
@@ -99,6 +118,8 @@ class Part:
     budgets : tuple of int
     heads : dict of str to RewardHead
     n_resamples : int
+    view : str
+        What of the items the heads see: vectors, style features, or both.
     """
 
     name: str
@@ -109,6 +130,7 @@ class Part:
     budgets: tuple[int, ...]
     heads: dict[str, Any]
     n_resamples: int
+    view: str = VECTORS
 
     @property
     def n_cells(self) -> int:
@@ -160,7 +182,7 @@ class Part:
 
 
 def parts_of(study: str, splits: Sequence[Split], preset: Preset) -> list[Part]:
-    """List the grids of a study.
+    """List the grids of a study, for all views of the items.
 
     Parameters
     ----------
@@ -220,7 +242,15 @@ def _noise_and_budget(pools: Sequence[CandidatePool], preset: Preset) -> list[Pa
         noise=tuple(dict.fromkeys(_ends_and_middle(preset.noise))),
         heads=matched,
     )
-    return [grid, extra]
+    style = replace(
+        extra,
+        name="a-style",
+        title="vectors, style, or both",
+        heads={STYLE_ALONE: LinearBradleyTerry()},
+        view=STYLE,
+    )
+    both = replace(style, heads={WITH_STYLE: LinearBradleyTerry()}, view=BOTH)
+    return [grid, extra, style, both]
 
 
 def _pairing(pools: Sequence[CandidatePool], preset: Preset) -> list[Part]:

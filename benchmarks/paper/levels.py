@@ -1,7 +1,5 @@
 """The heads and annotators that the studies put side by side."""
 
-import math
-from types import MappingProxyType
 from typing import Any
 
 from sklearn.preprocessing import StandardScaler
@@ -14,19 +12,20 @@ from embrm.simulate import BradleyTerryAnnotator, SamePrompt, calibrate
 OBJECTIVES = (("logistic", "linear"), ("mlp", "siamese"))
 """A classification head, and the Bradley-Terry head of the same kind of model."""
 
-TREES, NETWORK = "lightgbm", "mlp"
-"""The heads of the claim that trees can stand in for networks."""
+TREES, NETWORK, BOOSTED = "lightgbm", "mlp", "boosted"
+"""The heads of the claim that trees can stand in for networks, and trees on pairs."""
 
-ALL_HEADS = ("linear", "siamese", "logistic", "mlp", "lightgbm")
+ALL_HEADS = ("linear", "siamese", "boosted", "logistic", "mlp", "lightgbm")
 
-PENALTIES = MappingProxyType({"weak": 1e-3, "medium": math.sqrt(1e-3), "strong": 1.0})
-"""Penalties in units of the one that the logistic head takes by itself."""
+LADDER = tuple(10 ** (1.5 * step) for step in range(-2, 4))
+"""Penalties from 1/1000 to 30,000 in units of the one that the logistic head takes by
+itself, each some thirty times the one before: the best should lie between the ends."""
 
-FREE_BRADLEY_TERRY, FREE_CLASSIFIER = "siamese, free", "mlp, free"
-"""Networks of 64 units that nothing holds back."""
+STYLE_ALONE, WITH_STYLE = "linear, style alone", "linear, vectors and style"
+"""The linear head on style features, and on vectors and style with a prior of each."""
 
-PUBLISHED = "siamese, published network"
-"""1024 and 512 units, early stopping, no weight decay, no linear start."""
+FREE_BRADLEY_TERRY = "siamese, free"
+"""A network of 64 units that nothing holds back."""
 
 PROMPTS_ALIKE = "linear, prompts alike"
 """The linear head without an intercept for each prompt."""
@@ -43,15 +42,15 @@ def heads_by_name(names: tuple[str, ...]) -> dict[str, Any]:
     return {name: make_head(name) for name in names}
 
 
-def with_penalty(kind: str, strength: str) -> str:
+def with_penalty(kind: str, factor: float) -> str:
     """Name a linear head of a given penalty.
 
     Examples
     --------
-    >>> with_penalty("logistic", "weak")
-    'logistic, weak penalty'
+    >>> with_penalty("logistic", LADDER[1])
+    'logistic, penalty x 0.032'
     """
-    return f"{kind}, {strength} penalty"
+    return f"{kind}, penalty x {float(f'{factor:.2g}'):,g}"
 
 
 def matched_heads(n_features: int) -> dict[str, Any]:
@@ -72,35 +71,24 @@ def matched_heads(n_features: int) -> dict[str, Any]:
     Examples
     --------
     >>> heads = matched_heads(384)
-    >>> heads["linear, strong penalty"].alpha
+    >>> heads["linear, penalty x 1"].alpha
     3072.0
-    >>> heads["logistic, strong penalty"].estimator_params["C"] == 1 / 3072
+    >>> heads["logistic, penalty x 1"].estimator_params["C"] == 1 / 3072
     True
     """
     heads: dict[str, Any] = {}
-    for strength, factor in PENALTIES.items():
+    for factor in LADDER:
         alpha = 8 * n_features * factor
-        heads[with_penalty("linear", strength)] = LinearBradleyTerry(
-            alpha=alpha, preprocessor=StandardScaler()
+        heads[with_penalty("linear", factor)] = LinearBradleyTerry(
+            alpha=alpha, preprocessor=StandardScaler(), posterior=False
         )
-        heads[with_penalty("logistic", strength)] = make_head("logistic", C=1 / alpha)
+        heads[with_penalty("logistic", factor)] = make_head("logistic", C=1 / alpha)
     # So small a share holds nothing out: training ends after ten epochs.
     heads[FREE_BRADLEY_TERRY] = SiameseBradleyTerry(
         64,
         linear_start=False,
         weight_decay=0.0,
         validation_fraction=1e-6,
-        ensemble_size=1,
-    )
-    heads[FREE_CLASSIFIER] = make_head("mlp", alpha=0.0)
-    heads[PUBLISHED] = SiameseBradleyTerry(
-        (1024, 512),
-        linear_start=False,
-        weight_decay=0.0,
-        max_epochs=30,
-        patience=3,
-        batch_size=10_240,
-        validation_fraction=0.2,
         ensemble_size=1,
     )
     return heads

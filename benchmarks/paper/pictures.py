@@ -1,11 +1,11 @@
-"""Pictures of the studies, one to a file."""
+"""The three pictures that matter, one to a file."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.paper.claims import CONSISTENCY, difference_words, recovery_of
-from benchmarks.paper.levels import PENALTIES
+from benchmarks.paper.claims import CONSISTENCY
+from benchmarks.paper.levels import LADDER, with_penalty
 from embrm._optional import import_optional
 from embrm.evaluate.displays import ExperimentDisplay
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 # At half the width of a page, 3.3 inches, letters are still of 7 points.
 _SIZE, _RESOLUTION = (4.8, 3.8), 200
-_DIVERSITY = ("similar", "random", "diverse")
 
 
 def write_pictures(frame: "pd.DataFrame", out: Path) -> list[Path]:
@@ -54,25 +53,27 @@ def _noise(cells: "pd.DataFrame", ax: Any) -> None:
     ExperimentDisplay.from_frame(means, "error_rate", point="noise").plot(ax)
 
 
-def _recovery(cells: "pd.DataFrame", ax: Any) -> None:
-    column = recovery_of(cells)
-    ExperimentDisplay.from_frame(
-        _means(cells, "head", "noise"),
-        "error_rate",
-        point="noise",
-        y=column,
-        label=f"{difference_words(column)}\n(0: random pick, 1: best pick)",
-    ).plot(ax)
-
-
-def _budget(cells: "pd.DataFrame", ax: Any) -> None:
-    ExperimentDisplay.from_frame(_means(cells, "head", "budget"), "budget").plot(ax)
-
-
 def _penalties(cells: "pd.DataFrame", ax: Any) -> None:
-    strengths = [f"{strength} penalty" for strength in PENALTIES]
-    linear = cells[cells["head"].str.endswith(tuple(strengths))]
-    _noise(linear, ax)
+    """Show both objectives where the fewest and where the most labels are wrong."""
+    steps = {
+        with_penalty(kind, factor): (kind, factor)
+        for kind in ("linear", "logistic")
+        for factor in LADDER
+    }
+    known = cells[cells["head"].isin(list(steps))]
+    ends = known[known["noise"].isin([known["noise"].min(), known["noise"].max()])]
+    kinds = ends["head"].map(lambda name: steps[name][0])
+    wrong = ends["noise"].map(lambda rate: f", {rate:.0%} of labels wrong")
+    laid_out = ends.assign(
+        line=kinds + wrong, penalty=ends["head"].map(lambda name: steps[name][1])
+    )
+    ExperimentDisplay.from_frame(
+        _means(laid_out, "line", "penalty"),
+        "penalty",
+        line="line",
+        x_label="penalty (times that of the logistic head)",
+    ).plot(ax)
+    ax.set_xscale("log")
 
 
 def _designs(cells: "pd.DataFrame", ax: Any) -> None:
@@ -84,24 +85,6 @@ def _designs(cells: "pd.DataFrame", ax: Any) -> None:
     ).plot(ax)
 
 
-def _designs_at_equal_rates(cells: "pd.DataFrame", ax: Any) -> None:
-    means = _means(cells, "design", "noise")
-    ExperimentDisplay.from_frame(
-        means, "error_rate", line="design", point="noise"
-    ).plot(ax)
-
-
-def _diversity(cells: "pd.DataFrame", ax: Any) -> None:
-    means = _means(cells, "design", "diversity")
-    place = means["diversity"].map(_DIVERSITY.index)
-    ExperimentDisplay.from_frame(
-        means.iloc[place.argsort(kind="stable")],
-        "diversity",
-        line="design",
-        x_label="the two responses of ten that are annotated",
-    ).plot(ax)
-
-
 def _means(cells: "pd.DataFrame", line: str, point: str) -> "pd.DataFrame":
     """Average over all factors but these two and the seed."""
     factors = [line, point, "seed"]
@@ -110,10 +93,6 @@ def _means(cells: "pd.DataFrame", line: str, point: str) -> "pd.DataFrame":
 
 _PICTURES: dict[str, tuple[str, Callable[["pd.DataFrame", Any], None]]] = {
     "a_noise": ("a", _noise),
-    "a_budget": ("a", _budget),
-    "a_recovery": ("a", _recovery),
     "a_penalties": ("a-matched", _penalties),
-    "b_same_annotator": ("b", _designs),
-    "b_equal_error_rates": ("b-equal", _designs_at_equal_rates),
-    "c_diversity": ("c", _diversity),
+    "b_pairs": ("b", _designs),
 }

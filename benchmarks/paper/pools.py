@@ -8,14 +8,22 @@ import numpy as np
 from embrm import CandidatePool
 from embrm._typing import IntArray
 from embrm._validation import check_choice, check_count
-from embrm.evaluate import prompt_train_test_split
+from embrm.blocks import blocks_of
+from embrm.embed import StyleEncoder
 from embrm.exceptions import invalid_input
+from embrm.heads import order_consistency
 from embrm.pool import require_gold
 from embrm.simulate import CrossPrompt, PairingDesign, SamePrompt
 from embrm.simulate.design import Ends
 
-TEST_SHARE = 0.25
+N_FOLDS = 10
+"""So many seeds hold out disjoint prompts, and all prompts together."""
+
+TEST_SHARE = 1 / N_FOLDS
 """Share of the prompts that are held out."""
+
+VECTORS, STYLE, BOTH = "vectors", "style", "vectors and style"
+"""What heads may see of the items; both are two blocks, with a prior of each."""
 
 _SIZES_OF_CHOICE = (2, 4, 8, 16)
 _FEWEST_RESPONSES = 4
@@ -39,12 +47,15 @@ class Split:
 
 
 def make_splits(pool: CandidatePool, seeds: Iterable[int]) -> list[Split]:
-    """Hold out a quarter of the prompts, other ones for each seed.
+    """Hold out a tenth of the prompts, by each of ten seeds other ones.
+
+    Seeds 0 to 9 hold out disjoint prompts, and so do 10 to 19, dealt anew: intervals
+    over ten seeds are not of prompts that were counted several times.
 
     Parameters
     ----------
     pool : CandidatePool
-        With gold; responses to at least 8 prompts.
+        With gold; responses to at least 20 prompts.
     seeds : iterable of int
 
     Returns
@@ -58,10 +69,12 @@ def make_splits(pool: CandidatePool, seeds: Iterable[int]) -> list[Split]:
 
     Examples
     --------
-    >>> pool = CandidatePool(np.eye(32), np.arange(32) // 4, gold=np.arange(32.0))
-    >>> [split] = make_splits(pool, [3])
-    >>> len(split.train.prompts), len(split.test.prompts)
-    (6, 2)
+    >>> pool = CandidatePool(np.eye(80), np.arange(80) // 4, gold=np.arange(80.0))
+    >>> one, other = make_splits(pool, [0, 1])
+    >>> len(one.train.prompts), len(one.test.prompts)
+    (18, 2)
+    >>> set(one.test.prompts) & set(other.test.prompts)
+    set()
     """
     require_gold(pool, "a study")
     if len(pool.sizes) < _FEWEST_PROMPTS or np.median(pool.sizes) < _FEWEST_RESPONSES:
@@ -75,11 +88,115 @@ def make_splits(pool: CandidatePool, seeds: Iterable[int]) -> list[Split]:
         )
     splits = []
     for seed in seeds:
-        train, test = prompt_train_test_split(
-            pool.prompt_ids, test_size=TEST_SHARE, random_state=seed
-        )
+        deal, fold = divmod(seed, N_FOLDS)
+        order = np.random.default_rng(deal).permutation(len(pool.prompts))
+        held_out = pool.prompts[np.array_split(order, N_FOLDS)[fold]]
+        is_test = np.isin(pool.prompt_ids, held_out)
+        train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
         splits.append(Split(seed, pool.take(train), pool.take(test)))
     return splits
+
+
+def views_of(pool: CandidatePool) -> dict[str, CandidatePool]:
+    """Show a pool by its vectors, by style features, and by both.
+
+    Parameters
+    ----------
+    pool : CandidatePool
+        Without texts there are no style features, and the vectors alone are a view.
+
+    Returns
+    -------
+    dict of str to CandidatePool
+        The same prompts, items and gold in all.
+
+    Examples
+    --------
+    >>> texts = [("Hi", "Hello!"), ("Hi", "No.")]
+    >>> pool = CandidatePool(np.eye(2), ["a", "a"], gold=[1, 0], texts=texts)
+    >>> views_of(pool)["vectors and style"].blocks
+    {'vectors': slice(0, 2, None), 'style': slice(2, 18, None)}
+    """
+    if pool.texts is None:
+        return {VECTORS: pool}
+    style = StyleEncoder().encode(pool.texts)
+    both = np.hstack([np.asarray(pool.items, np.float32), style])
+    blocks = blocks_of([VECTORS, STYLE], [pool.items.shape[1], style.shape[1]])
+    return {
+        VECTORS: pool,
+        STYLE: CandidatePool(style, pool.prompt_ids, pool.gold),
+        BOTH: CandidatePool(both, pool.prompt_ids, pool.gold, blocks=blocks),
+    }
+
+
+@dataclass(frozen=True)
+class PoolFacts:
+    """What the findings say of the pool.
+
+    Attributes
+    ----------
+    name : str
+        Of the file.
+    n_prompts, n_items, d : int
+    between_prompts : float in [0, 1]
+        Share of the variance of gold that lies between prompts.
+    length_orders : float in [0, 1] or NaN
+        Share of same-prompt pairs of which gold prefers the longer response; NaN
+        without texts.
+    at_limits : float in [0, 1]
+        Share of the items whose gold is the lowest or the highest there is, if many
+        are: a judge's scale ends there.
+    about : str
+        Sentences of the one who ran it.
+    """
+
+    name: str
+    n_prompts: int
+    n_items: int
+    d: int
+    between_prompts: float
+    length_orders: float = float("nan")
+    at_limits: float = 0.0
+    about: str = ""
+
+    @classmethod
+    def of(cls, pool: CandidatePool, name: str, about: str = "") -> "PoolFacts":
+        """Look at a pool with gold.
+
+        Examples
+        --------
+        >>> texts = [("a", "x"), ("a", "xx"), ("b", "xxx"), ("b", "x")]
+        >>> pool = CandidatePool(np.eye(4), list("aabb"), [1, 2, 2, 3], texts)
+        >>> facts = PoolFacts.of(pool, "pool")
+        >>> facts.between_prompts, facts.length_orders
+        (0.5, 0.5)
+        """
+        gold = require_gold(pool, "a study")
+        prompt = np.repeat(np.arange(len(pool.sizes)), pool.sizes)
+        sums = np.bincount(prompt, weights=gold[pool.order])
+        means = (sums / pool.sizes)[prompt]
+        variance = float(gold.var())
+        share = float(means.var()) / variance if variance > 0 else 0.0
+        limits = float(np.isin(gold, [gold.min(), gold.max()]).mean())
+        return cls(
+            name,
+            len(pool.prompts),
+            len(pool),
+            pool.items.shape[1],
+            share,
+            _length_orders(pool),
+            limits,
+            about,
+        )
+
+
+def _length_orders(pool: CandidatePool) -> float:
+    if pool.texts is None:
+        return float("nan")
+    length = np.array([len(response) for _, response in pool.texts], dtype=float)
+    ids = pool.same_prompt_ids()
+    delta = length[ids[:, 0]] - length[ids[:, 1]]
+    return float(order_consistency(delta, pool.gold_labels(ids)))
 
 
 def size_of_tens(pool: CandidatePool) -> int:
@@ -105,7 +222,7 @@ def sizes_of_choice(pool: CandidatePool) -> tuple[int, ...]:
     return tuple(n for n in _SIZES_OF_CHOICE if n <= typical)
 
 
-_FEWEST_PROMPTS = 8
+_FEWEST_PROMPTS = 2 * N_FOLDS
 
 
 KEPT = ("middle", "random", "ends")

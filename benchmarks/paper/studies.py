@@ -6,8 +6,9 @@ from benchmarks.paper.claims import (
     CONSISTENCY,
     FACTORS,
     MARGINS,
+    Caveat,
     Claim,
-    Estimate,
+    Parts,
     Rule,
     average,
     cells_of,
@@ -18,10 +19,21 @@ from benchmarks.paper.claims import (
     recovery_of,
 )
 from benchmarks.paper.grids import CROSS, DIVERSE, MIXED, RANDOM, SAME, SIMILAR
-from benchmarks.paper.levels import NETWORK, OBJECTIVES, PROMPTS_ALIKE, TREES
+from benchmarks.paper.levels import (
+    BOOSTED,
+    NETWORK,
+    OBJECTIVES,
+    PROMPTS_ALIKE,
+    STYLE_ALONE,
+    TREES,
+    WITH_STYLE,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LENGTH, _PICKS = (Caveat.LENGTH,), (Caveat.LENGTH, Caveat.LIMITS)
+_ACROSS, _GOLD = (Caveat.BETWEEN, Caveat.LENGTH), (Caveat.BETWEEN, Caveat.LIMITS)
 
 
 def noise_claims(frame: "pd.DataFrame") -> list[Claim]:
@@ -59,17 +71,19 @@ def _as_good(cells: "pd.DataFrame", gap: "pd.DataFrame") -> list[Claim]:
             MARGINS[CONSISTENCY],
             average(gap),
             cells_of(gap),
-            _by_pair(gap),
+            kinds=_by_pair(gap),
+            caveats=_LENGTH,
         ),
         Claim(
             "a",
-            "The responses they pick as best of n are as good.",
+            "The best of n that classification heads pick is as good.",
             f"{whole}, {difference_words(recovery)}",
             Rule.NOT_BELOW,
             MARGINS["recovery"],
             average(picks),
             cells_of(picks),
-            _by_pair(picks),
+            kinds=_by_pair(picks),
+            caveats=_PICKS,
         ),
     ]
 
@@ -92,11 +106,12 @@ def _robust(gap: "pd.DataFrame") -> list[Claim]:
             (
                 ("the difference at the cleaner half", average(clean)),
                 ("at the noisier half", average(noisy)),
-                *(
-                    (f"change of {name}", change(own, "noise", high, low))
-                    for name, own in _pairs(gap)
-                ),
             ),
+            kinds=tuple(
+                (f"change of {name}", change(own, "noise", high, low))
+                for name, own in _pairs(gap)
+            ),
+            caveats=_LENGTH,
         ),
         Claim(
             "a",
@@ -106,10 +121,11 @@ def _robust(gap: "pd.DataFrame") -> list[Claim]:
             MARGINS[CONSISTENCY],
             change(gap, "budget", few, many),
             cells_of(gap),
-            tuple(
+            kinds=tuple(
                 (f"change of {name}", change(own, "budget", few, many))
                 for name, own in _pairs(gap)
             ),
+            caveats=_LENGTH,
         ),
     ]
 
@@ -128,14 +144,12 @@ def _labels(cells: "pd.DataFrame") -> list[Claim]:
             MARGINS[CONSISTENCY],
             average(gain),
             cells_of(gain),
-            tuple(
-                (str(head), average(own))
-                for head, own in gain.groupby("head", sort=False)
-            ),
+            kinds=_by_head(gain),
+            caveats=_LENGTH,
         ),
         Claim(
             "a",
-            "How much they help depends on how many of them are wrong.",
+            "How much more labels help depends on how many of them are wrong.",
             f"{words}, noisier less cleaner half of the noise levels",
             Rule.DIFFERS,
             MARGINS[CONSISTENCY],
@@ -145,6 +159,11 @@ def _labels(cells: "pd.DataFrame") -> list[Claim]:
                 (f"gain where {rate:.0%} are wrong", average(own))
                 for rate, own in gain.groupby("noise")
             ),
+            kinds=tuple(
+                (f"change of {head}", change(own, "noise", high, low))
+                for head, own in gain.groupby("head", sort=False)
+            ),
+            caveats=_LENGTH,
         ),
     ]
 
@@ -153,6 +172,7 @@ def _trees(cells: "pd.DataFrame") -> list[Claim]:
     recovery = recovery_of(cells)
     gap = paired(cells, "head", [(TREES, NETWORK)], CONSISTENCY)
     picks = paired(cells, "head", [(TREES, NETWORK)], recovery)
+    grown = paired(cells, "head", [(TREES, BOOSTED)], CONSISTENCY)
     few, many = halves(gap["budget"])
     return [
         Claim(
@@ -170,12 +190,56 @@ def _trees(cells: "pd.DataFrame") -> list[Claim]:
                 ),
                 ("at the larger half", average(gap[gap["budget"].isin(many)])),
                 (difference_words(recovery), average(picks)),
+                (f"{TREES} less {BOOSTED}", average(grown)),
             ),
+            caveats=_LENGTH,
         )
     ]
 
 
-def _by_pair(differences: "pd.DataFrame") -> tuple[tuple[str, Estimate], ...]:
+def style_claims(frame: "pd.DataFrame") -> list[Claim]:
+    """Judge what a block of style features adds to vectors.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `run_part`; the rows of part "a-style" are taken, and those of "a" at the
+        same noise.
+
+    Returns
+    -------
+    list of Claim
+    """
+    own = frame["part"] == "a-style"
+    noise = frame.loc[own, "noise"].unique()
+    beside = (frame["part"] == "a") & frame["noise"].isin(noise)
+    # All parts draw the same: only what heads see differs.
+    cells = frame[own | beside].assign(part="a")
+    gain = paired(cells, "head", [(WITH_STYLE, "linear")], CONSISTENCY)
+    over = paired(cells, "head", [(WITH_STYLE, STYLE_ALONE)], CONSISTENCY)
+    alone = paired(cells, "head", [("linear", STYLE_ALONE)], CONSISTENCY)
+    return [
+        Claim(
+            "a",
+            "Style features beside the vectors, with a prior of their own, make a "
+            "better reward model.",
+            f"{WITH_STYLE}, less vectors alone, order consistency",
+            Rule.ABOVE,
+            MARGINS[CONSISTENCY],
+            average(gain),
+            cells_of(gain),
+            (
+                *_by_noise(gain),
+                ("both less style alone", average(over)),
+                ("vectors alone less style alone", average(alone)),
+            ),
+            of_paper=False,
+            caveats=_LENGTH,
+        )
+    ]
+
+
+def _by_pair(differences: "pd.DataFrame") -> Parts:
     return tuple((name, average(own)) for name, own in _pairs(differences))
 
 
@@ -185,9 +249,6 @@ def _pairs(differences: "pd.DataFrame") -> list[tuple[str, "pd.DataFrame"]]:
         for number, (plus, minus) in enumerate(OBJECTIVES)
     ]
 
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CROSS_LESS_SAME = ((CROSS, SAME),)
 
@@ -219,17 +280,20 @@ def pairing_claims(frame: "pd.DataFrame") -> list[Claim]:
             MARGINS[CONSISTENCY],
             average(gain),
             cells_of(gain),
-            (*_by_noise(gain), *_by_head(gain), ("half each", average(mixed))),
+            (*_by_noise(gain), ("half each", average(mixed))),
+            kinds=_by_head(gain),
+            caveats=_ACROSS,
         ),
         Claim(
             "b",
-            "The responses it picks as best of n are better, too.",
+            "With cross-prompt pairs, the picked best of n is better, too.",
             f"cross- less same-prompt, {difference_words(recovery)}",
             Rule.ABOVE,
             MARGINS["recovery"],
             average(picks),
             cells_of(picks),
-            _by_head(picks),
+            kinds=_by_head(picks),
+            caveats=_ACROSS,
         ),
         *_easier_pairs(cells),
     ]
@@ -265,11 +329,14 @@ def diversity_claims(frame: "pd.DataFrame") -> list[Claim]:
             margin,
             average(similar),
             cells_of(similar),
-            (*_by_noise(similar), *_by_head(similar)),
+            _by_noise(similar),
+            kinds=_by_head(similar),
+            caveats=_ACROSS,
         ),
         Claim(
             "c",
-            "They gain more where responses are similar than where they are diverse.",
+            "Cross-prompt pairs gain more where responses are similar than where they "
+            "are diverse.",
             f"{measure}, similar less diverse responses",
             Rule.ABOVE,
             margin,
@@ -280,6 +347,11 @@ def diversity_claims(frame: "pd.DataFrame") -> list[Claim]:
                 ("two at random", average(random)),
                 (DIVERSE, average(diverse)),
             ),
+            kinds=tuple(
+                (str(head), change(own, "diversity", [SIMILAR], [DIVERSE]))
+                for head, own in gain.groupby("head", sort=False)
+            ),
+            caveats=_ACROSS,
         ),
         Claim(
             "c",
@@ -289,7 +361,9 @@ def diversity_claims(frame: "pd.DataFrame") -> list[Claim]:
             margin,
             average(diverse),
             cells_of(diverse),
-            (*_by_noise(diverse), *_by_head(diverse)),
+            _by_noise(diverse),
+            kinds=_by_head(diverse),
+            caveats=_ACROSS,
         ),
     ]
 
@@ -311,16 +385,18 @@ def _easier_pairs(cells: "pd.DataFrame") -> list[Claim]:
             0.0,
             average(distance),
             cells_of(distance.drop(columns="head")),
+            caveats=_GOLD,
         ),
         Claim(
             "b",
-            "So one annotator errs less across prompts (theorem 16).",
+            "So one annotator errs less across prompts than within (theorem 16).",
             "same- less cross-prompt, realised error rate of the labels",
             Rule.ABOVE,
             0.0,
             average(errors),
             cells_of(errors.drop(columns="head")),
             _by_noise(errors),
+            caveats=_GOLD,
         ),
     ]
 
@@ -332,15 +408,16 @@ def _at_equal_rates(frame: "pd.DataFrame") -> list[Claim]:
     return [
         Claim(
             "b",
-            "Cross-prompt pairs are better even where as many labels are wrong, so "
-            "that their labels are not what makes them so.",
+            "Cross-prompt pairs are better even where as many labels are wrong.",
             "cross- less same-prompt at equal error rates, order consistency",
             Rule.ABOVE,
             MARGINS[CONSISTENCY],
             average(gain),
             cells_of(gain),
-            (*_by_noise(gain), *_by_head(gain)),
+            _by_noise(gain),
             of_paper=False,
+            kinds=_by_head(gain),
+            caveats=_ACROSS,
         )
     ]
 
@@ -363,11 +440,12 @@ def _prompts_apart(frame: "pd.DataFrame") -> list[Claim]:
             cells_of(gain),
             _by_noise(gain),
             of_paper=False,
+            caveats=_ACROSS,
         )
     ]
 
 
-def _by_noise(differences: "pd.DataFrame") -> tuple[tuple[str, Estimate], ...]:
+def _by_noise(differences: "pd.DataFrame") -> Parts:
     low, high = halves(differences["noise"])
     return (
         (
@@ -378,6 +456,6 @@ def _by_noise(differences: "pd.DataFrame") -> tuple[tuple[str, Estimate], ...]:
     )
 
 
-def _by_head(differences: "pd.DataFrame") -> tuple[tuple[str, Estimate], ...]:
+def _by_head(differences: "pd.DataFrame") -> Parts:
     by_head = differences.groupby("head", sort=False)
     return tuple((str(head), average(own)) for head, own in by_head)

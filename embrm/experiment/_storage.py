@@ -6,7 +6,8 @@ Layout of the directory of a run:
   Prompts are numbers in the sorted order of the prompts' ids, which is all that heads
   and designs ever look at;
 - `pools/DIGEST/pool.json`: `{"items": {"dtype": "<f2", "shape": [6000, 384]}, ...}`,
-  written last: without it the directory does not count;
+  written last: without it the directory does not count. Where a pool has blocks,
+  `"blocks": {"minilm": [0, 384], ...}` stands in it too;
 - `cells/KEY.json`: `{"checksum": ..., "cell": {"content": ..., "row": ..., "seconds":
   ...}}`. The key is the digest of the content, which is everything that decides the
   cell's numbers. Null stands for NaN.
@@ -16,7 +17,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -42,6 +43,9 @@ from embrm.pool import CandidatePool, require_gold
 _HEADER = "pool.json"
 _PARTS = ("items", "gold", "prompts")
 
+_Edges: TypeAlias = dict[str, list[int]]
+"""First and last bound of each block."""
+
 
 @dataclass(frozen=True)
 class PoolFiles:
@@ -60,7 +64,7 @@ class PoolFiles:
 
 
 def pool_digest(pool: CandidatePool) -> str:
-    """Digest of the vectors, gold and grouping of a pool: not of texts and names.
+    """Digest of the vectors, blocks, gold and grouping of a pool: not of texts, names.
 
     Examples
     --------
@@ -69,7 +73,7 @@ def pool_digest(pool: CandidatePool) -> str:
     >>> pool_digest(one) == pool_digest(other)
     True
     """
-    return _digest(_arrays_of(pool))
+    return _digest(_arrays_of(pool), _edges(pool))
 
 
 def write_pool(pool: CandidatePool, digest: str, directory: Path) -> PoolFiles:
@@ -102,7 +106,8 @@ def write_pool(pool: CandidatePool, digest: str, directory: Path) -> PoolFiles:
         arrays = _arrays_of(pool)
         for name, array in arrays.items():
             _write_array(place / name, array)
-        write_durably(place / _HEADER, canonical_bytes(_header(arrays)))
+        header = _header(arrays, _edges(pool))
+        write_durably(place / _HEADER, canonical_bytes(header))
     return stored
 
 
@@ -114,8 +119,11 @@ def open_pool(files: PoolFiles) -> CandidatePool:
     IntegrityError
         If the files do not have the form they were written in.
     """
-    arrays = _map(files)
-    return CandidatePool(arrays["items"], arrays["prompts"], gold=arrays["gold"])
+    arrays, edges = _map(files)
+    blocks = None if edges is None else {name: slice(*at) for name, at in edges.items()}
+    return CandidatePool(
+        arrays["items"], arrays["prompts"], gold=arrays["gold"], blocks=blocks
+    )
 
 
 @dataclass(frozen=True)
@@ -207,11 +215,18 @@ def _arrays_of(pool: CandidatePool) -> dict[str, AnyArray]:
     }
 
 
-def _map(files: PoolFiles) -> dict[str, AnyArray]:
+def _edges(pool: CandidatePool) -> _Edges | None:
+    """Give the first and the last bound of each block, where a pool has blocks."""
+    if pool.blocks is None:
+        return None
+    return {name: [part.start, part.stop] for name, part in pool.blocks.items()}
+
+
+def _map(files: PoolFiles) -> tuple[dict[str, AnyArray], _Edges | None]:
     place = Path(files.directory)
     try:
         header: Any = json.loads((place / _HEADER).read_bytes())
-        return {
+        arrays: dict[str, AnyArray] = {
             name: np.memmap(
                 place / name,
                 dtype=np.dtype(str(header[name]["dtype"])),
@@ -220,7 +235,8 @@ def _map(files: PoolFiles) -> dict[str, AnyArray]:
             )
             for name in _PARTS
         }
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return arrays, header.get("blocks")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise IntegrityError(
             format_error(
                 expected=f"a stored pool in {place}, where all workers can read it",
@@ -233,20 +249,23 @@ def _map(files: PoolFiles) -> dict[str, AnyArray]:
 
 def _pool_is_intact(files: PoolFiles) -> bool:
     try:
-        return _digest(_map(files)) == files.digest
+        return _digest(*_map(files)) == files.digest
     except IntegrityError:
         return False
 
 
-def _digest(arrays: dict[str, AnyArray]) -> str:
-    return digest_of({name: array_digest(array) for name, array in arrays.items()})
+def _digest(arrays: dict[str, AnyArray], edges: _Edges | None) -> str:
+    parts: dict[str, Any] = {name: array_digest(a) for name, a in arrays.items()}
+    # Heads give each block a prior of its own: other blocks are another pool.
+    return digest_of(parts if edges is None else parts | {"blocks": edges})
 
 
-def _header(arrays: dict[str, AnyArray]) -> dict[str, Any]:
-    return {
+def _header(arrays: dict[str, AnyArray], edges: _Edges | None) -> dict[str, Any]:
+    header: dict[str, Any] = {
         name: {"dtype": array.dtype.str, "shape": list(array.shape)}
         for name, array in arrays.items()
     }
+    return header if edges is None else header | {"blocks": edges}
 
 
 def _write_array(path: Path, array: AnyArray) -> None:

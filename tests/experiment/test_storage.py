@@ -33,6 +33,18 @@ def test_a_stored_pool_comes_back(train, tmp_path):
     np.testing.assert_array_equal(pool.same_prompt_ids(), train.same_prompt_ids())
 
 
+def test_blocks_come_back_and_are_part_of_what_a_pool_is(train, tmp_path):
+    """Heads give each block a prior of its own: other blocks are other results."""
+    d = train.items.shape[1]
+    blocks = {"one": slice(0, 1), "rest": slice(1, d)}
+    pool = CandidatePool(train.items, train.prompt_ids, train.gold, blocks=blocks)
+    stored = write(pool, tmp_path)
+    assert open_pool(stored).blocks == blocks
+    assert stored.digest != write(train, tmp_path).digest
+    assert open_pool(write(train, tmp_path)).blocks is None
+    assert write(pool, tmp_path) == stored
+
+
 def test_the_items_are_mapped_read_only(train, tmp_path):
     """Workers share pages of one file, and cannot change it."""
     items = open_pool(write(train, tmp_path)).items

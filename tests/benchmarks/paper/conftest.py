@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.paper.levels import ALL_HEADS, PROMPTS_ALIKE, matched_heads
+from benchmarks.paper.levels import (
+    ALL_HEADS,
+    PROMPTS_ALIKE,
+    STYLE_ALONE,
+    WITH_STYLE,
+    matched_heads,
+)
 from embrm import CandidatePool
 
 NOISE, BUDGETS, SEEDS = (0.1, 0.2, 0.4), (100, 400), (0, 1, 2)
@@ -26,6 +32,7 @@ def _grid(part, heads, diversities=("all",), designs=DESIGNS[:1]):
 GRIDS = {
     "a": _grid("a", ALL_HEADS),
     "a-matched": _grid("a-matched", tuple(matched_heads(4))),
+    "a-style": _grid("a-style", (STYLE_ALONE, WITH_STYLE)),
     "b": _grid("b", FEW_HEADS, designs=DESIGNS),
     "b-equal": _grid("b-equal", FEW_HEADS, designs=DESIGNS),
     "b-alike": _grid("b-alike", (PROMPTS_ALIKE,), designs=DESIGNS[2:]),

@@ -13,7 +13,7 @@ from benchmarks.paper import grids
 from embrm.experiment import Experiment
 from embrm.heads import LinearBradleyTerry
 
-MATCHED = ("linear, weak penalty", "logistic, strong penalty")
+MATCHED = ("linear, penalty x 0.001", "logistic, penalty x 1")
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +74,7 @@ def test_three_studies_from_files_to_findings(run_paper, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("FINDINGS.md", "verdicts.csv", "cells.csv", "runs"),
         *(f"{s}_summary.{end}" for s in "abc" for end in ("csv", "txt")),
-        *("a_noise.png", "a_budget.png", "a_recovery.png", "a_penalties.png"),
-        *("b_same_annotator.png", "b_equal_error_rates.png", "c_diversity.png"),
+        *("a_noise.png", "a_penalties.png", "b_pairs.png"),
     }
 
 
@@ -153,6 +152,29 @@ def test_the_default_data_are_in_the_repository(tmp_path):
     assert "quickstart.jsonl: CandidatePool(162 prompts, 648 items" in result.stdout
     text = (tmp_path / "out" / "FINDINGS.md").read_text(encoding="utf-8")
     assert text.startswith("# Findings on quickstart\n")
+
+
+def test_verdicts_of_another_run_stand_beside_ours(run_paper, tmp_path):
+    """In a column that bears the name of its directory; what was said comes first."""
+    other = ("--studies", "c", "--seeds", 1, "--out", tmp_path / "elsewhere")
+    assert run_paper(*other).exit_code == 0
+    options = ("--beside", tmp_path / "elsewhere", "--about", "Gold is made up.")
+    result = run_paper("--studies", "c", "--seeds", 1, *options)
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "out" / "FINDINGS.md").read_text(encoding="utf-8")
+    assert "| on elsewhere |" in text
+    assert text.count("**undecided**") == 6
+    assert "Gold is made up." in text
+
+
+def test_a_run_that_is_not_there_is_named_before_anything_is_computed(
+    run_paper, tmp_path
+):
+    """With what to do."""
+    result = run_paper("--beside", tmp_path / "nowhere")
+    assert result.exit_code == 3
+    assert "expected the verdicts of another run" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_pool_that_is_not_there_is_named(tmp_path):

@@ -7,22 +7,22 @@ import pandas as pd
 import pytest
 
 from benchmarks.paper.findings import (
-    PoolFacts,
     find,
     markdown_means,
     summary,
     verdict_table,
     write_tables,
 )
+from benchmarks.paper.pools import PoolFacts
 from benchmarks.paper.studies import noise_claims
 
 GOLDEN = Path(__file__).parent / "golden" / "FINDINGS.md"
-FACTS = PoolFacts("made_up", 20, 200, 4, 0.25)
+FACTS = PoolFacts("made_up", 20, 200, 4, 0.25, 0.75, 0.14, "Nothing is real here.")
 
 
 def effect(row):
-    """Better where the penalty is strong, worse across prompts of diverse responses."""
-    value = 0.05 * ("strong" in row["head"]) - 0.1 * row["noise"]
+    """Best where the penalty is x 1, worse across prompts of diverse responses."""
+    value = 0.05 * row["head"].endswith("x 1") - 0.1 * row["noise"]
     if row["design"] == "cross-prompt":
         value += 0.03 if row["diversity"] == "similar" else -0.04
     return value + 0.02 * (row["budget"] == 400)
@@ -30,7 +30,7 @@ def effect(row):
 
 def test_the_text_is_the_golden_one(made_up):
     """Byte for byte: numbers come from the table, words from the verdicts."""
-    pictures = [Path("a_noise.png"), Path("c_diversity.png")]
+    pictures = [Path("a_noise.png"), Path("a_penalties.png"), Path("b_pairs.png")]
     assert find(made_up(effect), FACTS, pictures).text == GOLDEN.read_text("utf-8")
 
 
@@ -70,19 +70,12 @@ def test_cells_that_all_failed_are_no_error(made_up):
     assert "no cells" in found.text
 
 
-def test_facts_of_a_pool(pool):
-    """Gold that has nothing to do with prompts differs little between them."""
-    facts = PoolFacts.of(pool, "pool")
-    assert (facts.n_prompts, facts.n_items, facts.d) == (20, 200, 4)
-    assert facts.between_prompts == pytest.approx(0.1, abs=0.08)
-
-
 def test_a_summary_has_one_row_for_each_setting(made_up):
     """Means over seeds, with intervals, and failures counted."""
     frame = made_up(parts=("a",))
     frame.loc[0, ["order_consistency", "best_of_4_recovery"]] = np.nan
     made = summary(frame)
-    assert len(made) == 3 * 2 * 5
+    assert len(made) == 3 * 2 * 6
     first, second = made.iloc[0], made.iloc[1]
     assert (first["n_seeds"], first["n_failed"]) == (2, 1)
     assert (second["n_seeds"], second["n_failed"]) == (3, 0)
@@ -107,7 +100,7 @@ def test_files_of_all_cells_and_of_each_study(made_up, tmp_path):
     assert names[1:] == [f"{s}_summary.{x}" for s in "abc" for x in ("csv", "txt")]
     assert len(pd.read_csv(tmp_path / "cells.csv")) == len(frame)
     study_a = pd.read_csv(tmp_path / "a_summary.csv")
-    assert list(study_a["part"].unique()) == ["a", "a-matched"]
+    assert list(study_a["part"].unique()) == ["a", "a-matched", "a-style"]
     lines = (tmp_path / "a_summary.txt").read_text().splitlines()
     assert len({len(line) for line in lines}) == 1
 

@@ -7,8 +7,14 @@ import pandas as pd
 import pytest
 
 from benchmarks.paper.grids import FULL, QUICK, STUDIES, parts_of, run_part
-from benchmarks.paper.levels import ALL_HEADS, heads_by_name
-from benchmarks.paper.pools import TwoOfTen, make_splits
+from benchmarks.paper.levels import (
+    ALL_HEADS,
+    STYLE_ALONE,
+    WITH_STYLE,
+    heads_by_name,
+)
+from benchmarks.paper.pools import TwoOfTen, make_splits, views_of
+from embrm import CandidatePool
 from embrm.experiment import SECONDS
 
 
@@ -19,16 +25,21 @@ def splits(pool):
 
 @pytest.fixture
 def parts(splits):
-    return {part.name: part for s in STUDIES for part in parts_of(s, splits, FULL)}
+    return {
+        part.name: part
+        for study in STUDIES
+        for part in parts_of(study, splits, FULL)
+        if part.view == "vectors"
+    }
 
 
 def test_study_a_is_of_the_size_that_was_asked_for(parts):
-    """Five noise levels, three budgets, five heads, same-prompt pairs."""
+    """Three noise levels, three budgets, six heads, same-prompt pairs."""
     part = parts["a"]
-    assert (len(part.noise), len(part.budgets), tuple(part.heads)) == (5, 3, ALL_HEADS)
-    assert part.n_cells == 75
+    assert (len(part.noise), len(part.budgets), tuple(part.heads)) == (3, 3, ALL_HEADS)
+    assert part.n_cells == 54
     assert part.describe(3) == (
-        "225 cells = 1 pairing x 5 noise levels x 3 budgets x 5 heads x 3 seeds"
+        "162 cells = 1 pairing x 3 noise levels x 3 budgets x 6 heads x 3 seeds"
     )
 
 
@@ -39,10 +50,33 @@ def test_matched_heads_have_noise_levels_of_study_a(parts):
 
 
 def test_budgets_are_scaled_down_for_a_small_pool(parts):
-    """15 prompts with 10 responses have 675 pairs within, and one ten each."""
-    assert parts["a"].budgets == (42, 168, 675)
-    assert parts["b"].budgets == (42, 168, 675)
-    assert parts["c"].budgets == (5, 15)
+    """18 prompts with 10 responses have 810 pairs within, and one ten each."""
+    assert parts["a"].budgets == (50, 202, 810)
+    assert parts["b"].budgets == (50, 202, 810)
+    assert parts["c"].budgets == (6, 18)
+
+
+def test_heads_see_style_or_both_on_the_pairs_of_study_a(pool, tmp_path):
+    """The same pairs and labels; two blocks have a prior each, also once stored."""
+    texts = [("Hi", "word " * n) for n in range(1, 201)]
+    pool = CandidatePool(pool.items, pool.prompt_ids, pool.gold, texts)
+    views = {name: make_splits(view, [0]) for name, view in views_of(pool).items()}
+    frames, seen = [], []
+    for part in parts_of("a", views["vectors"], replace(QUICK, heads=("linear",))):
+        if part.name != "a-matched":
+            splits = views[part.view]
+            frames.append(run_part(part, splits, tmp_path, n_jobs=1, show=False))
+            seen.append(part.view)
+    assert seen == ["vectors", "style", "vectors and style"]
+    rates = [frame["error_rate"].to_numpy() for frame in frames]
+    np.testing.assert_array_equal(rates[1], rates[0])
+    np.testing.assert_array_equal(rates[2], rates[0])
+    heads = [list(frame["head"].unique()) for frame in frames]
+    assert heads == [["linear"], [STYLE_ALONE], [WITH_STYLE]]
+    vectors, style, both = (frame["order_consistency"].mean() for frame in frames)
+    # Gold is linear in the vectors: style is noise, and costs little beside them.
+    assert style < vectors - 0.1
+    assert both > vectors - 0.05
 
 
 def test_the_seed_of_a_split_deals_its_tens(parts, splits):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.paper.levels import (
+    LADDER,
     equally_wrong,
     heads_by_name,
     matched_heads,
@@ -13,24 +14,24 @@ from benchmarks.paper.levels import (
 from embrm.simulate import SamePrompt, simulate
 
 
-@pytest.mark.parametrize("strength", ["weak", "medium", "strong"])
-def test_matched_linear_heads_have_the_same_penalty(strength):
+@pytest.mark.parametrize("factor", LADDER)
+def test_matched_linear_heads_have_the_same_penalty(factor):
     """C of the one is 1 / alpha of the other, on standardised items in both."""
     heads = matched_heads(10)
-    ours = heads[with_penalty("linear", strength)]
-    theirs = heads[with_penalty("logistic", strength)]
+    ours = heads[with_penalty("linear", factor)]
+    theirs = heads[with_penalty("logistic", factor)]
     assert ours.alpha == pytest.approx(1 / theirs.estimator_params["C"])
     assert type(ours.preprocessor).__name__ == "StandardScaler"
 
 
-def test_the_strong_penalty_is_the_one_of_the_logistic_head(pool):
+def test_the_middle_penalty_is_the_one_of_the_logistic_head(pool):
     """By its word it gives the same rewards."""
     design = SamePrompt()
     annotator = one_annotator((0.1,), pool)["errs 10%"]
     drawn = simulate(pool, design, annotator, 100, 0)
     by_word = heads_by_name(("logistic",))["logistic"].fit(drawn.pairs, drawn.y)
-    strong = matched_heads(4)["logistic, strong penalty"].fit(drawn.pairs, drawn.y)
-    np.testing.assert_array_equal(by_word.reward(pool.items), strong.reward(pool.items))
+    same = matched_heads(4)["logistic, penalty x 1"].fit(drawn.pairs, drawn.y)
+    np.testing.assert_array_equal(by_word.reward(pool.items), same.reward(pool.items))
 
 
 def test_one_annotator_errs_as_its_name_says_on_same_prompt_pairs(pool):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from benchmarks.paper.levels import LADDER
 from benchmarks.paper.pictures import write_pictures
 from embrm.exceptions import MissingDependencyError
 
@@ -26,13 +27,11 @@ def drawn(monkeypatch):
     return axes
 
 
-def test_every_study_has_its_pictures(made_up, tmp_path):
+def test_there_are_three_pictures(made_up, tmp_path):
     """Files, in the order of the studies."""
     names = [path.name for path in write_pictures(made_up(), tmp_path)]
-    assert names == sorted(p.name for p in tmp_path.iterdir()) or set(names) == {
-        p.name for p in tmp_path.iterdir()
-    }
-    assert [name[0] for name in names] == list("aaaabbc")
+    assert names == ["a_noise.png", "a_penalties.png", "b_pairs.png"]
+    assert set(names) == {path.name for path in tmp_path.iterdir()}
 
 
 def test_lines_are_the_means_of_the_cells(made_up, drawn, tmp_path):
@@ -52,23 +51,28 @@ def test_axes_say_what_is_measured_and_in_what(made_up, drawn, tmp_path):
     for ax in drawn.values():
         assert ax.get_xlabel()
         assert "(" in ax.get_ylabel()
-    assert "same-prompt pairs (share)" in drawn["b_same_annotator"].get_xlabel()
-    assert "recovery of the best of 4" in drawn["a_recovery"].get_ylabel()
+    assert "same-prompt pairs (share)" in drawn["b_pairs"].get_xlabel()
 
 
-def test_diversity_is_drawn_from_similar_to_diverse(made_up, drawn, tmp_path):
-    """In whatever order the cells come."""
-    write_pictures(made_up(parts=("c",)).iloc[::-1], tmp_path)
-    labels = [label.get_text() for label in drawn["c_diversity"].get_xticklabels()]
-    assert labels == ["similar", "random", "diverse"]
+def test_penalties_are_on_a_scale_of_factors(made_up, drawn, tmp_path):
+    """Both objectives at the lowest and the highest noise, over the whole ladder."""
+    write_pictures(made_up(parts=("a-matched",)), tmp_path)
+    ax = drawn["a_penalties"]
+    assert ax.get_xscale() == "log"
+    _, labels = ax.get_legend_handles_labels()
+    names = [text.get_text() for text in ax.texts] + labels
+    for kind in ("linear", "logistic"):
+        assert f"{kind}, 10% of labels wrong" in names
+        assert f"{kind}, 40% of labels wrong" in names
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), LADDER)
 
 
 def test_what_has_no_result_is_not_drawn(made_up, tmp_path):
     """No picture of cells that all failed."""
-    frame = made_up(parts=("a", "c"))
-    frame.loc[frame["part"] == "c", "order_consistency"] = np.nan
+    frame = made_up(parts=("a", "b"))
+    frame.loc[frame["part"] == "b", "order_consistency"] = np.nan
     names = [path.name for path in write_pictures(frame, tmp_path)]
-    assert names == ["a_noise.png", "a_budget.png", "a_recovery.png"]
+    assert names == ["a_noise.png"]
 
 
 def test_without_matplotlib_the_extra_is_named(made_up, monkeypatch, tmp_path):

@@ -5,24 +5,67 @@ import pytest
 
 from benchmarks.paper.pools import (
     KEPT,
+    PoolFacts,
     TwoOfTen,
     make_splits,
     size_of_tens,
     sizes_of_choice,
+    views_of,
 )
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
 from embrm.simulate import RankWindow
 
 
-def test_each_seed_holds_out_a_quarter_and_another_one(pool):
-    """No prompt is on both sides."""
-    splits = make_splits(pool, range(3))
-    held_out = [frozenset(split.test.prompts.tolist()) for split in splits]
-    assert len(set(held_out)) == 3
+def test_ten_seeds_hold_out_every_prompt_once(pool):
+    """No prompt is on both sides, and none is tested on twice."""
+    splits = make_splits(pool, range(10))
+    held_out = [split.test.prompts.tolist() for split in splits]
+    assert sorted(np.concatenate(held_out)) == sorted(pool.prompts)
     for split, test in zip(splits, held_out, strict=True):
-        assert len(test) == 5
-        assert not test & set(split.train.prompts.tolist())
+        assert len(test) == 2
+        assert set(split.train.prompts) == set(pool.prompts) - set(test)
+
+
+def test_ten_more_seeds_deal_anew(pool):
+    """They too hold out every prompt once, in other company."""
+    first, second = (
+        [frozenset(s.test.prompts.tolist()) for s in make_splits(pool, seeds)]
+        for seeds in (range(10), range(10, 20))
+    )
+    assert frozenset().union(*second) == set(pool.prompts)
+    assert set(first) != set(second)
+
+
+def test_views_are_of_the_same_items(pool):
+    """Style features need texts; both have a block of each."""
+    assert list(views_of(pool)) == ["vectors"]
+    texts = [("Hi", "x" * n) for n in range(1, 201)]
+    views = views_of(CandidatePool(pool.items, pool.prompt_ids, pool.gold, texts))
+    assert {name: view.items.shape[1] for name, view in views.items()} == {
+        "vectors": 4,
+        "style": 16,
+        "vectors and style": 20,
+    }
+    np.testing.assert_array_equal(views["vectors and style"].items[:, :4], pool.items)
+    splits = [make_splits(view, [3])[0] for view in views.values()]
+    assert len({tuple(split.test.gold) for split in splits}) == 1
+
+
+def test_facts_of_a_pool(pool):
+    """Gold that has nothing to do with prompts differs little between them."""
+    facts = PoolFacts.of(pool, "pool")
+    assert (facts.n_prompts, facts.n_items, facts.d) == (20, 200, 4)
+    assert facts.between_prompts == pytest.approx(0.1, abs=0.08)
+    assert np.isnan(facts.length_orders)
+    assert facts.at_limits == 2 / 200
+
+
+def test_length_is_measured_on_pairs_of_one_prompt():
+    """Longer is better in one prompt, and worse in none of the others."""
+    texts = [("a", "x"), ("a", "xx"), ("b", "xxxx"), ("b", "yyyy")]
+    pool = CandidatePool(np.eye(4), ["a", "a", "b", "b"], [0, 1, 5, 6], texts)
+    assert PoolFacts.of(pool, "").length_orders == 0.75
 
 
 def test_more_seeds_leave_the_first_splits_as_they_are(pool):
@@ -31,14 +74,14 @@ def test_more_seeds_leave_the_first_splits_as_they_are(pool):
     np.testing.assert_array_equal(few[0].test.prompts, many[0].test.prompts)
 
 
-@pytest.mark.parametrize("shape", [(7, 10), (30, 3)])
+@pytest.mark.parametrize("shape", [(19, 10), (30, 3)])
 def test_a_pool_that_is_too_small_is_refused(shape):
     """It says how large one must be."""
     n = shape[0] * shape[1]
     small = CandidatePool(
         np.ones((n, 1)), np.repeat(np.arange(shape[0]), shape[1]), gold=np.arange(n)
     )
-    with pytest.raises(InvalidInputError, match="at least 8 prompts"):
+    with pytest.raises(InvalidInputError, match="at least 20 prompts"):
         make_splits(small, [0])
 
 

@@ -62,7 +62,7 @@ def test_claims_name_their_cells_and_parts(made_up):
     """Two pairs of heads, 36 pairs of cells."""
     claim = noise_claims(made_up())[AS_GOOD]
     assert claim.cells.startswith("36 paired cells: noise 10%, 20%, 40%;")
-    assert [name for name, _ in claim.details] == [
+    assert [name for name, _ in claim.kinds] == [
         "logistic less linear",
         "mlp less siamese",
     ]
