@@ -47,7 +47,9 @@ def fit(name: str, items: np.ndarray, ids: np.ndarray, y: np.ndarray) -> None:
     n, rng = len(items), np.random.default_rng(0)
     prompts = np.arange(n) // PER_PROMPT
     pairs = Pairs(items, ids, prompts)
-    if head.learns_from == "pairs":
+    if name == "length-debiased":
+        head.fit(pairs, y, lengths=rng.integers(1, 500, size=n))
+    elif head.learns_from == "pairs":
         head.fit(pairs, y)
     elif head.learns_from == "labels":
         head.fit(items, rng.integers(2, size=n) > 0, groups=prompts)
