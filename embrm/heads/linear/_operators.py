@@ -154,7 +154,7 @@ class BlockedOperator:
             mean, total = self.mean.astype(items.dtype), np.zeros((len(self.mean),) * 2)
             for part in _parts(len(items)):
                 # L maps constants to zero, so that one side alone needs centring.
-                _add_upper(total, items[part] - mean, graph[part] @ items)
+                add_upper(total, items[part] - mean, graph[part] @ items)
         whole = self.scaled(np.triu(total) + np.triu(total, 1).T)
         return whole if self.basis is None else self.basis.T @ whole @ self.basis
 
@@ -270,7 +270,7 @@ def mean_of_rows(items: FloatArray) -> FloatArray:
     return total / len(items)
 
 
-def _add_upper(total: FloatArray, left: FloatArray, right: FloatArray) -> None:
+def add_upper(total: FloatArray, left: FloatArray, right: FloatArray) -> None:
     """Add left' right, known to be symmetric in the end, to the upper triangle.
 
     In strips of columns, so that only about half of the product is computed.

@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import widened
 from embrm.heads.comparisons import Comparisons
+from embrm.heads.linear._operators import add_upper
 
 _ROWS_AT_A_TIME = 4096
 _BLOCK_ROWS = 128
@@ -110,6 +111,22 @@ class Differences:
         ends = None if groups is None else PromptEnds.of(wins, groups, by * root)
         return cls(gap, wins.weight, root, ends)
 
+    def divided(self, by: FloatArray) -> "Differences":
+        """Divide the columns, and scale the rows to one again.
+
+        The Gram matrix is not computed a second time where it is known.
+        """
+        rows: FloatArray = np.divide(self.rows, by.astype(np.float32))
+        root = _root_mean_square(rows, self.weight)
+        rows /= np.float32(root)
+        factor = (1 / (by * root)).astype(np.float32)
+        ends = self.ends
+        if ends is not None:
+            ends = replace(ends, means=ends.means * factor)
+        gram = self.__dict__.get("_gram_of_columns")
+        made = Differences(rows, self.weight, self.root * root, ends)
+        return made._knowing(None if gram is None else gram * factor * factor[:, None])
+
     def turned(self, turn: FloatArray) -> "Differences":
         """Multiply the rows by a matrix (d, k), and scale them to one again."""
         rows = self.rows @ turn.astype(np.float32)
@@ -131,7 +148,8 @@ class Differences:
         """Give prompts effects, with an indicator of this size on unscaled columns."""
         if self.ends is None:
             return self
-        return replace(self, ends=replace(self.ends, size=size))
+        made = replace(self, ends=replace(self.ends, size=size))
+        return made._knowing(self.__dict__.get("_gram_of_columns"))
 
     def times(self, weights: FloatArray) -> FloatArray:
         """Compute deltas, (n_weights, k) -> (n_wins, k)."""
@@ -204,16 +222,29 @@ class Differences:
     @cached_property
     def gram(self) -> FloatArray:
         """Weighted Gram matrix of all columns, shape (n_weights, n_weights)."""
-        weight = self.weight.astype(np.float32)[:, None]
-        gram = np.zeros((self.n_columns,) * 2, np.float32)
-        for part in _parts(len(self.rows)):
-            gram += self.rows[part].T @ (self.rows[part] * weight[part])
+        gram = self._gram_of_columns
         if self.ends is None or not self.ends.size:
-            return np.asarray(gram)
+            return gram
+        weight = self.weight.astype(np.float32)[:, None]
         signs = self.ends.signs * np.float32(self.ends.size)
         cross = signs.T @ (self.rows * weight)
         corner = (signs.T @ (signs * weight)).toarray()
         return np.block([[gram, cross.T], [cross, corner]])
+
+    @cached_property
+    def _gram_of_columns(self) -> FloatArray:
+        """Weighted Gram matrix of the items' columns, shape (d, d)."""
+        weight = self.weight.astype(np.float32)[:, None]
+        gram = np.zeros((self.n_columns,) * 2, np.float32)
+        for part in _parts(len(self.rows)):
+            add_upper(gram, self.rows[part], self.rows[part] * weight[part])
+        return np.asarray(np.triu(gram) + np.triu(gram, 1).T)
+
+    def _knowing(self, gram: FloatArray | None) -> "Differences":
+        """Keep a Gram matrix of the columns that follows from another one."""
+        if gram is not None:
+            self.__dict__["_gram_of_columns"] = gram
+        return self
 
     def eigenbasis(self) -> tuple[FloatArray, FloatArray | None]:
         """Diagonalise a quarter of the Gram matrix: the Hessian at zero.

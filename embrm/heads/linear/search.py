@@ -319,11 +319,16 @@ class Trial:
         return np.asarray(alike * np.repeat(np.sqrt(ratios), sizes))
 
     def _differences(self, scale: FloatArray | None) -> Differences:
-        if self._latest is None or self._latest[0] is not scale:
+        if self._latest is None:
             groups = self.comparisons.groups if self._tells_prompts else None
-            made = Differences.of(self.comparisons, scale, groups)
+            self._latest = (scale, Differences.of(self.comparisons, scale, groups))
+        latest, made = self._latest
+        if latest is not scale:
+            one = np.ones(made.n_columns)
+            by = (one if scale is None else scale) / (one if latest is None else latest)
+            made = made.divided(by)
             self._latest = (scale, made)
-        return self._latest[1]
+        return made
 
     @property
     def _tells_prompts(self) -> bool:
