@@ -1,5 +1,6 @@
 """`embrm benchmark`: the official score of a public benchmark, with intervals."""
 
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,6 +67,7 @@ ScoresOut = Annotated[
 ]
 # Where a benchmark's files do not name the part they are, their names do.
 _PART_OF_FILE = {"rm-bench": "domain", "llmbar": "subset"}
+_LONG_NAME = 40
 _ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
 
 
@@ -135,6 +137,8 @@ def _leaderboard(
     names = [file.stem for file in files]
     if len(set(names)) < len(names):
         names = [str(file) for file in files]
+    elif max(map(len, names)) > _LONG_NAME:
+        names = _without_common_start(names)
     results = {
         name: score_suite(suite, rows, read_results(file), **options)
         for name, file in zip(names, files, strict=True)
@@ -159,6 +163,18 @@ def _leaderboard(
         )
     print_table(table(columns, lines))
     say("Models that share a letter do not differ beyond noise.")
+
+
+def _without_common_start(names: list[str]) -> list[str]:
+    """Leave out what the names of a benchmark's result files begin with alike.
+
+    Examples
+    --------
+    >>> _without_common_start(["suite=a,judge=x-1", "suite=a,judge=x-2"])
+    ['x-1', 'x-2']
+    """
+    start = commonprefix(names)  # noqa: RUF071
+    return [name[1 + max(map(start.rfind, "=,/ ")) :] for name in names]
 
 
 def _check_source(model_dir: Path | None, scores: list[Path] | None) -> None:

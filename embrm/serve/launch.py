@@ -9,7 +9,7 @@ from pathlib import Path
 from embrm.datasets.paired import read_pairs
 from embrm.embed.base import Encoder
 from embrm.embed.registry import make_encoder
-from embrm.exceptions import InvalidInputError, warn
+from embrm.exceptions import InvalidInputError, invalid_input, warn
 from embrm.model import RewardModel
 from embrm.persist import load_model
 from embrm.serve.app import create_app
@@ -101,6 +101,13 @@ def run(settings: Settings, started: Callable[[str], None]) -> None:
             "your network reach it"
         )
     # Before any worker starts: each of them would fail, and be replaced for ever.
+    key = settings.api_key_file
+    if key is not None and settings.workers > 1 and not Path(key).is_file():
+        raise invalid_input(
+            expected="a key file that every worker can read",
+            got=f"{key}, which is none, or a pipe that is read once",
+            fix="write the key into a file, or serve with one worker",
+        )
     app = make_app(settings)
     sock = listen(settings.host, settings.port)
     started(url_of(settings.host, sock))

@@ -174,3 +174,15 @@ def test_several_score_tables_make_a_leaderboard(run, llmbar, scores, tmp_path):
     assert [row["model"] for row in values["models"]] == ["scores", "worse"]
     assert [row["group"] for row in values["models"]] == ["a", "b"]
     assert "share a letter" in run(*arguments, *both).stdout
+
+
+def test_long_names_of_result_files_leave_room_for_the_figures(run, llmbar, scores):
+    """What they begin with alike is left out."""
+    start = "dataset=llmbar,response_model=any,judge_name=reward_model,judge_model="
+    files = [scores.with_name(f"{start}{name}.jsonl") for name in ("one", "two")]
+    for file in files:
+        file.write_text(scores.read_text())
+    arguments = ("benchmark", "--suite", "llmbar", "--data", llmbar)
+    done = run(*arguments, "--scores", files[0], "--scores", files[1])
+    rows = [line.split()[:3] for line in done.stdout.splitlines()[1:3]]
+    assert rows == [["one", "a", "0.8750"], ["two", "a", "0.8750"]]

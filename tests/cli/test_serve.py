@@ -222,3 +222,13 @@ def test_several_models_give_named_rewards(served, model):
     _, raw = server.post("/v1/rewards", BODY)
     components = json.loads(raw)["data"][0]["components"]
     assert components["reward"] == components["again"]
+
+
+def test_a_key_that_only_one_process_can_read_is_refused_for_several(
+    run, model, tmp_path
+):
+    """Each worker reads the file: of a pipe, all but the first would fail for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    options = ("--workers", "2", "--port", "0", "--api-key-file", tmp_path / "pipe")
+    refused = run("serve", model, *options)
+    assert (refused.exit_code, "read once" in refused.stderr) == (2, True)

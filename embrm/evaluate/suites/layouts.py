@@ -48,6 +48,17 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     ------
     DataError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> columns = {"model": "org/name", "id": [1, 2], "scores_chosen": [0.5, 0.1]}
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+    ...     json.dump(columns, file)
+    ...     file.flush()
+    ...     frame = read_results(file.name)
+    >>> frame["scores_chosen"].tolist()
+    [0.5, 0.1]
     """
     file = Path(path)
     if file.suffix == ".json" and file.is_file():
@@ -108,7 +119,19 @@ def as_scores(
     Raises
     ------
     InvalidInputError
-        If results in a known layout cannot be matched with the rows.
+        If results in a known layout cannot be matched with the rows, or a row of them
+        has another form.
+
+    Examples
+    --------
+    >>> from embrm.evaluate.suites.rewardbench import SIDES
+    >>> results = pd.DataFrame(
+    ...     {"id": [7], "subset": ["hep-go"], "scores_chosen": 2, "scores_rejected": 1}
+    ... )
+    >>> as_scores("rewardbench", results, results, SIDES, ("id",))
+       id  subset      item  reward
+    0   7  hep-go    chosen       2
+    1   7  hep-go  rejected       1
     """
     if any(set(columns) <= set(scores.columns) for columns in COLUMNS.values()):
         return scores
@@ -119,11 +142,26 @@ def as_scores(
     shared = [c for c in ALSO_MATCHED if c in rows and c in scores]
     records = [
         {"id": identity, **{c: row[c] for c in shared}, **entry}
-        for identity, row in zip(identities, scores.to_dict("records"), strict=True)
-        for entry in entries(row)
+        for at, (identity, row) in enumerate(
+            zip(identities, scores.to_dict("records"), strict=True)
+        )
+        for entry in _read(entries, row, at, suite)
     ]
     made = pd.DataFrame(records)
     return _turned(rows, made, ids) if "model_a" in made else made
+
+
+def _read(
+    entries: Callable[[Row], Entries], row: Row, at: int, suite: str
+) -> list[dict[str, Any]]:
+    try:
+        return list(entries(row))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise invalid_input(
+            f"results as the code of {suite} writes them",
+            f"a row {at} of another form ({type(error).__name__})",
+            "write a score table: one row an item, with id, item and reward",
+        ) from error
 
 
 def _layout(

@@ -125,7 +125,10 @@ def _check_comparable(results: Mapping[str, SuiteResult]) -> None:
 
 
 _RM_BENCH = "RM-Bench leaderboard, github.com/THU-KEG/RM-Bench-Leaderboard, 2025-07-23"
-_LLMBAR = "statistics.json of github.com/princeton-nlp/LLMBar, 2024-07-08"
+_LLMBAR = (
+    "mean of its five subsets, 419 pairs; statistics.json of "
+    "github.com/princeton-nlp/LLMBar, 2024-07-08"
+)
 _JUDGEBENCH = (
     "outputs of github.com/ScalerLab/JudgeBench, 2024-11-06, 350 pairs of GPT-4o"
 )

@@ -211,6 +211,32 @@ def test_results_without_ids_must_be_as_many_as_the_rows():
         score_suite("llmbar", rows, pd.DataFrame(results))
 
 
+@pytest.mark.parametrize(
+    ("suite", "row"),
+    [
+        ("rewardbench", {"id": 1, "subset": "hep-go", "results": "yes"}),
+        ("rewardbench", {"id": 1, "subset": "hep-go", "results": None}),
+        (
+            "rewardbench2",
+            {"id": "a", "subset": "Math", "num_correct": None, "scores": [1.0]},
+        ),
+        (
+            "judgebench",
+            {"pair_id": 1, "source": "mmlu-pro", "label": "A>B", "judgments": None},
+        ),
+        ("llmbar", {"label": 1, "results": []}),
+        ("llmbar", {"label": 1, "results": [{"swap = False": {"winner": "1"}}]}),
+        ("rewardmath", {"problem": "x", "solution_reference": ["a"], "score": [1, 2]}),
+        ("faireval", {"question_id": 1, "label": 1, "score": [1.0]}),
+    ],
+)
+def test_results_of_another_form_are_refused(suite, row):
+    """By a typed error, whatever is wrong with a row."""
+    frame = pd.DataFrame([row])
+    with pytest.raises(InvalidInputError):
+        score_suite(suite, frame, frame)
+
+
 def test_a_score_table_stays_as_it_is():
     """Also one that has a column of a layout beside its own."""
     scores = pd.DataFrame(
