@@ -140,7 +140,8 @@ class Annotation:
         if len(parts) == 1:
             return parts[0]
         values = ([getattr(part, f.name) for part in parts] for f in fields(cls))
-        return cls(*(None if v[0] is None else np.concatenate(v) for v in values))
+        whole: list[Any] = [None if v[0] is None else np.concatenate(v) for v in values]
+        return cls(*whole)
 
 
 class Annotator(ABC):
