@@ -14,7 +14,7 @@ from embrm.cli.evaluate import ModelDir, OtherEncoder
 from embrm.cli.inputs import open_model, read_and_say
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, Seed, column_map
 from embrm.cli.output import emit, reporting, say
-from embrm.exceptions import invalid_input
+from embrm.cli.score import columns_at_fit
 
 if TYPE_CHECKING:
     from embrm.evaluate.bias.hull import TrainingHull
@@ -150,7 +150,8 @@ def mine(
         found = None if hull is None else _hull(model, hull, as_json=as_json)
         score = _score(model, net=net, hull=found)
         with _read_twice(items) as source:
-            mined = mine_rows(source, score, out, rule, columns=column_map(column))
+            named = column_map(column) or _columns_of(model, source, as_json=as_json)
+            mined = mine_rows(source, score, out, rule, columns=named)
         facts = {
             "model": model_dir.name,
             "head": type(model.head_).__name__,
@@ -165,6 +166,14 @@ def mine(
         _say(mined, out, card, as_json=as_json)
         if as_json:
             emit({**facts, **mined.to_json(), "out": str(out), "card": str(card)})
+
+
+def _columns_of(model: "RewardModel", source: Any, *, as_json: bool) -> dict[str, str]:
+    """Find the columns that were named at fit, by the first row of the file."""
+    from embrm.datasets.sources import open_source
+
+    row = next((row for _, row in open_source(source).rows), None)
+    return columns_at_fit(model, row, as_json=as_json) if isinstance(row, dict) else {}
 
 
 def _say(mined: "Mined", out: Path, card: Path, *, as_json: bool) -> None:

@@ -78,7 +78,7 @@ def score(
         model = open_model(model_dir, cache, encoder)
         frame = _some_rows(read_frame(items, encoding=encoding))
         given = column_map(column)
-        model.columns = given or _columns_at_fit(model, frame, as_json=quiet)
+        model.columns = given or columns_at_fit(model, frame.columns, as_json=quiet)
         model.prompt_template = shell_template(prompt_template) or _template_at_fit(
             model, frame, as_json=quiet
         )
@@ -103,12 +103,12 @@ def score(
                 emit(summary)
 
 
-def _columns_at_fit(model: Any, frame: Any, *, as_json: bool) -> dict[str, str]:
-    """Find the columns that were named at fit and are in the file, too."""
+def columns_at_fit(model: Any, names: Any, *, as_json: bool) -> dict[str, str]:
+    """Find the columns that were named at fit and are in a file, too."""
     named = {
         ours: theirs
         for ours, theirs in (model.columns or {}).items()
-        if theirs in frame.columns and ours not in frame.columns
+        if theirs in names and ours not in names
     }
     if named:
         pairs = ", ".join(f"{ours}={theirs}" for ours, theirs in named.items())

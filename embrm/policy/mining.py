@@ -24,7 +24,7 @@ from embrm.datasets._building import check_unicode
 from embrm.datasets.formats import RowReader, read_responses, respelt
 from embrm.datasets.sources import open_source
 from embrm.datasets.tables import native
-from embrm.exceptions import DataError, InvalidInputError
+from embrm.exceptions import DataError, InvalidInputError, format_error
 from embrm.messages import prompt_key
 from embrm.policy.preference_files import (
     TRAINING_FORMATS,
@@ -254,12 +254,24 @@ def mine(
         for texts in _batches(source, columns, rows_at_once, left_out):
             facts.add(texts, score(texts), keep_vectors=rule.diversity > 0)
         if not facts.reward:
-            raise DataError("no row has a response that can be read", reason="no rows")
+            raise _nothing_read(left_out)
         pool = facts.candidates(rule)
         ids, margin = _selected(pool, rule, left_out)
     texts_again = _texts(source, columns, dict[str, int]())
     n_written = _write(texts_again, ids, margin, rule, Path(out), left_out)
     return _figures(rule, facts, pool, ids, margin, n_written, left_out)
+
+
+def _nothing_read(left_out: Mapping[str, int]) -> DataError:
+    words = ", ".join(f"{n} with {why}" for why, n in left_out.items())
+    return DataError(
+        format_error(
+            expected="rows with a prompt and a response",
+            got=f"no row that can be read: {words}" if words else "no row",
+            fix="name your columns: columns={'prompt': 'your name for it'}",
+        ),
+        reason="no rows",
+    )
 
 
 def _selected(

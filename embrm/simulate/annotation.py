@@ -139,11 +139,9 @@ class Annotation:
         """Put the labels that one annotator gave one after another in one piece."""
         if len(parts) == 1:
             return parts[0]
-        columns: dict[str, Any] = {}
-        for name in (field.name for field in fields(cls)):
-            values = [getattr(part, name) for part in parts]
-            columns[name] = None if values[0] is None else np.concatenate(values)
-        return cls(**columns)
+        values = ([getattr(part, f.name) for part in parts] for f in fields(cls))
+        whole: list[Any] = [None if v[0] is None else np.concatenate(v) for v in values]
+        return cls(*whole)
 
 
 class Annotator(ABC):

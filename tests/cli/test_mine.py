@@ -97,3 +97,25 @@ def test_what_is_unknown_is_a_usage_error(run, saved, pool, options, words):
     result = run("mine", saved, pool, *options)
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+def test_columns_are_those_of_the_fit_where_the_file_has_them(
+    run, tmp_path, write_rows
+):
+    """It is said; a file of which nothing can be read says what to name."""
+    rows = [
+        {"mail": f"question {n}", "kept": f"good answer {n}", "dropped": f"bad {n}"}
+        for n in range(6)
+    ]
+    prefs, model, out = write_rows(rows), tmp_path / "model", tmp_path / "pairs.jsonl"
+    named = ["prompt=mail", "chosen=kept", "rejected=dropped"]
+    columns = [word for each in named for word in ("--column", each)]
+    done = run("fit", prefs, "--out", model, "--encoder", "hashing", *columns)
+    assert done.exit_code == 0, done.output
+    done = run("mine", model, prefs, "--out", out)
+    assert f"columns as at fit: {', '.join(named)}" in done.stdout
+    assert len(out.read_text("utf-8").splitlines()) == 6
+    odd = write_rows([{"frage": "a", "antwort": "b"}], "odd.jsonl")
+    done = run("mine", model, odd, "--out", out)
+    assert done.exit_code == 3
+    assert "--column prompt=YOURS" in done.stderr
