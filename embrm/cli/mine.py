@@ -15,6 +15,7 @@ from embrm.cli.inputs import open_model, read_and_say
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, Seed, column_map
 from embrm.cli.output import emit, reporting, say
 from embrm.cli.score import columns_at_fit
+from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     from embrm.evaluate.bias.hull import TrainingHull
