@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from embrm.datasets import read_preferences
+from embrm.datasets.formats import RowReader, read_responses
 from embrm.datasets.paired import read_pairs
 from embrm.exceptions import DataError, EmbrmWarning, InvalidInputError
 
@@ -427,3 +428,12 @@ def test_rankings_whose_ranks_were_lost_are_refused():
     for record in (nested, flat):
         with pytest.raises(DataError, match=r"loses the ranks.*the server's API"):
             read_preferences([record])
+
+
+def test_steps_are_scored_as_they_were_fitted():
+    """With the steps before them in the prompt, not as answers by themselves."""
+    row = {"prompt": "1 + 1?", "completions": ["Add.", "3"], "labels": [True, False]}
+    reader = RowReader()
+    read_responses(row, reader)
+    fitted = read_preferences([row]).items
+    assert [item["prompt"] for item in reader.items] == fitted["prompt"].tolist()

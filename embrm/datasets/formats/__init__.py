@@ -218,7 +218,7 @@ def read_responses(row: Row, reader: RowReader) -> None:
     [('responses', 0), ('responses', 1)]
     """
     for fmt in _FORMATS.values():
-        own = not fmt.needs or fmt in (TRL, SWIFT)
+        own = not fmt.needs or fmt in (TRL, SWIFT, STEPWISE)
         if own and fmt.gather is None and fmt.detect(row):
             with suppress(NoPreferenceError):
                 fmt.read(row, reader)
