@@ -437,3 +437,28 @@ def test_steps_are_scored_as_they_were_fitted():
     read_responses(row, reader)
     fitted = read_preferences([row]).items
     assert [item["prompt"] for item in reader.items] == fitted["prompt"].tolist()
+
+
+def test_a_ranking_that_may_be_an_order_is_said_to_be_read_as_ranks():
+    """Second, third, first: as ranks, the third response is best."""
+    row = {"prompt": "p", "responses": ["a", "b", "c"], "ranking": [1, 2, 0]}
+    read = read_preferences([row])
+    assert any("read as the rank of each" in note for note in read.read_report.notes)
+    assert read.items.sort_values("rank")["response"].tolist() == ["c", "a", "b"]
+    both = read_preferences([row | {"ranking": [1, 0, 2]}]).read_report
+    assert not any("read as the rank" in note for note in both.notes)
+
+
+def test_true_and_false_as_a_score_are_labels():
+    """The error says how to read them, and that works."""
+    rows = _rated(good=True, bad=False)
+    with pytest.raises(DataError, match=r"columns=\{'label': 'score'\}"):
+        read_pairs(rows)
+    _assert_right(read_pairs(rows, columns={"label": "score"}))
+
+
+def test_soft_labels_of_steps_are_refused():
+    """A share of right continuations is no label; the error says how to make one."""
+    row = {"prompt": "p", "completions": ["a", "b"], "labels": [0.9, 0.2]}
+    with pytest.raises(DataError, match=r"e\.g\. label >= 0\.5"):
+        read_preferences([row])
