@@ -100,7 +100,8 @@ def read_preferences(
         `{0: "first", 1: "second", "tie": 0.5}`.
     lower_is_better : bool, optional
         Which way scores count; higher is better unless said. Must be said where a
-        column called `rank` or the like is read as `score`.
+        column called `rank` or the like is read as `score`. Of labels, whether true
+        is a bad response.
     images : {"refuse", "mark"}, default="refuse"
         Whether a message with an image is refused, or read with `[image]` in its place.
     on_error : {"raise", "skip", "skip-uninformative"}, default="raise"

@@ -48,11 +48,14 @@ def _turns(prompt, answer):
 def _assert_right(read, n=6):
     """Check that in every pair the sound answer is preferred."""
     frame = read.to_frame()
+    prompts = frame["prompt"].map(
+        lambda p: p if isinstance(p, str) else p[0]["content"]
+    )
     assert len(frame) == n
     sound = frame["first"].str.startswith("A sound")
     assert ((frame["y"] > 0.5) == sound).all()
     assert (frame["y"] != 0.5).all()
-    assert sorted(set(frame["prompt"].map(str))) == PROMPTS
+    assert sorted(set(prompts)) == PROMPTS
 
 
 READ = {
@@ -93,6 +96,33 @@ READ = {
     "ranks as text": _rated("1", "2", "rank"),
     "ratings as text": _rated("5", "2", "rating"),
     "good and bad": _rated("Good", "bad", "label"),
+    "OpenAI's preference fine-tuning": [
+        {
+            "input": {"messages": [{"role": "user", "content": PROMPTS[n]}]},
+            "preferred_output": [{"role": "assistant", "content": GOOD[n]}],
+            "non_preferred_output": [{"role": "assistant", "content": BAD[n]}],
+        }
+        for n in range(6)
+    ],
+    "accepted and rejected": [
+        {"query": PROMPTS[n], "answer_accepted": GOOD[n], "answer_rejected": BAD[n]}
+        for n in range(6)
+    ],
+    "records of contents with ranks": [
+        {"prompt": PROMPTS[n]}
+        | {
+            "responses": [
+                {"content": BAD[n], "rank": 2},
+                {"content": GOOD[n], "rank": 1},
+            ]
+        }
+        for n in range(6)
+    ],
+    "scores beside chosen and rejected": [
+        {"input": PROMPTS[n], "generations": [BAD[n], GOOD[n]], "rating": [1.0, 9.0]}
+        | {"chosen": GOOD[n], "rejected": BAD[n], "status": "swapped"}
+        for n in range(6)
+    ],
 }
 
 
@@ -149,6 +179,11 @@ REFUSED = {
         _rated(good=True, bad=False, name="thumbs_up"),
         r"if true means a good response: columns=\{'label': 'thumbs_up'\}",
         {"columns": {"label": "thumbs_up"}},
+    ),
+    "true of a bad response": (
+        _rated(good=False, bad=True, name="is_toxic"),
+        r"'is_toxic'\}; if a bad one, with lower_is_better=True as well",
+        {"columns": {"label": "is_toxic"}, "lower_is_better": True},
     ),
     "words under another name": (
         _rated("good", "bad", "rating"),

@@ -54,7 +54,14 @@ SIDES = (
         for better, worse in _WORDS
         for tail in _TAILS
     ),
+    *(
+        (f"{stem}_{better}", f"{stem}_{worse}")
+        for stem in _STEMS
+        for better, worse in _WORDS
+    ),
     *(("preferred", "rejected"), ("preferred_response", "rejected_response")),
+    # Of OpenAI's preference fine-tuning, whose input holds the messages.
+    ("preferred_output", "non_preferred_output"),
     *(("y_w", "y_l"), ("response_w", "response_l"), ("answer_w", "answer_l")),
     # Of stack-exchange-paired, whose j has more votes than k.
     ("response_j", "response_k"),

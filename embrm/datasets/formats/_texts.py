@@ -203,6 +203,8 @@ def prompt_cell(cell: Any, reader: RowReader) -> Any:
             return messages_of(written, reader)
         check_no_turns(cell)
         return cell
+    if isinstance(cell, Mapping) and is_conversation(cell.get("messages")):
+        cell = cell["messages"]
     if is_list(cell) and len(cell) == 1 and isinstance(cell[0], str):
         return cell[0]
     return messages_of(cell, reader) if is_conversation(cell) else cell
@@ -240,10 +242,17 @@ def response_cell(cell: Any, reader: RowReader) -> Any:
 
 def _text_of_record(record: Mapping[str, Any], reader: RowReader) -> Any:
     """Take the text of a record, as RMB ("answer") and summarize-from-feedback have."""
-    key = next((key for key in _TEXT_OF_RECORD if key in record), None)
+    texts = _TEXT_OF_RECORD
+    if not record.keys() & {"role", "from"}:
+        texts = (*texts, "content")
+    key = next((key for key in texts if key in record), None)
     if key is None:
         return record
-    beside = [name for name, cell in record.items() if name != key and is_number(cell)]
+    beside = [
+        name
+        for name, cell in record.items()
+        if name != key and is_number(cell) and not name.endswith("id")
+    ]
     if beside:
         named = ", ".join(str(name)[:40] for name in beside[:5])
         _say(reader, f"of responses that are records, {key} is read; {named} is not")

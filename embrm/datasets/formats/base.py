@@ -49,7 +49,8 @@ class ReadOptions:
         What each value of the winner's column means: `"first"`, `"second"`, `"tie"`,
         `"both bad"`, or the probability that first is preferred.
     lower_is_better : bool, optional
-        Which way scores count; None where it was not said.
+        Which way scores count; None where it was not said. Of labels, whether true is
+        a bad response.
     images : {"refuse", "mark"}
         Whether images in messages are refused or marked by `[image]`.
     """
