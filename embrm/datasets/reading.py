@@ -212,11 +212,16 @@ class _Reading:
     def _recognised(self, row: Row) -> Format:
         """Find the format of the first row, whatever the case of its columns."""
         given = self._columns
-        spelt = usual_names(row) if not given else {}
+        named = {*given, *given.values()}
+        spelt = {
+            ours: theirs
+            for ours, theirs in usual_names(row).items()
+            if not named & {ours, theirs}
+        }
         try:
             return detect_format(self._prepared(row))
         except DataError:
-            self._columns = spelt
+            self._columns = given | spelt
             with suppress(DataError):
                 found = detect_format(self._prepared(row))
                 pairs = ", ".join(f"{o} from {t!r}" for o, t in spelt.items())

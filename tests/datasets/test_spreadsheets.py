@@ -195,6 +195,20 @@ REFUSED = {
         r"with ratings in stars\. Fix: if one of them says how good a response is",
         {"columns": {"score": "stars"}},
     ),
+    "headings, and a grade of another name": (
+        _rated(5, 1, "Quality (1-5)", "Prompt", "Model Response"),
+        r"ratings in Quality \(1-5\)",
+        {"columns": {"score": "Quality (1-5)"}},
+    ),
+    "a dialogue of speakers": (
+        [
+            {"dialogue": [{"speaker": "user", "text": PROMPTS[n]}]}
+            | {"chosen": GOOD[n], "rejected": BAD[n]}
+            for n in range(6)
+        ],
+        r"columns=\{'prompt': 'dialogue'\}",
+        {"columns": {"prompt": "dialogue"}},
+    ),
     "misspelt columns": (
         [
             {"promt": PROMPTS[n], "chosenn": GOOD[n], "rejcted": BAD[n]}

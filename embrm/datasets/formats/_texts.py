@@ -408,8 +408,10 @@ def _respelt(turn: Any) -> list[Any]:
     if turn.keys() == {"human", "assistant"}:
         roles = (("user", turn["human"]), ("assistant", turn["assistant"]))
         return [{"role": role, "content": text} for role, text in roles if text]
-    role = turn.get("role", turn.get("from"))
+    role = turn.get("role", turn.get("from", turn.get("speaker")))
     known = _ROLES.get(role.lower(), role) if isinstance(role, str) else role
+    if "content" not in turn and "value" not in turn and "text" in turn:
+        return [{"role": known, "content": turn["text"]}]
     if "content" in turn or "value" not in turn:
         named = {**turn, "role": known} if "role" in turn else turn
         return [_with_plain_parts(named)]
