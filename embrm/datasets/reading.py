@@ -39,7 +39,7 @@ from embrm.datasets.formats._texts import (
     template_columns,
 )
 from embrm.datasets.formats.base import MEANS_OTHERWISE, PlainPair, Row, refusal
-from embrm.datasets.preferences import Preferences
+from embrm.datasets.preferences import ITEM_COLUMNS, PAIR_COLUMNS, Preferences
 from embrm.datasets.read_report import CARRIED, EMPTY, UNUSED, ReadReport
 from embrm.datasets.sources import open_source
 from embrm.exceptions import (
@@ -55,6 +55,9 @@ from embrm.exceptions import (
 __all__ = ["OnError", "read_preferences"]
 
 _UNKNOWN = "unknown"
+_MADE = frozenset({*ITEM_COLUMNS, *PAIR_COLUMNS})
+"""Columns of the tables that reading makes, whatever the source calls so."""
+
 _FEW_STRAY = 0.01
 """Share of rows with other values than were expected, which may be slips."""
 
@@ -394,7 +397,7 @@ class _Reading:
     def _account_for_columns(self, preferences: Preferences) -> None:
         """Say of every column of the source what it was read as."""
         kept = len(preferences.items) > 0
-        carried = {*preferences.items, *preferences.pairs} if kept else set()
+        carried = {*preferences.items, *preferences.pairs} - _MADE if kept else set()
         ours = {theirs: name for name, theirs in self._columns.items()}
         template = self._options.prompt_template
         in_template = template_columns(template) if template else ()

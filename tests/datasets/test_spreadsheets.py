@@ -511,3 +511,17 @@ def test_soft_labels_of_steps_are_refused():
     row = {"prompt": "p", "completions": ["a", "b"], "labels": [0.9, 0.2]}
     with pytest.raises(DataError, match=r"e\.g\. label >= 0\.5"):
         read_preferences([row])
+
+
+def test_a_column_is_not_called_carried_because_a_table_has_one_of_its_name():
+    """Beside a winner, `y` is not used; beside chosen and rejected, it is the label."""
+    row = {"prompt": "p", "response_a": "a", "response_b": "b", "winner": "A", "y": 0}
+    assert read_preferences([row]).read_report.columns["y"] == "not used"
+    pair = {
+        f"{side}": f"\n\nHuman: p\n\nAssistant: {side}"
+        for side in ("chosen", "rejected")
+    }
+    read = read_preferences([pair | {"y": 0.25, "margin": 1.5}])
+    assert read.y.tolist() == [0.25]
+    assert read.read_report.columns["y"].startswith("label")
+    assert read.read_report.columns["margin"] == "margin"

@@ -26,6 +26,7 @@ from embrm.datasets.formats._texts import (
     transcript_turns,
 )
 from embrm.datasets.formats.base import (
+    PAIR_ROLES,
     Format,
     PlainPair,
     Row,
@@ -114,9 +115,8 @@ def _pair_roles(row: Row) -> dict[str, str]:
     chosen, rejected = sides_of(row) or ("chosen", "rejected")
     place = _prompt_place(row)
     prompts = {} if place is None else place.roles()
-    named = {name: name for name in ("margin", "weight") if name in row}
-    label = {"y": "label: probability that chosen is preferred"} if "y" in row else {}
-    return prompts | {chosen: "chosen", rejected: "rejected"} | named | label
+    named = {name: role for name, role in PAIR_ROLES.items() if name in row}
+    return prompts | {chosen: "chosen", rejected: "rejected"} | named
 
 
 def _read_pair(row: Row, reader: RowReader) -> None:
@@ -455,7 +455,9 @@ HH = Format(
     about="Anthropic's HH data: whole transcripts up to the turn that differs",
     detect=_is_hh,
     read=_read_hh,
-    roles=static_roles(chosen="prompt and chosen", rejected="prompt and rejected"),
+    roles=static_roles(
+        chosen="prompt and chosen", rejected="prompt and rejected", **PAIR_ROLES
+    ),
 )
 
 
@@ -484,6 +486,8 @@ SWIFT = Format(
     about="ms-swift's preference data; with rejected_messages it is read as trl",
     detect=_is_swift,
     read=_read_swift,
-    roles=static_roles(messages="prompt and chosen", rejected_response="rejected"),
+    roles=static_roles(
+        messages="prompt and chosen", rejected_response="rejected", **PAIR_ROLES
+    ),
     needs=(("messages",), ("rejected_response",)),
 )

@@ -27,7 +27,14 @@ from embrm.datasets.formats._texts import (
     response_cell,
     transcript_turns,
 )
-from embrm.datasets.formats.base import Format, Row, RowReader, refusal, static_roles
+from embrm.datasets.formats.base import (
+    PAIR_ROLES,
+    Format,
+    Row,
+    RowReader,
+    refusal,
+    static_roles,
+)
 from embrm.exceptions import DataError, NoPreferenceError
 
 _AN_ORDER = (
@@ -375,5 +382,6 @@ ALPACA_LIST = Format(
         input="prompt, below it",
         system="system turn of the prompt",
         output="chosen and rejected",
+        **PAIR_ROLES,
     ),
 )

@@ -242,7 +242,7 @@ def response_cell(cell: Any, reader: RowReader) -> Any:
 
 def _text_of_record(record: Mapping[str, Any], reader: RowReader) -> Any:
     """Take the text of a record, as RMB ("answer") and summarize-from-feedback have."""
-    texts = _TEXT_OF_RECORD
+    texts: tuple[str, ...] = _TEXT_OF_RECORD
     if not record.keys() & {"role", "from"}:
         texts = (*texts, "content")
     key = next((key for key in texts if key in record), None)

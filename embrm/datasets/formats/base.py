@@ -234,6 +234,14 @@ def static_roles(**roles: str) -> Callable[[Row], dict[str, str]]:
     return lambda row: {name: role for name, role in roles.items() if name in row}
 
 
+PAIR_ROLES = {
+    "y": "label: probability that chosen is preferred",
+    "margin": "margin",
+    "weight": "weight",
+}
+"""What columns are read as wherever they stand beside a chosen and a rejected side."""
+
+
 def is_missing(value: Any) -> bool:
     """Say whether a cell is None, or NaN, by which frames mark what is missing."""
     return value is None or (isinstance(value, float) and math.isnan(value))
