@@ -14,7 +14,7 @@ from embrm.datasets.formats import Format
 from embrm.datasets.formats._chosen_rejected import is_name
 from embrm.datasets.formats._texts import PROMPTS
 from embrm.datasets.preferences import Preferences
-from embrm.datasets.read_report import CARRIED
+from embrm.datasets.read_report import CARRIED, UNUSED
 
 _SCORES = (
     ("score_chosen", "score_rejected"),
@@ -52,6 +52,11 @@ def remarks(
     yield from _scores_beside(uses, preferences)
     if fmt.says_winner:
         yield from _one_winner(uses, preferences)
+    if fmt.name == "scored" and uses.get("chosen") == uses.get("rejected") == UNUSED:
+        yield Remark(
+            "chosen and rejected are not used: the listed responses are compared by "
+            "their scores, which tell ties. format='pairs' takes chosen and rejected"
+        )
     yield from _no_score(uses, preferences)
     yield from _words_for_nothing(preferences)
     yield from _contradictions(preferences)

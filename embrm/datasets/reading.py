@@ -38,7 +38,7 @@ from embrm.datasets.formats._texts import (
     template_columns,
 )
 from embrm.datasets.formats.base import MEANS_OTHERWISE, PlainPair, Row, refusal
-from embrm.datasets.preferences import Preferences
+from embrm.datasets.preferences import ITEM_COLUMNS, PAIR_COLUMNS, Preferences
 from embrm.datasets.read_report import CARRIED, EMPTY, UNUSED, ReadReport
 from embrm.datasets.sources import open_source
 from embrm.exceptions import (
@@ -55,6 +55,9 @@ from embrm.exceptions import (
 __all__ = ["OnError", "read_preferences"]
 
 _UNKNOWN = "unknown"
+_MADE = frozenset({*ITEM_COLUMNS, *PAIR_COLUMNS})
+"""Columns of the tables that reading makes, whatever the source calls so."""
+
 _FEW_STRAY = 0.01
 """Share of rows with other values than were expected, which may be slips."""
 
@@ -100,7 +103,8 @@ def read_preferences(
         `{0: "first", 1: "second", "tie": 0.5}`.
     lower_is_better : bool, optional
         Which way scores count; higher is better unless said. Must be said where a
-        column called `rank` or the like is read as `score`.
+        column called `rank` or the like is read as `score`. Of labels, whether true
+        is a bad response.
     images : {"refuse", "mark"}, default="refuse"
         Whether a message with an image is refused, or read with `[image]` in its place.
     on_error : {"raise", "skip", "skip-uninformative"}, default="raise"
@@ -211,11 +215,16 @@ class _Reading:
     def _recognised(self, row: Row) -> Format:
         """Find the format of the first row, whatever the case of its columns."""
         given = self._columns
-        spelt = usual_names(row) if not given else {}
+        named = {*given, *given.values()}
+        spelt = {
+            ours: theirs
+            for ours, theirs in usual_names(row).items()
+            if not named & {ours, theirs}
+        }
         try:
             return detect_format(self._prepared(row))
         except DataError:
-            self._columns = spelt
+            self._columns = given | spelt
             with suppress(DataError):
                 found = detect_format(self._prepared(row))
                 pairs = ", ".join(f"{o} from {t!r}" for o, t in spelt.items())
@@ -388,7 +397,7 @@ class _Reading:
     def _account_for_columns(self, preferences: Preferences) -> None:
         """Say of every column of the source what it was read as."""
         kept = len(preferences.items) > 0
-        carried = {*preferences.items, *preferences.pairs} if kept else set()
+        carried = {*preferences.items, *preferences.pairs} - _MADE if kept else set()
         ours = {theirs: name for name, theirs in self._columns.items()}
         template = self._options.prompt_template
         in_template = template_columns(template) if template else ()

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from embrm.datasets import read_pairs, read_preferences
+from embrm.datasets.formats import RowReader, read_responses
 from embrm.exceptions import DataError, EmbrmWarning, InvalidInputError
 
 PROMPTS = [f"Question {n}?" for n in range(6)]
@@ -46,11 +47,14 @@ def _turns(prompt, answer):
 def _assert_right(read, n=6):
     """Check that in every pair the sound answer is preferred."""
     frame = read.to_frame()
+    prompts = frame["prompt"].map(
+        lambda p: p if isinstance(p, str) else p[0]["content"]
+    )
     assert len(frame) == n
     sound = frame["first"].str.startswith("A sound")
     assert ((frame["y"] > 0.5) == sound).all()
     assert (frame["y"] != 0.5).all()
-    assert sorted(set(frame["prompt"].map(str))) == PROMPTS
+    assert sorted(set(prompts)) == PROMPTS
 
 
 READ = {
@@ -91,6 +95,33 @@ READ = {
     "ranks as text": _rated("1", "2", "rank"),
     "ratings as text": _rated("5", "2", "rating"),
     "good and bad": _rated("Good", "bad", "label"),
+    "OpenAI's preference fine-tuning": [
+        {
+            "input": {"messages": [{"role": "user", "content": PROMPTS[n]}]},
+            "preferred_output": [{"role": "assistant", "content": GOOD[n]}],
+            "non_preferred_output": [{"role": "assistant", "content": BAD[n]}],
+        }
+        for n in range(6)
+    ],
+    "accepted and rejected": [
+        {"query": PROMPTS[n], "answer_accepted": GOOD[n], "answer_rejected": BAD[n]}
+        for n in range(6)
+    ],
+    "records of contents with ranks": [
+        {"prompt": PROMPTS[n]}
+        | {
+            "responses": [
+                {"content": BAD[n], "rank": 2},
+                {"content": GOOD[n], "rank": 1},
+            ]
+        }
+        for n in range(6)
+    ],
+    "scores beside chosen and rejected": [
+        {"input": PROMPTS[n], "generations": [BAD[n], GOOD[n]], "rating": [1.0, 9.0]}
+        | {"chosen": GOOD[n], "rejected": BAD[n], "status": "swapped"}
+        for n in range(6)
+    ],
 }
 
 
@@ -148,6 +179,11 @@ REFUSED = {
         r"if true means a good response: columns=\{'label': 'thumbs_up'\}",
         {"columns": {"label": "thumbs_up"}},
     ),
+    "true of a bad response": (
+        _rated(good=False, bad=True, name="is_toxic"),
+        r"'is_toxic'\}; if a bad one, with lower_is_better=True as well",
+        {"columns": {"label": "is_toxic"}, "lower_is_better": True},
+    ),
     "words under another name": (
         _rated("good", "bad", "rating"),
         r"if that is it: columns=\{'label': 'rating'\}",
@@ -157,6 +193,20 @@ REFUSED = {
         _rated(5, 2, "stars"),
         r"with ratings in stars\. Fix: if one of them says how good a response is",
         {"columns": {"score": "stars"}},
+    ),
+    "headings, and a grade of another name": (
+        _rated(5, 1, "Quality (1-5)", "Prompt", "Model Response"),
+        r"ratings in Quality \(1-5\)",
+        {"columns": {"score": "Quality (1-5)"}},
+    ),
+    "a dialogue of speakers": (
+        [
+            {"dialogue": [{"speaker": "user", "text": PROMPTS[n]}]}
+            | {"chosen": GOOD[n], "rejected": BAD[n]}
+            for n in range(6)
+        ],
+        r"columns=\{'prompt': 'dialogue'\}",
+        {"columns": {"prompt": "dialogue"}},
     ),
     "misspelt columns": (
         [
@@ -426,3 +476,51 @@ def test_rankings_whose_ranks_were_lost_are_refused():
     for record in (nested, flat):
         with pytest.raises(DataError, match=r"loses the ranks.*the server's API"):
             read_preferences([record])
+
+
+def test_steps_are_scored_as_they_were_fitted():
+    """With the steps before them in the prompt, not as answers by themselves."""
+    row = {"prompt": "1 + 1?", "completions": ["Add.", "3"], "labels": [True, False]}
+    reader = RowReader()
+    read_responses(row, reader)
+    fitted = read_preferences([row]).items
+    assert [item["prompt"] for item in reader.items] == fitted["prompt"].tolist()
+
+
+def test_a_ranking_that_may_be_an_order_is_said_to_be_read_as_ranks():
+    """Second, third, first: as ranks, the third response is best."""
+    row = {"prompt": "p", "responses": ["a", "b", "c"], "ranking": [1, 2, 0]}
+    read = read_preferences([row])
+    assert any("read as the rank of each" in note for note in read.read_report.notes)
+    assert read.items.sort_values("rank")["response"].tolist() == ["c", "a", "b"]
+    both = read_preferences([row | {"ranking": [1, 0, 2]}]).read_report
+    assert not any("read as the rank" in note for note in both.notes)
+
+
+def test_true_and_false_as_a_score_are_labels():
+    """The error says how to read them, and that works."""
+    rows = _rated(good=True, bad=False)
+    with pytest.raises(DataError, match=r"columns=\{'label': 'score'\}"):
+        read_pairs(rows)
+    _assert_right(read_pairs(rows, columns={"label": "score"}))
+
+
+def test_soft_labels_of_steps_are_refused():
+    """A share of right continuations is no label; the error says how to make one."""
+    row = {"prompt": "p", "completions": ["a", "b"], "labels": [0.9, 0.2]}
+    with pytest.raises(DataError, match=r"e\.g\. label >= 0\.5"):
+        read_preferences([row])
+
+
+def test_a_column_is_not_called_carried_because_a_table_has_one_of_its_name():
+    """Beside a winner, `y` is not used; beside chosen and rejected, it is the label."""
+    row = {"prompt": "p", "response_a": "a", "response_b": "b", "winner": "A", "y": 0}
+    assert read_preferences([row]).read_report.columns["y"] == "not used"
+    pair = {
+        f"{side}": f"\n\nHuman: p\n\nAssistant: {side}"
+        for side in ("chosen", "rejected")
+    }
+    read = read_preferences([pair | {"y": 0.25, "margin": 1.5}])
+    assert read.y.tolist() == [0.25]
+    assert read.read_report.columns["y"].startswith("label")
+    assert read.read_report.columns["margin"] == "margin"

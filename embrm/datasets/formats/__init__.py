@@ -216,7 +216,7 @@ def read_responses(row: Row, reader: RowReader) -> None:
     [('responses', 0), ('responses', 1)]
     """
     for fmt in _FORMATS.values():
-        own = not fmt.needs or fmt in (TRL, SWIFT)
+        own = not fmt.needs or fmt in (TRL, SWIFT, STEPWISE)
         if own and fmt.gather is None and fmt.detect(row):
             with suppress(NoPreferenceError):
                 fmt.read(row, reader)
@@ -342,7 +342,10 @@ def _name_what_grades(row: Row, response: str) -> str:
     others = {str(n)[:40]: c for n, c in row.items() if n not in used}
     flags = [name for name, cell in others.items() if isinstance(cell, bool)]
     if len(flags) == 1:
-        return f"if true means a good response: columns={{'label': {flags[0]!r}}}"
+        return (
+            f"if true means a good response: columns={{'label': {flags[0]!r}}}; if a "
+            "bad one, with lower_is_better=True as well"
+        )
     words = [name for name, cell in others.items() if is_label(cell)]
     if len(words) == 1:
         return f"if that is it: columns={{'label': {words[0]!r}}}"

@@ -26,6 +26,7 @@ from embrm.datasets.formats._texts import (
     transcript_turns,
 )
 from embrm.datasets.formats.base import (
+    PAIR_ROLES,
     Format,
     PlainPair,
     Row,
@@ -54,7 +55,14 @@ SIDES = (
         for better, worse in _WORDS
         for tail in _TAILS
     ),
+    *(
+        (f"{stem}_{better}", f"{stem}_{worse}")
+        for stem in _STEMS
+        for better, worse in _WORDS
+    ),
     *(("preferred", "rejected"), ("preferred_response", "rejected_response")),
+    # Of OpenAI's preference fine-tuning, whose input holds the messages.
+    ("preferred_output", "non_preferred_output"),
     *(("y_w", "y_l"), ("response_w", "response_l"), ("answer_w", "answer_l")),
     # Of stack-exchange-paired, whose j has more votes than k.
     ("response_j", "response_k"),
@@ -107,9 +115,8 @@ def _pair_roles(row: Row) -> dict[str, str]:
     chosen, rejected = sides_of(row) or ("chosen", "rejected")
     place = _prompt_place(row)
     prompts = {} if place is None else place.roles()
-    named = {name: name for name in ("margin", "weight") if name in row}
-    label = {"y": "label: probability that chosen is preferred"} if "y" in row else {}
-    return prompts | {chosen: "chosen", rejected: "rejected"} | named | label
+    named = {name: role for name, role in PAIR_ROLES.items() if name in row}
+    return prompts | {chosen: "chosen", rejected: "rejected"} | named
 
 
 def _read_pair(row: Row, reader: RowReader) -> None:
@@ -448,7 +455,9 @@ HH = Format(
     about="Anthropic's HH data: whole transcripts up to the turn that differs",
     detect=_is_hh,
     read=_read_hh,
-    roles=static_roles(chosen="prompt and chosen", rejected="prompt and rejected"),
+    roles=static_roles(
+        chosen="prompt and chosen", rejected="prompt and rejected", **PAIR_ROLES
+    ),
 )
 
 
@@ -477,6 +486,8 @@ SWIFT = Format(
     about="ms-swift's preference data; with rejected_messages it is read as trl",
     detect=_is_swift,
     read=_read_swift,
-    roles=static_roles(messages="prompt and chosen", rejected_response="rejected"),
+    roles=static_roles(
+        messages="prompt and chosen", rejected_response="rejected", **PAIR_ROLES
+    ),
     needs=(("messages",), ("rejected_response",)),
 )

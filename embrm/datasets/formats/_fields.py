@@ -81,14 +81,10 @@ def number(
     except (ValueError, OverflowError):
         read = math.nan
     if not math.isfinite(read):
-        comma = isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip())
         raise refusal(
             expected=f"a finite number as {what}",
             got=in_short(value),
-            fix="write it with a point; pandas.read_csv(path, sep=';', decimal=',') "
-            "reads such a file, and its frame can be passed"
-            if comma
-            else "write a number, or leave the field empty where it is unknown",
+            fix=_fix_for(value, what),
             reason=f"{what} is not a number",
         )
     if not low <= read <= high:
@@ -99,6 +95,18 @@ def number(
             reason=f"{what} out of range",
         )
     return read
+
+
+def _fix_for(value: Any, what: str) -> str:
+    """Say what to do about a field that should hold a number."""
+    if isinstance(value, bool) and what == "score":
+        return "if true means a good response: columns={'label': 'score'}"
+    if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip()):
+        return (
+            "write it with a point; pandas.read_csv(path, sep=';', decimal=',') reads "
+            "such a file, and its frame can be passed"
+        )
+    return "write a number, or leave the field empty where it is unknown"
 
 
 def whole_number(

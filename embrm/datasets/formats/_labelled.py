@@ -36,6 +36,7 @@ _LABELS = {
     **dict.fromkeys(("down", "thumbs down", "thumbs_down", "thumbsdown"), False),
 }
 """Words that can only mean that a response is good, or that it is bad."""
+_TRUE_IS_BAD = "true and 1 label bad responses, as lower_is_better says"
 _LABEL_COLUMNS = ("label", "kto_tag")
 
 
@@ -60,6 +61,15 @@ def good_or_bad(value: Any, column: str = "label") -> bool:
         else "label is not true or false",
         kind=NoPreferenceError if missing else DataError,
     )
+
+
+def _turned(label: bool, reader: RowReader) -> bool:
+    """Take true for bad where the user said that lower is better."""
+    if not reader.options.lower_is_better:
+        return label
+    if _TRUE_IS_BAD not in reader.said:
+        reader.said.append(_TRUE_IS_BAD)
+    return not label
 
 
 def is_label(value: Any) -> bool:
@@ -122,7 +132,7 @@ def _read_unpaired(row: Row, reader: RowReader) -> None:
     if places is None:
         raise KeyError("label" if _label_column(row) is None else "completion")
     place, column, label = places
-    good = good_or_bad(row[label], label)
+    good = _turned(good_or_bad(row[label], label), reader)
     prompt = read_prompt(row, place, reader)
     text = response_cell(row[column], reader)
     reader.item(prompt, text, origin=(column, None), label=good)
@@ -159,7 +169,7 @@ def _read_labelled_messages(row: Row, reader: RowReader) -> None:
     column, label = conversation_column(row), _label_column(row)
     if column is None or label is None:
         raise KeyError("messages" if column is None else "label")
-    good = good_or_bad(row[label], label)
+    good = _turned(good_or_bad(row[label], label), reader)
     prompt, text = split_last_answer(row[column], reader)
     reader.item(prompt, text, origin=(column, None), label=good)
 

@@ -36,6 +36,7 @@ from embrm.datasets.formats._verdicts import (
     TIE,
 )
 from embrm.datasets.formats.base import (
+    PAIR_ROLES,
     Format,
     Row,
     RowReader,
@@ -248,7 +249,10 @@ RMB_BEST_OF_N = Format(
     detect=_is_rmb_best_of_n,
     read=_read_rmb_best_of_n,
     roles=static_roles(
-        conversation_input="prompt", bon_best="chosen", loser_list="rejected"
+        conversation_input="prompt",
+        bon_best="chosen",
+        loser_list="rejected",
+        **PAIR_ROLES,
     ),
 )
 

@@ -27,8 +27,20 @@ from embrm.datasets.formats._texts import (
     response_cell,
     transcript_turns,
 )
-from embrm.datasets.formats.base import Format, Row, RowReader, refusal, static_roles
+from embrm.datasets.formats.base import (
+    PAIR_ROLES,
+    Format,
+    Row,
+    RowReader,
+    refusal,
+    static_roles,
+)
 from embrm.exceptions import DataError, NoPreferenceError
+
+_AN_ORDER = (
+    "ranking is read as the rank of each response, not as their numbers from best to "
+    "worst: with those, write the responses in that order and rank them 0, 1, 2, ..."
+)
 
 
 def _is_ranked(row: Row) -> bool:
@@ -143,6 +155,8 @@ def _ranked_columns(row: Row, reader: RowReader) -> tuple[Any, list[Any], list[A
     for rank in ranks:
         if is_number(rank) and not as_float(rank).is_integer():
             raise _no_ranks(f"{as_float(rank):g}")
+    if name == "ranking" and _may_be_an_order(ranks) and _AN_ORDER not in reader.said:
+        reader.said.append(_AN_ORDER)
     place = _prompt_place(row)
     if place is None and reader.options.prompt_template is None:
         raise KeyError("prompt")
@@ -160,6 +174,15 @@ def _record_columns(
     responses = [response_cell(each, reader) for each in texts]
     ranks = [each.get("rank") for each in records]
     return read_prompt(row, place, reader), responses, ranks
+
+
+def _may_be_an_order(ranks: list[Any]) -> bool:
+    """Say whether numbers would mean another thing as places, from best to worst."""
+    low = 0 if 0 in ranks else 1
+    places = [*range(low, low + len(ranks))]
+    if not all(isinstance(n, int) for n in ranks) or sorted(ranks) != places:
+        return False
+    return ranks != [ranks.index(n) + low for n in places]
 
 
 def _prompt_place(row: Row) -> PromptColumns | None:
@@ -359,5 +382,6 @@ ALPACA_LIST = Format(
         input="prompt, below it",
         system="system turn of the prompt",
         output="chosen and rejected",
+        **PAIR_ROLES,
     ),
 )

@@ -12,6 +12,7 @@ from embrm._typing import Message, Prompt
 from embrm.datasets.formats._fields import (
     in_short,
     is_list,
+    is_number,
     is_text_list,
     list_of,
     record_of,
@@ -25,6 +26,7 @@ from embrm.datasets.formats._texts import (
     read_prompt,
 )
 from embrm.datasets.formats.base import (
+    MEANS_OTHERWISE,
     Format,
     Row,
     RowReader,
@@ -102,6 +104,13 @@ def _read_stepwise(row: Row, reader: RowReader) -> None:
     question = read_prompt(row, PromptColumns("prompt"), reader)
     solution = _Solution(question, reader)
     for step, label in zip(steps, labels, strict=True):
+        if is_number(label) and label not in (0, 1):
+            raise refusal(
+                expected="labels of steps that are true or false, 1 or 0, + or -",
+                got=in_short(label),
+                fix="write for each step whether it is right, e.g. label >= 0.5",
+                reason=MEANS_OTHERWISE,
+            )
         good = _SIGNS[label] if label in ("+", "-") else good_or_bad(label)
         solution.try_step(step, "completions", label=good)
         solution.go_on(step)

@@ -201,6 +201,8 @@ def prompt_cell(cell: Any, reader: RowReader) -> Any:
             return messages_of(written, reader)
         check_no_turns(cell)
         return cell
+    if isinstance(cell, Mapping) and is_conversation(cell.get("messages")):
+        cell = cell["messages"]
     if is_list(cell) and len(cell) == 1 and isinstance(cell[0], str):
         return cell[0]
     return messages_of(cell, reader) if is_conversation(cell) else cell
@@ -238,10 +240,17 @@ def response_cell(cell: Any, reader: RowReader) -> Any:
 
 def _text_of_record(record: Mapping[str, Any], reader: RowReader) -> Any:
     """Take the text of a record, as RMB ("answer") and summarize-from-feedback have."""
-    key = next((key for key in _TEXT_OF_RECORD if key in record), None)
+    texts: tuple[str, ...] = _TEXT_OF_RECORD
+    if not record.keys() & {"role", "from"}:
+        texts = (*texts, "content")
+    key = next((key for key in texts if key in record), None)
     if key is None:
         return record
-    beside = [name for name, cell in record.items() if name != key and is_number(cell)]
+    beside = [
+        name
+        for name, cell in record.items()
+        if name != key and is_number(cell) and not name.endswith("id")
+    ]
     if beside:
         named = ", ".join(str(name)[:40] for name in beside[:5])
         _say(reader, f"of responses that are records, {key} is read; {named} is not")
@@ -397,8 +406,10 @@ def _respelt(turn: Any) -> list[Any]:
     if turn.keys() == {"human", "assistant"}:
         roles = (("user", turn["human"]), ("assistant", turn["assistant"]))
         return [{"role": role, "content": text} for role, text in roles if text]
-    role = turn.get("role", turn.get("from"))
+    role = turn.get("role", turn.get("from", turn.get("speaker")))
     known = _ROLES.get(role.lower(), role) if isinstance(role, str) else role
+    if "content" not in turn and "value" not in turn and "text" in turn:
+        return [{"role": known, "content": turn["text"]}]
     if "content" in turn or "value" not in turn:
         named = {**turn, "role": known} if "role" in turn else turn
         return [_with_plain_parts(named)]

@@ -50,7 +50,8 @@ class ReadOptions:
         What each value of the winner's column means: `"first"`, `"second"`, `"tie"`,
         `"both bad"`, or the probability that first is preferred.
     lower_is_better : bool, optional
-        Which way scores count; None where it was not said.
+        Which way scores count; None where it was not said. Of labels, whether true is
+        a bad response.
     images : {"refuse", "mark"}
         Whether images in messages are refused or marked by `[image]`.
     """
@@ -230,6 +231,14 @@ def static_roles(**roles: str) -> Callable[[Row], dict[str, str]]:
     {'input': 'prompt'}
     """
     return lambda row: {name: role for name, role in roles.items() if name in row}
+
+
+PAIR_ROLES = {
+    "y": "label: probability that chosen is preferred",
+    "margin": "margin",
+    "weight": "weight",
+}
+"""What columns are read as wherever they stand beside a chosen and a rejected side."""
 
 
 def is_missing(value: Any) -> bool:
