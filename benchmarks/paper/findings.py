@@ -23,6 +23,7 @@ from benchmarks.paper.pools import TEST_SHARE, PoolFacts
 from benchmarks.paper.regularisation import (
     AS_THEY_COME,
     Regularisation,
+    end_of_ladder,
     regularisation,
 )
 from benchmarks.paper.studies import (
@@ -305,6 +306,9 @@ def _claim(claim: Claim) -> str:
 def _regularisation(found: Regularisation) -> str:
     by_name = {contrast.name: contrast.difference for contrast in found.contrasts}
     penalty, objective = (estimate for _, estimate in found.claims[0].details)
+    weakest, strongest = (
+        by_name[end_of_ladder("linear", end)] for end in ("weakest", "strongest")
+    )
     words = (
         "### Objective or regularisation\n\n"
         "Linear heads of both objectives, on the same standardised items and with the "
@@ -312,7 +316,9 @@ def _regularisation(found: Regularisation) -> str:
         f"{len(LADDER)} penalties, thirty times apart; its best is chosen on the other "
         f"seeds. {found.bracketed} With the best penalty of each, classification less "
         f"Bradley-Terry is {objective}; a penalty thirty times too weak or too strong "
-        f"costs {penalty}. As they come, with penalties of their own, it is "
+        f"costs {penalty}. The two sides are not alike: the weakest of the ladder "
+        f"costs the Bradley-Terry head {weakest}, the strongest {strongest}. As they "
+        "come, with penalties of their own, classification less Bradley-Terry is "
         f"{by_name[AS_THEY_COME]}. {found.conclusion}"
     )
     table = [

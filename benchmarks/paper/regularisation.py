@@ -38,12 +38,11 @@ AT_BEST = "objective: logistic less linear, each with its best penalty"
 _KINDS = ("linear", "logistic")
 _SETTING = ["noise", "budget"]
 _CONCLUSIONS = {
-    Verdict.HOLDS: "So here it is how strongly a linear head is held back, more than "
-    "its objective, that explains the differences between heads.",
-    Verdict.DOES_NOT_HOLD: "So here the objective of a linear head explains more than "
-    "how strongly it is held back.",
+    Verdict.HOLDS: "So here the penalty counts for more than the objective.",
+    Verdict.DOES_NOT_HOLD: "So here the objective counts for more than a penalty that "
+    "is thirty times off.",
 }
-_CANNOT_TELL = "These cells cannot tell which of the two explains more."
+_CANNOT_TELL = "These cells cannot tell which of the two counts for more."
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Regularisation:
 
     @property
     def conclusion(self) -> str:
-        """Say in one sentence what explains more: it goes by the first verdict."""
+        """Say in one sentence what counts for more: it goes by the first verdict."""
         return _CONCLUSIONS.get(self.claims[0].verdict, _CANNOT_TELL)
 
 
@@ -227,6 +226,11 @@ def _bracketed(cells: "pd.DataFrame") -> str:
     )
 
 
+def end_of_ladder(kind: str, end: str) -> str:
+    """Name the contrast of the best penalty with one at an end of the ladder."""
+    return f"penalty: {kind}, best less the {end}"
+
+
 def _contrasts(
     cells: "pd.DataFrame",
     ladder: "pd.DataFrame",
@@ -261,6 +265,11 @@ def _named_pairs() -> list[tuple[str, str, str]]:
             )
             for kind in _KINDS
             for side in ("weaker", "stronger")
+        ),
+        *(
+            (end_of_ladder(kind, end), f"{kind}, best", with_penalty(kind, factor))
+            for kind in _KINDS
+            for end, factor in (("weakest", LADDER[0]), ("strongest", LADDER[-1]))
         ),
         ("objective: mlp less siamese, as they come", "mlp", "siamese"),
         ("capacity: siamese, as it comes less free", "siamese", FREE_BRADLEY_TERRY),
