@@ -22,6 +22,7 @@ FROM_ROOT = {
     "SECURITY.md": "security.md",
     "README.md": "README.md",
     "benchmarks/paper/FINDINGS.md": "paper-findings.md",
+    "benchmarks/paper/smollm2/FINDINGS.md": "paper-findings-smollm2.md",
 }
 """Pages that lie outside docs/, and where they are in the site."""
 

@@ -58,15 +58,13 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
     head : str or RewardHead, default="linear"
         A head, which is cloned, or the name of one:
         ALL_HEADS.
-        For a seed, `make_head("siamese", random_state=0)`. `embrm heads` says what
-        each is good for, and what it learns from.
+        For a seed, `make_head("siamese", random_state=0)`. `embrm heads` says more.
     cache : path or VectorCache, optional
         Directory in which vectors are kept; None embeds again each time.
     columns : mapping of str to str, optional
         Names of your columns by embrm's, e.g. `{"prompt": "question"}`.
     prompt_template : str, optional
-        Writes the prompt from several columns, e.g. `"{instruction}\n{input}"`; for
-        all that is read, to fit and to reward.
+        Writes prompts from several columns: `"{instruction}\n{input}"`.
     progress : bool, optional
         Show a progress bar while embedding; None shows it on a terminal.
 
@@ -85,11 +83,9 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
     training_prompts_ : ndarray of uint64
         Sorted hashes of the prompts that were fitted on, to notice leakage.
     training_sketches_ : PromptSketches or None
-        Sketches of these prompts, to notice near-duplicates too, where near-duplicates
-        were grouped.
+        Sketches of these, to notice near-duplicates where those were grouped.
     fit_seconds_ : float or None
-        Wall time of the head's fit, embedding aside; None for models that were saved
-        before it was kept. Apart from `training_`, which equal fits have in common.
+        Wall time of the head's fit alone; None in models of embrm 0.1.
 
     Examples
     --------
@@ -146,12 +142,10 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         model._encoder()
         model.columns = training.get("columns")
         model.prompt_template = training.get("prompt_template")
-        model.fingerprint_ = fingerprint
-        model.head_ = head
+        model.fingerprint_, model.head_ = fingerprint, head
         model.training_prompts_ = training_prompts
         model.training_sketches_ = training_sketches
-        model.training_ = dict(training)
-        model.fit_seconds_ = fit_seconds
+        model.training_, model.fit_seconds_ = dict(training), fit_seconds
         return model
 
     def fit(
@@ -409,8 +403,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         with_std : bool, default=True
             Whether to compute standard deviations, where the head has them.
         one_by_one : bool, default=False
-            Reward each vector by itself. Sums of a matrix product are in another order
-            for other shapes: together, an item's last bits depend on its neighbours.
+            Reward each vector by itself: together, last bits depend on neighbours.
         control : {"style"}, optional
             Give the reward net of style; only for encoders with a block `style`.
 
@@ -424,9 +417,9 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         if one_by_one and len(vectors) > 1:
             given: Any = {"with_std": with_std, "control": control}
             each = [self.reward_vectors(vector[None], **given) for vector in vectors]
-            deviations = [std for _, std in each if std is not None]
-            rewards = np.concatenate([reward for reward, _ in each])
-            return rewards, np.concatenate(deviations) if deviations else None
+            stds = [std for _, std in each if std is not None]
+            one = np.concatenate([reward for reward, _ in each])
+            return one, np.concatenate(stds) if stds else None
         owed: FloatArray | float = 0.0
         if control is not None:
             style = vectors[:, check_style_block(self.blocks)]
@@ -466,9 +459,9 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         return make_head(self.head) if isinstance(self.head, str) else clone(self.head)
 
     def _read(self, data: Any, **options: Any) -> Preferences:
-        if isinstance(data, Preferences):
-            return with_pairs(data)
-        return with_pairs(read_preferences(data, **self._naming(options)))
+        if not isinstance(data, Preferences):
+            data = read_preferences(data, **self._naming(options))
+        return with_pairs(data)
 
     def _read_pairs(self, data: Any, **options: Any) -> Preferences:
         return read_pairs(data, **self._naming(options))

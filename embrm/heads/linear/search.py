@@ -45,8 +45,8 @@ from embrm.heads.linear.posterior import evidence_penalties
 from embrm.heads.validation_split import (
     grouped_folds,
     held_out_by_item,
-    split_units,
     strongest_within_one_error,
+    subsample_comparisons,
 )
 
 STRONG_PRIOR = 1.0
@@ -326,9 +326,8 @@ class Trial:
         if latest is not scale:
             one = np.ones(made.n_columns)
             by = (one if scale is None else scale) / (one if latest is None else latest)
-            made = made.divided(by)
-            self._latest = (scale, made)
-        return made
+            self._latest = (scale, made.divided(by))
+        return self._latest[1]
 
     @property
     def _tells_prompts(self) -> bool:
@@ -455,49 +454,3 @@ def penalty_at_scale_one(comparisons: Comparisons) -> float:
     """
     settings = FitSettings(reward_scale=1.0)
     return Trial.of(comparisons, settings).search(None).alpha
-
-
-def subsample_comparisons(comparisons: Comparisons, n_wins: int) -> Comparisons:
-    """Keep about `n_wins` wins, all those within some units of splitting.
-
-    The penalty belongs to the prior and not to the number of wins: what is best for a
-    large part is about the best for all. Whole units are kept, so that folds by unit
-    hold out what they would of all wins.
-
-    Parameters
-    ----------
-    comparisons : Comparisons
-    n_wins : int, >= 1
-
-    Returns
-    -------
-    Comparisons
-        With the items of these wins alone; the same one if it has no more than
-        `n_wins`. The draw is always the same for the same units.
-
-    Examples
-    --------
-    >>> from embrm import Pairs
-    >>> from embrm.heads.comparisons import make_comparisons
-    >>> pairs = Pairs(np.eye(60), np.arange(60).reshape(30, 2), np.arange(60) // 6)
-    >>> few = subsample_comparisons(make_comparisons(pairs), 10)
-    >>> len(few), few.items.shape
-    (12, (24, 60))
-    """
-    if len(comparisons) <= n_wins:
-        return comparisons
-    units = split_units(comparisons)
-    draw = np.random.default_rng(0).permutation(int(units.max()) + 1)[units]
-    last = np.maximum(draw[comparisons.winner], draw[comparisons.loser])
-    kept = last <= np.sort(last)[n_wins - 1]
-    wins = comparisons.take(kept)
-    rows, ends = np.unique(np.stack([wins.winner, wins.loser]), return_inverse=True)
-    winner, loser = ends.reshape(2, -1)
-    groups = comparisons.groups
-    return replace(
-        wins,
-        items=comparisons.items[rows],
-        winner=winner,
-        loser=loser,
-        groups=None if groups is None else groups[rows],
-    )

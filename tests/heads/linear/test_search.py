@@ -16,8 +16,8 @@ from embrm.heads.linear.search import (
     Trial,
     choose_prior,
     penalty_at_scale_one,
-    subsample_comparisons,
 )
+from embrm.heads.validation_split import subsample_comparisons
 
 
 def search(pairs, y, **options):
