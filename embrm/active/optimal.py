@@ -23,6 +23,7 @@ from embrm.simulate.design import PromptLayout
 
 _FIRST_LOOK = 4096
 _ROWS_AT_A_TIME = 16
+_PAIRS_AT_A_TIME = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -265,9 +266,6 @@ def _root(scatter: FloatArray) -> FloatArray:
 
 
 _ROWS = 8192
-
-
-_PAIRS_AT_A_TIME = 1 << 14
 
 
 @dataclass(frozen=True)

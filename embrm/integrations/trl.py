@@ -42,10 +42,8 @@ def trl_reward(
 
     Examples
     --------
-    >>> import pickle
-    >>> reward = trl_reward("http://localhost:8080", name="helpful")
-    >>> reward.__name__, pickle.loads(pickle.dumps(reward)) is reward
-    ('helpful', True)
+    >>> trl_reward("http://localhost:8080", name="helpful").__name__
+    'helpful'
     """
     places = model if isinstance(model, Mapping) else {"reward": model}
     if all(isinstance(place, str | os.PathLike) for place in places.values()):

@@ -23,6 +23,8 @@ from embrm.exceptions import invalid_input
 from embrm.web.answers import as_json, error_content, printable
 from embrm.web.bounds import Bounds
 
+_BACKLOG = 2048
+
 
 class BoundedConnection(HttpToolsProtocol):
     """uvicorn's connection, which by itself waits for headers and readers for ever.
@@ -127,9 +129,6 @@ class BoundedConnection(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
-
-
-_BACKLOG = 2048
 
 
 class PlainFormatter(logging.Formatter):

@@ -39,6 +39,10 @@ from embrm.heads.win_loss import best_scale, loss_of_wins
 
 _N_FOLDS = 5
 _LOG_SCALES = (-0.7, 10.0)
+_FEWEST_HELD_OUT = 10
+_BLIND_ROUNDS = 50
+_SHARE_OF_FEATURES = 0.2
+_FEWEST_FEATURES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +104,6 @@ def fit_linear_start(comparisons: Comparisons) -> LinearStart:
 
 def _delta(comparisons: Comparisons, reward: FloatArray) -> FloatArray:
     return reward[comparisons.winner] - reward[comparisons.loser]
-
-
-_FEWEST_HELD_OUT = 10
-_BLIND_ROUNDS = 50
-_SHARE_OF_FEATURES = 0.2
-_FEWEST_FEATURES = 16
 
 
 class BoostedBradleyTerry(RewardHead):

@@ -46,6 +46,10 @@ from embrm.heads.win_loss import WinLoss
 
 _PAIRS_AT_A_TIME = 8192
 _SMALLEST_PIVOT = 1e-12
+_MOST_ROUNDS = 30
+_STEPS = 2
+_BOUNDS = (1e-3, 1e7)
+_CHANGE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,10 +243,6 @@ def _cholesky(precision: FloatArray) -> FloatArray | None:
     return lower if pivots.min() >= _SMALLEST_PIVOT else None
 
 
-_MOST_ROUNDS = 30
-_STEPS = 2
-_BOUNDS = (1e-3, 1e7)
-_CHANGE = 0.02
 """Relative change of penalties below which they have settled."""
 
 
