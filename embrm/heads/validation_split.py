@@ -118,14 +118,16 @@ def share_across_prompts(comparisons: Comparisons) -> float:
 
 
 def held_out_by_item(comparisons: Comparisons) -> Comparisons:
-    """Make each item its own group where most wins are across prompts.
+    """Forget the prompts where most wins are across them, so that items are held out.
 
     Prompt effects are then learned from other items of the same prompts, and held-out
-    wins measure differences between responses.
+    wins measure differences between responses. Items that are linked by wins are held
+    out together, unless most are: apart, no fold of n would hold out more than 1 / n^2
+    of the wins.
     """
     if share_across_prompts(comparisons) <= 0.5:
         return comparisons
-    return replace(comparisons, groups=np.arange(len(comparisons.items)))
+    return replace(comparisons, groups=None)
 
 
 def split_units(comparisons: Comparisons) -> IntArray:

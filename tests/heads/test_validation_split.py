@@ -78,13 +78,28 @@ def test_items_are_held_out_where_most_wins_cross_prompts(
     """And whole prompts where they do not, or are unknown."""
     assert share_across_prompts(cross_prompt) == 1.0
     by_item = held_out_by_item(cross_prompt)
-    assert len(np.unique(by_item.groups)) == len(by_item.items)
+    linked = [split_units(cross_prompt), split_units(by_item)]
+    assert len(np.unique(linked[1])) > len(np.unique(linked[0]))
+    for train, validation in grouped_folds(by_item, 5):
+        assert not items_of(by_item, train) & items_of(by_item, validation)
     data = make_preferences()
     within = make_comparisons(data.pairs, data.y)
     unknown = make_comparisons(Pairs(data.pairs.items, data.pairs.ids), data.y)
     for comparisons in (within, unknown):
         assert share_across_prompts(comparisons) == 0.0
         assert held_out_by_item(comparisons) is comparisons
+
+
+def test_every_win_across_prompts_is_held_out_once_where_items_are_in_few():
+    """Pairs of fresh items are linked to no others: none is lost between folds."""
+    ids = np.arange(40).reshape(-1, 2)
+    prompts = np.random.default_rng(0).permutation(np.arange(40) // 4)
+    wins = make_comparisons(Pairs(np.eye(40), ids, prompts))
+    assert share_across_prompts(wins) > 0.5
+    folds = grouped_folds(held_out_by_item(wins), 5)
+    held_out = np.sum([validation for _, validation in folds], axis=0)
+    assert (held_out == 1).all()
+    assert all((train != validation).all() for train, validation in folds)
 
 
 def test_unknown_prompts_are_split_by_connected_component():

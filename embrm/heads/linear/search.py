@@ -67,9 +67,6 @@ _HOPELESS = 8.0
 _ENOUGH_TO_CHOOSE = 20_000
 """Wins that a penalty is chosen on where there are more."""
 
-_MORE_HELD_OUT = 1.5
-"""How many times as many wins other folds must hold out to be worth a fit."""
-
 _ALIKE = 1.1
 """Ratio of columns' deviations up to which it does not matter to standardise."""
 
@@ -255,28 +252,11 @@ class Trial:
         margin = self.comparisons.margin
         free = self.settings.free_scale
         path = FoldPath(differences, self.loss, margin, self.folds, free_scale=free)
-        found = self._in_units(self._scaled(follow(path), path), path, root)
+        found = self._in_units(follow(path), path, root)
         if turn is not None:
             start, doubt = turn @ found.start, turn @ found.doubt
             found = replace(found, start=start, doubt=doubt, coordinates=None)
         return found
-
-    def _scaled(self, found: PenaltySearch, path: FoldPath) -> PenaltySearch:
-        """Fit the scale on more wins, where folds of items hold out few of them.
-
-        A fold of items holds out the wins between two of its items; one of components
-        of the comparison graph holds out all of theirs, and trains on more.
-        """
-        if self._by_item is self.comparisons or not path.free_scale:
-            return found
-        folds = grouped_folds(replace(self.comparisons, groups=None), N_FOLDS)
-        n_held = sum(int(held.sum()) for _, held in folds)
-        if n_held < _MORE_HELD_OUT * len(path.held_weight):
-            return found
-        other = FoldPath(path.whole, path.loss, path.margin, folds)
-        fit = other.fit(found.alpha)
-        start = fit.weights.mean(axis=1, dtype=np.float64)
-        return replace(found, start=start, scale=fit.scale, scale_error=fit.scale_error)
 
     def scale_of_blocks(
         self, scale: FloatArray | None, blocks: Sequence[slice]
