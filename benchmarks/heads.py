@@ -1,19 +1,15 @@
 """How well and how fast heads learn, beside the published recipes.
 
-    python benchmarks/heads.py table [--cells quick|full] [--heads linear,siamese]
+    python benchmarks/heads.py table [--cells quick|usual|full] [--heads linear,siamese]
         [--datasets pool,synthetic] [--seeds 3] [--data DIR] [--out FILE]
     python benchmarks/heads.py penalty [--datasets pool,iso,dec,...] [--seeds 10]
-        [--sizes 500,2000,10000,40000]
+        [--sizes 500,2000,10000,40000] [--pairings same,cross]
     python benchmarks/heads.py speed
         [--figures siamese,scoring,ensemble,linear,scikit-learn,siamese-small,ranker]
 
 Both sides are fitted in one process, in turn, on the same data. `table` appends a row
 for each (cell, head, seed) to FILE with the ending .rows.jsonl as soon as it is known;
 run again, it goes on where it was stopped. Then it writes the summary to FILE.
-
-The rows of `heads.json` are of 21 November: their neural references shuffled batches of
-min(10,240, n) rows and stopped after three epochs without a new best, which is not what
-the published code does. `heads_verbatim.json` has the quick cells with that.
 """
 
 import argparse
@@ -76,9 +72,11 @@ def run_cell(pool, task, name: str, seed: int) -> dict:
 
 
 def cells(choice: str, datasets: list[str]):
-    sizes = SIZES[:1] if choice == "quick" else SIZES
+    sizes = SIZES if choice == "full" else SIZES[:1]
     if "pool" in datasets:
         yield from product(["pool"], sizes, ERROR_RATES, PAIRINGS)
+    if choice == "usual":
+        yield from product(["pool"], SIZES[1:2], (0.0, 0.4), ["same"])
     if "synthetic" in datasets:
         yield from product(["synthetic"], SIZES[-1:], ERROR_RATES, PAIRINGS)
 
@@ -172,14 +170,17 @@ def run_penalty(arguments) -> None:
     """Compare the automatic penalty with thirty fixed ones."""
     import heads_penalty
 
-    rows = []
+    rows, earlier, summary = [], [], {}
+    if arguments.out.exists():
+        earlier = json.loads(arguments.out.read_text())["cells"]
     sizes = [int(n) for n in arguments.sizes]
     for row in heads_penalty.run(
-        arguments.datasets, sizes, arguments.seeds, arguments.data
+        arguments.datasets, sizes, arguments.pairings, arguments.seeds, arguments.data
     ):
         rows.append(row)
-        write(arguments.out, heads_penalty.summarise(rows))
-    print(json.dumps(heads_penalty.summarise(rows)["figures"], indent=1))
+        summary = heads_penalty.summarise(rows, earlier)
+        write(arguments.out, summary)
+    print(json.dumps(summary["figures"], indent=1))
 
 
 def words(text: str) -> list[str]:
@@ -190,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(required=True)
     table = commands.add_parser("table", help="order consistency and fit seconds")
-    table.add_argument("--cells", choices=["quick", "full"], default="quick")
+    table.add_argument("--cells", choices=["quick", "usual", "full"], default="quick")
     table.add_argument("--heads", type=words, default=list(HEADS))
     table.add_argument("--datasets", type=words, default=["pool"])
     table.add_argument("--seeds", type=int, default=3)
@@ -203,6 +204,7 @@ def main() -> None:
     made_up = "pool,iso,dec,steep,pc,bent"
     penalty.add_argument("--datasets", type=words, default=words(made_up))
     penalty.add_argument("--sizes", type=words, default=words("500,2000,10000,40000"))
+    penalty.add_argument("--pairings", type=words, default=list(PAIRINGS))
     penalty.add_argument("--seeds", type=int, default=10)
     penalty.add_argument("--data", type=Path, default=Path("../shared/data"))
     penalty.add_argument("--out", type=Path, default=RESULTS / "heads_penalty.json")

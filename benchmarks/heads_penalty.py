@@ -28,7 +28,7 @@ from embrm.heads.win_loss import HeldOut, LogisticLoss, best_scale
 
 TAUS = np.geomspace(0.01, 30.0, 30)
 ERROR_RATES = (0.0, 0.25, 0.4, 0.45)
-PAIRINGS = ("same", "cross")
+CELL = ("dataset", "n", "error", "pairing")
 MADE_UP = {"iso": 0.0, "dec": 0.5, "steep": 0.8, "pc": 0.6, "bent": 0.5}
 """Powers with which the spectrum of the vectors falls."""
 
@@ -60,20 +60,26 @@ def made_up_pool(kind: str, *, n_prompts=600, n_responses=20, d=256) -> Candidat
     return CandidatePool(items.astype(np.float32), prompt, gold=6 * gold)
 
 
-def cells(datasets: list[str], sizes: list[int]):
-    for dataset, n, error, pairing in product(datasets, sizes, ERROR_RATES, PAIRINGS):
+def cells(datasets: list[str], sizes: list[int], pairings: list[str]):
+    for dataset, n, error, pairing in product(datasets, sizes, ERROR_RATES, pairings):
         if dataset == "pool" or n <= 10_000:
             yield dataset, n, error, pairing
 
 
-def run(datasets: list[str], sizes: list[int], seeds: int, directory: Path):
+def run(
+    datasets: list[str],
+    sizes: list[int],
+    pairings: list[str],
+    seeds: int,
+    directory: Path,
+):
     """Yield a row for each cell and seed."""
 
     @cache
     def pool_of(name):
         return made_up_pool(name) if name in MADE_UP else load_pool(name, directory)
 
-    for seed, cell in product(range(seeds), list(cells(datasets, sizes))):
+    for seed, cell in product(range(seeds), list(cells(datasets, sizes, pairings))):
         dataset, n, error, pairing = cell
         pool = pool_of(dataset)
         task = make_task(pool, n, error, pairing, seed)
@@ -140,16 +146,18 @@ def excess_loss(reward, pool, task) -> dict:
     return {"best_scale": scale, "excess_loss": loss(1.0) - loss(scale)}
 
 
-def summarise(rows: list[dict]) -> dict:
-    """Compare in each cell with the fixed penalty that is best on its mean."""
-    key = ("dataset", "n", "error", "pairing")
+def summarise(rows: list[dict], earlier: list[dict]) -> dict:
+    """Compare in each cell with the fixed penalty that is best on its mean.
+
+    Cells of an earlier run that have no row are kept.
+    """
     groups: dict = {}
     for row in rows:
-        groups.setdefault(tuple(row[k] for k in key), []).append(row)
-    summary = []
-    for cell, members in sorted(groups.items()):
+        groups.setdefault(tuple(row[k] for k in CELL), []).append(row)
+    found = {tuple(told[k] for k in CELL): told for told in earlier}
+    for cell, members in groups.items():
         auto = np.mean([m["auto"] for m in members])
-        told = dict(zip(key, cell, strict=True)) | {"seeds": len(members)}
+        told = dict(zip(CELL, cell, strict=True)) | {"seeds": len(members)}
         told["auto"] = round(float(auto), 4)
         for name in ("plain", "standardised"):
             mean = np.mean([m[name] for m in members], axis=0)
@@ -159,7 +167,8 @@ def summarise(rows: list[dict]) -> dict:
         told["excess_loss"] = round(
             float(np.mean([m["excess_loss"] for m in members])), 5
         )
-        summary.append(told)
+        found[cell] = told
+    summary = [found[cell] for cell in sorted(found)]
     figures = {
         f"{name}, {statistic}": round(
             float(of([s[f"below {name}"] for s in summary])), 4
@@ -169,4 +178,13 @@ def summarise(rows: list[dict]) -> dict:
     }
     figures["cells"] = len(summary)
     figures["excess loss, worst cell"] = max(s["excess_loss"] for s in summary)
-    return {"figures": figures, "cells": summary}
+    kinds = {}
+    for name in sorted({told["dataset"] for told in summary}):
+        below = [told["below plain"] for told in summary if told["dataset"] == name]
+        kinds[name] = {
+            "cells": len(below),
+            "mean below plain": round(float(np.mean(below)), 4),
+            "worst": max(below),
+            "above .015": sum(value > 0.015 for value in below),
+        }
+    return {"figures": figures, "cells": summary, "cells_by_dataset": kinds}
