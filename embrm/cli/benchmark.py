@@ -11,7 +11,7 @@ from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Config, Debug, Seed
 from embrm.cli.output import emit, json_rows, print_table, reporting, say, table
 from embrm.cli.score import check_ending, write_rows
-from embrm.exceptions import DataError, InvalidInputError, format_error, invalid_input
+from embrm.exceptions import DataError, InvalidInputError, invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,12 +212,10 @@ def _files(path: Path) -> list[Path]:
         return [path]
     found = sorted(f for f in path.rglob("*") if f.suffix in _ENDINGS)
     if not found:
-        raise DataError(
-            format_error(
-                expected=f"files that end in {', '.join(_ENDINGS)} in {path}",
-                got="none",
-                fix="name the benchmark's file or its directory",
-            ),
+        raise DataError.of(
+            expected=f"files that end in {', '.join(_ENDINGS)} in {path}",
+            got="none",
+            fix="name the benchmark's file or its directory",
             reason="no files",
         )
     return found

@@ -16,7 +16,7 @@ from embrm.cli.inputs import (
 )
 from embrm.cli.options import AsJson, Columns, Config, Debug, column_map
 from embrm.cli.output import INTEGRITY, emit, print_table, reporting, say, table
-from embrm.exceptions import DataError, format_error, invalid_input
+from embrm.exceptions import DataError, invalid_input
 
 if TYPE_CHECKING:
     from embrm.embed import Fingerprint
@@ -284,12 +284,10 @@ def _keys(items: str, column: list[str] | None) -> "Keys":
     wanted = [names["prompt"], names["response"]]
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
-        raise DataError(
-            format_error(
-                expected=f"columns {' and '.join(wanted)} in the items",
-                got=f"no column {missing[0][:40]!r}",
-                fix="name yours, as in --column prompt=question",
-            ),
+        raise DataError.of(
+            expected=f"columns {' and '.join(wanted)} in the items",
+            got=f"no column {missing[0][:40]!r}",
+            fix="name yours, as in --column prompt=question",
             reason="missing column",
         )
     return item_keys(list(zip(*(frame[name] for name in wanted), strict=True)))

@@ -12,7 +12,6 @@ from embrm.exceptions import (
     InvalidInputError,
     LeftOutWarning,
     MisreadWarning,
-    format_error,
     invalid_input,
 )
 
@@ -143,11 +142,9 @@ def open_store(directory: str, digest: str) -> "VectorStore":
     fingerprints = {store.digest: store.fingerprint for store in cache.stores()}
     fingerprint = fingerprints[digest]
     if fingerprint is None:
-        raise IntegrityError(
-            format_error(
-                expected=f"a readable meta.json for {digest[:12]}",
-                got="a damaged one",
-                fix="embed again with this encoder: that writes it again",
-            )
+        raise IntegrityError.of(
+            expected=f"a readable meta.json for {digest[:12]}",
+            got="a damaged one",
+            fix="embed again with this encoder: that writes it again",
         )
     return cache.open(fingerprint)

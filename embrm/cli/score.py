@@ -12,7 +12,7 @@ from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, column_map
 from embrm.cli.output import emit, json_rows, reporting, say, write_json_lines
 from embrm.cli.reading import Encoding, PromptTemplate, shell_template
-from embrm.exceptions import DataError, format_error, invalid_input
+from embrm.exceptions import DataError, invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,12 +171,10 @@ def check_ending(out: Path | None) -> None:
 
 def _some_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
     if frame.empty:
-        raise DataError(
-            format_error(
-                expected="at least one row to score",
-                got="none",
-                fix="check that the rows were written, and to this place",
-            ),
+        raise DataError.of(
+            expected="at least one row to score",
+            got="none",
+            fix="check that the rows were written, and to this place",
             reason="no rows",
         )
     return frame
@@ -209,11 +207,9 @@ def _write_parquet(ranked: "pd.DataFrame", out: BinaryIO) -> None:
     try:
         ranked.to_parquet(out, index=False)
     except pa.ArrowException as error:
-        raise DataError(
-            format_error(
-                expected="columns that each hold values of one type, for Parquet",
-                got=str(error)[:80],
-                fix="write to a .jsonl file instead",
-            ),
+        raise DataError.of(
+            expected="columns that each hold values of one type, for Parquet",
+            got=str(error)[:80],
+            fix="write to a .jsonl file instead",
             reason="mixed types",
         ) from error

@@ -13,7 +13,6 @@ import numpy as np
 from embrm._optional import import_optional
 from embrm.exceptions import (
     IntegrityError,
-    format_error,
     invalid_input,
 )
 
@@ -184,10 +183,8 @@ def _equal(value: Any, default: Any) -> bool:
 
 
 def _unreadable(expected: str, got: str) -> IntegrityError:
-    return IntegrityError(
-        format_error(
-            expected=expected,
-            got=got,
-            fix="check where the file comes from, or upgrade embrm",
-        )
+    return IntegrityError.of(
+        expected=expected,
+        got=got,
+        fix="check where the file comes from, or upgrade embrm",
     )

@@ -15,7 +15,6 @@ from embrm._optional import import_optional
 from embrm._typing import AnyArray
 from embrm.exceptions import (
     IntegrityError,
-    format_error,
     invalid_input,
 )
 from embrm.heads.component_spec import (
@@ -130,12 +129,10 @@ def set_estimator_state(state: HeadState) -> Any:
         return _restore_lightgbm(estimator, state.blob(_BLOB))
     if name == _XGBOOST:
         return _restore_xgboost(estimator, state.blob(_BLOB))
-    raise IntegrityError(
-        format_error(
-            expected="a classifier: " + ", ".join(_CLASSIFIERS),
-            got=str(name),
-            fix="check where the file comes from",
-        )
+    raise IntegrityError.of(
+        expected="a classifier: " + ", ".join(_CLASSIFIERS),
+        got=str(name),
+        fix="check where the file comes from",
     )
 
 
@@ -199,10 +196,8 @@ def _restore_xgboost(estimator: Any, blob: bytes) -> Any:
 
 
 def _unreadable(what: str) -> IntegrityError:
-    return IntegrityError(
-        format_error(
-            expected=f"a {what}",
-            got="bytes that it cannot read",
-            fix="restore the file from where it was saved",
-        )
+    return IntegrityError.of(
+        expected=f"a {what}",
+        got="bytes that it cannot read",
+        fix="restore the file from where it was saved",
     )

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from embrm._typing import AnyArray
-from embrm.exceptions import IntegrityError, format_error
+from embrm.exceptions import IntegrityError
 
 _T = TypeVar("_T")
 
@@ -338,10 +338,8 @@ def _name(stored: StoredArray | StoredValue | StoredPart) -> str:
 
 
 def _damaged(expected: str, got: str) -> IntegrityError:
-    return IntegrityError(
-        format_error(
-            expected=f"{expected} in the stored state of the head",
-            got=got,
-            fix="save the head again with the version of embrm that reads it",
-        )
+    return IntegrityError.of(
+        expected=f"{expected} in the stored state of the head",
+        got=got,
+        fix="save the head again with the version of embrm that reads it",
     )

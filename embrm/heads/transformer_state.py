@@ -9,7 +9,6 @@ from sklearn.utils.validation import check_is_fitted
 from embrm._typing import AnyArray
 from embrm.exceptions import (
     IntegrityError,
-    format_error,
     invalid_input,
 )
 from embrm.heads.component_spec import (
@@ -96,12 +95,10 @@ def set_transformer_state(state: HeadState) -> Any:
     if name == _PIPELINE:
         return restore_pipeline(transformer, state, set_transformer_state)
     if name not in _FITTED:
-        raise IntegrityError(
-            format_error(
-                expected="a preprocessor: " + ", ".join(_FITTED),
-                got=str(name),
-                fix="check where the file comes from",
-            )
+        raise IntegrityError.of(
+            expected="a preprocessor: " + ", ".join(_FITTED),
+            got=str(name),
+            fix="check where the file comes from",
         )
     return restore_attributes(transformer, state, _FITTED[name])
 

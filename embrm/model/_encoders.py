@@ -7,7 +7,6 @@ from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import combined_encoder, make_encoder
 from embrm.exceptions import (
     FingerprintMismatchError,
-    format_error,
     invalid_input,
 )
 from embrm.heads.uncertain_reward import UncertainRewardHead
@@ -24,12 +23,10 @@ def made_encoder(encoder: str | Encoder | Sequence[str | Encoder]) -> Encoder:
 def check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
     """Check that vectors come from the encoder that a head was fitted with."""
     if fitted.digest != offered.digest:
-        raise FingerprintMismatchError(
-            format_error(
-                expected=f"vectors of the encoder {fitted.describe()}",
-                got=f"the encoder {offered.describe()}",
-                fix="score with the encoder the head was fitted with, or fit again",
-            )
+        raise FingerprintMismatchError.of(
+            expected=f"vectors of the encoder {fitted.describe()}",
+            got=f"the encoder {offered.describe()}",
+            fix="score with the encoder the head was fitted with, or fit again",
         )
 
 

@@ -19,7 +19,7 @@ from embrm.datasets.formats import ReadOptions, RowReader, read_responses, respe
 from embrm.datasets.formats._texts import place_for_prompt
 from embrm.datasets.sources import read_frame
 from embrm.datasets.tables import native
-from embrm.exceptions import DataError, InvalidInputError, format_error, invalid_input
+from embrm.exceptions import DataError, InvalidInputError, invalid_input
 from embrm.model.frames import prompt_hashes
 
 
@@ -146,12 +146,10 @@ class RowItems:
             If there are such rows.
         """
         if not self.is_one_a_row:
-            raise DataError(
-                format_error(
-                    expected="one response in each row",
-                    got=f"{len(self.texts)} in {len(self.frame)} rows",
-                    fix="df.explode the list, or use rank(), which ranks within rows",
-                ),
+            raise DataError.of(
+                expected="one response in each row",
+                got=f"{len(self.texts)} in {len(self.frame)} rows",
+                fix="df.explode the list, or use rank(), which ranks within rows",
                 reason="several responses",
             )
 
@@ -295,11 +293,9 @@ def _check_names(names: list[str], columns: Mapping[str, str]) -> None:
     ]
     if twice or absent:
         ours, theirs = absent[0] if absent else (twice[0], twice[0])
-        raise DataError(
-            format_error(
-                expected=f"one column {theirs!r}",
-                got=f"{names.count(theirs)} among the columns {', '.join(names[:15])}",
-                fix=f"rename the columns, or name yours: columns={{{ours!r}: 'yours'}}",
-            ),
+        raise DataError.of(
+            expected=f"one column {theirs!r}",
+            got=f"{names.count(theirs)} among the columns {', '.join(names[:15])}",
+            fix=f"rename the columns, or name yours: columns={{{ours!r}: 'yours'}}",
             reason="missing column" if absent else "bad header",
         )

@@ -14,7 +14,6 @@ from embrm.embed.cache.durable import make_directory, sync_directory, try_lock
 from embrm.exceptions import (
     EmbrmError,
     IntegrityError,
-    format_error,
     invalid_input,
 )
 from embrm.persist.manifest import (
@@ -71,12 +70,10 @@ def read_plain_file(path: Path, n_bytes: int | None = None) -> bytes:
 
 def unreadable(name: str, got: str) -> IntegrityError:
     """Write the error for a file that differs from the manifest."""
-    return IntegrityError(
-        format_error(
-            expected=f"the file {name!r} as the manifest describes it",
-            got=got,
-            fix="copy the bundle again, or fit again",
-        )
+    return IntegrityError.of(
+        expected=f"the file {name!r} as the manifest describes it",
+        got=got,
+        fix="copy the bundle again, or fit again",
     )
 
 
@@ -119,13 +116,11 @@ def write_directory(target: Path, files: Mapping[str, bytes]) -> None:
     try:
         _write_directory(target.absolute(), files)
     except OSError as error:
-        raise EmbrmError(
-            format_error(
-                expected=f"to write a model to {str(target)!r}",
-                got=error.strerror or type(error).__name__,
-                fix="check the path, its permissions and the free space, and save "
-                "again; what was there before is still there",
-            )
+        raise EmbrmError.of(
+            expected=f"to write a model to {str(target)!r}",
+            got=error.strerror or type(error).__name__,
+            fix="check the path, its permissions and the free space, and save "
+            "again; what was there before is still there",
         ) from error
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from embrm.exceptions import IntegrityError, format_error
+from embrm.exceptions import IntegrityError
 
 FORMAT = "embrm-bundle"
 RANKING = "embrm-ranking"
@@ -110,12 +110,10 @@ def _check_format(manifest: Any, kinds: Sequence[str]) -> None:
         raise _damaged(f"a manifest with format {' or '.join(map(repr, kinds))}", got)
     version = manifest.get("version")
     if isinstance(version, int) and version > VERSION:
-        raise IntegrityError(
-            format_error(
-                expected=f"a bundle of version {VERSION} or older",
-                got=f"version {version}",
-                fix="upgrade embrm to the version that saved it, or a later one",
-            )
+        raise IntegrityError.of(
+            expected=f"a bundle of version {VERSION} or older",
+            got=f"version {version}",
+            fix="upgrade embrm to the version that saved it, or a later one",
         )
 
 
@@ -181,8 +179,6 @@ def _no_constant(name: str) -> Any:
 
 
 def _damaged(expected: str, got: str) -> IntegrityError:
-    return IntegrityError(
-        format_error(
-            expected=expected, got=got, fix="copy the bundle again, or fit again"
-        )
+    return IntegrityError.of(
+        expected=expected, got=got, fix="copy the bundle again, or fit again"
     )

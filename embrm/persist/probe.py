@@ -11,7 +11,6 @@ import numpy as np
 from embrm._typing import FloatArray
 from embrm.exceptions import (
     IntegrityError,
-    format_error,
     invalid_input,
 )
 from embrm.pairs import Pairs
@@ -117,10 +116,8 @@ def _close(scores: FloatArray, wanted: FloatArray) -> bool:
 
 
 def _differs(expected: str, got: str) -> IntegrityError:
-    return IntegrityError(
-        format_error(
-            expected=expected,
-            got=got,
-            fix="use the versions of the libraries in the manifest, or fit again",
-        )
+    return IntegrityError.of(
+        expected=expected,
+        got=got,
+        fix="use the versions of the libraries in the manifest, or fit again",
     )

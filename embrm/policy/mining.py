@@ -24,7 +24,7 @@ from embrm.datasets._building import check_unicode
 from embrm.datasets.formats import RowReader, read_responses, respelt
 from embrm.datasets.sources import open_source
 from embrm.datasets.tables import native
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, InvalidInputError
 from embrm.messages import prompt_key
 from embrm.policy.preference_files import (
     TRAINING_FORMATS,
@@ -264,12 +264,10 @@ def mine(
 
 def _nothing_read(left_out: Mapping[str, int]) -> DataError:
     words = ", ".join(f"{n} with {why}" for why, n in left_out.items())
-    return DataError(
-        format_error(
-            expected="rows with a prompt and a response",
-            got=f"no row that can be read: {words}" if words else "no row",
-            fix="name your columns: columns={'prompt': 'your name for it'}",
-        ),
+    return DataError.of(
+        expected="rows with a prompt and a response",
+        got=f"no row that can be read: {words}" if words else "no row",
+        fix="name your columns: columns={'prompt': 'your name for it'}",
         reason="no rows",
     )
 

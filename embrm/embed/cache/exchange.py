@@ -20,7 +20,6 @@ from embrm.embed.keys import KeyIndex, Keys, check_keys
 from embrm.exceptions import (
     FingerprintMismatchError,
     InvalidInputError,
-    format_error,
     invalid_input,
 )
 
@@ -299,12 +298,10 @@ def _check_shape(store: VectorStore, keys: Keys, published: PublishedVectors) ->
             fix="pass the items that the vectors were made of, in their order",
         )
     if published.dim != store.dim:
-        raise FingerprintMismatchError(
-            format_error(
-                expected=f"vectors with d = {store.dim}, as in the fingerprint",
-                got=f"d = {published.dim} in {published.path}",
-                fix="state the fingerprint of the encoder that made them",
-            )
+        raise FingerprintMismatchError.of(
+            expected=f"vectors with d = {store.dim}, as in the fingerprint",
+            got=f"d = {published.dim} in {published.path}",
+            fix="state the fingerprint of the encoder that made them",
         )
 
 

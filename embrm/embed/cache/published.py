@@ -23,7 +23,6 @@ from embrm._typing import FloatArray
 from embrm.embed.cache.durable import storage_errors
 from embrm.exceptions import (
     MissingDependencyError,
-    format_error,
     invalid_input,
 )
 
@@ -292,12 +291,10 @@ def _load_tensors(path: Path) -> Any:
     import torch
 
     if torch.__version__ < _FIRST_SAFE_TORCH:
-        raise MissingDependencyError(
-            format_error(
-                expected="torch >= 2.6 to read a .pt file without running it",
-                got=f"torch {torch.__version__}",
-                fix="pip install 'torch>=2.6'",
-            )
+        raise MissingDependencyError.of(
+            expected="torch >= 2.6 to read a .pt file without running it",
+            got=f"torch {torch.__version__}",
+            fix="pip install 'torch>=2.6'",
         )
     try:
         with warnings.catch_warnings():

@@ -35,7 +35,7 @@ from embrm.embed.server._answers import (
     refusal,
     without_key,
 )
-from embrm.exceptions import EmbrmError, format_error, invalid_input
+from embrm.exceptions import EmbrmError, invalid_input
 
 Content: TypeAlias = str | list[int]
 """One input: a text, or the ids of its tokens."""
@@ -324,21 +324,17 @@ class EmbeddingsClient:
                 status, headers, raw, key=self._key, key_env=self._server.api_key_env
             )
         if not answer.is_whole:
-            raise EmbrmError(
-                format_error(
-                    expected=f"an answer of at most {limit} bytes",
-                    got="a larger one",
-                    fix="lower batch_items, or raise max_body_bytes",
-                )
+            raise EmbrmError.of(
+                expected=f"an answer of at most {limit} bytes",
+                got="a larger one",
+                fix="lower batch_items, or raise max_body_bytes",
             )
         # A compressed body may grow without bound.
         if headers.get("content-encoding", "identity") != "identity":
-            raise EmbrmError(
-                format_error(
-                    expected="an answer that is not compressed, as requested",
-                    got="a compressed one",
-                    fix="switch compression off in the server or its proxy",
-                )
+            raise EmbrmError.of(
+                expected="an answer that is not compressed, as requested",
+                got="a compressed one",
+                fix="switch compression off in the server or its proxy",
             )
         return raw
 
@@ -348,13 +344,11 @@ class EmbeddingsClient:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return EmbrmError(
-                    format_error(
-                        expected=f"a trusted certificate of {where}",
-                        got=cause.verify_message or "another",
-                        fix="check the address; if the certificate is your own, "
-                        "name it in SSL_CERT_FILE",
-                    )
+                return EmbrmError.of(
+                    expected=f"a trusted certificate of {where}",
+                    got=cause.verify_message or "another",
+                    fix="check the address; if the certificate is your own, "
+                    "name it in SSL_CERT_FILE",
                 )
             cause = cause.__cause__ or cause.__context__
         return PassingError(f"{type(error).__name__} at {where}", _CHECK)

@@ -8,7 +8,6 @@ from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm.exceptions import (
     IntegrityError,
-    format_error,
     invalid_input,
 )
 from embrm.heads.boosted._growing import Gradients, TreePlan
@@ -50,12 +49,10 @@ class LightGBMForest:
         try:
             return cls(blob.decode("ascii"))
         except (_lightgbm().basic.LightGBMError, UnicodeDecodeError) as error:
-            raise IntegrityError(
-                format_error(
-                    expected="a LightGBM model text",
-                    got="bytes that it cannot read",
-                    fix="restore the file from where it was saved",
-                )
+            raise IntegrityError.of(
+                expected="a LightGBM model text",
+                got="bytes that it cannot read",
+                fix="restore the file from where it was saved",
             ) from error
 
 
@@ -144,12 +141,10 @@ class XGBoostForest:
         try:
             return cls(blob)
         except (_xgboost().core.XGBoostError, TypeError, ValueError) as error:
-            raise IntegrityError(
-                format_error(
-                    expected="an XGBoost model in UBJSON",
-                    got="bytes that it cannot read",
-                    fix="restore the file from where it was saved",
-                )
+            raise IntegrityError.of(
+                expected="an XGBoost model in UBJSON",
+                got="bytes that it cannot read",
+                fix="restore the file from where it was saved",
             ) from error
 
 

@@ -20,7 +20,6 @@ from embrm._typing import FloatArray, IntArray
 from embrm._validation import check_items, widened
 from embrm.exceptions import (
     IntegrityError,
-    format_error,
     invalid_input,
 )
 from embrm.heads.comparisons import Comparisons, make_comparisons
@@ -121,12 +120,10 @@ class Gate:
         shapes = [weight.shape for weight in gate.weights]
         n_in = [len(gate.mean), *(len(bias) for bias in gate.biases)]
         if not shapes or shapes != list(pairwise(n_in)):
-            raise IntegrityError(
-                format_error(
-                    expected="layers that fit each other in the stored gate",
-                    got=f"weights of shapes {shapes[:8]}",
-                    fix="save the head again",
-                )
+            raise IntegrityError.of(
+                expected="layers that fit each other in the stored gate",
+                got=f"weights of shapes {shapes[:8]}",
+                fix="save the head again",
             )
         return gate
 

@@ -21,7 +21,6 @@ from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm.exceptions import (
     IntegrityError,
-    format_error,
     invalid_input,
 )
 from embrm.heads.state import HeadState
@@ -116,12 +115,10 @@ def model_from_state(state: HeadState) -> Model:
         return NetworkModel.from_state(state)
     if kind == "lightgbm":
         return TreeModel.from_state(state)
-    raise IntegrityError(
-        format_error(
-            expected="a stored regressor of kind network or lightgbm",
-            got=repr(kind)[:40],
-            fix="check where the file comes from, or upgrade embrm",
-        )
+    raise IntegrityError.of(
+        expected="a stored regressor of kind network or lightgbm",
+        got=repr(kind)[:40],
+        fix="check where the file comes from, or upgrade embrm",
     )
 
 
@@ -168,12 +165,10 @@ class NetworkModel:
         sizes = [len(model.mean), *(len(bias) for bias in model.biases)]
         shapes = [weight.shape for weight in model.weights]
         if shapes != list(pairwise(sizes)) or sizes[-1] != 1:
-            raise IntegrityError(
-                format_error(
-                    expected="layers that fit each other in the stored network",
-                    got=f"weights of shapes {shapes[:8]}",
-                    fix="save the head again",
-                )
+            raise IntegrityError.of(
+                expected="layers that fit each other in the stored network",
+                got=f"weights of shapes {shapes[:8]}",
+                fix="save the head again",
             )
         return model
 
@@ -201,12 +196,10 @@ class TreeModel:
             text = state.blob("model").decode("ascii")
             return cls(lightgbm.Booster(model_str=text))
         except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
-            raise IntegrityError(
-                format_error(
-                    expected="a LightGBM model text",
-                    got="bytes that it cannot read",
-                    fix="restore the file from where it was saved",
-                )
+            raise IntegrityError.of(
+                expected="a LightGBM model text",
+                got="bytes that it cannot read",
+                fix="restore the file from where it was saved",
             ) from error
 
 

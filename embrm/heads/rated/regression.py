@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, LearnsFrom, RandomState
 from embrm._validation import Constraints, Real, check_random_state, unless_auto
-from embrm.exceptions import InvalidInputError, format_error, invalid_input
+from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.heads.rated._rated_items import (
     RatedHead,
     RatedItems,
@@ -326,12 +326,10 @@ class RegressionReward(RegressorMixin, RatedHead):
         """Return the linear attributes; raise if they are not linear."""
         linear: RidgeFit | None = getattr(self, "linear_", None)
         if linear is None:
-            raise NotLinearError(
-                format_error(
-                    expected="linear attributes, of estimator='ridge', after fit",
-                    got=f"estimator {self.estimator!r}"[:60],
-                    fix=fix,
-                )
+            raise NotLinearError.of(
+                expected="linear attributes, of estimator='ridge', after fit",
+                got=f"estimator {self.estimator!r}"[:60],
+                fix=fix,
             )
         return linear
 

@@ -15,7 +15,6 @@ from embrm._validation import Constraints, Real, check_level, check_parameters
 from embrm.exceptions import (
     EmbrmWarning,
     IntegrityError,
-    format_error,
     invalid_input,
     warn,
 )
@@ -317,12 +316,10 @@ class ItemBradleyTerry(BaseEstimator):
 def _read_names(names: Sequence[Any]) -> AnyArray:
     if names and {type(name) for name in names} in ({str}, {int}):
         return np.array(names)
-    raise IntegrityError(
-        format_error(
-            expected="stored names that are all text or all integers",
-            got="others",
-            fix="copy it again, or rank the items again",
-        )
+    raise IntegrityError.of(
+        expected="stored names that are all text or all integers",
+        got="others",
+        fix="copy it again, or rank the items again",
     )
 
 

@@ -11,7 +11,6 @@ from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import Constraints
 from embrm.exceptions import (
     IntegrityError,
-    format_error,
     invalid_input,
 )
 from embrm.heads.comparisons import Comparisons, as_pairs
@@ -283,12 +282,10 @@ class CenteredReward(HeadWrapper):
     def _set_state(self, state: HeadState) -> None:
         super()._set_state(state)
         if self.domains_ is None and len(self.center_) != 1:
-            raise IntegrityError(
-                format_error(
-                    expected="the names of the groups of the reference",
-                    got=f"{len(self.center_)} groups without",
-                    fix="save the head again",
-                )
+            raise IntegrityError.of(
+                expected="the names of the groups of the reference",
+                got=f"{len(self.center_)} groups without",
+                fix="save the head again",
             )
 
 
