@@ -8,8 +8,8 @@ import typer
 
 from embrm.cli.evaluate import OtherEncoder
 from embrm.cli.inputs import open_model
-from embrm.cli.options import AsJson, CacheDir, Config, Debug, Seed
-from embrm.cli.output import emit, json_rows, print_table, reporting, say, table
+from embrm.cli.options import CacheDir, Seed, as_command
+from embrm.cli.output import emit, json_rows, print_table, say, table, wants_json
 from embrm.cli.score import check_ending, write_rows
 from embrm.exceptions import DataError, InvalidInputError, invalid_input
 
@@ -71,6 +71,7 @@ _LONG_NAME = 40
 _ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
 
 
+@as_command
 def benchmark(
     suite: SuiteName,
     data: SuiteData,
@@ -82,9 +83,6 @@ def benchmark(
     encoder: OtherEncoder = None,
     cache: CacheDir = None,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Score a public benchmark officially: the model, or any score table.
 
@@ -92,34 +90,31 @@ def benchmark(
     the longer response, and one that knows its words, but not the prompt. What is
     not scored in full is labelled partial.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.evaluate.suites import read_results, score_suite
+    from embrm.evaluate.suites import read_results, score_suite
 
-        check_ending(out)
-        _check_source(model_dir, scores)
-        rows = read_rows(suite, data)
-        options = {"version": suite_version, "aggregate": aggregate}
-        if scores and len(scores) > 1:
-            _leaderboard(suite, rows, scores, options, seed, as_json=as_json)
-            return
-        if scores:
-            given = read_results(scores[0])
-        else:
-            given = _rewards(model_dir, suite, rows, cache, encoder, as_json)
-        result = score_suite(suite, rows, given, **options)
-        if out is not None:
-            write_rows(given.drop(columns=["prompt", "response"], errors="ignore"), out)
-        scored = result.intervals(random_state=seed)
-        baselines = _baselines(suite, rows, suite_version)
-        _print(result, scored, baselines, as_json=as_json)
-        if as_json:
-            values = result.to_json()
-            for name, row in values["table"].items():
-                bounds = scored.loc[name, ["low", "high"]]
-                row |= {k: None if v != v else float(v) for k, v in bounds.items()}
-            emit(
-                {**values, "baselines": {n: r.to_json() for n, r in baselines.items()}}
-            )
+    check_ending(out)
+    _check_source(model_dir, scores)
+    rows = read_rows(suite, data)
+    options = {"version": suite_version, "aggregate": aggregate}
+    if scores and len(scores) > 1:
+        _leaderboard(suite, rows, scores, options, seed)
+        return
+    if scores:
+        given = read_results(scores[0])
+    else:
+        given = _rewards(model_dir, suite, rows, cache, encoder)
+    result = score_suite(suite, rows, given, **options)
+    if out is not None:
+        write_rows(given.drop(columns=["prompt", "response"], errors="ignore"), out)
+    scored = result.intervals(random_state=seed)
+    baselines = _baselines(suite, rows, suite_version)
+    _print(result, scored, baselines)
+    if wants_json():
+        values = result.to_json()
+        for name, row in values["table"].items():
+            bounds = scored.loc[name, ["low", "high"]]
+            row |= {k: None if v != v else float(v) for k, v in bounds.items()}
+        emit({**values, "baselines": {n: r.to_json() for n, r in baselines.items()}})
 
 
 def _leaderboard(
@@ -128,8 +123,6 @@ def _leaderboard(
     files: list[Path],
     options: dict[str, Any],
     seed: int,
-    *,
-    as_json: bool,
 ) -> None:
     """Rank several score tables by their headline."""
     from embrm.evaluate.suites import compare_results, read_results, score_suite
@@ -144,7 +137,7 @@ def _leaderboard(
         for name, file in zip(names, files, strict=True)
     }
     ranked = compare_results(results, random_state=seed)
-    if as_json:
+    if wants_json():
         emit({"suite": suite, "models": list(json_rows(ranked.reset_index()))})
         return
     columns = {"model": "left", "group": "left", "overall": "left"}
@@ -234,7 +227,6 @@ def _rewards(
     rows: "pd.DataFrame",
     cache: str | None,
     encoder: str | None,
-    as_json: bool,
 ) -> "pd.DataFrame":
     """Reward the responses of a benchmark by a saved model."""
     import numpy as np
@@ -250,14 +242,13 @@ def _rewards(
         lambda text: isinstance(text, str) and bool(text.strip())
     )
     if not said.all():
-        say(f"{int((~said).sum())} empty responses get no reward", as_json=as_json)
+        say(f"{int((~said).sum())} empty responses get no reward")
     hashes = np.unique(prompt_hashes(items["prompt"]))
     seen = int(np.isin(hashes, model.training_prompts_).sum())
     if seen:
         say(
             f"{seen} of {len(hashes)} prompts are among those the head was fitted on: "
             "these scores are optimistic",
-            as_json=as_json,
         )
     return items.join(model.reward(items.loc[said, ["prompt", "response"]]))
 
@@ -286,13 +277,9 @@ def _baselines(
 
 
 def _print(
-    result: "SuiteResult",
-    scored: "pd.DataFrame",
-    baselines: dict[str, "SuiteResult"],
-    *,
-    as_json: bool,
+    result: "SuiteResult", scored: "pd.DataFrame", baselines: dict[str, "SuiteResult"]
 ) -> None:
-    say(f"{result.suite} ({result.version}): {result.headline}", as_json=as_json)
+    say(f"{result.suite} ({result.version}): {result.headline}")
     columns = {"score of": "left", "score": "right", "95% interval": "left"}
     columns |= dict.fromkeys(baselines, "right") | {"rows": "right"}
     lines = []
@@ -306,8 +293,7 @@ def _print(
         if row["rows"] != row["expected"] or row["partial"]:
             rows = f"{row['rows']:,} of {row['expected']:,}"
         lines.append([str(name), _score(row["score"]), bounds, *shares, rows])
-    if not as_json:
-        print_table(table(columns, lines))
+    print_table(table(columns, lines))
     legend = {
         "length": "length: a baseline that prefers the longer response.",
         "words": "words: TF-IDF of responses without their prompts, fitted on the "
@@ -315,7 +301,7 @@ def _print(
     }
     notes = [*result.notes, *(legend[name] for name in baselines)]
     for note in [*notes, *_published(result.suite)]:
-        say(note, as_json=as_json)
+        say(note)
 
 
 def _published(suite: str) -> list[str]:

@@ -7,23 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embrm.cli.data import (
-    Against,
-    LookedAtBy,
-    Near,
-    label_probability,
-    read_quietly,
-)
+from embrm.cli.data import Against, LookedAtBy, Near, label_probability, read_quietly
 from embrm.cli.embed import Prefs
-from embrm.cli.options import (
-    AsJson,
-    CacheDir,
-    Config,
-    Debug,
-    Seed,
-)
-from embrm.cli.output import emit, reporting, say, write_json_lines
-from embrm.cli.reading import Reading, reads_preferences
+from embrm.cli.options import CacheDir, Reading, Seed, as_command
+from embrm.cli.output import emit, say, write_json_lines
 from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
@@ -88,7 +75,7 @@ Agreement = Annotated[
 ]
 
 
-@partial(reads_preferences, on_error="skip")
+@partial(as_command, on_error="skip")
 def clean(
     *,
     prefs: Prefs,
@@ -108,9 +95,6 @@ def clean(
     cache: CacheDir = None,
     reading: Reading,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Write what passes the filters that are named, and what does not with the reason.
 
@@ -118,35 +102,33 @@ def clean(
     not 1 (the probability that chosen is preferred), and all other columns. What is
     left out has the reason in left_out, and row_number, from 1.
     """
-    with reporting(debug=debug, as_json=as_json):
-        options = reading.options()
-        preferences = read_quietly(prefs, paired=False, **options)
-        say(str(preferences.read_report), as_json=as_json)
-        chosen: dict[str, Any] = {
-            "repeats": repeats,
-            "contradictions": contradictions,
-            "ties": ties,
-            "min_words": min_words,
-            "max_words": max_words,
-            "similar": similar,
-            "min_agreement": min_agreement,
-            "near_prompts": near_prompts,
-            "against": against,
-            "model": model,
-        }
-        beside = removed or out.with_suffix(".removed.jsonl")
-        _check_places(prefs, out, beside)
-        _check_chosen(chosen, has_pairs=len(preferences) > 0)
-        # A model judges labels beside all others: it comes first.
-        chosen["probability"] = label_probability(model, cache, preferences, seed)
-        kept, report = _filtered(preferences, chosen, near or None)
-        _write(out, _rows(kept, report.unit))
-        _write(beside, _as_written(report.removed))
-        for line in _summary(report):
-            say(line, as_json=as_json)
-        say(f"kept: {out}\nleft out: {beside}", as_json=as_json)
-        if as_json:
-            emit(_as_json(report, out, beside))
+    options = reading.options()
+    preferences = read_quietly(prefs, paired=False, **options)
+    say(str(preferences.read_report))
+    chosen: dict[str, Any] = {
+        "repeats": repeats,
+        "contradictions": contradictions,
+        "ties": ties,
+        "min_words": min_words,
+        "max_words": max_words,
+        "similar": similar,
+        "min_agreement": min_agreement,
+        "near_prompts": near_prompts,
+        "against": against,
+        "model": model,
+    }
+    beside = removed or out.with_suffix(".removed.jsonl")
+    _check_places(prefs, out, beside)
+    _check_chosen(chosen, has_pairs=len(preferences) > 0)
+    # A model judges labels beside all others: it comes first.
+    chosen["probability"] = label_probability(model, cache, preferences, seed)
+    kept, report = _filtered(preferences, chosen, near or None)
+    _write(out, _rows(kept, report.unit))
+    _write(beside, _as_written(report.removed))
+    for line in _summary(report):
+        say(line)
+    say(f"kept: {out}\nleft out: {beside}")
+    emit(_as_json(report, out, beside))
 
 
 def _check_places(prefs: str, out: Path, beside: Path) -> None:

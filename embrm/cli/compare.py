@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from embrm.cli.inputs import open_model, read_and_say
-from embrm.cli.options import (
-    AsJson,
-    CacheDir,
-    Config,
-    Debug,
-    ReportOut,
-    Seed,
-)
-from embrm.cli.output import emit, json_rows, print_table, reporting, say, table
-from embrm.cli.reading import Reading, reads_preferences
+from embrm.cli.options import CacheDir, Reading, ReportOut, Seed, as_command
+from embrm.cli.output import emit, json_rows, print_table, say, table, wants_json
 from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
@@ -45,7 +37,7 @@ _LEGEND = (
 )
 
 
-@reads_preferences
+@as_command
 def compare(
     *,
     models: Models,
@@ -55,47 +47,43 @@ def compare(
     cache: CacheDir = None,
     reading: Reading,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Compare saved models on the pairs whose prompts none of them was fitted on.
 
     Models that share a letter do not differ beyond noise, the best having been
     chosen on the same pairs.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets.paired import read_pairs
-        from embrm.evaluate.comparison import compare as compare_models
-        from embrm.report import comparison_report
+    from embrm.datasets.paired import read_pairs
+    from embrm.evaluate.comparison import compare as compare_models
+    from embrm.report import comparison_report
 
-        names = _names(models)
-        opened = {
-            name: open_model(path, cache, None)
-            for name, path in zip(names, models, strict=True)
-        }
-        options = reading.options()
-        preferences = read_pairs(read_and_say(data, as_json=as_json, **options))
-        preferences = _unseen(opened, preferences, as_json=as_json)
-        deltas, costs = {}, {}
-        for name, path in zip(names, models, strict=True):
-            deltas[name], costs[name] = _scored(opened[name], preferences)
-            costs[name]["bytes"] = _size(path)
-        compared = compare_models(
-            deltas, preferences, costs=costs, reference=reference, random_state=seed
-        )
-        told = comparison_report(compared)
-        if report is not None:
-            told.to_html(report)
-        say(told.verdict, as_json=as_json)
-        if as_json:
-            rows = list(json_rows(compared.reset_index()))
-            facts = {str(name): value for name, value in compared.attrs.items()}
-            emit({"verdict": told.verdict, "models": rows, **facts})
-        else:
-            print_table(_as_table(compared))
-            print_table(_costs(compared))
-            say(_LEGEND)
+    names = _names(models)
+    opened = {
+        name: open_model(path, cache, None)
+        for name, path in zip(names, models, strict=True)
+    }
+    options = reading.options()
+    preferences = read_pairs(read_and_say(data, **options))
+    preferences = _unseen(opened, preferences)
+    deltas, costs = {}, {}
+    for name, path in zip(names, models, strict=True):
+        deltas[name], costs[name] = _scored(opened[name], preferences)
+        costs[name]["bytes"] = _size(path)
+    compared = compare_models(
+        deltas, preferences, costs=costs, reference=reference, random_state=seed
+    )
+    told = comparison_report(compared)
+    if report is not None:
+        told.to_html(report)
+    say(told.verdict)
+    if wants_json():
+        rows = list(json_rows(compared.reset_index()))
+        facts = {str(name): value for name, value in compared.attrs.items()}
+        emit({"verdict": told.verdict, "models": rows, **facts})
+    else:
+        print_table(_as_table(compared))
+        print_table(_costs(compared))
+        say(_LEGEND)
 
 
 def _names(models: list[Path]) -> list[str]:
@@ -117,7 +105,7 @@ def _names(models: list[Path]) -> list[str]:
     return names
 
 
-def _unseen(models: dict[str, Any], preferences: Any, *, as_json: bool) -> Any:
+def _unseen(models: dict[str, Any], preferences: Any) -> Any:
     """Leave out the pairs of prompts that any model was fitted on, if others remain."""
     seen = [model.seen_pairs(preferences) for model in models.values()]
     any_seen = sum(seen) > 0
@@ -126,13 +114,11 @@ def _unseen(models: dict[str, Any], preferences: Any, *, as_json: bool) -> Any:
     if any_seen.all():
         say(
             "Every pair has a prompt a model was fitted on: figures are optimistic.",
-            as_json=as_json,
         )
         return preferences
     say(
         f"{int(any_seen.sum())} of {len(any_seen)} pairs left out: a model was fitted "
         "on their prompts.",
-        as_json=as_json,
     )
     return preferences.take_pairs(~any_seen)
 

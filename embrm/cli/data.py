@@ -9,19 +9,9 @@ import typer
 
 from embrm.cli.embed import Prefs
 from embrm.cli.inputs import open_encoder, open_model
-from embrm.cli.options import (
-    AsJson,
-    CacheDir,
-    Config,
-    Debug,
-    Seed,
-)
-from embrm.cli.output import emit, in_flags, reporting, say
-from embrm.cli.reading import Reading, reads_preferences
-from embrm.exceptions import (
-    EmbrmWarning,
-    invalid_input,
-)
+from embrm.cli.options import CacheDir, Reading, Seed, as_command
+from embrm.cli.output import emit, in_flags, say, wants_json
+from embrm.exceptions import EmbrmWarning, invalid_input
 
 if TYPE_CHECKING:
     from embrm._typing import FittedTexts, FloatArray
@@ -70,7 +60,7 @@ Page = Annotated[
 ]
 
 
-@partial(reads_preferences, on_error="skip")
+@partial(as_command, on_error="skip")
 def data(
     *,
     prefs: Prefs,
@@ -82,40 +72,36 @@ def data(
     near: Near = 0.8,
     reading: Reading,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Look at a preference file: how it is read, and what may be wrong with it.
 
     First what to look at; then format, columns, repeats, contradictions, near-duplicate
     and leaked prompts, lengths, annotators. Nothing is embedded without --model.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets import diagnose
+    from embrm.datasets import diagnose
 
-        options = reading.options()
-        preferences = read_quietly(prefs, **options)
-        notes = preferences.read_report.notes
-        notes[:] = map(in_flags, notes)
-        others = {name: read_quietly(name) for name in against or ()}
-        diagnosis = diagnose(
-            preferences,
-            against=others,
-            near_threshold=near or None,
-            fitted=_fitted(encoder, preferences),
-            probability=label_probability(model, cache, preferences, seed),
-        )
-        if html is not None:
-            from embrm.report import write_data_page
+    options = reading.options()
+    preferences = read_quietly(prefs, **options)
+    notes = preferences.read_report.notes
+    notes[:] = map(in_flags, notes)
+    others = {name: read_quietly(name) for name in against or ()}
+    diagnosis = diagnose(
+        preferences,
+        against=others,
+        near_threshold=near or None,
+        fitted=_fitted(encoder, preferences),
+        probability=label_probability(model, cache, preferences, seed),
+    )
+    if html is not None:
+        from embrm.report import write_data_page
 
-            write_data_page(html, diagnosis)
-        if as_json:
-            emit(diagnosis.to_json())
-        else:
-            say(str(diagnosis))
-        if html is not None:
-            say(f"page: {html}", as_json=as_json)
+        write_data_page(html, diagnosis)
+    if wants_json():
+        emit(diagnosis.to_json())
+    else:
+        say(str(diagnosis))
+    if html is not None:
+        say(f"page: {html}")
 
 
 def read_quietly(source: str, *, paired: bool = True, **options: Any) -> "Preferences":
@@ -163,7 +149,7 @@ def label_probability(
 
     model = open_model(directory, cache, None)
     embedded = model.embed(preferences.texts)
-    say(str(embedded), as_json=True)
+    say(str(embedded), stderr=True)
     pairs = model.to_pairs(preferences, embedded.vectors)
     with progress_bar("Fitting without each label", total=_FOLDS) as advance:
         return held_out_probability(

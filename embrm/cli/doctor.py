@@ -12,8 +12,8 @@ import typer
 
 import embrm
 from embrm._optional import install_command
-from embrm.cli.options import DEFAULT_ENCODER, AsJson, Config, Debug
-from embrm.cli.output import USAGE, emit, print_table, reporting, say, table
+from embrm.cli.options import DEFAULT_ENCODER, as_command
+from embrm.cli.output import USAGE, emit, print_table, say, table, wants_json
 from embrm.exceptions import EmbrmError
 
 # Module, distributions that may bring it, extra that installs it, what it is for.
@@ -39,32 +39,30 @@ OPTIONAL = [
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
-def doctor(
-    config: Config = None, as_json: AsJson = False, debug: Debug = False
-) -> None:
+@as_command
+def doctor() -> None:
     """Say what is installed, which encoder is the default, and what would help."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.embed.sliced_encoder import cpu_flags
+    from embrm.embed.sliced_encoder import cpu_flags
 
-        packages = [_package(*entry) for entry in OPTIONAL]
-        encoders = _packaged_encoders()
-        machine = {
-            "embrm": embrm.__version__,
-            "python": platform.python_version(),
-            "platform": f"{platform.system()} {platform.machine()}",
-            "cores": len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count(),
-            "cpu_flags": [flag for flag in CPU_FLAGS if flag in cpu_flags()],
-        }
-        good = encoders[0]["error"] is None and sys.version_info >= (3, 11)
-        if as_json:
-            found = {"encoder": encoders[0], "encoders": encoders}
-            emit({**machine, "packages": packages, **found, "ok": good})
-        else:
-            _print(machine, packages, encoders)
-        if not good:
-            raise typer.Exit(USAGE)
+    packages = [_package(*entry) for entry in OPTIONAL]
+    encoders = _packaged_encoders()
+    machine = {
+        "embrm": embrm.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "cpu_flags": [flag for flag in CPU_FLAGS if flag in cpu_flags()],
+    }
+    good = encoders[0]["error"] is None and sys.version_info >= (3, 11)
+    if wants_json():
+        found = {"encoder": encoders[0], "encoders": encoders}
+        emit({**machine, "packages": packages, **found, "ok": good})
+    else:
+        _print(machine, packages, encoders)
+    if not good:
+        raise typer.Exit(USAGE)
 
 
 def _package(

@@ -7,16 +7,8 @@ import typer
 
 from embrm.cli.embed import Prefs
 from embrm.cli.inputs import open_model, read_and_say
-from embrm.cli.options import (
-    AsJson,
-    CacheDir,
-    Config,
-    Debug,
-    ReportOut,
-    Seed,
-)
-from embrm.cli.output import emit, reporting, say
-from embrm.cli.reading import Reading, reads_preferences
+from embrm.cli.options import CacheDir, Reading, ReportOut, Seed, as_command
+from embrm.cli.output import emit, say
 
 _ABOUT_STYLE = """
 Order consistency by part of the reward. Style is length, lists, headings and markup;
@@ -52,7 +44,7 @@ Probe = Annotated[
 ]
 
 
-@reads_preferences
+@as_command
 def evaluate(
     *,
     model_dir: ModelDir,
@@ -64,81 +56,69 @@ def evaluate(
     report: ReportOut = None,
     probe: Probe = 0,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Evaluate a saved model: every metric with a 95% interval over prompts.
 
     Pairs whose prompts the head was fitted on are left out. Where no others
     are left, all are evaluated, and the output says so.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets.paired import read_pairs
-        from embrm.persist import read_manifest
-        from embrm.report import style_table
+    from embrm.datasets.paired import read_pairs
+    from embrm.persist import read_manifest
+    from embrm.report import style_table
 
-        model = open_model(model_dir, cache, encoder)
-        options = reading.options()
-        template = model.training_.get("prompt_template")
-        if template is not None and options["prompt_template"] is None:
-            say(
-                f"the model was fitted with --prompt-template {template!r}: pass it "
-                "too where the prompts of this file stand in these columns",
-                as_json=as_json,
-            )
-        preferences = read_pairs(read_and_say(prefs, as_json=as_json, **options))
-        seen = model.seen_pairs(preferences)
-        on_training = bool(seen.all())
-        unseen = preferences if on_training else preferences.take_pairs(~seen)
-        evaluation = model.evaluate_preferences(unseen, by=by, random_state=seed)
-        metrics = read_manifest(model_dir)["training"]["metrics"]
-        say(_what_was_seen(seen, on_training=on_training), as_json=as_json)
-        say(str(evaluation), as_json=as_json)
-        style = _style(model, unseen, seed)
-        if style:
-            say(_ABOUT_STYLE, as_json=as_json)
-            say(style_table(style), as_json=as_json)
-        probes = _probes(model, unseen, probe, seed)
-        for table in probes.values():
-            say(f"\n{table.round(3).to_string()}", as_json=as_json)
-        if report is not None:
-            from embrm.report import report_of_model
+    model = open_model(model_dir, cache, encoder)
+    options = reading.options()
+    template = model.training_.get("prompt_template")
+    if template is not None and options["prompt_template"] is None:
+        say(
+            f"the model was fitted with --prompt-template {template!r}: pass it "
+            "too where the prompts of this file stand in these columns",
+        )
+    preferences = read_pairs(read_and_say(prefs, **options))
+    seen = model.seen_pairs(preferences)
+    on_training = bool(seen.all())
+    unseen = preferences if on_training else preferences.take_pairs(~seen)
+    evaluation = model.evaluate_preferences(unseen, by=by, random_state=seed)
+    metrics = read_manifest(model_dir)["training"]["metrics"]
+    say(_what_was_seen(seen, on_training=on_training))
+    say(str(evaluation))
+    style = _style(model, unseen, seed)
+    if style:
+        say(_ABOUT_STYLE)
+        say(style_table(style))
+    probes = _probes(model, unseen, probe, seed)
+    for table in probes.values():
+        say(f"\n{table.round(3).to_string()}")
+    if report is not None:
+        from embrm.report import report_of_model
 
-            n_seen = int(seen.sum()) if on_training else 0
-            made = report_of_model(
-                model, unseen, by=by, n_seen=n_seen, random_state=seed
-            )
-            made.to_html(report)
-            say(f"\nReport: {report}", as_json=as_json)
-        if on_training and "held_out" in metrics:
-            say(_held_out_at_fit(metrics["held_out"]), as_json=as_json)
-        if as_json:
-            emit(
-                {
-                    **evaluation.to_json(),
-                    "style": {
-                        name: each.to_json()["order_consistency"]
-                        for name, each in style.items()
-                    },
-                    "account": preferences.read_report.to_json(),
-                    "n_pairs_seen_in_training": int(seen.sum()),
-                    "on_training_prompts": on_training,
-                    "held_out_at_fit": metrics.get("held_out"),
-                    **{name: t.to_dict("index") for name, t in probes.items()},
-                }
-            )
+        n_seen = int(seen.sum()) if on_training else 0
+        made = report_of_model(model, unseen, by=by, n_seen=n_seen, random_state=seed)
+        made.to_html(report)
+        say(f"\nReport: {report}")
+    if on_training and "held_out" in metrics:
+        say(_held_out_at_fit(metrics["held_out"]))
+    emit(
+        {
+            **evaluation.to_json(),
+            "style": {
+                name: each.to_json()["order_consistency"]
+                for name, each in style.items()
+            },
+            "account": preferences.read_report.to_json(),
+            "n_pairs_seen_in_training": int(seen.sum()),
+            "on_training_prompts": on_training,
+            "held_out_at_fit": metrics.get("held_out"),
+            **{name: t.to_dict("index") for name, t in probes.items()},
+        }
+    )
 
 
 def _probes(model: Any, preferences: Any, n: int, seed: int) -> dict[str, Any]:
     """Measure what changes and non-answers do to rewards, on so many prompts."""
     if not n:
         return {}
-    from embrm.evaluate.bias import (
-        audit_kinds,
-        audit_perturbations,
-        one_pair_a_prompt,
-    )
+    from embrm.evaluate.bias import audit_kinds, audit_perturbations, one_pair_a_prompt
 
     pairs = one_pair_a_prompt(preferences, n, seed)
     items = pairs.rename(columns={"chosen": "response"})

@@ -8,27 +8,27 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from embrm.cli.options import AsJson, Config, Debug
-from embrm.cli.output import emit, in_flags, print_table, reporting, say, table
+from embrm.cli.options import as_command
+from embrm.cli.output import emit, in_flags, print_table, say, table, wants_json
 
 if TYPE_CHECKING:
     from embrm.datasets.formats import Format
 
 
-def heads(config: Config = None, as_json: AsJson = False, debug: Debug = False) -> None:
+@as_command
+def heads() -> None:
     """List all heads: name, what it learns from, what it is good for, what it costs."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.heads import HEADS
+    from embrm.heads import HEADS
 
-        rows = [known.to_json() for known in HEADS]
-        if as_json:
-            emit({"heads": rows})
-            return
-        print_table(_table(rows))
-        say(
-            "\nSeconds are those of 10,000 pairs with d = 384 on two CPU cores. Take "
-            "one with\nembrm fit --head NAME; parameters: --param NAME=VALUE."
-        )
+    rows = [known.to_json() for known in HEADS]
+    if wants_json():
+        emit({"heads": rows})
+        return
+    print_table(_table(rows))
+    say(
+        "\nSeconds are those of 10,000 pairs with d = 384 on two CPU cores. Take "
+        "one with\nembrm fit --head NAME; parameters: --param NAME=VALUE."
+    )
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -55,37 +55,35 @@ Markdown = Annotated[
 ]
 
 
+@as_command
 def formats(
     name: Name = None,
     markdown: Markdown = False,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """List the formats of preference files, in the order in which they are tried."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets.formats import find_format, known_formats
+    from embrm.datasets.formats import find_format, known_formats
 
-        chosen = known_formats() if name is None else {name: find_format(name)}
-        if as_json:
-            emit(
-                {
-                    "formats": [
-                        {"name": fmt.name, "columns": fmt.columns, "about": fmt.about}
-                        for fmt in chosen.values()
-                    ]
-                }
-            )
-            return
-        if markdown:
-            sys.stdout.write(as_markdown(chosen.values()))
-            return
-        rows = [[fmt.name, fmt.columns, in_flags(fmt.about)] for fmt in chosen.values()]
-        laid_out = table(dict.fromkeys(("format", "columns", "of"), "left"), rows)
-        for column in laid_out.columns:
-            column.no_wrap = False
-            column.overflow = "fold"
-        laid_out.columns[0].no_wrap = True
-        print_table(laid_out)
+    chosen = known_formats() if name is None else {name: find_format(name)}
+    if wants_json():
+        emit(
+            {
+                "formats": [
+                    {"name": fmt.name, "columns": fmt.columns, "about": fmt.about}
+                    for fmt in chosen.values()
+                ]
+            }
+        )
+        return
+    if markdown:
+        sys.stdout.write(as_markdown(chosen.values()))
+        return
+    rows = [[fmt.name, fmt.columns, in_flags(fmt.about)] for fmt in chosen.values()]
+    laid_out = table(dict.fromkeys(("format", "columns", "of"), "left"), rows)
+    for column in laid_out.columns:
+        column.no_wrap = False
+        column.overflow = "fold"
+    laid_out.columns[0].no_wrap = True
+    print_table(laid_out)
 
 
 def as_markdown(formats: "Iterable[Format]") -> str:

@@ -34,17 +34,13 @@ Digest = Annotated[
 ]
 
 
-def read_and_say(
-    source: Any, *, as_json: bool, prefix: str = "", **options: Any
-) -> "Preferences":
+def read_and_say(source: Any, *, prefix: str = "", **options: Any) -> "Preferences":
     """Read preferences and print what was read, kept and left out.
 
     Parameters
     ----------
     source
         As for `read_preferences`.
-    as_json : bool
-        Whether stdout belongs to a JSON result.
     prefix : str, default=""
         Words before the report.
     **options
@@ -57,7 +53,7 @@ def read_and_say(
         warnings.simplefilter("ignore", LeftOutWarning)
         warnings.simplefilter("ignore", MisreadWarning)
         preferences = read_preferences(source, **options)
-    say(in_flags(f"{prefix}{preferences.read_report}"), as_json=as_json)
+    say(in_flags(f"{prefix}{preferences.read_report}"))
     return preferences
 
 

@@ -12,8 +12,8 @@ import typer
 
 from embrm.cli.evaluate import ModelDir, OtherEncoder
 from embrm.cli.inputs import open_model, read_and_say
-from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, Seed, column_map
-from embrm.cli.output import emit, reporting, say
+from embrm.cli.options import CacheDir, Columns, Seed, as_command, column_map
+from embrm.cli.output import emit, say
 from embrm.cli.score import columns_at_fit
 from embrm.exceptions import invalid_input
 
@@ -98,6 +98,7 @@ Hull = Annotated[
 ]
 
 
+@as_command
 def mine(
     model_dir: ModelDir,
     items: Items,
@@ -117,78 +118,72 @@ def mine(
     cache: CacheDir = None,
     column: Columns = None,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Select responses by a model's reward and write them for another trainer.
 
     Preferences carry their margin in nats; a card beside the file says what was
     selected by what. Any number of responses is read in bounded memory.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.embed.cache.durable import output_text
-        from embrm.policy.mining import MiningRule
-        from embrm.policy.mining import mine as mine_rows
-        from embrm.policy.mining_card import mining_card
+    from embrm.embed.cache.durable import output_text
+    from embrm.policy.mining import MiningRule
+    from embrm.policy.mining import mine as mine_rows
+    from embrm.policy.mining_card import mining_card
 
-        _check_out(out)
-        rule = MiningRule(
-            strategy=strategy,
-            format=trainer_format,
-            caution=caution,
-            length_penalty=length_penalty,
-            diversity=diversity,
-            min_margin=min_margin,
-            n=n,
-            p=p,
-            eta=eta,
-            random_state=seed,
-        )
-        rule.check()
-        model = open_model(model_dir, cache, encoder)
-        net = not whole_reward and "style" in (model.blocks or {})
-        found = None if hull is None else _hull(model, hull, as_json=as_json)
-        score = _score(model, net=net, hull=found)
-        with _read_twice(items) as source:
-            named = column_map(column) or _columns_of(model, source, as_json=as_json)
-            mined = mine_rows(source, score, out, rule, columns=named)
-        facts = {
-            "model": model_dir.name,
-            "head": type(model.head_).__name__,
-            "encoder": model.fingerprint_.describe(),
-            "encoder digest": model.fingerprint_.digest,
-            "reward": "net of style" if net else "whole",
-            "source": Path(items).name,
-        }
-        card = out.with_name(f"{out.stem}.card.md")
-        with output_text(card) as stream:
-            stream.write(mining_card(mined, out, facts))
-        _say(mined, out, card, as_json=as_json)
-        if as_json:
-            emit({**facts, **mined.to_json(), "out": str(out), "card": str(card)})
+    _check_out(out)
+    rule = MiningRule(
+        strategy=strategy,
+        format=trainer_format,
+        caution=caution,
+        length_penalty=length_penalty,
+        diversity=diversity,
+        min_margin=min_margin,
+        n=n,
+        p=p,
+        eta=eta,
+        random_state=seed,
+    )
+    rule.check()
+    model = open_model(model_dir, cache, encoder)
+    net = not whole_reward and "style" in (model.blocks or {})
+    found = None if hull is None else _hull(model, hull)
+    score = _score(model, net=net, hull=found)
+    with _read_twice(items) as source:
+        named = column_map(column) or _columns_of(model, source)
+        mined = mine_rows(source, score, out, rule, columns=named)
+    facts = {
+        "model": model_dir.name,
+        "head": type(model.head_).__name__,
+        "encoder": model.fingerprint_.describe(),
+        "encoder digest": model.fingerprint_.digest,
+        "reward": "net of style" if net else "whole",
+        "source": Path(items).name,
+    }
+    card = out.with_name(f"{out.stem}.card.md")
+    with output_text(card) as stream:
+        stream.write(mining_card(mined, out, facts))
+    _say(mined, out, card)
+    emit({**facts, **mined.to_json(), "out": str(out), "card": str(card)})
 
 
-def _columns_of(model: "RewardModel", source: Any, *, as_json: bool) -> dict[str, str]:
+def _columns_of(model: "RewardModel", source: Any) -> dict[str, str]:
     """Find the columns that were named at fit, by the first row of the file."""
     from embrm.datasets.sources import open_source
 
     row = next((row for _, row in open_source(source).rows), None)
-    return columns_at_fit(model, row, as_json=as_json) if isinstance(row, dict) else {}
+    return columns_at_fit(model, row) if isinstance(row, dict) else {}
 
 
-def _say(mined: "Mined", out: Path, card: Path, *, as_json: bool) -> None:
+def _say(mined: "Mined", out: Path, card: Path) -> None:
     kind = "pairs" if mined.rule.makes_pairs else "demonstrations"
     say(
         f"{mined.n_written:,} {kind} of {mined.n_items:,} responses to "
         f"{mined.n_prompts:,} prompts, written to {out}",
-        as_json=as_json,
     )
     for reason, count in mined.left_out.items():
-        say(f"left out: {count:,} {reason}", as_json=as_json)
+        say(f"left out: {count:,} {reason}")
     lengths = ", ".join(f"{name} {mean:.0f}" for name, mean in mined.length.items())
-    say(f"mean length in characters: {lengths}", as_json=as_json)
-    say(f"card: {card}", as_json=as_json)
+    say(f"mean length in characters: {lengths}")
+    say(f"card: {card}")
 
 
 def _score(model: "RewardModel", *, net: bool, hull: "TrainingHull | None") -> "Score":
@@ -206,10 +201,10 @@ def _score(model: "RewardModel", *, net: bool, hull: "TrainingHull | None") -> "
     return score
 
 
-def _hull(model: "RewardModel", prefs: str, *, as_json: bool) -> "TrainingHull":
+def _hull(model: "RewardModel", prefs: str) -> "TrainingHull":
     from embrm.evaluate.bias.hull import TrainingHull
 
-    preferences = read_and_say(prefs, as_json=as_json, on_error="skip")
+    preferences = read_and_say(prefs, on_error="skip")
     return TrainingHull.fit(model.embed(preferences.texts).vectors)
 
 

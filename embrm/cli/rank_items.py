@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 
-from embrm.cli.options import (
-    AsJson,
-    Columns,
-    Config,
-    Debug,
-    OnError,
-    column_map,
-)
-from embrm.cli.output import emit, json_rows, print_table, reporting, say, table
+from embrm.cli.options import Columns, OnError, as_command, column_map
+from embrm.cli.output import emit, json_rows, print_table, say, table
 from embrm.cli.score import check_ending, write_rows
 from embrm.exceptions import invalid_input
 
@@ -67,6 +60,7 @@ Level = Annotated[
 ]
 
 
+@as_command
 def rank_items(
     log: Log,
     out: BoardOut = None,
@@ -76,50 +70,44 @@ def rank_items(
     level: Level = 0.95,
     column: Columns = None,
     on_error: OnError = "skip-uninformative",
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Rank items by their wins, losses and ties, with intervals; no text is needed.
 
     The score is that of Bradley and Terry in nats, with mean 0.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets.game_log import read_game_log
-        from embrm.heads import ItemBradleyTerry
+    from embrm.datasets.game_log import read_game_log
+    from embrm.heads import ItemBradleyTerry
 
-        check_ending(out)
-        _check_picture(plot)
-        options: Any = {"columns": column_map(column), "on_error": on_error}
-        games = read_game_log(log, **options)
-        say(str(games.read_report), as_json=as_json)
-        kind: Any = ties
-        board = ItemBradleyTerry(alpha, ties=kind).fit(*games.arguments())
-        frame = board.to_frame(level).reset_index()
-        connectivity = _connectivity(board)
-        say(_summary(games, board, connectivity), as_json=as_json)
-        if not as_json:
-            print_table(_table(frame, level))
-        if out is not None:
-            write_rows(frame, out)
-            say(f"leaderboard written to {out}", as_json=as_json)
-        if plot is not None:
-            _draw(frame, level, plot)
-            say(f"picture written to {plot}", as_json=as_json)
-        if as_json:
-            emit(
-                {
-                    "account": games.read_report.to_json(),
-                    "n_games": len(games),
-                    "n_ties": games.n_ties,
-                    "n_both_bad": games.n_both_bad,
-                    "alpha": board.alpha_,
-                    "tie_parameter": _finite(board.tie_parameter_),
-                    "level": level,
-                    "connectivity": connectivity,
-                    "items": list(json_rows(frame)),
-                }
-            )
+    check_ending(out)
+    _check_picture(plot)
+    options: Any = {"columns": column_map(column), "on_error": on_error}
+    games = read_game_log(log, **options)
+    say(str(games.read_report))
+    kind: Any = ties
+    board = ItemBradleyTerry(alpha, ties=kind).fit(*games.arguments())
+    frame = board.to_frame(level).reset_index()
+    connectivity = _connectivity(board)
+    say(_summary(games, board, connectivity))
+    print_table(_table(frame, level))
+    if out is not None:
+        write_rows(frame, out)
+        say(f"leaderboard written to {out}")
+    if plot is not None:
+        _draw(frame, level, plot)
+        say(f"picture written to {plot}")
+    emit(
+        {
+            "account": games.read_report.to_json(),
+            "n_games": len(games),
+            "n_ties": games.n_ties,
+            "n_both_bad": games.n_both_bad,
+            "alpha": board.alpha_,
+            "tie_parameter": _finite(board.tie_parameter_),
+            "level": level,
+            "connectivity": connectivity,
+            "items": list(json_rows(frame)),
+        }
+    )
 
 
 def _connectivity(board: "ItemBradleyTerry") -> dict[str, Any]:

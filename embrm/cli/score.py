@@ -9,9 +9,23 @@ import typer
 
 from embrm.cli.evaluate import ModelDir, OtherEncoder
 from embrm.cli.inputs import open_model
-from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, column_map
-from embrm.cli.output import emit, json_rows, reporting, say, write_json_lines
-from embrm.cli.reading import Encoding, PromptTemplate, shell_template
+from embrm.cli.options import (
+    CacheDir,
+    Columns,
+    Encoding,
+    PromptTemplate,
+    as_command,
+    column_map,
+    shell_template,
+)
+from embrm.cli.output import (
+    emit,
+    json_rows,
+    keep_stdout_for_data,
+    say,
+    wants_json,
+    write_json_lines,
+)
 from embrm.exceptions import DataError, invalid_input
 
 if TYPE_CHECKING:
@@ -48,6 +62,7 @@ Overwrite = Annotated[
 ]
 
 
+@as_command
 def score(
     model_dir: ModelDir,
     items: Items,
@@ -60,9 +75,6 @@ def score(
     overwrite: Overwrite = False,
     prompt_template: PromptTemplate = None,
     encoding: Encoding = "utf-8",
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Add columns reward and rank (1 is best for its prompt) to every row of a file.
 
@@ -70,40 +82,39 @@ def score(
     are not needed. Columns of the file are kept: where it has a reward or a rank, the
     new ones are called embrm_reward and embrm_rank.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets import read_frame
+    from embrm.datasets import read_frame
 
-        check_ending(out)
-        quiet = as_json or out is None  # What is printed then is JSON alone.
-        model = open_model(model_dir, cache, encoder)
-        frame = _some_rows(read_frame(items, encoding=encoding))
-        given = column_map(column)
-        model.columns = given or columns_at_fit(model, frame.columns, as_json=quiet)
-        model.prompt_template = shell_template(prompt_template) or _template_at_fit(
-            model, frame, as_json=quiet
-        )
-        wanted = (reward_column, rank_column)
-        names = _free_names(frame, wanted, overwrite=overwrite, as_json=quiet)
-        ranked = model.rank(frame, names=names, overwrite=overwrite)
-        rewards = _rewards(ranked, names[0])
-        summary = {
-            "n_items": len(rewards),
-            "reward_mean": float(rewards.mean()),
-            "reward_std": float(rewards.std(ddof=0)),
-            "out": None if out is None else str(out),
-        }
-        if out is None and as_json:
-            emit({**summary, "items": list(json_rows(ranked))})
-        elif out is None:
-            write_json_lines(ranked, sys.stdout)
-        else:
-            write_rows(ranked, out)
-            say(f"{len(rewards)} items scored, written to {out}", as_json=as_json)
-            if as_json:
-                emit(summary)
+    check_ending(out)
+    if out is None:
+        keep_stdout_for_data()
+    model = open_model(model_dir, cache, encoder)
+    frame = _some_rows(read_frame(items, encoding=encoding))
+    given = column_map(column)
+    model.columns = given or columns_at_fit(model, frame.columns)
+    model.prompt_template = shell_template(prompt_template) or _template_at_fit(
+        model, frame
+    )
+    wanted = (reward_column, rank_column)
+    names = _free_names(frame, wanted, overwrite=overwrite)
+    ranked = model.rank(frame, names=names, overwrite=overwrite)
+    rewards = _rewards(ranked, names[0])
+    summary = {
+        "n_items": len(rewards),
+        "reward_mean": float(rewards.mean()),
+        "reward_std": float(rewards.std(ddof=0)),
+        "out": None if out is None else str(out),
+    }
+    if out is None and wants_json():
+        emit({**summary, "items": list(json_rows(ranked))})
+    elif out is None:
+        write_json_lines(ranked, sys.stdout)
+    else:
+        write_rows(ranked, out)
+        say(f"{len(rewards)} items scored, written to {out}")
+        emit(summary)
 
 
-def columns_at_fit(model: Any, names: Any, *, as_json: bool) -> dict[str, str]:
+def columns_at_fit(model: Any, names: Any) -> dict[str, str]:
     """Find the columns that were named at fit and are in a file, too."""
     named = {
         ours: theirs
@@ -112,18 +123,18 @@ def columns_at_fit(model: Any, names: Any, *, as_json: bool) -> dict[str, str]:
     }
     if named:
         pairs = ", ".join(f"{ours}={theirs}" for ours, theirs in named.items())
-        say(f"columns as at fit: {pairs}", as_json=as_json)
+        say(f"columns as at fit: {pairs}")
     return named
 
 
-def _template_at_fit(model: Any, frame: Any, *, as_json: bool) -> str | None:
+def _template_at_fit(model: Any, frame: Any) -> str | None:
     """Find the template that prompts were written with at fit, if it fits the file."""
     from embrm.datasets.formats._texts import template_columns
 
     template: str | None = model.training_.get("prompt_template")
     if template is None or not set(template_columns(template)) <= set(frame.columns):
         return None
-    say(f"prompts are written as at fit: {template!r}", as_json=as_json)
+    say(f"prompts are written as at fit: {template!r}")
     return template
 
 
@@ -132,7 +143,6 @@ def _free_names(
     wanted: tuple[str | None, str | None],
     *,
     overwrite: bool,
-    as_json: bool,
 ) -> tuple[str, str]:
     """Choose names of the new columns that the file does not have, and say which."""
     names = []
@@ -142,7 +152,6 @@ def _free_names(
             say(
                 f"the file has a column {default!r}, which is kept: the new one is "
                 f"embrm_{default} (--overwrite replaces it)",
-                as_json=as_json,
             )
         names.append(name or (f"embrm_{default}" if taken else default))
     return names[0], names[1]
