@@ -16,11 +16,7 @@ from embrm.embed.weights import (
     ModelFiles,
     file_sha256,
 )
-from embrm.exceptions import (
-    IntegrityError,
-    MissingDependencyError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, MissingDependencyError, invalid_input
 
 
 def resolve_model(model: str, *, revision: str | None = None) -> ModelFiles:

@@ -16,11 +16,7 @@ from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.combined import CombinedEncoder
 from embrm.embed.keys import KeyIndex, Keys, item_keys
 from embrm.embed.progress import EmbeddingProgress
-from embrm.exceptions import (
-    TruncationWarning,
-    invalid_input,
-    warn,
-)
+from embrm.exceptions import TruncationWarning, invalid_input, warn
 
 
 class Slices:

@@ -12,12 +12,7 @@ from numpy.typing import NDArray
 from embrm._optional import import_optional
 from embrm._typing import Text
 from embrm.embed.base import Fingerprint
-from embrm.embed.batching import (
-    check_options,
-    choose_device,
-    pad,
-    set_evaluation_mode,
-)
+from embrm.embed.batching import check_options, choose_device, pad, set_evaluation_mode
 from embrm.embed.sliced_encoder import TokenEncoder, native_dtype
 from embrm.embed.template import check_text, render_plain
 from embrm.embed.truncation import FittedTokens, tokenise

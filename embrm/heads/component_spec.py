@@ -11,10 +11,7 @@ from typing import Any
 import numpy as np
 
 from embrm._optional import import_optional
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 
 _PIPELINE = "sklearn.pipeline.Pipeline"
 _MAPPING = "mapping"

@@ -13,15 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._optional import import_optional
 from embrm._typing import AnyArray
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
-from embrm.heads.component_spec import (
-    component_from_spec,
-    component_id,
-    component_spec,
-)
+from embrm.exceptions import IntegrityError, invalid_input
+from embrm.heads.component_spec import component_from_spec, component_id, component_spec
 from embrm.heads.state import HeadState
 from embrm.heads.transformer_state import (
     attribute_state,

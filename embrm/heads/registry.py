@@ -15,10 +15,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import LearnsFrom, RandomState
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 from embrm.heads.component_spec import decode, encode
 
 

@@ -7,15 +7,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
-from embrm.heads.component_spec import (
-    component_from_spec,
-    component_id,
-    component_spec,
-)
+from embrm.exceptions import IntegrityError, invalid_input
+from embrm.heads.component_spec import component_from_spec, component_id, component_spec
 from embrm.heads.state import HeadState
 
 _SVD = ("components_", "explained_variance_", "explained_variance_ratio_")

@@ -5,10 +5,7 @@ from typing import Any
 
 from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import combined_encoder, make_encoder
-from embrm.exceptions import (
-    FingerprintMismatchError,
-    invalid_input,
-)
+from embrm.exceptions import FingerprintMismatchError, invalid_input
 from embrm.heads.uncertain_reward import UncertainRewardHead
 from embrm.pairs import Pairs
 

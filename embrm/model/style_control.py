@@ -29,10 +29,7 @@ from embrm._typing import AnyArray, FloatArray, Text
 from embrm.datasets import Preferences
 from embrm.embed.style import STYLE_FEATURES, StyleEncoder
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
-from embrm.exceptions import (
-    LeftOutWarning,
-    invalid_input,
-)
+from embrm.exceptions import LeftOutWarning, invalid_input
 from embrm.heads import LinearBradleyTerry
 from embrm.pairs import Pairs
 

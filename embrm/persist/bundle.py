@@ -27,11 +27,7 @@ from embrm import __version__
 from embrm.datasets.prompt_sketches import SKETCH_BYTES, PromptSketches
 from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import encoder_from_spec, encoder_spec
-from embrm.exceptions import (
-    IntegrityError,
-    InvalidInputError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, InvalidInputError, invalid_input
 from embrm.heads.registry import head_from_spec, head_spec
 from embrm.heads.state import HeadState
 from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry

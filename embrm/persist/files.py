@@ -11,11 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from embrm.embed.cache.durable import make_directory, sync_directory, try_lock
-from embrm.exceptions import (
-    EmbrmError,
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import EmbrmError, IntegrityError, invalid_input
 from embrm.persist.manifest import (
     FORMAT,
     MANIFEST,

@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 from embrm.pairs import Pairs
 
 MAX_DIM = 2**20

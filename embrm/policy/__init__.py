@@ -30,12 +30,7 @@ from embrm.policy.policies import (
     winning_shares,
 )
 from embrm.policy.selection import Candidates, select_items, select_pairs
-from embrm.policy.sweeps import (
-    PolicySweep,
-    best_of_n_sweep,
-    sweep_policies,
-    tilt_sweep,
-)
+from embrm.policy.sweeps import PolicySweep, best_of_n_sweep, sweep_policies, tilt_sweep
 
 __all__ = [
     "CASES",

@@ -26,11 +26,7 @@ from embrm.datasets.sources import open_source
 from embrm.datasets.tables import native
 from embrm.exceptions import DataError, InvalidInputError
 from embrm.messages import prompt_key
-from embrm.policy.preference_files import (
-    TRAINING_FORMATS,
-    demonstration_row,
-    pair_row,
-)
+from embrm.policy.preference_files import TRAINING_FORMATS, demonstration_row, pair_row
 from embrm.policy.selection import (
     CHOOSE_TYPES,
     ITEM_STRATEGIES,

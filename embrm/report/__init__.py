@@ -7,11 +7,7 @@ from embrm.report.comparison import (
     write_report,
 )
 from embrm.report.data_page import write_data_page
-from embrm.report.evaluation import (
-    EvaluationReport,
-    evaluation_report,
-    report_of_model,
-)
+from embrm.report.evaluation import EvaluationReport, evaluation_report, report_of_model
 from embrm.report.layers import LayerComparison, compare_layers
 from embrm.report.leaderboard import (
     CrossFit,

@@ -15,10 +15,7 @@ from embrm.datasets import Preferences
 from embrm.embed.base import Fingerprint
 from embrm.embed.run import Embedded
 from embrm.evaluate.best_of_n import BestOfNCurve
-from embrm.evaluate.displays import (
-    BestOfNDisplay,
-    LeaderboardDisplay,
-)
+from embrm.evaluate.displays import BestOfNDisplay, LeaderboardDisplay
 from embrm.messages import prompt_text
 from embrm.report.evaluation import evaluation_report
 from embrm.report.leaderboard import Leaderboard

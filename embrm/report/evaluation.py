@@ -32,14 +32,7 @@ from embrm.report._evaluation_tables import (
     subset_table,
     uncertainty_table,
 )
-from embrm.report.page import (
-    Block,
-    Facts,
-    Picture,
-    Report,
-    percent,
-    versions,
-)
+from embrm.report.page import Block, Facts, Picture, Report, percent, versions
 
 _FEW_PAIRS, _FEW_PROMPTS = 100, 30
 _N_RESAMPLES = 1000

@@ -7,11 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import (
-    check_choice,
-    check_items,
-    check_share,
-)
+from embrm._validation import check_choice, check_items, check_share
 from embrm.pool import CandidatePool
 from embrm.simulate.design import (
     Ends,

@@ -8,12 +8,7 @@ from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import check_random_state
 from embrm.pairs import Pairs
 from embrm.pool import CandidatePool, require_gold
-from embrm.simulate.annotation import (
-    Annotation,
-    Annotator,
-    as_annotator,
-    gold_scale,
-)
+from embrm.simulate.annotation import Annotation, Annotator, as_annotator, gold_scale
 from embrm.simulate.calibration import gold_error
 from embrm.simulate.design import PairingDesign, PromptLayout, as_design
 

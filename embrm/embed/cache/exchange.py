@@ -17,11 +17,7 @@ from embrm.embed.cache.durable import durable_file, storage_errors
 from embrm.embed.cache.published import PublishedVectors
 from embrm.embed.cache.store import VectorStore
 from embrm.embed.keys import KeyIndex, Keys, check_keys
-from embrm.exceptions import (
-    FingerprintMismatchError,
-    InvalidInputError,
-    invalid_input,
-)
+from embrm.exceptions import FingerprintMismatchError, InvalidInputError, invalid_input
 
 _BATCH_ROWS = 16_384
 

@@ -21,10 +21,7 @@ from numpy.typing import NDArray
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm.embed.cache.durable import storage_errors
-from embrm.exceptions import (
-    MissingDependencyError,
-    invalid_input,
-)
+from embrm.exceptions import MissingDependencyError, invalid_input
 
 # numpy has no bfloat16: its numbers are mapped as the bits that they are.
 _ITEM_DTYPES = {

@@ -27,10 +27,7 @@ from embrm.embed.cache.durable import (
     storage_errors,
 )
 from embrm.embed.keys import KEY_DTYPE, KeyIndex, Keys, check_keys
-from embrm.exceptions import (
-    FingerprintMismatchError,
-    invalid_input,
-)
+from embrm.exceptions import FingerprintMismatchError, invalid_input
 
 SEGMENTS = "segments"
 Verify = Literal["use", "open", "never"]

@@ -31,11 +31,7 @@ from embrm.embed.template import (
     text_sha256,
 )
 from embrm.embed.truncation import FittedTokens, tokenise
-from embrm.embed.weights import (
-    ModelFiles,
-    model_name,
-    transformers_major,
-)
+from embrm.embed.weights import ModelFiles, model_name, transformers_major
 from embrm.exceptions import invalid_input
 
 DEFAULT_DEPTH = 2 / 3

@@ -33,11 +33,7 @@ from embrm.embed.scale.shard_run import (
     find_missing,
 )
 from embrm.embed.scale.shards import Groups, Shard, group_tokens, write_shards
-from embrm.exceptions import (
-    EmbrmError,
-    FingerprintMismatchError,
-    invalid_input,
-)
+from embrm.exceptions import EmbrmError, FingerprintMismatchError, invalid_input
 
 _SHARDS_PER_ACTOR = 4  # at least, so that all finish at about the same time
 

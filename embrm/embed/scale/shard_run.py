@@ -19,12 +19,7 @@ from embrm.embed.base import BatchReport, Encoder, Fingerprint
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.keys import KeyIndex, item_keys
 from embrm.embed.progress import one_bar
-from embrm.embed.run import (
-    EmbeddingReport,
-    add_reports,
-    embed_items,
-    warn_if_truncated,
-)
+from embrm.embed.run import EmbeddingReport, add_reports, embed_items, warn_if_truncated
 from embrm.embed.scale.shards import (
     Groups,
     Shard,
@@ -34,10 +29,7 @@ from embrm.embed.scale.shards import (
     read_shard,
     write_shards,
 )
-from embrm.exceptions import (
-    TruncationWarning,
-    invalid_input,
-)
+from embrm.exceptions import TruncationWarning, invalid_input
 
 SHARD_TOKENS = 300_000
 """Estimated tokens of a shard: seconds of work on a GPU, and a segment of some MB."""

@@ -20,11 +20,7 @@ from numpy.typing import NDArray
 
 from embrm._typing import IntArray, Text
 from embrm.embed.cache.durable import Place, storage_errors, write_durably
-from embrm.exceptions import (
-    EmbrmError,
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import EmbrmError, IntegrityError, invalid_input
 from embrm.messages import as_messages, canonical_json
 
 CHARACTERS_PER_TOKEN = 4

@@ -19,11 +19,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from embrm.exceptions import (
-    EmbrmError,
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import EmbrmError, IntegrityError, invalid_input
 
 _MODEL_CHARS = 200
 _MANY = 2**40

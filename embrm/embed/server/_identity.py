@@ -28,10 +28,7 @@ from numpy.typing import NDArray
 
 from embrm._typing import Text
 from embrm.embed.server._answers import Answer
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 
 GOLDEN_TEXTS: tuple[Text, ...] = (
     (

@@ -23,10 +23,7 @@ from embrm.embed.server._identity import (
     end_texts,
 )
 from embrm.embed.server._texts import ServerInput, TokenFitter, fit_chars
-from embrm.exceptions import (
-    FingerprintMismatchError,
-    invalid_input,
-)
+from embrm.exceptions import FingerprintMismatchError, invalid_input
 
 _RECOGNISED = "_recognised"
 RESERVED = ("model", "input", "encoding_format")

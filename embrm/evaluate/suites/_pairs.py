@@ -6,12 +6,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import BoolArray, FloatArray
-from embrm.evaluate.suites._score_table import (
-    NO_VERDICT,
-    ScoreTable,
-    Side,
-    read_winner,
-)
+from embrm.evaluate.suites._score_table import NO_VERDICT, ScoreTable, Side, read_winner
 from embrm.exceptions import invalid_input
 
 

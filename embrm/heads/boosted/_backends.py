@@ -6,10 +6,7 @@ import numpy as np
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 from embrm.heads.boosted._growing import Gradients, TreePlan
 
 # Quantiles of 5,000 items are exact enough for bins, and 40 times as fast as the

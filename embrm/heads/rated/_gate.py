@@ -18,10 +18,7 @@ from scipy.special import expit, softmax
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import check_items, widened
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.state import HeadState
 from embrm.heads.validation_split import grouped_folds, strongest_within_one_error

@@ -19,10 +19,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 from embrm.heads.state import HeadState
 
 REGRESSORS = ("ridge", "mlp", "lightgbm")

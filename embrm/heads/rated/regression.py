@@ -23,13 +23,7 @@ from embrm.heads.rated._rated_items import (
 )
 from embrm.heads.rated._regressors import Model, fit_model, model_from_state
 from embrm.heads.rated._ridge import RidgeFit, fit_attributes
-from embrm.heads.state import (
-    HeadState,
-    Stored,
-    StoredArray,
-    StoredPart,
-    StoredValue,
-)
+from embrm.heads.state import HeadState, Stored, StoredArray, StoredPart, StoredValue
 from embrm.pairs import Pairs
 
 

@@ -12,12 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import Constraints, Real, check_level, check_parameters
-from embrm.exceptions import (
-    EmbrmWarning,
-    IntegrityError,
-    invalid_input,
-    warn,
-)
+from embrm.exceptions import EmbrmWarning, IntegrityError, invalid_input, warn
 from embrm.heads.state import (
     HeadState,
     Stored,

@@ -28,11 +28,7 @@ from embrm.heads.wrappers._calibration_maps import (
     fit_sigmoid,
     held_out_losses,
 )
-from embrm.heads.wrappers._nested import (
-    HeadWrapper,
-    HeldOut,
-    score_out_of_fold,
-)
+from embrm.heads.wrappers._nested import HeadWrapper, HeldOut, score_out_of_fold
 
 Method = Literal["temperature", "platt", "isotonic"]
 

@@ -9,16 +9,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import Constraints
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.state import HeadState, Stored, StoredArray, StoredValue
-from embrm.heads.wrappers._nested import (
-    HeadWrapper,
-    mean_and_spread,
-)
+from embrm.heads.wrappers._nested import HeadWrapper, mean_and_spread
 
 Scope = Literal["global", "domain", "prompt"]
 

@@ -25,11 +25,7 @@ from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import Stored
-from embrm.heads.uncertain_reward import (
-    UncertainRewardHead,
-    spread,
-    spread_of_deltas,
-)
+from embrm.heads.uncertain_reward import UncertainRewardHead, spread, spread_of_deltas
 from embrm.heads.validation_split import split_units
 from embrm.heads.wrappers._nested import (
     STORED_MEMBERS,

@@ -36,10 +36,7 @@ from embrm.heads.wrappers._length import (
     taking_part,
     with_column,
 )
-from embrm.heads.wrappers._nested import (
-    HeadWrapper,
-    delta_of,
-)
+from embrm.heads.wrappers._nested import HeadWrapper, delta_of
 
 Method = Literal["nuisance", "erase"]
 Transform = Literal["log", "identity"]
