@@ -159,12 +159,24 @@ def _restore_mlp(estimator: Any, state: HeadState) -> Any:
     return estimator
 
 
-def _restore_lightgbm(estimator: Any, blob: bytes) -> Any:
+def read_booster(blob: bytes) -> Any:
+    """Read a LightGBM booster from its model text, whose checksum has been verified.
+
+    Raises
+    ------
+    IntegrityError
+        If LightGBM cannot read it.
+    """
     lightgbm = import_optional("lightgbm", extra="lightgbm")
     try:
-        booster = lightgbm.Booster(model_str=blob.decode("ascii"))
+        return lightgbm.Booster(model_str=blob.decode("ascii"))
     except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
         raise _unreadable("LightGBM model text") from error
+
+
+def _restore_lightgbm(estimator: Any, blob: bytes) -> Any:
+    """Set what the fit of an LGBMClassifier leaves behind."""
+    booster = read_booster(blob)
     # LightGBM has no loader for its scikit-learn wrapper: this is what its fit sets.
     encoder = LabelEncoder().fit([0, 1])
     estimator._Booster = booster
