@@ -20,7 +20,7 @@ from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     from embrm.embed.causal import CausalLMEncoder
-    from embrm.report.layers import LayerComparison
+    from embrm.report.style import LayerComparison
 
 _FOLDS = 5
 
@@ -97,7 +97,7 @@ def _open_columns(
 ) -> "CausalLMEncoder":
     """Open a causal encoder with the columns to compare."""
     from embrm.embed.causal import CausalLMEncoder
-    from embrm.report.layers import LAYER_POOLINGS, layers_to_compare
+    from embrm.report.style import LAYER_POOLINGS, layers_to_compare
 
     opened = open_encoder(name)
     if not isinstance(opened, CausalLMEncoder):
@@ -130,7 +130,7 @@ def _compare(
     sample: Any, vectors: Any, opened: "CausalLMEncoder", seed: int
 ) -> "LayerComparison":
     from embrm.embed.progress import progress_bar
-    from embrm.report.layers import compare_layers
+    from embrm.report.style import compare_layers
 
     total = _FOLDS * len(opened.columns)
     with progress_bar("Fitting heads", total=total) as advance:

@@ -125,9 +125,8 @@ def mine(
     selected by what. Any number of responses is read in bounded memory.
     """
     from embrm.embed.cache.durable import output_text
-    from embrm.policy.mining import MiningRule
+    from embrm.policy.mining import MiningRule, mining_card
     from embrm.policy.mining import mine as mine_rows
-    from embrm.policy.mining_card import mining_card
 
     _check_out(out)
     rule = MiningRule(

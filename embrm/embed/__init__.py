@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from embrm.embed.base import BatchReport, Encoder, Fingerprint
 
 if TYPE_CHECKING:
+    from embrm.embed.base import CombinedEncoder
     from embrm.embed.cache import VectorCache
     from embrm.embed.causal import CausalLMEncoder
-    from embrm.embed.combined import CombinedEncoder
     from embrm.embed.hashing import HashingEncoder
     from embrm.embed.registry import encoder_from_spec, encoder_spec, make_encoder
     from embrm.embed.run import Embedded, embed_items

@@ -7,9 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from embrm.embed.base import Encoder
+from embrm.embed.base import COMBINED, CombinedEncoder, Encoder, block_name
 from embrm.embed.causal.encoder import PUBLISHED_RECIPE, CausalLMEncoder
-from embrm.embed.combined import COMBINED, CombinedEncoder, block_name
 from embrm.embed.hashing import HashingEncoder
 from embrm.embed.sentence import SentenceTransformerEncoder
 from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder

@@ -32,7 +32,7 @@ from embrm.embed.cache.durable import (
 )
 from embrm.evaluate.inputs import number_prompts
 from embrm.exceptions import EmbrmWarning, IntegrityError, warn
-from embrm.experiment._canonical import (
+from embrm.experiment.factors import (
     array_digest,
     canonical_bytes,
     digest_of,

@@ -13,7 +13,6 @@ from joblib import Parallel, delayed, effective_n_jobs
 from embrm._validation import check_choice, check_count, check_level
 from embrm.embed.progress import progress_bar
 from embrm.exceptions import InvalidInputError, invalid_input
-from embrm.experiment._canonical import digest_of
 from embrm.experiment._cell import Cell, Failure, clear_caches, one_thread, run_cell
 from embrm.experiment._storage import (
     CellRecord,
@@ -28,6 +27,7 @@ from embrm.experiment.factors import (
     annotators_of,
     counts_of,
     designs_of,
+    digest_of,
     heads_of,
 )
 from embrm.experiment.grid import Factors, Grid, RunPaths

@@ -38,21 +38,19 @@ from embrm.persist._xgboost_ubjson import MAGIC as XGBOOST
 from embrm.persist._xgboost_ubjson import check_xgboost_ubjson
 from embrm.persist.card import write_card
 from embrm.persist.files import (
-    check_destination,
-    identity,
-    read_plain_file,
-    remove_leftovers,
-    siblings,
-    unreadable,
-    write_directory,
-)
-from embrm.persist.manifest import (
     CARD,
     FORMAT,
     MANIFEST,
     RANKING,
     WEIGHTS,
+    check_destination,
+    identity,
     parse_manifest,
+    read_plain_file,
+    remove_leftovers,
+    siblings,
+    unreadable,
+    write_directory,
     write_manifest,
 )
 from embrm.persist.probe import check_probe, take_probe

@@ -18,7 +18,7 @@ from embrm.cli.output import reporting
 from embrm.embed import Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.exceptions import FingerprintMismatchError, IntegrityError, InvalidInputError
-from embrm.persist.manifest import digest_of
+from embrm.persist.files import digest_of
 
 GOOD = {"prompt": "p", "chosen": "a", "rejected": "b"}
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from embrm.persist import load_model
-from embrm.persist.manifest import VERSION
+from embrm.persist.files import VERSION
 
 GOLDEN = Path(__file__).with_name("golden")
 EXPECTED = {

@@ -10,7 +10,7 @@ from embrm.datasets import read_preferences
 from embrm.exceptions import DataError, InvalidInputError
 from embrm.messages import canonical_json
 from embrm.policy import MiningRule, Scored, mine
-from embrm.policy.mining_card import mining_card
+from embrm.policy.mining import mining_card
 from embrm.policy.preference_files import TRAINING_FORMATS
 
 CONVERSATION = [

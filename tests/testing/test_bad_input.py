@@ -5,7 +5,7 @@ import pytest
 
 from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry
-from embrm.testing._data import BAD_INPUT_CHECKS
+from embrm.testing.head_checks import BAD_INPUT_CHECKS
 
 
 class TakesAnything(LinearBradleyTerry):

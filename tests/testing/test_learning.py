@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embrm.heads import LinearBradleyTerry
-from embrm.testing._data import LEARNING_CHECKS
+from embrm.testing.head_checks import LEARNING_CHECKS
 
 
 class Guesses(LinearBradleyTerry):

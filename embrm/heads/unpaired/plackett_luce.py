@@ -28,10 +28,10 @@ from embrm.heads.linear.problem import (
     make_problem,
     mean_square_difference,
 )
-from embrm.heads.smooth_minimiser import Minimum, minimise_smooth
 from embrm.heads.unpaired._linear_item_head import LinearItemHead
 from embrm.heads.unpaired._rankings import RankedItems, RankingBlock, make_ranked_items
 from embrm.heads.validation_split import strongest_within_one_error
+from embrm.heads.win_loss import Minimum, minimise_smooth
 
 _NOT_TRIED: FloatArray = np.empty(0)
 

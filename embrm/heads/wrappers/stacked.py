@@ -16,7 +16,6 @@ from embrm.heads.base import RewardHead
 from embrm.heads.classification import seed_estimator
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import Stored, StoredArray, StoredValue
-from embrm.heads.wrappers._calibration_maps import fit_scale
 from embrm.heads.wrappers._nested import (
     STORED_MEMBERS,
     delta_of,
@@ -26,6 +25,7 @@ from embrm.heads.wrappers._nested import (
     score_out_of_fold,
     unfitted_head,
 )
+from embrm.heads.wrappers.calibrated import fit_scale
 
 _FEWEST_HELD_OUT = 20
 _PRIOR_WINS = 3.0
