@@ -232,7 +232,7 @@ def _rewards(
     import numpy as np
 
     from embrm.evaluate.suites import suite_items
-    from embrm.model.frames import prompt_hashes
+    from embrm.model.items import prompt_hashes
 
     items = suite_items(suite, rows)
     if model_dir is None:

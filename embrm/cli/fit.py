@@ -264,7 +264,7 @@ def _most(flip_rates: dict[str, float]) -> str:
 
 def _say_equal(preferences: Any, pairs: Any, embedded: Any) -> None:
     """Say that pairs of equal vectors are not evaluated, and why they may be equal."""
-    from embrm.model.frames import equal_vectors
+    from embrm.model.items import equal_vectors
 
     equal = equal_vectors(pairs)
     if equal.any():

@@ -35,8 +35,7 @@ from embrm.model._encoders import (
     check_uncertain,
     made_encoder,
 )
-from embrm.model.frames import prompt_hashes, prompts_of
-from embrm.model.items import RanksItems, RowItems
+from embrm.model.items import RanksItems, RowItems, prompt_hashes, prompts_of
 from embrm.model.judging_pairs import JudgesPairs
 from embrm.model.style_control import StyleControl, style_of
 from embrm.model.training_data import training_data

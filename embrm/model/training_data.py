@@ -29,7 +29,7 @@ from embrm.datasets.paired import why_no_pair
 from embrm.exceptions import DataError, invalid_input
 from embrm.heads.registry import HEADS, make_head
 from embrm.model._examples import labelled_items, rankings_of, rating_names, scores
-from embrm.model.frames import response_lengths
+from embrm.model.items import response_lengths
 from embrm.pairs import Pairs
 
 UNKNOWN_ANNOTATOR = "unknown"

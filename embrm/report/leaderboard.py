@@ -24,7 +24,7 @@ from embrm.evaluate.inputs import group_codes
 from embrm.evaluate.resampling import Interval
 from embrm.exceptions import LeftOutWarning, invalid_input
 from embrm.model import RewardModel
-from embrm.model.frames import equal_vectors, response_lengths
+from embrm.model.items import equal_vectors, response_lengths
 from embrm.model.training_data import TrainingData, pair_data, training_data
 from embrm.pairs import Pairs
 

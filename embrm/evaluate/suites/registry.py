@@ -8,13 +8,7 @@ import numpy as np
 import pandas as pd
 
 from embrm._validation import check_choice
-from embrm.evaluate.suites import (
-    alpaca_eval,
-    candidates,
-    pairs,
-    ppe,
-    rewardbench,
-)
+from embrm.evaluate.suites import alpaca_eval, candidates, pairs, ppe, rewardbench
 from embrm.evaluate.suites._matching import match_scores
 from embrm.evaluate.suites._score_table import Side, read_winner
 from embrm.evaluate.suites._scoring import Scoring, SuiteResult, result_of
