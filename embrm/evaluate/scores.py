@@ -2,9 +2,10 @@
 
 import html
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, RandomState
@@ -22,9 +23,6 @@ from embrm.evaluate.resampling import (
 )
 from embrm.evaluate.subsets import Subsets, evaluate_by
 from embrm.exceptions import invalid_input, warn
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -83,10 +81,8 @@ class Evaluation:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {n: value for n, value in values.items() if isinstance(value, Interval)}
 
-    def to_frame(self) -> "pd.DataFrame":
+    def to_frame(self) -> pd.DataFrame:
         """Return one row per metric: metric, estimate, low, high."""
-        import pandas as pd
-
         rows = [
             (name, interval.estimate, interval.low, interval.high)
             for name, interval in self.intervals().items()

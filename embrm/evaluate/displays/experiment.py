@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import t as student_t
 
@@ -18,9 +19,6 @@ from embrm.evaluate.displays._styles import (
     line_look,
 )
 from embrm.exceptions import invalid_input, warn
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class ExperimentDisplay:
@@ -78,7 +76,7 @@ class ExperimentDisplay:
     @classmethod
     def from_frame(
         cls,
-        frame: "pd.DataFrame",
+        frame: pd.DataFrame,
         x: str,
         *,
         line: str = "head",
@@ -248,7 +246,7 @@ class SeedLines:
 
 
 def lines_from_frame(
-    frame: "pd.DataFrame", columns: Columns, level: float = 0.95
+    frame: pd.DataFrame, columns: Columns, level: float = 0.95
 ) -> SeedLines:
     r"""Average runs over seeds, point by point.
 
@@ -290,7 +288,7 @@ def lines_from_frame(
 
 
 def _line(
-    name: str, rows: "pd.DataFrame", columns: Columns, level: float, *, share: bool
+    name: str, rows: pd.DataFrame, columns: Columns, level: float, *, share: bool
 ) -> SeedLine:
     points = rows.groupby(columns.point, sort=False, observed=True)
     y = points[columns.y]
@@ -328,7 +326,7 @@ def _share_interval(
     return expit(logit(mean) - wide), expit(logit(mean) + wide)
 
 
-def _check_columns(frame: "pd.DataFrame", columns: Columns) -> None:
+def _check_columns(frame: pd.DataFrame, columns: Columns) -> None:
     missing = [name for name in dict.fromkeys(columns) if name not in frame.columns]
     if missing:
         raise invalid_input(
@@ -338,7 +336,7 @@ def _check_columns(frame: "pd.DataFrame", columns: Columns) -> None:
         )
 
 
-def _check_seeds(frame: "pd.DataFrame", columns: Columns) -> None:
+def _check_seeds(frame: pd.DataFrame, columns: Columns) -> None:
     """Refuse to average over anything but seeds."""
     same = frame.duplicated([columns.line, columns.point, columns.seed])
     if same.any():
@@ -390,7 +388,7 @@ def _former_class(name: str) -> type[ExperimentDisplay]:
             super().__init__(lines, x, **options)
 
         @classmethod
-        def from_frame(cls, frame: "pd.DataFrame", **columns: Any) -> Self:  # type: ignore[override]
+        def from_frame(cls, frame: pd.DataFrame, **columns: Any) -> Self:  # type: ignore[override]
             return super().from_frame(frame, **{**defaults, **columns})
 
     Former.__name__ = Former.__qualname__ = name
