@@ -41,7 +41,7 @@ __all__ = [
 
 _LAZY = {
     "CausalLMEncoder": "causal",
-    "CombinedEncoder": "combined",
+    "CombinedEncoder": "base",
     "Embedded": "run",
     "HashingEncoder": "hashing",
     "OpenAICompatibleEncoder": "server.openai_compatible",
