@@ -9,7 +9,6 @@ import typer
 from embrm.cli.options import Columns, OnError, as_command, column_map
 from embrm.cli.output import emit, json_rows, print_table, say, table
 from embrm.cli.score import check_ending, write_rows
-from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +78,7 @@ def rank_items(
     from embrm.heads import ItemBradleyTerry
 
     check_ending(out)
-    _check_picture(plot)
+    check_ending(plot, "--plot", (".png", ".svg", ".pdf"))
     options: Any = {"columns": column_map(column), "on_error": on_error}
     games = read_game_log(log, **options)
     say(str(games.read_report))
@@ -139,18 +138,14 @@ def _summary(games: "GameLog", board: "ItemBradleyTerry", graph: dict[str, Any])
             "lost every game against the rest:\nhow far they are apart is set by the "
             f"penalty (alpha = {board.alpha_:g}).\n"
         )
-    shown = "; ".join(map(_names, graph["islands"][:_MOST_NAMES]))
+    from embrm.heads.unpaired.item_bradley_terry import named_together
+
+    shown = "; ".join(map(named_together, graph["islands"][:_MOST_NAMES]))
     more = "; ..." if len(graph["islands"]) > _MOST_NAMES else ""
     return (
         f"{counts}\nNot connected: {len(graph['islands'])} sets of items never met: "
         f"{shown}{more}.\nScores of different sets cannot be compared.\n"
     )
-
-
-def _names(island: list[Any]) -> str:
-    shown = ", ".join(str(name)[:40] for name in island[:_MOST_NAMES])
-    more = len(island) - _MOST_NAMES
-    return f"{{{shown}{f' and {more} more' if more > 0 else ''}}}"
 
 
 def _table(frame: "pd.DataFrame", level: float) -> Any:
@@ -174,16 +169,6 @@ def _table(frame: "pd.DataFrame", level: float) -> Any:
         for _, row in frame.iterrows()
     ]
     return table(dict(headings), rows)
-
-
-def _check_picture(plot: Path | None) -> None:
-    if plot is None or plot.suffix in (".png", ".svg", ".pdf"):
-        return
-    raise invalid_input(
-        expected="--plot that ends in .png, .svg or .pdf",
-        got=repr(plot.name)[:60],
-        fix="choose one of these endings",
-    )
 
 
 def _draw(frame: "pd.DataFrame", level: float, plot: Path) -> None:

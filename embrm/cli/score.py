@@ -177,13 +177,19 @@ def _rewards(ranked: "pd.DataFrame", name: str) -> "pd.Series[float]":
     return rewards
 
 
-def check_ending(out: Path | None) -> None:
-    """Refuse an output file without a known suffix."""
-    if out is not None and out.suffix not in _ENDINGS:
+def check_ending(
+    path: Path | None,
+    option: str = "--out",
+    endings: tuple[str, ...] = (".jsonl", ".csv", ".parquet"),
+) -> None:
+    """Refuse a file that cannot be written, before anything is computed."""
+    if path is not None and path.suffix not in endings:
+        *others, last = endings
+        known = f"{', '.join(others)} or {last}" if others else last
         raise invalid_input(
-            expected=f"--out that ends in {', '.join(_ENDINGS)}",
-            got=repr(out.name)[:60],
-            fix="choose one of these endings",
+            expected=f"{option} that ends in {known}",
+            got=repr(path.name)[:60],
+            fix="choose such an ending",
         )
 
 
@@ -339,7 +345,7 @@ def mine(
     from embrm.policy.mining import MiningRule, mining_card
     from embrm.policy.mining import mine as mine_rows
 
-    _check_out(out)
+    check_ending(out, endings=(".jsonl",))
     rule = MiningRule(
         strategy=strategy,
         format=trainer_format,
@@ -416,15 +422,6 @@ def _hull(model: "RewardModel", prefs: str) -> "TrainingHull":
 
     preferences = read_and_say(prefs, on_error="skip")
     return TrainingHull.fit(model.embed(preferences.texts).vectors)
-
-
-def _check_out(out: Path) -> None:
-    if out.suffix != ".jsonl":
-        raise invalid_input(
-            expected="--out that ends in .jsonl",
-            got=repr(out.name)[:60],
-            fix="write JSON lines, which every trainer reads",
-        )
 
 
 @contextmanager

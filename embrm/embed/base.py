@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from embrm._typing import Text
 from embrm.blocks import blocks_of
-from embrm.exceptions import invalid_input
+from embrm.exceptions import FingerprintMismatchError, invalid_input
 
 _SIDE_BY_SIDE = "side-by-side"
 _POOLING_NAMES = MappingProxyType(
@@ -213,6 +213,16 @@ def recognise(encoder: Encoder, known: Iterable[Fingerprint]) -> None:
     """
     if isinstance(encoder, RecognisingEncoder):
         encoder.recognise(known)
+
+
+def check_same_encoder(fitted: Fingerprint, offered: Fingerprint) -> None:
+    """Refuse vectors of another encoder than a head was fitted on."""
+    if fitted.digest != offered.digest:
+        raise FingerprintMismatchError.of(
+            expected=f"vectors of the encoder {fitted.describe()}",
+            got=f"the encoder {offered.describe()}",
+            fix="score with the encoder the head was fitted with, or fit again",
+        )
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,18 @@ def read_chat_template(directory: Path) -> str | None:
     return None
 
 
+def need_chat_template(directory: Path) -> str:
+    """Read a model's chat template, or say that it has none."""
+    template = read_chat_template(directory)
+    if template is None:
+        raise invalid_input(
+            expected="a model with a chat template",
+            got="none in the files of its tokenizer",
+            fix="use template='plain'",
+        )
+    return template
+
+
 def text_sha256(text: str) -> str:
     """Hash a template's text."""
     return hashlib.sha256(text.encode()).hexdigest()

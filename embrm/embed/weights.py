@@ -173,6 +173,15 @@ def transformers_major() -> int:
     return int(version.partition(".")[0])
 
 
+def load_tokenizer(files: ModelFiles) -> Any:
+    """Load a model's tokenizer with transformers; code of its own is not run."""
+    transformers = import_optional("transformers", extra="embed")
+    with loading(files):
+        return transformers.AutoTokenizer.from_pretrained(
+            str(files.directory), local_files_only=True, trust_remote_code=False
+        )
+
+
 @contextmanager
 def loading(files: ModelFiles) -> Iterator[None]:
     """Load from `files` within: quietly, and with errors that name a fix.

@@ -15,8 +15,8 @@ from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.heads.registry import make_head
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Annotator, as_annotator
-from embrm.simulate.calibration import calibrate
 from embrm.simulate.design import PairingDesign, as_design
+from embrm.simulate.simulation import calibrate
 
 _BLOCK_BYTES = 1 << 24
 Factor: TypeAlias = Mapping[str, Any] | Iterable[Any]

@@ -129,17 +129,9 @@ class Report:
         MissingDependencyError
             If matplotlib, which draws the pictures, is not installed.
         """
-        environment = Environment(
-            loader=PackageLoader("embrm.report", "."),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        page = environment.get_template("page.html.j2").render(
+        page = _rendered(
+            "page.html.j2",
             report=self,
-            version=__version__,
-            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             pictures=[
                 {"alt": p.alt, "caption": p.caption, "data": _png(p.display)}
                 for p in self.pictures
@@ -215,6 +207,19 @@ def _png(display: Any) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
+def _rendered(template: str, **parts: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("embrm.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    page = environment.get_template(template)
+    return page.render(version=__version__, created=created, **parts)
+
+
 def _written(text: str, path: str | os.PathLike[str] | None) -> str:
     if path is not None:
         with output_text(path) as file:
@@ -274,16 +279,8 @@ def write_data_page(path: str | os.PathLike[str], diagnosis: Diagnosis) -> Path:
         if section.title != "Labels that look wrong"
     ]
     wrong = diagnosis.suspicious
-    environment = Environment(
-        loader=PackageLoader("embrm.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("data.html.j2").render(
-        version=__version__,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    page = _rendered(
+        "data.html.j2",
         title=title,
         reading=lines,
         findings=[(one.grave, clean(one.message)) for one in diagnosis.findings],
@@ -292,10 +289,8 @@ def write_data_page(path: str | os.PathLike[str], diagnosis: Diagnosis) -> Path:
         suspicious=wrong,
         wrong=[] if wrong is None else [_example(one) for one in wrong.examples],
     )
-    target = Path(path)
-    with output_text(target) as file:
-        file.write(page)
-    return target
+    _written(page, path)
+    return Path(path)
 
 
 def _example(example: Example) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from embrm.simulate.annotators import (
     TieAnnotator,
 )
 from embrm.simulate.biased import AnnotatorPanel, BiasedAnnotator
-from embrm.simulate.calibration import calibrate, gold_error
 from embrm.simulate.design import PairingDesign
 from embrm.simulate.kwise import (
     BestVersusWorst,
@@ -31,7 +30,13 @@ from embrm.simulate.pairing import (
     Tournament,
 )
 from embrm.simulate.registry import AccuracyCurve, make_annotator, make_design
-from embrm.simulate.simulation import Diversity, SimulatedPreferences, simulate
+from embrm.simulate.simulation import (
+    Diversity,
+    SimulatedPreferences,
+    calibrate,
+    gold_error,
+    simulate,
+)
 from embrm.simulate.theory import (
     SameAndCross,
     TheoryCheck,

@@ -26,7 +26,7 @@ from embrm.embed.template import (
     ChatRenderer,
     Rendered,
     check_text,
-    read_chat_template,
+    need_chat_template,
     render_plain,
     text_sha256,
 )
@@ -321,14 +321,7 @@ class CausalLMEncoder(SlicedEncoder):
 
     @cached_property
     def _chat_template(self) -> str:
-        template = read_chat_template(self.files.directory)
-        if template is None:
-            raise invalid_input(
-                expected="a model with a chat template",
-                got="none in the files of its tokenizer",
-                fix="use template='plain'",
-            )
-        return template
+        return need_chat_template(self.files.directory)
 
     @property
     def _tokenizer(self) -> Any:

@@ -21,7 +21,12 @@ from embrm._optional import import_optional
 from embrm.embed.batching import choose_device, set_evaluation_mode
 from embrm.embed.model_files import resolve_model
 from embrm.embed.pooling import LAST
-from embrm.embed.weights import ModelFiles, check_no_weights_missing, loading
+from embrm.embed.weights import (
+    ModelFiles,
+    check_no_weights_missing,
+    load_tokenizer,
+    loading,
+)
 from embrm.exceptions import invalid_input
 
 Layer: TypeAlias = int | float
@@ -184,13 +189,7 @@ class ModelHandle:
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer of transformers."""
-        transformers = import_optional("transformers", extra="embed")
-        with loading(self.files):
-            return transformers.AutoTokenizer.from_pretrained(
-                str(self.files.directory),
-                local_files_only=True,
-                trust_remote_code=False,
-            )
+        return load_tokenizer(self.files)
 
     @cached_property
     def model(self) -> "CausalModel":

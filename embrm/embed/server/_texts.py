@@ -18,12 +18,12 @@ from embrm.embed.template import (
     ChatRenderer,
     Rendered,
     check_text,
-    read_chat_template,
+    need_chat_template,
     render_plain,
     text_sha256,
 )
 from embrm.embed.truncation import tokenise
-from embrm.embed.weights import ModelFiles, loading
+from embrm.embed.weights import ModelFiles, load_tokenizer
 from embrm.exceptions import InvalidInputError, invalid_input
 
 _NO_LIMIT = 10**9
@@ -194,24 +194,11 @@ class TokenFitter:
 
     @cached_property
     def _loaded(self) -> Any:
-        transformers = import_optional("transformers", extra="embed")
-        with loading(self.files):
-            return transformers.AutoTokenizer.from_pretrained(
-                str(self.files.directory),
-                local_files_only=True,
-                trust_remote_code=False,
-            )
+        return load_tokenizer(self.files)
 
     @cached_property
     def _chat_template(self) -> str:
-        template = read_chat_template(self.files.directory)
-        if template is None:
-            raise invalid_input(
-                expected="a tokenizer with a chat template",
-                got="none in its files",
-                fix="use template='plain'",
-            )
-        return template
+        return need_chat_template(self.files.directory)
 
     @cached_property
     def _special_tokens(self) -> tuple[list[int], list[int]]:

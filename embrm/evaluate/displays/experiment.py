@@ -15,6 +15,7 @@ from embrm._validation import check_level
 from embrm.evaluate.displays._styles import (
     ORDER_CONSISTENCY,
     axes_or_new,
+    draw_band,
     finish,
     line_look,
 )
@@ -352,13 +353,11 @@ def _check_seeds(frame: pd.DataFrame, columns: Columns) -> None:
 def _draw(ax: Any, lines: SeedLines, *, band: bool) -> None:
     """Draw each line with its interval, as a band or as bars."""
     for position, line in enumerate(lines.lines):
-        style = line_look(position)
         if band:
-            ax.plot(line.x, line.mean, label=line.name, **style)
-            ax.fill_between(
-                line.x, line.low, line.high, color=style["color"], alpha=0.15, lw=0
-            )
+            given: Any = {"position": position, "label": line.name}
+            draw_band(ax, line.x, line.mean, (line.low, line.high), **given)
         else:
+            style = line_look(position)
             reach = np.stack([line.mean - line.low, line.high - line.mean])
             ax.errorbar(line.x, line.mean, reach, capsize=3, label=line.name, **style)
 

@@ -370,7 +370,9 @@ def _penalty_that_connects(games: Games) -> float:
     if n_parts == 1:
         return 0.0
     n_islands = int(games.components(strong=False).max()) + 1
-    shown = [_named(games.names[parts == label]) for label in labels[:_MOST_SHOWN]]
+    shown = [
+        named_together(games.names[parts == label]) for label in labels[:_MOST_SHOWN]
+    ]
     reason = (
         f"no game connects {n_islands} sets of items"
         if n_islands > 1
@@ -385,7 +387,8 @@ def _penalty_that_connects(games: Games) -> float:
     return WEAK_PENALTY
 
 
-def _named(names: AnyArray) -> str:
+def named_together(names: Sequence[Any] | AnyArray) -> str:
+    """Write names as a set, the first of many."""
     """List a few names, and their number."""
     listed = ", ".join(str(name)[:40] for name in names[:_MOST_SHOWN])
     more = len(names) - _MOST_SHOWN
