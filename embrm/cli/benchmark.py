@@ -22,7 +22,6 @@ BenchmarkModel = Annotated[
     Path | None,
     typer.Argument(
         help="Directory that `embrm fit` wrote; not needed with --scores.",
-        show_default=False,
     ),
 ]
 SuiteName = Annotated[
@@ -42,7 +41,6 @@ Scores = Annotated[
         help="Score table from anywhere (id, item, reward; or id, order, winner; or "
         "id, preference), or a results file of the benchmark's own code; nothing is "
         "embedded then. Several make a leaderboard.",
-        show_default=False,
     ),
 ]
 Aggregate = Annotated[
@@ -50,19 +48,17 @@ Aggregate = Annotated[
     typer.Option(
         "--aggregate",
         help="How rewards of steps become one: min, max, prod, mean, last, ...",
-        show_default=False,
     ),
 ]
 SuiteVersion = Annotated[
     str | None,
-    typer.Option("--suite-version", help="Version of its scoring.", show_default=False),
+    typer.Option("--suite-version", help="Version of its scoring."),
 ]
 ScoresOut = Annotated[
     Path | None,
     typer.Option(
         "--out",
         help="Where the score table goes (.jsonl, .csv or .parquet).",
-        show_default=False,
     ),
 ]
 # Where a benchmark's files do not name the part they are, their names do.

@@ -44,7 +44,6 @@ ChosenItems = Annotated[
         "--items",
         help="File with columns prompt and response: write the vectors of its rows, in "
         "its order.",
-        show_default=False,
     ),
 ]
 NeededItems = Annotated[
@@ -66,7 +65,6 @@ FingerprintFile = Annotated[
     typer.Option(
         "--fingerprint",
         help="JSON file with fields, dim and dtype, or a cache's meta.json.",
-        show_default=False,
     ),
 ]
 Fields = Annotated[
@@ -74,7 +72,6 @@ Fields = Annotated[
     typer.Option(
         "--field",
         help="What made the vectors, e.g. model=google/gemma-2b; may be repeated.",
-        show_default=False,
     ),
 ]
 Dtype = Annotated[
@@ -82,12 +79,11 @@ Dtype = Annotated[
     typer.Option(
         "--dtype",
         help="float16 or float32, with --field; float16 for float16 files by default.",
-        show_default=False,
     ),
 ]
 TensorName = Annotated[
     str | None,
-    typer.Option("--tensor", help="Name of the array in the file.", show_default=False),
+    typer.Option("--tensor", help="Name of the array in the file."),
 ]
 
 

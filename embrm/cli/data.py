@@ -26,7 +26,6 @@ Against = Annotated[
         "--against",
         help="Another file, such as a test set, whose prompts should not be in this "
         "one; may be repeated.",
-        show_default=False,
     ),
 ]
 LookedAtBy = Annotated[
@@ -35,7 +34,6 @@ LookedAtBy = Annotated[
         "--model",
         help="A saved model: lists labels that look wrong to its head, fitted again "
         "without their prompts where it knows them.",
-        show_default=False,
     ),
 ]
 CountedBy = Annotated[
@@ -44,7 +42,6 @@ CountedBy = Annotated[
         "--encoder",
         help="Count tokens as this encoder does, and what its limit cuts; e.g. "
         "smollm2, minilm.",
-        show_default=False,
     ),
 ]
 Near = Annotated[
@@ -57,7 +54,7 @@ Near = Annotated[
 ]
 Page = Annotated[
     Path | None,
-    typer.Option("--html", help="Write it as a page, too.", show_default=False),
+    typer.Option("--html", help="Write it as a page, too."),
 ]
 
 
@@ -196,7 +193,6 @@ Removed = Annotated[
         "--removed",
         help="JSONL file of what was left out, each with its reason; by default beside "
         "--out, as NAME.removed.jsonl.",
-        show_default=False,
     ),
 ]
 Repeats = Annotated[

@@ -22,7 +22,6 @@ DemoData = Annotated[
     typer.Option(
         "--data",
         help="Preference file; data/quickstart.jsonl by default.",
-        show_default=False,
     ),
 ]
 DemoEncoders = Annotated[
@@ -30,7 +29,6 @@ DemoEncoders = Annotated[
     typer.Option(
         "--encoder",
         help=f"Encoder to compare; may be repeated. {', '.join(ENCODERS)} by default.",
-        show_default=False,
     ),
 ]
 

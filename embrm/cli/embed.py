@@ -39,7 +39,6 @@ Ray = Annotated[
         metavar="[ADDRESS]",
         help="Embed on a Ray cluster: at HOST:PORT, on one of this machine (local), "
         "or, without an address, on the one that is running here or else a local one.",
-        show_default=False,
     ),
 ]
 Actors = Annotated[
@@ -49,7 +48,6 @@ Actors = Annotated[
         min=1,
         help="With --ray, at most so many actors; one per GPU, or per CPU but one, "
         "by default.",
-        show_default=False,
     ),
 ]
 Shards = Annotated[
@@ -59,7 +57,6 @@ Shards = Annotated[
         metavar="I/N",
         help="Embed only the I-th of N parts, I from 1 to N, as one of N jobs that "
         "read the same file.",
-        show_default=False,
     ),
 ]
 

@@ -28,7 +28,6 @@ OtherEncoder = Annotated[
     typer.Option(
         "--encoder",
         help="Where the model's encoder is found now; another one is refused.",
-        show_default=False,
     ),
 ]
 
@@ -37,7 +36,6 @@ By = Annotated[
     typer.Option(
         "--by",
         help="Column whose values are evaluated apart, e.g. subset or language.",
-        show_default=False,
     ),
 ]
 
@@ -181,7 +179,6 @@ Reference = Annotated[
     typer.Option(
         "--reference",
         help="Model, named in advance, that differences are to; the best by default.",
-        show_default=False,
     ),
 ]
 

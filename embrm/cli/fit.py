@@ -33,7 +33,6 @@ HeadParams = Annotated[
     typer.Option(
         "--param",
         help="Parameter of the head, e.g. noise=estimate; may be repeated.",
-        show_default=False,
     ),
 ]
 
@@ -83,7 +82,6 @@ TestFile = Annotated[
     typer.Option(
         "--test",
         help="Preference file of other prompts, to evaluate the fitted model on.",
-        show_default=False,
     ),
 ]
 

@@ -53,7 +53,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 Name = Annotated[
     str | None,
-    typer.Argument(help="One format, in full.", show_default=False),
+    typer.Argument(help="One format, in full."),
 ]
 
 

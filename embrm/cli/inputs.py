@@ -29,7 +29,6 @@ Digest = Annotated[
     typer.Option(
         "--fingerprint",
         help="Digest of an encoder, or its beginning; see `embrm cache info`.",
-        show_default=False,
     ),
 ]
 

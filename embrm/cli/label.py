@@ -37,7 +37,6 @@ BeliefModel = Annotated[
     typer.Option(
         "--model",
         help="Saved model with a linear head, by which pairs are chosen at first.",
-        show_default=False,
     ),
 ]
 EncoderName = Annotated[
@@ -46,7 +45,6 @@ EncoderName = Annotated[
         "--encoder",
         help="Encoder of the responses, minilm by default; with --model, where the "
         "model's encoder is found now: another one is refused.",
-        show_default=False,
     ),
 ]
 StrategyName = Annotated[
@@ -175,9 +173,7 @@ def export_tasks(
     strategy: StrategyName = "auto",
     labels: Annotated[
         Path | None,
-        typer.Option(
-            "--labels", help="Labels so far, by which to choose.", show_default=False
-        ),
+        typer.Option("--labels", help="Labels so far, by which to choose."),
     ] = None,
     cache: CacheDir = None,
     column: Columns = None,

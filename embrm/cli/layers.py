@@ -30,7 +30,6 @@ Layers = Annotated[
         "--layers",
         help="Layers to compare, as 5,10,15 or 0.33,0.67; seven over the whole depth "
         "by default.",
-        show_default=False,
     ),
 ]
 Poolings = Annotated[
@@ -38,7 +37,6 @@ Poolings = Annotated[
     typer.Option(
         "--poolings",
         help="Poolings to compare; mean_response,last_content,mean by default.",
-        show_default=False,
     ),
 ]
 Prompts = Annotated[

@@ -85,7 +85,6 @@ Config = Annotated[
         help="YAML file whose keys are this command's options; flags override it.",
         is_eager=True,
         callback=load_config,
-        show_default=False,
     ),
 ]
 AsJson = Annotated[
@@ -97,7 +96,6 @@ CacheDir = Annotated[
     typer.Option(
         "--cache",
         help="Directory or s3://... where vectors are kept; without it, nothing is.",
-        show_default=False,
     ),
 ]
 DEFAULT_ENCODER = "smollm2"
@@ -144,7 +142,6 @@ PromptTemplate = Annotated[
     typer.Option(
         "--prompt-template",
         help=r"Write the prompt from several columns, e.g. '{instruction}\n{input}'.",
-        show_default=False,
     ),
 ]
 Winner = Annotated[
@@ -153,7 +150,6 @@ Winner = Annotated[
         "--winner",
         help="What a value of the winner's column means, e.g. --winner 0=first "
         "--winner 1=second --winner 2=tie; may be repeated.",
-        show_default=False,
     ),
 ]
 LowerIsBetter = Annotated[
@@ -161,7 +157,6 @@ LowerIsBetter = Annotated[
     typer.Option(
         "--lower-is-better/--higher-is-better",
         help="Which way scores count; higher is better by default.",
-        show_default=False,
     ),
 ]
 Encoding = Annotated[
@@ -180,7 +175,6 @@ ReportOut = Annotated[
     typer.Option(
         "--report",
         help="HTML file to write: verdict, figures, tables, warnings.",
-        show_default=False,
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]

@@ -31,12 +31,11 @@ BoardOut = Annotated[
     typer.Option(
         "--out",
         help="Write the leaderboard to a .jsonl, .csv or .parquet file, too.",
-        show_default=False,
     ),
 ]
 Plot = Annotated[
     Path | None,
-    typer.Option("--plot", help="Draw it, e.g. to board.png.", show_default=False),
+    typer.Option("--plot", help="Draw it, e.g. to board.png."),
 ]
 Ties = Annotated[
     str,

@@ -50,7 +50,6 @@ ScoreOut = Annotated[
     typer.Option(
         "--out",
         help="Where to write (.jsonl, .csv or .parquet); JSONL to stdout by default.",
-        show_default=False,
     ),
 ]
 
@@ -310,7 +309,6 @@ Hull = Annotated[
         "--hull",
         help="The file the model was fitted on: the card then says how many picks lie "
         "outside its hull.",
-        show_default=False,
     ),
 ]
 

@@ -52,7 +52,6 @@ KeyFile = Annotated[
     typer.Option(
         "--api-key-file",
         help="File with the bearer token that clients must send.",
-        show_default=False,
     ),
 ]
 Training = Annotated[
@@ -61,7 +60,6 @@ Training = Annotated[
         "--training",
         help="Preference file the model was fitted on: the page then shows the nearest "
         "training pairs, and marks what lies outside.",
-        show_default=False,
     ),
 ]
 MaxBody = Annotated[

@@ -35,7 +35,6 @@ Vectors = Annotated[
         "--vectors",
         help=".npy or .safetensors file, one row per item. Without it: the column "
         "vector, else the texts are embedded.",
-        show_default=False,
     ),
 ]
 TextCache = Annotated[
@@ -43,7 +42,6 @@ TextCache = Annotated[
     typer.Option(
         "--cache",
         help="Directory where vectors of embedded texts are kept; in --out by default.",
-        show_default=False,
     ),
 ]
 GridFile = Annotated[
@@ -71,7 +69,6 @@ SimulateConfig = Annotated[
         help="YAML file whose keys are this command's options; flags override it.",
         is_eager=True,
         callback=load_options,
-        show_default=False,
     ),
 ]
 SimulateOut = Annotated[
