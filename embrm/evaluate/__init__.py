@@ -19,7 +19,13 @@ from embrm.evaluate.calibration import (
     expected_calibration_error,
     reliability_curve,
 )
-from embrm.evaluate.comparison import compare, compare_heads, holm, mcnemar_exact
+from embrm.evaluate.comparison import (
+    compare,
+    compare_heads,
+    group_letters,
+    holm,
+    mcnemar_exact,
+)
 from embrm.evaluate.displays import (
     BestOfNDisplay,
     ExperimentDisplay,
@@ -72,7 +78,7 @@ from embrm.evaluate.splits import (
     leakage_report,
     prompt_train_test_split,
 )
-from embrm.evaluate.subsets import Subsets, evaluate_by
+from embrm.evaluate.subsets import Subsets, evaluate_by, subset_column
 from embrm.evaluate.uncertainty import (
     BrierDecomposition,
     ConformalDifferences,
@@ -127,6 +133,7 @@ __all__ = [
     "farthest_accurate_kl",
     "fit_form",
     "fit_overoptimisation",
+    "group_letters",
     "holm",
     "human_ceiling",
     "leakage_report",
@@ -147,6 +154,7 @@ __all__ = [
     "prompt_train_test_split",
     "reliability_curve",
     "risk_coverage",
+    "subset_column",
     "suites",
 ]
 

@@ -22,6 +22,7 @@ from embrm.report.style import (
     StyleLines,
     compare_layers,
     compare_with_style,
+    layers_to_compare,
     style_table,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "evaluate_fit",
     "evaluation_report",
     "held_out_probability",
+    "layers_to_compare",
     "leaderboard_report",
     "make_leaderboard",
     "quickstart_path",

@@ -83,7 +83,7 @@ def cache(tmp_path):
     """A cache with one vector."""
     import numpy as np
 
-    from embrm.embed.keys import item_keys
+    from embrm.embed import item_keys
 
     who = Fingerprint({"kind": "x"}, dim=1, dtype="float32")
     store = VectorCache(tmp_path).open(who)

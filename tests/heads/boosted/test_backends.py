@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from embrm.exceptions import IntegrityError, InvalidInputError
+from embrm.heads import HeadState
 from embrm.heads.boosted._growing import TreePlan
 from embrm.heads.boosted.binned_items import (
     LightGBMForest,
@@ -14,7 +15,6 @@ from embrm.heads.boosted.binned_items import (
     bin_with_xgboost,
     read_forest,
 )
-from embrm.heads.state import HeadState
 
 PLAN = TreePlan(
     learning_rate=0.5,

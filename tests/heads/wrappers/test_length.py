@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads.comparisons import make_comparisons
+from embrm.heads import make_comparisons
 from embrm.heads.wrappers._length import (
     append_covariate,
     center_by_unit,

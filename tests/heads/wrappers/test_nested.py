@@ -9,13 +9,13 @@ from embrm.exceptions import IntegrityError, InvalidInputError
 from embrm.heads import (
     CalibratedReward,
     CenteredReward,
+    HeadState,
     LengthDebiased,
     LinearBradleyTerry,
+    make_comparisons,
     make_head,
 )
 from embrm.heads.classification import seed_estimator
-from embrm.heads.comparisons import make_comparisons
-from embrm.heads.state import HeadState
 from embrm.heads.wrappers._nested import (
     has_randomness,
     mean_and_spread,
