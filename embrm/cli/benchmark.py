@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embrm.cli.evaluate import OtherEncoder
+from embrm.cli.evaluate import OtherEncoder, comparison_table
 from embrm.cli.inputs import open_model
 from embrm.cli.options import CacheDir, Seed, as_command
 from embrm.cli.output import emit, json_rows, print_table, say, table, wants_json
@@ -136,21 +136,7 @@ def _leaderboard(
     if wants_json():
         emit({"suite": suite, "models": list(json_rows(ranked.reset_index()))})
         return
-    columns = {"model": "left", "group": "left", "overall": "left"}
-    columns |= {"difference": "left", "p of being best": "right"}
-    lines = []
-    for name, row in ranked.iterrows():
-        low, high = row["difference_low"], row["difference_high"]
-        lines.append(
-            [
-                str(name),
-                row["group"],
-                f"{row['overall']:.4f} [{row['low']:.3f}, {row['high']:.3f}]",
-                f"{row['difference']:+.4f} [{low:+.3f}, {high:+.3f}]",
-                f"{row['p_best']:.3f}",
-            ]
-        )
-    print_table(table(columns, lines))
+    print_table(comparison_table(ranked, "overall", 4))
     say("Models that share a letter do not differ beyond noise.")
 
 

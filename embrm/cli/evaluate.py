@@ -233,7 +233,7 @@ def compare(
         facts = {str(name): value for name, value in compared.attrs.items()}
         emit({"verdict": told.verdict, "models": rows, **facts})
     else:
-        print_table(_as_table(compared))
+        print_table(comparison_table(compared, "order_consistency"))
         print_table(_costs(compared))
         say(_LEGEND)
 
@@ -299,27 +299,22 @@ def _seconds(value: float) -> str:
     return "unknown" if math.isnan(value) else f"{value:.2f} s"
 
 
-def _as_table(compared: "pd.DataFrame") -> Any:
-    columns = {
-        "model": "left",
-        "group": "left",
-        "order consistency": "left",
-        "difference": "left",
-        "p of being best": "right",
-    }
+def comparison_table(compared: "pd.DataFrame", measure: str, digits: int = 3) -> Any:
+    """Make the table of models from best to worst, by a column of theirs."""
+    headings = ("model", "group", measure.replace("_", " "), "difference")
     lines = []
     for name, row in compared.iterrows():
-        low, high = row["difference_low"], row["difference_high"]
+        apart = f"[{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
         lines.append(
             [
                 str(name),
                 row["group"],
-                f"{row['order_consistency']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
-                f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]",
+                f"{row[measure]:.{digits}f} [{row['low']:.3f}, {row['high']:.3f}]",
+                f"{row['difference']:+.{digits}f} {apart}",
                 f"{row['p_best']:.3f}",
             ]
         )
-    return table(columns, lines)
+    return table({**dict.fromkeys(headings, "left"), "p of being best": "right"}, lines)
 
 
 def _costs(compared: "pd.DataFrame") -> Any:

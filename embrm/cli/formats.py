@@ -131,7 +131,7 @@ def doctor() -> None:
     from embrm.embed.sliced_encoder import cpu_flags
 
     packages = [_package(*entry) for entry in OPTIONAL]
-    encoders = _packaged_encoders()
+    encoders = [_packaged_encoder(name) for name in (DEFAULT_ENCODER, "minilm")]
     machine = {
         "embrm": embrm.__version__,
         "python": platform.python_version(),
@@ -163,11 +163,6 @@ def _package(
     if found is None and importlib.util.find_spec(module) is not None:
         found = "?"
     return {"package": distributions[0], "version": found, "extra": extra, "for": use}
-
-
-def _packaged_encoders() -> list[dict[str, str | None]]:
-    """Say which model each packaged encoder is, and how its vectors are taken."""
-    return [_packaged_encoder(name) for name in (DEFAULT_ENCODER, "minilm")]
 
 
 def _packaged_encoder(name: str) -> dict[str, str | None]:

@@ -93,6 +93,7 @@ def rank_items(
     if plot is not None:
         _draw(frame, level, plot)
         say(f"picture written to {plot}")
+    tie = board.tie_parameter_
     emit(
         {
             "account": games.read_report.to_json(),
@@ -100,7 +101,7 @@ def rank_items(
             "n_ties": games.n_ties,
             "n_both_bad": games.n_both_bad,
             "alpha": board.alpha_,
-            "tie_parameter": _finite(board.tie_parameter_),
+            "tie_parameter": tie if np.isfinite(tie) else None,
             "level": level,
             "connectivity": connectivity,
             "items": list(json_rows(frame)),
@@ -191,7 +192,3 @@ def _draw(frame: "pd.DataFrame", level: float, plot: Path) -> None:
 
     with output_file(plot) as file:
         figure.savefig(file, format=plot.suffix[1:] or "png", dpi=_RESOLUTION)
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None

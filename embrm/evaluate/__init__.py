@@ -38,15 +38,13 @@ from embrm.evaluate.displays import (
 from embrm.evaluate.displays.experiment import FORMER, former_display
 from embrm.evaluate.divergence import best_of_n_kl, pool_best_of_n_kl
 from embrm.evaluate.human import HumanCeiling, human_ceiling
-from embrm.evaluate.length import (
+from embrm.evaluate.metrics import (
     LengthMatched,
+    OrderConsistencyByDelta,
+    brier_score,
     length_baseline,
     length_correlation,
     length_matched_order_consistency,
-)
-from embrm.evaluate.metrics import (
-    OrderConsistencyByDelta,
-    brier_score,
     log_loss,
     order_consistency,
     order_consistency_by_delta,

@@ -12,8 +12,12 @@ from embrm._typing import FloatArray, RandomState
 from embrm.evaluate.calibration import calibration_features, interval_from_features
 from embrm.evaluate.human import HumanCeiling
 from embrm.evaluate.inputs import check_labelled, check_lengths, check_untied, group_ids
-from embrm.evaluate.length import length_baseline
-from embrm.evaluate.metrics import brier_values, log_loss_values, order_values
+from embrm.evaluate.metrics import (
+    brier_values,
+    length_baseline,
+    log_loss_values,
+    order_values,
+)
 from embrm.evaluate.rank_correlation import prompt_rank_correlation
 from embrm.evaluate.resampling import (
     Interval,

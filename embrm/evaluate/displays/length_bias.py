@@ -10,7 +10,7 @@ from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import check_count
 from embrm.evaluate.displays._styles import axes_or_new, draw_band, finish
 from embrm.evaluate.inputs import check_scores, item_codes
-from embrm.evaluate.length import length_correlation
+from embrm.evaluate.metrics import length_correlation
 from embrm.evaluate.rank_correlation import centred_on_prompt, within_prompt_std
 from embrm.evaluate.resampling import Band, PromptResampler
 from embrm.exceptions import invalid_input
