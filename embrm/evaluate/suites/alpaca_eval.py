@@ -79,11 +79,9 @@ def score_alpaca_eval(
         predicted = length_controlled(preference - 1, lengths, hard, gamed)
         single[name] = float(predicted.mean())
         single[f"standard error of {name}"] = _sem(predicted)
-    return Scoring(
+    return Scoring.of_cells(
         cells,
-        [],
         annotated,
-        np.full(len(table), "all", object),
         "win rate",
         single=single,
         notes=notes,

@@ -63,11 +63,9 @@ def _human_preference(table: ScoreTable) -> Scoring:
     if {"model_a", "model_b"} <= set(table.rows.columns) and found.any():
         a, b = (table.texts(side)[found] for side in ("model_a", "model_b"))
         single = _of_models(a, b, winner[found], verdict[found])
-    return Scoring(
+    return Scoring.of_cells(
         [Cell("accuracy", right, winner != 0)],
-        [],
         found,
-        np.full(len(table), "all", object),
         "accuracy",
         single={f"{name} (unverified)": value for name, value in single.items()},
     )
