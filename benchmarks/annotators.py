@@ -24,9 +24,9 @@ from embrm.heads import (
     BoostedBradleyTerry,
     LinearBradleyTerry,
     SiameseBradleyTerry,
+    make_comparisons,
     order_consistency,
 )
-from embrm.heads.comparisons import make_comparisons
 
 HEADS = {
     "linear": lambda **params: LinearBradleyTerry(posterior=False, **params),

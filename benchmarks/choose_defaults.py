@@ -23,8 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from embrm import Pairs
-from embrm.heads import ClassificationReward, LinearBradleyTerry
-from embrm.heads.comparisons import Comparisons, make_comparisons
+from embrm.heads import (
+    ClassificationReward,
+    Comparisons,
+    LinearBradleyTerry,
+    make_comparisons,
+)
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import (
     LinearProblem,

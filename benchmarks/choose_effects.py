@@ -20,8 +20,7 @@ from heads_data import make_task
 from resumable import make_parser, run_tasks, write_summary
 from text_pools import GOLDS, make_pool
 
-from embrm.heads import order_consistency
-from embrm.heads.comparisons import make_comparisons
+from embrm.heads import make_comparisons, order_consistency
 from embrm.heads.linear.design import mean_and_scale
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import make_problem

@@ -19,8 +19,7 @@ from resumable import make_parser, run_tasks, write_summary
 from text_pools import CELLS, GOLDS, load_texts, make_pool, standard
 
 from embrm import CandidatePool
-from embrm.heads import make_head, order_consistency
-from embrm.heads.comparisons import make_comparisons
+from embrm.heads import make_comparisons, make_head, order_consistency
 from embrm.heads.linear.design import mean_and_scale
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import make_problem, mean_square_difference

@@ -33,7 +33,7 @@ from sklearn.base import BaseEstimator
 from embrm import CandidatePool
 from embrm.embed.cache.durable import write_durably
 from embrm.experiment import SECONDS, AtErrorRate, Experiment
-from embrm.heads.base import BaseHead
+from embrm.heads import BaseHead
 from embrm.simulate import BradleyTerryAnnotator, CrossPrompt, SamePrompt
 
 D = 64

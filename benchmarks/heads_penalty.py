@@ -19,8 +19,7 @@ import numpy as np
 from heads_data import load_pool, make_task
 
 from embrm import CandidatePool
-from embrm.heads import LinearBradleyTerry, order_consistency
-from embrm.heads.comparisons import make_comparisons
+from embrm.heads import LinearBradleyTerry, make_comparisons, order_consistency
 from embrm.heads.linear.design import mean_and_scale
 from embrm.heads.linear.differences import Differences
 from embrm.heads.linear.path import FoldPath

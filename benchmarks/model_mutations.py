@@ -28,7 +28,7 @@ from safetensors.numpy import save as write_safetensors
 from embrm import RewardModel, load_model, save_model
 from embrm.exceptions import EmbrmError
 from embrm.heads import known_heads, make_head
-from embrm.persist.manifest import CARD, MANIFEST, digest_of
+from embrm.persist.files import CARD, MANIFEST, digest_of
 
 DIM = 16
 RATED = {"regression", "multi-objective"}

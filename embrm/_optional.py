@@ -5,7 +5,7 @@ import re
 from importlib import metadata
 from types import ModuleType
 
-from embrm.exceptions import MissingDependencyError, format_error
+from embrm.exceptions import MissingDependencyError
 
 
 def import_optional(module: str, *, extra: str) -> ModuleType:
@@ -39,12 +39,10 @@ def import_optional(module: str, *, extra: str) -> ModuleType:
         package = module.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != package:
             raise
-        raise MissingDependencyError(
-            format_error(
-                expected=f"the optional package '{package}'",
-                got="no such package in this environment",
-                fix=install_command(extra),
-            )
+        raise MissingDependencyError.of(
+            expected=f"the optional package '{package}'",
+            got="no such package in this environment",
+            fix=install_command(extra),
         ) from error
 
 

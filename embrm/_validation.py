@@ -115,13 +115,7 @@ def check_prompt_ids(prompt_ids: Any, *, n_items: int) -> AnyArray:
             f"shape {array.shape}",
             "say for each row of items which prompt it answers",
         )
-    missing = (
-        np.isnan(array)
-        if array.dtype.kind == "f"
-        else np.array([value is None or value != value for value in array], dtype=bool)
-        if array.dtype.kind == "O"
-        else np.zeros(0, dtype=bool)
-    )
+    missing = find_missing(array)
     if missing.any():
         raise invalid_input(
             "a prompt id for every item",
@@ -129,6 +123,17 @@ def check_prompt_ids(prompt_ids: Any, *, n_items: int) -> AnyArray:
             "give unknown prompts an id of their own",
         )
     return array
+
+
+def find_missing(array: AnyArray) -> BoolArray:
+    """Mark None, NaN and pandas' NA in an array of any shape."""
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    if array.dtype.kind != "O":
+        return np.zeros(array.shape, dtype=bool)
+    # NaN and pandas' NA are the values of which v == v is not True.
+    missing = [v is None or (v == v) is not True for v in array.ravel()]
+    return np.array(missing, dtype=bool).reshape(array.shape)
 
 
 def check_labels(y: ArrayLike | None, *, n_pairs: int) -> FloatArray:

@@ -9,10 +9,16 @@ import sys
 import warnings
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 
 class EmbrmError(Exception):
     """Base of every error that embrm raises on purpose."""
+
+    @classmethod
+    def of(cls, expected: str, got: str, fix: str) -> Self:
+        """Make an error whose message has the three parts of `format_error`."""
+        return cls(format_error(expected=expected, got=got, fix=fix))
 
 
 class InvalidInputError(EmbrmError, ValueError):
@@ -34,6 +40,13 @@ class DataError(EmbrmError, ValueError):
         # Both go to the base class: exceptions travel between processes by args.
         super().__init__(message, reason)
         self.reason = reason
+
+    @classmethod
+    def of(
+        cls, expected: str, got: str, fix: str, reason: str = "unusable data"
+    ) -> Self:
+        """Make an error of the three parts, counted under `reason`."""
+        return cls(format_error(expected=expected, got=got, fix=fix), reason)
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -141,7 +154,7 @@ def format_error(*, expected: str, got: str, fix: str) -> str:
 
 def invalid_input(expected: str, got: str, fix: str) -> InvalidInputError:
     """Make the three-part error of an argument that is not what it should be."""
-    return InvalidInputError(format_error(expected=expected, got=got, fix=fix))
+    return InvalidInputError.of(expected, got, fix)
 
 
 def _is_import(frame: FrameType) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from embrm import CandidatePool, Pairs
 from embrm.blocks import blocks_of, check_blocks
 from embrm.exceptions import InvalidInputError
-from embrm.heads.comparisons import make_comparisons
+from embrm.heads import make_comparisons
 
 BLOCKS = {"a": slice(0, 2), "b": slice(2, 3)}
 ITEMS = np.arange(12.0).reshape(4, 3) ** 2

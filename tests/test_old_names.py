@@ -14,6 +14,7 @@ import embrm.evaluate
 from embrm import RewardModel
 from embrm.embed.scale import ShardedEmbeddingReport
 from embrm.evaluate import Evaluation, evaluate_deltas, length_baseline
+from embrm.experiment import AtErrorRate
 
 
 def test_the_length_ruler_is_the_length_baseline():
@@ -41,6 +42,16 @@ def test_the_account_of_shards_is_their_report():
     """In the module that exported it."""
     with pytest.warns(FutureWarning, match="now called ShardedEmbeddingReport"):
         assert embrm.embed.scale.ShardedAccount is ShardedEmbeddingReport
+
+
+def test_the_former_room_of_experiments_still_works_and_warns():
+    """For one version; the warning points at the line that asks."""
+    former = importlib.import_module("embrm.simulate.experiment")
+    with pytest.warns(FutureWarning, match="import it from embrm.experiment") as seen:
+        assert former.AtErrorRate is AtErrorRate
+    assert {warning.filename for warning in seen} == {__file__}
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = former.Nothing
 
 
 @pytest.mark.parametrize("module", [embrm.evaluate, embrm.embed.scale])

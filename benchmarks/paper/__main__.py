@@ -27,7 +27,7 @@ from benchmarks.paper.pictures import write_pictures
 from benchmarks.paper.pools import VECTORS, PoolFacts, Split, make_splits, views_of
 from embrm import CandidatePool
 from embrm.cli.options import AsJson, Columns, Debug, EncoderName, column_map
-from embrm.cli.output import emit, reporting, say
+from embrm.cli.output import emit, reporting, say, wants_json
 from embrm.cli.simulate_output import report_failed_cells
 from embrm.datasets import read_candidates
 from embrm.embed import embed_items, make_encoder
@@ -164,13 +164,13 @@ def paper(
             for part in parts_of(study, splits, preset)
             if part.view in views
         ]
-        say(f"{source.name}: {made}", as_json=as_json)
-        _say_size(parts, len(splits), as_json=as_json)
-        frame = _run(parts, views, cells or out / "runs", jobs, as_json=as_json)
+        say(f"{source.name}: {made}")
+        _say_size(parts, len(splits))
+        frame = _run(parts, views, cells or out / "runs", jobs)
         facts = PoolFacts.of(made, source.stem, about)
-        claims = _write(frame, facts, others, out, as_json=as_json)
+        claims = _write(frame, facts, others, out)
         seconds = time.perf_counter() - start
-        _print(frame, claims, out, seconds, as_json=as_json)
+        _print(frame, claims, out, seconds)
         report_failed_cells(frame, out / "cells.csv")
 
 
@@ -207,20 +207,15 @@ def _check(studies: str, jobs: int) -> list[str]:
     return [study for study in STUDIES if study in wanted]
 
 
-def _say_size(parts: list[Part], n_seeds: int, *, as_json: bool) -> None:
+def _say_size(parts: list[Part], n_seeds: int) -> None:
     total = sum(part.n_cells for part in parts) * n_seeds
-    say(f"{total:,} cells in all:", as_json=as_json)
+    say(f"{total:,} cells in all:")
     for part in parts:
-        say(f"  {part.name}, {part.title}: {part.describe(n_seeds)}", as_json=as_json)
+        say(f"  {part.name}, {part.title}: {part.describe(n_seeds)}")
 
 
 def _run(
-    parts: list[Part],
-    views: dict[str, list[Split]],
-    directory: Path,
-    jobs: int,
-    *,
-    as_json: bool,
+    parts: list[Part], views: dict[str, list[Split]], directory: Path, jobs: int
 ) -> pd.DataFrame:
     frames = []
     try:
@@ -230,7 +225,7 @@ def _run(
             frames.append(run_part(part, splits, directory, n_jobs=jobs))
             minutes = (time.perf_counter() - start) / 60
             words = f"{part.name}: {len(frames[-1]):,} cells in {minutes:.1f} min"
-            say(words, as_json=as_json)
+            say(words)
     except KeyboardInterrupt:
         words = f"stopped; finished cells are kept in {directory}: run again to go on"
         raise KeyboardInterrupt(words) from None
@@ -238,12 +233,7 @@ def _run(
 
 
 def _write(
-    frame: pd.DataFrame,
-    facts: PoolFacts,
-    others: pd.DataFrame | None,
-    out: Path,
-    *,
-    as_json: bool,
+    frame: pd.DataFrame, facts: PoolFacts, others: pd.DataFrame | None, out: Path
 ) -> list[Claim]:
     """Write tables, pictures and findings."""
     out.mkdir(parents=True, exist_ok=True)
@@ -252,7 +242,7 @@ def _write(
     try:
         pictures = write_pictures(frame, out)
     except MissingDependencyError as error:
-        say(f"no pictures: {error}", as_json=as_json)
+        say(f"no pictures: {error}")
     findings = find(frame, facts, pictures, others)
     (out / "FINDINGS.md").write_text(findings.text, encoding="utf-8")
     verdicts = verdict_table(findings.claims)
@@ -260,16 +250,9 @@ def _write(
     return findings.claims
 
 
-def _print(
-    frame: pd.DataFrame,
-    claims: list[Claim],
-    out: Path,
-    seconds: float,
-    *,
-    as_json: bool,
-) -> None:
+def _print(frame: pd.DataFrame, claims: list[Claim], out: Path, seconds: float) -> None:
     place = out / "FINDINGS.md"
-    if as_json:
+    if wants_json():
         emit(
             {
                 "cells": len(frame),
@@ -285,8 +268,8 @@ def _print(
         for claim in claims:
             numbers = f"{claim.verdict:<16}  {claim.estimate!s:<27}"
             say(f"{claim.study}  {numbers}  {claim.words}")
-    say(f"\nFindings: {place}; tables and pictures beside it.", as_json=as_json)
-    say(f"Done in {seconds:.1f} s.", as_json=as_json)
+    say(f"\nFindings: {place}; tables and pictures beside it.")
+    say(f"Done in {seconds:.1f} s.")
 
 
 def _json(claim: Claim) -> dict[str, Any]:

@@ -11,8 +11,7 @@ for each weighting, and a square on it for the robust policy.
 
 import numpy as np
 
-from embrm.policy import pareto_front, worst_group_policy
-from embrm.policy.displays import ParetoDisplay
+from embrm.policy import ParetoDisplay, pareto_front, worst_group_policy
 
 rng = np.random.default_rng(0)
 prompts = np.repeat(np.arange(200), 8)

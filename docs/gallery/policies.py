@@ -13,8 +13,7 @@ import numpy as np
 
 from embrm.datasets import make_preferences
 from embrm.heads import LinearBradleyTerry
-from embrm.policy import best_of_n_sweep, tilt_sweep
-from embrm.policy.displays import PolicyDisplay
+from embrm.policy import PolicyDisplay, best_of_n_sweep, tilt_sweep
 
 data = make_preferences(300, 32, 400, responses_per_prompt=16, random_state=0)
 pool = data.pool

@@ -33,13 +33,15 @@ from embrm.evaluate import (
 )
 from embrm.evaluate.displays import DepthDisplay
 from embrm.policy import (
+    AlignmentDisplay,
+    ParetoDisplay,
+    PolicyDisplay,
     best_of_n_sweep,
     pareto_front,
     run_case,
     tilt_sweep,
     worst_group_policy,
 )
-from embrm.policy.displays import AlignmentDisplay, ParetoDisplay, PolicyDisplay
 from embrm.simulate import BradleyTerryAnnotator
 
 # The data.

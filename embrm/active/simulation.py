@@ -19,9 +19,9 @@ from embrm.exceptions import invalid_input
 from embrm.heads.base import order_consistency
 from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.annotation import Annotator, as_annotator, gold_scale
-from embrm.simulate.calibration import gold_error
 from embrm.simulate.design import Ends, PairingDesign, as_design
 from embrm.simulate.pairing import SamePrompt
+from embrm.simulate.simulation import gold_error
 
 if TYPE_CHECKING:
     import pandas as pd

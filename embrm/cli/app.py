@@ -9,21 +9,17 @@ from typer.core import TyperGroup
 import embrm
 from embrm.cli.benchmark import benchmark
 from embrm.cli.cache import app as cache
-from embrm.cli.clean import clean
-from embrm.cli.compare import compare
-from embrm.cli.data import data
+from embrm.cli.data import clean, data
 from embrm.cli.demo import demo
-from embrm.cli.doctor import doctor
 from embrm.cli.embed import EmbedCommand, embed
-from embrm.cli.evaluate import evaluate
+from embrm.cli.evaluate import compare, evaluate
 from embrm.cli.fit import HeadCommand, fit
-from embrm.cli.formats import formats, heads
+from embrm.cli.formats import doctor, formats, heads
 from embrm.cli.label import app as label
 from embrm.cli.layers import layers
-from embrm.cli.mine import mine
 from embrm.cli.output import STOPPED, USAGE, report_error
 from embrm.cli.rank_items import rank_items
-from embrm.cli.score import score
+from embrm.cli.score import mine, score
 from embrm.cli.serve import serve
 from embrm.cli.simulate import simulate
 

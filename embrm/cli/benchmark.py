@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embrm.cli.evaluate import OtherEncoder
+from embrm.cli.evaluate import OtherEncoder, comparison_table
 from embrm.cli.inputs import open_model
-from embrm.cli.options import AsJson, CacheDir, Config, Debug, Seed
-from embrm.cli.output import emit, json_rows, print_table, reporting, say, table
+from embrm.cli.options import CacheDir, Seed, as_command
+from embrm.cli.output import emit, json_rows, print_table, say, table, wants_json
 from embrm.cli.score import check_ending, write_rows
-from embrm.exceptions import DataError, InvalidInputError, format_error, invalid_input
+from embrm.exceptions import DataError, InvalidInputError, invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,6 @@ BenchmarkModel = Annotated[
     Path | None,
     typer.Argument(
         help="Directory that `embrm fit` wrote; not needed with --scores.",
-        show_default=False,
     ),
 ]
 SuiteName = Annotated[
@@ -42,7 +41,6 @@ Scores = Annotated[
         help="Score table from anywhere (id, item, reward; or id, order, winner; or "
         "id, preference), or a results file of the benchmark's own code; nothing is "
         "embedded then. Several make a leaderboard.",
-        show_default=False,
     ),
 ]
 Aggregate = Annotated[
@@ -50,19 +48,17 @@ Aggregate = Annotated[
     typer.Option(
         "--aggregate",
         help="How rewards of steps become one: min, max, prod, mean, last, ...",
-        show_default=False,
     ),
 ]
 SuiteVersion = Annotated[
     str | None,
-    typer.Option("--suite-version", help="Version of its scoring.", show_default=False),
+    typer.Option("--suite-version", help="Version of its scoring."),
 ]
 ScoresOut = Annotated[
     Path | None,
     typer.Option(
         "--out",
         help="Where the score table goes (.jsonl, .csv or .parquet).",
-        show_default=False,
     ),
 ]
 # Where a benchmark's files do not name the part they are, their names do.
@@ -71,6 +67,7 @@ _LONG_NAME = 40
 _ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
 
 
+@as_command
 def benchmark(
     suite: SuiteName,
     data: SuiteData,
@@ -82,9 +79,6 @@ def benchmark(
     encoder: OtherEncoder = None,
     cache: CacheDir = None,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Score a public benchmark officially: the model, or any score table.
 
@@ -92,34 +86,31 @@ def benchmark(
     the longer response, and one that knows its words, but not the prompt. What is
     not scored in full is labelled partial.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.evaluate.suites import read_results, score_suite
+    from embrm.evaluate.suites import read_results, score_suite
 
-        check_ending(out)
-        _check_source(model_dir, scores)
-        rows = read_rows(suite, data)
-        options = {"version": suite_version, "aggregate": aggregate}
-        if scores and len(scores) > 1:
-            _leaderboard(suite, rows, scores, options, seed, as_json=as_json)
-            return
-        if scores:
-            given = read_results(scores[0])
-        else:
-            given = _rewards(model_dir, suite, rows, cache, encoder, as_json)
-        result = score_suite(suite, rows, given, **options)
-        if out is not None:
-            write_rows(given.drop(columns=["prompt", "response"], errors="ignore"), out)
-        scored = result.intervals(random_state=seed)
-        baselines = _baselines(suite, rows, suite_version)
-        _print(result, scored, baselines, as_json=as_json)
-        if as_json:
-            values = result.to_json()
-            for name, row in values["table"].items():
-                bounds = scored.loc[name, ["low", "high"]]
-                row |= {k: None if v != v else float(v) for k, v in bounds.items()}
-            emit(
-                {**values, "baselines": {n: r.to_json() for n, r in baselines.items()}}
-            )
+    check_ending(out)
+    _check_source(model_dir, scores)
+    rows = read_rows(suite, data)
+    options = {"version": suite_version, "aggregate": aggregate}
+    if scores and len(scores) > 1:
+        _leaderboard(suite, rows, scores, options, seed)
+        return
+    if scores:
+        given = read_results(scores[0])
+    else:
+        given = _rewards(model_dir, suite, rows, cache, encoder)
+    result = score_suite(suite, rows, given, **options)
+    if out is not None:
+        write_rows(given.drop(columns=["prompt", "response"], errors="ignore"), out)
+    scored = result.intervals(random_state=seed)
+    baselines = _baselines(suite, rows, suite_version)
+    _print(result, scored, baselines)
+    if wants_json():
+        values = result.to_json()
+        for name, row in values["table"].items():
+            bounds = scored.loc[name, ["low", "high"]]
+            row |= {k: None if v != v else float(v) for k, v in bounds.items()}
+        emit({**values, "baselines": {n: r.to_json() for n, r in baselines.items()}})
 
 
 def _leaderboard(
@@ -128,8 +119,6 @@ def _leaderboard(
     files: list[Path],
     options: dict[str, Any],
     seed: int,
-    *,
-    as_json: bool,
 ) -> None:
     """Rank several score tables by their headline."""
     from embrm.evaluate.suites import compare_results, read_results, score_suite
@@ -144,24 +133,10 @@ def _leaderboard(
         for name, file in zip(names, files, strict=True)
     }
     ranked = compare_results(results, random_state=seed)
-    if as_json:
+    if wants_json():
         emit({"suite": suite, "models": list(json_rows(ranked.reset_index()))})
         return
-    columns = {"model": "left", "group": "left", "overall": "left"}
-    columns |= {"difference": "left", "p of being best": "right"}
-    lines = []
-    for name, row in ranked.iterrows():
-        low, high = row["difference_low"], row["difference_high"]
-        lines.append(
-            [
-                str(name),
-                row["group"],
-                f"{row['overall']:.4f} [{row['low']:.3f}, {row['high']:.3f}]",
-                f"{row['difference']:+.4f} [{low:+.3f}, {high:+.3f}]",
-                f"{row['p_best']:.3f}",
-            ]
-        )
-    print_table(table(columns, lines))
+    print_table(comparison_table(ranked, "overall", 4))
     say("Models that share a letter do not differ beyond noise.")
 
 
@@ -212,12 +187,10 @@ def _files(path: Path) -> list[Path]:
         return [path]
     found = sorted(f for f in path.rglob("*") if f.suffix in _ENDINGS)
     if not found:
-        raise DataError(
-            format_error(
-                expected=f"files that end in {', '.join(_ENDINGS)} in {path}",
-                got="none",
-                fix="name the benchmark's file or its directory",
-            ),
+        raise DataError.of(
+            expected=f"files that end in {', '.join(_ENDINGS)} in {path}",
+            got="none",
+            fix="name the benchmark's file or its directory",
             reason="no files",
         )
     return found
@@ -236,13 +209,12 @@ def _rewards(
     rows: "pd.DataFrame",
     cache: str | None,
     encoder: str | None,
-    as_json: bool,
 ) -> "pd.DataFrame":
     """Reward the responses of a benchmark by a saved model."""
     import numpy as np
 
     from embrm.evaluate.suites import suite_items
-    from embrm.model.frames import prompt_hashes
+    from embrm.model.items import prompt_hashes
 
     items = suite_items(suite, rows)
     if model_dir is None:
@@ -252,14 +224,13 @@ def _rewards(
         lambda text: isinstance(text, str) and bool(text.strip())
     )
     if not said.all():
-        say(f"{int((~said).sum())} empty responses get no reward", as_json=as_json)
+        say(f"{int((~said).sum())} empty responses get no reward")
     hashes = np.unique(prompt_hashes(items["prompt"]))
     seen = int(np.isin(hashes, model.training_prompts_).sum())
     if seen:
         say(
             f"{seen} of {len(hashes)} prompts are among those the head was fitted on: "
             "these scores are optimistic",
-            as_json=as_json,
         )
     return items.join(model.reward(items.loc[said, ["prompt", "response"]]))
 
@@ -288,13 +259,9 @@ def _baselines(
 
 
 def _print(
-    result: "SuiteResult",
-    scored: "pd.DataFrame",
-    baselines: dict[str, "SuiteResult"],
-    *,
-    as_json: bool,
+    result: "SuiteResult", scored: "pd.DataFrame", baselines: dict[str, "SuiteResult"]
 ) -> None:
-    say(f"{result.suite} ({result.version}): {result.headline}", as_json=as_json)
+    say(f"{result.suite} ({result.version}): {result.headline}")
     columns = {"score of": "left", "score": "right", "95% interval": "left"}
     columns |= dict.fromkeys(baselines, "right") | {"rows": "right"}
     lines = []
@@ -308,8 +275,7 @@ def _print(
         if row["rows"] != row["expected"] or row["partial"]:
             rows = f"{row['rows']:,} of {row['expected']:,}"
         lines.append([str(name), _score(row["score"]), bounds, *shares, rows])
-    if not as_json:
-        print_table(table(columns, lines))
+    print_table(table(columns, lines))
     legend = {
         "length": "length: a baseline that prefers the longer response.",
         "words": "words: TF-IDF of responses without their prompts, fitted on the "
@@ -317,7 +283,7 @@ def _print(
     }
     notes = [*result.notes, *(legend[name] for name in baselines)]
     for note in [*notes, *_published(result.suite)]:
-        say(note, as_json=as_json)
+        say(note)
 
 
 def _published(suite: str) -> list[str]:

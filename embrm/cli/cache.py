@@ -14,9 +14,9 @@ from embrm.cli.inputs import (
     open_cache,
     open_store,
 )
-from embrm.cli.options import AsJson, Columns, Config, Debug, column_map
-from embrm.cli.output import INTEGRITY, emit, print_table, reporting, say, table
-from embrm.exceptions import DataError, format_error, invalid_input
+from embrm.cli.options import Columns, as_command, column_map
+from embrm.cli.output import INTEGRITY, emit, print_table, say, table, wants_json
+from embrm.exceptions import DataError, invalid_input
 
 if TYPE_CHECKING:
     from embrm.embed import Fingerprint
@@ -44,7 +44,6 @@ ChosenItems = Annotated[
         "--items",
         help="File with columns prompt and response: write the vectors of its rows, in "
         "its order.",
-        show_default=False,
     ),
 ]
 NeededItems = Annotated[
@@ -66,7 +65,6 @@ FingerprintFile = Annotated[
     typer.Option(
         "--fingerprint",
         help="JSON file with fields, dim and dtype, or a cache's meta.json.",
-        show_default=False,
     ),
 ]
 Fields = Annotated[
@@ -74,7 +72,6 @@ Fields = Annotated[
     typer.Option(
         "--field",
         help="What made the vectors, e.g. model=google/gemma-2b; may be repeated.",
-        show_default=False,
     ),
 ]
 Dtype = Annotated[
@@ -82,158 +79,137 @@ Dtype = Annotated[
     typer.Option(
         "--dtype",
         help="float16 or float32, with --field; float16 for float16 files by default.",
-        show_default=False,
     ),
 ]
 TensorName = Annotated[
     str | None,
-    typer.Option("--tensor", help="Name of the array in the file.", show_default=False),
+    typer.Option("--tensor", help="Name of the array in the file."),
 ]
 
 
 @app.command()
+@as_command
 def info(
     directory: Directory,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """List the encoders whose vectors are kept, with counts and sizes."""
-    with reporting(debug=debug, as_json=as_json):
-        stores = open_cache(directory).stores()
-        if as_json:
-            emit({"stores": [store.to_json() for store in stores]})
-            return
-        if not stores:
-            say(_NOTHING)
-            return
-        rows = [
-            [
-                store.digest[:12],
-                "unreadable meta.json"
-                if store.fingerprint is None
-                else store.fingerprint.describe(),
-                str(store.n_rows),
-                str(store.n_segments),
-                _megabytes(store.n_bytes),
-                str(store.n_damaged + store.n_unreadable),
-            ]
-            for store in stores
+    stores = open_cache(directory).stores()
+    if wants_json():
+        emit({"stores": [store.to_json() for store in stores]})
+        return
+    if not stores:
+        say(_NOTHING)
+        return
+    rows = [
+        [
+            store.digest[:12],
+            "unreadable meta.json"
+            if store.fingerprint is None
+            else store.fingerprint.describe(),
+            str(store.n_rows),
+            str(store.n_segments),
+            _megabytes(store.n_bytes),
+            str(store.n_damaged + store.n_unreadable),
         ]
-        headings = dict.fromkeys(("vectors", "segments", "size", "damaged"), "right")
-        print_table(table({"fingerprint": "left", "encoder": "left", **headings}, rows))
+        for store in stores
+    ]
+    headings = dict.fromkeys(("vectors", "segments", "size", "damaged"), "right")
+    print_table(table({"fingerprint": "left", "encoder": "left", **headings}, rows))
 
 
 @app.command()
+@as_command
 def verify(
     directory: Directory,
     dry_run: DryRun = False,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Verify every checksum; set damaged segments aside, and exit with 4 if any."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.embed.cache import verify as verify_cache
+    from embrm.embed.cache import verify as verify_cache
 
-        report = verify_cache(open_cache(directory), dry_run=dry_run)
-        if as_json:
-            emit({**report.to_json(), "ok": report.ok})
-        for store in report.stores:
-            words = f"{store.digest[:12]}: {store.n_segments} segments, "
-            words += f"{store.n_rows} vectors, {len(store.damaged)} damaged"
-            say(words, as_json=as_json)
-            for problem in store.problems:
-                say(f"  {problem}", as_json=as_json)
-        if not report.ok:
-            raise typer.Exit(INTEGRITY)
-        say("all checksums match" if report.stores else _NOTHING, as_json=as_json)
+    report = verify_cache(open_cache(directory), dry_run=dry_run)
+    emit({**report.to_json(), "ok": report.ok})
+    for store in report.stores:
+        words = f"{store.digest[:12]}: {store.n_segments} segments, "
+        words += f"{store.n_rows} vectors, {len(store.damaged)} damaged"
+        say(words)
+        for problem in store.problems:
+            say(f"  {problem}")
+    if not report.ok:
+        raise typer.Exit(INTEGRITY)
+    say("all checksums match" if report.stores else _NOTHING)
 
 
 @app.command()
+@as_command
 def prune(
     directory: Directory,
     fingerprint: Digest = None,
     dry_run: DryRun = False,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Remove damaged segments and stale temporary files; an encoder only if named."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.embed.cache import prune as prune_cache
+    from embrm.embed.cache import prune as prune_cache
 
-        opened = open_cache(directory)
-        named = [] if fingerprint is None else [find_digest(directory, fingerprint)]
-        report = prune_cache(opened, fingerprints=named, dry_run=dry_run)
-        did = "would remove" if dry_run else "removed"
-        say(
-            f"{did} {len(report.removed)} files, {_megabytes(report.n_bytes)}",
-            as_json=as_json,
-        )
-        for name in report.removed:
-            say(f"  {name}", as_json=as_json)
-        if as_json:
-            emit(report.to_json())
+    opened = open_cache(directory)
+    named = [] if fingerprint is None else [find_digest(directory, fingerprint)]
+    report = prune_cache(opened, fingerprints=named, dry_run=dry_run)
+    did = "would remove" if dry_run else "removed"
+    say(
+        f"{did} {len(report.removed)} files, {_megabytes(report.n_bytes)}",
+    )
+    for name in report.removed:
+        say(f"  {name}")
+    emit(report.to_json())
 
 
 @app.command()
+@as_command
 def compact(
     directory: Directory,
     fingerprint: Digest = None,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Merge small segments into large ones; the vectors are not changed."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.embed.cache import compact as compact_store
+    from embrm.embed.cache import compact as compact_store
 
-        reports = {}
-        for digest in digests(directory, fingerprint):
-            report = compact_store(open_store(directory, digest))
-            reports[digest] = report.to_json()
-            say(
-                f"{digest[:12]}: {report.n_segments_before} segments before, "
-                f"{report.n_segments_after} after",
-                as_json=as_json,
-            )
-        if not reports:
-            say(_NOTHING, as_json=as_json)
-        if as_json:
-            emit({"stores": reports})
+    reports = {}
+    for digest in digests(directory, fingerprint):
+        report = compact_store(open_store(directory, digest))
+        reports[digest] = report.to_json()
+        say(
+            f"{digest[:12]}: {report.n_segments_before} segments before, "
+            f"{report.n_segments_after} after",
+        )
+    if not reports:
+        say(_NOTHING)
+    emit({"stores": reports})
 
 
 @app.command()
+@as_command
 def export(
     directory: Directory,
     out: ExportPath,
     fingerprint: Digest = None,
     items: ChosenItems = None,
     column: Columns = None,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Write keys and vectors of one encoder to a file that other tools read."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.embed.cache import export as export_store
+    from embrm.embed.cache import export as export_store
 
-        found = digests(directory, fingerprint)
-        if len(found) != 1:
-            raise invalid_input(
-                expected="one encoder to export",
-                got=f"{len(found)} in this cache",
-                fix="name one with --fingerprint; `embrm cache info` lists them",
-            )
-        keys = None if items is None else _keys(items, column)
-        report = export_store(open_store(directory, found[0]), out, keys=keys)
-        say(f"{report.n_rows} vectors written to {out}", as_json=as_json)
-        if as_json:
-            emit(report.to_json())
+    found = digests(directory, fingerprint)
+    if len(found) != 1:
+        raise invalid_input(
+            expected="one encoder to export",
+            got=f"{len(found)} in this cache",
+            fix="name one with --fingerprint; `embrm cache info` lists them",
+        )
+    keys = None if items is None else _keys(items, column)
+    report = export_store(open_store(directory, found[0]), out, keys=keys)
+    say(f"{report.n_rows} vectors written to {out}")
+    emit(report.to_json())
 
 
 @app.command("import")
+@as_command
 def import_vectors(
     directory: Directory,
     vectors: Vectors,
@@ -243,31 +219,24 @@ def import_vectors(
     dtype: Dtype = None,
     tensor: TensorName = None,
     column: Columns = None,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Keep vectors that others published, under a fingerprint that you state.
 
     With the fingerprint of an embrm encoder (`embrm embed --json` prints it) that
     encoder goes on from them; check that it gives the same vectors.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.embed.cache import VectorCache, open_published
-        from embrm.embed.cache import import_vectors as import_into
+    from embrm.embed.cache import VectorCache, open_published
+    from embrm.embed.cache import import_vectors as import_into
 
-        published = open_published(vectors, tensor=tensor)
-        who = _fingerprint(fingerprint, field, dtype, published)
-        store = VectorCache(directory).open(who)
-        report = import_into(store, _keys(items, column), published)
-        words = f"{report.n_imported} vectors imported as {who.describe()}, "
-        words += f"{report.n_known} were there, "
-        words += f"{report.n_rows - report.n_unique} rows repeat a text"
-        say(words, as_json=as_json)
-        if as_json:
-            emit(
-                {**report.to_json(), "fingerprint": who.to_json(), "digest": who.digest}
-            )
+    published = open_published(vectors, tensor=tensor)
+    who = _fingerprint(fingerprint, field, dtype, published)
+    store = VectorCache(directory).open(who)
+    report = import_into(store, _keys(items, column), published)
+    words = f"{report.n_imported} vectors imported as {who.describe()}, "
+    words += f"{report.n_known} were there, "
+    words += f"{report.n_rows - report.n_unique} rows repeat a text"
+    say(words)
+    emit({**report.to_json(), "fingerprint": who.to_json(), "digest": who.digest})
 
 
 def _keys(items: str, column: list[str] | None) -> "Keys":
@@ -284,12 +253,10 @@ def _keys(items: str, column: list[str] | None) -> "Keys":
     wanted = [names["prompt"], names["response"]]
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
-        raise DataError(
-            format_error(
-                expected=f"columns {' and '.join(wanted)} in the items",
-                got=f"no column {missing[0][:40]!r}",
-                fix="name yours, as in --column prompt=question",
-            ),
+        raise DataError.of(
+            expected=f"columns {' and '.join(wanted)} in the items",
+            got=f"no column {missing[0][:40]!r}",
+            fix="name yours, as in --column prompt=question",
             reason="missing column",
         )
     return item_keys(list(zip(*(frame[name] for name in wanted), strict=True)))

@@ -9,8 +9,8 @@ import typer
 
 from embrm.cli.embed import say_how_long
 from embrm.cli.inputs import open_encoder, read_and_say
-from embrm.cli.options import DEFAULT_ENCODER, AsJson, Config, Debug, Seed
-from embrm.cli.output import emit, print_table, reporting, say
+from embrm.cli.options import DEFAULT_ENCODER, Seed, as_command
+from embrm.cli.output import emit, print_table, say, wants_json
 
 _FOLDS = 5
 ENCODERS = (DEFAULT_ENCODER, "minilm")
@@ -22,7 +22,6 @@ DemoData = Annotated[
     typer.Option(
         "--data",
         help="Preference file; data/quickstart.jsonl by default.",
-        show_default=False,
     ),
 ]
 DemoEncoders = Annotated[
@@ -30,89 +29,84 @@ DemoEncoders = Annotated[
     typer.Option(
         "--encoder",
         help=f"Encoder to compare; may be repeated. {', '.join(ENCODERS)} by default.",
-        show_default=False,
     ),
 ]
 
 
+@as_command
 def demo(
     out: DemoOut = Path("demo"),
     data: DemoData = None,
     encoder: DemoEncoders = None,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Embed the quickstart data, compare five heads on two encoders, write a report."""
-    with reporting(debug=debug, as_json=as_json):
-        start = time.perf_counter()
-        from embrm.model import RewardModel
-        from embrm.persist import check_destination, save_model
-        from embrm.report import compare_with_style, quickstart_path, write_report
+    start = time.perf_counter()
+    from embrm.model import RewardModel
+    from embrm.persist import check_destination, save_model
+    from embrm.report import compare_with_style, quickstart_path, write_report
 
-        source = data or quickstart_path()
-        check_destination(out / "model")
-        encoders = {n: open_encoder(n) for n in dict.fromkeys(encoder or ENCODERS)}
-        models = {n: RewardModel(e, cache=out / "cache") for n, e in encoders.items()}
-        preferences = next(iter(models.values())).read(
-            read_and_say(source, as_json=as_json, prefix="1. Data: ")
+    source = data or quickstart_path()
+    check_destination(out / "model")
+    encoders = {n: open_encoder(n) for n in dict.fromkeys(encoder or ENCODERS)}
+    models = {n: RewardModel(e, cache=out / "cache") for n, e in encoders.items()}
+    preferences = next(iter(models.values())).read(
+        read_and_say(source, prefix="1. Data: ")
+    )
+    say(f"   {len(preferences)} same-prompt pairs")
+    say("2. Vectors")
+    vectors = {
+        name: (
+            _embed(name, model, encoders[name], preferences.texts),
+            encoders[name].fingerprint,
         )
-        say(f"   {len(preferences)} same-prompt pairs", as_json=as_json)
-        say("2. Vectors", as_json=as_json)
-        vectors = {
-            name: (
-                _embed(name, model, encoders[name], preferences.texts, as_json),
-                encoders[name].fingerprint,
-            )
-            for name, model in models.items()
+        for name, model in models.items()
+    }
+    pairs = {
+        name: models[name].to_pairs(preferences, embedded.vectors)
+        for name, (embedded, _) in vectors.items()
+    }
+    folds = min(_FOLDS, int(preferences.items["prompt_id"].nunique()))
+    board = _compare(preferences, pairs, seed)
+    if not wants_json():
+        words = f"3. Heads, held out by prompt in {folds} folds; "
+        say(words + "95% intervals over prompts:")
+        print_table(board.to_table())
+        say("   (=: does not differ from the best head beyond noise)")
+    head, _, best_encoder = board.best.partition(" on ")
+    model = models[best_encoder].set_params(head=_heads(seed)[head])
+    lines = compare_with_style(
+        model.head, preferences, pairs[best_encoder], random_state=seed
+    )
+    say(f"   {board.best}, by what the head sees:")
+    say(indent(str(lines), "   "))
+    model.fit_pairs(preferences, pairs[best_encoder])
+    held_out = {"folds": folds, **board.evaluations[board.best].to_json()}
+    save_model(model, out / "model", metrics={"held_out": held_out})
+    report = write_report(out / "report.html", board, preferences, vectors)
+    say(f"4. Report: {report}")
+    say(f"   {board.best}, fitted on all pairs: {out / 'model'}")
+    seconds = time.perf_counter() - start
+    say(f"Done in {seconds:.1f} s.")
+    emit(
+        {
+            "leaderboard": board.to_json(),
+            "style": lines.to_json(),
+            "best": {"encoder": best_encoder, "head": head},
+            "embedded": {n: done.to_json() for n, (done, _) in vectors.items()},
+            "report": str(report),
+            "model": str(out / "model"),
+            "seconds": seconds,
         }
-        pairs = {
-            name: models[name].to_pairs(preferences, embedded.vectors)
-            for name, (embedded, _) in vectors.items()
-        }
-        folds = min(_FOLDS, int(preferences.items["prompt_id"].nunique()))
-        board = _compare(preferences, pairs, seed)
-        if not as_json:
-            words = f"3. Heads, held out by prompt in {folds} folds; "
-            say(words + "95% intervals over prompts:")
-            print_table(board.to_table())
-            say("   (=: does not differ from the best head beyond noise)")
-        head, _, best_encoder = board.best.partition(" on ")
-        model = models[best_encoder].set_params(head=_heads(seed)[head])
-        lines = compare_with_style(
-            model.head, preferences, pairs[best_encoder], random_state=seed
-        )
-        say(f"   {board.best}, by what the head sees:", as_json=as_json)
-        say(indent(str(lines), "   "), as_json=as_json)
-        model.fit_pairs(preferences, pairs[best_encoder])
-        held_out = {"folds": folds, **board.evaluations[board.best].to_json()}
-        save_model(model, out / "model", metrics={"held_out": held_out})
-        report = write_report(out / "report.html", board, preferences, vectors)
-        say(f"4. Report: {report}", as_json=as_json)
-        say(f"   {board.best}, fitted on all pairs: {out / 'model'}", as_json=as_json)
-        seconds = time.perf_counter() - start
-        say(f"Done in {seconds:.1f} s.", as_json=as_json)
-        if as_json:
-            emit(
-                {
-                    "leaderboard": board.to_json(),
-                    "style": lines.to_json(),
-                    "best": {"encoder": best_encoder, "head": head},
-                    "embedded": {n: done.to_json() for n, (done, _) in vectors.items()},
-                    "report": str(report),
-                    "model": str(out / "model"),
-                    "seconds": seconds,
-                }
-            )
+    )
 
 
-def _embed(name: str, model: Any, encoder: Any, texts: Any, as_json: bool) -> Any:
+def _embed(name: str, model: Any, encoder: Any, texts: Any) -> Any:
     """Embed with one encoder, and print its description and the counts."""
-    say(f"   {name}: {encoder.fingerprint.describe()}", as_json=as_json)
-    say_how_long(texts, encoder, model.cache, as_json=as_json)
+    say(f"   {name}: {encoder.fingerprint.describe()}")
+    say_how_long(texts, encoder, model.cache)
     embedded = model.embed(texts)
-    say(f"   {embedded}", as_json=as_json)
+    say(f"   {embedded}")
     return embedded
 
 

@@ -8,15 +8,8 @@ import typer
 from typer.core import TyperCommand
 
 from embrm.cli.inputs import open_encoder, read_and_say
-from embrm.cli.options import (
-    DEFAULT_ENCODER,
-    AsJson,
-    Config,
-    Debug,
-    EncoderName,
-)
-from embrm.cli.output import emit, reporting, say
-from embrm.cli.reading import Reading, reads_preferences
+from embrm.cli.options import DEFAULT_ENCODER, EncoderName, Reading, as_command
+from embrm.cli.output import emit, say
 from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
@@ -46,7 +39,6 @@ Ray = Annotated[
         metavar="[ADDRESS]",
         help="Embed on a Ray cluster: at HOST:PORT, on one of this machine (local), "
         "or, without an address, on the one that is running here or else a local one.",
-        show_default=False,
     ),
 ]
 Actors = Annotated[
@@ -56,7 +48,6 @@ Actors = Annotated[
         min=1,
         help="With --ray, at most so many actors; one per GPU, or per CPU but one, "
         "by default.",
-        show_default=False,
     ),
 ]
 Shards = Annotated[
@@ -66,7 +57,6 @@ Shards = Annotated[
         metavar="I/N",
         help="Embed only the I-th of N parts, I from 1 to N, as one of N jobs that "
         "read the same file.",
-        show_default=False,
     ),
 ]
 
@@ -98,7 +88,7 @@ def with_address(args: Sequence[str]) -> list[str]:
     return completed
 
 
-@reads_preferences
+@as_command
 def embed(
     *,
     prefs: Prefs,
@@ -108,41 +98,36 @@ def embed(
     ray: Ray = None,
     actors: Actors = None,
     shards: Shards = None,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Embed every prompt-response of a file and keep the vectors.
 
     With --ray or --shards no more than a shard's vectors are held in memory. When all
     N jobs of --shards are done, the same command without it finds everything.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.embed.scale.shards import parse_part
+    from embrm.embed.scale.shards import parse_part
 
-        _check_scale(ray, actors, shards)
-        part = parse_part(shards) if shards is not None else None
-        options = reading.options()
-        opened = open_encoder(encoder)
-        preferences = read_and_say(prefs, as_json=as_json, **options)
-        texts = preferences.texts
-        say(f"encoder: {opened.fingerprint.describe()}", as_json=as_json)
-        if ray is None and part is None:
-            command = f"embrm embed {prefs} --cache {cache}"
-            say_how_long(texts, opened, cache, command=command, as_json=as_json)
-        if ray is not None:
-            embedded = _on_ray(texts, opened, cache, ray, actors)
-        else:
-            embedded = _here(texts, opened, cache, part)
-        say(str(embedded), as_json=as_json)
-        if as_json:
-            emit(
-                {
-                    "account": preferences.read_report.to_json(),
-                    "encoder": opened.fingerprint.to_json(),
-                    "embedded": embedded.to_json(),
-                }
-            )
+    _check_scale(ray, actors, shards)
+    part = parse_part(shards) if shards is not None else None
+    options = reading.options()
+    opened = open_encoder(encoder)
+    preferences = read_and_say(prefs, **options)
+    texts = preferences.texts
+    say(f"encoder: {opened.fingerprint.describe()}")
+    if ray is None and part is None:
+        command = f"embrm embed {prefs} --cache {cache}"
+        say_how_long(texts, opened, cache, command=command)
+    if ray is not None:
+        embedded = _on_ray(texts, opened, cache, ray, actors)
+    else:
+        embedded = _here(texts, opened, cache, part)
+    say(str(embedded))
+    emit(
+        {
+            "account": preferences.read_report.to_json(),
+            "encoder": opened.fingerprint.to_json(),
+            "embedded": embedded.to_json(),
+        }
+    )
 
 
 def say_how_long(
@@ -151,7 +136,6 @@ def say_how_long(
     cache: Any,
     *,
     command: str | None = None,
-    as_json: bool = False,
 ) -> None:
     """Print how long embedding will take, before it starts.
 
@@ -162,18 +146,17 @@ def say_how_long(
     cache : VectorCache, path or None
     command : str, optional
         Printed with a faster encoder beside a long time.
-    as_json : bool
     """
     from embrm.embed.estimate import estimate_embedding
 
     estimate = estimate_embedding(texts, encoder, cache)
     if estimate is None:
         return
-    say(f"   {estimate}", as_json=as_json)
+    say(f"   {estimate}")
     is_small = encoder.fingerprint.fields["kind"] != "causal-lm"
     if estimate.seconds >= _LONG and command is not None and not is_small:
         faster = f"{command} --encoder minilm"
-        say(f"   10 to 20 times faster, less often right: {faster}", as_json=as_json)
+        say(f"   10 to 20 times faster, less often right: {faster}")
 
 
 def _check_scale(ray: str | None, actors: int | None, shards: str | None) -> None:

@@ -11,17 +11,15 @@ from embrm.cli.embed import Prefs, say_how_long
 from embrm.cli.inputs import open_encoder, read_and_say
 from embrm.cli.options import (
     DEFAULT_ENCODER,
-    AsJson,
     CacheDir,
-    Config,
-    Debug,
     EncoderName,
+    Reading,
     ReportOut,
     Seed,
+    as_command,
     head_params,
 )
-from embrm.cli.output import emit, reporting, say
-from embrm.cli.reading import Reading, reads_preferences
+from embrm.cli.output import emit, say
 from embrm.exceptions import IntegrityError, invalid_input
 
 _MOST_NAMES = 10
@@ -35,7 +33,6 @@ HeadParams = Annotated[
     typer.Option(
         "--param",
         help="Parameter of the head, e.g. noise=estimate; may be repeated.",
-        show_default=False,
     ),
 ]
 
@@ -85,12 +82,11 @@ TestFile = Annotated[
     typer.Option(
         "--test",
         help="Preference file of other prompts, to evaluate the fitted model on.",
-        show_default=False,
     ),
 ]
 
 
-@reads_preferences
+@as_command
 def fit(
     *,
     prefs: Prefs,
@@ -105,77 +101,68 @@ def fit(
     report: ReportOut = None,
     reading: Reading,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Fit a head on a whole file, with a cross-validated estimate.
 
     A head that the file cannot feed is refused before anything is embedded.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.heads import make_head
-        from embrm.model import RewardModel
-        from embrm.model.training_data import training_data
-        from embrm.persist import check_destination, read_manifest, save_model
+    from embrm.heads import make_head
+    from embrm.model import RewardModel
+    from embrm.model.training_data import training_data
+    from embrm.persist import check_destination, read_manifest, save_model
 
-        # What can go wrong is found before hours are spent on vectors.
-        _check_folds(cv)
-        _check_report(report, test, cv)
-        options = reading.options()
-        made = make_head(head, **{"random_state": seed, **head_params(param)})
-        check_destination(out)
-        _say_replaced(out, as_json=as_json)
-        opened = open_encoder(encoder)
-        naming = {name: options[name] for name in ("columns", "prompt_template")}
-        model = RewardModel(opened, made, cache, **naming)
-        preferences = model.read(read_and_say(prefs, as_json=as_json, **options))
-        data = training_data(made, preferences)
-        say(f"encoder: {opened.fingerprint.describe()}", as_json=as_json)
-        command = f"embrm fit {prefs} --out {out} --head {head}"
-        say_how_long(preferences.texts, opened, cache, command=command, as_json=as_json)
-        embedded = model.embed(preferences.texts)
-        say(str(embedded), as_json=as_json)
-        near = {"group_near_duplicates": group_near_duplicates}
-        pairs = model.to_pairs(preferences, embedded.vectors, **near)
-        if group_near_duplicates:
-            say(_how_grouped(preferences, pairs), as_json=as_json)
-        held_out, predicted = _cross_validate(
-            made, data, preferences, pairs, cv, seed, as_json
-        )
-        _say_equal(preferences, pairs, embedded, as_json)
-        model.fit_pairs(preferences, pairs, **near)
-        flip_rates = _flip_rates(model.head_)
-        if flip_rates:
-            say(
-                f"share of labels flipped, by estimate: {_most(flip_rates)}",
-                as_json=as_json,
-            )
-        tested = _test(model, test, options, as_json=as_json)
-        held_out |= {} if tested is None else {"test": tested.evaluation.to_json()}
-        save_model(model, out, metrics=held_out)
-        if report is not None:
-            told = tested or _held_out_report(preferences, predicted, embedded, head)
-            told.to_html(report)
-            say(f"report: {report}", as_json=as_json)
+    # What can go wrong is found before hours are spent on vectors.
+    _check_folds(cv)
+    _check_report(report, test, cv)
+    options = reading.options()
+    made = make_head(head, **{"random_state": seed, **head_params(param)})
+    check_destination(out)
+    _say_replaced(out)
+    opened = open_encoder(encoder)
+    naming = {name: options[name] for name in ("columns", "prompt_template")}
+    model = RewardModel(opened, made, cache, **naming)
+    preferences = model.read(read_and_say(prefs, **options))
+    data = training_data(made, preferences)
+    say(f"encoder: {opened.fingerprint.describe()}")
+    command = f"embrm fit {prefs} --out {out} --head {head}"
+    say_how_long(preferences.texts, opened, cache, command=command)
+    embedded = model.embed(preferences.texts)
+    say(str(embedded))
+    near = {"group_near_duplicates": group_near_duplicates}
+    pairs = model.to_pairs(preferences, embedded.vectors, **near)
+    if group_near_duplicates:
+        say(_how_grouped(preferences, pairs))
+    held_out, predicted = _cross_validate(made, data, preferences, pairs, cv, seed)
+    _say_equal(preferences, pairs, embedded)
+    model.fit_pairs(preferences, pairs, **near)
+    flip_rates = _flip_rates(model.head_)
+    if flip_rates:
         say(
-            f"{head} head fitted on {len(data)} {data.learns_from} of "
-            f"{model.training_['n_prompts']} prompts, saved to {out}",
-            as_json=as_json,
+            f"share of labels flipped, by estimate: {_most(flip_rates)}",
         )
-        if as_json:
-            emit(
-                {
-                    "model": str(out),
-                    "head": head,
-                    "digest": read_manifest(out)["digest"],
-                    "encoder": model.fingerprint_.to_json(),
-                    "training": model.training_,
-                    "embedded": embedded.to_json(),
-                    **({"flip_rates": flip_rates} if flip_rates else {}),
-                    **held_out,
-                }
-            )
+    tested = _test(model, test, options)
+    held_out |= {} if tested is None else {"test": tested.evaluation.to_json()}
+    save_model(model, out, metrics=held_out)
+    if report is not None:
+        told = tested or _held_out_report(preferences, predicted, embedded, head)
+        told.to_html(report)
+        say(f"report: {report}")
+    say(
+        f"{head} head fitted on {len(data)} {data.learns_from} of "
+        f"{model.training_['n_prompts']} prompts, saved to {out}",
+    )
+    emit(
+        {
+            "model": str(out),
+            "head": head,
+            "digest": read_manifest(out)["digest"],
+            "encoder": model.fingerprint_.to_json(),
+            "training": model.training_,
+            "embedded": embedded.to_json(),
+            **({"flip_rates": flip_rates} if flip_rates else {}),
+            **held_out,
+        }
+    )
 
 
 def _how_grouped(preferences: Any, pairs: Any) -> str:
@@ -186,7 +173,7 @@ def _how_grouped(preferences: Any, pairs: Any) -> str:
     )
 
 
-def _say_replaced(out: Path, *, as_json: bool) -> None:
+def _say_replaced(out: Path) -> None:
     """Say, while it can still be stopped, which model this one will replace."""
     from embrm.persist import read_manifest
 
@@ -197,7 +184,6 @@ def _say_replaced(out: Path, *, as_json: bool) -> None:
     say(
         f"{out} holds a model, which this one will replace: head "
         f"{old['head']['head']}, saved {old['created']}",
-        as_json=as_json,
     )
 
 
@@ -219,26 +205,23 @@ def _check_report(report: Path | None, test: str | None, cv: int) -> None:
         )
 
 
-def _test(
-    model: Any, test: str | None, options: dict[str, Any], *, as_json: bool
-) -> Any:
+def _test(model: Any, test: str | None, options: dict[str, Any]) -> Any:
     """Evaluate the fitted model on the test file's pairs of prompts new to it."""
     if test is None:
         return None
     from embrm.datasets.paired import read_pairs
     from embrm.report import report_of_model
 
-    preferences = read_pairs(read_and_say(test, as_json=as_json, **options))
+    preferences = read_pairs(read_and_say(test, **options))
     seen = model.seen_pairs(preferences)
     n_seen = int(seen.sum())
     if 0 < n_seen < len(seen):
         say(
             f"{n_seen} of {len(seen)} test pairs left out: fitted on their prompts.",
-            as_json=as_json,
         )
         preferences, n_seen = preferences.take_pairs(~seen), 0
     told = report_of_model(model, preferences, n_seen=n_seen)
-    say(f"\nTest, {test}:\n{told.evaluation}\n", as_json=as_json)
+    say(f"\nTest, {test}:\n{told.evaluation}\n")
     return told
 
 
@@ -277,9 +260,9 @@ def _most(flip_rates: dict[str, float]) -> str:
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
-def _say_equal(preferences: Any, pairs: Any, embedded: Any, as_json: bool) -> None:
+def _say_equal(preferences: Any, pairs: Any, embedded: Any) -> None:
     """Say that pairs of equal vectors are not evaluated, and why they may be equal."""
-    from embrm.model.frames import equal_vectors
+    from embrm.model.items import equal_vectors
 
     equal = equal_vectors(pairs)
     if equal.any():
@@ -291,7 +274,6 @@ def _say_equal(preferences: Any, pairs: Any, embedded: Any, as_json: bool) -> No
             "responses have the same vector, as what differs lies beyond the encoder's "
             f"limit of tokens{cut} or in what it does not see; rows "
             f"{', '.join(map(str, rows))}{', ...' if equal.sum() > len(rows) else ''}",
-            as_json=as_json,
         )
 
 
@@ -302,7 +284,6 @@ def _cross_validate(
     pairs: Any,
     cv: int,
     seed: int,
-    as_json: bool,
 ) -> tuple[dict[str, Any], Any]:
     """Evaluate held-out predictions; return the figures and the predictions."""
     from embrm.embed.progress import progress_bar
@@ -314,7 +295,7 @@ def _cross_validate(
     if folds < 2:
         if cv:
             why = "one prompt only" if folds else "no pair to order"
-            say(f"{why}: nothing can be held out", as_json=as_json)
+            say(f"{why}: nothing can be held out")
         return {}, None
     with progress_bar("Cross-validating", total=3 * folds) as advance:
         fitted = cross_fit(
@@ -336,12 +317,11 @@ def _cross_validate(
             after_fit=advance,
         )
     evaluation = evaluate_fit(fitted, preferences, pairs)
-    say(f"\nHeld out, {folds}-fold cross-validation by prompt:", as_json=as_json)
-    say(f"{evaluation}\n", as_json=as_json)
+    say(f"\nHeld out, {folds}-fold cross-validation by prompt:")
+    say(f"{evaluation}\n")
     say(
         "Order consistency by what the head sees (style: length, lists, markup):",
-        as_json=as_json,
     )
-    say(f"{lines}\n", as_json=as_json)
+    say(f"{lines}\n")
     figures = {"folds": folds, **evaluation.to_json(), "style": lines.to_json()}
     return {"held_out": figures}, fitted

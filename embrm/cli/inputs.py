@@ -12,7 +12,6 @@ from embrm.exceptions import (
     InvalidInputError,
     LeftOutWarning,
     MisreadWarning,
-    format_error,
     invalid_input,
 )
 
@@ -30,22 +29,17 @@ Digest = Annotated[
     typer.Option(
         "--fingerprint",
         help="Digest of an encoder, or its beginning; see `embrm cache info`.",
-        show_default=False,
     ),
 ]
 
 
-def read_and_say(
-    source: Any, *, as_json: bool, prefix: str = "", **options: Any
-) -> "Preferences":
+def read_and_say(source: Any, *, prefix: str = "", **options: Any) -> "Preferences":
     """Read preferences and print what was read, kept and left out.
 
     Parameters
     ----------
     source
         As for `read_preferences`.
-    as_json : bool
-        Whether stdout belongs to a JSON result.
     prefix : str, default=""
         Words before the report.
     **options
@@ -58,7 +52,7 @@ def read_and_say(
         warnings.simplefilter("ignore", LeftOutWarning)
         warnings.simplefilter("ignore", MisreadWarning)
         preferences = read_preferences(source, **options)
-    say(in_flags(f"{prefix}{preferences.read_report}"), as_json=as_json)
+    say(in_flags(f"{prefix}{preferences.read_report}"))
     return preferences
 
 
@@ -143,11 +137,9 @@ def open_store(directory: str, digest: str) -> "VectorStore":
     fingerprints = {store.digest: store.fingerprint for store in cache.stores()}
     fingerprint = fingerprints[digest]
     if fingerprint is None:
-        raise IntegrityError(
-            format_error(
-                expected=f"a readable meta.json for {digest[:12]}",
-                got="a damaged one",
-                fix="embed again with this encoder: that writes it again",
-            )
+        raise IntegrityError.of(
+            expected=f"a readable meta.json for {digest[:12]}",
+            got="a damaged one",
+            fix="embed again with this encoder: that writes it again",
         )
     return cache.open(fingerprint)

@@ -8,17 +8,8 @@ import typer
 from typer.core import TyperGroup
 
 from embrm.cli.inputs import open_encoder, open_model, read_and_say
-from embrm.cli.options import (
-    AsJson,
-    CacheDir,
-    Columns,
-    Config,
-    Debug,
-    Port,
-    Seed,
-    column_map,
-)
-from embrm.cli.output import emit, reporting, say
+from embrm.cli.options import CacheDir, Columns, Port, Seed, as_command, column_map
+from embrm.cli.output import emit, say
 from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
@@ -46,7 +37,6 @@ BeliefModel = Annotated[
     typer.Option(
         "--model",
         help="Saved model with a linear head, by which pairs are chosen at first.",
-        show_default=False,
     ),
 ]
 EncoderName = Annotated[
@@ -55,7 +45,6 @@ EncoderName = Annotated[
         "--encoder",
         help="Encoder of the responses, minilm by default; with --model, where the "
         "model's encoder is found now: another one is refused.",
-        show_default=False,
     ),
 ]
 StrategyName = Annotated[
@@ -125,6 +114,7 @@ app = typer.Typer(
 
 
 @app.command()
+@as_command
 def page(
     responses: Responses,
     out: Labels,
@@ -141,41 +131,38 @@ def page(
     cache: CacheDir = None,
     column: Columns = None,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Serve the page; the pairs that teach most come first.
 
     Keys on the page: 1 and 2 for the better response, 0 for a tie, b for both bad, s to
     skip, u to undo. Several annotators share one server, each as ?annotator=NAME.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm._optional import import_optional
+    from embrm._optional import import_optional
 
-        for name in ("fastapi", "uvicorn", "httptools"):
-            import_optional(name, extra="serve")
-        from embrm.label.launch import run
+    for name in ("fastapi", "uvicorn", "httptools"):
+        import_optional(name, extra="serve")
+    from embrm.label.launch import run
 
-        shares = {"held_out_share": held_out, "random_share": random_share}
-        loop, texts = _loop(
-            responses, column, model, encoder, cache, strategy, seed,
-            as_json, **shares,
-        )  # fmt: skip
-        queue = _queue(loop, texts, out, seed, as_json)
-        run(
-            queue,
-            lambda url: _started(url, browser=browser, as_json=as_json),
-            annotator=annotator,
-            host=host,
-            port=port,
-            hosts=tuple(allow_host or ()),
-        )
-        n = len(queue.labels())
-        say(f"{n:,} labels in {out}; fit with embrm fit {out} --out DIR", as_json=True)
+    shares = {"held_out_share": held_out, "random_share": random_share}
+    loop, texts = _loop(
+        responses, column, model, encoder, cache, strategy, seed,
+        **shares,
+    )  # fmt: skip
+    queue = _queue(loop, texts, out, seed)
+    run(
+        queue,
+        lambda url: _started(url, browser=browser),
+        annotator=annotator,
+        host=host,
+        port=port,
+        hosts=tuple(allow_host or ()),
+    )
+    n = len(queue.labels())
+    say(f"{n:,} labels in {out}; fit with embrm fit {out} --out DIR", stderr=True)
 
 
 @app.command("export")
+@as_command
 def export_tasks(
     responses: Responses,
     out: TaskFile,
@@ -186,54 +173,43 @@ def export_tasks(
     strategy: StrategyName = "auto",
     labels: Annotated[
         Path | None,
-        typer.Option(
-            "--labels", help="Labels so far, by which to choose.", show_default=False
-        ),
+        typer.Option("--labels", help="Labels so far, by which to choose."),
     ] = None,
     cache: CacheDir = None,
     column: Columns = None,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Write a prioritised file of tasks for another labelling tool."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.label.exchange import learn_labels, write_tasks
+    from embrm.label.exchange import learn_labels, write_tasks
 
-        loop, texts = _loop(
-            responses, column, model, encoder, cache, strategy, seed,
-            as_json, held_out_share=0.1,
-        )  # fmt: skip
-        if labels is not None:
-            read = read_and_say(labels, as_json=as_json, **_READING)
-            learned, unknown = learn_labels(loop, texts, read)
-            say(f"{learned:,} labels known, {unknown:,} of others", as_json=as_json)
-        written = write_tasks(loop, texts, out, tool=tool, n=n, seed=seed)
-        say(f"{written:,} tasks for {tool}: {out}", as_json=as_json)
-        if as_json:
-            emit({"tasks": written, "tool": tool, "out": str(out)})
+    loop, texts = _loop(
+        responses, column, model, encoder, cache, strategy, seed,
+        held_out_share=0.1,
+    )  # fmt: skip
+    if labels is not None:
+        read = read_and_say(labels, **_READING)
+        learned, unknown = learn_labels(loop, texts, read)
+        say(f"{learned:,} labels known, {unknown:,} of others")
+    written = write_tasks(loop, texts, out, tool=tool, n=n, seed=seed)
+    say(f"{written:,} tasks for {tool}: {out}")
+    emit({"tasks": written, "tool": tool, "out": str(out)})
 
 
 @app.command("import")
+@as_command
 def import_labels(
     exported: Exported,
     out: Labels,
     column: Columns = None,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Bring labels of another tool into the table of labels; known ones stay once."""
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.label.exchange import add_labels
+    from embrm.label.exchange import add_labels
 
-        options: dict[str, Any] = {"columns": column_map(column), **_READING}
-        read = read_and_say(exported, as_json=as_json, **options)
-        added, known = add_labels(read, out)
-        say(f"{added:,} labels added to {out}, {known:,} known", as_json=as_json)
-        if as_json:
-            emit({"added": added, "known": known, "out": str(out)})
+    options: dict[str, Any] = {"columns": column_map(column), **_READING}
+    read = read_and_say(exported, **options)
+    added, known = add_labels(read, out)
+    say(f"{added:,} labels added to {out}, {known:,} known")
+    emit({"added": added, "known": known, "out": str(out)})
 
 
 def _loop(
@@ -244,7 +220,6 @@ def _loop(
     cache: str | None,
     strategy: str,
     seed: int,
-    as_json: bool,
     **options: Any,
 ) -> Any:
     """Read and embed the responses; make the loop and its texts."""
@@ -262,7 +237,7 @@ def _loop(
         else open_model(model, cache, encoder)
     )
     embedded = opened.embed(texts)
-    say(str(embedded), as_json=as_json)
+    say(str(embedded))
     head = None if model is None else opened.head_
     loop = make_loop(
         texts,
@@ -276,7 +251,7 @@ def _loop(
     return loop, Texts(texts)
 
 
-def _queue(loop: Any, texts: Any, out: Path, seed: int, as_json: bool) -> "LabelQueue":
+def _queue(loop: Any, texts: Any, out: Path, seed: int) -> "LabelQueue":
     """Open the session, and fit on the labels that are there."""
     from embrm.label.queue import LabelQueue, QueueSettings, journal_of
 
@@ -290,14 +265,13 @@ def _queue(loop: Any, texts: Any, out: Path, seed: int, as_json: bool) -> "Label
     n = len(queue.labels())
     if n:
         loop.refit()
-        say(f"{n:,} labels of earlier sessions", as_json=as_json)
+        say(f"{n:,} labels of earlier sessions")
     return queue
 
 
-def _started(url: str, *, browser: bool, as_json: bool) -> None:
-    say(f"Judge at {url} (Ctrl+C ends; every label is saved at once)", as_json=as_json)
-    if as_json:
-        emit({"url": url})
+def _started(url: str, *, browser: bool) -> None:
+    say(f"Judge at {url} (Ctrl+C ends; every label is saved at once)")
+    emit({"url": url})
     import sys
 
     sys.stdout.flush()

@@ -9,20 +9,18 @@ from embrm.cli.embed import Prefs, say_how_long
 from embrm.cli.inputs import open_encoder, read_and_say
 from embrm.cli.options import (
     DEFAULT_ENCODER,
-    AsJson,
     CacheDir,
-    Config,
-    Debug,
     EncoderName,
+    Reading,
     Seed,
+    as_command,
 )
-from embrm.cli.output import emit, print_table, reporting, say, table
-from embrm.cli.reading import Reading, reads_preferences
+from embrm.cli.output import emit, print_table, say, table, wants_json
 from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     from embrm.embed.causal import CausalLMEncoder
-    from embrm.report.layers import LayerComparison
+    from embrm.report.style import LayerComparison
 
 _FOLDS = 5
 
@@ -32,7 +30,6 @@ Layers = Annotated[
         "--layers",
         help="Layers to compare, as 5,10,15 or 0.33,0.67; seven over the whole depth "
         "by default.",
-        show_default=False,
     ),
 ]
 Poolings = Annotated[
@@ -40,7 +37,6 @@ Poolings = Annotated[
     typer.Option(
         "--poolings",
         help="Poolings to compare; mean_response,last_content,mean by default.",
-        show_default=False,
     ),
 ]
 Prompts = Annotated[
@@ -53,7 +49,7 @@ Picture = Annotated[
 ]
 
 
-@reads_preferences
+@as_command
 def layers(
     *,
     prefs: Prefs,
@@ -65,9 +61,6 @@ def layers(
     cache: CacheDir = None,
     reading: Reading,
     seed: Seed = 0,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Compare layers and poolings of a causal language model on a sample of a file.
 
@@ -75,29 +68,26 @@ def layers(
     by prompt; the recommendation is the default unless another is better by more than
     noise.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets.paired import read_pairs
-        from embrm.embed.run import embed_items
+    from embrm.datasets.paired import read_pairs
+    from embrm.embed.run import embed_items
 
-        options = reading.options()
-        opened = _open_columns(encoder, layers, poolings)
-        preferences = read_and_say(prefs, as_json=as_json, **options)
-        sample = read_pairs(preferences).sample_prompts(prompts, random_state=seed)
-        say(
-            f"{len(sample)} pairs of {sample.items['prompt_id'].nunique()} prompts, "
-            f"{len(opened.columns)} settings of {opened.n_layers} layers",
-            as_json=as_json,
-        )
-        say_how_long(sample.texts, opened, cache, as_json=as_json)
-        embedded = embed_items(sample.texts, opened, cache)
-        say(str(embedded), as_json=as_json)
-        compared = _compare(sample, embedded.vectors, opened, seed)
-        _print(compared, encoder, prefs, as_json)
-        if out is not None:
-            _draw(compared, out)
-            say(f"picture: {out}", as_json=as_json)
-        if as_json:
-            emit({**compared.to_json(), "embedded": embedded.to_json()})
+    options = reading.options()
+    opened = _open_columns(encoder, layers, poolings)
+    preferences = read_and_say(prefs, **options)
+    sample = read_pairs(preferences).sample_prompts(prompts, random_state=seed)
+    say(
+        f"{len(sample)} pairs of {sample.items['prompt_id'].nunique()} prompts, "
+        f"{len(opened.columns)} settings of {opened.n_layers} layers",
+    )
+    say_how_long(sample.texts, opened, cache)
+    embedded = embed_items(sample.texts, opened, cache)
+    say(str(embedded))
+    compared = _compare(sample, embedded.vectors, opened, seed)
+    _print(compared, encoder, prefs)
+    if out is not None:
+        _draw(compared, out)
+        say(f"picture: {out}")
+    emit({**compared.to_json(), "embedded": embedded.to_json()})
 
 
 def _open_columns(
@@ -105,7 +95,7 @@ def _open_columns(
 ) -> "CausalLMEncoder":
     """Open a causal encoder with the columns to compare."""
     from embrm.embed.causal import CausalLMEncoder
-    from embrm.report.layers import LAYER_POOLINGS, layers_to_compare
+    from embrm.report.style import LAYER_POOLINGS, layers_to_compare
 
     opened = open_encoder(name)
     if not isinstance(opened, CausalLMEncoder):
@@ -138,7 +128,7 @@ def _compare(
     sample: Any, vectors: Any, opened: "CausalLMEncoder", seed: int
 ) -> "LayerComparison":
     from embrm.embed.progress import progress_bar
-    from embrm.report.layers import compare_layers
+    from embrm.report.style import compare_layers
 
     total = _FOLDS * len(opened.columns)
     with progress_bar("Fitting heads", total=total) as advance:
@@ -152,15 +142,13 @@ def _compare(
         )
 
 
-def _print(
-    compared: "LayerComparison", encoder: str, prefs: str, as_json: bool
-) -> None:
+def _print(compared: "LayerComparison", encoder: str, prefs: str) -> None:
     """Print the table, what it means, and the command that follows."""
     from embrm.embed.registry import causal_name
 
     undecided = compared.undecided
     intervals = compared.intervals()
-    if not as_json:
+    if not wants_json():
         rows = [
             [
                 "last" if layer == -1 else str(layer),
@@ -181,15 +169,14 @@ def _print(
             f"{n_noise} of {len(intervals)} settings (=) cannot be told from the best "
             "on these prompts: differences among them are noise. More --prompts would "
             "tell more.",
-            as_json=as_json,
         )
     layer, pooling = compared.recommended
     model = encoder.partition("@")[0].removeprefix("causal:")
     name = causal_name(model, [compared.recommended])
     where = "the last layer" if layer == -1 else f"layer {layer} of {compared.n_layers}"
     why = "the default" if compared.recommended != compared.best else "the best here"
-    say(f"recommended: {where}, {pooling} ({why})", as_json=as_json)
-    say(f"  embrm fit {prefs} --encoder {name} --out model", as_json=as_json)
+    say(f"recommended: {where}, {pooling} ({why})")
+    say(f"  embrm fit {prefs} --encoder {name} --out model")
 
 
 def _draw(compared: "LayerComparison", out: Path) -> None:

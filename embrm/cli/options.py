@@ -1,13 +1,18 @@
 """Options that several commands share, and reading them from a YAML file."""
 
+import inspect
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import yaml
 
 from embrm._yaml import YamlError, parse_yaml
+from embrm.cli.output import reporting
 from embrm.exceptions import InvalidInputError, invalid_input
 
 _LARGEST = 1_000_000
@@ -80,7 +85,6 @@ Config = Annotated[
         help="YAML file whose keys are this command's options; flags override it.",
         is_eager=True,
         callback=load_config,
-        show_default=False,
     ),
 ]
 AsJson = Annotated[
@@ -92,7 +96,6 @@ CacheDir = Annotated[
     typer.Option(
         "--cache",
         help="Directory or s3://... where vectors are kept; without it, nothing is.",
-        show_default=False,
     ),
 ]
 DEFAULT_ENCODER = "smollm2"
@@ -134,12 +137,44 @@ MaxRows = Annotated[
     int | None,
     typer.Option("--max-rows", min=1, help="Read only the first rows."),
 ]
+PromptTemplate = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt-template",
+        help=r"Write the prompt from several columns, e.g. '{instruction}\n{input}'.",
+    ),
+]
+Winner = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--winner",
+        help="What a value of the winner's column means, e.g. --winner 0=first "
+        "--winner 1=second --winner 2=tie; may be repeated.",
+    ),
+]
+LowerIsBetter = Annotated[
+    bool | None,
+    typer.Option(
+        "--lower-is-better/--higher-is-better",
+        help="Which way scores count; higher is better by default.",
+    ),
+]
+Encoding = Annotated[
+    str, typer.Option("--encoding", help="Encoding of text files, e.g. latin-1.")
+]
+Images = Annotated[
+    str,
+    typer.Option(
+        "--images",
+        help="Messages with an image. refuse: they are errors; mark: [image] stands in "
+        "its place.",
+    ),
+]
 ReportOut = Annotated[
     Path | None,
     typer.Option(
         "--report",
         help="HTML file to write: verdict, figures, tables, warnings.",
-        show_default=False,
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
@@ -185,3 +220,121 @@ def _misspelt(
         got=", ".join(given or [])[:60],
         fix=f"write it as in {example}",
     )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a command was told to read files, not yet checked."""
+
+    format: str | None
+    column: list[str] | None
+    prompt_template: str | None
+    winner: list[str] | None
+    lower_is_better: bool | None
+    images: Literal["refuse", "mark"]
+    on_error: str
+    max_rows: int | None
+    encoding: str
+
+    def options(self) -> dict[str, Any]:
+        """Gather the options that `read_preferences` takes.
+
+        Raises
+        ------
+        InvalidInputError
+            If one is not written as its help says.
+        """
+        winner = named_values(self.winner, "--winner VALUE=MEANING", "--winner 0=first")
+        return {
+            "format": self.format,
+            "columns": column_map(self.column),
+            "prompt_template": shell_template(self.prompt_template),
+            "winner": {value: _meaning(word) for value, word in winner.items()} or None,
+            "lower_is_better": self.lower_is_better,
+            "images": self.images,
+            "on_error": self.on_error,
+            "max_rows": self.max_rows,
+            "encoding": self.encoding,
+        }
+
+
+_OF_READING: Mapping[str, tuple[Any, Any]] = {
+    "format": (Format, None),
+    "column": (Columns, None),
+    "prompt_template": (PromptTemplate, None),
+    "winner": (Winner, None),
+    "lower_is_better": (LowerIsBetter, None),
+    "images": (Images, "refuse"),
+    "on_error": (OnError, "skip-uninformative"),
+    "max_rows": (MaxRows, None),
+    "encoding": (Encoding, "utf-8"),
+}
+
+
+_OF_ALL: Mapping[str, tuple[Any, Any]] = {
+    "config": (Config, None),
+    "as_json": (AsJson, False),
+    "debug": (Debug, False),
+}
+
+
+def as_command(function: Callable[..., None], **defaults: Any) -> Callable[..., None]:
+    """Make a command: with the options of every command, its errors reported.
+
+    `--config`, `--json` and `--debug` come last. The options of reading take the place
+    of a parameter `reading`, which gets them together.
+
+    Parameters
+    ----------
+    function : callable
+    **defaults
+        Of options of reading that have another default in this command.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    reads = "reading" in signature.parameters
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.name == "reading":
+            parameters += [
+                _option(name, kind, defaults.get(name, default))
+                for name, (kind, default) in _OF_READING.items()
+            ]
+        else:
+            parameters.append(parameter)
+    own = signature.parameters.keys()
+    parameters += [
+        _option(name, kind, default)
+        for name, (kind, default) in _OF_ALL.items()
+        if name not in own
+    ]
+
+    @wraps(function)
+    def wrapped(**given: Any) -> None:
+        of_all = {name: given.pop(name) for name in _OF_ALL if name not in own}
+        with reporting(debug=of_all["debug"], as_json=of_all["as_json"]):
+            if reads:
+                read = {name: given.pop(name) for name in _OF_READING}
+                given["reading"] = Reading(**read)
+            function(**given)
+
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapped
+
+
+def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=default, annotation=kind)
+
+
+def shell_template(given: str | None) -> str | None:
+    r"""Read a template as it was typed: in a shell, a line break is easier as \n."""
+    return given and given.replace("\\n", "\n")
+
+
+def _meaning(word: str) -> str | float:
+    """Read a word, or a probability."""
+    try:
+        return float(word)
+    except ValueError:
+        return word.replace("-", " ")

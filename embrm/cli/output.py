@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,11 +70,13 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_table(made: Table) -> None:
-    """Print a table with nothing cut off.
+    """Print a table with nothing cut off; none beside a JSON result.
 
     In files and pipes it is as wide as it has to be; on a terminal that is too narrow,
     cells take several lines. Columns that may wrap do so everywhere.
     """
+    if _MODE.as_json:
+        return
     to = console()
     everywhere = to.options.update_width(_WIDEST)
     width = Measurement.get(to, everywhere, made).maximum
@@ -86,14 +89,36 @@ def print_table(made: Table) -> None:
     to.print(made, soft_wrap=False)
 
 
-def say(text: str = "", *, as_json: bool = False) -> None:
-    """Print a line for readers: to stdout, or to stderr with a JSON result."""
-    _print(shown(text), stderr=as_json)
+@dataclass
+class _Mode:
+    """How the command that runs prints: one runs at a time."""
+
+    as_json: bool = False
+    stdout_is_data: bool = False
+
+
+_MODE = _Mode()
+
+
+def wants_json() -> bool:
+    """Say whether the command was asked for its result as JSON."""
+    return _MODE.as_json
+
+
+def keep_stdout_for_data() -> None:
+    """Let the command's words go to stderr, as stdout holds its result."""
+    _MODE.stdout_is_data = True
+
+
+def say(text: str = "", *, stderr: bool = False) -> None:
+    """Print a line for readers: to stdout, or to stderr beside a result there."""
+    _print(shown(text), stderr=stderr or _MODE.stdout_is_data)
 
 
 def emit(result: Mapping[str, Any]) -> None:
-    """Print the JSON result of a command."""
-    sys.stdout.write(json_line(result, sys.stdout))
+    """Print the result of a command as JSON, where that was asked for."""
+    if _MODE.as_json:
+        sys.stdout.write(json_line(result, sys.stdout))
 
 
 def json_line(value: Any, stream: Any) -> str:
@@ -154,6 +179,7 @@ def one_line(text: str) -> str:
 @contextmanager
 def reporting(*, debug: bool, as_json: bool = False) -> Iterator[None]:
     """Turn warnings into lines on stderr, and errors into a line and an exit code."""
+    _MODE.as_json = _MODE.stdout_is_data = as_json
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
@@ -164,20 +190,22 @@ def reporting(*, debug: bool, as_json: bool = False) -> Iterator[None]:
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
     except EmbrmError as error:
-        _fail(error, str(error), exit_code(error), debug=debug, as_json=as_json)
+        _fail(error, str(error), exit_code(error), debug=debug)
     except KeyboardInterrupt as stop:
         words = str(stop) or "stopped; what the cache holds is kept"
-        _fail(stop, words, STOPPED, debug=debug, as_json=as_json)
+        _fail(stop, words, STOPPED, debug=debug)
     except BrokenPipeError:
         _be_quiet()
         raise typer.Exit(BROKEN_PIPE) from None
     except OSError as error:
-        _fail(error, _system_error(error), USAGE, debug=debug, as_json=as_json)
+        _fail(error, _system_error(error), USAGE, debug=debug)
     except Exception as error:  # noqa: BLE001
         words = f"{type(error).__name__}: {error}"
         if not debug:
             words += " (run again with --debug for the traceback)"
-        _fail(error, words, 1, debug=debug, as_json=as_json)
+        _fail(error, words, 1, debug=debug)
+    finally:
+        _MODE.as_json = _MODE.stdout_is_data = False
 
 
 def exit_code(error: EmbrmError) -> int:
@@ -195,18 +223,17 @@ def report_error(words: str, code: int, *, as_json: bool) -> None:
         _print(f"[bold red]error:[/] {shown(in_flags(words))}", stderr=True)
     if as_json:
         try:
-            emit({"error": in_flags(words), "exit_code": code})
+            error = {"error": in_flags(words), "exit_code": code}
+            sys.stdout.write(json_line(error, sys.stdout))
             sys.stdout.flush()
         except OSError:
             _be_quiet()
 
 
-def _fail(
-    error: BaseException, words: str, code: int, *, debug: bool, as_json: bool
-) -> None:
+def _fail(error: BaseException, words: str, code: int, *, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
-    report_error(words, code, as_json=as_json)
+    report_error(words, code, as_json=_MODE.as_json)
     raise typer.Exit(code)
 
 

@@ -6,17 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 
-from embrm.cli.options import (
-    AsJson,
-    Columns,
-    Config,
-    Debug,
-    OnError,
-    column_map,
-)
-from embrm.cli.output import emit, json_rows, print_table, reporting, say, table
+from embrm.cli.options import Columns, OnError, as_command, column_map
+from embrm.cli.output import emit, json_rows, print_table, say, table
 from embrm.cli.score import check_ending, write_rows
-from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,12 +31,11 @@ BoardOut = Annotated[
     typer.Option(
         "--out",
         help="Write the leaderboard to a .jsonl, .csv or .parquet file, too.",
-        show_default=False,
     ),
 ]
 Plot = Annotated[
     Path | None,
-    typer.Option("--plot", help="Draw it, e.g. to board.png.", show_default=False),
+    typer.Option("--plot", help="Draw it, e.g. to board.png."),
 ]
 Ties = Annotated[
     str,
@@ -67,6 +58,7 @@ Level = Annotated[
 ]
 
 
+@as_command
 def rank_items(
     log: Log,
     out: BoardOut = None,
@@ -76,50 +68,45 @@ def rank_items(
     level: Level = 0.95,
     column: Columns = None,
     on_error: OnError = "skip-uninformative",
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Rank items by their wins, losses and ties, with intervals; no text is needed.
 
     The score is that of Bradley and Terry in nats, with mean 0.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm.datasets.game_log import read_game_log
-        from embrm.heads import ItemBradleyTerry
+    from embrm.datasets.game_log import read_game_log
+    from embrm.heads import ItemBradleyTerry
 
-        check_ending(out)
-        _check_picture(plot)
-        options: Any = {"columns": column_map(column), "on_error": on_error}
-        games = read_game_log(log, **options)
-        say(str(games.read_report), as_json=as_json)
-        kind: Any = ties
-        board = ItemBradleyTerry(alpha, ties=kind).fit(*games.arguments())
-        frame = board.to_frame(level).reset_index()
-        connectivity = _connectivity(board)
-        say(_summary(games, board, connectivity), as_json=as_json)
-        if not as_json:
-            print_table(_table(frame, level))
-        if out is not None:
-            write_rows(frame, out)
-            say(f"leaderboard written to {out}", as_json=as_json)
-        if plot is not None:
-            _draw(frame, level, plot)
-            say(f"picture written to {plot}", as_json=as_json)
-        if as_json:
-            emit(
-                {
-                    "account": games.read_report.to_json(),
-                    "n_games": len(games),
-                    "n_ties": games.n_ties,
-                    "n_both_bad": games.n_both_bad,
-                    "alpha": board.alpha_,
-                    "tie_parameter": _finite(board.tie_parameter_),
-                    "level": level,
-                    "connectivity": connectivity,
-                    "items": list(json_rows(frame)),
-                }
-            )
+    check_ending(out)
+    check_ending(plot, "--plot", (".png", ".svg", ".pdf"))
+    options: Any = {"columns": column_map(column), "on_error": on_error}
+    games = read_game_log(log, **options)
+    say(str(games.read_report))
+    kind: Any = ties
+    board = ItemBradleyTerry(alpha, ties=kind).fit(*games.arguments())
+    frame = board.to_frame(level).reset_index()
+    connectivity = _connectivity(board)
+    say(_summary(games, board, connectivity))
+    print_table(_table(frame, level))
+    if out is not None:
+        write_rows(frame, out)
+        say(f"leaderboard written to {out}")
+    if plot is not None:
+        _draw(frame, level, plot)
+        say(f"picture written to {plot}")
+    tie = board.tie_parameter_
+    emit(
+        {
+            "account": games.read_report.to_json(),
+            "n_games": len(games),
+            "n_ties": games.n_ties,
+            "n_both_bad": games.n_both_bad,
+            "alpha": board.alpha_,
+            "tie_parameter": tie if np.isfinite(tie) else None,
+            "level": level,
+            "connectivity": connectivity,
+            "items": list(json_rows(frame)),
+        }
+    )
 
 
 def _connectivity(board: "ItemBradleyTerry") -> dict[str, Any]:
@@ -151,18 +138,14 @@ def _summary(games: "GameLog", board: "ItemBradleyTerry", graph: dict[str, Any])
             "lost every game against the rest:\nhow far they are apart is set by the "
             f"penalty (alpha = {board.alpha_:g}).\n"
         )
-    shown = "; ".join(map(_names, graph["islands"][:_MOST_NAMES]))
+    from embrm.heads.unpaired.item_bradley_terry import named_together
+
+    shown = "; ".join(map(named_together, graph["islands"][:_MOST_NAMES]))
     more = "; ..." if len(graph["islands"]) > _MOST_NAMES else ""
     return (
         f"{counts}\nNot connected: {len(graph['islands'])} sets of items never met: "
         f"{shown}{more}.\nScores of different sets cannot be compared.\n"
     )
-
-
-def _names(island: list[Any]) -> str:
-    shown = ", ".join(str(name)[:40] for name in island[:_MOST_NAMES])
-    more = len(island) - _MOST_NAMES
-    return f"{{{shown}{f' and {more} more' if more > 0 else ''}}}"
 
 
 def _table(frame: "pd.DataFrame", level: float) -> Any:
@@ -188,16 +171,6 @@ def _table(frame: "pd.DataFrame", level: float) -> Any:
     return table(dict(headings), rows)
 
 
-def _check_picture(plot: Path | None) -> None:
-    if plot is None or plot.suffix in (".png", ".svg", ".pdf"):
-        return
-    raise invalid_input(
-        expected="--plot that ends in .png, .svg or .pdf",
-        got=repr(plot.name)[:60],
-        fix="choose one of these endings",
-    )
-
-
 def _draw(frame: "pd.DataFrame", level: float, plot: Path) -> None:
     """Draw the best items with their intervals, up to sixty."""
     from embrm._optional import import_optional
@@ -219,7 +192,3 @@ def _draw(frame: "pd.DataFrame", level: float, plot: Path) -> None:
 
     with output_file(plot) as file:
         figure.savefig(file, format=plot.suffix[1:] or "png", dpi=_RESOLUTION)
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None

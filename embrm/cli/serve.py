@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from embrm.cli.evaluate import OtherEncoder
-from embrm.cli.options import AsJson, CacheDir, Config, Debug, Port, named_values
-from embrm.cli.output import emit, reporting, say
+from embrm.cli.options import CacheDir, Port, as_command, named_values
+from embrm.cli.output import emit, say
 
 ServedModel = Annotated[
     Path, typer.Argument(help="Directory that `embrm fit` or `embrm demo` wrote.")
@@ -52,7 +52,6 @@ KeyFile = Annotated[
     typer.Option(
         "--api-key-file",
         help="File with the bearer token that clients must send.",
-        show_default=False,
     ),
 ]
 Training = Annotated[
@@ -61,7 +60,6 @@ Training = Annotated[
         "--training",
         help="Preference file the model was fitted on: the page then shows the nearest "
         "training pairs, and marks what lies outside.",
-        show_default=False,
     ),
 ]
 MaxBody = Annotated[
@@ -117,6 +115,7 @@ Whole = Annotated[
 ]
 
 
+@as_command
 def serve(
     model_dir: ServedModel,
     also: Also = None,
@@ -143,63 +142,57 @@ def serve(
     connections: Connections = 1024,
     window: Window = 3,
     batch: BatchItems = 256,
-    config: Config = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Serve a saved model over HTTP, for trainers, best-of-n and reranking.
 
     The numbers in brackets are the statuses that answer what is beyond a bound.
     """
-    with reporting(debug=debug, as_json=as_json):
-        from embrm._optional import import_optional
+    from embrm._optional import import_optional
 
-        for name in ("fastapi", "uvicorn", "httptools", "prometheus_client"):
-            import_optional(name, extra="serve")
-        from embrm.serve.launch import run
-        from embrm.serve.settings import Gathering, Settings
-        from embrm.web.bounds import MIB, Bounds
+    for name in ("fastapi", "uvicorn", "httptools", "prometheus_client"):
+        import_optional(name, extra="serve")
+    from embrm.serve.launch import run
+    from embrm.serve.settings import Gathering, Settings
+    from embrm.web.bounds import MIB, Bounds
 
-        others = named_values(also, "--also NAME=DIR", "--also harmless=models/h")
-        if "reward" in others:
-            raise typer.BadParameter(
-                "'reward' names the first model; choose another", param_hint="--also"
-            )
-        run(
-            Settings(
-                models={"reward": str(model_dir), **others},
-                cache=cache,
-                encoder=encoder,
-                template=template,  # type: ignore[arg-type]
-                whole=whole,
-                on_error=on_error,  # type: ignore[arg-type]
-                training=training,
-                items=max_items,
-                characters=max_chars,
-                hosts=tuple(allow_host or ()),
-                api_key_file=None if api_key_file is None else str(api_key_file),
-                host=host,
-                port=port,
-                workers=workers,
-                gathering=Gathering(
-                    window_seconds=window / 1000,
-                    batch_items=batch,
-                    queue_items=queue,
-                    wait_seconds=max_wait,
-                ),
-                bounds=Bounds(
-                    body_bytes=int(max_body * MIB),
-                    connections=connections,
-                    header_seconds=header_timeout,
-                    body_seconds=body_timeout,
-                    request_seconds=timeout,
-                    stop_seconds=stop_timeout,
-                ),
-            ),
-            lambda url: _say_where(
-                url, needs_key=api_key_file is not None, as_json=as_json
-            ),
+    others = named_values(also, "--also NAME=DIR", "--also harmless=models/h")
+    if "reward" in others:
+        raise typer.BadParameter(
+            "'reward' names the first model; choose another", param_hint="--also"
         )
+    run(
+        Settings(
+            models={"reward": str(model_dir), **others},
+            cache=cache,
+            encoder=encoder,
+            template=template,  # type: ignore[arg-type]
+            whole=whole,
+            on_error=on_error,  # type: ignore[arg-type]
+            training=training,
+            items=max_items,
+            characters=max_chars,
+            hosts=tuple(allow_host or ()),
+            api_key_file=None if api_key_file is None else str(api_key_file),
+            host=host,
+            port=port,
+            workers=workers,
+            gathering=Gathering(
+                window_seconds=window / 1000,
+                batch_items=batch,
+                queue_items=queue,
+                wait_seconds=max_wait,
+            ),
+            bounds=Bounds(
+                body_bytes=int(max_body * MIB),
+                connections=connections,
+                header_seconds=header_timeout,
+                body_seconds=body_timeout,
+                request_seconds=timeout,
+                stop_seconds=stop_timeout,
+            ),
+        ),
+        lambda url: _say_where(url, needs_key=api_key_file is not None),
+    )
 
 
 TRAINERS = {
@@ -215,7 +208,7 @@ TRAINERS = {
 """Where each caller finds its reward."""
 
 
-def _say_where(url: str, *, needs_key: bool, as_json: bool) -> None:
+def _say_where(url: str, *, needs_key: bool) -> None:
     """Print a line that works, and where each trainer finds its reward."""
     places: dict[str, Any] = {
         name: place.format(url=url) if "{url}" in place else url + place
@@ -224,10 +217,9 @@ def _say_where(url: str, *, needs_key: bool, as_json: bool) -> None:
     body = '{"prompt": "Name a fruit", "responses": ["An apple", "A car"]}'
     key = ' -H "Authorization: Bearer $(cat KEYFILE)"' if needs_key else ""
     curl = f"curl {url}/v1/rewards{key} -H 'Content-Type: application/json' -d '{body}'"
-    say(f"Serving at {url}; the page is at /, routes at /docs. Try:", as_json=as_json)
-    say(f"  {curl}", as_json=as_json)
+    say(f"Serving at {url}; the page is at /, routes at /docs. Try:")
+    say(f"  {curl}")
     for name, place in places.items():
-        say(f"  {name:14} {place}", as_json=as_json)
-    if as_json:
-        emit({"url": url, "curl": curl, "trainers": places})
+        say(f"  {name:14} {place}")
+    emit({"url": url, "curl": curl, "trainers": places})
     sys.stdout.flush()

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from embrm.cli.inputs import open_encoder
-from embrm.cli.options import (
-    AsJson,
-    Columns,
-    Debug,
-    EncoderName,
-    column_map,
-    load_config,
-)
-from embrm.cli.output import emit, print_table, reporting, say
+from embrm.cli.options import Columns, EncoderName, as_command, column_map, load_config
+from embrm.cli.output import emit, print_table, say, wants_json
 from embrm.cli.simulate_output import report_failed_cells
 from embrm.exceptions import InvalidInputError, invalid_input
 
@@ -42,7 +35,6 @@ Vectors = Annotated[
         "--vectors",
         help=".npy or .safetensors file, one row per item. Without it: the column "
         "vector, else the texts are embedded.",
-        show_default=False,
     ),
 ]
 TextCache = Annotated[
@@ -50,7 +42,6 @@ TextCache = Annotated[
     typer.Option(
         "--cache",
         help="Directory where vectors of embedded texts are kept; in --out by default.",
-        show_default=False,
     ),
 ]
 GridFile = Annotated[
@@ -78,7 +69,6 @@ SimulateConfig = Annotated[
         help="YAML file whose keys are this command's options; flags override it.",
         is_eager=True,
         callback=load_options,
-        show_default=False,
     ),
 ]
 SimulateOut = Annotated[
@@ -95,6 +85,7 @@ Quiet = Annotated[
 ]
 
 
+@as_command
 def simulate(
     grid: GridFile,
     pool: PoolFile,
@@ -106,8 +97,6 @@ def simulate(
     jobs: Jobs = 1,
     quiet: Quiet = False,
     config: SimulateConfig = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
 ) -> None:
     """Simulate annotators on a pool with gold scores, and compare heads.
 
@@ -131,30 +120,27 @@ def simulate(
     seeds: 3
     test_share: 0.25
     """
-    with reporting(debug=debug, as_json=as_json):
-        start = time.perf_counter()
-        from embrm.datasets.candidate_pools import read_candidates
-        from embrm.experiment.config import read_grid
+    start = time.perf_counter()
+    from embrm.datasets.candidate_pools import read_candidates
+    from embrm.experiment.config import read_grid
 
-        _check_jobs(jobs)
-        read = read_grid(grid)
-        candidates = read_candidates(
-            pool, vectors, columns=column_map(column), needed=["gold"]
-        )
-        made = _with_vectors(
-            candidates, encoder, cache or out / "vectors", quiet=quiet, as_json=as_json
-        )
-        experiment = _experiment(read, candidates, made)
-        if not quiet:
-            say(f"{pool.name}: {made}", as_json=as_json)
-            say(read.describe(), as_json=as_json)
-        _keep_grid(grid, out)
-        frame = _run(experiment, out, jobs, quiet=quiet)
-        _write_table(frame, out)
-        pictures = _write_pictures(frame, out, quiet=quiet, as_json=as_json)
-        seconds = time.perf_counter() - start
-        _print(frame, read, out, pictures, seconds, quiet=quiet, as_json=as_json)
-        report_failed_cells(frame, out / "results.csv")
+    _check_jobs(jobs)
+    read = read_grid(grid)
+    candidates = read_candidates(
+        pool, vectors, columns=column_map(column), needed=["gold"]
+    )
+    made = _with_vectors(candidates, encoder, cache or out / "vectors", quiet=quiet)
+    experiment = _experiment(read, candidates, made)
+    if not quiet:
+        say(f"{pool.name}: {made}")
+        say(read.describe())
+    _keep_grid(grid, out)
+    frame = _run(experiment, out, jobs, quiet=quiet)
+    _write_table(frame, out)
+    pictures = _write_pictures(frame, out, quiet=quiet)
+    seconds = time.perf_counter() - start
+    _print(frame, read, out, pictures, seconds, quiet=quiet)
+    report_failed_cells(frame, out / "results.csv")
 
 
 def _is_grid(path: Path) -> bool:
@@ -177,7 +163,7 @@ def _check_jobs(jobs: int) -> None:
 
 
 def _with_vectors(
-    candidates: "Candidates", encoder: str, cache: Path, *, quiet: bool, as_json: bool
+    candidates: "Candidates", encoder: str, cache: Path, *, quiet: bool
 ) -> "CandidatePool":
     """Take the vectors of the file, else embed its texts."""
     if candidates.vectors is not None or candidates.texts is None:
@@ -191,7 +177,7 @@ def _with_vectors(
         progress=False if quiet else None,
     )
     if not quiet:
-        say(str(embedded), as_json=as_json)
+        say(str(embedded))
     return candidates.to_pool(embedded.vectors)
 
 
@@ -237,9 +223,7 @@ def _write_table(frame: "pd.DataFrame", out: Path) -> None:
         frame.to_parquet(file, index=False)
 
 
-def _write_pictures(
-    frame: "pd.DataFrame", out: Path, *, quiet: bool, as_json: bool
-) -> list[Path]:
+def _write_pictures(frame: "pd.DataFrame", out: Path, *, quiet: bool) -> list[Path]:
     """Draw what the grid varies; without matplotlib, print that there are no plots."""
     from embrm.cli.simulate_output import write_pictures
     from embrm.exceptions import MissingDependencyError
@@ -248,7 +232,7 @@ def _write_pictures(
         return write_pictures(frame, out)
     except MissingDependencyError as error:
         if not quiet:
-            say(f"no pictures: {error}", as_json=as_json)
+            say(f"no pictures: {error}")
         return []
 
 
@@ -260,24 +244,22 @@ def _print(
     seconds: float,
     *,
     quiet: bool,
-    as_json: bool,
 ) -> None:
     from embrm.cli.simulate_output import json_table, make_tables
 
-    if as_json:
-        emit(
-            {
-                "cells": grid.n_cells,
-                "failed": int((frame["error_type"] != "").sum()),
-                "table": json_table(frame),
-                "out": str(out),
-                "pictures": [str(path) for path in pictures],
-                "seconds": seconds,
-            }
-        )
+    emit(
+        {
+            "cells": grid.n_cells,
+            "failed": int((frame["error_type"] != "").sum()),
+            "table": json_table(frame),
+            "out": str(out),
+            "pictures": [str(path) for path in pictures],
+            "seconds": seconds,
+        }
+    )
     if quiet:
         return
-    if not as_json:
+    if not wants_json():
         say("\nOrder consistency with gold on held-out prompts, mean over seeds:")
         for title, section in make_tables(frame):
             say(f"\n{title}" if title else "")
@@ -285,7 +267,7 @@ def _print(
     n_warned = int((frame["warnings"] != "").sum())
     if n_warned:
         words = f"\n{n_warned} cells gave warnings: see that column of the results."
-        say(words, as_json=as_json)
+        say(words)
     names = ", ".join(path.name for path in [Path("results.csv"), *pictures])
-    say(f"\nIn {out}: {names}, results.parquet, grid.yaml", as_json=as_json)
-    say(f"Done in {seconds:.1f} s.", as_json=as_json)
+    say(f"\nIn {out}: {names}, results.parquet, grid.yaml")
+    say(f"Done in {seconds:.1f} s.")

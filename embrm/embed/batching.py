@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embrm._optional import import_optional
 from embrm.embed.truncation import FittedTokens
-from embrm.exceptions import EmbrmError, format_error, invalid_input
+from embrm.exceptions import EmbrmError, invalid_input
 
 FLOAT16_LIMIT = 6e4
 """Largest absolute value stored as float16, whose own limit is 65504."""
@@ -203,10 +203,8 @@ def set_evaluation_mode(model: Any) -> None:
     model.eval()
     stuck = [type(part).__name__ for part in model.modules() if part.training]
     if stuck:
-        raise EmbrmError(
-            format_error(
-                expected="a model in evaluation mode",
-                got=f"{stuck[0]} still in training mode after model.eval()",
-                fix="use a model whose modules follow train() and eval()",
-            )
+        raise EmbrmError.of(
+            expected="a model in evaluation mode",
+            got=f"{stuck[0]} still in training mode after model.eval()",
+            fix="use a model whose modules follow train() and eval()",
         )

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from embrm._typing import IntArray, Text
-from embrm.embed.base import Encoder
+from embrm.embed.base import CombinedEncoder, Encoder
 from embrm.embed.cache.vector_cache import VectorCache
-from embrm.embed.combined import CombinedEncoder
 from embrm.embed.keys import KeyIndex, item_keys
 from embrm.embed.run import embed_items
 from embrm.messages import prompt_text

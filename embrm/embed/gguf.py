@@ -209,12 +209,10 @@ def _check_contents(gguf: Any, path: Path) -> int:
         n_weights = sum(int(tensor.n_elements) for tensor in reader.tensors)
     # The reader has no errors of its own: it fails where the bytes make no sense.
     except Exception as error:
-        raise IntegrityError(
-            format_error(
-                expected=f"a whole GGUF file in {path.name}",
-                got=f"{type(error).__name__} while its header was read",
-                fix="fetch the file again",
-            )
+        raise IntegrityError.of(
+            expected=f"a whole GGUF file in {path.name}",
+            got=f"{type(error).__name__} while its header was read",
+            fix="fetch the file again",
         ) from error
     if architecture not in supported:
         raise invalid_input(
@@ -230,12 +228,10 @@ def _check_room(directory: Path, n_bytes: int) -> None:
     """Refuse before anything is written where the disk has no room."""
     free = shutil.disk_usage(directory).free
     if free < n_bytes:
-        raise EmbrmError(
-            format_error(
-                expected=f"{n_bytes / 1e6:,.0f} MB free in {directory}",
-                got=f"{free / 1e6:,.0f} MB",
-                fix=f"free some, or name another directory in {MODELS_VARIABLE}",
-            )
+        raise EmbrmError.of(
+            expected=f"{n_bytes / 1e6:,.0f} MB free in {directory}",
+            got=f"{free / 1e6:,.0f} MB",
+            fix=f"free some, or name another directory in {MODELS_VARIABLE}",
         )
 
 
@@ -278,12 +274,10 @@ def _conversion_errors(path: Path, home: Path) -> Iterator[None]:
         # safetensors has the system's words alone.
         if not is_full and "No space left" not in str(cause):
             raise
-        raise EmbrmError(
-            format_error(
-                expected=f"room for the converted model in {home}",
-                got="a disk that became full; nothing of it was kept",
-                fix=f"free some space, or name another directory in {MODELS_VARIABLE}",
-            )
+        raise EmbrmError.of(
+            expected=f"room for the converted model in {home}",
+            got="a disk that became full; nothing of it was kept",
+            fix=f"free some space, or name another directory in {MODELS_VARIABLE}",
         ) from error
     # Tokenizers raise plain exceptions; damaged files make the conversion raise any.
     except Exception as error:

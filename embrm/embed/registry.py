@@ -7,9 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from embrm.embed.base import Encoder
+from embrm.embed.base import COMBINED, CombinedEncoder, Encoder, block_name
 from embrm.embed.causal.encoder import PUBLISHED_RECIPE, CausalLMEncoder
-from embrm.embed.combined import COMBINED, CombinedEncoder, block_name
 from embrm.embed.hashing import HashingEncoder
 from embrm.embed.sentence import SentenceTransformerEncoder
 from embrm.embed.server.openai_compatible import OpenAICompatibleEncoder
@@ -157,8 +156,14 @@ def combined_encoder(encoders: Sequence[str | Encoder]) -> CombinedEncoder:
         encoder if isinstance(encoder, str) else block_name(encoder)
         for encoder in encoders
     ]
-    made = [make_encoder(e) if isinstance(e, str) else e for e in encoders]
-    return CombinedEncoder(tuple(names), tuple(made))
+    return CombinedEncoder(tuple(names), tuple(map(as_encoder, encoders)))
+
+
+def as_encoder(encoder: str | Encoder | Sequence[str | Encoder]) -> Encoder:
+    """Take an encoder, or make the one that a name, or a list of them, asks for."""
+    if isinstance(encoder, str):
+        return make_encoder(encoder)
+    return combined_encoder(encoder) if isinstance(encoder, Sequence) else encoder
 
 
 def _split_names(name: str) -> list[str]:

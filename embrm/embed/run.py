@@ -10,17 +10,12 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import FloatArray, IntArray, Text
-from embrm.embed.base import BatchReport, Encoder, Fingerprint
+from embrm.embed.base import BatchReport, CombinedEncoder, Encoder, Fingerprint
 from embrm.embed.cache.store import MemoryStore, Store, check_vectors
 from embrm.embed.cache.vector_cache import VectorCache
-from embrm.embed.combined import CombinedEncoder
 from embrm.embed.keys import KeyIndex, Keys, item_keys
 from embrm.embed.progress import EmbeddingProgress
-from embrm.exceptions import (
-    TruncationWarning,
-    invalid_input,
-    warn,
-)
+from embrm.exceptions import TruncationWarning, invalid_input, warn
 
 
 class Slices:

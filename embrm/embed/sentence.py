@@ -12,14 +12,9 @@ from numpy.typing import NDArray
 from embrm._optional import import_optional
 from embrm._typing import Text
 from embrm.embed.base import Fingerprint
-from embrm.embed.batching import (
-    check_options,
-    choose_device,
-    pad,
-    set_evaluation_mode,
-)
+from embrm.embed.batching import check_options, choose_device, pad, set_evaluation_mode
 from embrm.embed.sliced_encoder import TokenEncoder, native_dtype
-from embrm.embed.template import check_text, render_plain
+from embrm.embed.template import check_text, render_plain, special_tokens
 from embrm.embed.truncation import FittedTokens, tokenise
 from embrm.embed.weights import (
     MINILM,
@@ -306,13 +301,7 @@ class SentenceTransformerEncoder(TokenEncoder):
     @cached_property
     def _special_tokens(self) -> tuple[list[int], list[int]]:
         """The special tokens before and after a text."""
-        tokenizer = self._loaded.tokenizer
-        bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-        whole = tokenizer("a")["input_ids"]
-        n_before = next(
-            n for n in range(len(whole)) if whole[n : n + len(bare)] == bare
-        )
-        return whole[:n_before], whole[n_before + len(bare) :]
+        return special_tokens(self._loaded.tokenizer)
 
     def _tokens(self, texts: Sequence[Text]) -> list[FittedTokens]:
         if len(texts) == 0:

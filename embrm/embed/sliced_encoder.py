@@ -175,8 +175,13 @@ class SlicedEncoder(ABC):
             If there is not memory enough for one text.
         """
         vectors = np.empty((len(texts), self.fingerprint.dim), dtype=self.store_dtype)
-        self._fill([vectors], texts, partial(self._embed, on_batch=on_batch))
+        embed = partial(self._embed, on_batch=on_batch)
+        self._fill(self._outputs(vectors), texts, embed)
         return vectors
+
+    def _outputs(self, vectors: NDArray[np.floating[Any]]) -> Outputs:
+        """List the arrays to fill: columns of the vectors, one for each pooling."""
+        return [vectors]
 
     def fit_texts(
         self, texts: Sequence[Text], *, after_text: Callable[[], None] | None = None

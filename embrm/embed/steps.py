@@ -12,7 +12,7 @@ from embrm._optional import import_optional
 from embrm.embed.base import BatchReport, OnBatch
 from embrm.embed.batching import as_stored, token_batches
 from embrm.embed.truncation import FittedTokens
-from embrm.exceptions import EmbrmError, IntegrityError, format_error
+from embrm.exceptions import EmbrmError, IntegrityError
 
 Deliver = Callable[[Any, list[NDArray[np.float32]]], None]
 """Takes what was passed with some tensors, and the tensors as arrays."""
@@ -244,12 +244,10 @@ def _report(step: Step, tokens: Sequence[FittedTokens]) -> BatchReport:
 
 def _check_dim(computed: NDArray[np.float32], dim: int) -> None:
     if computed.shape[1] != dim:
-        raise IntegrityError(
-            format_error(
-                expected=f"vectors of length {dim}, as in the model's files",
-                got=f"length {computed.shape[1]}",
-                fix="fetch the model again; its config belongs to another model",
-            )
+        raise IntegrityError.of(
+            expected=f"vectors of length {dim}, as in the model's files",
+            got=f"length {computed.shape[1]}",
+            fix="fetch the model again; its config belongs to another model",
         )
 
 
@@ -262,10 +260,8 @@ def _free_memory() -> None:
 
 def _no_memory(step: Step, tokens: Sequence[FittedTokens]) -> EmbrmError:
     longest = max(len(tokens[row]) for row in step.rows)
-    return EmbrmError(
-        format_error(
-            expected="memory for the model and one text",
-            got=f"none left for a text of {longest} tokens",
-            fix="lower max_tokens, free the device, or take a smaller model",
-        )
+    return EmbrmError.of(
+        expected="memory for the model and one text",
+        got=f"none left for a text of {longest} tokens",
+        fix="lower max_tokens, free the device, or take a smaller model",
     )

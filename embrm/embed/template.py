@@ -8,7 +8,7 @@ at the response, and is not processed by the model.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,18 @@ def read_chat_template(directory: Path) -> str | None:
         if isinstance(found, str):
             return found
     return None
+
+
+def need_chat_template(directory: Path) -> str:
+    """Read a model's chat template, or say that it has none."""
+    template = read_chat_template(directory)
+    if template is None:
+        raise invalid_input(
+            expected="a model with a chat template",
+            got="none in the files of its tokenizer",
+            fix="use template='plain'",
+        )
+    return template
 
 
 def text_sha256(text: str) -> str:
@@ -271,3 +283,27 @@ def _search(text: str, pieces: Sequence[str], response: str) -> list[tuple[int, 
         )
     head = len(pieces[0]) if pieces and text.startswith(pieces[0]) else 0
     return [(min(head, start), start), (start, start + len(content))]
+
+
+def template_field(template: str, directory: Path) -> dict[str, str]:
+    """Return the field by which a fingerprint names "plain" or a "chat" template."""
+    if template == "plain":
+        return {"id": template}
+    return {"id": template, "sha256": text_sha256(need_chat_template(directory))}
+
+
+def make_renderer(
+    template: str, tokenizer: Any, directory: Path
+) -> Callable[[Prompt, str], Rendered]:
+    """Make the function that renders texts: plain, or by the model's template."""
+    if template == "plain":
+        return render_plain
+    return ChatRenderer(tokenizer, need_chat_template(directory))
+
+
+def special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Find the special tokens that a tokenizer puts before and after a text."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    n_before = next(n for n in range(len(whole)) if whole[n : n + len(bare)] == bare)
+    return whole[:n_before], whole[n_before + len(bare) :]

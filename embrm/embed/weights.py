@@ -19,12 +19,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from embrm._optional import import_optional, install_command
-from embrm.exceptions import (
-    IntegrityError,
-    MissingDependencyError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, MissingDependencyError, invalid_input
 
 MINILM = "all-MiniLM-L6-v2"
 """Name of the small sentence encoder that the extra `offline` installs from PyPI."""
@@ -80,12 +75,10 @@ class ModelFiles:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise IntegrityError(
-                format_error(
-                    expected=f"valid JSON in the model's {name}",
-                    got=str(error),
-                    fix="fetch the model again",
-                )
+            raise IntegrityError.of(
+                expected=f"valid JSON in the model's {name}",
+                got=str(error),
+                fix="fetch the model again",
             ) from error
 
     def weights_sha256(self, *folders: str) -> dict[str, str]:
@@ -172,14 +165,21 @@ def transformers_major() -> int:
     try:
         version = metadata.version("transformers")
     except metadata.PackageNotFoundError as error:
-        raise MissingDependencyError(
-            format_error(
-                expected="the optional package 'transformers'",
-                got="no such package in this environment",
-                fix=install_command("embed"),
-            )
+        raise MissingDependencyError.of(
+            expected="the optional package 'transformers'",
+            got="no such package in this environment",
+            fix=install_command("embed"),
         ) from error
     return int(version.partition(".")[0])
+
+
+def load_tokenizer(files: ModelFiles) -> Any:
+    """Load a model's tokenizer with transformers; code of its own is not run."""
+    transformers = import_optional("transformers", extra="embed")
+    with loading(files):
+        return transformers.AutoTokenizer.from_pretrained(
+            str(files.directory), local_files_only=True, trust_remote_code=False
+        )
 
 
 @contextmanager
@@ -198,12 +198,10 @@ def loading(files: ModelFiles) -> Iterator[None]:
         with _quiet_transformers():
             yield
     except SafetensorError as error:
-        raise IntegrityError(
-            format_error(
-                expected=f"whole safetensors files in {files.directory.name}",
-                got=str(error)[:200],
-                fix="fetch the model again",
-            )
+        raise IntegrityError.of(
+            expected=f"whole safetensors files in {files.directory.name}",
+            got=str(error)[:200],
+            fix="fetch the model again",
         ) from error
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -288,10 +286,8 @@ def check_no_weights_missing(report: Mapping[str, Any]) -> None:
     IntegrityError
     """
     if missing := sorted(report["missing_keys"]):
-        raise IntegrityError(
-            format_error(
-                expected="weights for every part of the model",
-                got=f"{len(missing)} missing, the first is {missing[0]}",
-                fix="fetch the model again",
-            )
+        raise IntegrityError.of(
+            expected="weights for every part of the model",
+            got=f"{len(missing)} missing, the first is {missing[0]}",
+            fix="fetch the model again",
         )

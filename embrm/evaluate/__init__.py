@@ -19,7 +19,13 @@ from embrm.evaluate.calibration import (
     expected_calibration_error,
     reliability_curve,
 )
-from embrm.evaluate.comparison import compare, compare_heads, holm, mcnemar_exact
+from embrm.evaluate.comparison import (
+    compare,
+    compare_heads,
+    group_letters,
+    holm,
+    mcnemar_exact,
+)
 from embrm.evaluate.displays import (
     BestOfNDisplay,
     ExperimentDisplay,
@@ -32,15 +38,13 @@ from embrm.evaluate.displays import (
 from embrm.evaluate.displays.experiment import FORMER, former_display
 from embrm.evaluate.divergence import best_of_n_kl, pool_best_of_n_kl
 from embrm.evaluate.human import HumanCeiling, human_ceiling
-from embrm.evaluate.length import (
+from embrm.evaluate.metrics import (
     LengthMatched,
+    OrderConsistencyByDelta,
+    brier_score,
     length_baseline,
     length_correlation,
     length_matched_order_consistency,
-)
-from embrm.evaluate.metrics import (
-    OrderConsistencyByDelta,
-    brier_score,
     log_loss,
     order_consistency,
     order_consistency_by_delta,
@@ -72,7 +76,7 @@ from embrm.evaluate.splits import (
     leakage_report,
     prompt_train_test_split,
 )
-from embrm.evaluate.subsets import Subsets, evaluate_by
+from embrm.evaluate.subsets import Subsets, evaluate_by, subset_column
 from embrm.evaluate.uncertainty import (
     BrierDecomposition,
     ConformalDifferences,
@@ -127,6 +131,7 @@ __all__ = [
     "farthest_accurate_kl",
     "fit_form",
     "fit_overoptimisation",
+    "group_letters",
     "holm",
     "human_ceiling",
     "leakage_report",
@@ -147,6 +152,7 @@ __all__ = [
     "prompt_train_test_split",
     "reliability_curve",
     "risk_coverage",
+    "subset_column",
     "suites",
 ]
 

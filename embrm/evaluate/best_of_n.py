@@ -1,9 +1,9 @@
 """Best of n: what one gets by taking the response with the highest reward among n."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
@@ -13,9 +13,6 @@ from embrm.evaluate._picks import RankedPrompts, expected_picks, ranked_prompts
 from embrm.evaluate.divergence import best_of_n_kl
 from embrm.evaluate.inputs import check_scores, item_codes
 from embrm.evaluate.resampling import PromptResampler, band_of_curves
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +50,8 @@ class BestOfNCurve:
         """
         return best_of_n_kl(self.n)
 
-    def to_frame(self) -> "pd.DataFrame":
+    def to_frame(self) -> pd.DataFrame:
         """Return one row per n: n, kl, mean, low, high, n_prompts."""
-        import pandas as pd
-
         names = ["n", "kl", "mean", "low", "high", "n_prompts"]
         return pd.DataFrame({name: getattr(self, name) for name in names})
 
@@ -167,10 +162,8 @@ class PickQuality:
     n_single: int
     n_constant: int
 
-    def to_frame(self) -> "pd.DataFrame":
+    def to_frame(self) -> pd.DataFrame:
         """Return one row per measure and n, in long form."""
-        import pandas as pd
-
         frames = {
             name: getattr(self, name).to_frame()
             for name in ("quantile", "regret", "recovery")

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import binom, norm
 from scipy.stats import t as student_t
@@ -16,9 +17,6 @@ from embrm.evaluate.metrics import order_values
 from embrm.evaluate.resampling import PromptResampler
 from embrm.exceptions import invalid_input
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 def compare_heads(
     deltas: Mapping[str, ArrayLike],
@@ -29,7 +27,7 @@ def compare_heads(
     level: float = 0.95,
     n_resamples: int = 2000,
     random_state: RandomState = 0,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     r"""Compare heads by order consistency on the same pairs.
 
     Parameters
@@ -104,8 +102,6 @@ def compare_heads(
     good               1.00         0        0       1.00
     bad                0.25         0        3       0.25
     """
-    import pandas as pd
-
     names, right, counted = _judge(deltas, y)
     resampler = PromptResampler(
         groups,
@@ -335,7 +331,7 @@ def compare(
     *,
     costs: Mapping[str, Mapping[str, float]] | None = None,
     **options: Any,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Compare models, heads or their deltas on the same pairs.
 
     Parameters
@@ -374,8 +370,6 @@ def compare(
     >>> table["order_consistency"].round(3).to_dict()
     {'up': 1.0, 'down': 0.333}
     """
-    import pandas as pd
-
     labels, prompts, source = _labelled(data, y, groups, heads.values())
     deltas: dict[str, ArrayLike] = {}
     measured: dict[str, dict[str, float]] = {}

@@ -5,8 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
-from embrm._validation import as_numbers, check_labels, check_sample_weight
+from embrm._typing import AnyArray, FloatArray, IntArray
+from embrm._validation import (
+    as_numbers,
+    check_labels,
+    check_sample_weight,
+    find_missing,
+)
 from embrm.exceptions import invalid_input
 from embrm.pairs import CrossPromptGroups
 
@@ -158,7 +163,7 @@ def group_ids(groups: ArrayLike) -> AnyArray:
 def number_prompts(prompt_ids: ArrayLike, name: str) -> tuple[IntArray, AnyArray]:
     """Give each id its place in sorted order; return places and distinct ids."""
     array = np.asarray(prompt_ids)
-    missing = _missing(array)
+    missing = find_missing(array)
     if missing.any():
         row = int(np.argwhere(missing)[0][0])
         raise invalid_input(
@@ -234,13 +239,3 @@ def _check_vector(values: ArrayLike, name: str, unit: str, fix: str) -> FloatArr
             f"score every item before comparing, or drop this {unit}",
         )
     return array
-
-
-def _missing(array: AnyArray) -> BoolArray:
-    if array.dtype.kind == "f":
-        return np.isnan(array)
-    if array.dtype.kind != "O":
-        return np.zeros(array.shape, dtype=bool)
-    # NaN and pandas' NA are the values of which v == v is not True.
-    missing = [v is None or (v == v) is not True for v in array.ravel()]
-    return np.array(missing, dtype=bool).reshape(array.shape)

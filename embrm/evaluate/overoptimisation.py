@@ -1,9 +1,9 @@
 """Over-optimisation: what gold does while a reward is pushed ever harder."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
@@ -28,9 +28,6 @@ from embrm.evaluate.resampling import (
     resampled_means,
 )
 from embrm.exceptions import invalid_input
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +91,8 @@ class OveroptimisationCurve:
             self.method,
         )
 
-    def to_frame(self) -> "pd.DataFrame":
+    def to_frame(self) -> pd.DataFrame:
         """Return one row per strength: kl, and gold, proxy, accuracy with bands."""
-        import pandas as pd
-
         columns: dict[str, FloatArray | IntArray] = {
             "strength": self.strength,
             "kl": self.kl,

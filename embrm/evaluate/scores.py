@@ -2,22 +2,22 @@
 
 import html
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, RandomState
 from embrm.evaluate.calibration import calibration_features, interval_from_features
 from embrm.evaluate.human import HumanCeiling
-from embrm.evaluate.inputs import (
-    check_labelled,
-    check_lengths,
-    check_untied,
-    group_ids,
+from embrm.evaluate.inputs import check_labelled, check_lengths, check_untied, group_ids
+from embrm.evaluate.metrics import (
+    brier_values,
+    length_baseline,
+    log_loss_values,
+    order_values,
 )
-from embrm.evaluate.length import length_baseline
-from embrm.evaluate.metrics import brier_values, log_loss_values, order_values
 from embrm.evaluate.rank_correlation import prompt_rank_correlation
 from embrm.evaluate.resampling import (
     Interval,
@@ -27,9 +27,6 @@ from embrm.evaluate.resampling import (
 )
 from embrm.evaluate.subsets import Subsets, evaluate_by
 from embrm.exceptions import invalid_input, warn
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -88,10 +85,8 @@ class Evaluation:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {n: value for n, value in values.items() if isinstance(value, Interval)}
 
-    def to_frame(self) -> "pd.DataFrame":
+    def to_frame(self) -> pd.DataFrame:
         """Return one row per metric: metric, estimate, low, high."""
-        import pandas as pd
-
         rows = [
             (name, interval.estimate, interval.low, interval.high)
             for name, interval in self.intervals().items()

@@ -31,8 +31,8 @@ from embrm.embed.cache.durable import (
     write_durably,
 )
 from embrm.evaluate.inputs import number_prompts
-from embrm.exceptions import EmbrmWarning, IntegrityError, format_error, warn
-from embrm.experiment._canonical import (
+from embrm.exceptions import EmbrmWarning, IntegrityError, warn
+from embrm.experiment.factors import (
     array_digest,
     canonical_bytes,
     digest_of,
@@ -237,13 +237,11 @@ def _map(files: PoolFiles) -> tuple[dict[str, AnyArray], _Edges | None]:
         }
         return arrays, header.get("blocks")
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise IntegrityError(
-            format_error(
-                expected=f"a stored pool in {place}, where all workers can read it",
-                got=type(error).__name__,
-                fix="run the experiment in a directory that every worker sees, and "
-                "run it again if files were removed",
-            )
+        raise IntegrityError.of(
+            expected=f"a stored pool in {place}, where all workers can read it",
+            got=type(error).__name__,
+            fix="run the experiment in a directory that every worker sees, and "
+            "run it again if files were removed",
         ) from error
 
 

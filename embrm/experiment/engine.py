@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import pandas as pd
 from joblib import Parallel, delayed, effective_n_jobs
 
 from embrm._validation import check_choice, check_count, check_level
 from embrm.embed.progress import progress_bar
 from embrm.exceptions import InvalidInputError, invalid_input
-from embrm.experiment._canonical import digest_of
 from embrm.experiment._cell import Cell, Failure, clear_caches, one_thread, run_cell
 from embrm.experiment._storage import (
     CellRecord,
@@ -28,16 +28,13 @@ from embrm.experiment.factors import (
     annotators_of,
     counts_of,
     designs_of,
+    digest_of,
     heads_of,
 )
 from embrm.experiment.grid import Factors, Grid, RunPaths
 from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.annotation import Annotator
 from embrm.simulate.design import PairingDesign
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 SECONDS = ("fit_seconds", "score_seconds")
 """The columns that two runs of the same cells do not have in common."""
@@ -172,7 +169,7 @@ class Experiment:
         n_jobs: int | None = None,
         progress: bool | None = None,
         on_error: Literal["row", "raise"] = "row",
-    ) -> "pd.DataFrame":
+    ) -> pd.DataFrame:
         """Compute the cells that the directory does not have; return the table of all.
 
         Parameters
@@ -374,10 +371,8 @@ def _row(
 
 def _table(
     rows: Iterable[Mapping[str, Any]], settings: EvaluationSettings
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Make the table, NaN where a number is missing."""
-    import pandas as pd
-
     table = pd.DataFrame(list(rows), columns=_columns(settings))
     numbers = [name for name in table if name not in (*_WORDS, *_TEXT_FACTORS)]
     # Where every cell failed, a column of nothing would be of no type.

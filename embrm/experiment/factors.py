@@ -1,19 +1,138 @@
-"""The factors of a grid: what may be passed in, and the names that rows show."""
+"""The factors of a grid: what may be passed, its canonical form, names in the rows."""
 
+import hashlib
+import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from embrm._typing import AnyArray
 from embrm._validation import check_count, check_share, type_name
 from embrm.exceptions import InvalidInputError, invalid_input
-from embrm.experiment._canonical import canonical
 from embrm.heads.registry import make_head
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Annotator, as_annotator
-from embrm.simulate.calibration import calibrate
 from embrm.simulate.design import PairingDesign, as_design
+from embrm.simulate.simulation import calibrate
+
+_BLOCK_BYTES = 1 << 24
+Factor: TypeAlias = Mapping[str, Any] | Iterable[Any]
+"""Levels of a factor: by name, or in a sequence, which names them itself."""
+
+LookedUp: TypeAlias = tuple[Annotator, Annotator | None]
+"""An annotator for the training pool, and for the test pool if it knows that."""
+
+_LONGEST = 60
+
+
+def canonical(value: Any, name: str) -> Any:
+    """Write a parameter as JSON that is equal exactly where the parameter is.
+
+    Parameters
+    ----------
+    value : object
+        Plain data, arrays (of which the digest is kept), dataclasses such as designs
+        and annotators, scikit-learn estimators such as heads, and lists, tuples and
+        dicts of these.
+    name : str
+        What it is, for the error.
+
+    Returns
+    -------
+    None, bool, int, float, str, list or dict
+
+    Raises
+    ------
+    InvalidInputError
+        If it is anything else: changes to it could not be detected.
+
+    Examples
+    --------
+    >>> from embrm.simulate import SamePrompt
+    >>> canonical(SamePrompt(), "design")
+    {'class': 'embrm.simulate.pairing.SamePrompt', 'fields': {'replacement': False}}
+    """
+    if isinstance(value, np.generic) or (
+        isinstance(value, np.ndarray) and value.ndim == 0
+    ):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if isinstance(value, list | tuple):
+        return [canonical(part, f"{name}[{n}]") for n, part in enumerate(value)]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        parts = {key: canonical(value[key], f"{name}[{key!r}]") for key in value}
+        return {"mapping": parts}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufSU":
+        return {"array": array_digest(value)}
+    return _canonical_object(value, name)
+
+
+def digest_of(value: Any) -> str:
+    """Digest of canonical JSON: 32 hexadecimal digits, the same in every process.
+
+    Examples
+    --------
+    >>> digest_of({"b": 1, "a": 2}) == digest_of({"a": 2, "b": 1})
+    True
+    """
+    return hashlib.blake2b(canonical_bytes(value), digest_size=16).hexdigest()
+
+
+def canonical_bytes(value: Any) -> bytes:
+    """Write canonical JSON: sorted keys, no spaces, no NaN."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode()
+
+
+def array_digest(array: AnyArray) -> str:
+    """Digest of the dtype, shape and content of an array, whatever its strides.
+
+    Examples
+    --------
+    >>> columns = np.eye(2)[:, ::-1]
+    >>> array_digest(columns) == array_digest(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    True
+    """
+    hasher = hashlib.blake2b(digest_size=16)
+    hasher.update(canonical_bytes([array.dtype.str, list(array.shape)]))
+    for start in range(0, len(array), step := rows_at_a_time(array)):
+        hasher.update(np.ascontiguousarray(array[start : start + step]).data)
+    return hasher.hexdigest()
+
+
+def rows_at_a_time(array: AnyArray) -> int:
+    """How many rows of an array are about 16 MB."""
+    row = max(1, array.dtype.itemsize * int(np.prod(array.shape[1:])))
+    return max(1, _BLOCK_BYTES // row)
+
+
+def _canonical_object(value: Any, name: str) -> dict[str, Any]:
+    """Write a dataclass or an estimator by its class and parameters."""
+    cls = type(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+        kind = "fields"
+    elif hasattr(value, "get_params") and not isinstance(value, type):
+        parts = value.get_params(deep=False)
+        kind = "params"
+    else:
+        raise invalid_input(
+            f"a {name} that can be written down: plain data, arrays, dataclasses and "
+            "estimators of these",
+            f"a {cls.__name__}",
+            "replace it by plain data (an integer for random_state), a function by a "
+            "dataclass with __call__ whose fields are its parameters",
+        )
+    return {
+        "class": f"{cls.__module__}.{cls.__qualname__}",
+        kind: {key: canonical(part, f"{name}.{key}") for key, part in parts.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -41,14 +160,6 @@ class AtErrorRate:
     def __post_init__(self) -> None:
         as_annotator(self.annotator)
         check_share(self.error_rate, "error_rate", high=0.5)
-
-
-Factor: TypeAlias = Mapping[str, Any] | Iterable[Any]
-"""Levels of a factor: by name, or in a sequence, which names them itself."""
-
-
-LookedUp: TypeAlias = tuple[Annotator, Annotator | None]
-"""An annotator for the training pool, and for the test pool if it knows that."""
 
 
 def designs_of(factor: Factor | PairingDesign) -> dict[str, PairingDesign]:
@@ -266,6 +377,3 @@ def _value(value: Any) -> str:
 
 def _shortened(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
-
-
-_LONGEST = 60

@@ -16,11 +16,10 @@ from embrm import __version__
 from embrm._validation import Integer, Real
 from embrm._yaml import YamlError, parse_yaml
 from embrm.exceptions import InvalidInputError, format_error, invalid_input
-from embrm.experiment._canonical import canonical, digest_of
 from embrm.experiment._cell import Cell, Draw
 from embrm.experiment._storage import PoolFiles, pool_digest
 from embrm.experiment.evaluator import EvaluationSettings
-from embrm.experiment.factors import AnnotatorLevel, AtErrorRate
+from embrm.experiment.factors import AnnotatorLevel, AtErrorRate, canonical, digest_of
 from embrm.pool import CandidatePool
 from embrm.simulate.annotation import Annotator
 from embrm.simulate.design import PairingDesign

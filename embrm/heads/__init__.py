@@ -1,10 +1,15 @@
 """Heads: rewards fitted on vectors, interchangeable, in the manner of scikit-learn."""
 
-from embrm.heads.base import RewardHead, order_consistency
+from embrm.heads.base import BaseHead, RewardHead, order_consistency
 from embrm.heads.boosted.binned_items import BinnedItems, bin_items
 from embrm.heads.boosted.bradley_terry import BoostedBradleyTerry
 from embrm.heads.classification import ClassificationReward
-from embrm.heads.cyclic.general_preference import GeneralPreference, cycle_rate
+from embrm.heads.comparisons import Comparisons, make_comparisons
+from embrm.heads.cyclic.general_preference import (
+    GeneralPreference,
+    cycle_rate,
+    cyclic_triples,
+)
 from embrm.heads.linear.bradley_terry import LinearBradleyTerry
 from embrm.heads.rated.multi_objective import MultiObjectiveReward
 from embrm.heads.rated.regression import RegressionReward
@@ -19,6 +24,14 @@ from embrm.heads.registry import (
     make_head,
 )
 from embrm.heads.siamese.bradley_terry import SiameseBradleyTerry
+from embrm.heads.state import (
+    HeadState,
+    Stored,
+    StoredArray,
+    StoredNumbers,
+    StoredPart,
+    StoredValue,
+)
 from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry
 from embrm.heads.unpaired.kto import KTOReward
 from embrm.heads.unpaired.plackett_luce import PlackettLuce
@@ -30,12 +43,15 @@ from embrm.heads.wrappers.stacked import StackedReward
 
 __all__ = [
     "HEADS",
+    "BaseHead",
     "BinnedItems",
     "BoostedBradleyTerry",
     "CalibratedReward",
     "CenteredReward",
     "ClassificationReward",
+    "Comparisons",
     "GeneralPreference",
+    "HeadState",
     "ItemBradleyTerry",
     "KTOReward",
     "KnownHead",
@@ -48,13 +64,20 @@ __all__ = [
     "RewardHead",
     "SiameseBradleyTerry",
     "StackedReward",
+    "Stored",
+    "StoredArray",
+    "StoredNumbers",
+    "StoredPart",
+    "StoredValue",
     "TwoStageReward",
     "bin_items",
     "cycle_rate",
+    "cyclic_triples",
     "describe_heads",
     "head_from_spec",
     "head_spec",
     "known_heads",
+    "make_comparisons",
     "make_head",
     "order_consistency",
 ]

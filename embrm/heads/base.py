@@ -23,8 +23,8 @@ from embrm._validation import (
 )
 from embrm.exceptions import invalid_input
 from embrm.heads.comparisons import Comparisons, as_pairs, make_comparisons
+from embrm.heads.estimator_state import get_transformer_state, set_transformer_state
 from embrm.heads.state import HeadState, Stored, collect_state, restore_state
-from embrm.heads.transformer_state import get_transformer_state, set_transformer_state
 
 _PRE = "preprocessor__"
 

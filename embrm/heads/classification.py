@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 from embrm._optional import import_optional
-from embrm._typing import FloatArray, IntArray, RandomState
+from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
 from embrm._validation import Constraints, check_random_state
 from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
@@ -40,8 +40,8 @@ CLASSIFIERS = ("logistic", "mlp", "lightgbm", "xgboost")
 _LOGISTIC_PRIOR = 0.5
 """Prior standard deviation of the difference of two items' logits, in nats."""
 
-_MLP = {"hidden_layer_sizes": (64,), "alpha": 10.0, "max_iter": 50}
-_LIGHTGBM = {
+MLP_DEFAULTS = {"hidden_layer_sizes": (64,), "alpha": 10.0, "max_iter": 50}
+LIGHTGBM_DEFAULTS = {
     "n_estimators": 300,
     "learning_rate": 0.05,
     "num_leaves": 4,
@@ -141,13 +141,20 @@ default=None
     def _fit(self, comparisons: Comparisons) -> None:
         items, won, weight = win_lose_rows(comparisons)
         estimator = self._make_estimator(items.shape[1])
-        _seed(estimator, check_random_state(self.random_state))
+        seed_estimator(estimator, check_random_state(self.random_state))
         # Stopping an "mlp" early is how it regularises, not a failure.
         by_word = self.estimator is None or isinstance(self.estimator, str)
         with warnings.catch_warnings() if by_word else nullcontext():
             if by_word:
                 warnings.simplefilter("ignore", ConvergenceWarning)
-            _fit_weighted(estimator, items, won, weight)
+            fit_weighted(
+                estimator,
+                items,
+                won,
+                weight,
+                why="win or lose a different number of times",
+                fix="use another estimator, or pairs in which each item occurs once",
+            )
         self.estimator_ = estimator
 
     def _make_estimator(self, n_features: int) -> Any:
@@ -209,10 +216,10 @@ def make_classifier(
         defaults: dict[str, Any] = {"C": strength, "max_iter": 1000}
         return _standardised(_build(name, LogisticRegression, defaults, params))
     if name == "mlp":
-        return _standardised(_build(name, MLPClassifier, _MLP, params))
+        return _standardised(_build(name, MLPClassifier, MLP_DEFAULTS, params))
     if name == "lightgbm":
         lightgbm = import_optional("lightgbm", extra="lightgbm")
-        return _build(name, lightgbm.LGBMClassifier, _LIGHTGBM, params)
+        return _build(name, lightgbm.LGBMClassifier, LIGHTGBM_DEFAULTS, params)
     if name == "xgboost":
         xgboost = import_optional("xgboost", extra="xgboost")
         return _build(name, xgboost.XGBClassifier, _XGBOOST, params)
@@ -286,37 +293,58 @@ def win_logit(estimator: Any, items: FloatArray) -> FloatArray:
     return np.asarray(logit(np.clip(probability, edge, 1 - edge)))
 
 
-def _seed(estimator: Any, rng: np.random.Generator) -> None:
-    """Set every `random_state` that is None, also of the steps of a pipeline."""
+def seed_estimator(
+    estimator: Any, rng: np.random.Generator, *, replace: bool = False
+) -> None:
+    """Set every `random_state` that is None, or every one, in place.
+
+    Those of parts count too: of the steps of a pipeline, of heads in a head.
+    """
     params = estimator.get_params(deep=True)
-    unset = [
+    names = [
         name
         for name in sorted(params)
-        if name.rpartition("__")[2] == "random_state" and params[name] is None
+        if name.rpartition("__")[2] == "random_state"
+        and (replace or params[name] is None)
     ]
-    estimator.set_params(**{name: int(rng.integers(2**31)) for name in unset})
+    estimator.set_params(**{name: int(rng.integers(2**31)) for name in names})
 
 
-def _fit_weighted(
-    estimator: Any, items: FloatArray, won: IntArray, weight: FloatArray
+def fit_weighted(
+    estimator: Any,
+    items: FloatArray,
+    target: AnyArray,
+    weight: FloatArray,
+    *,
+    why: str,
+    fix: str,
 ) -> None:
-    is_pipeline = isinstance(estimator, Pipeline)
-    last = estimator.steps[-1][1] if is_pipeline else estimator
-    name = (
-        f"{estimator.steps[-1][0]}__sample_weight" if is_pipeline else "sample_weight"
-    )
+    """Fit an estimator, perhaps a pipeline, to weighted rows, or say why it cannot be.
+
+    Parameters
+    ----------
+    estimator : classifier or regressor
+        Fitted in place. One whose `fit` takes no weights needs equal ones.
+    items : ndarray of shape (n, d)
+    target, weight : ndarray of shape (n,)
+    why, fix : str
+        Words of the error: why weights differ, and what else can be done.
+    """
+    last, name = estimator, "sample_weight"
+    if isinstance(estimator, Pipeline):
+        step, last = estimator.steps[-1]
+        name = f"{step}__sample_weight"
     if has_fit_parameter(last, "sample_weight"):
         # The estimator is ours: routing that a user switched on is not meant for it.
         with config_context(enable_metadata_routing=False):
-            estimator.fit(items, won, **{name: weight})
+            estimator.fit(items, target, **{name: weight})
     elif np.all(weight == weight[0]):
-        estimator.fit(items, won)
+        estimator.fit(items, target)
     else:
         raise invalid_input(
-            expected="an estimator whose fit takes sample_weight, since items "
-            "win or lose a different number of times",
+            expected=f"an estimator whose fit takes sample_weight, since items {why}",
             got=type(last).__name__,
-            fix="use another estimator, or pairs in which each item occurs once",
+            fix=fix,
         )
 
 

@@ -24,11 +24,7 @@ from embrm._validation import (
     widened,
 )
 from embrm.blocks import Blocks
-from embrm.exceptions import (
-    LeftOutWarning,
-    invalid_input,
-    warn,
-)
+from embrm.exceptions import LeftOutWarning, invalid_input, warn
 from embrm.pairs import Pairs, distinct_rows
 
 _TOO_LARGE_TO_COPY = 2**26
@@ -79,6 +75,12 @@ class Comparisons:
 
     def __len__(self) -> int:
         return len(self.winner)
+
+    def units(self) -> IntArray:
+        """Say which prompt group each item is of; its component where unknown."""
+        if self.groups is not None:
+            return self.groups
+        return graph_components(len(self.items), self.winner, self.loser)
 
     def take(self, wins: AnyArray) -> "Comparisons":
         """Keep some wins (mask or index); the items stay as they are."""
@@ -278,16 +280,49 @@ def _groups_of_items(
     if pairs.prompt_ids is None:
         return None
     _, codes = np.unique(pairs.prompt_ids[rows], return_inverse=True)
-    # Prompts that share an identical vector are one group; the group is named after
-    # the smallest canonical item in it.
-    n_items = int(inverse.max()) + 1
-    n_prompts = int(codes.max()) + 1
-    edges = coo_array(
-        (np.ones(len(codes)), (inverse, n_items + codes)),
-        shape=(n_items + n_prompts,) * 2,
-    )
-    _, labels = connected_components(edges, directed=False)
+    return joined_groups(codes, inverse)
+
+
+def joined_groups(codes: IntArray, inverse: IntArray) -> IntArray:
+    """Name the groups of distinct items; prompts with an equal item are one group.
+
+    Parameters
+    ----------
+    codes : ndarray of int of shape (n_rows,)
+        Prompt of each row.
+    inverse : ndarray of int of shape (n_rows,)
+        Distinct item of each row.
+
+    Returns
+    -------
+    ndarray of int of shape (n_distinct,)
+        Numbered in the order of the distinct items, whatever the prompts were called.
+    """
+    n_items, n_prompts = int(inverse.max()) + 1, int(codes.max()) + 1
+    labels = graph_components(n_items + n_prompts, inverse, n_items + codes)
     return np.unique(_first_seen(labels[:n_items]), return_inverse=True)[1]
+
+
+def graph_components(
+    n_nodes: int, one: IntArray, other: IntArray, *, strong: bool = False
+) -> IntArray:
+    """Label the connected components of a graph by its edges, one -> other.
+
+    Parameters
+    ----------
+    n_nodes : int
+    one, other : ndarray of int of shape (n_edges,)
+    strong : bool, default=False
+        Whether an edge leads one way only.
+
+    Returns
+    -------
+    ndarray of int of shape (n_nodes,)
+    """
+    edges = coo_array((np.ones(len(one)), (one, other)), shape=(n_nodes, n_nodes))
+    kind = "strong" if strong else "weak"
+    labels: IntArray = connected_components(edges, connection=kind)[1]
+    return labels.astype(np.intp)
 
 
 def _first_seen(labels: IntArray) -> IntArray:

@@ -11,11 +11,7 @@ from typing import Any
 import numpy as np
 
 from embrm._optional import import_optional
-from embrm.exceptions import (
-    IntegrityError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 
 _PIPELINE = "sklearn.pipeline.Pipeline"
 _MAPPING = "mapping"
@@ -184,10 +180,8 @@ def _equal(value: Any, default: Any) -> bool:
 
 
 def _unreadable(expected: str, got: str) -> IntegrityError:
-    return IntegrityError(
-        format_error(
-            expected=expected,
-            got=got,
-            fix="check where the file comes from, or upgrade embrm",
-        )
+    return IntegrityError.of(
+        expected=expected,
+        got=got,
+        fix="check where the file comes from, or upgrade embrm",
     )

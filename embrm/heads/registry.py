@@ -15,11 +15,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import LearnsFrom, RandomState
-from embrm.exceptions import (
-    IntegrityError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 from embrm.heads.component_spec import decode, encode
 
 
@@ -361,24 +357,20 @@ def head_from_spec(spec: Mapping[str, Any]) -> Any:
     """
     name, params = spec.get("head"), spec.get("params")
     if not isinstance(name, str) or name not in _BY_CLASS:
-        raise IntegrityError(
-            format_error(
-                expected="one of the heads " + ", ".join(_BY_CLASS),
-                got=f"head {str(name)[:60]!r}",
-                fix="check where the file comes from, or upgrade embrm",
-            )
+        raise IntegrityError.of(
+            expected="one of the heads " + ", ".join(_BY_CLASS),
+            got=f"head {str(name)[:60]!r}",
+            fix="check where the file comes from, or upgrade embrm",
         )
     cls, renamed = _BY_CLASS[name].head_class, _RENAMED.get(name, {})
     known = set(inspect.signature(cls).parameters)
     if isinstance(params, Mapping):
         params = {renamed.get(key, key): value for key, value in params.items()}
     if not isinstance(params, Mapping) or not set(params) <= known:
-        raise IntegrityError(
-            format_error(
-                expected=f"parameters of {name}: {', '.join(sorted(known))}",
-                got="others",
-                fix="check where the file comes from, or upgrade embrm",
-            )
+        raise IntegrityError.of(
+            expected=f"parameters of {name}: {', '.join(sorted(known))}",
+            got="others",
+            fix="check where the file comes from, or upgrade embrm",
         )
     return cls(**{key: _decode(value) for key, value in params.items()})
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from embrm._typing import AnyArray
-from embrm.exceptions import IntegrityError, format_error
+from embrm.exceptions import IntegrityError
 
 _T = TypeVar("_T")
 
@@ -82,23 +82,12 @@ class HeadState:
 
     def without_prefix(self, prefix: str) -> "HeadState":
         """Return what `with_prefix(prefix)` put in, and nothing else."""
-        return HeadState(
-            {
-                n.removeprefix(prefix): a
-                for n, a in self.arrays.items()
-                if n.startswith(prefix)
-            },
-            {
-                n.removeprefix(prefix): v
-                for n, v in self.values.items()
-                if n.startswith(prefix)
-            },
-            {
-                n.removeprefix(prefix): b
-                for n, b in self.blobs.items()
-                if n.startswith(prefix)
-            },
-        )
+
+        def own(parts: Mapping[str, _T]) -> dict[str, _T]:
+            cut, found = len(prefix), parts.items()
+            return {n[cut:]: part for n, part in found if n.startswith(prefix)}
+
+        return HeadState(own(self.arrays), own(self.values), own(self.blobs))
 
     def __or__(self, other: "HeadState") -> "HeadState":
         """Join two states with disjoint names."""
@@ -338,10 +327,8 @@ def _name(stored: StoredArray | StoredValue | StoredPart) -> str:
 
 
 def _damaged(expected: str, got: str) -> IntegrityError:
-    return IntegrityError(
-        format_error(
-            expected=f"{expected} in the stored state of the head",
-            got=got,
-            fix="save the head again with the version of embrm that reads it",
-        )
+    return IntegrityError.of(
+        expected=f"{expected} in the stored state of the head",
+        got=got,
+        fix="save the head again with the version of embrm that reads it",
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import check_positive
+from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
 
 
@@ -113,6 +114,16 @@ class UncertainRewardHead(RewardHead):
         factor = check_positive(k, "k", zero=True)
         reward, std = self.reward(X, return_std=True)
         return reward - factor * std
+
+
+def check_uncertain(head: Any) -> None:
+    """Refuse intervals from a head without standard deviations."""
+    if not isinstance(head, UncertainRewardHead):
+        raise invalid_input(
+            expected="a head that returns standard deviations, for intervals",
+            got=type(head).__name__,
+            fix="fit head='linear', or an ensemble",
+        )
 
 
 def spread(rewards: FloatArray) -> FloatArray:

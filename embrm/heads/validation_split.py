@@ -12,8 +12,6 @@ items.
 from dataclasses import replace
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
@@ -56,13 +54,7 @@ def grouped_folds(
     units = split_units(comparisons)
     size = _unit_sizes(comparisons, units)
     n_folds = min(n_folds, len(size))
-    # Largest units first, to and fro over the folds, keeps folds of similar size.
-    turn = np.arange(len(size)) % (2 * n_folds)
-    fold_of_unit = np.empty(len(size), dtype=np.intp)
-    fold_of_unit[np.argsort(-size, kind="stable")] = np.minimum(
-        turn, 2 * n_folds - 1 - turn
-    )
-    fold = fold_of_unit[units]
+    fold = balanced_folds(size, n_folds)[units]
     splits = [_split(comparisons, fold == k) for k in range(n_folds)]
     return [(t, v) for t, v in splits if t.any() and v.any()]
 
@@ -144,9 +136,7 @@ def split_units(comparisons: Comparisons) -> IntArray:
         comparison graph; the item itself where one such unit holds more than half of
         the data (a single prompt, one connected tournament).
     """
-    units = (
-        _components(comparisons) if comparisons.groups is None else comparisons.groups
-    )
+    units = comparisons.units()
     size = _unit_sizes(comparisons, units)
     if size.max() > _DOMINANT * size.sum():
         return np.arange(len(comparisons.items))
@@ -189,13 +179,18 @@ def strongest_within_one_error(losses: FloatArray, weight: FloatArray) -> int:
     return int(np.argmax(means <= means[best] + error))
 
 
-def _components(comparisons: Comparisons) -> IntArray:
-    n_items = len(comparisons.items)
-    edges = coo_array(
-        (np.ones(len(comparisons)), (comparisons.winner, comparisons.loser)),
-        shape=(n_items, n_items),
-    )
-    return np.asarray(connected_components(edges, directed=False)[1], dtype=np.intp)
+def balanced_folds(size: IntArray, n_folds: int) -> IntArray:
+    """Deal units out, the largest first, to and fro: folds are of similar size.
+
+    Examples
+    --------
+    >>> balanced_folds(np.array([5, 9, 1, 7]), 2)
+    array([1, 0, 0, 1])
+    """
+    turn = np.arange(len(size)) % (2 * n_folds)
+    fold = np.empty(len(size), dtype=np.intp)
+    fold[np.argsort(-size, kind="stable")] = np.minimum(turn, 2 * n_folds - 1 - turn)
+    return fold
 
 
 def _unit_sizes(comparisons: Comparisons, units: IntArray) -> IntArray:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from embrm._validation import check_count, check_positive
 from embrm.embed.server._answers import NoJSONError, endpoint
 from embrm.embed.server._client import EmbeddingsClient, Server
-from embrm.exceptions import EmbrmError, format_error, invalid_input
+from embrm.exceptions import EmbrmError, invalid_input
 
 _MAX_BODY_BYTES = 4_000_000
 
@@ -256,11 +256,9 @@ def read_completion(body: bytes) -> JudgeAnswer:
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         text = None
     if not isinstance(text, str):
-        raise EmbrmError(
-            format_error(
-                expected="a chat completion with choices[0].message.content",
-                got="another answer",
-                fix="check that the url is of an OpenAI-compatible chat server",
-            )
+        raise EmbrmError.of(
+            expected="a chat completion with choices[0].message.content",
+            got="another answer",
+            fix="check that the url is of an OpenAI-compatible chat server",
         )
     return JudgeAnswer(text, cut, *tokens)

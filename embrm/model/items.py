@@ -5,22 +5,112 @@ columns, frames of pandas or polars, tables, datasets, files. A row that holds s
 responses gets a reward for each.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from embrm._typing import AnyArray, FloatArray, IntArray, Text
+from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, Prompt, Text
+from embrm.datasets import Preferences
 from embrm.datasets._building import check_unicode
 from embrm.datasets.formats import ReadOptions, RowReader, read_responses, respelt
 from embrm.datasets.formats._texts import place_for_prompt
+from embrm.datasets.prompt_sketches import PromptSketches
 from embrm.datasets.sources import read_frame
 from embrm.datasets.tables import native
-from embrm.exceptions import DataError, InvalidInputError, format_error, invalid_input
-from embrm.model.frames import prompt_hashes
+from embrm.exceptions import DataError, InvalidInputError, invalid_input
+from embrm.messages import canonical_json, normalised_prompt
+from embrm.pairs import Pairs
+
+_CHUNK_PAIRS = 4096
+
+
+def prompt_hashes(prompts: Iterable[Prompt]) -> IntArray:
+    """Hash prompts to uint64, equal for spellings that look alike.
+
+    These are both spellings of a single user turn, and prompts that differ in white
+    space around them or in how Unicode composes their letters.
+
+    Examples
+    --------
+    >>> a, b = prompt_hashes(["Hi", [{"role": "user", "content": "Hi"}]])
+    >>> bool(a == b)
+    True
+    """
+    digests = b"".join(
+        hashlib.blake2b(
+            canonical_json(normalised_prompt(prompt)).encode("utf-8", "surrogatepass"),
+            digest_size=8,
+        ).digest()
+        for prompt in prompts
+    )
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def prompts_of(preferences: Preferences) -> "pd.Series[Any]":
+    """Take each prompt once, in order of first appearance."""
+    return preferences.items.drop_duplicates("prompt_id")["prompt"]
+
+
+def seen_pairs(
+    preferences: Preferences, hashes: IntArray, sketches: PromptSketches | None
+) -> BoolArray:
+    """Mark the pairs with a prompt that is known, or nearly.
+
+    Parameters
+    ----------
+    preferences : Preferences
+    hashes : ndarray of uint64
+        Of the prompts that are known; see `prompt_hashes`.
+    sketches : PromptSketches or None
+        Of the same; None where near-duplicates do not count.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_pairs,)
+        Whether either item's prompt is.
+    """
+    seen: BoolArray = np.isin(prompt_hashes(preferences.items["prompt"]), hashes)
+    if sketches is not None:
+        near = sketches.match(prompts_of(preferences))
+        seen |= near[pd.factorize(preferences.items["prompt_id"])[0]]
+    ends = preferences.pairs[["first", "second"]].to_numpy()
+    return np.asarray(seen[ends].any(axis=1))
+
+
+def response_lengths(preferences: Preferences) -> IntArray:
+    """Measure both responses of each pair in characters: shape (n_pairs, 2)."""
+    lengths = preferences.items["response"].str.len().to_numpy(np.int64)
+    ids = preferences.pairs[["first", "second"]].to_numpy()
+    return np.asarray(lengths[ids])
+
+
+def equal_vectors(pairs: Pairs) -> BoolArray:
+    """Mark pairs of two equal vectors, which no reward on vectors can order.
+
+    Parameters
+    ----------
+    pairs : Pairs
+
+    Returns
+    -------
+    ndarray of bool of shape (n_pairs,)
+
+    Examples
+    --------
+    >>> equal_vectors(Pairs([[1.0], [1.0], [2.0]], [[0, 1], [0, 2]])).tolist()
+    [True, False]
+    """
+    equal = np.zeros(len(pairs), dtype=bool)
+    for start in range(0, len(pairs), _CHUNK_PAIRS):
+        part = slice(start, start + _CHUNK_PAIRS)
+        first, second = pairs.first[part], pairs.second[part]
+        equal[part] = (pairs.items[first] == pairs.items[second]).all(axis=1)
+    return equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,12 +236,10 @@ class RowItems:
             If there are such rows.
         """
         if not self.is_one_a_row:
-            raise DataError(
-                format_error(
-                    expected="one response in each row",
-                    got=f"{len(self.texts)} in {len(self.frame)} rows",
-                    fix="df.explode the list, or use rank(), which ranks within rows",
-                ),
+            raise DataError.of(
+                expected="one response in each row",
+                got=f"{len(self.texts)} in {len(self.frame)} rows",
+                fix="df.explode the list, or use rank(), which ranks within rows",
                 reason="several responses",
             )
 
@@ -295,11 +383,9 @@ def _check_names(names: list[str], columns: Mapping[str, str]) -> None:
     ]
     if twice or absent:
         ours, theirs = absent[0] if absent else (twice[0], twice[0])
-        raise DataError(
-            format_error(
-                expected=f"one column {theirs!r}",
-                got=f"{names.count(theirs)} among the columns {', '.join(names[:15])}",
-                fix=f"rename the columns, or name yours: columns={{{ours!r}: 'yours'}}",
-            ),
+        raise DataError.of(
+            expected=f"one column {theirs!r}",
+            got=f"{names.count(theirs)} among the columns {', '.join(names[:15])}",
+            fix=f"rename the columns, or name yours: columns={{{ours!r}: 'yours'}}",
             reason="missing column" if absent else "bad header",
         )

@@ -16,7 +16,7 @@ from embrm.evaluate.human import ceiling_of
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.evaluate.subsets import subset_column
 from embrm.exceptions import LeakageWarning, LeftOutWarning, warn
-from embrm.model.frames import equal_vectors, response_lengths, seen_pairs
+from embrm.model.items import equal_vectors, response_lengths, seen_pairs
 from embrm.model.style_control import StyleControl, evaluate_style
 from embrm.pairs import Pairs
 

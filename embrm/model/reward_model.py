@@ -21,24 +21,17 @@ from embrm.datasets import Preferences, ReadReport, read_preferences
 from embrm.datasets.paired import read_pairs, with_pairs
 from embrm.datasets.prompt_sketches import PromptSketches, sketch_prompts
 from embrm.datasets.reading import OnError
-from embrm.embed.base import Encoder, Fingerprint, recognise
+from embrm.embed.base import Encoder, Fingerprint, check_same_encoder, recognise
 from embrm.embed.cache import VectorCache
+from embrm.embed.registry import as_encoder
 from embrm.embed.run import Embedded, embed_items
 from embrm.evaluate.uncertainty import reward_interval
-from embrm.exceptions import warn
+from embrm.exceptions import invalid_input, warn
 from embrm.heads.registry import describe_heads, make_head
-from embrm.heads.uncertain_reward import UncertainRewardHead
-from embrm.model._encoders import (
-    check_dim,
-    check_same_encoder,
-    check_style_block,
-    check_uncertain,
-    made_encoder,
-)
-from embrm.model.frames import prompt_hashes, prompts_of
-from embrm.model.items import RanksItems, RowItems
+from embrm.heads.uncertain_reward import UncertainRewardHead, check_uncertain
+from embrm.model.items import RanksItems, RowItems, prompt_hashes, prompts_of
 from embrm.model.judging_pairs import JudgesPairs
-from embrm.model.style_control import StyleControl, style_of
+from embrm.model.style_control import StyleControl, check_style_block, style_of
 from embrm.model.training_data import training_data
 from embrm.pairs import Pairs
 
@@ -241,7 +234,13 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
         -------
         self
         """
-        check_dim(pairs, fingerprint := self._encoder().fingerprint)
+        fingerprint = self._encoder().fingerprint
+        if pairs.shape[2] != fingerprint.dim:
+            raise invalid_input(
+                expected=f"vectors of {fingerprint.describe()}, d = {fingerprint.dim}",
+                got=f"d = {pairs.shape[2]}",
+                fix="take them from this model's embed(preferences.texts)",
+            )
         head = self._unfitted_head()
         data = training_data(head, preferences)
         start = time.perf_counter()
@@ -473,7 +472,7 @@ class RewardModel(RanksItems, JudgesPairs, BaseEstimator):
     def _encoder(self) -> Encoder:
         """Return the encoder of the parameter, made once."""
         if getattr(self, "_made_from", None) is not self.encoder:
-            self.encoder_ = made_encoder(self.encoder)
+            self.encoder_ = as_encoder(self.encoder)
             self._made_from = self.encoder
         return self.encoder_
 

@@ -29,10 +29,7 @@ from embrm._typing import AnyArray, FloatArray, Text
 from embrm.datasets import Preferences
 from embrm.embed.style import STYLE_FEATURES, StyleEncoder
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
-from embrm.exceptions import (
-    LeftOutWarning,
-    invalid_input,
-)
+from embrm.exceptions import LeftOutWarning, invalid_input
 from embrm.heads import LinearBradleyTerry
 from embrm.pairs import Pairs
 
@@ -197,3 +194,14 @@ def _style_alone(preferences: Preferences, style: FloatArray) -> FloatArray | No
         warnings.simplefilter("ignore", ConvergenceWarning)
         head.fit(pairs, preferences.y, sample_weight=preferences.weight)
     return head.coef_
+
+
+def check_style_block(blocks: Mapping[str, slice] | None) -> slice:
+    """Take the block of style, or refuse to control for style without texts."""
+    if blocks is None or "style" not in blocks:
+        raise invalid_input(
+            expected="vectors with a block 'style', to take it out of their reward",
+            got=f"blocks {', '.join(blocks)}" if blocks else "no blocks",
+            fix="call reward(data, control='style'), which reads the texts",
+        )
+    return blocks["style"]

@@ -26,10 +26,10 @@ from sklearn.base import clone
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, LearnsFrom
 from embrm.datasets import Preferences
 from embrm.datasets.paired import why_no_pair
-from embrm.exceptions import DataError, format_error, invalid_input
+from embrm.exceptions import DataError, invalid_input
 from embrm.heads.registry import HEADS, make_head
 from embrm.model._examples import labelled_items, rankings_of, rating_names, scores
-from embrm.model.frames import response_lengths
+from embrm.model.items import response_lengths
 from embrm.pairs import Pairs
 
 UNKNOWN_ANNOTATOR = "unknown"
@@ -171,12 +171,10 @@ def _refusal(head: Any, preferences: Preferences, lack: _LackError) -> DataError
         got = _what_there_is(preferences)
         fix = f"use a head that these data can feed: {', '.join(fitting)}"
     kind = _kind(head)
-    return DataError(
-        format_error(
-            expected=f"{lack.expected}, as {type(head).__name__} learns from {kind}",
-            got=got,
-            fix=fix if fitting else lack.fix or fix,
-        ),
+    return DataError.of(
+        expected=f"{lack.expected}, as {type(head).__name__} learns from {kind}",
+        got=got,
+        fix=fix if fitting else lack.fix or fix,
         reason="no pair" if kind == "pairs" else f"no {kind}",
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import AnyArray, IntArray
-from embrm.exceptions import IntegrityError, format_error
+from embrm.exceptions import IntegrityError
 
 MAGIC = b"tree\n"
 _TRAILER = re.compile(
@@ -144,12 +144,10 @@ _INTEGER = re.compile(r"-?[0-9]{1,9}")
 
 def damaged(expected: str, got: str) -> IntegrityError:
     """Write the error for a native model file that must not be parsed."""
-    return IntegrityError(
-        format_error(
-            expected=f"a native model file with {expected}",
-            got=got,
-            fix="copy the bundle again, or fit again",
-        )
+    return IntegrityError.of(
+        expected=f"a native model file with {expected}",
+        got=got,
+        fix="copy the bundle again, or fit again",
     )
 
 

@@ -27,12 +27,7 @@ from embrm import __version__
 from embrm.datasets.prompt_sketches import SKETCH_BYTES, PromptSketches
 from embrm.embed.base import Encoder, Fingerprint
 from embrm.embed.registry import encoder_from_spec, encoder_spec
-from embrm.exceptions import (
-    IntegrityError,
-    InvalidInputError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, InvalidInputError, invalid_input
 from embrm.heads.registry import head_from_spec, head_spec
 from embrm.heads.state import HeadState
 from embrm.heads.unpaired.item_bradley_terry import ItemBradleyTerry
@@ -43,21 +38,19 @@ from embrm.persist._xgboost_ubjson import MAGIC as XGBOOST
 from embrm.persist._xgboost_ubjson import check_xgboost_ubjson
 from embrm.persist.card import write_card
 from embrm.persist.files import (
-    check_destination,
-    identity,
-    read_plain_file,
-    remove_leftovers,
-    siblings,
-    unreadable,
-    write_directory,
-)
-from embrm.persist.manifest import (
     CARD,
     FORMAT,
     MANIFEST,
     RANKING,
     WEIGHTS,
+    check_destination,
+    identity,
     parse_manifest,
+    read_plain_file,
+    remove_leftovers,
+    siblings,
+    unreadable,
+    write_directory,
     write_manifest,
 )
 from embrm.persist.probe import check_probe, take_probe
@@ -206,12 +199,10 @@ def load_model(
     """
     manifest, files = _read_whole(directory, FORMAT)
     if expect_digest is not None and manifest["digest"] != expect_digest:
-        raise IntegrityError(
-            format_error(
-                expected=f"a bundle with digest {expect_digest}",
-                got=manifest["digest"],
-                fix="get the bundle you trust, or pin this digest if you trust it",
-            )
+        raise IntegrityError.of(
+            expected=f"a bundle with digest {expect_digest}",
+            got=manifest["digest"],
+            fix="get the bundle you trust, or pin this digest if you trust it",
         )
     fingerprint = Fingerprint.from_json(manifest["encoder"]["fingerprint"])
     arrays, head = _load_head(manifest, files)
@@ -321,12 +312,10 @@ def _read_manifest(directory: str | os.PathLike[str], kind: str) -> dict[str, An
             break
         time.sleep(0.01)
     if not path.is_file():
-        raise IntegrityError(
-            format_error(
-                expected=f"a bundle: a directory that holds {MANIFEST}",
-                got=f"no such file in {str(directory)!r}",
-                fix="pass the directory that `embrm fit --out` or save_model wrote",
-            )
+        raise IntegrityError.of(
+            expected=f"a bundle: a directory that holds {MANIFEST}",
+            got=f"no such file in {str(directory)!r}",
+            fix="pass the directory that `embrm fit --out` or save_model wrote",
         )
     return parse_manifest(read_plain_file(path), (kind,))
 
@@ -444,12 +433,10 @@ def _are_sketches(values: Any, common: Any) -> bool:
 
 
 def _misfit(error: Exception) -> IntegrityError:
-    return IntegrityError(
-        format_error(
-            expected="a manifest and weights that fit each other",
-            got=f"{type(error).__name__}: {str(error)[:80]}",
-            fix="copy the bundle again, or fit again with this version of embrm",
-        )
+    return IntegrityError.of(
+        expected="a manifest and weights that fit each other",
+        got=f"{type(error).__name__}: {str(error)[:80]}",
+        fix="copy the bundle again, or fit again with this version of embrm",
     )
 
 

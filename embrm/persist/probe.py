@@ -9,11 +9,7 @@ from typing import Any
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm.exceptions import (
-    IntegrityError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 from embrm.pairs import Pairs
 
 MAX_DIM = 2**20
@@ -117,10 +113,8 @@ def _close(scores: FloatArray, wanted: FloatArray) -> bool:
 
 
 def _differs(expected: str, got: str) -> IntegrityError:
-    return IntegrityError(
-        format_error(
-            expected=expected,
-            got=got,
-            fix="use the versions of the libraries in the manifest, or fit again",
-        )
+    return IntegrityError.of(
+        expected=expected,
+        got=got,
+        fix="use the versions of the libraries in the manifest, or fit again",
     )

@@ -25,7 +25,7 @@ from embrm._validation import (
     check_random_state,
 )
 from embrm.exceptions import invalid_input
-from embrm.heads.smooth_minimiser import minimise_smooth
+from embrm.heads.win_loss import minimise_smooth
 
 
 @dataclass(frozen=True, eq=False)

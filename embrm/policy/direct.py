@@ -26,7 +26,7 @@ from embrm._validation import (
     check_share,
 )
 from embrm.exceptions import invalid_input
-from embrm.heads.smooth_minimiser import minimise_smooth
+from embrm.heads.win_loss import minimise_smooth
 from embrm.policy._prompts import Prompts
 from embrm.policy.losses import PAIR_LOSSES, PairLoss, pair_loss
 from embrm.pool import CandidatePool

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from embrm._typing import FloatArray
 from embrm._validation import check_choice
-from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
+from embrm.evaluate.displays._styles import axes_or_new, draw_band, finish, line_look
 from embrm.evaluate.resampling import Band
 from embrm.exceptions import invalid_input
 from embrm.policy.objectives import ParetoFront
@@ -75,16 +75,9 @@ class PolicyDisplay:
                 )
             order = np.argsort(sweep.kl.mean)
             kl = sweep.kl.mean[order]
-            look = line_look(position)
-            axes.plot(kl, band.mean[order], label=sweep.name, **look)
-            axes.fill_between(
-                kl,
-                band.low[order],
-                band.high[order],
-                color=look["color"],
-                alpha=0.15,
-                linewidth=0,
-            )
+            given: Any = {"position": position, "label": sweep.name}
+            bounds = band.low[order], band.high[order]
+            draw_band(axes, kl, band.mean[order], bounds, **given)
         axes.set_xlabel("divergence from the base policy (nats)")
         axes.set_ylabel(MEASURES[self.measure])
         finish(axes)

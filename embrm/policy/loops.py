@@ -6,9 +6,10 @@ of draws, labels and fits without a language model, and what comes out is known 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
@@ -27,9 +28,6 @@ from embrm.policy.direct import DirectAlignment, SoftmaxPolicy
 from embrm.policy.policies import best_of_n_policy, winning_shares
 from embrm.pool import CandidatePool, require_gold
 from embrm.simulate.annotation import Annotator, gold_scale
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _MOST_REDRAWS = 20
 _RIDGE = 1.0
@@ -153,10 +151,8 @@ class AlignmentRun:
     labelled: Labelled
     rounds: list[dict[str, float]]
 
-    def to_frame(self) -> "pd.DataFrame":
+    def to_frame(self) -> pd.DataFrame:
         """Return one row per round."""
-        import pandas as pd
-
         return pd.DataFrame(self.rounds)
 
 

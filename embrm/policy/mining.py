@@ -3,7 +3,7 @@
 The source is read twice: texts are scored in passing, and only numbers are kept of
 them; what was selected is written when it comes by again. That is about 140 bytes for
 each response, however long, and whatever their order. Vectors, which diversity needs,
-are kept in a temporary file.
+are kept in a temporary file. A card beside the file says what was selected by what.
 """
 
 import hashlib
@@ -24,13 +24,9 @@ from embrm.datasets._building import check_unicode
 from embrm.datasets.formats import RowReader, read_responses, respelt
 from embrm.datasets.sources import open_source
 from embrm.datasets.tables import native
-from embrm.exceptions import DataError, InvalidInputError, format_error
+from embrm.exceptions import DataError, InvalidInputError
 from embrm.messages import prompt_key
-from embrm.policy.preference_files import (
-    TRAINING_FORMATS,
-    demonstration_row,
-    pair_row,
-)
+from embrm.policy.preference_files import TRAINING_FORMATS, demonstration_row, pair_row
 from embrm.policy.selection import (
     CHOOSE_TYPES,
     ITEM_STRATEGIES,
@@ -42,6 +38,11 @@ from embrm.policy.selection import (
 
 STRATEGIES = (*PAIR_STRATEGIES, *ITEM_STRATEGIES)
 """Of pairs, then of single responses."""
+
+_LIMITS = """\
+What is chosen is what the model rewards, its errors included: the best of many is
+where a reward is most often wrong. Compare lengths and the share outside the hull
+before training, and measure the trained policy by something else than this reward."""
 
 
 class Scored(NamedTuple):
@@ -264,12 +265,10 @@ def mine(
 
 def _nothing_read(left_out: Mapping[str, int]) -> DataError:
     words = ", ".join(f"{n} with {why}" for why, n in left_out.items())
-    return DataError(
-        format_error(
-            expected="rows with a prompt and a response",
-            got=f"no row that can be read: {words}" if words else "no row",
-            fix="name your columns: columns={'prompt': 'your name for it'}",
-        ),
+    return DataError.of(
+        expected="rows with a prompt and a response",
+        got=f"no row that can be read: {words}" if words else "no row",
+        fix="name your columns: columns={'prompt': 'your name for it'}",
         reason="no rows",
     )
 
@@ -431,3 +430,65 @@ def _figures(
 def _hash(prompt: Any) -> int:
     key = prompt_key(prompt).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
+
+
+def mining_card(mined: Mined, out: Path, facts: Mapping[str, str]) -> str:
+    """Write the card of a mined file in Markdown.
+
+    Parameters
+    ----------
+    mined : Mined
+    out : Path
+        The file.
+    facts : mapping of str to str
+        What else is known: the model, the encoder's digest, which reward, the source.
+
+    Examples
+    --------
+    >>> from embrm.policy.mining import Mined, MiningRule
+    >>> mined = Mined(MiningRule(), 3, 1, 1, {}, {"all": 0.0}, {}, {}, {"mean": 1.0})
+    >>> print(mining_card(mined, Path("pairs.jsonl"), {"model": "m"}).splitlines()[0])
+    # Preferences mined by reward: pairs.jsonl
+    """
+    rule = mined.rule
+    kind = "Preferences" if rule.makes_pairs else "Demonstrations"
+    how = TRAINING_FORMATS[rule.format]
+    use = how.use_pairs if rule.makes_pairs else how.use_demonstrations
+    lines = [f"# {kind} mined by reward: {out.name}", ""]
+    lines += [f"- {name}: `{value}`" for name, value in facts.items()]
+    lines += [f"- strategy: `{rule.strategy}`, format: `{rule.format}`"]
+    lines += [
+        f"- {name.replace('_', ' ')}: {value:g}"
+        for name, value in _settings(rule).items()
+    ]
+    lines += [
+        f"- rows: {mined.n_written:,}, of {mined.n_items:,} responses",
+        f"- prompts: {mined.n_prompts:,}",
+        *(f"- left out: {n:,} {why}" for why, n in mined.left_out.items()),
+        "",
+        "| mean | all | chosen | rejected |",
+        "|---|---:|---:|---:|",
+    ]
+    tables = {"reward (nats)": (mined.reward, ".3f")}
+    tables["length (characters)"] = (mined.length, ".0f")
+    tables["outside the training hull"] = (mined.outside, ".1%")
+    for name, (values, form) in tables.items():
+        cells = [
+            format(values[key], form) if key in values else "-"
+            for key in ("all", "chosen", "rejected")
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    if mined.margin:
+        spread = ", ".join(f"{k} {v:.3f}" for k, v in mined.margin.items())
+        lines += ["", f"Margins, in nats: {spread}."]
+    lines += ["", "## How to train on it", "", "```", use.format(file=out.name), "```"]
+    lines += ["", _LIMITS, ""]
+    return "\n".join(lines)
+
+
+def _settings(rule: MiningRule) -> dict[str, float]:
+    """List settings that are not at their default."""
+    plain = MiningRule()
+    names = ("caution", "length_penalty", "diversity", "min_margin", "n", "p", "eta")
+    changed = {name: float(getattr(rule, name)) for name in names}
+    return {k: v for k, v in changed.items() if v != getattr(plain, k)}

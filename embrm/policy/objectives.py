@@ -6,9 +6,10 @@ is tilted by :math:`\nu^\top r` (guidebook, section 5.2).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
@@ -16,9 +17,6 @@ from embrm._typing import BoolArray, FloatArray
 from embrm._validation import as_numbers, check_positive
 from embrm.exceptions import invalid_input
 from embrm.policy._prompts import Prompts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def conditioned_policy(
@@ -116,10 +114,8 @@ class ParetoFront:
         better = (good[None] > good[:, None] + 1e-12).any(axis=2)
         return np.asarray(np.logical_and(as_good, better).any(axis=1))
 
-    def to_frame(self) -> "pd.DataFrame":
+    def to_frame(self) -> pd.DataFrame:
         """Return one row per policy: weights, values, divergence."""
-        import pandas as pd
-
         columns = {f"nu_{n}": column for n, column in enumerate(self.nu.T)}
         columns |= {f"value_{n}": column for n, column in enumerate(self.value.T)}
         return pd.DataFrame(columns | {"kl": self.kl})

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from embrm._typing import Prompt
 from embrm._validation import check_choice
-from embrm.exceptions import DataError, format_error
+from embrm.exceptions import DataError
 from embrm.messages import as_messages
 
 Row: TypeAlias = dict[str, Any]
@@ -75,12 +75,10 @@ def _sharegpt(prompt: Prompt) -> Row:
     system = turns.pop(0)["content"] if turns and turns[0]["role"] == "system" else None
     strange = [turn["role"] for turn in turns if turn["role"] not in _SHAREGPT]
     if strange or any("tool_calls" in turn for turn in turns):
-        raise DataError(
-            format_error(
-                expected="turns of user, assistant and tool after the system's",
-                got=repr((strange or ["calls of tools"])[0])[:40],
-                fix="write this file for trl, openrlhf or axolotl",
-            ),
+        raise DataError.of(
+            expected="turns of user, assistant and tool after the system's",
+            got=repr((strange or ["calls of tools"])[0])[:40],
+            fix="write this file for trl, openrlhf or axolotl",
             reason="turns that the format has no word for",
         )
     said = [{"from": _SHAREGPT[t["role"]], "value": t["content"]} for t in turns]

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, RandomState
@@ -15,9 +15,6 @@ from embrm.evaluate.resampling import Band, PromptResampler, band_of_curves
 from embrm.exceptions import invalid_input
 from embrm.policy._prompts import Prompts
 from embrm.policy.policies import best_of_n_policy, winning_shares
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +48,8 @@ class PolicySweep:
     per_prompt: dict[str, FloatArray]
     kl_bound: FloatArray | None = None
 
-    def to_frame(self) -> "pd.DataFrame":
+    def to_frame(self) -> pd.DataFrame:
         """Return one row per policy: strength, kl, and the others with bands."""
-        import pandas as pd
-
         columns: dict[str, FloatArray] = {"strength": self.strength}
         for name in ("kl", "gold", "win_rate", "reward", "length"):
             band: Band | None = getattr(self, name)

@@ -14,7 +14,7 @@ from scipy.special import expit
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import check_count, check_labels, check_positive
 from embrm.exceptions import invalid_input
-from embrm.heads.smooth_minimiser import minimise_smooth
+from embrm.heads.win_loss import minimise_smooth
 from embrm.pairs import Pairs
 
 _SMALL = 1e-6

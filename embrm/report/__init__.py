@@ -6,13 +6,7 @@ from embrm.report.comparison import (
     leaderboard_report,
     write_report,
 )
-from embrm.report.data_page import write_data_page
-from embrm.report.evaluation import (
-    EvaluationReport,
-    evaluation_report,
-    report_of_model,
-)
-from embrm.report.layers import LayerComparison, compare_layers
+from embrm.report.evaluation import EvaluationReport, evaluation_report, report_of_model
 from embrm.report.leaderboard import (
     CrossFit,
     Leaderboard,
@@ -21,9 +15,16 @@ from embrm.report.leaderboard import (
     held_out_probability,
     make_leaderboard,
 )
-from embrm.report.page import Report
+from embrm.report.page import Report, write_data_page
 from embrm.report.quickstart import quickstart_path
-from embrm.report.style import StyleLines, compare_with_style, style_table
+from embrm.report.style import (
+    LayerComparison,
+    StyleLines,
+    compare_layers,
+    compare_with_style,
+    layers_to_compare,
+    style_table,
+)
 
 __all__ = [
     "ComparisonReport",
@@ -40,6 +41,7 @@ __all__ = [
     "evaluate_fit",
     "evaluation_report",
     "held_out_probability",
+    "layers_to_compare",
     "leaderboard_report",
     "make_leaderboard",
     "quickstart_path",

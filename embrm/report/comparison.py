@@ -15,10 +15,7 @@ from embrm.datasets import Preferences
 from embrm.embed.base import Fingerprint
 from embrm.embed.run import Embedded
 from embrm.evaluate.best_of_n import BestOfNCurve
-from embrm.evaluate.displays import (
-    BestOfNDisplay,
-    LeaderboardDisplay,
-)
+from embrm.evaluate.displays import BestOfNDisplay, LeaderboardDisplay
 from embrm.messages import prompt_text
 from embrm.report.evaluation import evaluation_report
 from embrm.report.leaderboard import Leaderboard
@@ -186,11 +183,7 @@ def leaderboard_report(
         name=board.best,
         embedded=next(iter(vectors.values()))[0] if len(vectors) == 1 else None,
     )
-    pick = (
-        f" Best of {board.ceiling.n[-1]}: {_best_of_words(board)}"
-        if board.ceiling
-        else ""
-    )
+    pick = _best_of_words(board.ceiling)
     rows = [Row(row["cells"], row["kind"]) for row in board.rows()]
     examples = telling_rankings(preferences, fit.reward)
     shown = Rankings(
@@ -242,13 +235,14 @@ def write_report(
     return Path(path)
 
 
-def _best_of_words(board: Leaderboard) -> str:
+def _best_of_words(ceiling: BestOfNCurve | None) -> str:
+    if ceiling is None:
+        return ""
     return (
-        "mean score of the response that the head picks among as many of its prompt, "
-        f"in the unit of the scores; picking by the scores themselves gives "
-        f"{board.ceiling.mean[-1]:.2f}, picking at random {board.ceiling.mean[0]:.2f}."
-        if board.ceiling is not None
-        else ""
+        f" Best of {ceiling.n[-1]}: mean score of the response that the head picks "
+        "among as many of its prompt, in the unit of the scores; picking by the scores "
+        f"themselves gives {ceiling.mean[-1]:.2f}, picking at random "
+        f"{ceiling.mean[0]:.2f}."
     )
 
 

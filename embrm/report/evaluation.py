@@ -23,7 +23,7 @@ from embrm.evaluate.resampling import Interval
 from embrm.evaluate.scores import Evaluation, evaluate_deltas
 from embrm.evaluate.subsets import Subsets, subset_column
 from embrm.model import RewardModel
-from embrm.model.frames import response_lengths
+from embrm.model.items import response_lengths
 from embrm.report._evaluation_tables import (
     control_table,
     heat_table,
@@ -32,14 +32,7 @@ from embrm.report._evaluation_tables import (
     subset_table,
     uncertainty_table,
 )
-from embrm.report.page import (
-    Block,
-    Facts,
-    Picture,
-    Report,
-    percent,
-    versions,
-)
+from embrm.report.page import Block, Facts, Picture, Report, percent, versions
 
 _FEW_PAIRS, _FEW_PROMPTS = 100, 30
 _N_RESAMPLES = 1000

@@ -22,12 +22,9 @@ from embrm.evaluate import Evaluation, PromptGroupKFold, compare_heads, evaluate
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
 from embrm.evaluate.inputs import group_codes
 from embrm.evaluate.resampling import Interval
-from embrm.exceptions import (
-    LeftOutWarning,
-    invalid_input,
-)
+from embrm.exceptions import LeftOutWarning, invalid_input
 from embrm.model import RewardModel
-from embrm.model.frames import equal_vectors, response_lengths
+from embrm.model.items import equal_vectors, response_lengths
 from embrm.model.training_data import TrainingData, pair_data, training_data
 from embrm.pairs import Pairs
 

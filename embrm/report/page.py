@@ -1,7 +1,8 @@
 """A report as a frame, as one HTML file, as Markdown, and in a notebook.
 
 It opens with the verdict in words, then come warnings, pictures and tables. The page
-has no script and no link, and is made for phones, paper, light and dark.
+has no script and no link, and is made for phones, paper, light and dark. A diagnosis
+of preference data has such a page, too.
 """
 
 import base64
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,11 +21,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from embrm import __version__
 from embrm._optional import import_optional
+from embrm.datasets import Diagnosis
+from embrm.datasets.diagnosis import Example
+from embrm.datasets.diagnosis_words import clean, example_facts, reading, sections
 from embrm.embed.cache.durable import output_text
 from embrm.evaluate.resampling import Interval
 
 Cell = tuple[str, str]
 """Text of a cell, and small print beside it."""
+
+_MOST_CHARACTERS = 1500
 
 
 @dataclass(frozen=True)
@@ -122,17 +129,9 @@ class Report:
         MissingDependencyError
             If matplotlib, which draws the pictures, is not installed.
         """
-        environment = Environment(
-            loader=PackageLoader("embrm.report", "."),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        page = environment.get_template("page.html.j2").render(
+        page = _rendered(
+            "page.html.j2",
             report=self,
-            version=__version__,
-            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             pictures=[
                 {"alt": p.alt, "caption": p.caption, "data": _png(p.display)}
                 for p in self.pictures
@@ -208,6 +207,19 @@ def _png(display: Any) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
+def _rendered(template: str, **parts: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("embrm.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    page = environment.get_template(template)
+    return page.render(version=__version__, created=created, **parts)
+
+
 def _written(text: str, path: str | os.PathLike[str] | None) -> str:
     if path is not None:
         with output_text(path) as file:
@@ -230,3 +242,73 @@ def _plain(text: str) -> str:
     for mark in "\\`*_[]<>|#":
         words = words.replace(mark, f"\\{mark}")
     return words
+
+
+def write_data_page(path: str | os.PathLike[str], diagnosis: Diagnosis) -> Path:
+    """Write a diagnosis as a page: what to look at, the first rows, every fact.
+
+    Parameters
+    ----------
+    path : path
+        Where the HTML goes; replaced if it is there.
+    diagnosis : Diagnosis
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from embrm.datasets import diagnose, read_preferences
+    >>> row = {"prompt": "2+2?", "chosen": "4", "rejected": "5"}
+    >>> with TemporaryDirectory() as directory:
+    ...     page = write_data_page(
+    ...         f"{directory}/data.html", diagnose(read_preferences([row]))
+    ...     )
+    ...     "Look at this before you fit" in page.read_text()
+    True
+    """
+    title = clean(diagnosis.read_report.source)
+    lines = ["".join(parts).strip() for parts in reading(diagnosis)]
+    # The name of the source is the title.
+    lines[0] = f"R{lines[0].removeprefix(f'{title} r')}"
+    facts = [
+        (section.title, [(clean(name), clean(words)) for name, words in section.facts])
+        for section in sections(diagnosis)
+        if section.title != "Labels that look wrong"
+    ]
+    wrong = diagnosis.suspicious
+    page = _rendered(
+        "data.html.j2",
+        title=title,
+        reading=lines,
+        findings=[(one.grave, clean(one.message)) for one in diagnosis.findings],
+        examples=[_example(one) for one in diagnosis.examples],
+        sections=facts,
+        suspicious=wrong,
+        wrong=[] if wrong is None else [_example(one) for one in wrong.examples],
+    )
+    _written(page, path)
+    return Path(path)
+
+
+def _example(example: Example) -> dict[str, Any]:
+    """Take the texts whole, but for very long ones; the label as it is printed."""
+    texts = [("prompt", example.prompt), ("first", example.first)]
+    if example.label is None:
+        texts[1] = ("response", example.first)
+    else:
+        texts.append(("second", example.second))
+    return {
+        "row": example.source_row + 1,
+        "texts": [(name, _shortened(text)) for name, text in texts],
+        "label": example_facts(example)[-1][1],
+    }
+
+
+def _shortened(text: str) -> str:
+    if len(text) > _MOST_CHARACTERS:
+        half = _MOST_CHARACTERS // 2
+        text = f"{text[:half]}\n[...]\n{text[-half:]}"
+    return "\n".join(map(clean, text.split("\n")))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import embrm
-from embrm.exceptions import DataError, format_error
+from embrm.exceptions import DataError
 
 
 def quickstart_path() -> Path:
@@ -28,11 +28,9 @@ def quickstart_path() -> Path:
     for place in places:
         if (place / "quickstart.jsonl").is_file():
             return place / "quickstart.jsonl"
-    raise DataError(
-        format_error(
-            expected="quickstart.jsonl in data/ beside the package, or inside it",
-            got="no such file",
-            fix="pass --data FILE, or reinstall embrm",
-        ),
+    raise DataError.of(
+        expected="quickstart.jsonl in data/ beside the package, or inside it",
+        got="no such file",
+        fix="pass --data FILE, or reinstall embrm",
         reason="missing file",
     )

@@ -14,11 +14,14 @@ from embrm.simulate.annotators import (
     ThurstoneAnnotator,
     TieAnnotator,
 )
-from embrm.simulate.biased import BiasedAnnotator
-from embrm.simulate.calibration import calibrate, gold_error
+from embrm.simulate.biased import AnnotatorPanel, BiasedAnnotator
 from embrm.simulate.design import PairingDesign
-from embrm.simulate.distance import DiverseResponses, SimilarResponses
-from embrm.simulate.kwise import BestVersusWorst, KWise
+from embrm.simulate.kwise import (
+    BestVersusWorst,
+    DiverseResponses,
+    KWise,
+    SimilarResponses,
+)
 from embrm.simulate.pairing import (
     CrossPrompt,
     MixedPrompt,
@@ -26,9 +29,14 @@ from embrm.simulate.pairing import (
     SamePrompt,
     Tournament,
 )
-from embrm.simulate.panel import AnnotatorPanel
 from embrm.simulate.registry import AccuracyCurve, make_annotator, make_design
-from embrm.simulate.simulation import Diversity, SimulatedPreferences, simulate
+from embrm.simulate.simulation import (
+    Diversity,
+    SimulatedPreferences,
+    calibrate,
+    gold_error,
+    simulate,
+)
 from embrm.simulate.theory import (
     SameAndCross,
     TheoryCheck,

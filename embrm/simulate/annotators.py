@@ -26,8 +26,7 @@ from embrm.simulate.annotation import (
     SingleAnnotator,
     as_single,
 )
-from embrm.simulate.biased import BiasedAnnotator
-from embrm.simulate.panel import AnnotatorPanel
+from embrm.simulate.biased import AnnotatorPanel, BiasedAnnotator
 
 __all__ = [
     "Annotation",

@@ -24,8 +24,12 @@ from embrm.simulate.design import (
     shuffled_responses,
     triangular_pair,
 )
-from embrm.simulate.distance import DiverseResponses, SimilarResponses
-from embrm.simulate.kwise import BestVersusWorst, KWise
+from embrm.simulate.kwise import (
+    BestVersusWorst,
+    DiverseResponses,
+    KWise,
+    SimilarResponses,
+)
 
 __all__ = [
     "BestVersusWorst",

@@ -8,9 +8,8 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from embrm.embed import Fingerprint
+from embrm.embed import Fingerprint, item_keys
 from embrm.embed.cache import VectorCache
-from embrm.embed.keys import item_keys
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def test_a_default_model_that_is_not_converted_yet_is_no_fault(
 def test_people_get_a_table_with_the_fix(run, monkeypatch):
     """What is missing stands with the command that installs it."""
     monkeypatch.setattr(
-        "embrm.cli.doctor.OPTIONAL",
+        "embrm.cli.formats.OPTIONAL",
         [("no_such_module", ("no-such-package",), "ray", "scale-out")],
     )
     result = run("doctor")

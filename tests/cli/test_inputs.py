@@ -14,10 +14,11 @@ from embrm.cli.inputs import (
     open_store,
     read_and_say,
 )
+from embrm.cli.output import reporting
 from embrm.embed import Fingerprint
 from embrm.embed.cache import VectorCache
 from embrm.exceptions import FingerprintMismatchError, IntegrityError, InvalidInputError
-from embrm.persist.manifest import digest_of
+from embrm.persist.files import digest_of
 
 GOOD = {"prompt": "p", "chosen": "a", "rejected": "b"}
 
@@ -25,7 +26,7 @@ GOOD = {"prompt": "p", "chosen": "a", "rejected": "b"}
 def test_the_read_report_is_printed_and_not_warned_about(capsys):
     """One place for counts: stdout for people, stderr beside JSON."""
     rows = [GOOD, {**GOOD, "chosen": ""}]
-    read = read_and_say(rows, as_json=False, on_error="skip")
+    read = read_and_say(rows, on_error="skip")
     shown = capsys.readouterr()
     assert len(read) == 1
     assert "2 rows, 1 kept, 1 left out" in shown.out
@@ -34,7 +35,8 @@ def test_the_read_report_is_printed_and_not_warned_about(capsys):
 
 def test_beside_json_it_goes_to_stderr(capsys):
     """stdout stays clean for the result."""
-    read_and_say([GOOD], as_json=True)
+    with reporting(debug=False, as_json=True):
+        read_and_say([GOOD])
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "1 kept" in shown.err
@@ -81,7 +83,7 @@ def cache(tmp_path):
     """A cache with one vector."""
     import numpy as np
 
-    from embrm.embed.keys import item_keys
+    from embrm.embed import item_keys
 
     who = Fingerprint({"kind": "x"}, dim=1, dtype="float32")
     store = VectorCache(tmp_path).open(who)

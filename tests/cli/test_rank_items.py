@@ -127,7 +127,7 @@ def test_an_item_that_won_every_game_is_reported(run, tmp_path):
         (["--ties", "thirds"], 2, "'half', 'rao-kupper' or 'davidson'"),
         (["--level", "2"], 2, "level"),
         (["--plot", "board.gif"], 2, ".png, .svg or .pdf"),
-        (["--out", "board.xls"], 2, ".jsonl, .csv, .parquet"),
+        (["--out", "board.xls"], 2, ".jsonl, .csv or .parquet"),
         (["--column", "winner=won"], 3, "name yours"),
     ],
 )

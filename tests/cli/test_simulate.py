@@ -10,7 +10,6 @@ import yaml
 
 from embrm.cli.simulate import simulate
 from embrm.experiment import SECONDS, Experiment, read_grid
-from embrm.experiment.config import grid_from_mapping
 
 GRID = {
     "annotators": ["perfect", {"bradley-terry": {"error_rate": 0.3}}],
@@ -274,13 +273,14 @@ def test_a_pool_without_what_it_takes_is_a_data_error(
     assert words in result.stderr
 
 
-def test_the_example_in_the_help_is_a_grid(run):
+def test_the_example_in_the_help_is_a_grid(run, tmp_path):
     """Whoever copies it can run it; no line of the help is broken."""
     shown = run("simulate", "--help").stdout
     assert max(map(len, shown.splitlines())) <= 80
     example = simulate.__doc__.partition("A grid file:\n")[2]
-    given = yaml.safe_load(textwrap.dedent(example))
-    assert grid_from_mapping(given).n_cells == 96
+    path = tmp_path / "grid.yaml"
+    path.write_text(textwrap.dedent(example))
+    assert read_grid(path).n_cells == 96
     for line in filter(None, map(str.strip, example.splitlines())):
         assert line in shown
 

@@ -12,9 +12,9 @@ from embrm.embed import (
     embed_items,
     encoder_from_spec,
     encoder_spec,
+    estimate_embedding,
     make_encoder,
 )
-from embrm.embed.estimate import estimate_embedding
 from embrm.exceptions import InvalidInputError
 from embrm.persist import load_model, save_model
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from embrm.embed import Fingerprint, embed_items
-from embrm.embed.estimate import estimate_embedding, format_duration
+from embrm.embed import Fingerprint, embed_items, estimate_embedding
+from embrm.embed.estimate import format_duration
 
 
 class Clock:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embrm.embed.keys import KeyIndex, check_keys, item_keys
+from embrm.embed import item_keys
+from embrm.embed.keys import KeyIndex, check_keys
 from embrm.exceptions import InvalidInputError
 from embrm.messages import canonical_json
 

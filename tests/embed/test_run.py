@@ -10,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from embrm.embed import BatchReport, Fingerprint, embed_items
+from embrm.embed import BatchReport, Fingerprint, embed_items, item_keys
 from embrm.embed.cache import VectorCache, VectorStore
-from embrm.embed.keys import item_keys
 from embrm.embed.run import EmbeddingReport, Slices, add_reports, warn_if_truncated
 from embrm.exceptions import (
     DamagedSegmentWarning,

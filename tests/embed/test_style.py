@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from embrm.embed import BatchReport, StyleEncoder
-from embrm.embed.style import STYLE_FEATURES
+from embrm.embed import STYLE_FEATURES, BatchReport, StyleEncoder
 
 
 def style(response, feature):

@@ -13,14 +13,18 @@ from embrm import Pairs
 from embrm.evaluate import (
     compare,
     compare_heads,
+    group_letters,
     holm,
     mcnemar_exact,
     order_consistency,
     prompt_bootstrap,
 )
-from embrm.evaluate.comparison import group_letters
-from embrm.evaluate.metrics import order_values
 from embrm.exceptions import InvalidInputError
+
+
+def shares_right(delta, y):
+    """1 where a pair is ordered as its label says, 0 where it is not, 1/2 in ties."""
+    return (1 + np.sign(delta) * np.sign(np.asarray(y) - 0.5)) / 2
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def test_each_head_has_the_interval_of_its_own(heads):
     """The resamples are those of `prompt_bootstrap`."""
     deltas, y, groups = heads
     table = compare_heads(deltas, y, groups)
-    own = prompt_bootstrap(order_values(deltas["poor"], y), groups)
+    own = prompt_bootstrap(shares_right(deltas["poor"], y), groups)
     assert table.loc["poor", ["low", "high"]].tolist() == pytest.approx(
         [own.low, own.high]
     )
@@ -60,7 +64,7 @@ def test_a_difference_has_a_paired_interval(heads):
     """It is that of the differences of the pairs' values."""
     deltas, y, groups = heads
     table = compare_heads(deltas, y, groups, reference="poor")
-    lead = order_values(deltas["good"], y) - order_values(deltas["poor"], y)
+    lead = shares_right(deltas["good"], y) - shares_right(deltas["poor"], y)
     paired = prompt_bootstrap(lead, groups)
     row = table.loc["good"]
     assert row["difference"] == pytest.approx(paired.estimate)
@@ -236,7 +240,7 @@ def test_flipping_signs_of_prompts_is_exact(heads):
     table = compare_heads(
         {"one": one, "other": other}, groups=groups, reference="one", n_resamples=20_000
     )
-    difference = order_values(other, np.ones(20)) - order_values(one, np.ones(20))
+    difference = shares_right(other, np.ones(20)) - shares_right(one, np.ones(20))
     sums = difference.reshape(10, 2).sum(axis=1)
     flips = np.array(list(product([-1, 1], repeat=10))) @ sums
     exact = (np.abs(flips) >= abs(sums.sum()) - 1e-9).mean()

@@ -8,15 +8,14 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import brier_score_loss
 from sklearn.metrics import log_loss as sklearn_log_loss
 
+import embrm.heads
 from embrm.evaluate import (
     brier_score,
     log_loss,
     order_consistency,
     order_consistency_by_delta,
 )
-from embrm.evaluate.metrics import order_values, weighted_quantile_edges
 from embrm.exceptions import InvalidInputError
-from embrm.heads import base
 
 DELTAS = hnp.arrays(float, st.integers(1, 20), elements=st.floats(-1e4, 1e4))
 SOFT = st.floats(0, 1)
@@ -31,7 +30,7 @@ def judged():
 
 def test_order_consistency_is_the_one_of_the_heads():
     """There is one definition, which heads score by."""
-    assert order_consistency is base.order_consistency
+    assert order_consistency is embrm.heads.order_consistency
 
 
 def test_log_loss_agrees_with_scikit_learn(judged):
@@ -94,12 +93,13 @@ def test_no_labels_mean_that_first_is_preferred(metric):
     assert metric([0.3, -2.0]) == metric([0.3, -2.0], [1, 1])
 
 
-def test_order_values_average_to_order_consistency(judged):
-    """Their weighted mean without label ties is the metric."""
+def test_order_consistency_is_a_weighted_mean_of_right_wrong_and_half(judged):
+    """Of the pairs whose label is no tie; a tie of the head is half right."""
     delta, y, weight = judged
     y, delta = np.where(y < delta / 3, 0.5, y), np.round(delta)
     weight = np.where(y == 0.5, 0, weight)
-    mean = np.average(order_values(delta, y), weights=weight)
+    right = (1 + np.sign(delta) * np.sign(y - 0.5)) / 2
+    mean = np.average(right, weights=weight)
     assert order_consistency(delta, y, weight) == pytest.approx(mean)
 
 
@@ -139,10 +139,11 @@ def test_bins_of_delta_need_a_labelled_pair():
         order_consistency_by_delta([1.0, 2.0], [0.5, 0.5])
 
 
-def test_quantile_edges_take_a_weight_for_copies():
+def test_bins_of_delta_take_a_weight_for_copies():
     """Weighted values are cut where their copies would be."""
-    values, weights = np.array([3.0, 1.0, 2.0]), np.array([1, 4, 1])
-    copies = np.repeat(values, weights)
-    edges = weighted_quantile_edges(values, weights.astype(float), 3)
-    again = weighted_quantile_edges(copies, np.ones(6), 3)
-    assert edges.tolist() == again.tolist() == [1.0, 1.0]
+    delta, weights = np.array([3.0, 1.0, 2.0]), np.array([1, 4, 1])
+    bins = order_consistency_by_delta(delta, n_bins=3, sample_weight=weights)
+    again = order_consistency_by_delta(np.repeat(delta, weights), n_bins=3)
+    assert bins.low.tolist() == again.low.tolist() == [1.0, 2.0]
+    assert bins.high.tolist() == again.high.tolist() == [1.0, 3.0]
+    assert bins.count.tolist() == again.count.tolist() == [4.0, 2.0]

@@ -19,7 +19,6 @@ from embrm.evaluate import (
     prompt_bootstrap,
     prompt_rank_correlation,
 )
-from embrm.evaluate.metrics import log_loss_values
 from embrm.exceptions import InvalidInputError
 
 
@@ -59,7 +58,8 @@ def test_intervals_are_those_of_each_metric_alone(judged):
     evaluation = evaluate_deltas(**judged)
     delta, y = judged["delta"], judged["y"]
     options = {"groups": judged["groups"], "sample_weight": judged["sample_weight"]}
-    loss = prompt_bootstrap(log_loss_values(delta, y), **options)
+    losses = [log_loss([d], [label]) for d, label in zip(delta, y, strict=True)]
+    loss = prompt_bootstrap(losses, **options)
     error = calibration_interval(delta, y, **options)
     assert evaluation.log_loss.low == pytest.approx(loss.low)
     assert evaluation.expected_calibration_error.high == pytest.approx(error.high)

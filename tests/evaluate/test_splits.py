@@ -25,8 +25,7 @@ from embrm.evaluate import (
     prompt_train_test_split,
 )
 from embrm.exceptions import InvalidInputError
-from embrm.heads import LinearBradleyTerry, RewardHead
-from embrm.heads.state import HeadState
+from embrm.heads import HeadState, LinearBradleyTerry, RewardHead
 
 
 class MeanDifference(RewardHead):

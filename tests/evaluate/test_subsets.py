@@ -7,8 +7,12 @@ import pandas as pd
 import pytest
 
 from embrm.datasets import read_preferences
-from embrm.evaluate import evaluate_by, evaluate_deltas, order_consistency
-from embrm.evaluate.subsets import subset_column
+from embrm.evaluate import (
+    evaluate_by,
+    evaluate_deltas,
+    order_consistency,
+    subset_column,
+)
 from embrm.exceptions import InvalidInputError
 
 

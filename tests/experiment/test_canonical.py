@@ -7,7 +7,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from embrm.exceptions import InvalidInputError
-from embrm.experiment._canonical import (
+from embrm.experiment.factors import (
     array_digest,
     canonical,
     canonical_bytes,
@@ -95,7 +95,7 @@ def test_an_array_is_digested_in_blocks(monkeypatch):
     """The digest does not depend on how many rows are read at a time."""
     array = np.arange(60.0).reshape(20, 3)
     whole = array_digest(array)
-    monkeypatch.setattr("embrm.experiment._canonical._BLOCK_BYTES", 50)
+    monkeypatch.setattr("embrm.experiment.factors._BLOCK_BYTES", 50)
     assert array_digest(array) == whole
 
 

@@ -11,7 +11,6 @@ from joblib import cpu_count
 from threadpoolctl import threadpool_info
 
 from embrm.experiment import _cell as module
-from embrm.experiment._canonical import digest_of
 from embrm.experiment._cell import (
     Cell,
     Draw,
@@ -22,6 +21,7 @@ from embrm.experiment._cell import (
 )
 from embrm.experiment._storage import CellRecord, CellStore, pool_digest, write_pool
 from embrm.experiment.evaluator import EvaluationSettings
+from embrm.experiment.factors import digest_of
 from embrm.heads import LinearBradleyTerry
 from embrm.simulate import BradleyTerryAnnotator, SamePrompt
 

@@ -270,16 +270,6 @@ def test_threads_give_the_same_table(train, test):
     assert warnings.filters == filters
 
 
-def test_the_former_name_still_works_and_warns():
-    """For one version; the warning points at the line that imports."""
-    with pytest.warns(FutureWarning, match="import it from embrm.experiment") as seen:
-        from embrm.simulate.experiment import AtErrorRate as Former
-    assert Former is AtErrorRate
-    assert {warning.filename for warning in seen} == {__file__}
-    with pytest.raises(ImportError, match="Nothing"):
-        from embrm.simulate.experiment import Nothing  # noqa: F401
-
-
 SCRIPT = """
 import sys
 import numpy as np

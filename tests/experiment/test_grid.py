@@ -8,10 +8,10 @@ from sklearn.decomposition import PCA
 
 from embrm import CandidatePool
 from embrm.experiment import AtErrorRate
-from embrm.experiment._canonical import digest_of
 from embrm.experiment._cell import run_cell
 from embrm.experiment._storage import PoolFiles
 from embrm.experiment.evaluator import EvaluationSettings
+from embrm.experiment.factors import digest_of
 from embrm.experiment.grid import Factors, Grid, RunPaths, with_seed
 from embrm.heads import LinearBradleyTerry, RewardEnsemble, SiameseBradleyTerry
 from embrm.simulate import BradleyTerryAnnotator, CrossPrompt, SamePrompt

@@ -8,7 +8,6 @@ import pytest
 from embrm import CandidatePool
 from embrm.embed.cache.durable import durable_file
 from embrm.exceptions import EmbrmError, EmbrmWarning, IntegrityError, InvalidInputError
-from embrm.experiment._canonical import digest_of
 from embrm.experiment._storage import (
     CellRecord,
     CellStore,
@@ -18,6 +17,7 @@ from embrm.experiment._storage import (
     remove_leftovers,
     write_pool,
 )
+from embrm.experiment.factors import digest_of
 
 
 def write(pool, directory):

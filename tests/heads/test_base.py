@@ -13,14 +13,14 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
 from embrm.heads import (
+    BaseHead,
     ClassificationReward,
+    HeadState,
     LinearBradleyTerry,
     RewardHead,
+    make_comparisons,
     order_consistency,
 )
-from embrm.heads.base import BaseHead
-from embrm.heads.comparisons import make_comparisons
-from embrm.heads.state import HeadState
 
 
 class Recorder(RewardHead):

@@ -14,14 +14,13 @@ from sklearn.svm import LinearSVC
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads import ClassificationReward
+from embrm.heads import ClassificationReward, make_comparisons
 from embrm.heads.classification import (
     CLASSIFIERS,
     make_classifier,
     win_logit,
     win_lose_rows,
 )
-from embrm.heads.comparisons import make_comparisons
 
 WORDS = ["logistic", "mlp", "lightgbm", "xgboost"]
 SMALL = {

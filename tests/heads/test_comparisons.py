@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError, LeftOutWarning
-from embrm.heads.comparisons import as_pairs, make_comparisons
+from embrm.heads import make_comparisons
+from embrm.heads.comparisons import as_pairs
 
 
 def table(comparisons):

@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
 
 from embrm.exceptions import IntegrityError, InvalidInputError
+from embrm.heads import HeadState
 from embrm.heads.estimator_state import get_estimator_state, set_estimator_state
-from embrm.heads.state import HeadState
 
 LIGHTGBM = LGBMClassifier(n_estimators=5, min_child_samples=2, verbosity=-1)
 XGBOOST = XGBClassifier(n_estimators=5, random_state=0)

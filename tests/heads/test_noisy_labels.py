@@ -18,9 +18,9 @@ from embrm.heads import (
     RewardEnsemble,
     SiameseBradleyTerry,
     StackedReward,
+    make_comparisons,
 )
 from embrm.heads.base import name_annotators
-from embrm.heads.comparisons import make_comparisons
 from embrm.heads.noisy_labels import (
     AnnotatedLogits,
     estimate_flip_rates,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embrm.heads.smooth_minimiser import minimise_smooth
+from embrm.heads.win_loss import minimise_smooth
 
 CURVATURE = np.array([1e-6, 1.0, 1e6])
 

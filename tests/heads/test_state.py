@@ -6,17 +6,8 @@ import numpy as np
 import pytest
 
 from embrm.exceptions import IntegrityError
-from embrm.heads.state import (
-    HeadState,
-    NotStored,
-    StoredArray,
-    StoredNumbers,
-    StoredPart,
-    StoredValue,
-    collect_state,
-    read_state,
-    restore_state,
-)
+from embrm.heads import HeadState, StoredArray, StoredNumbers, StoredPart, StoredValue
+from embrm.heads.state import NotStored, collect_state, read_state, restore_state
 
 
 @pytest.fixture

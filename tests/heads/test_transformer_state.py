@@ -15,8 +15,8 @@ from sklearn.preprocessing import (
 )
 
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads.state import HeadState
-from embrm.heads.transformer_state import get_transformer_state, set_transformer_state
+from embrm.heads import HeadState
+from embrm.heads.estimator_state import get_transformer_state, set_transformer_state
 
 TRANSFORMERS = [
     StandardScaler(),

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads import make_head
-from embrm.heads.uncertain_reward import spread, spread_of_deltas
+from embrm.heads import RewardEnsemble, RewardHead, make_head
 
 MAKERS = {
     "linear": lambda: make_head("linear"),
@@ -68,10 +68,21 @@ def test_nothing_has_no_deviation(fitted):
         assert part.shape == (0,)
 
 
-@given(arrays(np.float64, (1, 5), elements=st.floats(-1e6, 1e6)), st.integers(1, 4))
-def test_members_that_agree_differ_by_exactly_nothing(rewards, n_members):
+class FirstColumn(RewardHead):
+    """Knows its reward without any pair."""
+
+    def _fit(self, comparisons):
+        """Nothing is learned."""
+
+    def _reward(self, items):
+        return items[:, 0]
+
+
+@given(arrays(np.float64, (5, 1), elements=st.floats(-1e6, 1e6)), st.integers(1, 4))
+def test_members_that_agree_differ_by_exactly_nothing(items, n_members):
     """Whatever the rewards: no rounding passes for doubt."""
-    same = np.repeat(rewards, n_members, axis=0)
-    ids = np.array([[0, 1], [4, 2]])
-    assert not spread(same).any()
-    assert not spread_of_deltas(same, ids).any()
+    head = RewardEnsemble([FirstColumn()] * n_members, bagging=None)
+    head.fit(Pairs(np.array([[0.3], [0.1]]), [[0, 1]]))
+    assert not head.reward(items, return_std=True)[1].any()
+    pairs = Pairs(items, [[0, 1], [4, 2]])
+    assert not head.decision_function(pairs, return_std=True)[1].any()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embrm import Pairs
-from embrm.heads.comparisons import make_comparisons
+from embrm.heads import make_comparisons
 from embrm.heads.validation_split import (
     grouped_folds,
     held_out_by_item,

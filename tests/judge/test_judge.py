@@ -13,8 +13,7 @@ from embrm.datasets import read_preferences
 from embrm.exceptions import EmbrmError, InvalidInputError, LeftOutWarning
 from embrm.heads import LinearBradleyTerry
 from embrm.judge import JUDGE_PROMPTS, JudgeServer, judge_pairs, judge_texts
-from embrm.judge.judging import with_critiques
-from embrm.judge.prompts import judge_prompt
+from embrm.judge.judging import judge_prompt, with_critiques
 from embrm.judge.server import read_completion
 
 PAIRS = [("2+2?", "4", "five or so"), ("a fruit", "a car, maybe", "an apple")]

@@ -3,8 +3,7 @@
 import pandas as pd
 
 from embrm.datasets import read_preferences
-from embrm.model.frames import prompt_hashes, response_lengths
-from embrm.model.items import row_items
+from embrm.model.items import prompt_hashes, response_lengths, row_items
 
 
 def test_both_spellings_of_a_prompt_are_one_group():

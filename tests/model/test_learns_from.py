@@ -19,7 +19,7 @@ from embrm.heads import (
     known_heads,
     make_head,
 )
-from embrm.model.training_data import heads_that_fit, training_data
+from embrm.model import heads_that_fit, training_data
 from embrm.report import cross_fit, evaluate_fit, make_leaderboard
 
 NAMES = list(known_heads())

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from embrm import RewardModel
 from embrm.datasets import read_preferences
 from embrm.heads import LengthDebiased, LinearBradleyTerry, make_head
-from embrm.model.training_data import training_data
+from embrm.model import training_data
 from embrm.report import cross_fit
 
 

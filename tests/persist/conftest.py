@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 from embrm import RewardModel
 from embrm.heads import make_head
 from embrm.persist import save_model
-from embrm.persist.manifest import digest_of
+from embrm.persist.files import digest_of
 
 GOLDEN = Path(__file__).with_name("golden")
 

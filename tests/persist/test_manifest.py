@@ -5,7 +5,7 @@ import json
 import pytest
 
 from embrm.exceptions import IntegrityError
-from embrm.persist.manifest import digest_of, parse_manifest, write_manifest
+from embrm.persist.files import digest_of, parse_manifest, write_manifest
 
 GOOD = {
     "created": "2026-11-20T00:00:00+00:00",

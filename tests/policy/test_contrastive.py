@@ -8,7 +8,7 @@ from scipy.special import expit
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry
-from embrm.policy.contrastive import fit_contrastive, info_nce
+from embrm.policy import fit_contrastive, info_nce
 
 
 def unit(rows):

@@ -5,8 +5,15 @@ import pytest
 
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
-from embrm.policy import best_of_n_sweep, pareto_front, run_case, tilt_sweep
-from embrm.policy.displays import AlignmentDisplay, ParetoDisplay, PolicyDisplay
+from embrm.policy import (
+    AlignmentDisplay,
+    ParetoDisplay,
+    PolicyDisplay,
+    best_of_n_sweep,
+    pareto_front,
+    run_case,
+    tilt_sweep,
+)
 from embrm.simulate import PerfectAnnotator
 
 

@@ -7,12 +7,14 @@ from scipy.special import expit
 from embrm import CandidatePool, Pairs
 from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry
-from embrm.policy.label_sources import (
+from embrm.policy import (
     augment_by_permutation,
     implicit_labels,
+    pseudo_label,
+    self_rewarding,
+    spin,
     weak_to_strong,
 )
-from embrm.policy.self_training import pseudo_label, self_rewarding, spin
 
 HEAD = LinearBradleyTerry(alpha=1.0, posterior=False)
 

@@ -7,8 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from embrm.exceptions import InvalidInputError
-from embrm.policy import tilted_policy
-from embrm.policy.likelihood import response_logprob
+from embrm.policy import response_logprob, tilted_policy
 
 SPECIAL = {"pad_token": "<pad>", "eos_token": "<eos>", "unk_token": "<unk>"}
 WORDS = [

@@ -9,9 +9,7 @@ import pytest
 from embrm.datasets import read_preferences
 from embrm.exceptions import DataError, InvalidInputError
 from embrm.messages import canonical_json
-from embrm.policy import MiningRule, Scored, mine
-from embrm.policy.mining_card import mining_card
-from embrm.policy.preference_files import TRAINING_FORMATS
+from embrm.policy import TRAINING_FORMATS, MiningRule, Scored, mine, mining_card
 
 CONVERSATION = [
     {"role": "system", "content": "Be short."},

@@ -17,12 +17,10 @@ from embrm.policy import (
     head_preference,
     nash_by_linear_program,
     nash_policy,
-    tilted_policy,
-)
-from embrm.policy.nash import (
     payoff_of,
     preference_matrices,
     regularised_exploitability,
+    tilted_policy,
     top_cycle,
 )
 

@@ -10,12 +10,13 @@ from embrm.exceptions import InvalidInputError
 from embrm.heads import LinearBradleyTerry
 from embrm.policy import (
     conditioned_policy,
+    low_rank_users,
     pareto_front,
     policy_soup,
+    principal_directions,
     tilted_policy,
     worst_group_policy,
 )
-from embrm.policy.users import low_rank_users, principal_directions
 
 RNG = np.random.default_rng(0)
 IDS = np.repeat([0, 1, 2], [3, 4, 2])

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embrm.exceptions import InvalidInputError
-from embrm.policy import Candidates, select_items, select_pairs
-from embrm.policy.selection import acceptance_rate
+from embrm.policy import Candidates, acceptance_rate, select_items, select_pairs
 
 
 def random_pool(seed=0, n_prompts=40, **options):

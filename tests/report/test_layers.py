@@ -7,8 +7,7 @@ import pytest
 
 from embrm.datasets import read_preferences
 from embrm.embed.causal import CausalLMEncoder
-from embrm.report import LayerComparison, compare_layers
-from embrm.report.layers import layers_to_compare
+from embrm.report import LayerComparison, compare_layers, layers_to_compare
 
 
 @pytest.fixture(scope="module")

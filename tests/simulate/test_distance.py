@@ -5,8 +5,7 @@ import pytest
 
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
-from embrm.simulate import DiverseResponses, SimilarResponses
-from embrm.simulate import distance as distance_module
+from embrm.simulate import DiverseResponses, SimilarResponses, kwise
 
 
 def cosine(a, b):
@@ -51,7 +50,7 @@ def test_neither_needs_gold(pool):
 def test_blocks_do_not_change_the_draw(pool, monkeypatch):
     """A memory limit of a few vectors gives the same pairs."""
     expected = DiverseResponses().draw(pool, 300, random_state=0)
-    monkeypatch.setattr(distance_module, "_BLOCK", 250)
+    monkeypatch.setattr(kwise, "_BLOCK", 250)
     found = DiverseResponses().draw(pool, 300, random_state=0)
     np.testing.assert_array_equal(found, expected)
 

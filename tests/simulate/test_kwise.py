@@ -9,7 +9,6 @@ from scipy.stats import chisquare
 from embrm import CandidatePool
 from embrm.exceptions import InvalidInputError
 from embrm.simulate import BestVersusWorst, KWise
-from embrm.simulate.kwise import random_subsets
 
 
 @pytest.mark.parametrize("replacement", [False, True])
@@ -60,14 +59,15 @@ def test_every_group_is_equally_likely(replacement):
 
 
 def test_subsets_are_distinct_and_equally_likely():
-    """Floyd's algorithm, for sizes that differ by row."""
-    sizes = np.tile([3, 5], 6000)
-    subsets = np.sort(random_subsets(sizes, 2, np.random.default_rng(5)), axis=1)
-    assert (subsets[:, 0] < subsets[:, 1]).all()
-    for start, size in ((0, 3), (1, 5)):
-        codes = subsets[start::2] @ [size, 1]
-        counts = np.unique(codes, return_counts=True)[1]
-        assert len(counts) == size * (size - 1) // 2
+    """Floyd's algorithm, for prompts of several sizes."""
+    pool = CandidatePool(np.ones((8, 1)), np.repeat([0, 1], [3, 5]))
+    pairs = np.sort(KWise(2, replacement=True).draw(pool, 12_000, 5), axis=1)
+    assert (pairs[:, 0] < pairs[:, 1]).all()
+    for rows in (range(3), range(3, 8)):
+        inside = pairs[np.isin(pairs[:, 0], rows)]
+        assert np.isin(inside, rows).all()
+        counts = np.unique(inside @ [8, 1], return_counts=True)[1]
+        assert len(counts) == len(rows) * (len(rows) - 1) // 2
         assert chisquare(counts).pvalue > 0.001
 
 

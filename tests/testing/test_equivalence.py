@@ -5,7 +5,7 @@ import pytest
 
 from embrm import Pairs
 from embrm.heads import LinearBradleyTerry
-from embrm.testing._output import EQUIVALENCE_CHECKS
+from embrm.testing import head_checks
 
 
 class Linear(LinearBradleyTerry):
@@ -100,8 +100,8 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("check", EQUIVALENCE_CHECKS, ids=lambda check: check.__name__)
-def test_a_broken_head_fails_the_check(check, assert_fails):
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_head_fails_the_check(name, assert_fails):
     """And the sound head that it was made from passes."""
-    check(Linear(alpha=1.0))
-    assert_fails(BROKEN[check.__name__](alpha=1.0), check.__name__)
+    dict(head_checks())[name](Linear(alpha=1.0))
+    assert_fails(BROKEN[name](alpha=1.0), name)

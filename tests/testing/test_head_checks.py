@@ -1,5 +1,7 @@
 """check_head runs what it is asked to, and reports every failure by name."""
 
+from pathlib import Path
+
 import pytest
 
 from embrm.exceptions import InvalidInputError
@@ -76,3 +78,14 @@ def test_an_unknown_check_is_refused():
         InvalidInputError, match=r"fit_returns_the_head, .*got spelling"
     ):
         check_head(LinearBradleyTerry(), checks=["spelling"])
+
+
+def test_every_check_is_failed_by_a_broken_head_in_these_tests():
+    """Those of bad input by two heads, each other one by a head of its own."""
+    texts = [path.read_text("utf-8") for path in Path(__file__).parent.glob("*.py")]
+    told = [
+        name
+        for name, _ in head_checks()
+        if not name.endswith(("is_refused", "are_refused"))
+    ]
+    assert [name for name in told if not any(f'"{name}": ' in t for t in texts)] == []

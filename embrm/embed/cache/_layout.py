@@ -48,7 +48,6 @@ from embrm.exceptions import (
     DamagedSegmentWarning,
     FingerprintMismatchError,
     IntegrityError,
-    format_error,
     warn,
 )
 
@@ -108,12 +107,10 @@ def read_meta(directory: Place) -> Fingerprint | None:
     if not isinstance(layout, str):
         raise _unreadable(path)
     if layout != LAYOUT:
-        raise IntegrityError(
-            format_error(
-                expected=f"a store of layout {LAYOUT}",
-                got=f"layout {layout[:20]} in {path}",
-                fix="upgrade embrm, or choose another cache directory",
-            )
+        raise IntegrityError.of(
+            expected=f"a store of layout {LAYOUT}",
+            got=f"layout {layout[:20]} in {path}",
+            fix="upgrade embrm, or choose another cache directory",
         )
     try:
         fingerprint = Fingerprint.from_json(values["fingerprint"])
@@ -121,12 +118,10 @@ def read_meta(directory: Place) -> Fingerprint | None:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _unreadable(path) from error
     if digest != directory.name:
-        raise FingerprintMismatchError(
-            format_error(
-                expected=f"the fingerprint with digest {directory.name} in {path}",
-                got=f"one with digest {digest}",
-                fix="undo the change, or delete the file: the next run writes it",
-            )
+        raise FingerprintMismatchError.of(
+            expected=f"the fingerprint with digest {directory.name} in {path}",
+            got=f"one with digest {digest}",
+            fix="undo the change, or delete the file: the next run writes it",
         )
     return fingerprint
 
@@ -148,12 +143,10 @@ def repair_meta(directory: Place, fingerprint: Fingerprint) -> None:
 
 
 def _unreadable(path: Place) -> IntegrityError:
-    return UnreadableMetaError(
-        format_error(
-            expected=f"a readable layout and fingerprint in {path}",
-            got="something else",
-            fix="delete the file: the next run writes it again, vectors are kept",
-        )
+    return UnreadableMetaError.of(
+        expected=f"a readable layout and fingerprint in {path}",
+        got="something else",
+        fix="delete the file: the next run writes it again, vectors are kept",
     )
 
 

@@ -31,7 +31,6 @@ from embrm.exceptions import (
     DamagedSegmentWarning,
     FingerprintMismatchError,
     IntegrityError,
-    format_error,
     warn,
 )
 
@@ -291,28 +290,22 @@ def _check_metadata(
     if (layout, owner) != (LAYOUT, fingerprint.digest):
         check_digest(path)  # a flipped bit is damage, not another layout
     if layout != LAYOUT:
-        raise IntegrityError(
-            format_error(
-                expected=f"segments of layout {LAYOUT}",
-                got=f"layout {layout[:20]} in {path}",
-                fix="upgrade embrm, or choose another cache directory",
-            )
+        raise IntegrityError.of(
+            expected=f"segments of layout {LAYOUT}",
+            got=f"layout {layout[:20]} in {path}",
+            fix="upgrade embrm, or choose another cache directory",
         )
     if owner != fingerprint.digest:
-        raise FingerprintMismatchError(
-            format_error(
-                expected=f"segments of fingerprint {fingerprint.digest}",
-                got=f"fingerprint {owner[:32]} in {path}",
-                fix=f"move the file to the directory {owner[:32]}/segments",
-            )
+        raise FingerprintMismatchError.of(
+            expected=f"segments of fingerprint {fingerprint.digest}",
+            got=f"fingerprint {owner[:32]} in {path}",
+            fix=f"move the file to the directory {owner[:32]}/segments",
         )
 
 
 def _damaged(path: Place, got: str) -> SegmentDamageError:
-    return SegmentDamageError(
-        format_error(
-            expected=f"segment {path.name} as it was written",
-            got=got,
-            fix="run again: a damaged segment is set aside, its rows embedded again",
-        )
+    return SegmentDamageError.of(
+        expected=f"segment {path.name} as it was written",
+        got=got,
+        fix="run again: a damaged segment is set aside, its rows embedded again",
     )

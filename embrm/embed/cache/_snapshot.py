@@ -25,7 +25,6 @@ from embrm.exceptions import (
     DamagedSegmentWarning,
     EmbrmError,
     FingerprintMismatchError,
-    format_error,
     warn,
 )
 
@@ -225,12 +224,10 @@ class Loader:
 
 def too_many_retries(directory: Place) -> EmbrmError:
     """Make the error for segments that others delete faster than they are read."""
-    return EmbrmError(
-        format_error(
-            expected="segments that stay while they are read",
-            got=f"some gone, {ATTEMPTS} times, in {directory}",
-            fix="wait until no other process compacts this cache",
-        )
+    return EmbrmError.of(
+        expected="segments that stay while they are read",
+        got=f"some gone, {ATTEMPTS} times, in {directory}",
+        fix="wait until no other process compacts this cache",
     )
 
 

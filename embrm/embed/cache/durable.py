@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, NamedTuple, TextIO, TypeAlias
 
-from embrm.exceptions import EmbrmError, format_error, invalid_input
+from embrm.exceptions import EmbrmError, invalid_input
 
 TEMPORARY = ".tmp"
 """Suffix of files that are still being written."""
@@ -463,12 +463,10 @@ def storage_errors(task: str, place: Place) -> Iterator[None]:
         yield
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "no error code")
-        raise EmbrmError(
-            format_error(
-                expected=f"to {task} in {place}",
-                got=f"{error.strerror or type(error).__name__} ({name})",
-                fix=_fix(error.errno),
-            )
+        raise EmbrmError.of(
+            expected=f"to {task} in {place}",
+            got=f"{error.strerror or type(error).__name__} ({name})",
+            fix=_fix(error.errno),
         ) from error
 
 

@@ -17,12 +17,7 @@ from embrm.embed.cache.durable import durable_file, storage_errors
 from embrm.embed.cache.published import PublishedVectors
 from embrm.embed.cache.store import VectorStore
 from embrm.embed.keys import KeyIndex, Keys, check_keys
-from embrm.exceptions import (
-    FingerprintMismatchError,
-    InvalidInputError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import FingerprintMismatchError, InvalidInputError, invalid_input
 
 _BATCH_ROWS = 16_384
 
@@ -299,12 +294,10 @@ def _check_shape(store: VectorStore, keys: Keys, published: PublishedVectors) ->
             fix="pass the items that the vectors were made of, in their order",
         )
     if published.dim != store.dim:
-        raise FingerprintMismatchError(
-            format_error(
-                expected=f"vectors with d = {store.dim}, as in the fingerprint",
-                got=f"d = {published.dim} in {published.path}",
-                fix="state the fingerprint of the encoder that made them",
-            )
+        raise FingerprintMismatchError.of(
+            expected=f"vectors with d = {store.dim}, as in the fingerprint",
+            got=f"d = {published.dim} in {published.path}",
+            fix="state the fingerprint of the encoder that made them",
         )
 
 

@@ -35,10 +35,7 @@ from embrm.embed.cache.durable import (
 )
 from embrm.embed.cache.store import SEGMENTS, VectorStore
 from embrm.embed.cache.vector_cache import VectorCache
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 
 TARGET_BYTES = 256 * 2**20
 """Size that segments are merged to."""

@@ -21,11 +21,7 @@ from numpy.typing import NDArray
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm.embed.cache.durable import storage_errors
-from embrm.exceptions import (
-    MissingDependencyError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import MissingDependencyError, invalid_input
 
 # numpy has no bfloat16: its numbers are mapped as the bits that they are.
 _ITEM_DTYPES = {
@@ -292,12 +288,10 @@ def _load_tensors(path: Path) -> Any:
     import torch
 
     if torch.__version__ < _FIRST_SAFE_TORCH:
-        raise MissingDependencyError(
-            format_error(
-                expected="torch >= 2.6 to read a .pt file without running it",
-                got=f"torch {torch.__version__}",
-                fix="pip install 'torch>=2.6'",
-            )
+        raise MissingDependencyError.of(
+            expected="torch >= 2.6 to read a .pt file without running it",
+            got=f"torch {torch.__version__}",
+            fix="pip install 'torch>=2.6'",
         )
     try:
         with warnings.catch_warnings():

@@ -27,11 +27,7 @@ from embrm.embed.cache.durable import (
     storage_errors,
 )
 from embrm.embed.keys import KEY_DTYPE, KeyIndex, Keys, check_keys
-from embrm.exceptions import (
-    FingerprintMismatchError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import FingerprintMismatchError, invalid_input
 
 SEGMENTS = "segments"
 Verify = Literal["use", "open", "never"]
@@ -375,12 +371,10 @@ def check_vectors(
             fix="pass one row per key",
         )
     if vectors.shape[1] != fingerprint.dim or vectors.dtype != dtype:
-        raise FingerprintMismatchError(
-            format_error(
-                expected=f"vectors with d = {fingerprint.dim} and dtype {dtype}",
-                got=f"d = {vectors.shape[1]} and dtype {vectors.dtype}",
-                fix="use the encoder whose fingerprint the store was opened with",
-            )
+        raise FingerprintMismatchError.of(
+            expected=f"vectors with d = {fingerprint.dim} and dtype {dtype}",
+            got=f"d = {vectors.shape[1]} and dtype {vectors.dtype}",
+            fix="use the encoder whose fingerprint the store was opened with",
         )
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():

@@ -18,10 +18,7 @@ from embrm.embed.cache.durable import (
     storage_errors,
 )
 from embrm.embed.cache.store import SEGMENTS, SideBySideStore, VectorStore, Verify
-from embrm.exceptions import (
-    IntegrityError,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 

@@ -1,15 +1,15 @@
 """Encoders from causal language models: hidden states of Llama, Gemma, GPT-2, ..."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embrm._typing import Text
+from embrm._typing import Prompt, Text
 from embrm.embed.base import Fingerprint, OnBatch
 from embrm.embed.batching import check_options
 from embrm.embed.causal.engine import SHARINGS, CausalEngine
@@ -23,19 +23,13 @@ from embrm.embed.causal.language_model import (
 from embrm.embed.pooling import LAST, POOLINGS, Column
 from embrm.embed.sliced_encoder import Outputs, SlicedEncoder
 from embrm.embed.template import (
-    ChatRenderer,
     Rendered,
     check_text,
-    read_chat_template,
-    render_plain,
-    text_sha256,
+    make_renderer,
+    template_field,
 )
 from embrm.embed.truncation import FittedTokens, tokenise
-from embrm.embed.weights import (
-    ModelFiles,
-    model_name,
-    transformers_major,
-)
+from embrm.embed.weights import ModelFiles, model_name, transformers_major
 from embrm.exceptions import invalid_input
 
 DEFAULT_DEPTH = 2 / 3
@@ -186,9 +180,6 @@ class CausalLMEncoder(SlicedEncoder):
         """Who this encoder is; see `embrm.embed.base.Fingerprint`."""
         files, shape = self.files, self._shape
         weights = files.weights_sha256()
-        template = {"id": self.template}
-        if self.template == "chat":
-            template["sha256"] = text_sha256(self._chat_template)
         common = {
             "kind": "causal-lm",
             "recipe": 1,
@@ -196,7 +187,7 @@ class CausalLMEncoder(SlicedEncoder):
             "weights_sha256": weights,
             "tokenizer_sha256": files.tokenizer_sha256(),
             "config_sha256": files.sha256("config.json"),
-            "template": template,
+            "template": template_field(self.template, files.directory),
             "normalised": False,
             "compute_dtype": self.dtype,
             "max_tokens": self._limit,
@@ -275,29 +266,8 @@ class CausalLMEncoder(SlicedEncoder):
             vars(made)["_handle"] = self._handle
         return made
 
-    def encode(
-        self, texts: Sequence[Text], *, on_batch: OnBatch | None = None
-    ) -> NDArray[np.floating[Any]]:
-        """Embed texts; see `embrm.embed.base.Encoder`.
-
-        Returns
-        -------
-        ndarray of shape (n_texts, d)
-            d is the size of the hidden states times the number of columns.
-
-        Raises
-        ------
-        InvalidInputError
-            If a text is malformed or its chat template refuses it, a response is too
-            long and that is to raise, or a vector is not finite or does not fit
-            `store_dtype`.
-        EmbrmError
-            If there is not memory enough for one text.
-        """
-        vectors = np.empty((len(texts), self.fingerprint.dim), dtype=self.store_dtype)
-        outputs = [vectors[:, part] for part in self.column_slices.values()]
-        self._fill(outputs, texts, partial(self._embed, on_batch=on_batch))
-        return vectors
+    def _outputs(self, vectors: NDArray[np.floating[Any]]) -> Outputs:
+        return [vectors[:, part] for part in self.column_slices.values()]
 
     @cached_property
     def files(self) -> ModelFiles:
@@ -324,15 +294,8 @@ class CausalLMEncoder(SlicedEncoder):
         return min(self.max_tokens, self._shape.n_positions)
 
     @cached_property
-    def _chat_template(self) -> str:
-        template = read_chat_template(self.files.directory)
-        if template is None:
-            raise invalid_input(
-                expected="a model with a chat template",
-                got="none in the files of its tokenizer",
-                fix="use template='plain'",
-            )
-        return template
+    def _render(self) -> Callable[[Prompt, str], Rendered]:
+        return make_renderer(self.template, self._tokenizer, self.files.directory)
 
     @property
     def _tokenizer(self) -> Any:
@@ -350,7 +313,7 @@ class CausalLMEncoder(SlicedEncoder):
         if bos is None:
             return []
         if self.template == "chat":
-            written = ChatRenderer(self._tokenizer, self._chat_template)("a", "a").text
+            written = self._render("a", "a").text
             is_written = written.startswith(self._tokenizer.bos_token)
             is_added = self._tokenizer("a")["input_ids"][:1] == [bos]
             return [bos] if is_written or is_added else []
@@ -358,7 +321,7 @@ class CausalLMEncoder(SlicedEncoder):
 
     def _tokens(self, texts: Sequence[Text]) -> list[FittedTokens]:
         """Render, tokenise and truncate, with exactly one BOS in front."""
-        rendered = self._render(texts)
+        rendered = [self._render(*check_text(text)) for text in texts]
         fitted = tokenise(
             self._tokenizer,
             rendered,
@@ -372,13 +335,6 @@ class CausalLMEncoder(SlicedEncoder):
             else tokens
             for tokens, text in zip(fitted, rendered, strict=True)
         ]
-
-    def _render(self, texts: Sequence[Text]) -> list[Rendered]:
-        pairs = [check_text(text) for text in texts]
-        if self.template == "plain":
-            return [render_plain(prompt, response) for prompt, response in pairs]
-        renderer = ChatRenderer(self._tokenizer, self._chat_template)
-        return [renderer(prompt, response) for prompt, response in pairs]
 
     def _embed(
         self,

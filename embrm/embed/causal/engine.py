@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from embrm._optional import import_optional
 from embrm._typing import IntArray
 from embrm.embed.base import OnBatch
-from embrm.embed.causal.hidden_layers import HiddenLayers
-from embrm.embed.causal.language_model import CausalModel
-from embrm.embed.causal.passes import run_kv, run_padded
+from embrm.embed.causal.language_model import CausalModel, HiddenLayers
+from embrm.embed.causal.passes import has_flex, run_kv, run_padded, run_tree
 from embrm.embed.causal.sharing_plan import (
     DENSE_COLUMNS,
     KVStep,
@@ -26,7 +25,6 @@ from embrm.embed.causal.sharing_plan import (
     plan_tree,
     prefix_groups,
 )
-from embrm.embed.causal.tree_rows import has_flex, run_tree
 from embrm.embed.pooling import Column
 from embrm.embed.steps import PaddedStep, TokenBudget, run_steps
 from embrm.embed.truncation import FittedTokens

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from embrm._optional import import_optional
@@ -33,12 +32,7 @@ from embrm.embed.scale.shard_run import (
     find_missing,
 )
 from embrm.embed.scale.shards import Groups, Shard, group_tokens, write_shards
-from embrm.exceptions import (
-    EmbrmError,
-    FingerprintMismatchError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import EmbrmError, FingerprintMismatchError, invalid_input
 
 _SHARDS_PER_ACTOR = 4  # at least, so that all finish at about the same time
 
@@ -244,13 +238,11 @@ class ShardActor:
         known = self._setup.encoder
         made = encoder_from_spec(known) if isinstance(known, Mapping) else known
         if made.fingerprint.digest != self._setup.digest:
-            raise FingerprintMismatchError(
-                format_error(
-                    expected=f"the encoder with digest {self._setup.digest[:8]} "
-                    "on every machine",
-                    got=made.fingerprint.describe(),
-                    fix="install the same model files and version of transformers",
-                )
+            raise FingerprintMismatchError.of(
+                expected=f"the encoder with digest {self._setup.digest[:8]} "
+                "on every machine",
+                got=made.fingerprint.describe(),
+                fix="install the same model files and version of transformers",
             )
         return made
 
@@ -325,12 +317,7 @@ class ActorPool:
             self._await(actor)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for actor in self._actors:
             self._ray.kill(actor)
 
@@ -373,26 +360,22 @@ class ActorPool:
         if shard is not None:
             self._losses[shard.number] += 1
             if self._losses[shard.number] >= MAX_LOSSES:
-                raise EmbrmError(
-                    format_error(
-                        expected=f"an actor that survives shard {shard.number}",
-                        got=f"{MAX_LOSSES} lost with it, the last by "
-                        f"{type(error).__name__}",
-                        fix="see Ray's logs; if memory ran out, lower the encoder's "
-                        "batch_tokens or max_actors; what was embedded is kept",
-                    )
+                raise EmbrmError.of(
+                    expected=f"an actor that survives shard {shard.number}",
+                    got=f"{MAX_LOSSES} lost with it, the last by "
+                    f"{type(error).__name__}",
+                    fix="see Ray's logs; if memory ran out, lower the encoder's "
+                    "batch_tokens or max_actors; what was embedded is kept",
                 ) from error
             self.n_retries += 1
             self._waiting.appendleft(shard)
             self._await(actor)
         elif not self._calls and not self._idle:
-            raise EmbrmError(
-                format_error(
-                    expected="actors that start",
-                    got=f"{type(error).__name__} from the last of {len(self._actors)}",
-                    fix="see Ray's logs, and check that embrm is installed on every "
-                    "machine; what was embedded is kept",
-                )
+            raise EmbrmError.of(
+                expected="actors that start",
+                got=f"{type(error).__name__} from the last of {len(self._actors)}",
+                fix="see Ray's logs, and check that embrm is installed on every "
+                "machine; what was embedded is kept",
             ) from error
 
     def _give_out(self) -> None:

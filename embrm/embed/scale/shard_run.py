@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -19,12 +18,7 @@ from embrm.embed.base import BatchReport, Encoder, Fingerprint
 from embrm.embed.cache.vector_cache import VectorCache
 from embrm.embed.keys import KeyIndex, item_keys
 from embrm.embed.progress import one_bar
-from embrm.embed.run import (
-    EmbeddingReport,
-    add_reports,
-    embed_items,
-    warn_if_truncated,
-)
+from embrm.embed.run import EmbeddingReport, add_reports, embed_items, warn_if_truncated
 from embrm.embed.scale.shards import (
     Groups,
     Shard,
@@ -34,10 +28,7 @@ from embrm.embed.scale.shards import (
     read_shard,
     write_shards,
 )
-from embrm.exceptions import (
-    TruncationWarning,
-    invalid_input,
-)
+from embrm.exceptions import TruncationWarning, invalid_input
 
 SHARD_TOKENS = 300_000
 """Estimated tokens of a shard: seconds of work on a GPU, and a segment of some MB."""
@@ -148,12 +139,7 @@ class ShardTally:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
         self._bar.stop()
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(

@@ -20,12 +20,7 @@ from numpy.typing import NDArray
 
 from embrm._typing import IntArray, Text
 from embrm.embed.cache.durable import Place, storage_errors, write_durably
-from embrm.exceptions import (
-    EmbrmError,
-    IntegrityError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import EmbrmError, IntegrityError, invalid_input
 from embrm.messages import as_messages, canonical_json
 
 CHARACTERS_PER_TOKEN = 4
@@ -216,20 +211,16 @@ def read_shard(shard: Shard) -> list[Text]:
             file.seek(shard.offset)
             data = file.read(shard.n_bytes)
     except OSError as error:
-        raise EmbrmError(
-            format_error(
-                expected=f"the file of texts {shard.path}",
-                got=error.strerror or type(error).__name__,
-                fix="put the cache on a disk that all machines share",
-            )
+        raise EmbrmError.of(
+            expected=f"the file of texts {shard.path}",
+            got=error.strerror or type(error).__name__,
+            fix="put the cache on a disk that all machines share",
         ) from error
     if _digest(data) != shard.digest:
-        raise IntegrityError(
-            format_error(
-                expected=f"{shard.n_bytes} bytes at {shard.offset} of {shard.path}",
-                got="others than were written",
-                fix="run again: the file is written again",
-            )
+        raise IntegrityError.of(
+            expected=f"{shard.n_bytes} bytes at {shard.offset} of {shard.path}",
+            got="others than were written",
+            fix="run again: the file is written again",
         )
     texts: list[Text] = []
     for line in data.splitlines():

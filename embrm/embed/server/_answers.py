@@ -19,12 +19,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from embrm.exceptions import (
-    EmbrmError,
-    IntegrityError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import EmbrmError, IntegrityError, invalid_input
 
 _MODEL_CHARS = 200
 _MANY = 2**40
@@ -141,12 +136,10 @@ def _parse(body: bytes) -> dict[str, Any]:
     try:
         values = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise NoJSONError(
-            format_error(
-                expected="JSON in the server's answer",
-                got=f"none in {len(body)} bytes",
-                fix=_OTHER_SERVER,
-            )
+        raise NoJSONError.of(
+            expected="JSON in the server's answer",
+            got=f"none in {len(body)} bytes",
+            fix=_OTHER_SERVER,
         ) from error
     if not isinstance(values, dict):
         raise _wrong("a JSON object with 'data'", type(values).__name__, _OTHER_SERVER)
@@ -198,9 +191,7 @@ def _vector(value: Any, place: int) -> NDArray[np.float32]:
 
 
 def _wrong(expected: str, got: str, fix: str) -> IntegrityError:
-    return IntegrityError(
-        format_error(expected=f"{expected} from the server", got=got, fix=fix)
-    )
+    return IntegrityError.of(expected=f"{expected} from the server", got=got, fix=fix)
 
 
 class PassingError(EmbrmError):
@@ -221,7 +212,7 @@ class PassingError(EmbrmError):
     def final(self, attempts: int) -> EmbrmError:
         """Make the error that is raised when retries are used up."""
         got = f"{self.got}, in {attempts} attempts" if attempts > 1 else self.got
-        return EmbrmError(format_error(expected=_ANSWER, got=got, fix=self.fix))
+        return EmbrmError.of(expected=_ANSWER, got=got, fix=self.fix)
 
 
 def endpoint(url: str) -> str:
@@ -322,7 +313,7 @@ def refusal(
     if status in (401, 403):
         state = "is set" if key else "is not set"
         fix += f" {key_env}, which {state}"
-    return EmbrmError(format_error(expected=_ANSWER, got=got, fix=fix))
+    return EmbrmError.of(expected=_ANSWER, got=got, fix=fix)
 
 
 def without_key(text: str, key: str) -> str:

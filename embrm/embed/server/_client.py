@@ -21,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 from embrm._optional import import_optional
@@ -35,7 +34,7 @@ from embrm.embed.server._answers import (
     refusal,
     without_key,
 )
-from embrm.exceptions import EmbrmError, format_error, invalid_input
+from embrm.exceptions import EmbrmError, invalid_input
 
 Content: TypeAlias = str | list[int]
 """One input: a text, or the ids of its tokens."""
@@ -155,12 +154,7 @@ class EmbeddingsClient:
             logging.getLogger(name).addFilter(self._hide)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stopped.set()
         for name in _LOGGERS:
             logging.getLogger(name).removeFilter(self._hide)
@@ -324,21 +318,17 @@ class EmbeddingsClient:
                 status, headers, raw, key=self._key, key_env=self._server.api_key_env
             )
         if not answer.is_whole:
-            raise EmbrmError(
-                format_error(
-                    expected=f"an answer of at most {limit} bytes",
-                    got="a larger one",
-                    fix="lower batch_items, or raise max_body_bytes",
-                )
+            raise EmbrmError.of(
+                expected=f"an answer of at most {limit} bytes",
+                got="a larger one",
+                fix="lower batch_items, or raise max_body_bytes",
             )
         # A compressed body may grow without bound.
         if headers.get("content-encoding", "identity") != "identity":
-            raise EmbrmError(
-                format_error(
-                    expected="an answer that is not compressed, as requested",
-                    got="a compressed one",
-                    fix="switch compression off in the server or its proxy",
-                )
+            raise EmbrmError.of(
+                expected="an answer that is not compressed, as requested",
+                got="a compressed one",
+                fix="switch compression off in the server or its proxy",
             )
         return raw
 
@@ -348,13 +338,11 @@ class EmbeddingsClient:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return EmbrmError(
-                    format_error(
-                        expected=f"a trusted certificate of {where}",
-                        got=cause.verify_message or "another",
-                        fix="check the address; if the certificate is your own, "
-                        "name it in SSL_CERT_FILE",
-                    )
+                return EmbrmError.of(
+                    expected=f"a trusted certificate of {where}",
+                    got=cause.verify_message or "another",
+                    fix="check the address; if the certificate is your own, "
+                    "name it in SSL_CERT_FILE",
                 )
             cause = cause.__cause__ or cause.__context__
         return PassingError(f"{type(error).__name__} at {where}", _CHECK)

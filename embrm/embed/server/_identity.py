@@ -28,11 +28,7 @@ from numpy.typing import NDArray
 
 from embrm._typing import Text
 from embrm.embed.server._answers import Answer
-from embrm.exceptions import (
-    IntegrityError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 
 GOLDEN_TEXTS: tuple[Text, ...] = (
     (
@@ -96,12 +92,10 @@ class ServerIdentity:
         vectors = answer.vectors.astype(np.float64)
         norms = np.linalg.norm(vectors, axis=1)
         if not norms.all() or _distance(vectors[0], vectors[1]) < _SAME:
-            raise IntegrityError(
-                format_error(
-                    expected="two vectors for two texts",
-                    got="the same twice" if norms.all() else "a vector of zeros",
-                    fix="check the server's model: it does not see the texts",
-                )
+            raise IntegrityError.of(
+                expected="two vectors for two texts",
+                got="the same twice" if norms.all() else "a vector of zeros",
+                fix="check the server's model: it does not see the texts",
             )
         units = vectors / norms[:, np.newaxis]
         return cls(

@@ -5,25 +5,25 @@ is in characters: those outside ASCII count as many as they have bytes in UTF-8,
 tokenizers cut them up. With it, tokens are counted exactly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from embrm._optional import import_optional
-from embrm._typing import Text
+from embrm._typing import Prompt, Text
 from embrm.embed.server._client import Content
 from embrm.embed.template import (
-    ChatRenderer,
     Rendered,
     check_text,
-    read_chat_template,
+    make_renderer,
     render_plain,
-    text_sha256,
+    special_tokens,
+    template_field,
 )
 from embrm.embed.truncation import tokenise
-from embrm.embed.weights import ModelFiles, loading
+from embrm.embed.weights import ModelFiles, load_tokenizer
 from embrm.exceptions import InvalidInputError, invalid_input
 
 _NO_LIMIT = 10**9
@@ -128,11 +128,8 @@ class TokenFitter:
 
     def fields(self) -> dict[str, Any]:
         """Return what decides the tokens, as fields of a fingerprint."""
-        template = {"id": self.template}
-        if self.template == "chat":
-            template["sha256"] = text_sha256(self._chat_template)
         return {
-            "template": template,
+            "template": template_field(self.template, self.files.directory),
             "tokenizer_sha256": self.files.tokenizer_sha256(),
             "sends_token_ids": self.sends_ids,
         }
@@ -194,44 +191,21 @@ class TokenFitter:
 
     @cached_property
     def _loaded(self) -> Any:
-        transformers = import_optional("transformers", extra="embed")
-        with loading(self.files):
-            return transformers.AutoTokenizer.from_pretrained(
-                str(self.files.directory),
-                local_files_only=True,
-                trust_remote_code=False,
-            )
+        return load_tokenizer(self.files)
 
     @cached_property
-    def _chat_template(self) -> str:
-        template = read_chat_template(self.files.directory)
-        if template is None:
-            raise invalid_input(
-                expected="a tokenizer with a chat template",
-                got="none in its files",
-                fix="use template='plain'",
-            )
-        return template
+    def _render(self) -> Callable[[Prompt, str], Rendered]:
+        return make_renderer(self.template, self._loaded, self.files.directory)
 
     @cached_property
     def _special_tokens(self) -> tuple[list[int], list[int]]:
         """The special tokens before and after a text; a template may write BOS."""
-        bare = self._loaded("a", add_special_tokens=False)["input_ids"]
-        whole = self._loaded("a")["input_ids"]
-        n_before = next(
-            n for n in range(len(whole)) if whole[n : n + len(bare)] == bare
-        )
-        prefix, suffix = whole[:n_before], whole[n_before + len(bare) :]
+        prefix, suffix = special_tokens(self._loaded)
         bos = self._loaded.bos_token
         if self.template == "chat" and not prefix and bos:
             is_written = self._render("a", "a").text.startswith(bos)
             prefix = [self._loaded.bos_token_id] if is_written else []
         return prefix, suffix
-
-    def _render(self, prompt: Any, response: str) -> Rendered:
-        if self.template == "plain":
-            return render_plain(prompt, response)
-        return ChatRenderer(self._loaded, self._chat_template)(prompt, response)
 
     def _fit_text(self, rendered: Rendered, limit: int) -> ServerInput:
         """Cut a text; what is left may have other tokens at its start, so count again.

@@ -23,11 +23,7 @@ from embrm.embed.server._identity import (
     end_texts,
 )
 from embrm.embed.server._texts import ServerInput, TokenFitter, fit_chars
-from embrm.exceptions import (
-    FingerprintMismatchError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import FingerprintMismatchError, invalid_input
 
 _RECOGNISED = "_recognised"
 RESERVED = ("model", "input", "encoding_format")
@@ -307,14 +303,12 @@ class OpenAICompatibleEncoder:
     def _check_still_the_same(self, answer: Answer) -> None:
         moved = ServerIdentity.of(answer).distance(self._met.fields())
         if moved > TOLERANCE:
-            raise FingerprintMismatchError(
-                format_error(
-                    expected=f"the {self.model} that answered at first contact",
-                    got=f"golden texts with other vectors (moved by {moved:.2g} of "
-                    "their length), or another name",
-                    fix="start the old model again, or make a new encoder: the "
-                    "new one has vectors of its own",
-                )
+            raise FingerprintMismatchError.of(
+                expected=f"the {self.model} that answered at first contact",
+                got=f"golden texts with other vectors (moved by {moved:.2g} of "
+                "their length), or another name",
+                fix="start the old model again, or make a new encoder: the "
+                "new one has vectors of its own",
             )
 
     def __getstate__(self) -> dict[str, Any]:

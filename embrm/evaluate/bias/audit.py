@@ -10,8 +10,12 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from embrm._typing import FloatArray, IntArray
-from embrm.evaluate.bias._regression import cluster_covariance, fit_logistic, folds_of
-from embrm.evaluate.bias.style import style_frame
+from embrm.evaluate.bias.style import (
+    cluster_covariance,
+    fit_logistic,
+    folds_of,
+    style_frame,
+)
 from embrm.evaluate.inputs import check_scores
 from embrm.evaluate.metrics import order_values
 from embrm.evaluate.rank_correlation import (

@@ -3,13 +3,8 @@
 from typing import Any
 
 from embrm.evaluate.displays.best_of_n import BestOfNDisplay, OveroptimisationDisplay
-from embrm.evaluate.displays.depth import DepthDisplay
-from embrm.evaluate.displays.experiment import (
-    FORMER,
-    ExperimentDisplay,
-    former_display,
-)
-from embrm.evaluate.displays.leaderboard import LeaderboardDisplay
+from embrm.evaluate.displays.experiment import FORMER, ExperimentDisplay, former_display
+from embrm.evaluate.displays.leaderboard import DepthDisplay, LeaderboardDisplay
 from embrm.evaluate.displays.length_bias import LengthBiasDisplay
 from embrm.evaluate.displays.reliability import ReliabilityDisplay, RiskCoverageDisplay
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from embrm._optional import import_optional
+from embrm._typing import AnyArray, FloatArray
 
 # From dark to light, so that a copy in grey keeps the order; safe for colour-blind
 # readers (Okabe and Ito 2008, Color Universal Design).
@@ -23,6 +24,22 @@ def line_look(position: int) -> dict[str, Any]:
         "marker": _MARKERS[place],
         "markersize": 5,
     }
+
+
+def draw_band(
+    ax: Any,
+    x: AnyArray,
+    mean: FloatArray,
+    bounds: tuple[FloatArray, FloatArray],
+    *,
+    position: int,
+    label: str,
+    markevery: int = 1,
+) -> None:
+    """Draw a line with its interval as a band of the same colour."""
+    look = line_look(position)
+    ax.plot(x, mean, label=label, markevery=markevery, **look)
+    ax.fill_between(x, *bounds, color=look["color"], alpha=0.15, lw=0)
 
 
 def axes_or_new(ax: Any, size: tuple[float, float] = (6.4, 4.2)) -> Any:

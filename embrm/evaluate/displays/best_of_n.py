@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from embrm.evaluate.best_of_n import BestOfNCurve, best_of_n_curve
-from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
+from embrm.evaluate.displays._styles import axes_or_new, draw_band, finish
 from embrm.evaluate.overoptimisation import (
     OveroptimisationCurve,
     overoptimisation_curve,
@@ -109,12 +109,9 @@ class BestOfNDisplay:
         """
         ax = axes_or_new(ax)
         for position, (name, curve) in enumerate(self.curves.items()):
-            look = line_look(position)
             every = max(1, len(curve.n) // 8)
-            ax.plot(curve.n, curve.mean, label=name, markevery=every, **look)
-            ax.fill_between(
-                curve.n, curve.low, curve.high, color=look["color"], alpha=0.15, lw=0
-            )
+            given: Any = {"position": position, "label": name, "markevery": every}
+            draw_band(ax, curve.n, curve.mean, (curve.low, curve.high), **given)
         self._draw_bounds(ax)
         longest = max(int(curve.n[-1]) for curve in self.curves.values())
         ax.set_xticks(np.unique(np.linspace(1, longest, 8).astype(int)))
@@ -213,16 +210,10 @@ class OveroptimisationDisplay:
                 ("proxy", curve.proxy, curve.reward_std),
             )
         ):
-            look = line_look(position)
-            ax.plot(
-                curve.kl,
-                band.mean / unit,
-                label=name,
-                markevery=max(1, len(curve.kl) // 8),
-                **look,
-            )
-            low, high = band.low / unit, band.high / unit
-            ax.fill_between(curve.kl, low, high, color=look["color"], alpha=0.15, lw=0)
+            every = max(1, len(curve.kl) // 8)
+            given: Any = {"position": position, "label": name, "markevery": every}
+            bounds = band.low / unit, band.high / unit
+            draw_band(ax, curve.kl, band.mean / unit, bounds, **given)
         if self.fit is not None:
             self._draw_fit(ax, self.fit)
         ax.set_xlabel("divergence from the reference (nats)")

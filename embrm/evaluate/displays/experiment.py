@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import t as student_t
 
@@ -14,13 +15,11 @@ from embrm._validation import check_level
 from embrm.evaluate.displays._styles import (
     ORDER_CONSISTENCY,
     axes_or_new,
+    draw_band,
     finish,
     line_look,
 )
 from embrm.exceptions import invalid_input, warn
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class ExperimentDisplay:
@@ -78,7 +77,7 @@ class ExperimentDisplay:
     @classmethod
     def from_frame(
         cls,
-        frame: "pd.DataFrame",
+        frame: pd.DataFrame,
         x: str,
         *,
         line: str = "head",
@@ -248,7 +247,7 @@ class SeedLines:
 
 
 def lines_from_frame(
-    frame: "pd.DataFrame", columns: Columns, level: float = 0.95
+    frame: pd.DataFrame, columns: Columns, level: float = 0.95
 ) -> SeedLines:
     r"""Average runs over seeds, point by point.
 
@@ -290,7 +289,7 @@ def lines_from_frame(
 
 
 def _line(
-    name: str, rows: "pd.DataFrame", columns: Columns, level: float, *, share: bool
+    name: str, rows: pd.DataFrame, columns: Columns, level: float, *, share: bool
 ) -> SeedLine:
     points = rows.groupby(columns.point, sort=False, observed=True)
     y = points[columns.y]
@@ -328,7 +327,7 @@ def _share_interval(
     return expit(logit(mean) - wide), expit(logit(mean) + wide)
 
 
-def _check_columns(frame: "pd.DataFrame", columns: Columns) -> None:
+def _check_columns(frame: pd.DataFrame, columns: Columns) -> None:
     missing = [name for name in dict.fromkeys(columns) if name not in frame.columns]
     if missing:
         raise invalid_input(
@@ -338,7 +337,7 @@ def _check_columns(frame: "pd.DataFrame", columns: Columns) -> None:
         )
 
 
-def _check_seeds(frame: "pd.DataFrame", columns: Columns) -> None:
+def _check_seeds(frame: pd.DataFrame, columns: Columns) -> None:
     """Refuse to average over anything but seeds."""
     same = frame.duplicated([columns.line, columns.point, columns.seed])
     if same.any():
@@ -354,13 +353,11 @@ def _check_seeds(frame: "pd.DataFrame", columns: Columns) -> None:
 def _draw(ax: Any, lines: SeedLines, *, band: bool) -> None:
     """Draw each line with its interval, as a band or as bars."""
     for position, line in enumerate(lines.lines):
-        style = line_look(position)
         if band:
-            ax.plot(line.x, line.mean, label=line.name, **style)
-            ax.fill_between(
-                line.x, line.low, line.high, color=style["color"], alpha=0.15, lw=0
-            )
+            given: Any = {"position": position, "label": line.name}
+            draw_band(ax, line.x, line.mean, (line.low, line.high), **given)
         else:
+            style = line_look(position)
             reach = np.stack([line.mean - line.low, line.high - line.mean])
             ax.errorbar(line.x, line.mean, reach, capsize=3, label=line.name, **style)
 
@@ -390,7 +387,7 @@ def _former_class(name: str) -> type[ExperimentDisplay]:
             super().__init__(lines, x, **options)
 
         @classmethod
-        def from_frame(cls, frame: "pd.DataFrame", **columns: Any) -> Self:  # type: ignore[override]
+        def from_frame(cls, frame: pd.DataFrame, **columns: Any) -> Self:  # type: ignore[override]
             return super().from_frame(frame, **{**defaults, **columns})
 
     Former.__name__ = Former.__qualname__ = name

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import check_count
-from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
+from embrm.evaluate.displays._styles import axes_or_new, draw_band, finish
 from embrm.evaluate.inputs import check_scores, item_codes
-from embrm.evaluate.length import length_correlation
+from embrm.evaluate.metrics import length_correlation
 from embrm.evaluate.rank_correlation import centred_on_prompt, within_prompt_std
 from embrm.evaluate.resampling import Band, PromptResampler
 from embrm.exceptions import invalid_input
@@ -140,11 +140,10 @@ class LengthBiasDisplay:
         ax = axes_or_new(ax)
         ax.axhline(0, color="0.6", linewidth=1)
         for position, (name, band) in enumerate(self.rewards.items()):
-            look = line_look(position)
             words = f"{name}: Spearman {self.correlations[name]:.2f}"
-            ax.plot(self.length, band.mean, label=words, **look)
-            ax.fill_between(
-                self.length, band.low, band.high, color=look["color"], alpha=0.15, lw=0
+            bounds = band.low, band.high
+            draw_band(
+                ax, self.length, band.mean, bounds, position=position, label=words
             )
         ax.set_xlabel("length (multiple of the prompt's mean)")
         ax.set_ylabel("reward less the prompt's mean\n(standard deviations)")

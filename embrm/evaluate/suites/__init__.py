@@ -7,9 +7,13 @@ from embrm or from anybody. `score_suite` makes the benchmark's official scores 
 
 from embrm.evaluate.suites._matching import AGGREGATORS, aggregate_steps
 from embrm.evaluate.suites._scoring import Coverage, SuiteResult
-from embrm.evaluate.suites.baselines import length_scores, word_scores
 from embrm.evaluate.suites.layouts import as_scores, read_results
-from embrm.evaluate.suites.leaderboard import compare_results, published_scores
+from embrm.evaluate.suites.leaderboard import (
+    compare_results,
+    length_scores,
+    published_scores,
+    word_scores,
+)
 from embrm.evaluate.suites.registry import known_suites, score_suite, suite_items
 
 __all__ = [

@@ -133,6 +133,15 @@ class Scoring:
     not_official: str = ""
     version: str = "v1"
 
+    @classmethod
+    def of_cells(
+        cls, cells: Sequence[Cell], found: BoolArray, overall: str, **more: Any
+    ) -> Self:
+        """Score a benchmark without subsets, whose cells are all there is."""
+        return cls(
+            cells, [], found, np.full(len(found), "all", object), overall, **more
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class SuiteResult:

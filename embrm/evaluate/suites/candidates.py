@@ -92,15 +92,13 @@ def score_rewardmath(table: ScoreTable, *, version: str | None = None) -> Scorin
     strongest = np.fmax.reduce(rejected, axis=1)
     rank = 1 + (rejected >= best[:, None]).sum(axis=1)
     everywhere = np.ones(len(table), bool)
-    return Scoring(
+    return Scoring.of_cells(
         [
             Cell("accuracy", (worst > strongest).astype(float), everywhere),
             Cell("accuracy (ties right)", (worst >= strongest) * 1.0, everywhere),
             Cell("MRR", 1 / rank, everywhere),
         ],
-        [],
         found,
-        np.full(len(table), "all", object),
         "accuracy",
         version=version,
     )
@@ -227,14 +225,7 @@ def score_preference_graphs(
             Cell(name, values, np.ones(len(table), bool))
             for name, values in (("accuracy", accuracy), ("kendall", kendall))
         ]
-        return Scoring(
-            cells,
-            [],
-            found,
-            np.full(len(table), "all", object),
-            "kendall",
-            version=version,
-        )
+        return Scoring.of_cells(cells, found, "kendall", version=version)
     cells = [
         Cell(f"{kind}/{name}", values, kinds == kind)
         for name, values in (("accuracy", accuracy), ("kendall", kendall))

@@ -14,7 +14,6 @@ from scipy.stats import norm, rankdata
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray
 from embrm.evaluate.best_of_n import best_of_n_curve
 from embrm.evaluate.rank_correlation import kendall_tau_b, spearman
-from embrm.evaluate.suites._pairs import judged, labels, summed, verdicts
 from embrm.evaluate.suites._score_table import (
     ScoreTable,
     Side,
@@ -22,6 +21,7 @@ from embrm.evaluate.suites._score_table import (
     is_sequence,
 )
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
+from embrm.evaluate.suites.pairs import judged, labels, summed, verdicts
 from embrm.exceptions import invalid_input
 
 SIDES = (
@@ -63,11 +63,9 @@ def _human_preference(table: ScoreTable) -> Scoring:
     if {"model_a", "model_b"} <= set(table.rows.columns) and found.any():
         a, b = (table.texts(side)[found] for side in ("model_a", "model_b"))
         single = _of_models(a, b, winner[found], verdict[found])
-    return Scoring(
+    return Scoring.of_cells(
         [Cell("accuracy", right, winner != 0)],
-        [],
         found,
-        np.full(len(table), "all", object),
         "accuracy",
         single={f"{name} (unverified)": value for name, value in single.items()},
     )

@@ -8,15 +8,7 @@ import numpy as np
 import pandas as pd
 
 from embrm._validation import check_choice
-from embrm.evaluate.suites import (
-    alpaca_eval,
-    candidates,
-    mt_bench,
-    pairs,
-    ppe,
-    rewardbench,
-    rm_bench,
-)
+from embrm.evaluate.suites import alpaca_eval, candidates, pairs, ppe, rewardbench
 from embrm.evaluate.suites._matching import match_scores
 from embrm.evaluate.suites._score_table import Side, read_winner
 from embrm.evaluate.suites._scoring import Scoring, SuiteResult, result_of
@@ -91,8 +83,8 @@ _SUITES: dict[str, Suite] = {
         sizes=(1865,),
     ),
     "rm-bench": Suite(
-        rm_bench.score_rm_bench,
-        rm_bench.SIDES,
+        rewardbench.score_rm_bench,
+        rewardbench.RM_BENCH_SIDES,
         ("prompt",),
         ("chosen", "rejected"),
         good=("chosen",),
@@ -148,7 +140,7 @@ _SUITES: dict[str, Suite] = {
     ),
     "helpsteer3": _of_pairs(pairs.score_helpsteer_3, pairs.HELPSTEER_3_SIDES),
     "mt-bench-human": Suite(
-        mt_bench.score_mt_bench_human,
+        alpaca_eval.score_mt_bench_human,
         (),
         ("question", "prompt"),
         ("response_a", "response_b"),

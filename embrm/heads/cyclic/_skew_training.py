@@ -31,9 +31,8 @@ from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import LinearProblem
-from embrm.heads.smooth_minimiser import minimise_smooth
 from embrm.heads.validation_split import grouped_folds
-from embrm.heads.win_loss import log_loss
+from embrm.heads.win_loss import log_loss, minimise_smooth
 
 _N_POWER_STEPS = 20
 _SIZES = np.geomspace(1e-3, 10.0, 13)

@@ -9,7 +9,7 @@ All parameters are fitted together by L-BFGS, on distinct prompts and items.
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,12 +18,9 @@ from scipy.special import expit, softmax
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import check_items, widened
-from embrm.exceptions import (
-    IntegrityError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import invalid_input
 from embrm.heads.comparisons import Comparisons, make_comparisons
+from embrm.heads.rated._regressors import DenseLayers
 from embrm.heads.state import HeadState
 from embrm.heads.validation_split import grouped_folds, strongest_within_one_error
 from embrm.heads.win_loss import log_loss
@@ -36,39 +33,27 @@ _LOG_FACTORS = (-8.0, 8.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Gate:
-    """A fitted gate.
+class Gate(DenseLayers):
+    """A fitted gate; its inputs are the prompt vectors.
 
     Attributes
     ----------
-    mean, scale : ndarray of shape (d_p,)
-        By which prompt vectors are standardised.
-    weights, biases : list of ndarray
-        Of each layer, (n_in, n_out) and (n_out,).
     temperature : float
     log_factor : float
         log s.
     """
 
-    mean: FloatArray
-    scale: FloatArray
-    weights: list[FloatArray]
-    biases: list[FloatArray]
     temperature: float
     log_factor: float
 
     def __call__(self, prompt_vectors: FloatArray) -> FloatArray:
         """Weigh the attributes, (n_prompts, d_p) -> (n_prompts, k), rows of sum 1."""
-        prompts = (prompt_vectors - self.mean) / self.scale
-        return self.activations(prompts)[-1]
+        return self.activations((prompt_vectors - self.mean) / self.scale)[-1]
 
     def activations(self, prompts: FloatArray) -> list[FloatArray]:
         """Compute what goes into each layer, and the softmax of the last."""
-        flow = [prompts]
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            flow.append(np.maximum(flow[-1] @ weight + bias, 0))
-        last = flow[-1] @ self.weights[-1] + self.biases[-1]
-        return [*flow, softmax(last / self.temperature, axis=1)]
+        *inputs, last = self.flow(prompts)
+        return [*inputs, softmax(last / self.temperature, axis=1)]
 
     def mix(self, weights: FloatArray, attributes: FloatArray) -> FloatArray:
         """Compute the reward of items, s times the weighted sum of attributes."""
@@ -96,39 +81,14 @@ class Gate:
 
     def get_state(self) -> HeadState:
         """Return the gate in storable form."""
-        arrays = {"mean": self.mean, "scale": self.scale}
-        arrays |= {f"weight{n}": weight for n, weight in enumerate(self.weights)}
-        arrays |= {f"bias{n}": bias for n, bias in enumerate(self.biases)}
-        values = {
-            "n_layers": len(self.weights),
-            "temperature": self.temperature,
-            "log_factor": self.log_factor,
-        }
-        return HeadState(arrays, values)
+        own = {"temperature": self.temperature, "log_factor": self.log_factor}
+        return super().get_state() | HeadState(values=own)
 
     @classmethod
-    def from_state(cls, state: HeadState) -> "Gate":
+    def from_state(cls, state: HeadState, **more: Any) -> Self:
         """Rebuild the gate that `get_state` described."""
-        layers = range(state.value("n_layers", int))
-        gate = cls(
-            state.array("mean", ndim=1),
-            state.array("scale", ndim=1),
-            [state.array(f"weight{n}", ndim=2) for n in layers],
-            [state.array(f"bias{n}", ndim=1) for n in layers],
-            state.value("temperature", float),
-            state.value("log_factor", float),
-        )
-        shapes = [weight.shape for weight in gate.weights]
-        n_in = [len(gate.mean), *(len(bias) for bias in gate.biases)]
-        if not shapes or shapes != list(pairwise(n_in)):
-            raise IntegrityError(
-                format_error(
-                    expected="layers that fit each other in the stored gate",
-                    got=f"weights of shapes {shapes[:8]}",
-                    fix="save the head again",
-                )
-            )
-        return gate
+        own = {n: state.value(n, float) for n in ("temperature", "log_factor")}
+        return super().from_state(state, **own, **more)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.base import BaseEstimator
 
 from embrm._typing import BoolArray, FloatArray, IntArray
@@ -24,6 +22,7 @@ from embrm._validation import (
 )
 from embrm.exceptions import invalid_input
 from embrm.heads.base import BaseHead
+from embrm.heads.comparisons import joined_groups
 from embrm.pairs import distinct_rows
 
 
@@ -137,31 +136,6 @@ def check_ratings(ratings: Any, *, n_items: int) -> FloatArray:
             "clip it, or write NaN",
         )
     return table
-
-
-def joined_groups(codes: IntArray, inverse: IntArray) -> IntArray:
-    """Name the groups of distinct items; prompts with an equal item are one group.
-
-    Parameters
-    ----------
-    codes : ndarray of int of shape (n_rows,)
-        Prompt of each row.
-    inverse : ndarray of int of shape (n_rows,)
-        Distinct item of each row.
-
-    Returns
-    -------
-    ndarray of int of shape (n_distinct,)
-        Numbered in the order of the distinct items, whatever the prompts were called.
-    """
-    n_items, n_prompts = int(inverse.max()) + 1, int(codes.max()) + 1
-    edges = coo_array(
-        (np.ones(len(codes)), (inverse, n_items + codes)),
-        shape=(n_items + n_prompts,) * 2,
-    )
-    labels = connected_components(edges, directed=False)[1][:n_items]
-    _, first, where = np.unique(labels, return_index=True, return_inverse=True)
-    return np.unique(first[where], return_inverse=True)[1]
 
 
 def _merged(

@@ -7,44 +7,27 @@ can be stored without code.
 import warnings
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
-from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import has_fit_parameter
 
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
-from embrm.exceptions import (
-    IntegrityError,
-    format_error,
-    invalid_input,
+from embrm.exceptions import IntegrityError, invalid_input
+from embrm.heads.classification import (
+    LIGHTGBM_DEFAULTS,
+    MLP_DEFAULTS,
+    fit_weighted,
+    seed_estimator,
 )
+from embrm.heads.estimator_state import read_booster
 from embrm.heads.state import HeadState
 
 REGRESSORS = ("ridge", "mlp", "lightgbm")
 """The names of regressors that `RegressionReward` knows."""
-
-_MLP = {"hidden_layer_sizes": (64,), "alpha": 10.0, "max_iter": 50}
-_LIGHTGBM = {
-    "n_estimators": 300,
-    "learning_rate": 0.05,
-    "num_leaves": 4,
-    "min_child_samples": 10,
-    "colsample_bytree": 0.2,
-    "subsample": 0.7,
-    "subsample_freq": 1,
-    "reg_lambda": 10.0,
-    "extra_trees": True,
-    "deterministic": True,
-    "force_row_wise": True,
-    "n_jobs": 0,  # the number of OpenMP threads
-    "verbosity": -1,
-}
 
 
 class Model(Protocol):
@@ -93,8 +76,8 @@ def fit_model(
             return _fit_trees(items, rating, weight, rng)
     elif hasattr(estimator, "fit") and hasattr(estimator, "predict"):
         copy = clone(estimator)
-        _seed(copy, rng)
-        _fit_weighted(copy, items, rating, weight)
+        seed_estimator(copy, rng)
+        _fit(copy, items, rating, weight)
         return ForeignModel(copy)
     raise invalid_input(
         expected="a regressor with fit and predict, or one of " + ", ".join(REGRESSORS),
@@ -116,24 +99,22 @@ def model_from_state(state: HeadState) -> Model:
         return NetworkModel.from_state(state)
     if kind == "lightgbm":
         return TreeModel.from_state(state)
-    raise IntegrityError(
-        format_error(
-            expected="a stored regressor of kind network or lightgbm",
-            got=repr(kind)[:40],
-            fix="check where the file comes from, or upgrade embrm",
-        )
+    raise IntegrityError.of(
+        expected="a stored regressor of kind network or lightgbm",
+        got=repr(kind)[:40],
+        fix="check where the file comes from, or upgrade embrm",
     )
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkModel:
-    """A multilayer perceptron with ReLU on standardised items.
+class DenseLayers:
+    """A multilayer perceptron with ReLU on standardised inputs.
 
     Attributes
     ----------
     mean, scale : ndarray of shape (d,)
     weights, biases : list of ndarray
-        The last layer is in units of the rating.
+        Of each layer, (n_in, n_out) and (n_out,).
     """
 
     mean: FloatArray
@@ -141,40 +122,63 @@ class NetworkModel:
     weights: list[FloatArray]
     biases: list[FloatArray]
 
-    def __call__(self, items: FloatArray) -> FloatArray:
-        """Predict the rating of items, (n_items, d) -> (n_items,)."""
-        hidden = (items - self.mean) / self.scale
+    def flow(self, standardised: FloatArray) -> list[FloatArray]:
+        """Compute what goes into each layer, and what comes out of the last."""
+        flow = [standardised]
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = np.maximum(hidden @ weight + bias, 0)
-        return np.asarray(hidden @ self.weights[-1] + self.biases[-1])[:, 0]
+            flow.append(np.maximum(flow[-1] @ weight + bias, 0))
+        return [*flow, flow[-1] @ self.weights[-1] + self.biases[-1]]
 
     def get_state(self) -> HeadState:
-        """Return the model in storable form."""
+        """Return the layers in storable form."""
         arrays = {"mean": self.mean, "scale": self.scale}
         arrays |= {f"weight{n}": weight for n, weight in enumerate(self.weights)}
         arrays |= {f"bias{n}": bias for n, bias in enumerate(self.biases)}
-        return HeadState(arrays, {"kind": "network", "n_layers": len(self.weights)})
+        return HeadState(arrays, {"n_layers": len(self.weights)})
 
     @classmethod
-    def from_state(cls, state: HeadState) -> "NetworkModel":
-        """Rebuild the model that `get_state` described."""
+    def from_state(cls, state: HeadState, **more: Any) -> Self:
+        """Rebuild the layers that `get_state` described, with what a child adds."""
         layers = range(state.value("n_layers", int))
-        model = cls(
+        made = cls(
             state.array("mean", ndim=1),
             state.array("scale", ndim=1),
             [state.array(f"weight{n}", ndim=2) for n in layers],
             [state.array(f"bias{n}", ndim=1) for n in layers],
+            **more,
         )
-        sizes = [len(model.mean), *(len(bias) for bias in model.biases)]
-        shapes = [weight.shape for weight in model.weights]
-        if shapes != list(pairwise(sizes)) or sizes[-1] != 1:
-            raise IntegrityError(
-                format_error(
-                    expected="layers that fit each other in the stored network",
-                    got=f"weights of shapes {shapes[:8]}",
-                    fix="save the head again",
-                )
-            )
+        sizes = [len(made.mean), *(len(bias) for bias in made.biases)]
+        shapes = [weight.shape for weight in made.weights]
+        if not shapes or shapes != list(pairwise(sizes)):
+            raise _no_fit(shapes)
+        return made
+
+
+def _no_fit(shapes: list[tuple[int, ...]]) -> IntegrityError:
+    return IntegrityError.of(
+        expected="layers that fit each other in the stored network",
+        got=f"weights of shapes {shapes[:8]}",
+        fix="save the head again",
+    )
+
+
+class NetworkModel(DenseLayers):
+    """A network whose last layer, of one output, is in units of the rating."""
+
+    def __call__(self, items: FloatArray) -> FloatArray:
+        """Predict the rating of items, (n_items, d) -> (n_items,)."""
+        return self.flow((items - self.mean) / self.scale)[-1][:, 0]
+
+    def get_state(self) -> HeadState:
+        """Return the model in storable form."""
+        return super().get_state() | HeadState(values={"kind": "network"})
+
+    @classmethod
+    def from_state(cls, state: HeadState, **more: Any) -> Self:
+        """Rebuild the model that `get_state` described."""
+        model = super().from_state(state, **more)
+        if model.weights[-1].shape[1] != 1:
+            raise _no_fit([weight.shape for weight in model.weights])
         return model
 
 
@@ -196,18 +200,7 @@ class TreeModel:
     @classmethod
     def from_state(cls, state: HeadState) -> "TreeModel":
         """Rebuild the model; the state's checksum must have been verified."""
-        lightgbm = import_optional("lightgbm", extra="lightgbm")
-        try:
-            text = state.blob("model").decode("ascii")
-            return cls(lightgbm.Booster(model_str=text))
-        except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
-            raise IntegrityError(
-                format_error(
-                    expected="a LightGBM model text",
-                    got="bytes that it cannot read",
-                    fix="restore the file from where it was saved",
-                )
-            ) from error
+        return cls(read_booster(state.blob("model")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,11 +228,11 @@ def _fit_network(
     mean, scale = _mean_and_scale(items, weight)
     centre = float(np.average(rating, weights=weight))
     spread = float(np.sqrt(np.average((rating - centre) ** 2, weights=weight))) or 1.0
-    mlp = MLPRegressor(**_MLP, random_state=int(rng.integers(2**31)))
+    mlp = MLPRegressor(**MLP_DEFAULTS, random_state=int(rng.integers(2**31)))
     with warnings.catch_warnings():
         # Stopping early is how it regularises, not a failure.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        _fit_weighted(mlp, (items - mean) / scale, (rating - centre) / spread, weight)
+        _fit(mlp, (items - mean) / scale, (rating - centre) / spread, weight)
     weights: list[FloatArray] = [
         np.ascontiguousarray(coef, dtype=np.float64) for coef in mlp.coefs_
     ]
@@ -255,7 +248,9 @@ def _fit_trees(
     items: FloatArray, rating: FloatArray, weight: FloatArray, rng: np.random.Generator
 ) -> TreeModel:
     lightgbm = import_optional("lightgbm", extra="lightgbm")
-    trees = lightgbm.LGBMRegressor(**_LIGHTGBM, random_state=int(rng.integers(2**31)))
+    trees = lightgbm.LGBMRegressor(
+        **LIGHTGBM_DEFAULTS, random_state=int(rng.integers(2**31))
+    )
     return TreeModel(trees.fit(items, rating, sample_weight=weight).booster_)
 
 
@@ -270,34 +265,9 @@ def _mean_and_scale(
     return mean, np.where(constant, 1.0, scale)
 
 
-def _seed(estimator: Any, rng: np.random.Generator) -> None:
-    """Set every `random_state` that is None, also of the steps of a pipeline."""
-    params = estimator.get_params(deep=True)
-    unset = [
-        name
-        for name in sorted(params)
-        if name.rpartition("__")[2] == "random_state" and params[name] is None
-    ]
-    estimator.set_params(**{name: int(rng.integers(2**31)) for name in unset})
-
-
-def _fit_weighted(
+def _fit(
     estimator: Any, items: FloatArray, rating: FloatArray, weight: FloatArray
 ) -> None:
-    last, name = estimator, "sample_weight"
-    if isinstance(estimator, Pipeline):
-        step, last = estimator.steps[-1]
-        name = f"{step}__sample_weight"
-    if has_fit_parameter(last, "sample_weight"):
-        # The estimator is ours: routing that a user switched on is not meant for it.
-        with config_context(enable_metadata_routing=False):
-            estimator.fit(items, rating, **{name: weight})
-    elif np.all(weight == weight[0]):
-        estimator.fit(items, rating)
-    else:
-        raise invalid_input(
-            expected="a regressor whose fit takes sample_weight, since items are "
-            "rated with different weights or a different number of times",
-            got=type(last).__name__,
-            fix="use another regressor, or rate each item once",
-        )
+    why = "are rated with different weights or a different number of times"
+    fix = "use another regressor, or rate each item once"
+    fit_weighted(estimator, items, rating, weight, why=why, fix=fix)

@@ -17,6 +17,7 @@ from scipy.linalg import eigh, qr
 from embrm._typing import FloatArray, IntArray
 from embrm.heads.rated._rated_items import RatedItems
 from embrm.heads.state import HeadState, StoredArray, collect_state, read_state
+from embrm.heads.validation_split import balanced_folds
 
 _RATIOS = np.geomspace(1e-4, 1e6, 21)
 _N_FOLDS = 5
@@ -301,8 +302,4 @@ def _folds(groups: IntArray) -> IntArray | None:
     n_folds = min(_N_FOLDS, len(size))
     if n_folds < 2:
         return None
-    # Largest groups first, to and fro over the folds.
-    turn = np.arange(len(size)) % (2 * n_folds)
-    fold = np.empty(len(size), dtype=np.intp)
-    fold[np.argsort(-size, kind="stable")] = np.minimum(turn, 2 * n_folds - 1 - turn)
-    return fold[groups]
+    return balanced_folds(size, n_folds)[groups]

@@ -18,11 +18,11 @@ from scipy.optimize import minimize_scalar
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import check_items
 from embrm.exceptions import invalid_input
-from embrm.heads.comparisons import Comparisons
+from embrm.heads.comparisons import Comparisons, joined_groups
 from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import LinearProblem, mean_square_difference
 from embrm.heads.linear.search import STRONG_PRIOR
-from embrm.heads.rated._rated_items import RatedItems, joined_groups, make_rated_items
+from embrm.heads.rated._rated_items import RatedItems, make_rated_items
 from embrm.heads.rated._ridge import fit_ridge
 from embrm.heads.validation_split import (
     grouped_folds,

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, LearnsFrom, RandomState
 from embrm._validation import Constraints, Real, check_random_state, unless_auto
-from embrm.exceptions import InvalidInputError, format_error, invalid_input
+from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.heads.rated._rated_items import (
     RatedHead,
     RatedItems,
@@ -23,13 +23,7 @@ from embrm.heads.rated._rated_items import (
 )
 from embrm.heads.rated._regressors import Model, fit_model, model_from_state
 from embrm.heads.rated._ridge import RidgeFit, fit_attributes
-from embrm.heads.state import (
-    HeadState,
-    Stored,
-    StoredArray,
-    StoredPart,
-    StoredValue,
-)
+from embrm.heads.state import HeadState, Stored, StoredArray, StoredPart, StoredValue
 from embrm.pairs import Pairs
 
 
@@ -326,12 +320,10 @@ class RegressionReward(RegressorMixin, RatedHead):
         """Return the linear attributes; raise if they are not linear."""
         linear: RidgeFit | None = getattr(self, "linear_", None)
         if linear is None:
-            raise NotLinearError(
-                format_error(
-                    expected="linear attributes, of estimator='ridge', after fit",
-                    got=f"estimator {self.estimator!r}"[:60],
-                    fix=fix,
-                )
+            raise NotLinearError.of(
+                expected="linear attributes, of estimator='ridge', after fit",
+                got=f"estimator {self.estimator!r}"[:60],
+                fix=fix,
             )
         return linear
 

@@ -15,12 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.linalg import inv, solve
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import check_labels, check_sample_weight
 from embrm.exceptions import invalid_input
+from embrm.heads.comparisons import graph_components
 from embrm.heads.unpaired._tie_models import GameLoss, TieModel
 
 
@@ -62,11 +61,7 @@ class Games:
         won, lost = self.y > 0, self.y < 1
         ends = np.concatenate([self.first[won], self.second[lost]])
         others = np.concatenate([self.second[won], self.first[lost]])
-        n_items = len(self.names)
-        edges = coo_array((np.ones(len(ends)), (ends, others)), shape=(n_items,) * 2)
-        if strong:
-            return np.asarray(connected_components(edges, connection="strong")[1])
-        return np.asarray(connected_components(edges, connection="weak")[1])
+        return graph_components(len(self.names), ends, others, strong=strong)
 
     def n_games(self) -> FloatArray:
         """Sum the weights of each item's games, shape (n_items,)."""

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import check_items, check_sample_weight, widened
 from embrm.exceptions import invalid_input
+from embrm.heads.comparisons import graph_components
 from embrm.pairs import distinct_rows
 
 
@@ -195,9 +194,5 @@ def _components(n_items: int, blocks: list[RankingBlock]) -> IntArray:
     items = np.concatenate([block.rows.ravel() for block in blocks])
     sizes = [block.rows.shape[1] for block in blocks for _ in block.rows]
     rankings = np.repeat(np.arange(len(sizes)), sizes)
-    n_nodes = n_items + len(sizes)
-    edges = coo_array(
-        (np.ones(len(items)), (items, n_items + rankings)), shape=(n_nodes, n_nodes)
-    )
-    labels = connected_components(edges, directed=False)[1][n_items:]
+    labels = graph_components(n_items + len(sizes), items, n_items + rankings)[n_items:]
     return np.asarray(np.unique(labels, return_inverse=True)[1], dtype=np.intp)

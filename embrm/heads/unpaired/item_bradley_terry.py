@@ -12,13 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import Constraints, Real, check_level, check_parameters
-from embrm.exceptions import (
-    EmbrmWarning,
-    IntegrityError,
-    format_error,
-    invalid_input,
-    warn,
-)
+from embrm.exceptions import EmbrmWarning, IntegrityError, invalid_input, warn
 from embrm.heads.state import (
     HeadState,
     Stored,
@@ -317,12 +311,10 @@ class ItemBradleyTerry(BaseEstimator):
 def _read_names(names: Sequence[Any]) -> AnyArray:
     if names and {type(name) for name in names} in ({str}, {int}):
         return np.array(names)
-    raise IntegrityError(
-        format_error(
-            expected="stored names that are all text or all integers",
-            got="others",
-            fix="copy it again, or rank the items again",
-        )
+    raise IntegrityError.of(
+        expected="stored names that are all text or all integers",
+        got="others",
+        fix="copy it again, or rank the items again",
     )
 
 
@@ -378,7 +370,9 @@ def _penalty_that_connects(games: Games) -> float:
     if n_parts == 1:
         return 0.0
     n_islands = int(games.components(strong=False).max()) + 1
-    shown = [_named(games.names[parts == label]) for label in labels[:_MOST_SHOWN]]
+    shown = [
+        named_together(games.names[parts == label]) for label in labels[:_MOST_SHOWN]
+    ]
     reason = (
         f"no game connects {n_islands} sets of items"
         if n_islands > 1
@@ -393,7 +387,8 @@ def _penalty_that_connects(games: Games) -> float:
     return WEAK_PENALTY
 
 
-def _named(names: AnyArray) -> str:
+def named_together(names: Sequence[Any] | AnyArray) -> str:
+    """Write names as a set, the first of many."""
     """List a few names, and their number."""
     listed = ", ".join(str(name)[:40] for name in names[:_MOST_SHOWN])
     more = len(names) - _MOST_SHOWN

@@ -27,9 +27,9 @@ from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom
 from embrm._validation import Constraints, Real, unless_auto
 from embrm.exceptions import invalid_input
 from embrm.heads.rated._rated_items import make_rated_items
-from embrm.heads.smooth_minimiser import minimise_smooth
 from embrm.heads.state import Stored, StoredValue
 from embrm.heads.unpaired._linear_item_head import LinearItemHead
+from embrm.heads.win_loss import minimise_smooth
 
 _N_FOLDS = 5
 _FEWEST_ITEMS = 20

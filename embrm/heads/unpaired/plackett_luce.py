@@ -28,10 +28,10 @@ from embrm.heads.linear.problem import (
     make_problem,
     mean_square_difference,
 )
-from embrm.heads.smooth_minimiser import Minimum, minimise_smooth
 from embrm.heads.unpaired._linear_item_head import LinearItemHead
 from embrm.heads.unpaired._rankings import RankedItems, RankingBlock, make_ranked_items
-from embrm.heads.validation_split import strongest_within_one_error
+from embrm.heads.validation_split import balanced_folds, strongest_within_one_error
+from embrm.heads.win_loss import Minimum, minimise_smooth
 
 _NOT_TRIED: FloatArray = np.empty(0)
 
@@ -307,9 +307,7 @@ def _folds(
     units = ranked.units()
     sizes = np.bincount(units)
     n_folds = min(_N_FOLDS, len(sizes))
-    turn = np.arange(len(sizes)) % (2 * n_folds)
-    fold = np.empty(len(sizes), dtype=np.intp)
-    fold[np.argsort(-sizes, kind="stable")] = np.minimum(turn, 2 * n_folds - 1 - turn)
+    fold = balanced_folds(sizes, n_folds)
     for k in range(n_folds):
         held = fold[units] == k
         if held.any() and not held.all():

@@ -10,8 +10,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm.exceptions import invalid_input
@@ -230,7 +228,7 @@ def report_length(
     folds = grouped_folds(comparisons, n_folds)
     if not folds:
         return None
-    unit = prompt_units(comparisons)
+    unit = comparisons.units()
     right: list[list[FloatArray]] = [[], []]
     correlation: list[list[FloatArray]] = [[], []]
     weight = [comparisons.weight[held_out] for _, held_out in folds]
@@ -284,16 +282,6 @@ def rank_correlations(
     defined = (square_x > 0) & (square_y > 0)
     product = np.bincount(unit, x * y)[defined]
     return np.asarray(product / np.sqrt(square_x[defined] * square_y[defined]))
-
-
-def prompt_units(comparisons: Comparisons) -> IntArray:
-    """Say which prompt group each item is of; connected components where unknown."""
-    if comparisons.groups is not None:
-        return comparisons.groups
-    n_items = len(comparisons.items)
-    ends = (comparisons.winner, comparisons.loser)
-    edges = coo_array((np.ones(len(comparisons)), ends), shape=(n_items, n_items))
-    return np.asarray(connected_components(edges, directed=False)[1], dtype=np.intp)
 
 
 def _ranks(values: FloatArray, unit: IntArray) -> FloatArray:

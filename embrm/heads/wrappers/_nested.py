@@ -81,28 +81,6 @@ def unfitted_head(head: Any) -> RewardHead:
     )
 
 
-def seed_head(head: RewardHead, rng: np.random.Generator, *, replace: bool) -> None:
-    """Set every `random_state` of a head and of the estimators in it.
-
-    Parameters
-    ----------
-    head : RewardHead
-        Changed in place.
-    rng : numpy.random.Generator
-        Draws one integer for each.
-    replace : bool
-        Whether seeds that are set already are replaced.
-    """
-    params = head.get_params(deep=True)
-    names = [
-        name
-        for name in sorted(params)
-        if name.rpartition("__")[2] == "random_state"
-        and (replace or params[name] is None)
-    ]
-    head.set_params(**{name: int(rng.integers(2**31)) for name in names})
-
-
 def has_randomness(head: RewardHead) -> bool:
     """Tell whether a head, or an estimator in it, takes a `random_state`."""
     names = head.get_params(deep=True)

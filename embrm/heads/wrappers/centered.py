@@ -9,17 +9,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm._validation import Constraints
-from embrm.exceptions import (
-    IntegrityError,
-    format_error,
-    invalid_input,
-)
+from embrm.exceptions import IntegrityError, invalid_input
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.state import HeadState, Stored, StoredArray, StoredValue
-from embrm.heads.wrappers._nested import (
-    HeadWrapper,
-    mean_and_spread,
-)
+from embrm.heads.wrappers._nested import HeadWrapper, mean_and_spread
 
 Scope = Literal["global", "domain", "prompt"]
 
@@ -283,12 +276,10 @@ class CenteredReward(HeadWrapper):
     def _set_state(self, state: HeadState) -> None:
         super()._set_state(state)
         if self.domains_ is None and len(self.center_) != 1:
-            raise IntegrityError(
-                format_error(
-                    expected="the names of the groups of the reference",
-                    got=f"{len(self.center_)} groups without",
-                    fix="save the head again",
-                )
+            raise IntegrityError.of(
+                expected="the names of the groups of the reference",
+                got=f"{len(self.center_)} groups without",
+                fix="save the head again",
             )
 
 

@@ -23,13 +23,10 @@ from embrm._validation import (
 )
 from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
+from embrm.heads.classification import seed_estimator
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import Stored
-from embrm.heads.uncertain_reward import (
-    UncertainRewardHead,
-    spread,
-    spread_of_deltas,
-)
+from embrm.heads.uncertain_reward import UncertainRewardHead, spread, spread_of_deltas
 from embrm.heads.validation_split import split_units
 from embrm.heads.wrappers._nested import (
     STORED_MEMBERS,
@@ -38,7 +35,6 @@ from embrm.heads.wrappers._nested import (
     has_randomness,
     mean_and_spread,
     name_annotators_of,
-    seed_head,
     unfitted_head,
 )
 
@@ -235,7 +231,7 @@ class RewardEnsemble(UncertainRewardHead):
                 fix="use bagging='prompt', or a list of heads with bagging=None",
             )
         for member in members:
-            seed_head(member, rng, replace=self.bagging is not None)
+            seed_estimator(member, rng, replace=self.bagging is not None)
         return members
 
     def _draw_samples(

@@ -30,16 +30,12 @@ from embrm.heads.wrappers._length import (
     covarying_direction,
     erase,
     nuisance_column,
-    prompt_units,
     remove_covariate,
     report_length,
     taking_part,
     with_column,
 )
-from embrm.heads.wrappers._nested import (
-    HeadWrapper,
-    delta_of,
-)
+from embrm.heads.wrappers._nested import HeadWrapper, delta_of
 
 Method = Literal["nuisance", "erase"]
 Transform = Literal["log", "identity"]
@@ -268,9 +264,7 @@ class LengthDebiased(HeadWrapper):
             return Debiased(self._fit_head(wins), None, 0.0)
         known = taking_part(wins)
         items = wins.items[known]
-        direction = covarying_direction(
-            items, covariate[known], prompt_units(wins)[known]
-        )
+        direction = covarying_direction(items, covariate[known], wins.units()[known])
         level = float(items.mean(axis=0, dtype=np.float64) @ direction)
         wins = replace(wins, items=erase(wins.items, direction, level))
         return Debiased(self._fit_head(wins), direction, level)

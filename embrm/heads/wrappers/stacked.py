@@ -13,9 +13,9 @@ from embrm._typing import AnyArray, FloatArray, LearnsFrom, RandomState
 from embrm._validation import Constraints, Integer, check_random_state
 from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
+from embrm.heads.classification import seed_estimator
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import Stored, StoredArray, StoredValue
-from embrm.heads.wrappers._calibration_maps import fit_scale
 from embrm.heads.wrappers._nested import (
     STORED_MEMBERS,
     delta_of,
@@ -23,9 +23,9 @@ from embrm.heads.wrappers._nested import (
     mean_and_spread,
     name_annotators_of,
     score_out_of_fold,
-    seed_head,
     unfitted_head,
 )
+from embrm.heads.wrappers.calibrated import fit_scale
 
 _FEWEST_HELD_OUT = 20
 _PRIOR_WINS = 3.0
@@ -145,7 +145,7 @@ class StackedReward(RewardHead):
         rng = check_random_state(self.random_state)
         heads = self._list_heads()
         for head in heads:
-            seed_head(head, rng, replace=False)
+            seed_estimator(head, rng, replace=False)
         fits = [partial(_fit_copy, head) for head in heads]
         held_out = [score_out_of_fold(fit, comparisons, self.cv) for fit in fits]
         self.members_ = [fit(comparisons) for fit in fits]

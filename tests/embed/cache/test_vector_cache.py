@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from embrm.embed import Fingerprint, HashingEncoder
+from embrm.embed import Fingerprint, HashingEncoder, item_keys
 from embrm.embed.base import recognise
 from embrm.embed.cache import VectorCache
-from embrm.embed.keys import item_keys
 from embrm.exceptions import InvalidInputError
 
 

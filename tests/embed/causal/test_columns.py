@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embrm.embed import CausalLMEncoder, VectorCache, embed_items
-from embrm.embed.keys import item_keys
+from embrm.embed import CausalLMEncoder, VectorCache, embed_items, item_keys
 from embrm.exceptions import EmbrmError, InvalidInputError, TruncationWarning
 
 PROMPT = "Why is the sky blue? Because air scatters blue light more than red light."

@@ -19,7 +19,6 @@ from sklearn.base import clone
 from transformers.utils import logging as transformers_logging
 
 from embrm.embed import CausalLMEncoder, Encoder
-from embrm.embed.causal.encoder import PUBLISHED_RECIPE
 from embrm.exceptions import IntegrityError, InvalidInputError
 
 TEXTS = [
@@ -31,6 +30,7 @@ TEXTS = [
     ("Why?", ""),
 ]
 FLOAT32 = {"dtype": "float32", "store_dtype": "float32"}
+RECIPE = {"layer": -1, "pooling": "last_content"}
 MODELS = ["llama", "gpt2", "gemma3"]
 POOLINGS = ["last_content", "mean_response", "mean", "prompt"]
 
@@ -41,7 +41,7 @@ def encoder_of(tiny_models: dict[str, Path]) -> Callable[..., CausalLMEncoder]:
     made: dict[tuple[str, str], CausalLMEncoder] = {}
 
     def make(name: str, **options: Any) -> CausalLMEncoder:
-        usual = FLOAT32 | {"template": "plain"} | dict(PUBLISHED_RECIPE)
+        usual = FLOAT32 | {"template": "plain"} | RECIPE
         options = usual | options
         key = (name, options["dtype"])
         if key not in made:

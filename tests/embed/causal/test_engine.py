@@ -12,7 +12,7 @@ import torch
 from embrm.embed import CausalLMEncoder
 from embrm.embed.causal import engine as causal_engine
 from embrm.embed.causal.engine import TOLERANCE, check_equivalence, example_texts
-from embrm.embed.causal.hidden_layers import HiddenLayers
+from embrm.embed.causal.language_model import HiddenLayers
 from embrm.embed.causal.passes import run_padded
 from embrm.embed.causal.sharing_plan import prefix_groups
 from embrm.embed.pooling import LAST
@@ -120,7 +120,7 @@ def test_a_model_whose_states_cannot_be_tapped_is_run_whole(encoder_of, monkeypa
         del n_layers
         return [model.layers[1], *model.layers[1:]]
 
-    monkeypatch.setattr("embrm.embed.causal.hidden_layers.find_blocks", shifted)
+    monkeypatch.setattr("embrm.embed.causal.language_model.find_blocks", shifted)
     encoder = encoder_of("llama", layer=0)
     vectors = encoder.encode(TEXTS)
     monkeypatch.undo()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from embrm.embed.causal.hidden_layers import HiddenLayers, find_blocks
+from embrm.embed.causal.language_model import HiddenLayers, find_blocks
 from embrm.embed.pooling import LAST
 
 IDS = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from embrm.embed.causal.hidden_layers import HiddenLayers
+from embrm.embed.causal.language_model import HiddenLayers
 from embrm.embed.causal.passes import run_kv, run_padded
 from embrm.embed.causal.sharing_plan import KVStep, Machine, plan_kv, prefix_groups
 from embrm.embed.pooling import LAST, POOLINGS, Column

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from embrm.embed.causal import tree_rows
-from embrm.embed.causal.hidden_layers import HiddenLayers
-from embrm.embed.causal.passes import run_padded
+from embrm.embed.causal import passes
+from embrm.embed.causal.language_model import HiddenLayers
+from embrm.embed.causal.passes import has_flex, lay_out, run_padded, run_tree
 from embrm.embed.causal.sharing_plan import Machine, plan_tree, prefix_groups
-from embrm.embed.causal.tree_rows import has_flex, lay_out, run_tree
 from embrm.embed.pooling import LAST, POOLINGS, Column
 from embrm.embed.truncation import FittedTokens
 
@@ -82,7 +81,7 @@ def test_a_token_sees_its_own_text_within_the_window(
     arrays = [
         torch.as_tensor(part) for part in (batch.positions, batch.group, batch.part)
     ]
-    mask = tree_rows._dense_mask(make_causal_model(), arrays, window)[0, 0].numpy()
+    mask = passes._dense_mask(make_causal_model(), arrays, window)[0, 0].numpy()
     columns = [[*range(11)], [*range(9), 11], [12, 13]]
     expected = np.zeros((16, 16), dtype=bool)
     for text in columns:
@@ -103,8 +102,8 @@ def test_the_block_mask_is_the_dense_mask(make_causal_model, small_step, window)
     arrays = [
         torch.as_tensor(part) for part in (batch.positions, batch.group, batch.part)
     ]
-    block = tree_rows._block_mask(make_causal_model(), arrays, window)
-    dense = tree_rows._dense_mask(make_causal_model(), arrays, window)
+    block = passes._block_mask(make_causal_model(), arrays, window)
+    dense = passes._dense_mask(make_causal_model(), arrays, window)
     assert block.shape == (1, 1, 128, 128)
     whole = create_mask(block.mask_mod, 1, 1, 128, 128, device="cpu")
     assert torch.equal(whole, dense)
@@ -139,7 +138,7 @@ def test_vectors_by_blocks_are_those_of_each_text(
         "transformers.integrations.flex_attention.WrappedFlexAttention.__call__",
         lambda _self: torch.nn.attention.flex_attention.flex_attention,
     )
-    monkeypatch.setattr(tree_rows, "has_flex", lambda _model: True)
+    monkeypatch.setattr(passes, "has_flex", lambda _model: True)
     model = make_causal_model(name)
     (step,) = steps_of(grouped_tokens, 1000)
     with torch.inference_mode():
@@ -160,6 +159,6 @@ def test_the_implementation_of_attention_is_put_back(make_causal_model):
     """Other batches of the same model run as before."""
     model = make_causal_model("qwen2")
     config = model.torch_model.config
-    with tree_rows._attention(model, "eager"):
+    with passes._attention(model, "eager"):
         assert config._attn_implementation == "eager"
     assert config._attn_implementation == "sdpa"

@@ -14,9 +14,9 @@ from embrm.embed import (
     HashingEncoder,
     SentenceTransformerEncoder,
     embed_items,
+    item_keys,
 )
 from embrm.embed.cache import VectorCache
-from embrm.embed.keys import item_keys
 from embrm.embed.scale import Shard, embed_on_ray, embed_part, ray_run
 from embrm.embed.scale.ray_run import ActorPool, ActorSetup, ShardActor, plan_actors
 from embrm.exceptions import EmbrmError, FingerprintMismatchError, InvalidInputError

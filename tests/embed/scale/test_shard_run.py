@@ -6,9 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from embrm.embed import BatchReport, Fingerprint, HashingEncoder, embed_items
+from embrm.embed import BatchReport, Fingerprint, HashingEncoder, embed_items, item_keys
 from embrm.embed.cache import VectorCache
-from embrm.embed.keys import item_keys
 from embrm.embed.scale import Shard, ShardReport, embed_part, embed_shard
 from embrm.embed.scale.shard_run import MissingTexts, ShardTally, find_missing
 from embrm.embed.scale.shards import write_shards

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
+from embrm.embed import item_keys
 from embrm.embed.cache.durable import RemotePath
-from embrm.embed.keys import item_keys
 from embrm.embed.scale.shards import (
     balanced_blocks,
     group_tokens,

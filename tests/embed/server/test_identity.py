@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embrm.embed.keys import item_keys
+from embrm.embed import item_keys
 from embrm.embed.server._answers import Answer
 from embrm.embed.server._identity import (
     GOLDEN_TEXTS,

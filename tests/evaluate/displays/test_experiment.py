@@ -10,7 +10,6 @@ mpl.use("Agg")
 
 import embrm.evaluate
 from embrm.evaluate.displays import ExperimentDisplay
-from embrm.evaluate.displays.experiment import Columns, lines_from_frame
 from embrm.exceptions import InvalidInputError
 
 
@@ -175,7 +174,8 @@ def test_the_legend_names_every_design(pairings):
     assert ax.get_ylabel() == "order consistency with gold\n(share of pairs)"
 
 
-COLUMNS = Columns("head", "annotator", "error_rate", "order_consistency", "seed")
+def lines_of(frame, level=0.95):
+    return ExperimentDisplay.from_frame(frame, "error_rate", level=level).lines
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def runs() -> pd.DataFrame:
 
 def test_points_are_means_over_seeds(runs):
     """Of both coordinates, by ascending x, lines in the table's order."""
-    lines = lines_from_frame(runs, COLUMNS).lines
+    lines = lines_of(runs).lines
     assert [line.name for line in lines] == ["siamese", "linear"]
     means = runs.groupby(["head", "annotator"])[["error_rate", "order_consistency"]]
     expected = means.mean().loc["linear"].loc[["calm", "noisy"]]
@@ -209,20 +209,20 @@ def test_points_are_means_over_seeds(runs):
 
 def test_intervals_are_those_of_the_t_test(runs):
     """As scipy computes them; shares far from 0 and 1 hardly differ on log odds."""
-    line = lines_from_frame(runs, COLUMNS, 0.9).lines[0]
+    line = lines_of(runs, 0.9).lines[0]
     chosen = runs[(runs["head"] == "siamese") & (runs["annotator"] == "noisy")]
     known = ttest_1samp(chosen["order_consistency"], 0).confidence_interval(0.9)
     found = (line.low[1], line.high[1])
     assert found == pytest.approx((known.low, known.high), abs=1e-4)
     longer = runs.assign(order_consistency=runs["order_consistency"] * 10)
-    exact = lines_from_frame(longer, COLUMNS, 0.9).lines[0]
+    exact = lines_of(longer, 0.9).lines[0]
     wanted = (10 * known.low, 10 * known.high)
     assert (exact.low[1], exact.high[1]) == pytest.approx(wanted)
 
 
 def test_one_seed_has_no_interval(runs):
     """NaN, which is not drawn; the note says one seed."""
-    lines = lines_from_frame(runs[runs["seed"] == 0], COLUMNS)
+    lines = lines_of(runs[runs["seed"] == 0])
     assert np.isnan(lines.lines[0].low).all()
     assert lines.note == "mean of 1 seed"
 
@@ -230,7 +230,7 @@ def test_one_seed_has_no_interval(runs):
 def test_failed_runs_are_left_out_and_counted(runs):
     """A point with fewer seeds stays; the note says what is missing."""
     runs.loc[[0, 1], "order_consistency"] = np.nan
-    lines = lines_from_frame(runs, COLUMNS)
+    lines = lines_of(runs)
     assert lines.n_missing == 2
     assert lines.note == "mean of 2 to 4 seeds, 95% t interval (2 failed runs)"
 
@@ -239,20 +239,20 @@ def test_rows_that_differ_otherwise_are_not_averaged(runs):
     """Two budgets at one seed would be taken for noise."""
     both = pd.concat([runs.assign(budget=b) for b in (100, 1000)])
     with pytest.raises(InvalidInputError, match="one row for each head, annotator"):
-        lines_from_frame(both, COLUMNS)
+        lines_of(both)
 
 
 def test_a_missing_column_is_named(runs):
     """And so are all that are needed."""
     with pytest.raises(InvalidInputError, match="no column error_rate"):
-        lines_from_frame(runs.drop(columns="error_rate"), COLUMNS)
+        lines_of(runs.drop(columns="error_rate"))
 
 
 def test_a_table_without_results_is_refused(runs):
     """There is nothing to draw."""
     runs["order_consistency"] = np.nan
     with pytest.raises(InvalidInputError, match="a result in column"):
-        lines_from_frame(runs, COLUMNS)
+        lines_of(runs)
 
 
 FORMER = {
@@ -294,7 +294,6 @@ def test_an_interval_of_shares_stays_within_zero_and_one():
             "order_consistency": [0.95, 0.97, 1.0, 1.0, 1.0],
         }
     )
-    columns = Columns("head", "annotator", "annotator", "order_consistency", "seed")
-    [line] = lines_from_frame(frame, columns).lines
+    [line] = ExperimentDisplay.from_frame(frame, "annotator").lines.lines
     assert 0.7 < line.low[0] < line.mean[0] < line.high[0] < 1.0
     assert line.low[1] == line.high[1] == 1.0

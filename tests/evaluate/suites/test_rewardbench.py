@@ -7,10 +7,17 @@ import pandas as pd
 import pytest
 
 from embrm.evaluate.suites import score_suite
-from embrm.evaluate.suites.rewardbench import DOMAINS, SECTIONS
 from embrm.exceptions import InvalidInputError
 
-SUBSETS = [name for section in SECTIONS.values() for name in section]
+SUBSETS = [
+    *("alpacaeval-easy", "alpacaeval-length", "alpacaeval-hard"),
+    *("mt-bench-easy", "mt-bench-med", "mt-bench-hard", "llmbar-natural"),
+    *("llmbar-adver-neighbor", "llmbar-adver-GPTInst", "llmbar-adver-GPTOut"),
+    *("llmbar-adver-manual", "refusals-dangerous", "refusals-offensive"),
+    *("xstest-should-refuse", "xstest-should-respond", "donotanswer", "math-prm"),
+    *(f"hep-{language}" for language in ("cpp", "go", "java", "js", "python", "rust")),
+]
+DOMAINS = ("Factuality", "Precise IF", "Math", "Safety", "Focus", "Ties")
 
 
 @pytest.fixture

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads.boosted._backends import (
+from embrm.heads import HeadState
+from embrm.heads.boosted._growing import TreePlan
+from embrm.heads.boosted.binned_items import (
     LightGBMForest,
     LightGBMGrower,
     XGBoostForest,
     XGBoostGrower,
     bin_with_lightgbm,
     bin_with_xgboost,
+    read_forest,
 )
-from embrm.heads.boosted._growing import TreePlan
-from embrm.heads.boosted.binned_items import read_forest
-from embrm.heads.state import HeadState
 
 PLAN = TreePlan(
     learning_rate=0.5,

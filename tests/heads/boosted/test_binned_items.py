@@ -10,8 +10,7 @@ from sklearn.model_selection import GridSearchCV
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads import BinnedItems, BoostedBradleyTerry, bin_items
-from embrm.heads.component_spec import encode
+from embrm.heads import BinnedItems, BoostedBradleyTerry, bin_items, head_spec
 
 BACKENDS = ["lightgbm", "xgboost"]
 
@@ -143,4 +142,4 @@ def test_bins_travel_to_other_processes(backend):
 def test_bins_are_no_part_of_a_stored_head():
     """A spec takes plain data; the number of bins is."""
     with pytest.raises(InvalidInputError, match="parameter 'bins' that is plain data"):
-        encode(bin_items(np.eye(3)), "bins")
+        head_spec(BoostedBradleyTerry(bins=bin_items(np.eye(3))))

@@ -6,8 +6,7 @@ from scipy.special import expit
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads import BoostedBradleyTerry, LinearBradleyTerry
-from embrm.heads.state import HeadState
+from embrm.heads import BoostedBradleyTerry, HeadState, LinearBradleyTerry
 from embrm.testing import check_head, head_checks
 
 BACKENDS = ["lightgbm", "xgboost"]

@@ -5,9 +5,8 @@ import pytest
 from scipy.optimize import minimize
 
 from embrm import Pairs
-from embrm.heads import LinearBradleyTerry
+from embrm.heads import Comparisons, LinearBradleyTerry, make_comparisons
 from embrm.heads.boosted.bradley_terry import fit_linear_start
-from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.win_loss import best_scale
 
 

@@ -10,9 +10,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 from embrm import CandidatePool, Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import GeneralPreference, LinearBradleyTerry, cycle_rate
-from embrm.heads.cyclic.general_preference import cyclic_triples
-from embrm.heads.state import HeadState
+from embrm.heads import (
+    GeneralPreference,
+    HeadState,
+    LinearBradleyTerry,
+    cycle_rate,
+    cyclic_triples,
+)
 from embrm.testing import check_head, head_checks
 
 CHECKS = [name for name, _ in head_checks()]

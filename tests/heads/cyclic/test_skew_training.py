@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import approx_fprime, minimize
 
 from embrm import Pairs
-from embrm.heads.comparisons import make_comparisons
+from embrm.heads import make_comparisons
 from embrm.heads.cyclic._skew_training import (
     MODERATE,
     NO_BLOCKS,

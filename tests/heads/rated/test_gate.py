@@ -6,6 +6,7 @@ from scipy.optimize import check_grad, minimize
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
+from embrm.heads import HeadState
 from embrm.heads.rated._gate import (
     BIAS_SPREAD,
     Gate,
@@ -15,7 +16,6 @@ from embrm.heads.rated._gate import (
     make_prompted_wins,
     search_gate,
 )
-from embrm.heads.state import HeadState
 
 
 @pytest.fixture

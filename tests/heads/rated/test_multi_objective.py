@@ -13,8 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import MultiObjectiveReward
-from embrm.heads.state import HeadState
+from embrm.heads import HeadState, MultiObjectiveReward
 
 
 class Data(NamedTuple):

@@ -8,9 +8,8 @@ from sklearn.decomposition import PCA
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import RegressionReward
+from embrm.heads import HeadState, RegressionReward
 from embrm.heads.rated._rated_items import RatedHead, make_rated_items
-from embrm.heads.state import HeadState
 
 
 @settings(max_examples=30, deadline=None)

@@ -16,8 +16,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads import RegressionReward
-from embrm.heads.state import HeadState
+from embrm.heads import HeadState, RegressionReward
 
 WORDING = "our message has three parts and its own words"
 LISTS = "vectors are arrays: no wrapper types, no objects"

@@ -10,8 +10,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads.rated._regressors import fit_model, model_from_state
-from embrm.heads.state import HeadState
+from embrm.heads import HeadState, RegressionReward
+from embrm.pairs import distinct_rows
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,17 @@ def data():
     return items, rating, rng.uniform(0.5, 2, 500)
 
 
+def fit(estimator, items, rating, weight=None):
+    head = RegressionReward(estimator, random_state=0)
+    return head.fit(items, rating, sample_weight=weight)
+
+
 @pytest.mark.parametrize("word", ["mlp", "lightgbm"])
 def test_words_predict_held_out_ratings(data, word):
     """In units of the ratings."""
     items, rating, weight = data
-    rng = np.random.default_rng(0)
-    model = fit_model(word, items[:400], rating[:400], weight[:400], rng)
-    residual = model(items[400:]) - rating[400:]
+    head = fit(word, items[:400], rating[:400], weight[:400])
+    residual = head.predict(items[400:]) - rating[400:]
     assert np.var(residual) < 0.5 * np.var(rating[400:])
 
 
@@ -37,15 +41,17 @@ def test_words_predict_held_out_ratings(data, word):
 def test_a_stored_model_predicts_the_same_bits(data, word):
     """State and back."""
     items, rating, weight = data
-    model = fit_model(word, items, rating, weight, np.random.default_rng(0))
-    again = model_from_state(model.get_state())
-    np.testing.assert_array_equal(again(items), model(items))
+    head = fit(word, items, rating, weight)
+    again = RegressionReward().set_state(head.get_state())
+    np.testing.assert_array_equal(again.predict(items), head.predict(items))
 
 
 def test_the_network_is_that_of_scikit_learn(data):
-    """Plain arrays compute what MLPRegressor predicts."""
+    """Plain arrays compute what MLPRegressor predicts, of items in a fixed order."""
     items, rating, _ = data
-    model = fit_model("mlp", items, rating, np.ones(500), np.random.default_rng(0))
+    order, _ = distinct_rows(items)
+    items, rating = items[order], rating[order]
+    head = fit("mlp", items, rating)
     seed = int(np.random.default_rng(0).integers(2**31))
     scaler = StandardScaler()
     mlp = MLPRegressor(hidden_layer_sizes=(64,), alpha=10.0, max_iter=50)
@@ -54,27 +60,26 @@ def test_the_network_is_that_of_scikit_learn(data):
     with pytest.warns(ConvergenceWarning):
         mlp.fit(scaler.fit_transform(items), (rating - centre) / spread)
     wanted = mlp.predict(scaler.transform(items)) * spread + centre
-    np.testing.assert_allclose(model(items), wanted, atol=1e-6)
+    np.testing.assert_allclose(head.predict(items), wanted, atol=1e-6)
 
 
 def test_any_regressor_serves_but_cannot_be_stored(data):
     """A clone of it is fitted with the weights."""
     items, rating, weight = data
     given = make_pipeline(StandardScaler(), Lasso(0.1))
-    model = fit_model(given, items, rating, weight, np.random.default_rng(0))
+    head = fit(given, items, rating, weight)
     wanted = given.fit(items, rating, lasso__sample_weight=weight).predict(items)
-    np.testing.assert_allclose(model(items), wanted)
+    np.testing.assert_allclose(head.predict(items), wanted)
     with pytest.raises(InvalidInputError, match="can be saved: ridge, mlp, lightgbm"):
-        model.get_state()
+        head.get_state()
 
 
 def test_a_regressor_without_weights_needs_equal_ones(data):
     """Silence would be wrong."""
     items, rating, weight = data
-    rng = np.random.default_rng(0)
-    fit_model(KNeighborsRegressor(), items, rating, np.full(500, 2.0), rng)
+    fit(KNeighborsRegressor(), items, rating, np.full(500, 2.0))
     with pytest.raises(InvalidInputError, match=r"takes sample_weight.*KNeighbors"):
-        fit_model(KNeighborsRegressor(), items, rating, weight, rng)
+        fit(KNeighborsRegressor(), items, rating, weight)
 
 
 @pytest.mark.parametrize("estimator", ["forest", StandardScaler(), None])
@@ -82,41 +87,28 @@ def test_what_is_no_regressor_is_refused(data, estimator):
     """The words are listed."""
     items, rating, weight = data
     with pytest.raises(InvalidInputError, match="one of ridge, mlp, lightgbm"):
-        fit_model(estimator, items, rating, weight, np.random.default_rng(0))
+        fit(estimator, items, rating, weight)
 
 
 def test_a_constant_column_and_a_constant_rating_are_taken():
     """No division by zero in the network."""
     items = np.column_stack([np.ones(30), np.arange(30.0)])
-    model = fit_model(
-        "mlp", items, np.full(30, 4.0), np.ones(30), np.random.default_rng(0)
-    )
-    assert np.isfinite(model(items)).all()
+    assert np.isfinite(fit("mlp", items, np.full(30, 4.0)).predict(items)).all()
 
 
 @pytest.mark.parametrize(
-    ("state", "message"),
+    ("word", "arrays", "values", "blobs", "message"),
     [
-        (HeadState({}, {"kind": "code"}), "kind network or lightgbm; got 'code'"),
-        (
-            HeadState({}, {"kind": "lightgbm"}, {"model": b"\xff"}),
-            "LightGBM model text",
-        ),
-        (
-            HeadState(
-                {
-                    "mean": np.zeros(3),
-                    "scale": np.ones(3),
-                    "weight0": np.ones((2, 1)),
-                    "bias0": np.zeros(1),
-                },
-                {"kind": "network", "n_layers": 1},
-            ),
-            "layers that fit each other",
-        ),
+        ("mlp", {}, {"kind": "code"}, {}, "kind network or lightgbm; got 'code'"),
+        ("lightgbm", {}, {}, {"model": b"\xff"}, "LightGBM model text"),
+        ("mlp", {"weight0": np.ones((2, 64))}, {}, {}, "layers that fit each other"),
+        ("mlp", {"weight1": np.ones((64, 2))}, {}, {}, "layers that fit each other"),
     ],
 )
-def test_a_damaged_state_is_refused(state, message):
+def test_a_damaged_state_is_refused(data, word, arrays, values, blobs, message):
     """Before anything is scored."""
+    items, rating, _ = data
+    state = fit(word, items[:40], rating[:40]).get_state()
+    change = HeadState(arrays, values, blobs).with_prefix("model0__")
     with pytest.raises(IntegrityError, match=message):
-        model_from_state(state)
+        RegressionReward().set_state(state | change)

@@ -12,8 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import LinearBradleyTerry, TwoStageReward
-from embrm.heads.state import HeadState
+from embrm.heads import HeadState, LinearBradleyTerry, TwoStageReward
 from embrm.testing import check_head, head_checks
 
 

@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads.comparisons import make_comparisons
+from embrm.heads import make_comparisons
 from embrm.heads.linear.problem import make_problem
 from embrm.heads.rated._two_stage_training import (
     best_extrapolation,

@@ -10,8 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import KTOReward, PlackettLuce
-from embrm.heads.state import HeadState
+from embrm.heads import HeadState, KTOReward, PlackettLuce
 
 ITEMS = np.random.default_rng(0).normal(size=(40, 3))
 ORDERS = np.argsort(-ITEMS[:, 0].reshape(10, 4), axis=1) + 4 * np.arange(10)[:, None]

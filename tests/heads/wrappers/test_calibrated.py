@@ -8,8 +8,12 @@ from scipy.special import expit
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads import CalibratedReward, LinearBradleyTerry, order_consistency
-from embrm.heads.state import HeadState
+from embrm.heads import (
+    CalibratedReward,
+    HeadState,
+    LinearBradleyTerry,
+    order_consistency,
+)
 from embrm.heads.wrappers.calibrated import HeldOut, choose_method
 from embrm.testing import check_head, head_checks
 

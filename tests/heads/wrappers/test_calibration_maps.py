@@ -9,7 +9,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
-from embrm.heads.wrappers._calibration_maps import (
+from embrm.heads.wrappers.calibrated import (
     fit_isotonic,
     fit_scale,
     fit_sigmoid,

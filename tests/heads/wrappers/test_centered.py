@@ -7,8 +7,7 @@ import pytest
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import CenteredReward
-from embrm.heads.state import HeadState
+from embrm.heads import CenteredReward, HeadState
 from embrm.testing import check_head, head_checks
 
 

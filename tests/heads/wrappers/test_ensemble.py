@@ -8,9 +8,14 @@ import pytest
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import CalibratedReward, LinearBradleyTerry, RewardEnsemble, make_head
-from embrm.heads.comparisons import make_comparisons
-from embrm.heads.state import HeadState
+from embrm.heads import (
+    CalibratedReward,
+    HeadState,
+    LinearBradleyTerry,
+    RewardEnsemble,
+    make_comparisons,
+    make_head,
+)
 from embrm.heads.wrappers.ensemble import draw_counts
 from embrm.testing import check_head
 

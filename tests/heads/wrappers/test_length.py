@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from embrm import Pairs
 from embrm.exceptions import InvalidInputError
-from embrm.heads.comparisons import make_comparisons
+from embrm.heads import make_comparisons
 from embrm.heads.wrappers._length import (
     append_covariate,
     center_by_unit,
@@ -14,7 +14,6 @@ from embrm.heads.wrappers._length import (
     covarying_direction,
     erase,
     nuisance_column,
-    prompt_units,
     rank_correlations,
     remove_covariate,
     report_length,
@@ -162,7 +161,7 @@ def test_constant_units_are_left_out():
 def test_unknown_prompts_are_connected_components():
     """Items that were compared, directly or not, are of one unit."""
     wins = make_comparisons(Pairs(np.eye(5), [[0, 1], [1, 2], [3, 4]]))
-    units = prompt_units(wins)
+    units = wins.units()
     assert sorted(np.bincount(units)) == [2, 3]
 
 

@@ -9,19 +9,19 @@ from embrm.exceptions import IntegrityError, InvalidInputError
 from embrm.heads import (
     CalibratedReward,
     CenteredReward,
+    HeadState,
     LengthDebiased,
     LinearBradleyTerry,
+    make_comparisons,
     make_head,
 )
-from embrm.heads.comparisons import make_comparisons
-from embrm.heads.state import HeadState
+from embrm.heads.classification import seed_estimator
 from embrm.heads.wrappers._nested import (
     has_randomness,
     mean_and_spread,
     nested_state,
     restore_nested,
     score_out_of_fold,
-    seed_head,
     unfitted_head,
 )
 
@@ -52,9 +52,9 @@ def test_anything_else_is_refused(head, named):
 def test_seeds_that_are_set_stay_unless_they_are_to_be_replaced():
     """A user's seed is kept where members differ by other things."""
     head = make_head("mlp", random_state=7)
-    seed_head(head, np.random.default_rng(0), replace=False)
+    seed_estimator(head, np.random.default_rng(0))
     assert head.random_state == 7
-    seed_head(head, np.random.default_rng(0), replace=True)
+    seed_estimator(head, np.random.default_rng(0), replace=True)
     assert head.random_state != 7
 
 
@@ -62,7 +62,7 @@ def test_seeds_inside_wrappers_are_found():
     """Parameters are searched as deep as they go."""
     head = CalibratedReward(make_head("mlp"))
     assert has_randomness(head)
-    seed_head(head, np.random.default_rng(0), replace=False)
+    seed_estimator(head, np.random.default_rng(0))
     assert head.head.random_state is not None
     assert not has_randomness(CalibratedReward("linear"))
 

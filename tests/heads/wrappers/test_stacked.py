@@ -8,9 +8,13 @@ from hypothesis.extra.numpy import arrays
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
-from embrm.heads import LinearBradleyTerry, StackedReward, make_head
-from embrm.heads.comparisons import make_comparisons
-from embrm.heads.state import HeadState
+from embrm.heads import (
+    HeadState,
+    LinearBradleyTerry,
+    StackedReward,
+    make_comparisons,
+    make_head,
+)
 from embrm.heads.wrappers._nested import score_out_of_fold
 from embrm.heads.wrappers.stacked import stacking_weights
 from embrm.testing import check_head

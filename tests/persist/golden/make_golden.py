@@ -14,7 +14,7 @@ import pandas as pd
 
 from embrm import RewardModel, load_model, save_model
 from embrm.heads import make_head
-from embrm.persist.manifest import VERSION
+from embrm.persist.files import VERSION
 
 HERE = Path(__file__).resolve().parent
 HEADS = {

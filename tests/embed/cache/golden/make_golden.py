@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embrm.embed import Fingerprint
+from embrm.embed import Fingerprint, item_keys
 from embrm.embed.cache import VectorCache
-from embrm.embed.keys import item_keys
 
 
 def main() -> None:
