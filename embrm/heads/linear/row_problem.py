@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from embrm._typing import FloatArray, IntArray
+from embrm._typing import FloatArray
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear._operators import copy_widened
+from embrm.heads.linear._operators import copy_rows
 from embrm.heads.linear.problem import Evaluation, sampled_gram
 from embrm.heads.win_loss import WinLoss
 
@@ -22,8 +22,9 @@ _LARGEST_ROWS = 2**29
 _FIRST_TOLERANCE = 1e-6
 """Rounding of differences to float32 has moved gradients by 5e-8 at most."""
 
-_BLOCK_BYTES = 2**21
-"""About what a processor keeps at hand of rows that are read twice."""
+_BLOCK_BYTES = 7 * 2**18
+"""About what a processor keeps at hand of rows that are read twice, and not so much in
+float32 that BLAS would divide a product with one vector among threads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ class RowProblem:
             if len(memory) != len(block):
                 memory = np.empty_like(block)
             for out, rows_of, of_mean in zip((block, memory), ends, share, strict=True):
-                _copy_rows(items, rows_of[part], out)
+                copy_rows(items, rows_of[part], out)
                 mean += of_mean[part].astype(dtype) @ out
             block -= memory
             if scale is not None:
@@ -151,15 +152,6 @@ class RowProblem:
             block = memory[: min(part.stop, n_wins) - part.start]
             np.copyto(block, self.rows[part])
             yield part, block
-
-
-def _copy_rows(items: FloatArray, rows: IntArray, out: FloatArray) -> None:
-    """Copy rows of items into memory of at least their width."""
-    # `take` copies all of an array that is not in rows.
-    if items.dtype == out.dtype and items.flags.c_contiguous:
-        np.take(items, rows, axis=0, out=out, mode="clip")
-    else:
-        copy_widened(items[rows], out)
 
 
 def _parts(n_rows: int, row_bytes: int) -> list[slice]:
