@@ -13,11 +13,12 @@ from functools import cached_property
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.linalg.blas import ssyrk
 from scipy.sparse import csr_array
 
 from embrm._typing import FloatArray, IntArray
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear._operators import add_upper, copy_rows
+from embrm.heads.linear._operators import copy_rows
 
 _ROWS_AT_A_TIME = 4096
 _BLOCK_ROWS, _BLOCK_PRODUCT = 128, 2**19
@@ -246,10 +247,11 @@ class Differences:
     @cached_property
     def _gram_of_columns(self) -> FloatArray:
         """Weighted Gram matrix of the items' columns, shape (d, d)."""
-        weight = self.weight.astype(np.float32)[:, None]
-        gram = np.zeros((self.n_columns,) * 2, np.float32)
+        root = np.sqrt(self.weight.astype(np.float32))[:, None]
+        gram = np.zeros((self.n_columns,) * 2, np.float32, order="F")
         for part in _parts(len(self.rows)):
-            add_upper(gram, self.rows[part], self.rows[part] * weight[part])
+            columns = (self.rows[part] * root[part]).T
+            gram = ssyrk(1.0, columns, beta=1.0, c=gram, overwrite_c=True)
         return np.asarray(np.triu(gram) + np.triu(gram, 1).T)
 
     def _knowing(self, gram: FloatArray | None) -> "Differences":
