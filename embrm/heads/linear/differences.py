@@ -50,7 +50,8 @@ class PromptEnds:
     size: float = 0.0
 
     @classmethod
-    def of(cls, wins: Comparisons, groups: IntArray, scale: FloatArray | float
+    def of(
+        cls, wins: Comparisons, groups: IntArray, scale: FloatArray | float
     ) -> "PromptEnds":
         """Take them from wins between items of these groups."""
         n_wins, n_prompts = len(wins), int(groups.max()) + 1
