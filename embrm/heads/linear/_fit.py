@@ -301,7 +301,7 @@ def _products_instead(problem: LinearProblem | RowProblem, d: int) -> float:
         return np.inf
     n_sampled = max(SAMPLED_ROWS, 4 * d)
     operations = 2.0 * min(n_sampled, len(problem.weight)) * d**2 + 4 / 3 * d**3
-    return np.floor(operations / _PER_BYTE / problem.bytes_read)
+    return float(np.floor(operations / _PER_BYTE / problem.bytes_read))
 
 
 @dataclass(frozen=True, eq=False)
