@@ -250,9 +250,12 @@ class Differences:
         """Weighted Gram matrix of the items' columns, shape (d, d)."""
         root = np.sqrt(self.weight.astype(np.float32))[:, None]
         gram = np.zeros((self.n_columns,) * 2, np.float32, order="F")
+        # One piece of memory for all: to get new pages takes longer than to fill them.
+        memory = np.empty_like(self.rows[:_ROWS_AT_A_TIME])
         for part in _parts(len(self.rows)):
-            columns = (self.rows[part] * root[part]).T
-            gram = ssyrk(1.0, columns, beta=1.0, c=gram, overwrite_c=True)
+            rows = memory[: len(self.rows[part])]
+            np.multiply(self.rows[part], root[part], out=rows)
+            gram = ssyrk(1.0, rows.T, beta=1.0, c=gram, overwrite_c=True)
         return np.asarray(np.triu(gram) + np.triu(gram, 1).T)
 
     def _knowing(self, gram: FloatArray | None) -> "Differences":
