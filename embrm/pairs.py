@@ -325,7 +325,7 @@ def distinct_rows(rows: FloatArray) -> tuple[IntArray, IntArray]:
     # Big-endian numbers are ordered as their bytes are. Few rows begin alike: these
     # alone are compared whole.
     first = head.view(">u8")[:, 0].astype(np.uint64)
-    order = np.argsort(first, kind="stable")
+    order = np.argsort(first)
     alike = np.diff(first[order]) == 0
     rest = np.zeros(len(rows), dtype=np.intp)
     if alike.any():

@@ -270,6 +270,7 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
             margin,
             annotator=codes,
             blocked=self.reads_blocked,
+            differences=self._reads_differences,
         )
         self.fit_comparisons(comparisons)
         if names is not None:
@@ -345,6 +346,11 @@ class RewardHead(BaseHead, ClassifierMixin, BaseEstimator):
         super().set_state(state)
         self.classes_ = np.array([0, 1])
         return self
+
+    @property
+    def _reads_differences(self) -> bool:
+        """Whether `fit` reads nothing but differences of items, where it can."""
+        return False
 
     @property
     def estimates_noise(self) -> bool:

@@ -30,6 +30,9 @@ from embrm.pairs import Pairs, distinct_rows
 _TOO_LARGE_TO_COPY = 2**26
 """Bytes of an item matrix above which `blocked` does not copy it."""
 
+_MOST_DIFFERENCES = 2**29
+"""Bytes of an item matrix up to which differences of as few wins are formed."""
+
 
 @dataclass(frozen=True, eq=False)
 class Comparisons:
@@ -125,6 +128,7 @@ def make_comparisons(
     *,
     annotator: IntArray | None = None,
     blocked: bool = False,
+    differences: bool = False,
 ) -> Comparisons:
     """Check the arguments of `fit` and convert them to canonical form.
 
@@ -142,6 +146,10 @@ def make_comparisons(
         Keep the row order of a matrix of more than 64 MiB if its rows are distinct,
         and do not copy it, nor widen float16, if all of them take part. A fit then
         depends on that order, by no more than rounding unless it splits or draws.
+    differences : bool, default=False
+        Say that items will only be read as ends of wins, if these are as few as items.
+        Then they are not copied, but may be in any order, equal, or not take part; the
+        wins are those of a copy.
 
     Returns
     -------
@@ -180,14 +188,19 @@ def make_comparisons(
     ids = inverse[ids]
     tell = _distinguishable(ids)
     groups = _groups_of_items(checked, rows, inverse)
+    ids, labels = ids[tell], labels.take(tell)
+    if differences and labels.most_wins() <= len(kept) and _form_differences(items):
+        groups = None if groups is None else groups[inverse]
+        wins = _merge_wins(items, ids, labels, groups, checked.blocks)
+        return replace(wins, winner=kept[wins.winner], loser=kept[wins.loser])
     taking_part = np.zeros(len(kept), dtype=bool)
-    taking_part[ids[tell]] = True
+    taking_part[ids] = True
     position = np.cumsum(taking_part) - 1
     del items  # Or there would be two copies at a time.
     return _merge_wins(
         widened(checked.items[rows[kept[taking_part]]]),
-        position[ids[tell]],
-        labels.take(tell),
+        position[ids],
+        labels,
         None if groups is None else groups[taking_part],
         checked.blocks,
     )
@@ -232,6 +245,10 @@ class _Labels:
             )
         return labels
 
+    def most_wins(self) -> int:
+        """Count the wins, before equal ones are merged."""
+        return int(np.count_nonzero(self.y > 0) + np.count_nonzero(self.y < 1))
+
     def take(self, pairs: BoolArray) -> "_Labels":
         """Keep those of some pairs."""
         who = self.annotator
@@ -271,6 +288,14 @@ def _distinguishable(ids: IntArray) -> BoolArray:
             LeftOutWarning,
         )
     return different
+
+
+def _form_differences(items: FloatArray) -> bool:
+    """Say whether a fit that can forms the differences of as many wins as items."""
+    tall = len(items) >= items.shape[1]
+    return bool(
+        tall and items.dtype != np.float16 and items.nbytes <= _MOST_DIFFERENCES
+    )
 
 
 def _groups_of_items(
@@ -350,12 +375,15 @@ def _merge_wins(
     half = both(y, y) == 0.5
     who = labels.annotator
     who = None if who is None else both(who, who)
-    keys = (margin, loser, winner) if who is None else (who, margin, loser, winner)
-    order = np.lexsort((weight, *keys))
-    new = np.zeros(len(order), dtype=bool)
-    new[0] = True
-    for key in keys:
-        new[1:] |= np.diff(key[order]) != 0
+    # Few wins are between the same two items: these alone are told apart by the rest.
+    ends = winner * len(items) + loser
+    order, new = np.argsort(ends), np.ones(len(ends), dtype=bool)
+    new[1:] = np.diff(ends[order]) != 0
+    if not new.all():
+        keys = (margin, ends) if who is None else (who, margin, ends)
+        order = np.lexsort((weight, *keys))
+        for key in keys:
+            new[1:] |= np.diff(key[order]) != 0
     starts = np.flatnonzero(new)
     total = np.add.reduceat(weight[order], starts)
     ties = np.add.reduceat((weight * half)[order], starts) if half.any() else None

@@ -221,8 +221,8 @@ def subsample_comparisons(comparisons: Comparisons, n_wins: int) -> Comparisons:
     Returns
     -------
     Comparisons
-        With the items of these wins alone; the same one if it has no more than
-        `n_wins`. The draw is always the same for the same units.
+        With the items of these wins alone, if prompts are known; the same one if it has
+        no more than `n_wins`. The draw is always the same for the same units.
 
     Examples
     --------
@@ -239,14 +239,15 @@ def subsample_comparisons(comparisons: Comparisons, n_wins: int) -> Comparisons:
     draw = np.random.default_rng(0).permutation(int(units.max()) + 1)[units]
     last = np.maximum(draw[comparisons.winner], draw[comparisons.loser])
     kept = last <= np.sort(last)[n_wins - 1]
-    wins = comparisons.take(kept)
+    wins, groups = comparisons.take(kept), comparisons.groups
+    if groups is None:
+        return wins
     rows, ends = np.unique(np.stack([wins.winner, wins.loser]), return_inverse=True)
     winner, loser = ends.reshape(2, -1)
-    groups = comparisons.groups
     return replace(
         wins,
         items=comparisons.items[rows],
         winner=winner,
         loser=loser,
-        groups=None if groups is None else groups[rows],
+        groups=groups[rows],
     )

@@ -1,5 +1,7 @@
 """Splits inside a head hold whole groups out, and never part a pair from its mirror."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from embrm.heads.validation_split import (
     share_across_prompts,
     split_units,
     strongest_within_one_error,
+    subsample_comparisons,
 )
 
 
@@ -230,3 +233,21 @@ def test_units_without_weight_do_not_count():
     """Only the first unit has a say."""
     losses = np.array([[0.3, 0.0], [0.2, 9.0]])
     assert strongest_within_one_error(losses, np.array([1.0, 0.0])) == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_sample_of_wins_copies_items_only_where_prompts_are_known(known):
+    """Else items that are in none of them matter to no split: it is the same."""
+    rng = np.random.default_rng(0)
+    items, ids = rng.normal(size=(600, 2)), np.arange(600).reshape(-1, 2)
+    wins = make_comparisons(Pairs(items, ids, np.arange(600) // 4 if known else None))
+    few = subsample_comparisons(wins, 100)
+    rows, ends = np.unique(np.stack([few.winner, few.loser]), return_inverse=True)
+    winner, loser = ends.reshape(2, -1)
+    groups = None if few.groups is None else few.groups[rows]
+    alone = replace(
+        few, items=few.items[rows], winner=winner, loser=loser, groups=groups
+    )
+    assert (few.items is wins.items) is not known
+    for one, other in zip(grouped_folds(few, 5), grouped_folds(alone, 5), strict=True):
+        np.testing.assert_array_equal(one, other)

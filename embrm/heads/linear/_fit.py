@@ -39,8 +39,9 @@ _FEWEST_PRODUCTS = 5
 _PER_BYTE = 3.0
 """Operations of a matrix product while a byte is read from memory, about."""
 
-_FIRST_TOLERANCE = 1e-4
 _FEW_STEPS = 3
+_ROUNDING = 1e-7
+"""Relative error of sums of losses in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +221,7 @@ def _fit_iteratively(
     if settings.posterior and isinstance(problem, LinearProblem):
         hessian = problem.hessian_of_losses(w)
         coordinates = FactoredCoordinates.of(hessian, search.alpha)
-    if tol < _FIRST_TOLERANCE or not converged:
+    if tol < problem.first_tolerance or not converged:
         w, n_last, converged = minimise(
             problem,
             search.alpha,
@@ -237,7 +238,7 @@ def _fit_iteratively(
         posterior = Posterior(hessian, None, search.alpha)
     fit = LinearFit(
         coef=w if prior.scale is None else w / prior.scale,
-        mean=prior.design.mean,
+        mean=problem.mean if isinstance(problem, RowProblem) else prior.design.mean,
         scale=prior.scale,
         search=search,
         labels=prior.design.labels,
@@ -258,7 +259,7 @@ def _come_close(
     some of the wins, and its factor, these are made.
     """
     alpha, max_iter = search.alpha, settings.max_iter
-    tol = max(_FIRST_TOLERANCE, settings.tol)
+    tol = max(fast.first_tolerance, settings.tol)
     coordinates: Coordinates | None = search.coordinates
     w, n_iter = search.start, 0
     budget = _products_instead(fast, len(w))
@@ -272,6 +273,7 @@ def _come_close(
             max_iter=max_iter,
             coordinates=coordinates,
             max_products=budget,
+            rounding=_ROUNDING,
         )
         if converged or budget == np.inf:
             return w, n_iter, converged, coordinates
@@ -279,7 +281,13 @@ def _come_close(
     if coordinates is None:
         coordinates = FactoredCoordinates.of(fast.sampled_hessian(), alpha)
     w, further, converged = minimise(
-        fast, alpha, w, tol=tol, max_iter=max_iter, coordinates=coordinates
+        fast,
+        alpha,
+        w,
+        tol=tol,
+        max_iter=max_iter,
+        coordinates=coordinates,
+        rounding=_ROUNDING,
     )
     return w, n_iter + further, converged, coordinates
 
@@ -293,7 +301,7 @@ def _products_instead(problem: LinearProblem | RowProblem, d: int) -> float:
         return np.inf
     n_sampled = max(SAMPLED_ROWS, 4 * d)
     operations = 2.0 * min(n_sampled, len(problem.weight)) * d**2 + 4 / 3 * d**3
-    return operations / _PER_BYTE / problem.bytes_read
+    return float(np.floor(operations / _PER_BYTE / problem.bytes_read))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,11 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import Constraints, Integer, Real
-from embrm.exceptions import (
-    EmbrmWarning,
-    invalid_input,
-    warn,
-)
+from embrm.exceptions import EmbrmWarning, invalid_input, warn
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear._fit import fit_linear, update_linear
 from embrm.heads.linear._label_model import LabelModel, Ties
@@ -377,6 +373,12 @@ class LinearBradleyTerry(UncertainRewardHead):
         self.coordinates_ = fit.search.coordinates if self.warm_start else None
         self.prompt_effects_ = fit.prompt_values is not None
         self.prompt_values_, self.prompt_std_ = fit.prompt_values, fit.prompt_std
+
+    @property
+    def _reads_differences(self) -> bool:
+        columns = self.standardise is True or self.prompt_effects is True
+        basis = (self.preprocessor, self.ties, self.whitening) != (None, None, 0)
+        return not (columns or basis or self.posterior or isinstance(self.alpha, str))
 
     def _settings(self, comparisons: Comparisons) -> FitSettings:
         n_margins = int(np.count_nonzero(comparisons.margin))

@@ -342,6 +342,8 @@ class Design:
             return None
         if len(self.comparisons.items) < self.n_columns:
             return None
+        if settings.coordinates is not None and settings.tol >= 1e-4:
+            return None  # A few products from the minimum, to form them takes longer.
         return RowProblem.of(self.comparisons, scale, self.loss)
 
     def bare_problem(self, scale: FloatArray | None) -> LinearProblem | None:

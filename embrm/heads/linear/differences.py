@@ -13,15 +13,19 @@ from functools import cached_property
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.linalg.blas import ssyrk
 from scipy.sparse import csr_array
 
 from embrm._typing import FloatArray, IntArray
-from embrm._validation import widened
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear._operators import add_upper
+from embrm.heads.linear._operators import copy_rows
 
 _ROWS_AT_A_TIME = 4096
-_BLOCK_ROWS = 128
+_BLOCK_ROWS, _BLOCK_PRODUCT = 128, 2**19
+"""Rows that are read twice while at hand, and multiplications of them by weights: with
+more BLAS takes several threads, which cost more than they save."""
+
+_ROWS_OF_A_GAP = 256
 
 LARGEST_BASIS = 2048
 """Dimensions above which an eigenbasis costs more than it saves."""
@@ -46,7 +50,9 @@ class PromptEnds:
     size: float = 0.0
 
     @classmethod
-    def of(cls, wins: Comparisons, groups: IntArray, scale: FloatArray) -> "PromptEnds":
+    def of(
+        cls, wins: Comparisons, groups: IntArray, scale: FloatArray | float
+    ) -> "PromptEnds":
         """Take them from wins between items of these groups."""
         n_wins, n_prompts = len(wins), int(groups.max()) + 1
         rows = np.tile(np.arange(n_wins), 2)
@@ -100,15 +106,22 @@ class Differences:
         groups : ndarray of int of shape (n_items,), optional
             Prompts of the items, where their part of a difference is to be told.
         """
-        items = wins.items
-        by = np.ones(items.shape[1]) if scale is None else scale
-        gap = np.empty((len(wins), items.shape[1]), np.float32)
-        for part in _parts(len(wins)):
-            rows = widened(items[wins.winner[part]]) - items[wins.loser[part]]
-            np.divide(rows, by, out=gap[part], dtype=np.float32, casting="same_kind")
+        items, d = wins.items, wins.items.shape[1]
+        gap = np.empty((len(wins), d), np.float32)
+        memory = np.empty((2, _ROWS_OF_A_GAP, d), np.result_type(items, np.float32))
+        for start in range(0, len(wins), _ROWS_OF_A_GAP):
+            part = slice(start, start + _ROWS_OF_A_GAP)
+            rows, losers = memory[:, : len(wins.winner[part])]
+            copy_rows(items, wins.winner[part], rows)
+            copy_rows(items, wins.loser[part], losers)
+            rows -= losers
+            if scale is not None:
+                rows /= scale.astype(rows.dtype)
+            gap[part] = rows
         root = _root_mean_square(gap, wins.weight)
         gap /= np.float32(root)
-        ends = None if groups is None else PromptEnds.of(wins, groups, by * root)
+        by = root if scale is None else scale * root
+        ends = None if groups is None else PromptEnds.of(wins, groups, by)
         return cls(gap, wins.weight, root, ends)
 
     def divided(self, by: FloatArray) -> "Differences":
@@ -194,8 +207,9 @@ class Differences:
         else:
             made = np.empty((n_wins, k), np.float32)
             of_prompts = ends.signs @ (np.float32(ends.size) * weights[d:])
-        for start in range(0, n_wins, _BLOCK_ROWS):
-            part = slice(start, start + _BLOCK_ROWS)
+        step = max(1, min(_BLOCK_ROWS, _BLOCK_PRODUCT // (d * k)))
+        for start in range(0, n_wins, step):
+            part = slice(start, start + step)
             rows = self.rows[part]
             deltas = rows @ weights[:d]
             if of_prompts is not None:
@@ -234,10 +248,14 @@ class Differences:
     @cached_property
     def _gram_of_columns(self) -> FloatArray:
         """Weighted Gram matrix of the items' columns, shape (d, d)."""
-        weight = self.weight.astype(np.float32)[:, None]
-        gram = np.zeros((self.n_columns,) * 2, np.float32)
+        root = np.sqrt(self.weight.astype(np.float32))[:, None]
+        gram = np.zeros((self.n_columns,) * 2, np.float32, order="F")
+        # One piece of memory for all: to get new pages takes longer than to fill them.
+        memory = np.empty_like(self.rows[:_ROWS_AT_A_TIME])
         for part in _parts(len(self.rows)):
-            add_upper(gram, self.rows[part], self.rows[part] * weight[part])
+            rows = memory[: len(self.rows[part])]
+            np.multiply(self.rows[part], root[part], out=rows)
+            gram = ssyrk(1.0, rows.T, beta=1.0, c=gram, overwrite_c=True)
         return np.asarray(np.triu(gram) + np.triu(gram, 1).T)
 
     def _knowing(self, gram: FloatArray | None) -> "Differences":
@@ -292,5 +310,6 @@ def _parts(n_rows: int) -> list[slice]:
 
 
 def _root_mean_square(rows: FloatArray, weight: FloatArray) -> float:
-    square = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    # In float32, which is fast: the sum over rows is in float64.
+    square = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
     return float(np.sqrt(np.average(square, weights=weight))) or 1.0

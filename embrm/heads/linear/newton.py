@@ -21,6 +21,9 @@ from embrm.heads.linear.problem import Evaluation
 
 _SMALLEST_STEP = 1e-10
 _SMALLEST_CURVATURE = 1e-12
+_SHARE_OF_TOLERANCE = 0.3
+"""Of the last gradient, what conjugate gradients may leave: less is of no use."""
+
 _FIRST_FLOOR = 1e-7
 """Relative to the mean curvature: zero at the precision of float32."""
 
@@ -157,6 +160,7 @@ def minimise(
     max_iter: int,
     coordinates: Coordinates | None = None,
     max_products: float = np.inf,
+    rounding: float = 1e-14,
 ) -> tuple[FloatArray, int, bool]:
     """Minimise F by Newton's method with preconditioned conjugate gradients.
 
@@ -176,6 +180,8 @@ def minimise(
         `curvature`.
     max_products : float, default=inf
         Products with Hessians after which the fit ends, converged or not.
+    rounding : float, default=1e-14
+        Relative error of F: where it changes by less, a gradient must get smaller.
 
     Returns
     -------
@@ -199,10 +205,10 @@ def minimise(
         step = _conjugate_gradients(
             partial(scaled.hessian_product, here),
             -here.gradient,
-            exactness * norm,
+            max(exactness * norm, _SHARE_OF_TOLERANCE * tol * bound),
             max_products - scaled.n_products,
         )
-        size, there = _line_search(scaled, u, step, here)
+        size, there = _line_search(scaled, u, step, here, rounding)
         if size == 0.0:
             return scaled.coordinates.weights(u), n_iter, True
         u, here, n_iter = u + size * step, there, n_iter + 1
@@ -254,14 +260,18 @@ class _Preconditioned:
 
 
 def _line_search(
-    scaled: _Preconditioned, u: FloatArray, step: FloatArray, here: _Point
+    scaled: _Preconditioned,
+    u: FloatArray,
+    step: FloatArray,
+    here: _Point,
+    rounding: float,
 ) -> tuple[float, _Point]:
     """Halve the step until F falls; size 0 if rounding hides any further descent."""
     slope, size = float(here.gradient @ step), 1.0
     while size > _SMALLEST_STEP:
         there = scaled.evaluate(u + size * step)
         # Near the minimum the value is flat to rounding, the gradient is not.
-        flat = abs(there.value - here.value) <= 1e-14 * abs(here.value)
+        flat = abs(there.value - here.value) <= rounding * abs(here.value)
         if flat and np.linalg.norm(there.gradient) < np.linalg.norm(here.gradient):
             return size, there
         if not flat and there.value <= here.value + 1e-4 * size * slope:

@@ -8,6 +8,7 @@ is about diagonal at every penalty: one factorisation conditions the whole path.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from scipy.special import expit
@@ -23,6 +24,10 @@ _LOG_SCALES = (-3.0, 12.0)
 
 _RIDGE = 2.5e-3
 """On scales: separable wins have no finite one."""
+
+
+_Evaluation: TypeAlias = tuple[FloatArray, FloatArray, FloatArray]
+"""Deltas (n_wins, k), gradient (n_weights, k) and weighted curvatures (n_wins, k)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +88,13 @@ class FoldPath:
         self.curvature, self.basis = self.differences.eigenbasis()
         self._share = self.weight.sum(axis=0) / differences.weight.sum()
         self._at = np.zeros((len(self.curvature), len(folds)), np.float32)
-        self._deltas = np.zeros((len(train), len(folds)), np.float32)
+        self._latest: tuple[FloatArray, _Evaluation] | None = None
 
     def fit(self, penalty: float) -> HeldOutFit:
         """Fit all folds at a penalty, from the last ones, and judge them."""
-        self._at, self._deltas = self._minimise(penalty, self._at)
+        self._at, deltas = self._minimise(penalty, self._at)
         weights = self._turned(self._at)
-        within, between = self._held_out_deltas(weights, self._deltas)
+        within, between = self._held_out_deltas(weights, deltas)
         if self._span is not None:
             weights = self._span @ weights
         losses, scale = self._judge(within, between)
@@ -134,9 +139,14 @@ class FoldPath:
             _, slope[:, k], curvature[:, k] = loss.evaluate(logit)
         return slope, curvature
 
-    def _evaluate(self, at: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Compute deltas, the gradient of the losses and weighted curvatures."""
-        all_deltas, edge = np.empty_like(self._deltas), np.empty_like(self._deltas)
+    def _evaluate(self, at: FloatArray) -> _Evaluation:
+        """Compute deltas, the gradient of the losses and weighted curvatures.
+
+        What ends the fit at one penalty begins that at the next.
+        """
+        if self._latest is not None and self._latest[0] is at:
+            return self._latest[1]
+        all_deltas, edge = np.empty((2, *self._weight32.shape), np.float32)
 
         def weighted_slope(part: slice, deltas: FloatArray) -> FloatArray:
             weight = self._weight32[part]
@@ -144,7 +154,9 @@ class FoldPath:
             all_deltas[part], edge[part] = deltas, curvature * weight
             return slope * weight
 
-        return all_deltas, self._through(at, weighted_slope), edge
+        found = all_deltas, self._through(at, weighted_slope), edge
+        self._latest = at, found
+        return found
 
     def _minimise(
         self, penalty: float, at: FloatArray

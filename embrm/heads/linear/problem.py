@@ -46,7 +46,7 @@ LARGEST_ROTATION = 2048
 _LARGEST_COPY = 2**20
 """Bytes of items up to which a dense copy is made."""
 
-_LEAST_CURVATURE = 1e-3
+_LEAST_CURVATURE, _FIRST_TOLERANCE = 1e-3, 1e-4
 
 SAMPLED_ROWS = 4096
 """Wins that a Hessian is estimated from at least, and that are added to it at once."""
@@ -166,6 +166,11 @@ class LinearProblem:
     def fast(self) -> Self:
         """Return the same problem in the precision of the items, if that will do."""
         return replace(self, operator=self.operator.fast())
+
+    @property
+    def first_tolerance(self) -> float:
+        """Relative norm of a gradient that the precision of the items will do for."""
+        return _FIRST_TOLERANCE
 
     @property
     def bytes_read(self) -> int:

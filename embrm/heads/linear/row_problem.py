@@ -11,17 +11,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from embrm._typing import FloatArray
-from embrm._validation import widened
 from embrm.heads.comparisons import Comparisons
-from embrm.heads.linear._operators import copy_widened
+from embrm.heads.linear._operators import copy_rows
 from embrm.heads.linear.problem import Evaluation, sampled_gram
 from embrm.heads.win_loss import WinLoss
 
 _LARGEST_ROWS = 2**29
 """Bytes of differences up to which they are formed."""
 
-_BLOCK_BYTES = 2**21
-"""About what a processor keeps at hand of rows that are read twice."""
+_FIRST_TOLERANCE = 1e-6
+"""Rounding of differences to float32 has moved gradients by 5e-8 at most."""
+
+_BLOCK_BYTES = 7 * 2**18
+"""About what a processor keeps at hand of rows that are read twice, and not so much in
+float32 that BLAS would divide a product with one vector among threads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +36,12 @@ class RowProblem:
     rows : ndarray of shape (n_wins, d)
         Winner minus loser, in the precision of the items: rounding such a difference
         is an error relative to it, and not to the items.
+    mean : ndarray of shape (d,)
+        Of the items that take part, each counted once.
     curvature : ndarray of shape (d,)
         Diagonal of the Hessian of the logistic loss at w = 0.
+    at_zero : Evaluation
+        Of w = 0, in the precision of the rows.
     margin, weight : ndarray of shape (n_wins,)
     loss : WinLoss
     low_precision : bool
@@ -42,7 +49,9 @@ class RowProblem:
     """
 
     rows: FloatArray
+    mean: FloatArray
     curvature: FloatArray
+    at_zero: Evaluation
     margin: FloatArray
     weight: FloatArray
     loss: WinLoss
@@ -60,23 +69,28 @@ class RowProblem:
         dtype = np.result_type(items.dtype, np.float32)
         if n_wins * d * dtype.itemsize > min(items.nbytes, _LARGEST_ROWS):
             return None
-        rows = np.empty((n_wins, d), dtype)
-        square = np.zeros(d)
-        by = None if scale is None else scale.astype(dtype)
+        value, slope, edge = loss.evaluate(-wins.margin)
+        slopes = wins.weight * slope
+        ends = np.stack([wins.winner, wins.loser])
+        occurs = np.bincount(ends.ravel())
+        share = 1.0 / occurs[ends] / np.count_nonzero(occurs)
+        rows, memory = np.empty((n_wins, d), dtype), np.empty((0, d), dtype)
+        mean, gradient, square = np.zeros((3, d))
         for part in _parts(n_wins, d * dtype.itemsize):
             block = rows[part]
-            # `take` copies all of an array that is not in rows.
-            if items.dtype == dtype and items.flags.c_contiguous:
-                np.take(items, wins.winner[part], axis=0, out=block, mode="clip")
-            else:
-                copy_widened(items[wins.winner[part]], block)
-            losers = widened(items[wins.loser[part]])
-            block -= losers
-            if by is not None:
-                block /= by
+            if len(memory) != len(block):
+                memory = np.empty_like(block)
+            for out, rows_of, of_mean in zip((block, memory), ends, share, strict=True):
+                copy_rows(items, rows_of[part], out)
+                mean += of_mean[part].astype(dtype) @ out
+            block -= memory
+            if scale is not None:
+                block /= scale.astype(dtype)
+            gradient += slopes[part].astype(dtype) @ block
             weight = wins.weight[part].astype(dtype)
-            square += weight @ np.square(block, out=losers)
-        return cls(rows, square / 4, wins.margin, wins.weight, loss)
+            square += weight @ np.square(block, out=memory)
+        at_zero = float(wins.weight @ value), gradient, wins.weight * edge
+        return cls(rows, mean, square / 4, at_zero, wins.margin, wins.weight, loss)
 
     def fast(self) -> "RowProblem":
         """Return the same problem in the precision of the rows."""
@@ -84,6 +98,8 @@ class RowProblem:
 
     def evaluate(self, w: FloatArray) -> Evaluation:
         """Compute the sum of the losses, its gradient, and each win's curvature."""
+        if self.low_precision and not w.any():
+            return self.at_zero
         precision = self.rows.dtype if self.low_precision else np.dtype(np.float64)
         weights, gradient = w.astype(precision), np.zeros(len(w))
         value, edge = 0.0, np.empty(len(self.weight))
@@ -104,6 +120,11 @@ class RowProblem:
         for part, block in self._blocks(precision):
             total += (edges[part] * (block @ weights)) @ block
         return total
+
+    @property
+    def first_tolerance(self) -> float:
+        """Relative norm of a gradient that the precision of the rows will do for."""
+        return _FIRST_TOLERANCE
 
     @property
     def bytes_read(self) -> int:

@@ -13,7 +13,12 @@ from embrm.heads.linear.bradley_terry import LinearBradleyTerry, restore_linear
 from embrm.heads.linear.design import mean_and_scale
 from embrm.heads.noisy_labels import NOISE, STORED_NOISE, model_label_noise
 from embrm.heads.siamese._mixing import fit_scale, fit_weights
-from embrm.heads.siamese._splits import draw_splits, enough_splits, linear_deltas
+from embrm.heads.siamese._splits import (
+    TOLERANCE,
+    draw_splits,
+    enough_splits,
+    linear_deltas,
+)
 from embrm.heads.siamese._training import Split, TrainingPlan, Wins, train_network
 from embrm.heads.siamese.losses import LOSSES
 from embrm.heads.siamese.network import Network
@@ -250,7 +255,10 @@ class SiameseBradleyTerry(UncertainRewardHead):
         splits = draw_splits(comparisons, self.validation_fraction, plan.n_members, rng)
         self.linear_ = None
         if self.linear_start:
-            self.linear_ = LinearBradleyTerry(posterior=False, warm_start=True)
+            # Alone it is the linear head; with a network, about that is enough.
+            self.linear_ = LinearBradleyTerry(
+                posterior=False, warm_start=True, tol=TOLERANCE if splits else 1e-8
+            )
             self.linear_.fit_comparisons(comparisons)
             if not splits:
                 # There is no evidence for a network.
@@ -308,11 +316,12 @@ class SiameseBradleyTerry(UncertainRewardHead):
     def _standardise(self, items: FloatArray) -> FloatArray:
         """Centre and scale items into float32, in blocks: no copy in float64."""
         mean = self.mean_.astype(items.dtype)
-        factor = (1 / self.scale_).astype(items.dtype)
+        factor = (1 / self.scale_).astype(np.float32)
         out = np.empty(items.shape, dtype=np.float32)
         for start in range(0, len(items), _ROWS_AT_A_TIME):
             part = slice(start, start + _ROWS_AT_A_TIME)
-            np.multiply(items[part] - mean, factor, out=out[part], casting="same_kind")
+            np.subtract(items[part], mean, out=out[part], casting="same_kind")
+            out[part] *= factor
         return out
 
     def _members(self, items: FloatArray) -> FloatArray:

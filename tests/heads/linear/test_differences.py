@@ -41,3 +41,24 @@ def test_the_gram_matrix_is_the_plain_product(made):
         columns = each.times(basis)
         wanted = columns.T @ (columns * each.weight[:, None])
         np.testing.assert_allclose(each.gram, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_blocks_of_rows_are_small_for_many_columns(made):
+    """So that BLAS takes one thread; what is gathered is the same in any blocks."""
+    rng = np.random.default_rng(0)
+    wide = Differences(
+        rng.normal(size=(300, 2048)).astype(np.float32), np.ones(300), 1.0
+    )
+    for each in (*made, wide):
+        weights = rng.normal(size=(each.n_weights, 5)).astype(np.float32)
+        lengths = []
+
+        def per_win(part, deltas, lengths=lengths):
+            lengths.append(len(deltas))
+            return np.tanh(deltas)
+
+        found = each.through(weights, per_win)
+        wanted = each.gather(np.tanh(each.times(weights)))
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
+        assert sum(lengths) == len(each.rows)
+        assert max(lengths) * weights.size <= 2**19

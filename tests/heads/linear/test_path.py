@@ -114,3 +114,23 @@ def test_separable_held_out_wins_have_a_finite_scale():
     fit = path.fit(1.0)
     assert 1.0 < fit.scale < 1e5
     assert np.isfinite(fit.losses).all()
+
+
+def test_a_penalty_begins_where_the_last_one_ended(monkeypatch):
+    """With what is known there: the same penalty again reads no wins."""
+    path, _ = path_of(make())
+    first = path.fit(3.0)
+    n_read = []
+    through = Differences.through
+    monkeypatch.setattr(
+        Differences, "through", lambda *a: n_read.append(1) or through(*a)
+    )
+    again = path.fit(3.0)
+    assert not n_read
+    np.testing.assert_array_equal(again.losses, first.losses)
+    path.fit(1.0)
+    assert n_read
+    path.restart(path.position.copy())
+    n_read.clear()
+    path.fit(1.0)
+    assert len(n_read) == 1
