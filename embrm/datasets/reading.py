@@ -33,6 +33,7 @@ from embrm.datasets.formats import (
 )
 from embrm.datasets.formats._texts import (
     RESPONSES,
+    add_tools,
     no_column_of_template,
     place_for_prompt,
     template_columns,
@@ -309,6 +310,8 @@ class _Reading:
         for note in reader.said:
             if note not in self._report.notes:
                 self._report.notes.append(note)
+        if reader.used_tools and "tools" in row:
+            self._uses["tools"] = "tools, for chat templates"
         shape = tuple(prepared)
         if shape not in self._shapes:
             self._shapes.add(shape)
@@ -443,6 +446,7 @@ def _interpreted(row: Row, own: Row, chosen: Format, options: ReadOptions) -> Ro
     reader = RowReader(options)
     with _explaining(row, own, chosen):
         chosen.read(row, reader)
+        add_tools(row, reader)
     return reader
 
 

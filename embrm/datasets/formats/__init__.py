@@ -55,6 +55,7 @@ from embrm.datasets.formats._texts import (
     RESPONSE_LISTS,
     RESPONSES,
     SYSTEMS,
+    add_tools,
     prompt_columns,
 )
 from embrm.datasets.formats._trees import OASST_MESSAGES, OASST_TREE
@@ -215,15 +216,25 @@ def read_responses(row: Row, reader: RowReader) -> None:
     >>> reader.origins
     [('responses', 0), ('responses', 1)]
     """
+    if not _read_own(row, reader) and not find_responses(row, reader):
+        _read_respelt(row, reader)
+    add_tools(row, reader)
+
+
+def _read_own(row: Row, reader: RowReader) -> bool:
+    """Read the responses of a row whose format alone knows where they are."""
     for fmt in _FORMATS.values():
         own = not fmt.needs or fmt in (TRL, SWIFT, STEPWISE)
         if own and fmt.gather is None and fmt.detect(row):
             with suppress(NoPreferenceError):
                 fmt.read(row, reader)
             if reader.items:
-                return
-    if find_responses(row, reader):
-        return
+                return True
+    return False
+
+
+def _read_respelt(row: Row, reader: RowReader) -> None:
+    """Read a row whose columns only case and the like tell from known names."""
     spelt = usual_names(row)
     if not spelt:
         raise no_responses(row, column_names(row), reader.options)

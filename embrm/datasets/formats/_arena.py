@@ -4,6 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from embrm._typing import Message, Prompt
+from embrm.datasets.formats._conversations import (
+    is_conversation,
+    messages_of,
+    parsed_list,
+    parsed_messages,
+    plain_if_single,
+)
 from embrm.datasets.formats._fields import (
     common_prefix_length,
     in_short,
@@ -12,15 +19,7 @@ from embrm.datasets.formats._fields import (
     number,
     record_of,
 )
-from embrm.datasets.formats._texts import (
-    PromptColumns,
-    is_conversation,
-    messages_of,
-    parsed_list,
-    parsed_messages,
-    plain_if_single,
-    read_prompt,
-)
+from embrm.datasets.formats._texts import PromptColumns, read_prompt
 from embrm.datasets.formats._two_responses import (
     keep_pair,
 )

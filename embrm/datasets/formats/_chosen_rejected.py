@@ -5,6 +5,14 @@ from itertools import product
 from typing import Any, TypeAlias
 
 from embrm._typing import Message, Prompt
+from embrm.datasets.formats._conversations import (
+    check_no_turns,
+    is_conversation,
+    is_transcript,
+    messages_of,
+    parsed_messages,
+    transcript_turns,
+)
 from embrm.datasets.formats._fields import (
     common_prefix_length,
     extras_of,
@@ -14,16 +22,10 @@ from embrm.datasets.formats._fields import (
 from embrm.datasets.formats._labelled import split_last_answer
 from embrm.datasets.formats._texts import (
     PromptColumns,
-    check_no_turns,
-    is_conversation,
-    is_transcript,
-    messages_of,
-    parsed_messages,
     prompt_columns,
     read_prompt,
     response_cell,
     template_columns,
-    transcript_turns,
 )
 from embrm.datasets.formats.base import (
     PAIR_ROLES,
@@ -182,7 +184,7 @@ def _plain_pair(row: Row) -> PlainPair | None:
         return None
     texts = (place.main, *sides)
     others = tuple(name for name in row if name not in texts)
-    if needs_a_look(others):
+    if needs_a_look(others) or "tools" in others:
         return None
     return PlainPair(tuple(row), *texts, others)
 

@@ -1,12 +1,12 @@
 """Find the responses in a row that is to be scored, whatever else it says."""
 
 from embrm.datasets.formats._chosen_rejected import sides_of
+from embrm.datasets.formats._conversations import is_conversation
 from embrm.datasets.formats._fields import is_list
 from embrm.datasets.formats._labelled import conversation_column, split_last_answer
 from embrm.datasets.formats._texts import (
     RESPONSE_LISTS,
     RESPONSES,
-    is_conversation,
     prompt_columns,
     read_prompt,
     response_cell,

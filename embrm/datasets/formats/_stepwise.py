@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from embrm._typing import Message, Prompt
+from embrm.datasets.formats._conversations import is_conversation, messages_of
 from embrm.datasets.formats._fields import (
     in_short,
     is_list,
@@ -19,12 +20,7 @@ from embrm.datasets.formats._fields import (
     whole_number,
 )
 from embrm.datasets.formats._labelled import good_or_bad
-from embrm.datasets.formats._texts import (
-    PromptColumns,
-    is_conversation,
-    messages_of,
-    read_prompt,
-)
+from embrm.datasets.formats._texts import PromptColumns, read_prompt
 from embrm.datasets.formats.base import (
     MEANS_OTHERWISE,
     Format,

@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
+from embrm.datasets.formats._conversations import parsed_list
 from embrm.datasets.formats._fields import (
     check_rated,
     extras_of,
@@ -20,7 +21,6 @@ from embrm.datasets.formats._texts import (
     PROMPTS,
     RESPONSE_LISTS,
     PromptColumns,
-    parsed_list,
     prompt_columns,
     read_prompt,
     response_cell,

@@ -77,6 +77,7 @@ class RowReader:
     said: list[str] = field(default_factory=list)
     origins: list[tuple[str, int | None]] = field(default_factory=list)
     filled_template: bool = False
+    used_tools: bool = False
     is_context: bool = False
     """Whether the row holds no answer itself, but belongs to rows that do."""
 
