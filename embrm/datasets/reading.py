@@ -56,8 +56,11 @@ from embrm.exceptions import (
 __all__ = ["OnError", "read_preferences"]
 
 _UNKNOWN = "unknown"
-_MADE = frozenset({*ITEM_COLUMNS, *PAIR_COLUMNS})
+_OF_ITEMS, _OF_PAIRS = frozenset(ITEM_COLUMNS), frozenset(PAIR_COLUMNS)
 """Columns of the tables that reading makes, whatever the source calls so."""
+
+_JOINED = ("_before", "_replies")
+"""Columns that joining the rows of a source adds."""
 
 _FEW_STRAY = 0.01
 """Share of rows with other values than were expected, which may be slips."""
@@ -400,13 +403,16 @@ class _Reading:
     def _account_for_columns(self, preferences: Preferences) -> None:
         """Say of every column of the source what it was read as."""
         kept = len(preferences.items) > 0
-        carried = {*preferences.items, *preferences.pairs} - _MADE if kept else set()
+        carried: set[str] = set()
+        if kept:
+            carried = {*preferences.items} - _OF_ITEMS
+            carried |= {*preferences.pairs} - _OF_PAIRS
         ours = {theirs: name for name, theirs in self._columns.items()}
         template = self._options.prompt_template
         in_template = template_columns(template) if template else ()
         for name, use in self._uses.items():
             known = ours.get(name, name)
-            if known.startswith("_") or (name in self._columns and name not in ours):
+            if known in _JOINED or (name in self._columns and name not in ours):
                 continue
             role = self._uses.get(known, use)
             if name in in_template:

@@ -33,6 +33,7 @@ from embrm.datasets.formats._labelled import (
     UNPAIRED,
     is_label,
 )
+from embrm.datasets.formats._numbered import NUMBERED_BEST, NUMBERED_RATED
 from embrm.datasets.formats._published import PUBLISHED
 from embrm.datasets.formats._ranked import ALPACA_LIST, NECTAR, RANKED, SCORED
 from embrm.datasets.formats._rated import (
@@ -61,13 +62,13 @@ from embrm.datasets.formats._texts import (
 from embrm.datasets.formats._trees import OASST_MESSAGES, OASST_TREE
 from embrm.datasets.formats._two_responses import SIDES as TWO_SIDES
 from embrm.datasets.formats._two_responses import (
-    TWO_RATED,
     TWO_RESPONSES,
     WINNERS,
     two_sides,
     winner_column,
 )
 from embrm.datasets.formats._verdicts import names_a_side
+from embrm.datasets.formats._votes import VOTES
 from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 from embrm.exceptions import (
     DataError,
@@ -119,7 +120,9 @@ _FORMATS: dict[str, Format] = {
         HH,
         ALPACA_LIST,
         TWO_RESPONSES,
-        TWO_RATED,
+        VOTES,
+        NUMBERED_BEST,
+        NUMBERED_RATED,
         LABELLED_MESSAGES,
         UNPAIRED,
         RATINGS,

@@ -6,12 +6,9 @@ column means. `find_format` and the documentation find it in `PUBLISHED`.
 
 import math
 
-from embrm.datasets.formats._annotations import (
-    ARGILLA,
-    LABEL_STUDIO,
-    LABEL_STUDIO_FLAT,
-)
+from embrm.datasets.formats._annotations import LABEL_STUDIO, LABEL_STUDIO_FLAT
 from embrm.datasets.formats._arena import ARENA, ARENA_ONE_HOT, VOTE_LOG
+from embrm.datasets.formats._argilla import ARGILLA
 from embrm.datasets.formats._fields import (
     extras_of,
     list_of,
@@ -30,11 +27,13 @@ from embrm.datasets.formats._two_responses import (
 )
 from embrm.datasets.formats._verdicts import (
     FIRST,
+    FROM_ONE,
     FROM_ZERO,
     LETTERS,
     SECOND,
     TIE,
 )
+from embrm.datasets.formats._votes import MULTIPREF, PANDALM
 from embrm.datasets.formats.base import (
     PAIR_ROLES,
     Format,
@@ -83,6 +82,25 @@ PREFERENCE_COLLECTION = two_responses(
     second="orig_response_B",
     winner="orig_preference",
     values=LETTERS,
+)
+AUTO_J = two_responses(
+    "auto-j",
+    about="Auto-J's test set",
+    first="response 1",
+    second="response 2",
+    winner="label",
+    values={0: FIRST, 1: SECOND, 2: TIE},
+    columns="scenario, prompt, response 1, response 2, label (0: the first, 1, 2: tie)",
+)
+OFFSET_BIAS = two_responses(
+    "offset-bias",
+    about="OffsetBias",
+    prompt="instruction",
+    first="output_1",
+    second="output_2",
+    winner="label",
+    values=FROM_ONE,
+    columns="instruction, output_1, output_2, label (1 or 2)",
 )
 REWARDMATH_PAIRS = two_responses(
     "rewardmath-pairs",
@@ -270,6 +288,10 @@ PUBLISHED = (
     LABEL_STUDIO_FLAT,
     ARGILLA,
     PREFERENCE_COLLECTION,
+    AUTO_J,
+    OFFSET_BIAS,
+    PANDALM,
+    MULTIPREF,
     REWARDMATH_PAIRS,
     RMB_BEST_OF_N,
     HELPSTEER_3_INDIVIDUAL,

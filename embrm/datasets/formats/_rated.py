@@ -45,6 +45,13 @@ _COUNTS = re.compile(
 )
 """Names of columns whose numbers count, date or number something, and rate nothing."""
 
+ANNOTATORS = (
+    *("annotator", "annotator_id", "rater", "rater_id", "labeler", "labeler_id"),
+    *("labeller", "labeller_id", "worker", "worker_id", "evaluator", "evaluator_id"),
+    *("judge", "judge_id", "coder", "coder_id", "annotated_by", "completed_by"),
+)
+"""Columns that say whose rating or vote it is, the likeliest first."""
+
 _SCORE_NAMES = ("rating", "reward", "overall_score", "overall_rating", "overall")
 """Names of columns that are taken as the score where there is none of that name."""
 
@@ -66,6 +73,8 @@ def is_rating(column: str, value: Any) -> bool:
     if column in _SCORE_NAMES and _is_written_number(value):
         return True
     if column == "rank" or _COUNTS.search(column) or column in _RESERVED:
+        return False
+    if column in ANNOTATORS:
         return False
     return is_number(value) or (says_missing(value) and value != "")
 
@@ -115,12 +124,19 @@ def _attributes(
             # Ids stay exact as text; a column of numbers would become float.
             kept = value if isinstance(value, bool) else str(value)
             others[f"source_{column}" if column in _RESERVED else column] = kept
+    who = _annotator(row)
+    if who is not None and who in others:
+        others["annotator"] = str(others.pop(who))
     named = _score_among(ratings)
     if named is not None:
         ratings.setdefault("score", ratings[named])
     if "score" in ratings:
         ratings["score"] *= sign
     return ratings, others
+
+
+def _annotator(row: Row) -> str | None:
+    return next((name for name in ANNOTATORS if name in row), None)
 
 
 def _score_among(names: Collection[str]) -> str | None:
@@ -155,7 +171,7 @@ def _rating_roles(row: Row) -> dict[str, str]:
             roles[column] = "rating: the score"
         elif _is_rank(column, value):
             roles[column] = "rank: the lowest is best"
-        elif column == "annotator":
+        elif column == _annotator(row):
             roles[column] = "annotator: ratings are compared within each"
         elif is_rating(column, value):
             roles[column] = "rating"
@@ -169,7 +185,8 @@ def _read_ratings(row: Row, reader: RowReader) -> None:
     (`id`, `..._id`, `turn`, `n_tokens`, `timestamp`). A column `rank` ranks within the
     prompt, the lowest first. Text and boolean columns (`category`, `source`, `model`,
     ...) go along as columns of the item. What the items table already names itself is
-    carried under another name: `prompt_id` becomes `source_prompt_id`.
+    carried under another name: `prompt_id` becomes `source_prompt_id`. Who rated
+    (`annotator`, `rater_id`, `worker`, ...) is the column `annotator`.
 
     Examples
     --------
