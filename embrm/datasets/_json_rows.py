@@ -31,6 +31,9 @@ from embrm.exceptions import DataError
 
 _HEAD_LINES = 1000
 _NOT_SURE = object()
+_ID = re.compile(r"\d+|[0-9a-f]{8}-[0-9a-f-]{27}", re.IGNORECASE)
+"""A row's number, or a UUID."""
+
 _KEY = re.compile(rb'"\s*:')
 _ORIENTS = {
     "columns": "objects in one object, as pandas writes with orient='columns'",
@@ -251,10 +254,16 @@ def _listed_rows(path: Path, limits: ReadLimits) -> NumberedRows:
 
 
 def _the_list(value: Any) -> Iterable[Any]:
-    """Find the list of rows: the value itself, or the one list in an object."""
+    """Find the list of rows: the value itself, the one list in an object, or columns.
+
+    Argilla and `DataFrame.to_dict` write an object with a list for each column;
+    Argilla, too, an object with a row for each id.
+    """
     if isinstance(value, list):
         return value
     orient = _orient(value)
+    if orient == "index":
+        return list(value.values())
     lists = (
         [entry for entry in value.values() if isinstance(entry, list)]
         if isinstance(value, dict) and orient is None
@@ -262,6 +271,9 @@ def _the_list(value: Any) -> Iterable[Any]:
     )
     if len(lists) == 1:
         return lists[0]
+    columns = _columns_as_rows(value)
+    if columns is not None:
+        return columns
     raise refusal(
         expected="a list of objects, or an object with one list",
         got=(orient and _ORIENTS[orient]) or _no_list(value, len(lists)),
@@ -269,6 +281,26 @@ def _the_list(value: Any) -> Iterable[Any]:
         "orient='records')",
         reason="not a list of rows",
     )
+
+
+def _columns_as_rows(value: Any) -> list[Row] | None:
+    """Turn a list for each column into rows; None where that is not what it is.
+
+    Lists of objects alone are the splits of a data set, not its columns.
+    """
+    if not isinstance(value, Mapping) or len(value) < 2:
+        return None
+    columns = list(value.values())
+    if not all(isinstance(column, list | tuple) for column in columns):
+        return None
+    are_splits = all(
+        isinstance(entry, Mapping) for column in columns for entry in column
+    )
+    if are_splits or len({len(column) for column in columns}) > 1:
+        return None
+    return [
+        dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)
+    ]
 
 
 def _orient(value: Any) -> str | None:
@@ -280,7 +312,12 @@ def _orient(value: Any) -> str | None:
     cells = list(value.values())
     keys = [list(cell) for cell in cells if isinstance(cell, dict)]
     same = len(keys) == len(cells) and all(key == keys[0] for key in keys)
-    return "columns" if same and keys[0] else None
+    if not same or not keys[0]:
+        return None
+    # Rows are numbered, or called by ids; columns have names.
+    numbered = all(key.isdigit() for key in keys[0])
+    called = all(_ID.fullmatch(key) for key in value)
+    return "index" if called and not numbered else "columns"
 
 
 def _no_list(value: Any, n_lists: int) -> str:

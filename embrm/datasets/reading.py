@@ -40,7 +40,7 @@ from embrm.datasets.formats._texts import (
 )
 from embrm.datasets.formats.base import MEANS_OTHERWISE, PlainPair, Row, refusal
 from embrm.datasets.preferences import ITEM_COLUMNS, PAIR_COLUMNS, Preferences
-from embrm.datasets.read_report import CARRIED, EMPTY, UNUSED, ReadReport
+from embrm.datasets.read_report import ANNOTATOR, CARRIED, EMPTY, UNUSED, ReadReport
 from embrm.datasets.sources import open_source
 from embrm.exceptions import (
     DataError,
@@ -418,7 +418,7 @@ class _Reading:
             if name in in_template:
                 role = "prompt"
             elif role == UNUSED and {known, f"source_{known}"} & carried:
-                role = CARRIED
+                role = ANNOTATOR if known == "annotator" else CARRIED
             elif role == UNUSED and name not in self._filled:
                 role = EMPTY
             self._report.columns[name] = role

@@ -144,7 +144,7 @@ def test_an_entry_that_is_no_object_is_a_bad_row(tmp_path):
     ],
 )
 def test_a_json_file_without_one_list_is_refused(tmp_path, text, got):
-    """Columns side by side are not rows."""
+    """Splits side by side, and lists of several lengths, are no rows."""
     with pytest.raises(DataError, match=f"a list of objects.*got {got}"):
         list(_json(tmp_path, text).rows)
 

@@ -24,6 +24,7 @@ from embrm.datasets.formats._chosen_rejected import (
     SIDES,
     SWIFT,
     TRL,
+    is_name,
     unused_texts,
 )
 from embrm.datasets.formats._fields import is_list
@@ -48,7 +49,9 @@ from embrm.datasets.formats._responses import find_responses, no_responses
 from embrm.datasets.formats._stepwise import (
     MATH_SHEPHERD,
     PRM800K,
+    PRMBENCH,
     PROCESSBENCH,
+    SIGNED_TURNS,
     STEPWISE,
 )
 from embrm.datasets.formats._texts import (
@@ -110,6 +113,8 @@ _FORMATS: dict[str, Format] = {
         PRM800K,
         MATH_SHEPHERD,
         PROCESSBENCH,
+        PRMBENCH,
+        SIGNED_TURNS,
         *PUBLISHED,
         NECTAR,
         RANKED,
@@ -293,7 +298,7 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
     misspelt = _misspelt(row)
     who_won = winner_column(row, ())
     votes = who_won is not None and names_a_side(row[who_won])
-    long = [name for name in _two_texts(row) if " " in row[name]]
+    long = [name for name in _two_texts(row) if " " in str(row[name])]
     if votes and two_sides(row) is None and len(long) < 2:
         expected = f"the two responses of which {who_won!r} names the better one"
         fix = (
@@ -385,7 +390,9 @@ def _two_texts(row: Row) -> list[str]:
     """Name the texts beside the prompt that may be responses."""
     place = prompt_columns(tuple(row))
     known = {} if place is None else place.roles()
-    return [name for name in unused_texts(row) if name not in known]
+    texts = [name for name in unused_texts(row) if name not in known]
+    alike = len({is_list(row[name]) for name in texts}) == 1
+    return texts if alike else []
 
 
 def _nearest(row: Row) -> tuple[Format | None, str]:
@@ -406,7 +413,12 @@ def _nearest(row: Row) -> tuple[Format | None, str]:
 def name_it(lacking: str, row: Row) -> str:
     """Propose how to name a column that is lacking; a guess only for misspellings."""
     # A list is not called for by a name in the singular, nor a text by one of lists.
-    likely = [str(n) for n, c in row.items() if is_list(c) == (lacking in _OF_LISTS)]
+    # An id is never meant, however near its name.
+    likely = [
+        str(name)
+        for name, cell in row.items()
+        if is_list(cell) == (lacking in _OF_LISTS) and not is_name(str(name))
+    ]
     near = difflib.get_close_matches(lacking, likely, n=1, cutoff=0.75)
     texts = []
     if lacking == "prompt":

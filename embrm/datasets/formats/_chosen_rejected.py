@@ -6,11 +6,13 @@ from typing import Any, TypeAlias
 
 from embrm._typing import Message, Prompt
 from embrm.datasets.formats._conversations import (
+    SPLIT_PROMPT_FIX,
     check_no_turns,
     is_conversation,
     is_transcript,
     messages_of,
     parsed_messages,
+    split_text,
     transcript_turns,
 )
 from embrm.datasets.formats._fields import (
@@ -40,7 +42,10 @@ from embrm.datasets.formats.base import (
 )
 from embrm.messages import as_messages, response_text
 
-_STEMS = ("response", "answer", "text", "output", "completion", "message", "messages")
+_STEMS = (
+    *("response", "answer", "text", "output", "completion", "message", "messages"),
+    *("conversation", "conversations"),
+)
 _WORDS = (
     *(("better", "worse"), ("best", "worst"), ("preferred", "dispreferred")),
     *(("accepted", "rejected"), ("winning", "losing"), ("win", "lose")),
@@ -50,6 +55,8 @@ SIDES = (
     ("chosen", "rejected"),
     ("chosen", "reject"),
     ("chosen", "rejected_response"),
+    ("chosen", "rejected_responses"),
+    ("chosen_response", "rejected_responses"),
     *((f"chosen_{stem}", f"rejected_{stem}") for stem in _STEMS),
     *((f"{stem}_chosen", f"{stem}_rejected") for stem in _STEMS),
     *(
@@ -63,6 +70,8 @@ SIDES = (
         for better, worse in _WORDS
     ),
     *(("preferred", "rejected"), ("preferred_response", "rejected_response")),
+    # Of CValues-Comparison, and of HelpSteer3's edits.
+    *(("pos_resp", "neg_resp"), ("good_edited_response", "bad_edited_response")),
     # Of OpenAI's preference fine-tuning, whose input holds the messages.
     ("preferred_output", "non_preferred_output"),
     *(("y_w", "y_l"), ("response_w", "response_l"), ("answer_w", "answer_l")),
@@ -82,7 +91,6 @@ NAMES_OF_THINGS = frozenset(
 )
 """Columns of names, never of a prompt; so are those that end in one of them."""
 
-_SPLIT_PROMPT_FIX = "drop the row, or write it as prompt, chosen and rejected"
 _ASSISTANT = "\n\nAssistant:"
 _TRANSCRIPT_FIX = "drop the row, or give the prompt in a column of its own"
 _Answer: TypeAlias = tuple[str, tuple[str, int | None]]
@@ -271,7 +279,7 @@ def _read_trl(row: Row, reader: RowReader) -> None:
         _check_no_text_beside(row)
         for cell in cells:
             check_no_turns(cell)
-        prompt, chosen, rejected = _split_text(cells[0], cells[1])
+        prompt, chosen, rejected = split_text(cells[0], cells[1])
         reader.said.append(
             "there is no column with a prompt: the words that both sides begin with "
             "are read as the prompt"
@@ -280,7 +288,7 @@ def _read_trl(row: Row, reader: RowReader) -> None:
         raise refusal(
             expected="chosen and rejected that are both text or both lists of messages",
             got=" and ".join(type(cell).__name__ for cell in cells),
-            fix=_SPLIT_PROMPT_FIX,
+            fix=SPLIT_PROMPT_FIX,
             reason="chosen and rejected differ in kind",
         )
     used = {*sides, *_trl_roles(row)} - {"y", "margin", "weight"}
@@ -304,26 +312,6 @@ def _check_no_text_beside(row: Row) -> None:
         )
 
 
-def _split_text(chosen: str, rejected: str) -> tuple[str, str, str]:
-    """Cut two texts where they part, at the beginning of a word.
-
-    Where one text is the beginning of the other, the word before goes to the
-    responses, so that neither is empty.
-    """
-    shared = chosen[: common_prefix_length(chosen, rejected)]
-    if not (chosen[len(shared) :].strip() and rejected[len(shared) :].strip()):
-        shared = shared.rstrip()
-    cut = max((at + 1 for at, sign in enumerate(shared) if sign.isspace()), default=0)
-    if not shared[:cut].strip():
-        raise refusal(
-            expected="chosen and rejected that begin with the same prompt",
-            got="two texts without a common beginning",
-            fix=_SPLIT_PROMPT_FIX,
-            reason="no common prompt",
-        )
-    return shared[:cut].rstrip(), chosen[cut:], rejected[cut:]
-
-
 def _split_messages(
     row: Row, chosen: Any, rejected: Any, reader: RowReader
 ) -> tuple[Prompt, str, str]:
@@ -342,7 +330,7 @@ def _check_ending(turns: Sequence[Message], start: int, n_a: int, n_b: int) -> N
         raise refusal(
             expected="conversations that differ in the last turn alone",
             got=f"a difference at message {start}, of {n_a} and {n_b}",
-            fix=_SPLIT_PROMPT_FIX,
+            fix=SPLIT_PROMPT_FIX,
             reason="conversations part before the last turn",
         )
     for role in (roles[-1], roles[0]):
@@ -350,7 +338,7 @@ def _check_ending(turns: Sequence[Message], start: int, n_a: int, n_b: int) -> N
             raise refusal(
                 expected="conversations that end with a turn of the assistant",
                 got=f"a last turn of {role[:40]!r}",
-                fix=_SPLIT_PROMPT_FIX,
+                fix=SPLIT_PROMPT_FIX,
                 reason="last turn is not the assistant's",
             )
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from embrm._typing import Message, Prompt
-from embrm.datasets.formats._fields import is_list
+from embrm.datasets.formats._fields import common_prefix_length, is_list
 from embrm.datasets.formats.base import RowReader, refusal
 from embrm.exceptions import DataError, InvalidInputError
 from embrm.messages import as_messages
@@ -45,6 +45,14 @@ _UNREAD = ("reasoning_content", "reasoning", "thinking")
 """Fields of a message that are texts, and no part of what was said."""
 
 _WRITTEN_TURN = re.compile(r"\s*\[\s*\{\s*['\"](role|from|content|value)['\"]\s*:")
+
+SPLIT_PROMPT_FIX = "drop the row, or write it as prompt, chosen and rejected"
+_ANSWER_MARKS = (
+    *("[/INST]", "<|im_start|>assistant", "<|assistant|>", "<start_of_turn>model"),
+    *("<|start_header_id|>assistant<|end_header_id|>", "### Response:"),
+    *("### Assistant:", "\nASSISTANT:", "<\uff5cAssistant\uff5c>"),
+)
+"""What chat templates write before an answer of the assistant."""
 
 WRITTEN = "messages were written as JSON in text: they were parsed"
 
@@ -272,3 +280,28 @@ def _tool_part(part: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Any]:
 def say(reader: RowReader, note: str) -> None:
     if note not in reader.said:
         reader.said.append(note)
+
+
+def split_text(chosen: str, rejected: str) -> tuple[str, str, str]:
+    """Cut two texts where they part, at the beginning of a word.
+
+    Where one text is the beginning of the other, the word before goes to the
+    responses, so that neither is empty. What a chat template writes before an answer
+    ends the prompt, wherever the answers part.
+    """
+    shared = chosen[: common_prefix_length(chosen, rejected)]
+    begun = [at + len(m) for m in _ANSWER_MARKS if (at := shared.rfind(m)) >= 0]
+    if begun:
+        cut = max(begun)
+        return shared[:cut], chosen[cut:].lstrip(), rejected[cut:].lstrip()
+    if not (chosen[len(shared) :].strip() and rejected[len(shared) :].strip()):
+        shared = shared.rstrip()
+    cut = max((at + 1 for at, sign in enumerate(shared) if sign.isspace()), default=0)
+    if not shared[:cut].strip():
+        raise refusal(
+            expected="chosen and rejected that begin with the same prompt",
+            got="two texts without a common beginning",
+            fix=SPLIT_PROMPT_FIX,
+            reason="no common prompt",
+        )
+    return shared[:cut].rstrip(), chosen[cut:], rejected[cut:]

@@ -5,17 +5,25 @@ column means. `find_format` and the documentation find it in `PUBLISHED`.
 """
 
 import math
+from itertools import product
 
 from embrm.datasets.formats._annotations import LABEL_STUDIO, LABEL_STUDIO_FLAT
-from embrm.datasets.formats._arena import ARENA, ARENA_ONE_HOT, VOTE_LOG
+from embrm.datasets.formats._arena import (
+    ARENA,
+    ARENA_ONE_HOT,
+    UNIFIED_FEEDBACK,
+    VOTE_LOG,
+)
 from embrm.datasets.formats._argilla import ARGILLA
 from embrm.datasets.formats._fields import (
+    check_rated,
     extras_of,
     list_of,
     number,
     record_of,
     texts_among,
 )
+from embrm.datasets.formats._labelled import good_or_bad
 from embrm.datasets.formats._texts import (
     PromptColumns,
     prompt_columns,
@@ -275,9 +283,67 @@ RMB_BEST_OF_N = Format(
 )
 
 
+def _is_hhh(row: Row) -> bool:
+    targets = row.get("targets")
+    return "input" in row and isinstance(targets, dict) and "choices" in targets
+
+
+def _read_hhh(row: Row, reader: RowReader) -> None:
+    """Read HHH alignment: each choice labelled 1 against each labelled 0."""
+    targets = record_of(row["targets"], "targets")
+    choices = list_of(targets.get("choices"), "choices")
+    labels = list_of(targets.get("labels"), "labels", len(choices))
+    numbers: dict[bool, list[int]] = {True: [], False: []}
+    for n, (choice, label) in enumerate(zip(choices, labels, strict=True)):
+        item = reader.item(row["input"], choice, origin=("targets", n))
+        numbers[good_or_bad(label, "labels")].append(item)
+    for good, bad in product(numbers[True], numbers[False]):
+        reader.pair(good, bad, 1.0)
+
+
+HHH = Format(
+    name="hhh-alignment",
+    columns="input, targets {choices [list], labels [1 or 0]}",
+    about="BIG-bench's HHH alignment, as on the hub",
+    detect=_is_hhh,
+    read=_read_hhh,
+    roles=static_roles(input="prompt", targets="responses and labels"),
+)
+
+
+def _is_feedback_collection(row: Row) -> bool:
+    return row.keys() >= {"orig_instruction", "orig_response", "orig_score"}
+
+
+def _read_feedback_collection(row: Row, reader: RowReader) -> None:
+    """Read Prometheus' graded responses; `instruction` is the whole task of a judge."""
+    score = number(row["orig_score"], "orig_score")
+    check_rated([score])
+    reader.item(
+        row["orig_instruction"],
+        row["orig_response"],
+        origin=("orig_response", None),
+        score=score,
+        **texts_among(row, "orig_criteria"),
+    )
+
+
+FEEDBACK_COLLECTION = Format(
+    name="feedback-collection",
+    columns="orig_instruction, orig_response, orig_score (1 to 5), orig_criteria",
+    about="Prometheus' Feedback Collection and Feedback Bench",
+    detect=_is_feedback_collection,
+    read=_read_feedback_collection,
+    roles=static_roles(
+        orig_instruction="prompt", orig_response="response", orig_score="rating"
+    ),
+)
+
+
 PUBLISHED = (
     ARENA_ONE_HOT,
     ARENA,
+    UNIFIED_FEEDBACK,
     VOTE_LOG,
     PKU_SAFERLHF,
     SHP,
@@ -294,5 +360,7 @@ PUBLISHED = (
     MULTIPREF,
     REWARDMATH_PAIRS,
     RMB_BEST_OF_N,
+    HHH,
+    FEEDBACK_COLLECTION,
     HELPSTEER_3_INDIVIDUAL,
 )
