@@ -138,7 +138,8 @@ def test_an_entry_that_is_no_object_is_a_bad_row(tmp_path):
 @pytest.mark.parametrize(
     ("text", "got"),
     [
-        ('{"a": [1], "b": [2]}', "an object with 2 lists"),
+        ('{"a": [{"b": 1}], "b": [{"b": 2}]}', "an object with 2 lists"),
+        ('{"a": [1], "b": [2, 3]}', "an object with 2 lists"),
         ('{"a": 1}', "an object with 0 lists"),
         ("3", "a int"),
     ],
@@ -147,6 +148,19 @@ def test_a_json_file_without_one_list_is_refused(tmp_path, text, got):
     """Splits side by side, and lists of several lengths, are no rows."""
     with pytest.raises(DataError, match=f"a list of objects.*got {got}"):
         list(_json(tmp_path, text).rows)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"prompt": ["Hi", "Why?"], "score": [1, 2]}',
+        '{"0": {"prompt": "Hi", "score": 1}, "1": {"prompt": "Why?", "score": 2}}',
+    ],
+)
+def test_columns_and_rows_by_number_are_read_as_rows(tmp_path, text):
+    """Argilla writes both, `DataFrame.to_dict` and `Dataset.to_dict` the first."""
+    rows = [{"prompt": "Hi", "score": 1}, {"prompt": "Why?", "score": 2}]
+    assert [row for _, row in _json(tmp_path, text).rows] == rows
 
 
 def test_lines_under_the_name_json_are_read_as_lines(tmp_path):

@@ -152,7 +152,8 @@ class Record:
         names = self.responses()
         within = max((n for n in names if n in question), key=len, default=None)
         if within is not None:
-            return within, question.replace(within, "").strip("-_ .")
+            rest = question.replace(within, "").strip("-_ .")
+            return within, _LAST.sub("", rest)
         last = _LAST.search(question)
         same = [n for n in names if last and (m := _LAST.search(n)) and m[1] == last[1]]
         if last is not None and len(same) == 1:

@@ -3,7 +3,7 @@
 `golden/published.json` holds rows with every column of the published data, and by hand
 what they say: pairs as [prompt, first, second, y], items as [prompt, response,
 attributes]. The schemas are those of the data themselves, of their cards, or of the
-code that writes them. Label Studio's are of a public export and of what its converter
+code that writes them. Label Studio's are of a public export, its tags' pages and of what its converter
 makes of it; MedicalGPT's, ms-swift's, LLaMA-Factory's and OpenAssistant's of the
 samples in their repositories; Potato's of its exporters; PRM800K's of the row that its
 authors print; Math-Shepherd's and ProcessBench's of the code that writes or reads them.
@@ -45,7 +45,7 @@ def _source(case, container, folder):
 
 def _plain(prompt):
     """Write one turn of the user as its text: both spellings are the same prompt."""
-    single = not isinstance(prompt, str) and len(prompt) == 1
+    single = not isinstance(prompt, str) and len(prompt) == 1 and len(prompt[0]) == 2
     return prompt[0]["content"] if single else prompt
 
 
