@@ -269,7 +269,7 @@ def _the_list(value: Any) -> Iterable[Any]:
         if isinstance(value, dict) and orient is None
         else []
     )
-    if len(lists) == 1:
+    if len(lists) == 1 and not _is_one_column(value, lists[0]):
         return lists[0]
     columns = _columns_as_rows(value)
     if columns is not None:
@@ -283,12 +283,17 @@ def _the_list(value: Any) -> Iterable[Any]:
     )
 
 
+def _is_one_column(value: Any, entries: list[Any]) -> bool:
+    """Say whether the one list of an object holds lists, such as conversations."""
+    return len(value) == 1 and bool(entries) and isinstance(entries[0], list)
+
+
 def _columns_as_rows(value: Any) -> list[Row] | None:
     """Turn a list for each column into rows; None where that is not what it is.
 
     Lists of objects alone are the splits of a data set, not its columns.
     """
-    if not isinstance(value, Mapping) or len(value) < 2:
+    if not isinstance(value, Mapping):
         return None
     columns = list(value.values())
     if not all(isinstance(column, list | tuple) for column in columns):

@@ -139,7 +139,8 @@ TEXT_COLUMNS = frozenset(
     {
         *(*PROMPTS, *SYSTEMS, *RESPONSES),
         *(column for sides in (*SIDES, *TWO_SIDES) for column in sides),
-        *("human_ref_A", "human_ref_B", "post", "text", "answer1", "answer2"),
+        *("post", "text", "answer1", "answer2"),
+        *(column for fmt in _FORMATS.values() for column in fmt.texts),
     }
 )
 """Columns of texts: their cells are text, even where they look like numbers."""

@@ -163,6 +163,7 @@ NUMBERED_RATED = Format(
         ("score_a", "rating_a"),
         ("score_b", "rating_b"),
     ),
+    texts=tuple(name.format(sign) for name in _NAMES for sign in "0123456789abcdefgh"),
 )
 
 

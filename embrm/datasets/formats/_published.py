@@ -337,6 +337,7 @@ FEEDBACK_COLLECTION = Format(
     roles=static_roles(
         orig_instruction="prompt", orig_response="response", orig_score="rating"
     ),
+    texts=("orig_instruction", "orig_response"),
 )
 
 

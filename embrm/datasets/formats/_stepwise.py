@@ -210,8 +210,9 @@ def _read_prm800k(row: Row, reader: RowReader) -> None:
             )
         chosen = step.get("chosen_completion")
         human = step.get("human_completion")
-        if isinstance(chosen, int) and chosen < len(completions):
-            solution.go_on(str(completions[chosen].get("text")))
+        # pandas makes whole numbers floats where some are missing.
+        if is_number(chosen) and not is_missing(chosen) and chosen < len(completions):
+            solution.go_on(str(completions[int(chosen)].get("text")))
         elif human is not None:
             text = human.get("text") if isinstance(human, Mapping) else human
             solution.try_step(text, "label", score=1.0, label=True)

@@ -118,6 +118,7 @@ def two_responses(
         about=about,
         needs=tuple((head,) for head in heads),
         says_winner=True,
+        texts=(prompt, first, second),
     )
 
 

@@ -210,6 +210,7 @@ def by_annotator(
         about=about,
         needs=tuple((need,) for need in (prompt, first, second, votes[0])),
         says_winner=True,
+        texts=(prompt, first, second),
     )
 
 

@@ -209,6 +209,8 @@ class Format:
     plain : callable, optional
         Takes a row; returns its columns where rows of its columns can be read without
         `read` as long as their cells are plain text.
+    texts : tuple of str
+        Columns of texts of its own, which are text even where they look like numbers.
     """
 
     name: str
@@ -221,6 +223,7 @@ class Format:
     says_winner: bool = False
     gather: Callable[[list[tuple[int, Row]]], list[tuple[int, Row]]] | None = None
     plain: Callable[[Row], "PlainPair | None"] | None = None
+    texts: tuple[str, ...] = ()
 
 
 def static_roles(**roles: str) -> Callable[[Row], dict[str, str]]:

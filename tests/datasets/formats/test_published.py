@@ -29,7 +29,9 @@ from embrm.model.items import row_items
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "published.json"
 CASES = json.loads(GOLDEN.read_text("utf-8"))
-CONTAINERS = ["dicts", "jsonl", "parquet"]
+CONTAINERS = ["dicts", "jsonl", "parquet", "csv"]
+_NOT_IN_CSV = "LLaMA-Factory, Alpaca with two outputs"
+"""Its list of outputs cannot be told from an output that is a list."""
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::embrm.exceptions.MisreadWarning",
@@ -42,6 +44,10 @@ def _source(case, container, folder):
     if container == "jsonl":
         path = folder / "rows.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in case["rows"]))
+        return path
+    if container == "csv":
+        path = folder / "rows.csv"
+        pd.DataFrame(case["rows"]).to_csv(path, index=False)
         return path
     path = folder / "rows.parquet"
     rows = [_without_empty(row) for row in case["rows"]]
@@ -67,6 +73,8 @@ def _without_empty(value):
 def test_published_rows_say_what_they_say(name, container, tmp_path):
     """Format, prompts, texts, labels and columns are those written by hand."""
     case = CASES[name]
+    if container == "csv" and name == _NOT_IN_CSV:
+        pytest.skip("a list of outputs, or an output that is a list")
     named = case["format"] if case.get("named") else None
     read = read_preferences(_source(case, container, tmp_path), format=named)
     assert read.read_report.format == case["format"]
