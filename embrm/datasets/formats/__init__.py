@@ -225,7 +225,13 @@ def read_responses(row: Row, reader: RowReader) -> None:
     >>> reader.origins
     [('responses', 0), ('responses', 1)]
     """
-    if not _read_own(row, reader) and not find_responses(row, reader):
+    found = (
+        _read_own(row, reader)
+        or find_responses(row, reader)
+        # The same data without its labels.
+        or any(f.score is not None and f.score(row, reader) for f in PUBLISHED)
+    )
+    if not found:
         _read_respelt(row, reader)
     add_tools(row, reader)
 
@@ -233,6 +239,8 @@ def read_responses(row: Row, reader: RowReader) -> None:
 def _read_own(row: Row, reader: RowReader) -> bool:
     """Read the responses of a row whose format alone knows where they are."""
     for fmt in _FORMATS.values():
+        if fmt.score is not None and fmt.detect(row):
+            return fmt.score(row, reader)
         own = not fmt.needs or fmt in (TRL, SWIFT, STEPWISE)
         if own and fmt.gather is None and fmt.detect(row):
             with suppress(NoPreferenceError):

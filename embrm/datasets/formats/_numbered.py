@@ -44,7 +44,9 @@ _SCORE_LISTS = ("score", "scores", "ratings", "rewards")
 
 
 @lru_cache(maxsize=1024)
-def _numbered(columns: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def numbered_columns(
+    columns: tuple[str, ...],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Find columns of responses that are numbered or lettered, and their signs."""
     for name in _NAMES:
         for signs in _SIGNS:
@@ -71,7 +73,7 @@ def _score_columns(columns: tuple[str, ...], signs: tuple[str, ...]) -> tuple[st
 
 def _scores(row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Find the columns of responses, and those of their scores, or a list of them."""
-    responses, signs = _numbered(tuple(row))
+    responses, signs = numbered_columns(tuple(row))
     if not responses:
         return (), ()
     apart = _score_columns(tuple(row), signs)
@@ -169,7 +171,7 @@ NUMBERED_RATED = Format(
 
 def _best(row: Row) -> tuple[tuple[str, ...], str | None]:
     """Find three or more responses, and the column that names the best."""
-    responses, _ = _numbered(tuple(row))
+    responses, _ = numbered_columns(tuple(row))
     if len(responses) < 3:
         return (), None
     return responses, winner_column(row, responses)
@@ -189,7 +191,7 @@ def _best_roles(row: Row) -> dict[str, str]:
 
 def _named(value: Any, row: Row, responses: tuple[str, ...]) -> Iterator[int]:
     """Find the response that a value names: its column, letter or number, its text."""
-    _, signs = _numbered(tuple(row))
+    _, signs = numbered_columns(tuple(row))
     for n, (column, sign) in enumerate(zip(responses, signs, strict=True)):
         known = {sign.lower(), key_of(sign), column.lower()}
         if key_of(value) in known or value == row[column]:

@@ -118,6 +118,7 @@ def two_responses(
         about=about,
         needs=tuple((head,) for head in heads),
         says_winner=True,
+        score=spec.score,
         texts=(prompt, first, second),
     )
 
@@ -150,22 +151,31 @@ class _TwoResponses:
     def read(self, row: Row, reader: RowReader) -> None:
         winner = "winner" if "winner" in row else self.winner
         y, tie = verdict(_cell(row, winner), self.values, winner, reader)
-        if _has(row, self.prompt):
-            main = _cell(row, self.prompt)
-            place = PromptColumns("prompt")
-            prompt = read_prompt({**row, "prompt": main}, place, reader)
-        else:
-            prompt = read_prompt(row, PromptColumns("prompt"), reader)
         keep_pair(
             row,
             reader,
-            prompt,
+            self._prompt(row, reader),
             (_cell(row, self.first), _cell(row, self.second)),
             (self.first, self.second),
             y,
             tie,
             set(self.roles(row)) - {"margin", "weight"},
         )
+
+    def score(self, row: Row, reader: RowReader) -> bool:
+        if not all(_has(row, path) for path in (self.prompt, self.first, self.second)):
+            return False
+        prompt = self._prompt(row, reader)
+        for path in (self.first, self.second):
+            text = response_cell(_cell(row, path), reader)
+            reader.item(prompt, text, origin=(path, None))
+        return True
+
+    def _prompt(self, row: Row, reader: RowReader) -> Any:
+        place = PromptColumns("prompt")
+        if not _has(row, self.prompt):
+            return read_prompt(row, place, reader)
+        return read_prompt({**row, "prompt": _cell(row, self.prompt)}, place, reader)
 
 
 def keep_pair(

@@ -188,18 +188,28 @@ def by_annotator(
         What a vote means, as in `two_responses`.
     """
 
-    def read(row: Row, reader: RowReader) -> None:
+    def place_of(row: Row) -> PromptColumns:
         place = _place(row, (first, second)) if prompt in PROMPTS else None
-        asked = read_prompt(row, place or PromptColumns(prompt), reader)
+        return place or PromptColumns(prompt)
+
+    def read(row: Row, reader: RowReader) -> None:
+        place = place_of(row)
+        asked = read_prompt(row, place, reader)
         cast = [v for column in votes for v in _votes_in(column, row.get(column))]
-        used = {first, second, *votes, *(place or PromptColumns(prompt)).roles()}
+        used = {first, second, *votes, *place.roles()}
         _keep_votes(row, reader, asked, (first, second), cast, values, used)
 
+    def score(row: Row, reader: RowReader) -> bool:
+        if not row.keys() >= {prompt, first, second}:
+            return False
+        asked = read_prompt(row, place_of(row), reader)
+        for side in (first, second):
+            reader.item(asked, response_cell(row[side], reader), origin=(side, None))
+        return True
+
     def roles(row: Row) -> dict[str, str]:
-        place = _place(row, (first, second)) if prompt in PROMPTS else None
-        named = (place or PromptColumns(prompt)).roles()
         said = {name: "winner, by annotator" for name in votes if name in row}
-        return named | {first: "first", second: "second"} | said
+        return place_of(row).roles() | {first: "first", second: "second"} | said
 
     return Format(
         name=name,
@@ -210,6 +220,7 @@ def by_annotator(
         about=about,
         needs=tuple((need,) for need in (prompt, first, second, votes[0])),
         says_winner=True,
+        score=score,
         texts=(prompt, first, second),
     )
 

@@ -209,6 +209,10 @@ class Format:
     plain : callable, optional
         Takes a row; returns its columns where rows of its columns can be read without
         `read` as long as their cells are plain text.
+    score : callable, optional
+        Takes a row and a `RowReader`, and adds the items alone, for rows that are to be
+        scored; returns whether the texts are there. Only for formats whose texts stand
+        in columns that no other format knows.
     texts : tuple of str
         Columns of texts of its own, which are text even where they look like numbers.
     """
@@ -223,6 +227,7 @@ class Format:
     says_winner: bool = False
     gather: Callable[[list[tuple[int, Row]]], list[tuple[int, Row]]] | None = None
     plain: Callable[[Row], "PlainPair | None"] | None = None
+    score: Callable[[Row, RowReader], bool] | None = None
     texts: tuple[str, ...] = ()
 
 

@@ -25,6 +25,7 @@ import pytest
 from embrm import RewardModel
 from embrm.datasets import read_preferences
 from embrm.exceptions import DataError, MisreadWarning
+from embrm.messages import prompt_key
 from embrm.model.items import row_items
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "published.json"
@@ -122,6 +123,19 @@ def test_published_rows_feed_a_head(name):
     model = RewardModel(encoder="hashing:64", head=head)
     model.fit(rows, format=case["format"] if case.get("named") else None)
     assert model.read_report_.n_kept == len(rows)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_texts_that_are_fitted_are_those_that_are_scored(name):
+    """Scoring the rows of a format finds the same prompts and responses."""
+    rows = CASES[name]["rows"]
+    if name == "OpenAssistant, messages":
+        pytest.skip("a message alone has no prompt")
+    fitted = read_preferences(rows, on_error="skip").texts
+    scored = row_items(pd.DataFrame(rows)).texts
+    assert {(prompt_key(p), text) for p, text in fitted} == {
+        (prompt_key(p), text) for p, text in scored
+    }
 
 
 def _more_prompts(rows):
