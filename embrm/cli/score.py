@@ -11,7 +11,7 @@ from embrm.cli.evaluate import ModelDir, OtherEncoder
 from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, column_map
 from embrm.cli.output import emit, json_rows, reporting, say, write_json_lines
-from embrm.cli.reading import Encoding, PromptTemplate, shell_template
+from embrm.cli.reading import Encoding, MaxLineBytes, PromptTemplate, shell_template
 from embrm.exceptions import DataError, format_error, invalid_input
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def score(
     overwrite: Overwrite = False,
     prompt_template: PromptTemplate = None,
     encoding: Encoding = "utf-8",
+    max_line_bytes: MaxLineBytes = 16_000_000,
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -76,7 +77,8 @@ def score(
         check_ending(out)
         quiet = as_json or out is None  # What is printed then is JSON alone.
         model = open_model(model_dir, cache, encoder)
-        frame = _some_rows(read_frame(items, encoding=encoding))
+        limits = {"encoding": encoding, "max_line_bytes": max_line_bytes}
+        frame = _some_rows(read_frame(items, **limits))
         given = column_map(column)
         model.columns = given or columns_at_fit(model, frame.columns, as_json=quiet)
         model.prompt_template = shell_template(prompt_template) or _template_at_fit(

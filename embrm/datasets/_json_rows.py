@@ -31,12 +31,12 @@ from embrm.exceptions import DataError
 
 _HEAD_LINES = 1000
 _NOT_SURE = object()
-_ID = re.compile(r"\d+|[0-9a-f]{8}-[0-9a-f-]{27}", re.IGNORECASE)
-"""A row's number, or a UUID."""
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}", re.IGNORECASE)
 
 _KEY = re.compile(rb'"\s*:')
 _ORIENTS = {
     "columns": "objects in one object, as pandas writes with orient='columns'",
+    "index": "rows by number in one object, as pandas writes with orient='index'",
     "split": "columns and data apart, as pandas writes with orient='split'",
 }
 
@@ -257,12 +257,12 @@ def _the_list(value: Any) -> Iterable[Any]:
     """Find the list of rows: the value itself, the one list in an object, or columns.
 
     Argilla and `DataFrame.to_dict` write an object with a list for each column;
-    Argilla, too, an object with a row for each id.
+    Argilla, too, an object with a record for each of its ids, which are UUIDs.
     """
     if isinstance(value, list):
         return value
     orient = _orient(value)
-    if orient == "index":
+    if orient is not None and all(map(_UUID.fullmatch, value)):
         return list(value.values())
     lists = (
         [entry for entry in value.values() if isinstance(entry, list)]
@@ -319,10 +319,9 @@ def _orient(value: Any) -> str | None:
     same = len(keys) == len(cells) and all(key == keys[0] for key in keys)
     if not same or not keys[0]:
         return None
-    # Rows are numbered, or called by ids; columns have names.
-    numbered = all(key.isdigit() for key in keys[0])
-    called = all(_ID.fullmatch(key) for key in value)
-    return "index" if called and not numbered else "columns"
+    # Rows are numbered, columns have names.
+    by_row = all(map(str.isdigit, value)) and not all(map(str.isdigit, keys[0]))
+    return "index" if by_row else "columns"
 
 
 def _no_list(value: Any, n_lists: int) -> str:

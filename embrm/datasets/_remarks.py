@@ -15,6 +15,7 @@ from embrm.datasets.formats._chosen_rejected import is_name
 from embrm.datasets.formats._rated import ANNOTATORS
 from embrm.datasets.formats._texts import PROMPTS
 from embrm.datasets.formats._two_responses import WINNERS
+from embrm.datasets.formats._votes import is_vote
 from embrm.datasets.preferences import Preferences
 from embrm.datasets.read_report import ANNOTATOR, CARRIED, UNUSED
 
@@ -31,6 +32,7 @@ _MEAN_WEIGHTS = ("score_ratio",)
 _MEAN_A_LABEL = frozenset(
     {*WINNERS, "tie", "is_tie", "swapped", "is_swapped", "flipped"}
 )
+_NOT_TEXT = ("image", "images", "audio", "audios", "video", "videos")
 _ARE_PROMPTS = frozenset({*PROMPTS, "document", "passage", "article", "body"})
 
 
@@ -63,6 +65,9 @@ def remarks(
             "chosen and rejected are not used: the listed responses are compared by "
             "their scores, which tell ties. format='pairs' takes chosen and rejected"
         )
+    yield from _other_winners(fmt, uses)
+    yield from _not_text(uses)
+    yield from _rank_beside_score(preferences)
     yield from _no_score(uses, preferences)
     yield from _words_for_nothing(preferences)
     yield from _contradictions(preferences)
@@ -111,6 +116,52 @@ def _label_beside(
             f"not used: chosen is taken to be better in every row. {fix}",
             is_warning=True,
         )
+
+
+def _other_winners(fmt: Format, uses: Mapping[str, str]) -> Iterator[Remark]:
+    """Name columns that may say who won, too, and single votes beside the winner."""
+    if not fmt.says_winner:
+        return
+    spare = [n for n, use in uses.items() if use == CARRIED and n in WINNERS]
+    if spare:
+        yield Remark(
+            f"{', '.join(map(repr, spare))} may say who won, too, and goes along: "
+            f"columns={{'winner': {spare[0]!r}}} takes it instead"
+        )
+    votes = [n for n, use in uses.items() if use == CARRIED and is_vote(n)]
+    if fmt.name == "two-responses" and len(votes) > 1:
+        yield Remark(
+            f"{', '.join(map(repr, votes[:4]))} may be the votes of annotators, and go "
+            "along: format='votes' reads a pair of each"
+        )
+
+
+def _not_text(uses: Mapping[str, str]) -> Iterator[Remark]:
+    """Say that pictures and the like are not seen."""
+    spare = [
+        name
+        for name, use in uses.items()
+        if use in (CARRIED, UNUSED) and name in _NOT_TEXT
+    ]
+    if spare:
+        yield Remark(
+            f"{', '.join(map(repr, spare))} not used: embrm embeds text alone",
+            is_warning=True,
+        )
+
+
+def _rank_beside_score(preferences: Preferences) -> Iterator[Remark]:
+    """Say which of rank and score decides, and where they do not agree."""
+    items = preferences.items
+    if len(preferences) or not {"rank", "score"} <= {*items}:
+        return
+    known = items[["prompt_id", "rank", "score"]].dropna()
+    inner = known - known.groupby("prompt_id").transform("mean")
+    turned = float((inner["rank"] * inner["score"]).sum()) > 0
+    more = ", and grows with it: if 1 is the best rank, they disagree" if turned else ""
+    yield Remark(
+        f"responses are compared by score; rank goes along{more}", is_warning=turned
+    )
 
 
 def _prompts_beside(uses: Mapping[str, str]) -> Iterator[Remark]:

@@ -154,10 +154,13 @@ def test_a_json_file_without_one_list_is_refused(tmp_path, text, got):
     "text",
     [
         '{"prompt": ["Hi", "Why?"], "score": [1, 2]}',
-        '{"0": {"prompt": "Hi", "score": 1}, "1": {"prompt": "Why?", "score": 2}}',
+        (
+            '{"8b6ad1d3-0c0b-4a8e-9d7f-3f1f2a6c1b11": {"prompt": "Hi", "score": 1}, '
+            '"8b6ad1d3-0c0b-4a8e-9d7f-3f1f2a6c1b12": {"prompt": "Why?", "score": 2}}'
+        ),
     ],
 )
-def test_columns_and_rows_by_number_are_read_as_rows(tmp_path, text):
+def test_columns_and_records_by_id_are_read_as_rows(tmp_path, text):
     """Argilla writes both, `DataFrame.to_dict` and `Dataset.to_dict` the first."""
     rows = [{"prompt": "Hi", "score": 1}, {"prompt": "Why?", "score": 2}]
     assert [row for _, row in _json(tmp_path, text).rows] == rows

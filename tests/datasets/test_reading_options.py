@@ -287,7 +287,8 @@ def test_other_orients_of_pandas_are_named(tmp_path, orient):
     """The error says what pandas should write."""
     path = tmp_path / "a.json"
     pd.DataFrame([PAIR, PAIR]).to_json(path, orient=orient)
-    with pytest.raises(DataError, match=r"as pandas writes with orient=.*'records'"):
+    said = f"as pandas writes with orient='{orient}'.*'records'"
+    with pytest.raises(DataError, match=said):
         read_preferences(path)
 
 

@@ -262,7 +262,7 @@ def _read_respelt(row: Row, reader: RowReader) -> None:
 
 
 def usual_names(names: Iterable[str]) -> dict[str, str]:
-    """Find the columns that only case, spaces or hyphens tell from names embrm knows.
+    """Find the columns that case, spaces or hyphens alone tell from names embrm knows.
 
     Returns
     -------
@@ -275,7 +275,9 @@ def usual_names(names: Iterable[str]) -> dict[str, str]:
     {'prompt': 'Prompt', 'response_1': 'Response 1', 'response_2': 'response-2'}
     """
     names, known = [str(name) for name in names], known_roles()
-    usual = [re.sub(r"[\s-]+", "_", name.strip()).lower() for name in names]
+    # "userPrompt" and "User prompt" are "user_prompt".
+    parted = [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip()) for name in names]
+    usual = [re.sub(r"[\s-]+", "_", name).lower() for name in parted]
     return {
         ours: theirs
         for ours, theirs in zip(usual, names, strict=True)

@@ -121,7 +121,7 @@ def read_prompt(row: Row, columns: PromptColumns, reader: RowReader) -> Prompt |
     if not before or not (isinstance(prompt, str) or is_conversation(prompt)):
         return prompt
     turns = messages_of(prompt, reader)
-    if before[0]["role"] == "system" and turns[:1] and turns[0]["role"] == "system":
+    if before[0]["role"] == "system" and turns[:1] == before[:1]:
         before = before[1:]
     return [*before, *turns]
 

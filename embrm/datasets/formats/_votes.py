@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from embrm.datasets.formats._conversations import parsed_list
-from embrm.datasets.formats._fields import extras_of, is_list
+from embrm.datasets.formats._fields import extras_of, is_list, is_number
 from embrm.datasets.formats._rated import ANNOTATORS
 from embrm.datasets.formats._texts import (
     PROMPTS,
@@ -26,8 +26,8 @@ from embrm.datasets.formats.base import (
 from embrm.exceptions import NoPreferenceError
 
 _OF_ONE = re.compile(
-    r"(annotator|annotation|rater|judge|labell?er|worker|evaluator|expert|human|coder|"
-    r"person|vote|voter|label|preference|choice)[_ -]?(\d+|[a-zA-Z])",
+    r"((?P<who>annotator|rater|judge|labell?er|worker|evaluator|expert|human|coder|"
+    r"person|voter)|annotation|vote|label|preference|choice)[_ -]?(\d+|[a-zA-Z])",
     re.IGNORECASE,
 )
 """Names of columns that hold what one annotator said."""
@@ -50,8 +50,28 @@ def vote_columns(row: Row) -> list[str]:
     ]
     if several:
         return several
-    single = [name for name in row if _OF_ONE.fullmatch(name)]
+    single = [name for name, cell in row.items() if _of_one(name, cell)]
     return single if len(single) > 1 else []
+
+
+def is_vote(column: str) -> bool:
+    """Say whether a column may hold one annotator's vote, by what it is called.
+
+    Examples
+    --------
+    >>> is_vote("annotator_1"), is_vote("rater2"), is_vote("annotator")
+    (True, True, False)
+    """
+    return _OF_ONE.fullmatch(column) is not None
+
+
+def _of_one(name: str, cell: Any) -> bool:
+    """Say whether a column holds one annotator's vote.
+
+    Of `label_1` and `label_2`, numbers may label the responses of these numbers.
+    """
+    match = _OF_ONE.fullmatch(name)
+    return match is not None and (match["who"] is not None or not is_number(cell))
 
 
 def _votes_in(name: str, cell: Any) -> Iterator[tuple[str, Any]]:
