@@ -355,7 +355,7 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
 
 def _misspelt(row: Row) -> dict[str, str]:
     """Find columns that are nearly called prompt, chosen and rejected, if all are."""
-    names = [str(name) for name in row]
+    names = [str(name) for name in row if not is_name(str(name))]
     found = {
         ours: near[0]
         for ours in ("prompt", "chosen", "rejected")
