@@ -31,6 +31,7 @@ from embrm.datasets.formats import (
     unknown_format,
     usual_names,
 )
+from embrm.datasets.formats._plain import PlainRows
 from embrm.datasets.formats._texts import (
     RESPONSES,
     add_tools,
@@ -38,7 +39,7 @@ from embrm.datasets.formats._texts import (
     place_for_prompt,
     template_columns,
 )
-from embrm.datasets.formats.base import MEANS_OTHERWISE, PlainPair, Row, refusal
+from embrm.datasets.formats.base import MEANS_OTHERWISE, Row, refusal
 from embrm.datasets.preferences import ITEM_COLUMNS, PAIR_COLUMNS, Preferences
 from embrm.datasets.read_report import ANNOTATOR, CARRIED, EMPTY, UNUSED, ReadReport
 from embrm.datasets.sources import open_source
@@ -183,7 +184,7 @@ class _Reading:
         self._uses: dict[str, str] = {}
         self._filled: set[str] = set()
         self._shapes: set[tuple[str, ...]] = set()
-        self._plain: PlainPair | None = None
+        self._plain: PlainRows | None = None
 
     def run(self, max_rows: int | None) -> Preferences:
         """Read all rows, and say what is to be said."""
@@ -244,7 +245,7 @@ class _Reading:
             plain is not None
             and type(row) is dict
             and tuple(row) == plain.shape
-            and self._builder.add_plain(row, plain, report.n_read)
+            and plain.add(row, self._builder, report.n_read)
         ):
             report.n_read += 1
             report.n_kept += 1
@@ -326,7 +327,7 @@ class _Reading:
             }
         self._plain = self._plain_columns(chosen, prepared)
 
-    def _plain_columns(self, chosen: Format, row: Row) -> PlainPair | None:
+    def _plain_columns(self, chosen: Format, row: Row) -> PlainRows | None:
         """Find out whether rows like this one can be read the quick way.
 
         Not before every column was seen filled, as the account of them needs it.
@@ -334,7 +335,7 @@ class _Reading:
         renamed = self._columns or self._options.prompt_template or self._source.untyped
         if chosen.plain is None or renamed or not self._filled.issuperset(row):
             return None
-        return chosen.plain(row)
+        return chosen.plain(row, self._options)
 
     def _detected(self, row: Row, own: Row) -> Format:
         try:

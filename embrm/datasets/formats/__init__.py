@@ -28,6 +28,11 @@ from embrm.datasets.formats._chosen_rejected import (
     unused_texts,
 )
 from embrm.datasets.formats._fields import is_list
+from embrm.datasets.formats._helpsteer import (
+    HELPSTEER_2,
+    HELPSTEER_2_PREFERENCE,
+    HELPSTEER_3,
+)
 from embrm.datasets.formats._labelled import (
     LABELLED_MESSAGES,
     REWARDMATH,
@@ -37,14 +42,7 @@ from embrm.datasets.formats._labelled import (
 from embrm.datasets.formats._numbered import NUMBERED_BEST, NUMBERED_RATED
 from embrm.datasets.formats._published import PUBLISHED
 from embrm.datasets.formats._ranked import ALPACA_LIST, NECTAR, RANKED, SCORED
-from embrm.datasets.formats._rated import (
-    HELPSTEER_2,
-    HELPSTEER_2_PREFERENCE,
-    HELPSTEER_3,
-    RATINGS,
-    SUMMARY_RATINGS,
-    ULTRAFEEDBACK,
-)
+from embrm.datasets.formats._rated import RATINGS, SUMMARY_RATINGS, ULTRAFEEDBACK
 from embrm.datasets.formats._responses import find_responses, no_responses
 from embrm.datasets.formats._stepwise import (
     MATH_SHEPHERD,

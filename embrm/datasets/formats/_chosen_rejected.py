@@ -22,6 +22,7 @@ from embrm.datasets.formats._fields import (
     needs_a_look,
 )
 from embrm.datasets.formats._labelled import split_last_answer
+from embrm.datasets.formats._plain import PlainPair, PlainTurns
 from embrm.datasets.formats._texts import (
     PromptColumns,
     prompt_columns,
@@ -32,7 +33,7 @@ from embrm.datasets.formats._texts import (
 from embrm.datasets.formats.base import (
     PAIR_ROLES,
     Format,
-    PlainPair,
+    ReadOptions,
     Row,
     RowReader,
     is_missing,
@@ -185,7 +186,7 @@ def _answers(cell: Any, column: str, reader: RowReader) -> list[_Answer]:
     return [(response_cell(cell, reader), (column, None))]
 
 
-def _plain_pair(row: Row) -> PlainPair | None:
+def _plain_pair(row: Row, _: ReadOptions) -> PlainPair | None:
     """Say where the three texts are, if nothing else in a row needs a look."""
     sides, place = sides_of(row), _prompt_place(row)
     if sides is None or place is None or len(place.roles()) > 1:
@@ -375,6 +376,19 @@ def _trl_roles(row: Row) -> dict[str, str]:
     return roles
 
 
+def _plain_turns(row: Row, _: ReadOptions) -> PlainTurns | None:
+    """Say where two conversations are, if nothing else in a row needs a look."""
+    sides, place = sides_of(row), _prompt_place(row)
+    if sides is None or (place is not None and len(place.roles()) > 1):
+        return None
+    # By another name than prompt, a column goes along.
+    prompt = "prompt" if place is not None and place.main == "prompt" else ""
+    others = tuple(name for name in row if name not in (*sides, prompt))
+    if needs_a_look(others) or "tools" in others:
+        return None
+    return PlainTurns(tuple(row), *sides, others, prompt)
+
+
 TRL = Format(
     name="trl",
     columns="chosen, rejected (text or messages), optional prompt; optional "
@@ -383,6 +397,7 @@ TRL = Format(
     detect=_is_trl,
     read=_read_trl,
     roles=_trl_roles,
+    plain=_plain_turns,
     needs=(tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES)),
 )
 

@@ -12,8 +12,10 @@ from typing import Any
 from embrm.datasets.formats._conversations import parsed_list
 from embrm.datasets.formats._fields import (
     extras_of,
+    needs_a_look,
     pair_label,
 )
+from embrm.datasets.formats._plain import PlainLabels, PlainPair
 from embrm.datasets.formats._texts import (
     PROMPTS,
     RESPONSE_LISTS,
@@ -34,7 +36,7 @@ from embrm.datasets.formats._verdicts import (
     verdict,
     wrapped,
 )
-from embrm.datasets.formats.base import Format, Row, RowReader
+from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 
 WINNERS = (
     *("winner", "preference", "preferred", "preferred_response", "choice", "better"),
@@ -119,6 +121,7 @@ def two_responses(
         needs=tuple((head,) for head in heads),
         says_winner=True,
         score=spec.score,
+        plain=spec.plain,
         texts=(prompt, first, second),
     )
 
@@ -162,6 +165,14 @@ class _TwoResponses:
             set(self.roles(row)) - {"margin", "weight"},
         )
 
+    def plain(self, row: Row, options: ReadOptions) -> PlainPair | None:
+        winner = "winner" if "winner" in row else self.winner
+        if self.prompt not in row:
+            return None
+        return plain_pair(
+            row, (self.prompt, self.first, self.second), winner, self.values, options
+        )
+
     def score(self, row: Row, reader: RowReader) -> bool:
         if not all(_has(row, path) for path in (self.prompt, self.first, self.second)):
             return False
@@ -195,6 +206,23 @@ def keep_pair(
     )
     extras = extras_of({k: v for k, v in row.items() if k != "y"}, *used)
     reader.pair(first, second, **(extras | {"y": y} | tie))
+
+
+def plain_pair(
+    row: Row,
+    texts: tuple[str, str, str],
+    winner: str,
+    values: Mapping[Any, Verdict],
+    options: ReadOptions,
+) -> PlainPair | None:
+    """Say where prompt, responses and winner are, if nothing else needs a look."""
+    named = (*texts, winner)
+    others = tuple(name for name in row if name not in named)
+    simple = all(name in row for name in named) and options.winner is None
+    if not simple or needs_a_look(others) or "tools" in others:
+        return None
+    labels = PlainLabels(values, winner)
+    return PlainPair(tuple(row), *texts, others, winner, labels)
 
 
 def _has(row: Row, path: str) -> bool:
@@ -303,6 +331,16 @@ def _generic_roles(row: Row) -> dict[str, str]:
     return ({} if place is None else place.roles()) | roles | named
 
 
+def _plain_generic(row: Row, options: ReadOptions) -> PlainPair | None:
+    places = _places(row)
+    place = None if places is None else _prompt_beside(row, places)
+    if places is None or place is None or len(place.roles()) > 1 or places[2] == "y":
+        return None
+    one, other, winner = places
+    values = values_of(one, other, winner)
+    return plain_pair(row, (place.main, one, other), winner, values, options)
+
+
 def read_two_responses(row: Row, reader: RowReader) -> None:
     """Read two responses in any usual spelling of their columns.
 
@@ -377,6 +415,7 @@ TWO_RESPONSES = Format(
     detect=_is_generic,
     read=read_two_responses,
     roles=_generic_roles,
+    plain=_plain_generic,
     needs=(PROMPTS, tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES), WINNERS),
     says_winner=True,
 )

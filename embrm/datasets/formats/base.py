@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from embrm._typing import Prompt
 from embrm.exceptions import (
@@ -14,6 +14,9 @@ from embrm.exceptions import (
     invalid_input,
 )
 from embrm.messages import as_messages, prompt_key
+
+if TYPE_CHECKING:
+    from embrm.datasets.formats._plain import PlainRows
 
 Row: TypeAlias = Mapping[str, Any]
 """One row of a source, by column; cells are text, numbers, None, lists and dicts."""
@@ -161,26 +164,6 @@ def _no_roles(_: Row) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class PlainPair:
-    """Columns of rows that hold one prompt and two responses, the better one first.
-
-    Attributes
-    ----------
-    shape : tuple of str
-        All columns, in their order.
-    prompt, first, second : str
-    others : tuple of str
-        Columns that go along.
-    """
-
-    shape: tuple[str, ...]
-    prompt: str
-    first: str
-    second: str
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Format:
     """One preference format.
 
@@ -207,8 +190,8 @@ class Format:
     gather : callable, optional
         Joins the rows of a whole source, where an item is spread over several.
     plain : callable, optional
-        Takes a row; returns its columns where rows of its columns can be read without
-        `read` as long as their cells are plain text.
+        Takes a row and the options; returns how rows of its columns are read without
+        `read` as long as their cells are plain (`_plain.PlainRows`).
     score : callable, optional
         Takes a row and a `RowReader`, and adds the items alone, for rows that are to be
         scored; returns whether the texts are there. Only for formats whose texts stand
@@ -226,7 +209,7 @@ class Format:
     needs: tuple[tuple[str, ...], ...] = ()
     says_winner: bool = False
     gather: Callable[[list[tuple[int, Row]]], list[tuple[int, Row]]] | None = None
-    plain: Callable[[Row], "PlainPair | None"] | None = None
+    plain: "Callable[[Row, ReadOptions], PlainRows | None] | None" = None
     score: Callable[[Row, RowReader], bool] | None = None
     texts: tuple[str, ...] = ()
 
