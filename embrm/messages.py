@@ -13,7 +13,7 @@ written `name(arguments)`, and the definitions of tools are not written.
 
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from embrm._typing import Message, Prompt
@@ -144,9 +144,17 @@ def prompt_key(prompt: Prompt) -> str:
     if isinstance(prompt, str):
         return _composed(prompt)
     turns = as_messages(prompt)
-    if len(turns) == 1 and turns[0]["role"] == "user" and len(turns[0]) == 2:
-        return _composed(turns[0]["content"])
+    if all(len(turn) == 2 for turn in turns):
+        return plain_turns_key(turns)
     return "\0" + canonical_json(normalised_prompt(turns))
+
+
+def plain_turns_key(turns: Sequence[Message]) -> str:
+    """Write the key of turns that have a role and a text, and nothing else."""
+    if len(turns) == 1 and turns[0]["role"] == "user":
+        return _composed(turns[0]["content"])
+    written = [[turn["role"], _composed(turn["content"])] for turn in turns]
+    return "\0" + _write(written)
 
 
 def prompt_text(prompt: Prompt) -> str:

@@ -18,7 +18,7 @@ from embrm.datasets.preferences import (
     ReadReport,
 )
 from embrm.exceptions import NoPreferenceError
-from embrm.messages import as_messages, prompt_key
+from embrm.messages import as_messages, plain_turns_key, prompt_key
 
 _ITEM_WORDS = frozenset({"key", *ITEM_COLUMNS, "source_row"})
 _PAIR_WORDS = frozenset(PAIR_COLUMNS)
@@ -69,8 +69,11 @@ class PreferencesBuilder:
         return number
 
     def turns_prompt(self, turns: list[Any]) -> int:
-        """Find the number of a prompt of several turns."""
-        return self._numbered(prompt_key(turns), turns)
+        """Find the number of a prompt of turns with a role and a text."""
+        key = plain_turns_key(turns)
+        number = self._prompt_ids.get(key)
+        # The caller's messages stay the caller's.
+        return self._numbered(key, [{**t} for t in turns]) if number is None else number
 
     def _numbered(self, key: str, prompt: Prompt) -> int:
         number = self._prompt_ids.setdefault(key, len(self._prompts))

@@ -102,7 +102,12 @@ def _n_keys(value: Any) -> float:
         n: float = len(value)
         for inner in value.values():
             # Most cells are text, which is not worth a call.
-            if type(inner) is not str:
+            kind = type(inner)
+            if kind is list:
+                for entry in inner:
+                    if type(entry) is not str:
+                        n += _n_keys(entry)
+            elif kind is not str:
                 n += _n_keys(inner)
         return n
     if kind is list:

@@ -27,7 +27,7 @@ class Tables(Protocol):
         """Find the number of a prompt that is text; None if it is not plain."""
 
     def turns_prompt(self, turns: list[Any]) -> int:
-        """Find the number of a prompt of several turns."""
+        """Find the number of a prompt of turns with a role and a text."""
 
     def plain_pair(
         self,
@@ -151,7 +151,7 @@ class PlainTurns:
         if type(a) is not list or type(b) is not list or not len(a) == len(b) > 1:
             return False
         turns = a[:-1]
-        if turns != b[:-1] or not all(map(_is_plain_turn, (*a, b[-1]))):
+        if turns != b[:-1] or not _are_plain((*a, b[-1])):
             return False
         if self.prompt and not _repeats(turns, row[self.prompt]):
             return False
@@ -286,11 +286,17 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _is_plain_turn(turn: Any) -> bool:
-    if type(turn) is not dict or len(turn) != 2 or turn.get("role") not in _ROLES:
-        return False
-    content = turn.get("content")
-    return type(content) is str and _is_whole(content)
+def _are_plain(turns: Sequence[Any]) -> bool:
+    """Say whether all turns have a usual role and a text, and nothing else."""
+    for turn in turns:
+        if type(turn) is not dict or len(turn) != 2:
+            return False
+        content = turn.get("content")
+        if type(content) is not str or turn.get("role") not in _ROLES:
+            return False
+        if not content.isascii() and not _is_whole(content):
+            return False
+    return True
 
 
 def _repeats(turns: list[Any], prompt: Any) -> bool:
