@@ -4,8 +4,8 @@
     python benchmarks/reading.py fuzz [--rows 10000] [--seed 0]
 
 `speed` writes JSON lines (a prompt of 15 words for every second row, responses of 40
-and 35 words, one column that goes along): pairs, two responses and a winner, ratings, or
-messages. It reads them the quick way and, by naming a column as it is called, the
+and 35 words, one column that goes along): pairs, two responses and a winner, ratings,
+or messages. It reads them the quick way and, by naming a column as it is called, the
 careful way; both accounts must be equal. The sides take turns in one process; beside
 them stands orjson alone, which only parses. Rows a second are of the clock, and of the
 process's own time, which a busy machine slows less.

@@ -198,7 +198,7 @@ def _is_vote_log(row: Row) -> bool:
 
 def _read_vote_log(row: Row, reader: RowReader) -> None:
     """Read FastChat's log; lines that are no votes hold no preference."""
-    if row["type"] not in _VOTES:
+    if not isinstance(row["type"], str) or row["type"] not in _VOTES:
         raise refusal(
             expected="a vote",
             got=in_short(row["type"]),

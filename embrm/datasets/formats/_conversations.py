@@ -118,7 +118,7 @@ def parsed_messages(text: str) -> list[Any] | None:
         value = _parsed_python(text)
     if isinstance(value, dict):
         # An answer may be JSON: only what cannot be but a message is one.
-        is_turn = value.keys() == {"role", "content"} and value["role"] in _ROLES
+        is_turn = value.keys() == {"role", "content"} and value["role"] in [*_ROLES]
         return [value] if is_turn else None
     spelt = {"role", "from"}
     if is_conversation(value) and all(spelt & turn.keys() for turn in value):

@@ -284,7 +284,7 @@ def _is_signed_turns(row: Row) -> bool:
     column = conversation_column(row)
     turns = () if column is None else row[column]
     answers = [turn.get("content") for turn in turns if turn.get("role") == "assistant"]
-    return bool(answers) and all(answer in _SIGNS for answer in answers)
+    return bool(answers) and all(answer in ("+", "-") for answer in answers)
 
 
 def _read_signed_turns(row: Row, reader: RowReader) -> None:
@@ -349,9 +349,11 @@ def _read_prmbench(row: Row, reader: RowReader) -> None:
     Song et al. 2025, arXiv:2501.03124.
     """
     steps = list_of(row["modified_process"], "modified_process")
+    listed = row["error_steps"]
     wrong = {
         whole_number(number, "error_steps", low=1, high=len(steps))
-        for number in row["error_steps"] or ()
+        # Where no step is wrong, the list is empty.
+        for number in ([] if listed in (None, []) else list_of(listed, "error_steps"))
     }
     solution = _Solution(row["modified_question"], reader)
     for n, step in enumerate(steps, start=1):
