@@ -5,16 +5,18 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from embrm.datasets._rows import NumberedRows, Source
 from embrm.datasets.formats import TEXT_COLUMNS
 from embrm.datasets.formats._texts import RESPONSES
 from embrm.datasets.formats._two_responses import SIDES
+from embrm.datasets.formats.base import Row
 from embrm.exceptions import DataError
 
 _HEAD_ROWS = 100
+_MOST_LETTERS = 1_000_000
 _MOST_PYTHON = 500_000
 """Letters of Python's form that are parsed, at 2 microseconds each."""
 
@@ -50,7 +52,7 @@ def with_structures(source: Source) -> Source:
 
 
 def _parsed_rows(rows: NumberedRows, said: list[str]) -> NumberedRows:
-    head = list(islice(rows, _HEAD_ROWS))
+    head = _head_of(rows)
     good = [row for _, row in head if not isinstance(row, DataError)]
     names = dict.fromkeys(name for row in good for name in row)
     columns = [name for name in names if _is_structure(name, good)]
@@ -64,6 +66,18 @@ def _parsed_rows(rows: NumberedRows, said: list[str]) -> NumberedRows:
                 value = written_value(row.get(name))
                 row[name] = row.get(name) if value is None else value
         yield number, row
+
+
+def _head_of(rows: NumberedRows) -> list[tuple[int, Row | DataError]]:
+    """Take the first rows, of a bounded length together."""
+    head, letters = [], 0
+    for number, row in rows:
+        head.append((number, row))
+        if not isinstance(row, DataError):
+            letters += sum(len(cell) for cell in row.values() if isinstance(cell, str))
+        if len(head) == _HEAD_ROWS or letters > _MOST_LETTERS:
+            break
+    return head
 
 
 def _is_structure(name: str, rows: Iterable[Mapping[str, Any]]) -> bool:
