@@ -256,8 +256,9 @@ def _as_message(message: Any, position: int, mark_images: bool) -> Message:
 def _entries(message: Mapping[str, Any], key: str) -> list[Any]:
     """List what a message holds; frames turn a list into an array."""
     value = message.get(key)
-    listed = isinstance(value, Iterable) and not isinstance(value, str | Mapping)
-    return list(value) if listed else []
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        return []
+    return list(value)
 
 
 def _content(message: Any, position: int, calls: bool, mark_images: bool) -> str:

@@ -77,8 +77,8 @@ def score(
         check_ending(out)
         quiet = as_json or out is None  # What is printed then is JSON alone.
         model = open_model(model_dir, cache, encoder)
-        limits = {"encoding": encoding, "max_line_bytes": max_line_bytes}
-        frame = _some_rows(read_frame(items, **limits))
+        read = read_frame(items, encoding=encoding, max_line_bytes=max_line_bytes)
+        frame = _some_rows(read)
         given = column_map(column)
         model.columns = given or columns_at_fit(model, frame.columns, as_json=quiet)
         model.prompt_template = shell_template(prompt_template) or _template_at_fit(

@@ -73,7 +73,7 @@ class PreferencesBuilder:
         key = plain_turns_key(turns)
         number = self._prompt_ids.get(key)
         # The caller's messages stay the caller's.
-        return self._numbered(key, [{**t} for t in turns]) if number is None else number
+        return self._numbered(key, _plain_prompt(turns)) if number is None else number
 
     def _numbered(self, key: str, prompt: Prompt) -> int:
         number = self._prompt_ids.setdefault(key, len(self._prompts))

@@ -72,7 +72,7 @@ def _take(result: Row, record: Record, data: Row, who: Any, reader: RowReader) -
         sides = _compared(data, str(result.get("to_name")), reader)
         selected = record_of(value, "value").get("selected")
         y, tie = verdict(selected, LETTERS, "selected", reader)
-        record.prefer(question, *sides, y, who, **tie)
+        record.prefer(question, sides, y, who, **tie)
     elif kind == "ranker":
         order = _order(record_of(value, "value").get("ranker"))
         record.rank(question, {str(name): n for n, name in enumerate(order)}, who)

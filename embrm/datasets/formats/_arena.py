@@ -135,8 +135,8 @@ def _arena_roles(row: Row) -> dict[str, str]:
 
 def _read_arena(row: Row, reader: RowReader) -> None:
     """Read Arena's two conversations; later rounds belong to the response."""
-    names = _sides(row)
-    prompt, first, second = split_conversations(*(row[name] for name in names), reader)
+    names = one, other = _sides(row)
+    prompt, first, second = split_conversations(row[one], row[other], reader)
     y, tie = verdict(row["winner"], _ARENA_WINNERS, "winner", reader)
     keep_pair(row, reader, prompt, (first, second), names, y, tie, {*names, "winner"})
 
@@ -161,7 +161,7 @@ def _is_unified(row: Row) -> bool:
 def _read_unified(row: Row, reader: RowReader) -> None:
     """Read two conversations with a rating each; equal ratings are no preference."""
     names = ("conv_A", "conv_B")
-    prompt, *answers = split_conversations(*(row[name] for name in names), reader)
+    prompt, *answers = split_conversations(row["conv_A"], row["conv_B"], reader)
     scores = [number(row[f"{name}_rating"], f"{name}_rating") for name in names]
     check_rated(scores)
     for name, text, score in zip(names, answers, scores, strict=True):

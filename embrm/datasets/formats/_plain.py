@@ -48,7 +48,9 @@ class Tables(Protocol):
 class PlainRows(Protocol):
     """Rows of one shape, plain as long as their cells are."""
 
-    shape: tuple[str, ...]
+    @property
+    def shape(self) -> tuple[str, ...]:
+        """All columns, in their order."""
 
     def add(self, row: Row, tables: Tables, source_row: int) -> bool:
         """Add a row; False, and nothing done, if it is not plain."""

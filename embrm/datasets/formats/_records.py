@@ -57,11 +57,11 @@ class Record:
         ]
 
     def prefer(
-        self, question: str, first: str, second: str, y: float, who: Any, **columns: Any
+        self, question: str, ends: tuple[str, str], y: float, who: Any, **columns: Any
     ) -> None:
         """Add that one field was preferred to another, y = 1, or the other way."""
         named = {} if who is None else {"annotator": _called(who)}
-        pair = {"ends": (first, second), "y": y, **columns, **named}
+        pair = {"ends": ends, "y": y, **columns, **named}
         self._compared.setdefault(question, []).append(pair)
 
     def rank(self, question: str, ranks: Mapping[str, float], who: Any) -> None:
@@ -73,7 +73,7 @@ class Record:
         for i, (one, rank) in enumerate(ranked):
             for other, other_rank in ranked[i + 1 :]:
                 y = TIE if rank == other_rank else float(rank < other_rank)
-                self.prefer(question, one, other, y, who)
+                self.prefer(question, (one, other), y, who)
 
     def answer(self, question: str, value: Any, who: Any) -> None:
         """Add an answer that rates a response or names the better one; or none."""
@@ -134,14 +134,16 @@ class Record:
 
     def _choose(self, question: str, value: str, who: Any) -> None:
         named = self.responses()
-        sides = two_sides(self.fields) or (tuple(named) if len(named) == 2 else None)
+        sides = two_sides(self.fields)
+        if sides is None and len(named) == 2:
+            sides = named[0], named[1]
         if sides is None:
             return
         values: dict[Any, Verdict] = {**_TIES, **values_of(*sides, "winner")}
         values |= {sides[0].lower(): 1.0, sides[1].lower(): 0.0}
         if key_of(value) in values or self._reader.options.winner is not None:
             y, tie = verdict(value, values, question, self._reader)
-            self.prefer(question, *sides, y, who, **tie)
+            self.prefer(question, sides, y, who, **tie)
 
     def _asked_about(self, question: str) -> tuple[str, str] | None:
         """Find the field that a question rates, and what of it.
