@@ -34,6 +34,7 @@ class Message(TypedDict):
     tool_calls: NotRequired[list[Any]]
     name: NotRequired[str]
     tool_call_id: NotRequired[str]
+    tools: NotRequired[list[Any]]
 
 
 Prompt: TypeAlias = str | Sequence[Message]

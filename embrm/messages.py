@@ -6,13 +6,14 @@ prompt: they have the same canonical JSON, hence the same cache key and group.
 
 The messages of agents are read as trainers write them: `content` may be null beside
 `tool_calls`, or a list of parts of which the texts are joined; `name` and
-`tool_call_id` go along. Chat templates get such messages as they are; in plain text a
-call is written `name(arguments)`.
+`tool_call_id` go along. The tools that may be called are kept at the first message.
+Chat templates get such messages as they are, and the tools; in plain text a call is
+written `name(arguments)`, and the definitions of tools are not written.
 """
 
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from embrm._typing import Message, Prompt
@@ -26,7 +27,7 @@ _write = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), sort_keys=True
 ).encode
 
-_CARRIED = ("tool_calls", "name", "tool_call_id")
+_CARRIED = ("tool_calls", "name", "tool_call_id", "tools")
 
 
 def as_messages(prompt: Prompt, *, mark_images: bool = False) -> tuple[Message, ...]:
@@ -43,7 +44,8 @@ def as_messages(prompt: Prompt, *, mark_images: bool = False) -> tuple[Message, 
     -------
     tuple of Message
         Each with `role` and `content` (str); with `tool_calls`, `name` and
-        `tool_call_id` where tools are called or answer.
+        `tool_call_id` where tools are called or answer, with `tools` where they are
+        defined.
 
     Raises
     ------
@@ -70,6 +72,29 @@ def as_messages(prompt: Prompt, *, mark_images: bool = False) -> tuple[Message, 
     return tuple(
         _as_message(message, n, mark_images) for n, message in enumerate(prompt)
     )
+
+
+def with_tools(prompt: Prompt, tools: Iterable[Any]) -> list[Message]:
+    """Put the definitions of tools beside a prompt, at its first message.
+
+    Examples
+    --------
+    >>> with_tools("Hi", [{"name": "weather"}])
+    [{'role': 'user', 'content': 'Hi', 'tools': [{'name': 'weather'}]}]
+    """
+    first, *rest = as_messages(prompt) or (Message(role="user", content=""),)
+    return [Message(**{**first, "tools": _plain(tools)}), *rest]
+
+
+def without_tools(turns: Iterable[Message]) -> tuple[list[Message], list[Any]]:
+    """Take messages and the definitions of tools apart, as chat templates want them."""
+    tools: list[Any] = []
+    plain = []
+    for turn in turns:
+        tools += turn.get("tools", ())
+        kept = {key: value for key, value in turn.items() if key != "tools"}
+        plain.append(Message(**kept))  # type: ignore[typeddict-item]
+    return plain, tools
 
 
 def canonical_json(prompt: Prompt) -> str:
@@ -119,9 +144,17 @@ def prompt_key(prompt: Prompt) -> str:
     if isinstance(prompt, str):
         return _composed(prompt)
     turns = as_messages(prompt)
-    if len(turns) == 1 and turns[0]["role"] == "user" and len(turns[0]) == 2:
-        return _composed(turns[0]["content"])
+    if all(len(turn) == 2 for turn in turns):
+        return plain_turns_key(turns)
     return "\0" + canonical_json(normalised_prompt(turns))
+
+
+def plain_turns_key(turns: Sequence[Message]) -> str:
+    """Write the key of turns that have a role and a text, and nothing else."""
+    if len(turns) == 1 and turns[0]["role"] == "user":
+        return _composed(turns[0]["content"])
+    written = [[turn["role"], _composed(turn["content"])] for turn in turns]
+    return "\0" + _write(written)
 
 
 def prompt_text(prompt: Prompt) -> str:
@@ -203,13 +236,16 @@ def _as_message(message: Any, position: int, mark_images: bool) -> Message:
     role = message.get("role") if isinstance(message, Mapping) else None
     if not isinstance(role, str):
         raise _malformed(message, position)
-    calls = message.get("tool_calls")
-    # Frames turn a list into an array, whose truth is ambiguous.
-    calls = list(calls) if isinstance(calls, Iterable) else []
+    calls, tools = _entries(message, "tool_calls"), _entries(message, "tools")
+    if isinstance(message.get("function_call"), Mapping):
+        # How OpenAI spelt the only call, before there could be several.
+        calls.append({"function": message["function_call"]})
     content = _content(message, position, bool(calls), mark_images)
     turn = Message(role=role, content=content)
     if calls:
         turn["tool_calls"] = [_plain(call) for call in calls]
+    if tools:
+        turn["tools"] = [_plain(tool) for tool in tools]
     if role == "tool":
         for key in ("name", "tool_call_id"):
             if isinstance(message.get(key), str):
@@ -217,8 +253,18 @@ def _as_message(message: Any, position: int, mark_images: bool) -> Message:
     return turn
 
 
+def _entries(message: Mapping[str, Any], key: str) -> list[Any]:
+    """List what a message holds; frames turn a list into an array."""
+    value = message.get(key)
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        return []
+    return list(value)
+
+
 def _content(message: Any, position: int, calls: bool, mark_images: bool) -> str:
     content = message.get("content")
+    if content is None and isinstance(message.get("refusal"), str):
+        content = message["refusal"]
     if isinstance(content, str):
         return content
     if content is None and calls:

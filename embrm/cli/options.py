@@ -162,6 +162,14 @@ LowerIsBetter = Annotated[
 Encoding = Annotated[
     str, typer.Option("--encoding", help="Encoding of text files, e.g. latin-1.")
 ]
+MaxLineBytes = Annotated[
+    int,
+    typer.Option(
+        "--max-line-bytes",
+        min=1,
+        help="Longest line of a text file; a longer one is never held in memory.",
+    ),
+]
 Images = Annotated[
     str,
     typer.Option(
@@ -235,6 +243,7 @@ class Reading:
     on_error: str
     max_rows: int | None
     encoding: str
+    max_line_bytes: int
 
     def options(self) -> dict[str, Any]:
         """Gather the options that `read_preferences` takes.
@@ -255,6 +264,7 @@ class Reading:
             "on_error": self.on_error,
             "max_rows": self.max_rows,
             "encoding": self.encoding,
+            "max_line_bytes": self.max_line_bytes,
         }
 
 
@@ -268,6 +278,7 @@ _OF_READING: Mapping[str, tuple[Any, Any]] = {
     "on_error": (OnError, "skip-uninformative"),
     "max_rows": (MaxRows, None),
     "encoding": (Encoding, "utf-8"),
+    "max_line_bytes": (MaxLineBytes, 16_000_000),
 }
 
 

@@ -44,6 +44,7 @@ _FLAGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bprompt_template=", "--prompt-template "),
         (r"\bon_error='([^']*)'", r"--on-error \1"),
         (r"\bencoding='([^']*)'", r"--encoding \1"),
+        (r"\braise max_line_bytes", "raise --max-line-bytes"),
         (r"\braise (max_\w+)", r"raise \1 in Python"),
         (r"\bimages='([^']*)'", r"--images \1"),
         (r"\bformat=(?!')", "--format"),

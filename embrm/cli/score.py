@@ -17,6 +17,7 @@ from embrm.cli.options import (
     CacheDir,
     Columns,
     Encoding,
+    MaxLineBytes,
     PromptTemplate,
     Seed,
     as_command,
@@ -83,6 +84,7 @@ def score(
     overwrite: Overwrite = False,
     prompt_template: PromptTemplate = None,
     encoding: Encoding = "utf-8",
+    max_line_bytes: MaxLineBytes = 16_000_000,
 ) -> None:
     """Add columns reward and rank (1 is best for its prompt) to every row of a file.
 
@@ -96,7 +98,8 @@ def score(
     if out is None:
         keep_stdout_for_data()
     model = open_model(model_dir, cache, encoder)
-    frame = _some_rows(read_frame(items, encoding=encoding))
+    read = read_frame(items, encoding=encoding, max_line_bytes=max_line_bytes)
+    frame = _some_rows(read)
     given = column_map(column)
     model.columns = given or columns_at_fit(model, frame.columns)
     model.prompt_template = shell_template(prompt_template) or _template_at_fit(

@@ -1,7 +1,6 @@
 """Put the rows that were read together as `Preferences`: equal texts are one item."""
 
 import json
-import math
 from array import array
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
@@ -10,13 +9,8 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import Prompt
-from embrm.datasets.formats.base import (
-    PlainPair,
-    Row,
-    RowReader,
-    is_missing,
-    refusal,
-)
+from embrm.datasets.formats._plain import is_plain
+from embrm.datasets.formats.base import RowReader, is_missing, refusal
 from embrm.datasets.preferences import (
     ITEM_COLUMNS,
     PAIR_COLUMNS,
@@ -24,7 +18,7 @@ from embrm.datasets.preferences import (
     ReadReport,
 )
 from embrm.exceptions import NoPreferenceError
-from embrm.messages import as_messages, prompt_key
+from embrm.messages import as_messages, plain_turns_key, prompt_key
 
 _ITEM_WORDS = frozenset({"key", *ITEM_COLUMNS, "source_row"})
 _PAIR_WORDS = frozenset(PAIR_COLUMNS)
@@ -64,37 +58,50 @@ class PreferencesBuilder:
             attributes = _without(pair, _PAIR_WORDS)
             self._add_pair(first, second, float(pair["y"]), source_row, attributes)
 
-    def add_plain(self, row: Row, columns: PlainPair, source_row: int) -> bool:
-        """Add a row of three plain texts; False, and nothing done, if it is not such.
+    def text_prompt(self, prompt: str) -> int | None:
+        """Find the number of a prompt that is text; None if it is not plain."""
+        number = self._plain.get(prompt)
+        if number is None:
+            if not is_plain(prompt):
+                return None
+            number = self._numbered(prompt_key(prompt), prompt)
+            self._plain[prompt] = number
+        return number
 
-        It gives what `add` gives after the format's own reading, in a quarter of the
-        time.
-        """
-        prompt, one, other = (
-            row[columns.prompt],
-            row[columns.first],
-            row[columns.second],
-        )
-        attributes = _plain_attributes(row, columns.others)
-        if attributes is None or not (_is_plain(one) and _is_plain(other)):
-            return False
-        if one == other or type(prompt) is not str:
-            return False
-        prompt_id = self._plain.get(prompt)
-        if prompt_id is None:
-            if not _is_plain(prompt):
-                return False
-            key = prompt_key(prompt)
-            prompt_id = self._prompt_ids.setdefault(key, len(self._prompts))
-            if prompt_id == len(self._prompts):
-                self._prompts.append(prompt)
-            self._plain[prompt] = prompt_id
-        self._firsts.append(self._item_number(prompt_id, one, _NOTHING, source_row))
-        self._seconds.append(self._item_number(prompt_id, other, _NOTHING, source_row))
-        self._labels.append(1.0)
+    def turns_prompt(self, turns: list[Any]) -> int:
+        """Find the number of a prompt of turns with a role and a text."""
+        key = plain_turns_key(turns)
+        number = self._prompt_ids.get(key)
+        # The caller's messages stay the caller's.
+        return self._numbered(key, _plain_prompt(turns)) if number is None else number
+
+    def _numbered(self, key: str, prompt: Prompt) -> int:
+        number = self._prompt_ids.setdefault(key, len(self._prompts))
+        if number == len(self._prompts):
+            self._prompts.append(prompt)
+        return number
+
+    def plain_pair(
+        self,
+        prompt: int,
+        texts: tuple[str, str],
+        y: float,
+        attributes: dict[str, Any],
+        source_row: int,
+    ) -> None:
+        """Add two items of a prompt and their pair."""
+        one, other = texts
+        self._firsts.append(self._item_number(prompt, one, _NOTHING, source_row))
+        self._seconds.append(self._item_number(prompt, other, _NOTHING, source_row))
+        self._labels.append(y)
         self._pair_source_rows.append(source_row)
         self._pair_attributes.append(attributes)
-        return True
+
+    def plain_item(
+        self, prompt: int, text: str, attributes: dict[str, Any], source_row: int
+    ) -> None:
+        """Add one item."""
+        self._item_number(prompt, text, attributes, source_row)
 
     def build(self, read_report: ReadReport) -> Preferences:
         """Make the two tables."""
@@ -128,9 +135,9 @@ class PreferencesBuilder:
 
     def _add_item(self, item: Mapping[str, Any], source_row: int) -> int:
         key, response = item["key"], item["response"]
-        prompt_id = self._prompt_ids.setdefault(key, len(self._prompts))
-        if prompt_id == len(self._prompts):
-            self._prompts.append(_plain_prompt(item["prompt"]))
+        prompt_id = self._prompt_ids.get(key)
+        if prompt_id is None:
+            prompt_id = self._numbered(key, _plain_prompt(item["prompt"]))
         return self._item_number(
             prompt_id, response, _without(item, _ITEM_WORDS), source_row
         )
@@ -166,38 +173,6 @@ class PreferencesBuilder:
         return number
 
 
-def _is_plain(text: Any) -> bool:
-    """Say whether a cell is text that is nothing but text: no messages in JSON."""
-    if type(text) is not str:
-        return False
-    return text.lstrip()[:1] not in ("", "[") and (
-        text.isascii() or not _is_broken(text)
-    )
-
-
-def _plain_attributes(row: Row, names: Sequence[str]) -> dict[str, Any] | None:
-    """Take what goes along with a pair; None where a cell needs a closer look."""
-    attributes: dict[str, Any] = {}
-    for name in names:
-        value = row[name]
-        kind = type(value)
-        if kind is str:
-            if not value.isascii() and _is_broken(value):
-                return None
-        elif value is None:
-            continue
-        elif kind is int:
-            if _is_huge(value):
-                return None
-        elif kind is float:
-            if math.isnan(value):
-                continue
-        elif kind is not bool:
-            return None
-        attributes[name] = value
-    return attributes
-
-
 def _without(record: Mapping[str, Any], words: frozenset[str]) -> dict[str, Any]:
     """Leave out the words that are columns of their own, and what is missing.
 
@@ -210,10 +185,11 @@ def _without(record: Mapping[str, Any], words: frozenset[str]) -> dict[str, Any]
     }
 
 
-def _identity(attributes: Mapping[str, Any]) -> str:
-    if not attributes:
-        return ""
-    return json.dumps(attributes, sort_keys=True, default=str)
+def _identity(attributes: Mapping[str, Any]) -> Hashable:
+    try:
+        return frozenset(attributes.items())
+    except TypeError:
+        return json.dumps(attributes, sort_keys=True, default=str)
 
 
 def _is_huge(value: Any) -> bool:

@@ -104,15 +104,17 @@ def _csv_rows(path: Path, limits: ReadLimits, said: list[str]) -> NumberedRows:
 
 
 def _separator(path: Path, limits: ReadLimits) -> str:
-    """Choose what divides the first line into most names; a comma where none does."""
+    """Choose what divides the first line into most names, or what the ending says."""
+    usual = "\t" if ".tsv" in path.suffixes else ","
     with opened(path, limits.encoding) as handle:
         for number, line in text_lines(handle, limits.max_line_bytes):
             if isinstance(line, DataError) or number > _HEAD_LINES:
                 break
             if line.strip():
-                counts = Counter({mark: _n_fields(line, mark) for mark in _SEPARATORS})
+                counts = Counter({usual: _n_fields(line, usual)})
+                counts |= Counter({mark: _n_fields(line, mark) for mark in _SEPARATORS})
                 return counts.most_common(1)[0][0]
-    return ","
+    return usual
 
 
 def _n_fields(line: str, separator: str) -> int:

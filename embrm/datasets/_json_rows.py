@@ -31,9 +31,12 @@ from embrm.exceptions import DataError
 
 _HEAD_LINES = 1000
 _NOT_SURE = object()
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}", re.IGNORECASE)
+
 _KEY = re.compile(rb'"\s*:')
 _ORIENTS = {
     "columns": "objects in one object, as pandas writes with orient='columns'",
+    "index": "rows by number in one object, as pandas writes with orient='index'",
     "split": "columns and data apart, as pandas writes with orient='split'",
 }
 
@@ -99,7 +102,12 @@ def _n_keys(value: Any) -> float:
         n: float = len(value)
         for inner in value.values():
             # Most cells are text, which is not worth a call.
-            if type(inner) is not str:
+            kind = type(inner)
+            if kind is list:
+                for entry in inner:
+                    if type(entry) is not str:
+                        n += _n_keys(entry)
+            elif kind is not str:
                 n += _n_keys(inner)
         return n
     if kind is list:
@@ -251,17 +259,26 @@ def _listed_rows(path: Path, limits: ReadLimits) -> NumberedRows:
 
 
 def _the_list(value: Any) -> Iterable[Any]:
-    """Find the list of rows: the value itself, or the one list in an object."""
+    """Find the list of rows: the value itself, the one list in an object, or columns.
+
+    Argilla and `DataFrame.to_dict` write an object with a list for each column;
+    Argilla, too, an object with a record for each of its ids, which are UUIDs.
+    """
     if isinstance(value, list):
         return value
     orient = _orient(value)
+    if orient is not None and all(map(_UUID.fullmatch, value)):
+        return list(value.values())
     lists = (
         [entry for entry in value.values() if isinstance(entry, list)]
         if isinstance(value, dict) and orient is None
         else []
     )
-    if len(lists) == 1:
+    if len(lists) == 1 and not _is_one_column(value, lists[0]):
         return lists[0]
+    columns = _columns_as_rows(value)
+    if columns is not None:
+        return columns
     raise refusal(
         expected="a list of objects, or an object with one list",
         got=(orient and _ORIENTS[orient]) or _no_list(value, len(lists)),
@@ -269,6 +286,31 @@ def _the_list(value: Any) -> Iterable[Any]:
         "orient='records')",
         reason="not a list of rows",
     )
+
+
+def _is_one_column(value: Any, entries: list[Any]) -> bool:
+    """Say whether the one list of an object holds lists, such as conversations."""
+    return len(value) == 1 and bool(entries) and isinstance(entries[0], list)
+
+
+def _columns_as_rows(value: Any) -> list[Row] | None:
+    """Turn a list for each column into rows; None where that is not what it is.
+
+    Lists of objects alone are the splits of a data set, not its columns.
+    """
+    if not isinstance(value, Mapping):
+        return None
+    columns = list(value.values())
+    if not all(isinstance(column, list | tuple) for column in columns):
+        return None
+    are_splits = all(
+        isinstance(entry, Mapping) for column in columns for entry in column
+    )
+    if are_splits or len({len(column) for column in columns}) > 1:
+        return None
+    return [
+        dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)
+    ]
 
 
 def _orient(value: Any) -> str | None:
@@ -280,7 +322,11 @@ def _orient(value: Any) -> str | None:
     cells = list(value.values())
     keys = [list(cell) for cell in cells if isinstance(cell, dict)]
     same = len(keys) == len(cells) and all(key == keys[0] for key in keys)
-    return "columns" if same and keys[0] else None
+    if not same or not keys[0]:
+        return None
+    # Rows are numbered, columns have names.
+    by_row = all(map(str.isdigit, value)) and not all(map(str.isdigit, keys[0]))
+    return "index" if by_row else "columns"
 
 
 def _no_list(value: Any, n_lists: int) -> str:

@@ -12,9 +12,12 @@ import pandas as pd
 from embrm.datasets._comparison_graph import ComparisonGraph
 from embrm.datasets.formats import Format
 from embrm.datasets.formats._chosen_rejected import is_name
+from embrm.datasets.formats._rated import ANNOTATORS
 from embrm.datasets.formats._texts import PROMPTS
+from embrm.datasets.formats._two_responses import WINNERS
+from embrm.datasets.formats._votes import is_vote
 from embrm.datasets.preferences import Preferences
-from embrm.datasets.read_report import CARRIED, UNUSED
+from embrm.datasets.read_report import ANNOTATOR, CARRIED, UNUSED
 
 _SCORES = (
     ("score_chosen", "score_rejected"),
@@ -26,6 +29,11 @@ _SCORES = (
 _PLAIN_ITEMS = {"prompt_id", "prompt", "response", "source_row"}
 _NOTHING = ("nan", "NaN", "None", "null", "NULL", "<NA>", "#N/A")
 _MEAN_WEIGHTS = ("score_ratio",)
+_MEAN_A_LABEL = frozenset(
+    {*WINNERS, "tie", "is_tie", "swapped", "is_swapped", "flipped"}
+)
+_NOT_TEXT = ("image", "images", "audio", "audios", "video", "videos")
+_ARE_PROMPTS = frozenset({*PROMPTS, "document", "passage", "article", "body"})
 
 
 class Remark(NamedTuple):
@@ -57,31 +65,102 @@ def remarks(
             "chosen and rejected are not used: the listed responses are compared by "
             "their scores, which tell ties. format='pairs' takes chosen and rejected"
         )
+    yield from _other_winners(fmt, uses)
+    yield from _not_text(uses)
+    yield from _rank_beside_score(preferences)
     yield from _no_score(uses, preferences)
     yield from _words_for_nothing(preferences)
     yield from _contradictions(preferences)
     yield from _several_ratings(preferences)
-    if uses.get("annotator") == CARRIED:
+    yield from _annotators(uses)
+
+
+def _annotators(uses: Mapping[str, str]) -> Iterator[Remark]:
+    """Say who uses the column that says who judged, or how to name it."""
+    named = next((name for name, use in uses.items() if use == ANNOTATOR), None)
+    spelt = next((name for name in ANNOTATORS if uses.get(name) == CARRIED), None)
+    if named is not None:
         yield Remark(
-            "the column 'annotator' goes along: heads that estimate each annotator's "
+            f"the column {named!r} goes along: heads that estimate each annotator's "
             "noise use it, others do not"
+        )
+    elif spelt is not None:
+        yield Remark(
+            f"the column {spelt!r} goes along; if it says who judged, "
+            f"columns={{'annotator': {spelt!r}}} lets heads use it that estimate each "
+            "annotator's noise"
         )
 
 
 def _label_beside(
     uses: Mapping[str, str], preferences: Preferences
 ) -> Iterator[Remark]:
-    """Say that a label beside chosen and rejected is not what decides."""
+    """Say that a label or a winner beside chosen and rejected is not what decides."""
     compared = any("chosen" in use for use in uses.values())
-    if not compared or uses.get("label") != CARRIED:
+    if not compared or any(use.startswith("label") for use in uses.values()):
         return
-    values = preferences.pairs.get("label", pd.Series(dtype=object)).dropna().unique()
-    shown = ", ".join(text[:20] for text in sorted(map(str, values))[:5])
+    for name in uses:
+        if uses[name] != CARRIED or name not in _MEAN_A_LABEL:
+            continue
+        values = preferences.pairs.get(name, pd.Series(dtype=object)).dropna().unique()
+        shown = ", ".join(text[:20] for text in sorted(map(str, values))[:5])
+        fix = (
+            "If it is the probability that chosen is better, pass "
+            f"columns={{'y': {name!r}}}"
+            if name == "label"
+            else "If it says otherwise, write a column y: 1 where chosen is better, "
+            "0.5 where neither is, 0 where rejected is"
+        )
+        yield Remark(
+            f"the column {name!r} ({shown}) stands beside chosen and rejected and is "
+            f"not used: chosen is taken to be better in every row. {fix}",
+            is_warning=True,
+        )
+
+
+def _other_winners(fmt: Format, uses: Mapping[str, str]) -> Iterator[Remark]:
+    """Name columns that may say who won, too, and single votes beside the winner."""
+    if not fmt.says_winner:
+        return
+    spare = [n for n, use in uses.items() if use == CARRIED and n in WINNERS]
+    if spare:
+        yield Remark(
+            f"{', '.join(map(repr, spare))} may say who won, too, and goes along: "
+            f"columns={{'winner': {spare[0]!r}}} takes it instead"
+        )
+    votes = [n for n, use in uses.items() if use == CARRIED and is_vote(n)]
+    if fmt.name == "two-responses" and len(votes) > 1:
+        yield Remark(
+            f"{', '.join(map(repr, votes[:4]))} may be the votes of annotators, and go "
+            "along: format='votes' reads a pair of each"
+        )
+
+
+def _not_text(uses: Mapping[str, str]) -> Iterator[Remark]:
+    """Say that pictures and the like are not seen."""
+    spare = [
+        name
+        for name, use in uses.items()
+        if use in (CARRIED, UNUSED) and name in _NOT_TEXT
+    ]
+    if spare:
+        yield Remark(
+            f"{', '.join(map(repr, spare))} not used: embrm embeds text alone",
+            is_warning=True,
+        )
+
+
+def _rank_beside_score(preferences: Preferences) -> Iterator[Remark]:
+    """Say which of rank and score decides, and where they do not agree."""
+    items = preferences.items
+    if len(preferences) or not {"rank", "score"} <= {*items}:
+        return
+    known = items[["prompt_id", "rank", "score"]].dropna()
+    inner = known - known.groupby("prompt_id").transform("mean")
+    turned = float((inner["rank"] * inner["score"]).sum()) > 0
+    more = ", and grows with it: if 1 is the best rank, they disagree" if turned else ""
     yield Remark(
-        f"the column 'label' ({shown}) stands beside chosen and rejected and is not "
-        "used: chosen is taken to be better in every row. If it is the probability "
-        "that chosen is better, pass columns={'y': 'label'}",
-        is_warning=True,
+        f"responses are compared by score; rank goes along{more}", is_warning=turned
     )
 
 
@@ -91,7 +170,7 @@ def _prompts_beside(uses: Mapping[str, str]) -> Iterator[Remark]:
     spare = [
         name
         for name, use in uses.items()
-        if use == CARRIED and name in PROMPTS and not is_name(name)
+        if use == CARRIED and name in _ARE_PROMPTS and not is_name(name)
     ]
     # A prompt by another name is that of a published format, which knows it.
     if read and spare and read[0] in PROMPTS:

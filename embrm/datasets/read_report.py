@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 CARRIED = "carried along"
+ANNOTATOR = "annotator, carried along"
 UNUSED = "not used"
 EMPTY = "empty"
 _NOT_READ = (CARRIED, UNUSED, EMPTY)

@@ -31,15 +31,17 @@ from embrm.datasets.formats import (
     unknown_format,
     usual_names,
 )
+from embrm.datasets.formats._plain import PlainRows
 from embrm.datasets.formats._texts import (
     RESPONSES,
+    add_tools,
     no_column_of_template,
     place_for_prompt,
     template_columns,
 )
-from embrm.datasets.formats.base import MEANS_OTHERWISE, PlainPair, Row, refusal
+from embrm.datasets.formats.base import MEANS_OTHERWISE, Row, refusal
 from embrm.datasets.preferences import ITEM_COLUMNS, PAIR_COLUMNS, Preferences
-from embrm.datasets.read_report import CARRIED, EMPTY, UNUSED, ReadReport
+from embrm.datasets.read_report import ANNOTATOR, CARRIED, EMPTY, UNUSED, ReadReport
 from embrm.datasets.sources import open_source
 from embrm.exceptions import (
     DataError,
@@ -55,8 +57,11 @@ from embrm.exceptions import (
 __all__ = ["OnError", "read_preferences"]
 
 _UNKNOWN = "unknown"
-_MADE = frozenset({*ITEM_COLUMNS, *PAIR_COLUMNS})
+_OF_ITEMS, _OF_PAIRS = frozenset(ITEM_COLUMNS), frozenset(PAIR_COLUMNS)
 """Columns of the tables that reading makes, whatever the source calls so."""
+
+_JOINED = ("_before", "_replies")
+"""Columns that joining the rows of a source adds."""
 
 _FEW_STRAY = 0.01
 """Share of rows with other values than were expected, which may be slips."""
@@ -179,7 +184,7 @@ class _Reading:
         self._uses: dict[str, str] = {}
         self._filled: set[str] = set()
         self._shapes: set[tuple[str, ...]] = set()
-        self._plain: PlainPair | None = None
+        self._plain: PlainRows | None = None
 
     def run(self, max_rows: int | None) -> Preferences:
         """Read all rows, and say what is to be said."""
@@ -240,7 +245,7 @@ class _Reading:
             plain is not None
             and type(row) is dict
             and tuple(row) == plain.shape
-            and self._builder.add_plain(row, plain, report.n_read)
+            and plain.add(row, self._builder, report.n_read)
         ):
             report.n_read += 1
             report.n_kept += 1
@@ -309,6 +314,8 @@ class _Reading:
         for note in reader.said:
             if note not in self._report.notes:
                 self._report.notes.append(note)
+        if reader.used_tools and "tools" in row:
+            self._uses["tools"] = "tools, for chat templates"
         shape = tuple(prepared)
         if shape not in self._shapes:
             self._shapes.add(shape)
@@ -320,7 +327,7 @@ class _Reading:
             }
         self._plain = self._plain_columns(chosen, prepared)
 
-    def _plain_columns(self, chosen: Format, row: Row) -> PlainPair | None:
+    def _plain_columns(self, chosen: Format, row: Row) -> PlainRows | None:
         """Find out whether rows like this one can be read the quick way.
 
         Not before every column was seen filled, as the account of them needs it.
@@ -328,7 +335,7 @@ class _Reading:
         renamed = self._columns or self._options.prompt_template or self._source.untyped
         if chosen.plain is None or renamed or not self._filled.issuperset(row):
             return None
-        return chosen.plain(row)
+        return chosen.plain(row, self._options)
 
     def _detected(self, row: Row, own: Row) -> Format:
         try:
@@ -397,19 +404,22 @@ class _Reading:
     def _account_for_columns(self, preferences: Preferences) -> None:
         """Say of every column of the source what it was read as."""
         kept = len(preferences.items) > 0
-        carried = {*preferences.items, *preferences.pairs} - _MADE if kept else set()
+        carried: set[str] = set()
+        if kept:
+            carried = {*preferences.items} - _OF_ITEMS
+            carried |= {*preferences.pairs} - _OF_PAIRS
         ours = {theirs: name for name, theirs in self._columns.items()}
         template = self._options.prompt_template
         in_template = template_columns(template) if template else ()
         for name, use in self._uses.items():
             known = ours.get(name, name)
-            if known.startswith("_") or (name in self._columns and name not in ours):
+            if known in _JOINED or (name in self._columns and name not in ours):
                 continue
             role = self._uses.get(known, use)
             if name in in_template:
                 role = "prompt"
             elif role == UNUSED and {known, f"source_{known}"} & carried:
-                role = CARRIED
+                role = ANNOTATOR if known == "annotator" else CARRIED
             elif role == UNUSED and name not in self._filled:
                 role = EMPTY
             self._report.columns[name] = role
@@ -443,6 +453,7 @@ def _interpreted(row: Row, own: Row, chosen: Format, options: ReadOptions) -> Ro
     reader = RowReader(options)
     with _explaining(row, own, chosen):
         chosen.read(row, reader)
+        add_tools(row, reader)
     return reader
 
 

@@ -25,6 +25,7 @@ from embrm.datasets._rows import (
     named_rows,
     naming,
 )
+from embrm.datasets._written import with_structures
 from embrm.datasets.formats import TEXT_COLUMNS
 from embrm.datasets.formats.base import refusal
 from embrm.datasets.tables import (
@@ -222,7 +223,7 @@ def _open_path(path: Path, limits: ReadLimits) -> Source:
         limits, said = declared_encoding(path, limits)
         source = _OPENERS[kind](path, limits)
         source.said.extend(said)
-        return source
+        return with_structures(source) if source.untyped else source
     suffix = path.suffix.lower()
     fixes = [fix for ends, fix in _OTHER_KINDS.items() if suffix in ends]
     raise refusal(

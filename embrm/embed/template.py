@@ -16,7 +16,7 @@ from typing import Any
 from embrm._optional import import_optional
 from embrm._typing import Message, Prompt, Text
 from embrm.exceptions import invalid_input
-from embrm.messages import as_messages, canonical_json, prompt_text
+from embrm.messages import as_messages, canonical_json, prompt_text, without_tools
 
 CHAT_DATE = "26 Jul 2024"
 """The date that templates which print today's date are given, so that vectors keep."""
@@ -205,10 +205,12 @@ class ChatRenderer:
 
     def _apply(self, turns: Sequence[Message]) -> str:
         jinja2 = import_optional("jinja2", extra="embed")
+        plain, tools = without_tools(turns)
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    list(turns),
+                    plain,
+                    tools=tools or None,
                     chat_template=_with_fixed_date(self.template),
                     tokenize=False,
                     date_string=CHAT_DATE,

@@ -34,6 +34,7 @@ def test_an_unknown_format_is_answered_with_the_nearest(run):
         ("name it: encoding='latin-1'", "name it: --encoding latin-1"),
         ("read with images='mark', which", "read with --images mark, which"),
         ("pass prompt_template='{a}'", "pass --prompt-template '{a}'"),
+        ("raise max_line_bytes", "raise --max-line-bytes"),
     ],
 )
 def test_errors_say_what_to_type(words, flags):
@@ -70,3 +71,14 @@ def test_control_characters_never_reach_the_terminal(run, tmp_path):
     for text in (out.stdout, out.stderr, bad.stderr):
         assert not set(text) & {"\x1b", "\x07"}
     assert "carried along: \ufffd]0;x" in out.stdout
+
+
+def test_the_longest_line_is_an_option(run, tmp_path):
+    """What the error tells to raise can be raised."""
+    path = tmp_path / "a.jsonl"
+    rows = [{"prompt": f"p{n}", "chosen": "a" * 200, "rejected": "b"} for n in range(3)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    refused = run("data", path, "--max-line-bytes", "100", "--on-error", "raise")
+    assert refused.exit_code == 3
+    assert "or raise --max-line-bytes" in refused.stderr
+    assert run("data", path, "--max-line-bytes", "1000").exit_code == 0

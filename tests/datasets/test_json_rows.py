@@ -138,15 +138,32 @@ def test_an_entry_that_is_no_object_is_a_bad_row(tmp_path):
 @pytest.mark.parametrize(
     ("text", "got"),
     [
-        ('{"a": [1], "b": [2]}', "an object with 2 lists"),
+        ('{"a": [{"b": 1}], "b": [{"b": 2}]}', "an object with 2 lists"),
+        ('{"a": [1], "b": [2, 3]}', "an object with 2 lists"),
         ('{"a": 1}', "an object with 0 lists"),
         ("3", "a int"),
     ],
 )
 def test_a_json_file_without_one_list_is_refused(tmp_path, text, got):
-    """Columns side by side are not rows."""
+    """Splits side by side, and lists of several lengths, are no rows."""
     with pytest.raises(DataError, match=f"a list of objects.*got {got}"):
         list(_json(tmp_path, text).rows)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"prompt": ["Hi", "Why?"], "score": [1, 2]}',
+        (
+            '{"8b6ad1d3-0c0b-4a8e-9d7f-3f1f2a6c1b11": {"prompt": "Hi", "score": 1}, '
+            '"8b6ad1d3-0c0b-4a8e-9d7f-3f1f2a6c1b12": {"prompt": "Why?", "score": 2}}'
+        ),
+    ],
+)
+def test_columns_and_records_by_id_are_read_as_rows(tmp_path, text):
+    """Argilla writes both, `DataFrame.to_dict` and `Dataset.to_dict` the first."""
+    rows = [{"prompt": "Hi", "score": 1}, {"prompt": "Why?", "score": 2}]
+    assert [row for _, row in _json(tmp_path, text).rows] == rows
 
 
 def test_lines_under_the_name_json_are_read_as_lines(tmp_path):

@@ -103,6 +103,19 @@ def test_chat_parts_are_found_where_the_template_strips(renderer):
     assert parts(renderer("  Why? \n", " So.\n")) == (["Why?"], "So.")
 
 
+def test_chat_templates_get_the_definitions_of_tools(tokenizer):
+    """They are the template's `tools`, and no part of any message."""
+    template = (
+        "{% for tool in tools or [] %}<{{ tool.name }}>{% endfor %}"
+        "{% for m in messages %}[{{ m.keys() | list | join(',') }}:{{ m.content }}]"
+        "{% endfor %}"
+    )
+    prompt = [{"role": "user", "content": "Why?", "tools": [{"name": "f"}]}]
+    rendered = ChatRenderer(tokenizer, template)(prompt, "So.")
+    assert rendered.text == "<f>[role,content:Why?][role,content:So."
+    assert parts(rendered) == (["Why?"], "So.")
+
+
 @pytest.mark.parametrize("text", ["user", "<|user|>", "<|end|>\n", "embrm0marker", ""])
 def test_contents_that_look_like_the_template_are_found(renderer, text):
     """Places are aligned with the template's text, not searched for."""

@@ -24,30 +24,32 @@ from embrm.datasets.formats._chosen_rejected import (
     SIDES,
     SWIFT,
     TRL,
+    is_name,
     unused_texts,
 )
 from embrm.datasets.formats._fields import is_list
+from embrm.datasets.formats._helpsteer import (
+    HELPSTEER_2,
+    HELPSTEER_2_PREFERENCE,
+    HELPSTEER_3,
+)
 from embrm.datasets.formats._labelled import (
     LABELLED_MESSAGES,
     REWARDMATH,
     UNPAIRED,
     is_label,
 )
+from embrm.datasets.formats._numbered import NUMBERED_BEST, NUMBERED_RATED
 from embrm.datasets.formats._published import PUBLISHED
 from embrm.datasets.formats._ranked import ALPACA_LIST, NECTAR, RANKED, SCORED
-from embrm.datasets.formats._rated import (
-    HELPSTEER_2,
-    HELPSTEER_2_PREFERENCE,
-    HELPSTEER_3,
-    RATINGS,
-    SUMMARY_RATINGS,
-    ULTRAFEEDBACK,
-)
+from embrm.datasets.formats._rated import RATINGS, SUMMARY_RATINGS, ULTRAFEEDBACK
 from embrm.datasets.formats._responses import find_responses, no_responses
 from embrm.datasets.formats._stepwise import (
     MATH_SHEPHERD,
     PRM800K,
+    PRMBENCH,
     PROCESSBENCH,
+    SIGNED_TURNS,
     STEPWISE,
 )
 from embrm.datasets.formats._texts import (
@@ -55,18 +57,19 @@ from embrm.datasets.formats._texts import (
     RESPONSE_LISTS,
     RESPONSES,
     SYSTEMS,
+    add_tools,
     prompt_columns,
 )
 from embrm.datasets.formats._trees import OASST_MESSAGES, OASST_TREE
 from embrm.datasets.formats._two_responses import SIDES as TWO_SIDES
 from embrm.datasets.formats._two_responses import (
-    TWO_RATED,
     TWO_RESPONSES,
     WINNERS,
     two_sides,
     winner_column,
 )
 from embrm.datasets.formats._verdicts import names_a_side
+from embrm.datasets.formats._votes import VOTES
 from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 from embrm.exceptions import (
     DataError,
@@ -108,6 +111,8 @@ _FORMATS: dict[str, Format] = {
         PRM800K,
         MATH_SHEPHERD,
         PROCESSBENCH,
+        PRMBENCH,
+        SIGNED_TURNS,
         *PUBLISHED,
         NECTAR,
         RANKED,
@@ -118,7 +123,9 @@ _FORMATS: dict[str, Format] = {
         HH,
         ALPACA_LIST,
         TWO_RESPONSES,
-        TWO_RATED,
+        VOTES,
+        NUMBERED_BEST,
+        NUMBERED_RATED,
         LABELLED_MESSAGES,
         UNPAIRED,
         RATINGS,
@@ -130,7 +137,8 @@ TEXT_COLUMNS = frozenset(
     {
         *(*PROMPTS, *SYSTEMS, *RESPONSES),
         *(column for sides in (*SIDES, *TWO_SIDES) for column in sides),
-        *("human_ref_A", "human_ref_B", "post", "text", "answer1", "answer2"),
+        *("post", "text", "answer1", "answer2"),
+        *(column for fmt in _FORMATS.values() for column in fmt.texts),
     }
 )
 """Columns of texts: their cells are text, even where they look like numbers."""
@@ -215,15 +223,33 @@ def read_responses(row: Row, reader: RowReader) -> None:
     >>> reader.origins
     [('responses', 0), ('responses', 1)]
     """
+    found = (
+        _read_own(row, reader)
+        or find_responses(row, reader)
+        # The same data without its labels.
+        or any(f.score is not None and f.score(row, reader) for f in PUBLISHED)
+    )
+    if not found:
+        _read_respelt(row, reader)
+    add_tools(row, reader)
+
+
+def _read_own(row: Row, reader: RowReader) -> bool:
+    """Read the responses of a row whose format alone knows where they are."""
     for fmt in _FORMATS.values():
+        if fmt.score is not None and fmt.detect(row):
+            return fmt.score(row, reader)
         own = not fmt.needs or fmt in (TRL, SWIFT, STEPWISE)
         if own and fmt.gather is None and fmt.detect(row):
             with suppress(NoPreferenceError):
                 fmt.read(row, reader)
             if reader.items:
-                return
-    if find_responses(row, reader):
-        return
+                return True
+    return False
+
+
+def _read_respelt(row: Row, reader: RowReader) -> None:
+    """Read a row whose columns only case and the like tell from known names."""
     spelt = usual_names(row)
     if not spelt:
         raise no_responses(row, column_names(row), reader.options)
@@ -234,7 +260,7 @@ def read_responses(row: Row, reader: RowReader) -> None:
 
 
 def usual_names(names: Iterable[str]) -> dict[str, str]:
-    """Find the columns that only case, spaces or hyphens tell from names embrm knows.
+    """Find the columns that case, spaces or hyphens alone tell from names embrm knows.
 
     Returns
     -------
@@ -247,7 +273,9 @@ def usual_names(names: Iterable[str]) -> dict[str, str]:
     {'prompt': 'Prompt', 'response_1': 'Response 1', 'response_2': 'response-2'}
     """
     names, known = [str(name) for name in names], known_roles()
-    usual = [re.sub(r"[\s-]+", "_", name.strip()).lower() for name in names]
+    # "userPrompt" and "User prompt" are "user_prompt".
+    parted = [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip()) for name in names]
+    usual = [re.sub(r"[\s-]+", "_", name).lower() for name in parted]
     return {
         ours: theirs
         for ours, theirs in zip(usual, names, strict=True)
@@ -279,7 +307,7 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
     misspelt = _misspelt(row)
     who_won = winner_column(row, ())
     votes = who_won is not None and names_a_side(row[who_won])
-    long = [name for name in _two_texts(row) if " " in row[name]]
+    long = [name for name in _two_texts(row) if " " in str(row[name])]
     if votes and two_sides(row) is None and len(long) < 2:
         expected = f"the two responses of which {who_won!r} names the better one"
         fix = (
@@ -325,7 +353,7 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
 
 def _misspelt(row: Row) -> dict[str, str]:
     """Find columns that are nearly called prompt, chosen and rejected, if all are."""
-    names = [str(name) for name in row]
+    names = [str(name) for name in row if not is_name(str(name))]
     found = {
         ours: near[0]
         for ours in ("prompt", "chosen", "rejected")
@@ -371,7 +399,9 @@ def _two_texts(row: Row) -> list[str]:
     """Name the texts beside the prompt that may be responses."""
     place = prompt_columns(tuple(row))
     known = {} if place is None else place.roles()
-    return [name for name in unused_texts(row) if name not in known]
+    texts = [name for name in unused_texts(row) if name not in known]
+    alike = len({is_list(row[name]) for name in texts}) == 1
+    return texts if alike else []
 
 
 def _nearest(row: Row) -> tuple[Format | None, str]:
@@ -392,7 +422,12 @@ def _nearest(row: Row) -> tuple[Format | None, str]:
 def name_it(lacking: str, row: Row) -> str:
     """Propose how to name a column that is lacking; a guess only for misspellings."""
     # A list is not called for by a name in the singular, nor a text by one of lists.
-    likely = [str(n) for n, c in row.items() if is_list(c) == (lacking in _OF_LISTS)]
+    # An id is never meant, however near its name.
+    likely = [
+        str(name)
+        for name, cell in row.items()
+        if is_list(cell) == (lacking in _OF_LISTS) and not is_name(str(name))
+    ]
     near = difflib.get_close_matches(lacking, likely, n=1, cutoff=0.75)
     texts = []
     if lacking == "prompt":

@@ -1,20 +1,17 @@
-"""Formats of labelling tools: one record with the annotations of several people."""
+"""Label Studio's exports: pairwise labels, choices, rankings and ratings."""
 
-import math
-from itertools import zip_longest
+from collections.abc import Mapping
 from typing import Any
 
+from embrm.datasets.formats._conversations import parsed_list
 from embrm.datasets.formats._fields import (
     first_fields,
     is_list,
     list_of,
-    number,
     record_of,
 )
-from embrm.datasets.formats._texts import (
-    prompt_columns,
-    read_prompt,
-)
+from embrm.datasets.formats._records import Record, fields_in
+from embrm.datasets.formats._texts import prompt_columns
 from embrm.datasets.formats._two_responses import (
     TWO_RESPONSES,
     WINNERS,
@@ -24,7 +21,6 @@ from embrm.datasets.formats._two_responses import (
 )
 from embrm.datasets.formats._verdicts import (
     LETTERS,
-    TIE,
     verdict,
 )
 from embrm.datasets.formats.base import (
@@ -34,9 +30,9 @@ from embrm.datasets.formats.base import (
     refusal,
     static_roles,
 )
-from embrm.exceptions import NoPreferenceError
 
-_SUBMITTED = (None, "submitted")
+_BODY = ("body", "text", "content", "html", "title")
+"""Keys of an item that is ranked, the likeliest to hold its text first."""
 
 
 def _is_label_studio(row: Row) -> bool:
@@ -47,33 +43,74 @@ def _is_label_studio(row: Row) -> bool:
 
 
 def _read_label_studio(row: Row, reader: RowReader) -> None:
-    """Read Label Studio's pairwise export: one pair for each annotation.
+    """Read a task of Label Studio: a pair for each comparison, an item for each rating.
 
     Cancelled annotations, and results of another type, are no preferences. The export
-    does not say which text stood left: where `to_name` names no two of them, it is the
-    one that is called first by its number or letter, as in Label Studio's templates.
+    of pairwise labels does not say which text stood left: where `to_name` names no two
+    of them, it is the one that is called first by its number or letter, as in Label
+    Studio's templates.
     """
     data = record_of(row["data"], "data")
-    numbers: dict[str, int] = {}
+    items = _items_in(data)
+    record = Record({**data, **items}, "data", reader)
     for entry in _listed(row["annotations"], "annotations"):
         annotation = record_of(entry, "annotation")
         if annotation.get("was_cancelled"):
             continue
+        who = annotation.get("completed_by")
         for each in _listed(annotation.get("result"), "result"):
             result = record_of(each, "result")
-            if result.get("type") != "pairwise":
-                continue
-            sides = _compared(data, str(result.get("to_name")), reader)
-            for side in sides:
-                if side not in numbers:
-                    prompt = _prompt_of(data, "data", reader)
-                    numbers[side] = reader.item(prompt, data[side], origin=(side, None))
-            selected = record_of(result.get("value"), "value").get("selected")
-            y, tie = verdict(selected, LETTERS, "selected", reader)
-            who = annotation.get("completed_by")
-            named = {} if who is None else {"annotator": _annotator(who)}
-            reader.pair(numbers[sides[0]], numbers[sides[1]], y, **tie, **named)
-    _check_annotated(reader, "an annotation of type pairwise", "task")
+            _take(result, record, data, who, reader)
+    record.finish("an annotation that compares, ranks or rates texts", "task")
+
+
+def _take(result: Row, record: Record, data: Row, who: Any, reader: RowReader) -> None:
+    """Take one result of an annotation; those of other types say nothing."""
+    kind, question = result.get("type"), str(result.get("from_name"))
+    value = result.get("value")
+    if kind == "pairwise":
+        sides = _compared(data, str(result.get("to_name")), reader)
+        selected = record_of(value, "value").get("selected")
+        y, tie = verdict(selected, LETTERS, "selected", reader)
+        record.prefer(question, sides, y, who, **tie)
+    elif kind == "ranker":
+        order = _order(record_of(value, "value").get("ranker"))
+        record.rank(question, {str(name): n for n, name in enumerate(order)}, who)
+    elif kind in ("rating", "choices", "number"):
+        given = record_of(value, "value").get(kind)
+        to_name = str(result.get("to_name"))
+        # A tag that stands at one text is about that, whatever its name.
+        about = question if to_name not in data else f"{to_name} {question}"
+        record.answer(about, given[0] if is_list(given) and given else given, who)
+
+
+def _items_in(data: Row) -> dict[str, Any]:
+    """Find the list that was ranked: the text of each entry, by its id."""
+    for cell in data.values():
+        if first_fields(cell) >= {"id"}:
+            entries = [record_of(each, "item") for each in cell]
+            return {
+                str(each["id"]): next((each[k] for k in _BODY if each.get(k)), None)
+                for each in entries
+                if "id" in each
+            }
+    return {}
+
+
+def _order(ranker: Any) -> list[Any]:
+    """Read the ids from best to worst; of several buckets none is known to be best."""
+    if isinstance(ranker, dict):
+        filled = {name: ids for name, ids in ranker.items() if name != "_" and ids}
+        if len(filled) > 1:
+            raise refusal(
+                expected="items in one order, from best to worst",
+                got=f"buckets {', '.join(map(str, filled))}"[:120],
+                fix="write the items as rows with prompt, response and a rank or a "
+                "score for each bucket",
+                reason="buckets without an order",
+            )
+        ranker = next(iter(filled.values()), [])
+    return _listed(ranker, "ranker")
 
 
 def _listed(value: Any, what: str) -> list[Any]:
@@ -90,7 +127,7 @@ def _compared(data: Row, to_name: str, reader: RowReader) -> tuple[str, str]:
     if sides is None or sides[0] not in data:
         raise refusal(
             expected="two texts in data called answer1 and answer2, or alike",
-            got=_fields(data),
+            got=fields_in(data),
             fix="export as JSON-MIN, whose columns can be named: columns={'first': the "
             "left text's, 'second': the right one's, 'winner': the pairwise tag's}",
             reason="no two texts",
@@ -101,217 +138,88 @@ def _compared(data: Row, to_name: str, reader: RowReader) -> tuple[str, str]:
     return sides
 
 
-def _prompt_of(fields: Row, column: str, reader: RowReader) -> Any:
-    """Read the prompt among the fields of a record."""
-    place = prompt_columns(tuple(fields))
-    if place is None:
-        raise refusal(
-            expected=f"a prompt in {column!r}, called prompt, question, text or alike",
-            got=_fields(fields),
-            fix=f"call it prompt in {column!r}, or write the fields as columns, which "
-            "can be named: columns={'prompt': 'your name for it'}",
-            reason="no prompt",
-        )
-    return read_prompt(fields, place, reader)
-
-
-def _fields(record: Row) -> str:
-    return f"fields {', '.join(str(name)[:40] for name in [*record][:8])}"
-
-
-def _check_annotated(reader: RowReader, expected: str, what: str) -> None:
-    if not reader.pairs:
-        raise refusal(
-            expected=expected,
-            got="none that was completed",
-            fix=f"drop the {what}",
-            reason="no annotation",
-            kind=NoPreferenceError,
-        )
-
-
-def _annotator(who: Any) -> str:
-    if isinstance(who, dict):
-        return str(who.get("email", who.get("id")))
-    return str(who)
-
-
 LABEL_STUDIO = Format(
     name="label-studio",
     columns="data {prompt, answer1, answer2}, annotations [{completed_by, result "
-    "[{type: pairwise, value {selected: left or right}}]}]",
-    about="Label Studio's JSON export of pairwise labels",
+    "[{type: pairwise, value {selected: left or right}}]}]; or data {prompt, items "
+    "[{id, body}]} with type ranker; or types rating and choices",
+    about="Label Studio's JSON export of pairwise labels, rankings, ratings and "
+    "choices",
     detect=_is_label_studio,
     read=_read_label_studio,
-    roles=static_roles(data="prompt, first and second", annotations="winner"),
+    roles=static_roles(data="prompt and responses", annotations="answers"),
     says_winner=True,
 )
 
 
+_EXPORTED = frozenset({"annotation_id", "annotator", "lead_time"})
+
+
 def _is_label_studio_flat(row: Row) -> bool:
-    sides = two_sides(row)
-    exported = row.keys() >= {"annotation_id", "annotator", "lead_time"}
-    if not exported or sides is None:
+    if not row.keys() >= _EXPORTED:
         return False
+    sides = two_sides(row)
+    if sides is None:
+        return bool(_flat_results(row))
     # Of a task without annotations, no column says who won.
     winner = winner_column(row, sides)
     return winner in (None, "pairwise") or winner not in WINNERS
 
 
+def _flat_results(row: Row) -> dict[str, tuple[str, Any]]:
+    """Find the columns that hold a result, with its type and what it says."""
+    found: dict[str, tuple[str, Any]] = {}
+    for name, cell in row.items():
+        listed = parsed_list(cell) or ()
+        first = listed[0] if len(listed) == 1 else None
+        for kind in ("ranker", "rating"):
+            if isinstance(first, Mapping) and kind in first:
+                found[name] = kind, first[kind]
+    return found
+
+
 def _read_label_studio_flat(row: Row, reader: RowReader) -> None:
-    """Read one annotation in a row; the pairwise tag's column may have any name."""
+    """Read one annotation in a row; the tag's column may have any name."""
     if winner_column(row, two_sides(row) or ()) is not None:
         read_two_responses(row, reader)
-    _check_annotated(reader, "the annotation of a pairwise tag", "row")
+        return
+    results = _flat_results(row)
+    data = {name: row[name] for name in row.keys() - _EXPORTED - results.keys()}
+    record = Record({**data, **_items_in(data)}, "data", reader)
+    for question, (kind, given) in results.items():
+        if kind == "ranker":
+            ranks = {str(name): n for n, name in enumerate(_order(given))}
+            record.rank(question, ranks, row["annotator"])
+        else:
+            record.answer(question, given, row["annotator"])
+    record.finish("the annotation of a tag that compares, ranks or rates", "row")
+
+
+def _flat_roles(row: Row) -> dict[str, str]:
+    results = _flat_results(row)
+    if not results:
+        return TWO_RESPONSES.roles(row)
+    place = prompt_columns(tuple(row))
+    reader = RowReader()
+    _read_label_studio_flat(row, reader)
+    lists = (n for n, cell in row.items() if first_fields(cell) >= {"id"})
+    responses = [*lists, *(name for name, _ in reader.origins if name in row)]
+    return (
+        ({} if place is None else place.roles())
+        | dict.fromkeys(responses, "response")
+        | dict.fromkeys(results, "answers")
+        | {"annotator": "annotator"}
+    )
 
 
 LABEL_STUDIO_FLAT = Format(
     name="label-studio-min",
     columns="prompt, answer1, answer2, comparison [{selected: left or right}], "
     "annotator, annotation_id, lead_time",
-    about="Label Studio's pairwise labels, exported as JSON_MIN or CSV; the pairwise "
-    "tag's column may have any name",
+    about="Label Studio's pairwise labels, rankings and ratings, exported as JSON_MIN "
+    "or CSV; the tag's column may have any name",
     detect=_is_label_studio_flat,
     read=_read_label_studio_flat,
-    roles=TWO_RESPONSES.roles,
+    roles=_flat_roles,
     says_winner=True,
-)
-
-
-def _is_argilla(row: Row) -> bool:
-    if isinstance(row.get("fields"), dict):
-        return "responses" in row
-    return _argilla_columns(row) != []
-
-
-def _argilla_columns(row: Row) -> list[str]:
-    """Find the questions of a record whose fields are columns, as on the hub."""
-    answers = {"user_id", "value", "status"}
-    return [
-        name
-        for name, cell in row.items()
-        if first_fields(cell) >= answers
-        or (name.endswith(".responses") and f"{name}.users" in row)
-    ]
-
-
-def _read_argilla(row: Row, reader: RowReader) -> None:
-    """Read Argilla's records: rankings of the fields, by submitted responses.
-
-    Records of version 1 have `responses [{values {question {value}}, status}]`, those
-    of version 2 `responses {question [{value, status, user_id}]}`; on the hub, fields
-    and questions are columns. The client of version 2 writes a ranking as the names of
-    all options in the order in which they were offered, without ranks: what was said
-    is lost (argilla-io/argilla#5712), and such records are refused.
-    """
-    if "fields" in row:
-        fields, answers = record_of(row["fields"], "fields"), _argilla_answers(row)
-    else:
-        fields = row
-        answers = [
-            (each.get("value"), each.get("user_id"))
-            for name in _argilla_columns(row)
-            for each in _answers_in(row, name)
-        ]
-    prompt = _prompt_of(fields, "fields", reader)
-    numbers: dict[str, int] = {}
-    for value, who in answers:
-        ranks = _ranks_in(value, fields)
-        for name in ranks:
-            if name in fields and name not in numbers:
-                numbers[name] = reader.item(prompt, fields[name], origin=(name, None))
-        ranked = [
-            (name, rank)
-            for name, rank in ranks.items()
-            if name in numbers and not math.isnan(rank)
-        ]
-        for i, (one, rank) in enumerate(ranked):
-            for other, other_rank in ranked[i + 1 :]:
-                y = TIE if rank == other_rank else float(rank < other_rank)
-                named = {} if who is None else {"annotator": str(who)}
-                reader.pair(numbers[one], numbers[other], y, **named)
-    _check_annotated(reader, "a submitted ranking of fields of the record", "record")
-
-
-def _argilla_answers(row: Row) -> list[tuple[Any, Any]]:
-    """List the answers that were submitted, with who submitted them."""
-    responses = row["responses"]
-    if isinstance(responses, dict):
-        listed = [answers for answers in responses.values() if is_list(answers)]
-        given = [each for answers in listed for each in answers if type(each) is dict]
-    else:
-        given = []
-        for response in responses if is_list(responses) else ():
-            values = record_of(response, "response").get("values") or {}
-            for answer in values.values() if isinstance(values, dict) else ():
-                if isinstance(answer, dict):
-                    given.append({**response, "value": answer.get("value")})
-    return [
-        (answer.get("value"), answer.get("user_id"))
-        for answer in given
-        if answer.get("status") in _SUBMITTED
-    ]
-
-
-def _answers_in(row: Row, column: str) -> list[Row]:
-    """List the submitted answers to a question that is a column."""
-    cell = row[column]
-    if not column.endswith(".responses"):
-        answers = [record_of(each, "answer") for each in cell]
-    else:
-        status, users = (row.get(f"{column}.{part}") for part in ("status", "users"))
-        answers = [
-            {"value": value, "status": said, "user_id": who}
-            for value, said, who in zip_longest(*map(_entries, (cell, status, users)))
-        ]
-    return [each for each in answers if each.get("status") in _SUBMITTED]
-
-
-def _entries(cell: Any) -> list[Any]:
-    return list(cell) if is_list(cell) else []
-
-
-def _ranks_in(value: Any, fields: Row) -> dict[str, float]:
-    """Read the rank of each field in an answer; none where it is no ranking."""
-    if isinstance(value, dict) and {"rank", "value"} <= value.keys():
-        pairs = zip(*map(_entries, (value["rank"], value["value"])), strict=False)
-        value = [{"rank": rank, "value": name} for rank, name in pairs]
-    entries = _entries(value)
-    names = [entry for entry in entries if isinstance(entry, str)]
-    if len(names) > 1 and all(name in fields for name in names):
-        raise refusal(
-            expected="rankings with the rank of each field",
-            got="lists of names, in which Argilla's client loses the ranks",
-            fix="read the records from the server's API, whose answers are "
-            "[{'rank': 1, 'value': name}, ...]",
-            reason="ranks were lost",
-        )
-    return {
-        str(entry["value"]): number(entry["rank"], "rank")
-        for entry in entries
-        if isinstance(entry, dict) and entry.keys() >= {"rank", "value"}
-    }
-
-
-def _argilla_roles(row: Row) -> dict[str, str]:
-    if "fields" in row:
-        return {"fields": "prompt and responses", "responses": "rankings"}
-    place = prompt_columns(tuple(row))
-    roles = {} if place is None else place.roles()
-    for question in _argilla_columns(row):
-        roles[question] = "rankings"
-        for answer in _answers_in(row, question):
-            ranked = _ranks_in(answer.get("value"), row)
-            roles |= dict.fromkeys((name for name in ranked if name in row), "response")
-    return roles
-
-
-ARGILLA = Format(
-    name="argilla",
-    columns="fields {prompt, reply-1, reply-2, ...}, responses (rankings: "
-    "[{rank, value}]); or fields and questions as columns",
-    about="Argilla's records with rankings, versions 1 and 2, and as on the hub",
-    detect=_is_argilla,
-    read=_read_argilla,
-    roles=_argilla_roles,
 )

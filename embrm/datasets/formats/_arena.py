@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from embrm._typing import Message, Prompt
+from embrm.datasets.formats._conversations import (
+    is_conversation,
+    messages_of,
+    parsed_list,
+    parsed_messages,
+    plain_if_single,
+)
 from embrm.datasets.formats._fields import (
+    check_rated,
     common_prefix_length,
     in_short,
     is_list,
@@ -12,15 +20,7 @@ from embrm.datasets.formats._fields import (
     number,
     record_of,
 )
-from embrm.datasets.formats._texts import (
-    PromptColumns,
-    is_conversation,
-    messages_of,
-    parsed_list,
-    parsed_messages,
-    plain_if_single,
-    read_prompt,
-)
+from embrm.datasets.formats._texts import PromptColumns, read_prompt
 from embrm.datasets.formats._two_responses import (
     keep_pair,
 )
@@ -112,17 +112,32 @@ ARENA_ONE_HOT = Format(
 )
 
 
+_CONVERSATIONS = (
+    ("conversation_a", "conversation_b"),
+    ("messages_a", "messages_b"),
+    ("conv_a", "conv_b"),
+)
+
+
+def _sides(row: Row) -> tuple[str, str]:
+    """Find the columns of the two conversations."""
+    return next((s for s in _CONVERSATIONS if {*s} <= row.keys()), _CONVERSATIONS[0])
+
+
 def _is_arena(row: Row) -> bool:
-    return row.keys() >= {"conversation_a", "conversation_b", "winner"}
+    return row.keys() >= {*_sides(row), "winner"}
+
+
+def _arena_roles(row: Row) -> dict[str, str]:
+    one, other = _sides(row)
+    return {one: "prompt and first", other: "prompt and second", "winner": "winner"}
 
 
 def _read_arena(row: Row, reader: RowReader) -> None:
     """Read Arena's two conversations; later rounds belong to the response."""
-    prompt, first, second = split_conversations(
-        row["conversation_a"], row["conversation_b"], reader
-    )
+    names = one, other = _sides(row)
+    prompt, first, second = split_conversations(row[one], row[other], reader)
     y, tie = verdict(row["winner"], _ARENA_WINNERS, "winner", reader)
-    names = ("conversation_a", "conversation_b")
     keep_pair(row, reader, prompt, (first, second), names, y, tie, {*names, "winner"})
 
 
@@ -130,15 +145,41 @@ ARENA = Format(
     name="arena",
     columns="conversation_a, conversation_b (messages), winner (model_a, model_b, tie, "
     "'tie (bothbad)', both_bad), model_a, model_b",
-    about="Chatbot Arena and LMArena: 33k, 100k, 140k; MT-Bench human judgments",
+    about="Chatbot Arena and LMArena: 33k, 100k, 140k, search (messages_a, "
+    "messages_b), WebDev; MT-Bench human judgments",
     detect=_is_arena,
     read=_read_arena,
-    roles=static_roles(
-        conversation_a="prompt and first",
-        conversation_b="prompt and second",
-        winner="winner",
-    ),
+    roles=_arena_roles,
     says_winner=True,
+)
+
+
+def _is_unified(row: Row) -> bool:
+    return row.keys() >= {"conv_A", "conv_B", "conv_A_rating", "conv_B_rating"}
+
+
+def _read_unified(row: Row, reader: RowReader) -> None:
+    """Read two conversations with a rating each; equal ratings are no preference."""
+    names = ("conv_A", "conv_B")
+    prompt, *answers = split_conversations(row["conv_A"], row["conv_B"], reader)
+    scores = [number(row[f"{name}_rating"], f"{name}_rating") for name in names]
+    check_rated(scores)
+    for name, text, score in zip(names, answers, scores, strict=True):
+        reader.item(prompt, text, origin=(name, None), score=score)
+
+
+UNIFIED_FEEDBACK = Format(
+    name="unified-feedback",
+    columns="conv_A, conv_B (messages), conv_A_rating, conv_B_rating",
+    about="LLM-Blender's Unified-Feedback",
+    detect=_is_unified,
+    read=_read_unified,
+    roles=static_roles(
+        conv_A="prompt and first",
+        conv_B="prompt and second",
+        conv_A_rating="score of first",
+        conv_B_rating="score of second",
+    ),
 )
 
 _VOTES: Mapping[Any, Verdict] = {
@@ -157,7 +198,7 @@ def _is_vote_log(row: Row) -> bool:
 
 def _read_vote_log(row: Row, reader: RowReader) -> None:
     """Read FastChat's log; lines that are no votes hold no preference."""
-    if row["type"] not in _VOTES:
+    if not isinstance(row["type"], str) or row["type"] not in _VOTES:
         raise refusal(
             expected="a vote",
             got=in_short(row["type"]),

@@ -5,6 +5,16 @@ from itertools import product
 from typing import Any, TypeAlias
 
 from embrm._typing import Message, Prompt
+from embrm.datasets.formats._conversations import (
+    SPLIT_PROMPT_FIX,
+    check_no_turns,
+    is_conversation,
+    is_transcript,
+    messages_of,
+    parsed_messages,
+    split_text,
+    transcript_turns,
+)
 from embrm.datasets.formats._fields import (
     common_prefix_length,
     extras_of,
@@ -12,23 +22,18 @@ from embrm.datasets.formats._fields import (
     needs_a_look,
 )
 from embrm.datasets.formats._labelled import split_last_answer
+from embrm.datasets.formats._plain import PlainPair, PlainTurns
 from embrm.datasets.formats._texts import (
     PromptColumns,
-    check_no_turns,
-    is_conversation,
-    is_transcript,
-    messages_of,
-    parsed_messages,
     prompt_columns,
     read_prompt,
     response_cell,
     template_columns,
-    transcript_turns,
 )
 from embrm.datasets.formats.base import (
     PAIR_ROLES,
     Format,
-    PlainPair,
+    ReadOptions,
     Row,
     RowReader,
     is_missing,
@@ -38,7 +43,10 @@ from embrm.datasets.formats.base import (
 )
 from embrm.messages import as_messages, response_text
 
-_STEMS = ("response", "answer", "text", "output", "completion", "message", "messages")
+_STEMS = (
+    *("response", "answer", "text", "output", "completion", "message", "messages"),
+    *("conversation", "conversations"),
+)
 _WORDS = (
     *(("better", "worse"), ("best", "worst"), ("preferred", "dispreferred")),
     *(("accepted", "rejected"), ("winning", "losing"), ("win", "lose")),
@@ -48,6 +56,8 @@ SIDES = (
     ("chosen", "rejected"),
     ("chosen", "reject"),
     ("chosen", "rejected_response"),
+    ("chosen", "rejected_responses"),
+    ("chosen_response", "rejected_responses"),
     *((f"chosen_{stem}", f"rejected_{stem}") for stem in _STEMS),
     *((f"{stem}_chosen", f"{stem}_rejected") for stem in _STEMS),
     *(
@@ -61,6 +71,8 @@ SIDES = (
         for better, worse in _WORDS
     ),
     *(("preferred", "rejected"), ("preferred_response", "rejected_response")),
+    # Of CValues-Comparison, and of HelpSteer3's edits.
+    *(("pos_resp", "neg_resp"), ("good_edited_response", "bad_edited_response")),
     # Of OpenAI's preference fine-tuning, whose input holds the messages.
     ("preferred_output", "non_preferred_output"),
     *(("y_w", "y_l"), ("response_w", "response_l"), ("answer_w", "answer_l")),
@@ -80,7 +92,6 @@ NAMES_OF_THINGS = frozenset(
 )
 """Columns of names, never of a prompt; so are those that end in one of them."""
 
-_SPLIT_PROMPT_FIX = "drop the row, or write it as prompt, chosen and rejected"
 _ASSISTANT = "\n\nAssistant:"
 _TRANSCRIPT_FIX = "drop the row, or give the prompt in a column of its own"
 _Answer: TypeAlias = tuple[str, tuple[str, int | None]]
@@ -175,14 +186,14 @@ def _answers(cell: Any, column: str, reader: RowReader) -> list[_Answer]:
     return [(response_cell(cell, reader), (column, None))]
 
 
-def _plain_pair(row: Row) -> PlainPair | None:
+def _plain_pair(row: Row, _: ReadOptions) -> PlainPair | None:
     """Say where the three texts are, if nothing else in a row needs a look."""
     sides, place = sides_of(row), _prompt_place(row)
     if sides is None or place is None or len(place.roles()) > 1:
         return None
     texts = (place.main, *sides)
     others = tuple(name for name in row if name not in texts)
-    if needs_a_look(others):
+    if needs_a_look(others) or "tools" in others:
         return None
     return PlainPair(tuple(row), *texts, others)
 
@@ -269,7 +280,7 @@ def _read_trl(row: Row, reader: RowReader) -> None:
         _check_no_text_beside(row)
         for cell in cells:
             check_no_turns(cell)
-        prompt, chosen, rejected = _split_text(cells[0], cells[1])
+        prompt, chosen, rejected = split_text(cells[0], cells[1])
         reader.said.append(
             "there is no column with a prompt: the words that both sides begin with "
             "are read as the prompt"
@@ -278,7 +289,7 @@ def _read_trl(row: Row, reader: RowReader) -> None:
         raise refusal(
             expected="chosen and rejected that are both text or both lists of messages",
             got=" and ".join(type(cell).__name__ for cell in cells),
-            fix=_SPLIT_PROMPT_FIX,
+            fix=SPLIT_PROMPT_FIX,
             reason="chosen and rejected differ in kind",
         )
     used = {*sides, *_trl_roles(row)} - {"y", "margin", "weight"}
@@ -302,26 +313,6 @@ def _check_no_text_beside(row: Row) -> None:
         )
 
 
-def _split_text(chosen: str, rejected: str) -> tuple[str, str, str]:
-    """Cut two texts where they part, at the beginning of a word.
-
-    Where one text is the beginning of the other, the word before goes to the
-    responses, so that neither is empty.
-    """
-    shared = chosen[: common_prefix_length(chosen, rejected)]
-    if not (chosen[len(shared) :].strip() and rejected[len(shared) :].strip()):
-        shared = shared.rstrip()
-    cut = max((at + 1 for at, sign in enumerate(shared) if sign.isspace()), default=0)
-    if not shared[:cut].strip():
-        raise refusal(
-            expected="chosen and rejected that begin with the same prompt",
-            got="two texts without a common beginning",
-            fix=_SPLIT_PROMPT_FIX,
-            reason="no common prompt",
-        )
-    return shared[:cut].rstrip(), chosen[cut:], rejected[cut:]
-
-
 def _split_messages(
     row: Row, chosen: Any, rejected: Any, reader: RowReader
 ) -> tuple[Prompt, str, str]:
@@ -340,7 +331,7 @@ def _check_ending(turns: Sequence[Message], start: int, n_a: int, n_b: int) -> N
         raise refusal(
             expected="conversations that differ in the last turn alone",
             got=f"a difference at message {start}, of {n_a} and {n_b}",
-            fix=_SPLIT_PROMPT_FIX,
+            fix=SPLIT_PROMPT_FIX,
             reason="conversations part before the last turn",
         )
     for role in (roles[-1], roles[0]):
@@ -348,7 +339,7 @@ def _check_ending(turns: Sequence[Message], start: int, n_a: int, n_b: int) -> N
             raise refusal(
                 expected="conversations that end with a turn of the assistant",
                 got=f"a last turn of {role[:40]!r}",
-                fix=_SPLIT_PROMPT_FIX,
+                fix=SPLIT_PROMPT_FIX,
                 reason="last turn is not the assistant's",
             )
 
@@ -385,6 +376,19 @@ def _trl_roles(row: Row) -> dict[str, str]:
     return roles
 
 
+def _plain_turns(row: Row, _: ReadOptions) -> PlainTurns | None:
+    """Say where two conversations are, if nothing else in a row needs a look."""
+    sides, place = sides_of(row), _prompt_place(row)
+    if sides is None or (place is not None and len(place.roles()) > 1):
+        return None
+    # By another name than prompt, a column goes along.
+    prompt = "prompt" if place is not None and place.main == "prompt" else ""
+    others = tuple(name for name in row if name not in (*sides, prompt))
+    if needs_a_look(others) or "tools" in others:
+        return None
+    return PlainTurns(tuple(row), *sides, others, prompt)
+
+
 TRL = Format(
     name="trl",
     columns="chosen, rejected (text or messages), optional prompt; optional "
@@ -393,6 +397,7 @@ TRL = Format(
     detect=_is_trl,
     read=_read_trl,
     roles=_trl_roles,
+    plain=_plain_turns,
     needs=(tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES)),
 )
 

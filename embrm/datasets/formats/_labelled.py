@@ -2,6 +2,11 @@
 
 from typing import Any
 
+from embrm.datasets.formats._conversations import (
+    is_conversation,
+    messages_of,
+    plain_if_single,
+)
 from embrm.datasets.formats._fields import (
     in_short,
     is_list,
@@ -10,9 +15,6 @@ from embrm.datasets.formats._fields import (
 from embrm.datasets.formats._texts import (
     RESPONSES,
     PromptColumns,
-    is_conversation,
-    messages_of,
-    plain_if_single,
     prompt_columns,
     read_prompt,
     response_cell,

@@ -5,20 +5,25 @@ column means. `find_format` and the documentation find it in `PUBLISHED`.
 """
 
 import math
+from itertools import product
 
-from embrm.datasets.formats._annotations import (
-    ARGILLA,
-    LABEL_STUDIO,
-    LABEL_STUDIO_FLAT,
+from embrm.datasets.formats._annotations import LABEL_STUDIO, LABEL_STUDIO_FLAT
+from embrm.datasets.formats._arena import (
+    ARENA,
+    ARENA_ONE_HOT,
+    UNIFIED_FEEDBACK,
+    VOTE_LOG,
 )
-from embrm.datasets.formats._arena import ARENA, ARENA_ONE_HOT, VOTE_LOG
+from embrm.datasets.formats._argilla import ARGILLA
 from embrm.datasets.formats._fields import (
+    check_rated,
     extras_of,
     list_of,
     number,
     record_of,
     texts_among,
 )
+from embrm.datasets.formats._labelled import good_or_bad
 from embrm.datasets.formats._texts import (
     PromptColumns,
     prompt_columns,
@@ -30,11 +35,13 @@ from embrm.datasets.formats._two_responses import (
 )
 from embrm.datasets.formats._verdicts import (
     FIRST,
+    FROM_ONE,
     FROM_ZERO,
     LETTERS,
     SECOND,
     TIE,
 )
+from embrm.datasets.formats._votes import MULTIPREF, PANDALM
 from embrm.datasets.formats.base import (
     PAIR_ROLES,
     Format,
@@ -83,6 +90,25 @@ PREFERENCE_COLLECTION = two_responses(
     second="orig_response_B",
     winner="orig_preference",
     values=LETTERS,
+)
+AUTO_J = two_responses(
+    "auto-j",
+    about="Auto-J's test set",
+    first="response 1",
+    second="response 2",
+    winner="label",
+    values={0: FIRST, 1: SECOND, 2: TIE},
+    columns="scenario, prompt, response 1, response 2, label (0: the first, 1, 2: tie)",
+)
+OFFSET_BIAS = two_responses(
+    "offset-bias",
+    about="OffsetBias",
+    prompt="instruction",
+    first="output_1",
+    second="output_2",
+    winner="label",
+    values=FROM_ONE,
+    columns="instruction, output_1, output_2, label (1 or 2)",
 )
 REWARDMATH_PAIRS = two_responses(
     "rewardmath-pairs",
@@ -257,9 +283,68 @@ RMB_BEST_OF_N = Format(
 )
 
 
+def _is_hhh(row: Row) -> bool:
+    targets = row.get("targets")
+    return "input" in row and isinstance(targets, dict) and "choices" in targets
+
+
+def _read_hhh(row: Row, reader: RowReader) -> None:
+    """Read HHH alignment: each choice labelled 1 against each labelled 0."""
+    targets = record_of(row["targets"], "targets")
+    choices = list_of(targets.get("choices"), "choices")
+    labels = list_of(targets.get("labels"), "labels", len(choices))
+    numbers: dict[bool, list[int]] = {True: [], False: []}
+    for n, (choice, label) in enumerate(zip(choices, labels, strict=True)):
+        item = reader.item(row["input"], choice, origin=("targets", n))
+        numbers[good_or_bad(label, "labels")].append(item)
+    for good, bad in product(numbers[True], numbers[False]):
+        reader.pair(good, bad, 1.0)
+
+
+HHH = Format(
+    name="hhh-alignment",
+    columns="input, targets {choices [list], labels [1 or 0]}",
+    about="BIG-bench's HHH alignment, as on the hub",
+    detect=_is_hhh,
+    read=_read_hhh,
+    roles=static_roles(input="prompt", targets="responses and labels"),
+)
+
+
+def _is_feedback_collection(row: Row) -> bool:
+    return row.keys() >= {"orig_instruction", "orig_response", "orig_score"}
+
+
+def _read_feedback_collection(row: Row, reader: RowReader) -> None:
+    """Read Prometheus' graded responses; `instruction` is the whole task of a judge."""
+    score = number(row["orig_score"], "orig_score")
+    check_rated([score])
+    reader.item(
+        row["orig_instruction"],
+        row["orig_response"],
+        origin=("orig_response", None),
+        score=score,
+        **texts_among(row, "orig_criteria"),
+    )
+
+
+FEEDBACK_COLLECTION = Format(
+    name="feedback-collection",
+    columns="orig_instruction, orig_response, orig_score (1 to 5), orig_criteria",
+    about="Prometheus' Feedback Collection and Feedback Bench",
+    detect=_is_feedback_collection,
+    read=_read_feedback_collection,
+    roles=static_roles(
+        orig_instruction="prompt", orig_response="response", orig_score="rating"
+    ),
+    texts=("orig_instruction", "orig_response"),
+)
+
+
 PUBLISHED = (
     ARENA_ONE_HOT,
     ARENA,
+    UNIFIED_FEEDBACK,
     VOTE_LOG,
     PKU_SAFERLHF,
     SHP,
@@ -270,7 +355,13 @@ PUBLISHED = (
     LABEL_STUDIO_FLAT,
     ARGILLA,
     PREFERENCE_COLLECTION,
+    AUTO_J,
+    OFFSET_BIAS,
+    PANDALM,
+    MULTIPREF,
     REWARDMATH_PAIRS,
     RMB_BEST_OF_N,
+    HHH,
+    FEEDBACK_COLLECTION,
     HELPSTEER_3_INDIVIDUAL,
 )

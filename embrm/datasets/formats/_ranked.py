@@ -4,6 +4,11 @@ from collections.abc import Collection, Mapping
 from itertools import combinations
 from typing import Any
 
+from embrm.datasets.formats._conversations import (
+    is_transcript,
+    plain_if_single,
+    transcript_turns,
+)
 from embrm.datasets.formats._fields import (
     as_float,
     check_rated,
@@ -20,12 +25,9 @@ from embrm.datasets.formats._fields import (
 from embrm.datasets.formats._texts import (
     RESPONSE_LISTS,
     PromptColumns,
-    is_transcript,
-    plain_if_single,
     prompt_columns,
     read_prompt,
     response_cell,
-    transcript_turns,
 )
 from embrm.datasets.formats.base import (
     PAIR_ROLES,

@@ -5,7 +5,6 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from embrm._typing import Message
 from embrm.datasets.formats._fields import (
     check_rated,
     first_fields,
@@ -16,18 +15,18 @@ from embrm.datasets.formats._fields import (
     record_of,
     says_missing,
     texts_among,
-    whole_number,
 )
+from embrm.datasets.formats._plain import PlainRating
 from embrm.datasets.formats._texts import (
     RESPONSES,
     PromptColumns,
-    prompt_cell,
     prompt_columns,
     read_prompt,
     response_cell,
 )
 from embrm.datasets.formats.base import (
     Format,
+    ReadOptions,
     Row,
     RowReader,
     is_missing,
@@ -45,10 +44,16 @@ _COUNTS = re.compile(
 )
 """Names of columns whose numbers count, date or number something, and rate nothing."""
 
+ANNOTATORS = (
+    *("annotator", "annotator_id", "rater", "rater_id", "labeler", "labeler_id"),
+    *("labeller", "labeller_id", "worker", "worker_id", "evaluator", "evaluator_id"),
+    *("judge", "judge_id", "coder", "coder_id", "annotated_by", "completed_by"),
+)
+"""Columns that say whose rating or vote it is, the likeliest first."""
+
 _SCORE_NAMES = ("rating", "reward", "overall_score", "overall_rating", "overall")
 """Names of columns that are taken as the score where there is none of that name."""
 
-_ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
 HELPSTEER_ATTRIBUTES = (
     "helpfulness",
     "correctness",
@@ -56,7 +61,9 @@ HELPSTEER_ATTRIBUTES = (
     "complexity",
     "verbosity",
 )
-_TURN = re.compile(r"\n?<extra_id_[01]>(System|User|Assistant)(?:\n|\Z)")
+"""Ratings of a format of its own, which knows what they mean."""
+
+_ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
 
 
 def is_rating(column: str, value: Any) -> bool:
@@ -66,6 +73,8 @@ def is_rating(column: str, value: Any) -> bool:
     if column in _SCORE_NAMES and _is_written_number(value):
         return True
     if column == "rank" or _COUNTS.search(column) or column in _RESERVED:
+        return False
+    if column in ANNOTATORS:
         return False
     return is_number(value) or (says_missing(value) and value != "")
 
@@ -115,12 +124,19 @@ def _attributes(
             # Ids stay exact as text; a column of numbers would become float.
             kept = value if isinstance(value, bool) else str(value)
             others[f"source_{column}" if column in _RESERVED else column] = kept
+    who = _annotator(row)
+    if who is not None and who in others:
+        others["annotator"] = str(others.pop(who))
     named = _score_among(ratings)
     if named is not None:
         ratings.setdefault("score", ratings[named])
     if "score" in ratings:
         ratings["score"] *= sign
     return ratings, others
+
+
+def _annotator(row: Row) -> str | None:
+    return next((name for name in ANNOTATORS if name in row), None)
 
 
 def _score_among(names: Collection[str]) -> str | None:
@@ -131,7 +147,7 @@ def _score_among(names: Collection[str]) -> str | None:
 
 def _is_rated(row: Row) -> bool:
     places = _places(row)
-    if places is None or row.keys() >= set(HELPSTEER_ATTRIBUTES):
+    if places is None or row.keys() >= {*HELPSTEER_ATTRIBUTES}:
         return False
     if row.keys() & {"chosen", "rejected"}:
         return False
@@ -155,7 +171,7 @@ def _rating_roles(row: Row) -> dict[str, str]:
             roles[column] = "rating: the score"
         elif _is_rank(column, value):
             roles[column] = "rank: the lowest is best"
-        elif column == "annotator":
+        elif column == _annotator(row):
             roles[column] = "annotator: ratings are compared within each"
         elif is_rating(column, value):
             roles[column] = "rating"
@@ -169,7 +185,8 @@ def _read_ratings(row: Row, reader: RowReader) -> None:
     (`id`, `..._id`, `turn`, `n_tokens`, `timestamp`). A column `rank` ranks within the
     prompt, the lowest first. Text and boolean columns (`category`, `source`, `model`,
     ...) go along as columns of the item. What the items table already names itself is
-    carried under another name: `prompt_id` becomes `source_prompt_id`.
+    carried under another name: `prompt_id` becomes `source_prompt_id`. Who rated
+    (`annotator`, `rater_id`, `worker`, ...) is the column `annotator`.
 
     Examples
     --------
@@ -190,6 +207,42 @@ def _read_ratings(row: Row, reader: RowReader) -> None:
     reader.item(prompt, text, origin=(places[1], None), **ratings, **others)
 
 
+def _plain_rating(row: Row, options: ReadOptions) -> PlainRating | None:
+    """Say where prompt, response and numbers are, if nothing else needs a look."""
+    places = _places(row)
+    others = {} if places is None else _others(row, places)
+    if places is None or len(places[0].roles()) > 1 or "tools" in row:
+        return None
+    ratings, texts, counts = [], [], []
+    for column, value in others.items():
+        if isinstance(value, str | bool) and column in (*_SCORE_NAMES, "score", "rank"):
+            return None
+        if is_number(value) and (_is_rank(column, value) or is_rating(column, value)):
+            ratings.append(column)
+        elif isinstance(value, str | bool):
+            texts.append(column)
+        elif isinstance(value, int):
+            counts.append(column)
+        else:
+            return None
+    if not ratings or _RESERVED & {*texts, *counts}:
+        return None
+    score = "" if "score" in ratings else _score_among(ratings) or ""
+    sign = -1.0 if options.lower_is_better else 1.0
+    who = _annotator(row) or ""
+    return PlainRating(
+        tuple(row),
+        places[0].main,
+        places[1],
+        tuple(ratings),
+        tuple(texts),
+        tuple(counts),
+        score,
+        who,
+        sign,
+    )
+
+
 RATINGS = Format(
     name="ratings",
     columns="prompt, response, score (or rating, reward, ...; or rank: 1 is best), and "
@@ -198,6 +251,7 @@ RATINGS = Format(
     detect=_is_rated,
     read=_read_ratings,
     roles=_rating_roles,
+    plain=_plain_rating,
     needs=(("prompt",), RESPONSES, ("score",)),
 )
 
@@ -315,164 +369,4 @@ ULTRAFEEDBACK = Format(
     roles=static_roles(
         instruction="prompt", completions="responses and ratings", source="source"
     ),
-)
-
-
-def _conversation(prompt: Any) -> Any:
-    """Split a prompt at its turn markers; one without them stays as it is."""
-    if not isinstance(prompt, str):
-        return prompt
-    # The first turn has no marker: it is the user's.
-    parts = ["User", *_TURN.split(prompt)]
-    if len(parts) == 2:
-        return prompt
-    return [
-        Message(role=role.lower(), content=content)
-        for role, content in zip(parts[::2], parts[1::2], strict=True)
-        if content.strip()
-    ]
-
-
-def _is_helpsteer_2(row: Row) -> bool:
-    return row.keys() >= {"prompt", "response", *HELPSTEER_ATTRIBUTES}
-
-
-def _read_helpsteer_2(row: Row, reader: RowReader) -> None:
-    attributes: dict[str, Any] = {
-        name: number(row[name], name, low=0, high=4) for name in HELPSTEER_ATTRIBUTES
-    }
-    check_rated(attributes.values())
-    reader.item(
-        _conversation(row["prompt"]),
-        row["response"],
-        score=attributes["helpfulness"],
-        **attributes,
-    )
-
-
-def _read_strength(
-    reader: RowReader,
-    prompt: Any,
-    responses: tuple[Any, Any],
-    names: tuple[str, str],
-    strength: int,
-    columns: dict[str, str],
-) -> None:
-    r"""Read HelpSteer: rated responses (1 and 2), and preferences (2 and 3).
-
-    Rated rows become items with the five attributes (0 to 4, NaN where one is missing)
-    and `score`, which is `helpfulness`. Preference rows become pairs: a *negative*
-    strength means that the first response is better, 0 is a tie (y = 0.5), and the
-    column `strength` (0 to 3) is its size. Pass `strength` as `sample_weight` for
-    scaled Bradley-Terry, or as `margin`; embrm chooses neither.
-
-    A prompt of several turns, in which lines `<extra_id_1>Assistant` and
-    `<extra_id_1>User` stand between the turns, becomes a list of messages.
-
-    References
-    ----------
-    Wang et al. 2023, arXiv:2311.09528; 2024, arXiv:2406.08673 and arXiv:2410.01257;
-    2025, arXiv:2505.11475. The sign of the strength: NeMo-Aligner, regression reward
-    model.
-
-    Examples
-    --------
-    >>> reader = RowReader()
-    >>> HELPSTEER_2_PREFERENCE.read(
-    ...     {
-    ...         "prompt": "Hi\n<extra_id_1>Assistant\nYes?\n<extra_id_1>User\n2 + 2?",
-    ...         "response_1": "4",
-    ...         "response_2": "5",
-    ...         "preference_strength": -3,
-    ...     },
-    ...     reader,
-    ... )
-    >>> reader.pairs[0]["y"], reader.pairs[0]["strength"]
-    (1.0, 3)
-    >>> [message["role"] for message in reader.items[0]["prompt"]]
-    ['user', 'assistant', 'user']
-    """
-    prompt = prompt_cell(prompt, reader)
-    first, second = (
-        reader.item(prompt, response_cell(cell, reader), origin=(name, None))
-        for cell, name in zip(responses, names, strict=True)
-    )
-    y = 0.5 if strength == 0 else float(strength < 0)
-    reader.pair(first, second, y, strength=abs(strength), **columns)
-
-
-def _is_helpsteer_2_preference(row: Row) -> bool:
-    return row.keys() >= {"prompt", "response_1", "response_2", "preference_strength"}
-
-
-def _read_helpsteer_2_preference(row: Row, reader: RowReader) -> None:
-    strength = row["preference_strength"]
-    _read_strength(
-        reader,
-        _conversation(row["prompt"]),
-        (row["response_1"], row["response_2"]),
-        ("response_1", "response_2"),
-        whole_number(strength, "preference_strength", low=-3, high=3),
-        texts_among(row, "split"),
-    )
-
-
-def _is_helpsteer_3(row: Row) -> bool:
-    return row.keys() >= {"context", "response1", "response2", "overall_preference"}
-
-
-def _read_helpsteer_3(row: Row, reader: RowReader) -> None:
-    strength = row["overall_preference"]
-    _read_strength(
-        reader,
-        row["context"],
-        (row["response1"], row["response2"]),
-        ("response1", "response2"),
-        whole_number(strength, "overall_preference", low=-3, high=3),
-        texts_among(row, "domain", "language"),
-    )
-
-
-HELPSTEER_2 = Format(
-    name="helpsteer2",
-    columns="prompt, response, helpfulness, correctness, coherence, complexity, "
-    "verbosity (0 to 4)",
-    about="HelpSteer and HelpSteer2: five ratings from 0 to 4",
-    detect=_is_helpsteer_2,
-    read=_read_helpsteer_2,
-    roles=static_roles(
-        prompt="prompt",
-        response="response",
-        **dict.fromkeys(HELPSTEER_ATTRIBUTES, "rating"),
-    ),
-)
-
-HELPSTEER_2_PREFERENCE = Format(
-    name="helpsteer2-preference",
-    columns="prompt, response_1, response_2, preference_strength (-3 to 3)",
-    about="HelpSteer2-Preference; a negative strength prefers response 1",
-    detect=_is_helpsteer_2_preference,
-    read=_read_helpsteer_2_preference,
-    roles=static_roles(
-        prompt="prompt",
-        response_1="first",
-        response_2="second",
-        preference_strength="winner and strength",
-    ),
-    says_winner=True,
-)
-
-HELPSTEER_3 = Format(
-    name="helpsteer3",
-    columns="context, response1, response2, overall_preference (-3 to 3)",
-    about="HelpSteer3; a negative strength prefers response 1",
-    detect=_is_helpsteer_3,
-    read=_read_helpsteer_3,
-    roles=static_roles(
-        context="prompt",
-        response1="first",
-        response2="second",
-        overall_preference="winner and strength",
-    ),
-    says_winner=True,
 )

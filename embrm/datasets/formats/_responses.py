@@ -1,18 +1,18 @@
 """Find the responses in a row that is to be scored, whatever else it says."""
 
 from embrm.datasets.formats._chosen_rejected import sides_of
+from embrm.datasets.formats._conversations import is_conversation, parsed_list
 from embrm.datasets.formats._fields import is_list
 from embrm.datasets.formats._labelled import conversation_column, split_last_answer
+from embrm.datasets.formats._numbered import numbered_columns
 from embrm.datasets.formats._texts import (
     RESPONSE_LISTS,
     RESPONSES,
-    is_conversation,
     prompt_columns,
     read_prompt,
     response_cell,
     template_columns,
 )
-from embrm.datasets.formats._two_responses import SIDES
 from embrm.datasets.formats.base import (
     ReadOptions,
     Row,
@@ -34,14 +34,12 @@ def find_responses(row: Row, reader: RowReader) -> bool:
     used = set() if template is None else {*template_columns(template)} - {"prompt"}
     whole, row = row, {name: cell for name, cell in row.items() if name not in used}
     single = next((name for name in RESPONSES if name in row), None)
-    listed = next((name for name in RESPONSE_LISTS if is_list(row.get(name))), None)
-    sides = sides_of(row) or next(
-        (s for s in SIDES if s[0] in row and s[1] in row), None
-    )
+    listed = next((n for n in RESPONSE_LISTS if parsed_list(row.get(n))), None)
+    sides = sides_of(row) or numbered_columns(tuple(row))[0]
     names = sides or (() if single is None else (single,))
     place = prompt_columns(tuple(n for n in row if n not in (*names, listed)))
     conversation = conversation_column(row)
-    if sides is None and single is None and listed is None and conversation:
+    if not sides and single is None and listed is None and conversation:
         prompt, text = split_last_answer(row[conversation], reader)
         reader.item(prompt, text, origin=(conversation, None))
         return True
@@ -51,7 +49,7 @@ def find_responses(row: Row, reader: RowReader) -> bool:
     if is_missing(prompt):
         raise no_text("missing", "prompt")
     if listed is not None and not names:
-        for n, cell in enumerate(row[listed]):
+        for n, cell in enumerate(parsed_list(row[listed]) or ()):
             reader.item(prompt, response_cell(cell, reader), origin=(listed, n))
         return bool(reader.items)
     for name in names:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from embrm._typing import Message, Prompt
+from embrm.datasets.formats._conversations import is_conversation, messages_of
 from embrm.datasets.formats._fields import (
     in_short,
     is_list,
@@ -18,13 +19,8 @@ from embrm.datasets.formats._fields import (
     record_of,
     whole_number,
 )
-from embrm.datasets.formats._labelled import good_or_bad
-from embrm.datasets.formats._texts import (
-    PromptColumns,
-    is_conversation,
-    messages_of,
-    read_prompt,
-)
+from embrm.datasets.formats._labelled import conversation_column, good_or_bad
+from embrm.datasets.formats._texts import PromptColumns, read_prompt
 from embrm.datasets.formats.base import (
     MEANS_OTHERWISE,
     Format,
@@ -214,8 +210,9 @@ def _read_prm800k(row: Row, reader: RowReader) -> None:
             )
         chosen = step.get("chosen_completion")
         human = step.get("human_completion")
-        if isinstance(chosen, int) and chosen < len(completions):
-            solution.go_on(str(completions[chosen].get("text")))
+        # pandas makes whole numbers floats where some are missing.
+        if is_number(chosen) and not is_missing(chosen) and chosen < len(completions):
+            solution.go_on(str(completions[int(chosen)].get("text")))
         elif human is not None:
             text = human.get("text") if isinstance(human, Mapping) else human
             solution.try_step(text, "label", score=1.0, label=True)
@@ -279,5 +276,98 @@ PROCESSBENCH = Format(
     read=_read_processbench,
     roles=static_roles(
         problem="prompt", steps="steps", label="label: first wrong step"
+    ),
+)
+
+
+def _is_signed_turns(row: Row) -> bool:
+    column = conversation_column(row)
+    turns = () if column is None else row[column]
+    answers = [turn.get("content") for turn in turns if turn.get("role") == "assistant"]
+    return bool(answers) and all(answer in ("+", "-") for answer in answers)
+
+
+def _read_signed_turns(row: Row, reader: RowReader) -> None:
+    """Read steps as turns of the user, each answered with + or -.
+
+    The first turn holds the question and the first step. Where "Step 1:" does not part
+    them, it is the question of the steps after it, and its label is left out.
+
+    References
+    ----------
+    RLHFlow's process and outcome rewards: Xiong et al. 2024, "An Implementation of
+    Generative PRM".
+    """
+    column = conversation_column(row)
+    if column is None:
+        raise KeyError("conversations")
+    turns = messages_of(row[column], reader)
+    steps = [turn["content"].strip() for turn in turns if turn["role"] == "user"]
+    signs = [_SIGNS[t["content"]] for t in turns if t["role"] == "assistant"]
+    begins = list(_FIRST_STEP.finditer(steps[0])) if steps else []
+    if len(steps) != len(signs) or not (begins or len(steps) > 1):
+        raise refusal(
+            expected="steps as turns of the user, each answered with + or -, the "
+            "first after the question and 'Step 1:'",
+            got=f"{len(steps)} turns of the user and {len(signs)} answers",
+            fix="drop the row, or write it as prompt, completion and label",
+            reason="no steps",
+        )
+    if begins:
+        cut = begins[-1].start()
+        question, steps[0] = steps[0][:cut].strip(), steps[0][cut:]
+    else:
+        question, steps, signs = steps[0], steps[1:], signs[1:]
+        note = "the first turn holds question and first step: its label is left out"
+        if note not in reader.said:
+            reader.said.append(note)
+    solution = _Solution(question, reader)
+    for step, good in zip(steps, signs, strict=True):
+        solution.try_step(step, column, label=good)
+        solution.go_on(step)
+
+
+SIGNED_TURNS = Format(
+    name="signed-turns",
+    columns="conversations: turns of the user with a step each, answered with + or -",
+    about="RLHFlow's process and outcome reward data",
+    detect=_is_signed_turns,
+    read=_read_signed_turns,
+    roles=lambda row: {str(conversation_column(row)): "question, steps and labels"},
+)
+
+
+def _is_prmbench(row: Row) -> bool:
+    return row.keys() >= {"modified_question", "modified_process", "error_steps"}
+
+
+def _read_prmbench(row: Row, reader: RowReader) -> None:
+    """Read PRMBench: the steps whose numbers `error_steps` lists, from 1, are wrong.
+
+    References
+    ----------
+    Song et al. 2025, arXiv:2501.03124.
+    """
+    steps = list_of(row["modified_process"], "modified_process")
+    listed = row["error_steps"]
+    wrong = {
+        whole_number(number, "error_steps", low=1, high=len(steps))
+        # Where no step is wrong, the list is empty.
+        for number in ([] if listed in (None, []) else list_of(listed, "error_steps"))
+    }
+    solution = _Solution(row["modified_question"], reader)
+    for n, step in enumerate(steps, start=1):
+        solution.try_step(step, "modified_process", label=n not in wrong)
+        solution.go_on(str(step))
+
+
+PRMBENCH = Format(
+    name="prmbench",
+    columns="modified_question, modified_process [steps], error_steps [numbers from 1]",
+    about="PRMBench; the original process is not used",
+    detect=_is_prmbench,
+    read=_read_prmbench,
+    roles=static_roles(
+        modified_question="prompt", modified_process="steps", error_steps="labels"
     ),
 )

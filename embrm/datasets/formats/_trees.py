@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from embrm._typing import Message
+from embrm.datasets.formats._conversations import plain_if_single
 from embrm.datasets.formats._fields import is_list, record_of
 from embrm.datasets.formats._ranked import keep_ranked
-from embrm.datasets.formats._texts import plain_if_single
 from embrm.datasets.formats.base import Format, Row, RowReader, refusal, static_roles
 from embrm.exceptions import NoPreferenceError
 

@@ -7,20 +7,19 @@ spelt, and what each value of the winner's column means.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from typing import Any
 
+from embrm.datasets.formats._conversations import parsed_list
 from embrm.datasets.formats._fields import (
-    check_rated,
     extras_of,
-    number,
+    needs_a_look,
     pair_label,
 )
+from embrm.datasets.formats._plain import PlainLabels, PlainPair
 from embrm.datasets.formats._texts import (
     PROMPTS,
     RESPONSE_LISTS,
     PromptColumns,
-    parsed_list,
     prompt_columns,
     read_prompt,
     response_cell,
@@ -37,7 +36,7 @@ from embrm.datasets.formats._verdicts import (
     verdict,
     wrapped,
 )
-from embrm.datasets.formats.base import Format, Row, RowReader
+from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 
 WINNERS = (
     *("winner", "preference", "preferred", "preferred_response", "choice", "better"),
@@ -49,25 +48,28 @@ WINNERS = (
 
 # Of these, a number means the number of a response, not whether the first one won.
 _COUNT_RESPONSES = frozenset(WINNERS) - {"label", "preference", "pairwise_label"}
-_STEMS = (
+STEMS = (
     *("response", "answer", "completion", "output", "text", "generation"),
     *("candidate", "option", "reply", "summary", "assistant", "conversation"),
 )
-_SCORES = ("score", "rating", "reward", "rank")
-_SUFFIXES = (("a", "b"), ("A", "B"), ("1", "2"), ("0", "1"))
+SUFFIXES = (("a", "b"), ("A", "B"), ("1", "2"), ("0", "1"))
 SIDES = (
     ("first", "second"),
     ("left", "right"),
+    ("answer1_body", "answer2_body"),
     *(
         (f"{stem}{link}{one}", f"{stem}{link}{other}")
-        for stem in _STEMS
+        for stem in STEMS
         for link in ("_", "")
-        for one, other in _SUFFIXES
+        for one, other in SUFFIXES
     ),
 )
 """Columns of the first and the second response."""
 
 _NAMED_SIDES = frozenset(name for sides in SIDES for name in sides)
+_NEXT = {"b": "c", "B": "C", "2": "3", "1": "2"}
+"""By the sign of a second side, that of a third."""
+
 _CALLED = ("model", "response", "answer", "option", "output", "candidate", "assistant")
 
 
@@ -118,6 +120,9 @@ def two_responses(
         about=about,
         needs=tuple((head,) for head in heads),
         says_winner=True,
+        score=spec.score,
+        plain=spec.plain,
+        texts=(prompt, first, second),
     )
 
 
@@ -149,22 +154,39 @@ class _TwoResponses:
     def read(self, row: Row, reader: RowReader) -> None:
         winner = "winner" if "winner" in row else self.winner
         y, tie = verdict(_cell(row, winner), self.values, winner, reader)
-        if _has(row, self.prompt):
-            main = _cell(row, self.prompt)
-            place = PromptColumns("prompt")
-            prompt = read_prompt({**row, "prompt": main}, place, reader)
-        else:
-            prompt = read_prompt(row, PromptColumns("prompt"), reader)
         keep_pair(
             row,
             reader,
-            prompt,
+            self._prompt(row, reader),
             (_cell(row, self.first), _cell(row, self.second)),
             (self.first, self.second),
             y,
             tie,
             set(self.roles(row)) - {"margin", "weight"},
         )
+
+    def plain(self, row: Row, options: ReadOptions) -> PlainPair | None:
+        winner = "winner" if "winner" in row else self.winner
+        if self.prompt not in row:
+            return None
+        return plain_pair(
+            row, (self.prompt, self.first, self.second), winner, self.values, options
+        )
+
+    def score(self, row: Row, reader: RowReader) -> bool:
+        if not all(_has(row, path) for path in (self.prompt, self.first, self.second)):
+            return False
+        prompt = self._prompt(row, reader)
+        for path in (self.first, self.second):
+            text = response_cell(_cell(row, path), reader)
+            reader.item(prompt, text, origin=(path, None))
+        return True
+
+    def _prompt(self, row: Row, reader: RowReader) -> Any:
+        place = PromptColumns("prompt")
+        if not _has(row, self.prompt):
+            return read_prompt(row, place, reader)
+        return read_prompt({**row, "prompt": _cell(row, self.prompt)}, place, reader)
 
 
 def keep_pair(
@@ -184,6 +206,23 @@ def keep_pair(
     )
     extras = extras_of({k: v for k, v in row.items() if k != "y"}, *used)
     reader.pair(first, second, **(extras | {"y": y} | tie))
+
+
+def plain_pair(
+    row: Row,
+    texts: tuple[str, str, str],
+    winner: str,
+    values: Mapping[Any, Verdict],
+    options: ReadOptions,
+) -> PlainPair | None:
+    """Say where prompt, responses and winner are, if nothing else needs a look."""
+    named = (*texts, winner)
+    others = tuple(name for name in row if name not in named)
+    simple = all(name in row for name in named) and options.winner is None
+    if not simple or needs_a_look(others) or "tools" in others:
+        return None
+    labels = PlainLabels(values, winner)
+    return PlainPair(tuple(row), *texts, others, winner, labels)
 
 
 def _has(row: Row, path: str) -> bool:
@@ -224,8 +263,18 @@ def two_sides(row: Row) -> tuple[str, str] | None:
 
 @lru_cache(maxsize=1024)
 def _named_sides(columns: tuple[str, ...]) -> tuple[str, str] | None:
+    """Find two columns; none where a third is numbered like them."""
     names = frozenset(columns)
-    return next((s for s in SIDES if s[0] in names and s[1] in names), None)
+    return next(
+        (
+            (one, other)
+            for one, other in SIDES
+            if one in names
+            and other in names
+            and f"{other[:-1]}{_NEXT.get(other[-1])}" not in names
+        ),
+        None,
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -282,6 +331,16 @@ def _generic_roles(row: Row) -> dict[str, str]:
     return ({} if place is None else place.roles()) | roles | named
 
 
+def _plain_generic(row: Row, options: ReadOptions) -> PlainPair | None:
+    places = _places(row)
+    place = None if places is None else _prompt_beside(row, places)
+    if places is None or place is None or len(place.roles()) > 1 or places[2] == "y":
+        return None
+    one, other, winner = places
+    values = values_of(one, other, winner)
+    return plain_pair(row, (place.main, one, other), winner, values, options)
+
+
 def read_two_responses(row: Row, reader: RowReader) -> None:
     """Read two responses in any usual spelling of their columns.
 
@@ -300,7 +359,7 @@ def read_two_responses(row: Row, reader: RowReader) -> None:
     if winner == "y":
         y = pair_label(row)
     else:
-        values = _values_of(one, other, winner)
+        values = values_of(one, other, winner)
         named = _named_by_content(row, places, values)
         y, tie = verdict(named or row[winner], values, winner, reader)
     prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
@@ -325,7 +384,7 @@ def _named_by_content(
 
 
 @lru_cache(maxsize=1024)
-def _values_of(one: str, other: str, winner: str) -> Mapping[Any, Verdict]:
+def values_of(one: str, other: str, winner: str) -> Mapping[Any, Verdict]:
     """Say what can be meant by a winner without being told, given its column."""
     values: Mapping[Any, Verdict] = LETTERS
     # Places in a list may be counted from 0 or from 1.
@@ -336,7 +395,13 @@ def _values_of(one: str, other: str, winner: str) -> Mapping[Any, Verdict]:
         named = {column.lower(), column.lower().replace("_", " ")}
         if sign in "012ab" and column in _NAMED_SIDES:
             # Of response_1, the model is model_1.
-            named |= {f"{stem}{link}{sign}" for stem in _CALLED for link in ("_", " ")}
+            signs = {sign, {"a": "1", "b": "2"}.get(sign, sign)}
+            named |= {
+                f"{stem}{link}{one}"
+                for stem in _CALLED
+                for link in ("_", " ")
+                for one in signs
+            }
         values = {**values, **dict.fromkeys(named, sure)}
     return values
 
@@ -350,72 +415,7 @@ TWO_RESPONSES = Format(
     detect=_is_generic,
     read=read_two_responses,
     roles=_generic_roles,
+    plain=_plain_generic,
     needs=(PROMPTS, tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES), WINNERS),
     says_winner=True,
-)
-
-
-def _rated_places(row: Row) -> tuple[str, str, str, str] | None:
-    """Find the columns of two responses and of the score of each."""
-    for one, other in SIDES:
-        if one in row and other in row:
-            for stem, link in product(_SCORES, ("_", "")):
-                scores = f"{stem}{link}{one[-1]}", f"{stem}{link}{other[-1]}"
-                if scores[0] in row and scores[1] in row:
-                    return one, other, *scores
-    return None
-
-
-def _is_rated(row: Row) -> bool:
-    places = _rated_places(row)
-    others = tuple(name for name in row if name not in (places or ()))
-    return places is not None and prompt_columns(others) is not None
-
-
-def _rated_roles(row: Row) -> dict[str, str]:
-    places = _rated_places(row) or ()
-    place = prompt_columns(tuple(name for name in row if name not in places))
-    words = ("first", "second", "score of first", "score of second")
-    roles = dict(zip(places, words, strict=False))
-    return ({} if place is None else place.roles()) | roles
-
-
-def _read_rated(row: Row, reader: RowReader) -> None:
-    """Read two responses with a score each; the higher is better unless told so.
-
-    They become rated items: pairs are made of those with different scores.
-    """
-    places = _rated_places(row)
-    if places is None:
-        raise KeyError("score_a")
-    place = prompt_columns(tuple(name for name in row if name not in places))
-    if place is None and reader.options.prompt_template is None:
-        raise KeyError("prompt")
-    prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
-    lower = reader.options.lower_is_better
-    if lower is None:
-        # Of ranks, the lowest is the best.
-        lower = places[2].startswith("rank")
-    scores = [(-1.0 if lower else 1.0) * number(row[n], n) for n in places[2:]]
-    check_rated(scores)
-    for column, score in zip(places[:2], scores, strict=True):
-        text = response_cell(row[column], reader)
-        reader.item(prompt, text, origin=(column, None), score=score)
-
-
-TWO_RATED = Format(
-    name="two-scores",
-    columns="prompt, response_a, response_b, score_a, score_b",
-    about="any two responses (_a/_b, _1/_2, _0/_1) with a score, a rating or a rank "
-    "each (rank 1 is best)",
-    detect=_is_rated,
-    read=_read_rated,
-    roles=_rated_roles,
-    needs=(
-        PROMPTS,
-        tuple(s[0] for s in SIDES),
-        tuple(s[1] for s in SIDES),
-        ("score_a", "rating_a"),
-        ("score_b", "rating_b"),
-    ),
 )

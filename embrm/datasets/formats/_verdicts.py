@@ -37,6 +37,10 @@ WORDS: Mapping[Any, Verdict] = {
     **dict.fromkeys(("tie", "same", "equal", "draw", "both", "neither"), TIE),
     **dict.fromkeys(("tied", "no preference", "no difference", "equally good"), TIE),
     **dict.fromkeys(("both good", "both_good", "both-good", "no_preference"), TIE),
+    **dict.fromkeys(("both are good", "about the same", "roughly equal"), TIE),
+    **dict.fromkeys(("both are bad", "both-bad", "neither is good"), BOTH_BAD),
+    "first response": FIRST,
+    "second response": SECOND,
     **dict.fromkeys(("both bad", "both_bad", "tie (bothbad)", "bothbad"), BOTH_BAD),
 }
 LETTERS: Mapping[Any, Verdict] = {
@@ -50,7 +54,10 @@ FROM_ONE: Mapping[Any, Verdict] = {**WORDS, 1: FIRST, 2: SECOND}
 
 SELECTIONS = ("selection", "selected")
 _SIGNS = re.compile(r"\s*([<>=~]+)\s*")
-_IS_BETTER = re.compile(r"\s+(is\s+)?((slightly|much|significantly)\s+)?better$")
+_IS_BETTER = re.compile(
+    r"[\s_-]+(is[\s_-]+)?((slightly|somewhat|much|far|clearly|significantly)[\s_-]+)?"
+    r"better$"
+)
 
 
 def verdict(

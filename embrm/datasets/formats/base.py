@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from embrm._typing import Prompt
 from embrm.exceptions import (
@@ -14,6 +14,9 @@ from embrm.exceptions import (
     invalid_input,
 )
 from embrm.messages import as_messages, prompt_key
+
+if TYPE_CHECKING:
+    from embrm.datasets.formats._plain import PlainRows
 
 Row: TypeAlias = Mapping[str, Any]
 """One row of a source, by column; cells are text, numbers, None, lists and dicts."""
@@ -77,6 +80,7 @@ class RowReader:
     said: list[str] = field(default_factory=list)
     origins: list[tuple[str, int | None]] = field(default_factory=list)
     filled_template: bool = False
+    used_tools: bool = False
     is_context: bool = False
     """Whether the row holds no answer itself, but belongs to rows that do."""
 
@@ -160,26 +164,6 @@ def _no_roles(_: Row) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class PlainPair:
-    """Columns of rows that hold one prompt and two responses, the better one first.
-
-    Attributes
-    ----------
-    shape : tuple of str
-        All columns, in their order.
-    prompt, first, second : str
-    others : tuple of str
-        Columns that go along.
-    """
-
-    shape: tuple[str, ...]
-    prompt: str
-    first: str
-    second: str
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Format:
     """One preference format.
 
@@ -206,8 +190,14 @@ class Format:
     gather : callable, optional
         Joins the rows of a whole source, where an item is spread over several.
     plain : callable, optional
-        Takes a row; returns its columns where rows of its columns can be read without
-        `read` as long as their cells are plain text.
+        Takes a row and the options; returns how rows of its columns are read without
+        `read` as long as their cells are plain (`_plain.PlainRows`).
+    score : callable, optional
+        Takes a row and a `RowReader`, and adds the items alone, for rows that are to be
+        scored; returns whether the texts are there. Only for formats whose texts stand
+        in columns that no other format knows.
+    texts : tuple of str
+        Columns of texts of its own, which are text even where they look like numbers.
     """
 
     name: str
@@ -219,7 +209,9 @@ class Format:
     needs: tuple[tuple[str, ...], ...] = ()
     says_winner: bool = False
     gather: Callable[[list[tuple[int, Row]]], list[tuple[int, Row]]] | None = None
-    plain: Callable[[Row], "PlainPair | None"] | None = None
+    plain: "Callable[[Row, ReadOptions], PlainRows | None] | None" = None
+    score: Callable[[Row, RowReader], bool] | None = None
+    texts: tuple[str, ...] = ()
 
 
 def static_roles(**roles: str) -> Callable[[Row], dict[str, str]]:

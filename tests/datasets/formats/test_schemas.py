@@ -71,15 +71,31 @@ def _csv(rows, folder):
     return path
 
 
+def _csv_of_arrays(rows, folder):
+    path = folder / "rows.csv"
+    _frame_of_arrays(rows, folder).to_csv(path, index=False)
+    return path
+
+
+def _json_in_tsv(rows, folder):
+    path = folder / "rows.tsv"
+    pd.DataFrame(rows).map(_as_json).to_csv(path, index=False, sep="\t")
+    return path
+
+
+def _as_json(cell):
+    return json.dumps(cell) if isinstance(cell, list | dict) else cell
+
+
 CONTAINERS = [
     *(_dicts, _stream, _json_lines, _zipped_lines, _json_list),
-    *(_parquet, _frame, _frame_of_arrays, _frame_of_arrow, _csv),
+    *(_parquet, _frame, _frame_of_arrays, _frame_of_arrow),
+    *(_csv, _csv_of_arrays, _json_in_tsv),
 ]
 DELIVERED = [
     pytest.param(case, container, id=f"{case['case']}, {container.__name__}")
     for case in CASES
     for container in CONTAINERS
-    if case["flat"] or container is not _csv
 ]
 
 
