@@ -17,11 +17,11 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.supervisors import Multiprocess
 
 from embrm.exceptions import invalid_input
 from embrm.web.answers import as_json, error_content, printable
 from embrm.web.bounds import Bounds
+from embrm.web.supervisor import Supervisor
 
 _BACKLOG = 2048
 
@@ -220,6 +220,11 @@ def serve(
     bounds : Bounds
     workers : int, default=1
         Processes. One that dies is replaced.
+
+    Raises
+    ------
+    EmbrmError
+        If a worker cannot start; the others have finished what was in flight.
     """
     config = uvicorn.Config(
         app,
@@ -238,13 +243,15 @@ def serve(
         # Loading a model takes a worker longer than the five seconds by default.
         timeout_worker_healthcheck=120,
     )
-    # uvicorn raises the signal again when it has finished: that would be no clean exit.
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, _ignore)
     if workers > 1:
-        Multiprocess(config, sockets=sockets).run()
-    else:
-        uvicorn.Server(config).run(sockets=sockets)
+        Supervisor(config, sockets, stop_seconds=bounds.stop_seconds).run()
+        return
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again when it has finished: that would be no clean exit.
+    # It also has no handler yet, and a signal that comes now must count.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, server.handle_exit)
+    server.run(sockets=sockets)
 
 
 def end_with_parent(seconds: float = 1.0) -> None:
@@ -274,7 +281,3 @@ def leave(code: int = 0) -> None:
     if others:
         logging.shutdown()
         os._exit(code)
-
-
-def _ignore(*_: object) -> None:
-    """Do nothing: uvicorn has done it."""
