@@ -188,6 +188,9 @@ def test_areal_s_function_gives_a_float(url, named_model):
     named_model(url)
     reward = areal.reward_fn("Hi", "abc", [1], [2, 3], answer="x")
     assert (type(reward), reward) == (float, 0.3)
+    # As its workflows decode them, with special tokens.
+    templated = areal.reward_fn(CHAT, "abc<|im_end|>", [1], [2, 3], answer="x")
+    assert (type(templated), templated) == (float, 0.3)
 
 
 @pytest.mark.parametrize("name", ["openrlhf", "swift"])

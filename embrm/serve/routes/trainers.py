@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, FiniteFloat
 
 from embrm._typing import Message, Text
 from embrm.serve.routes.answers import CHAT, example, json_answer, new_id
@@ -58,9 +58,11 @@ class ModelResponse(Body):
     output: list[OutputItem]
 
     def text(self) -> str:
-        """Return what the assistant said."""
+        """Return what the assistant said, and not what a simulated user did."""
         return "".join(
-            join_parts(item.content) for item in self.output if item.type == "message"
+            join_parts(item.content)
+            for item in self.output
+            if item.type == "message" and item.role == "assistant"
         )
 
 
@@ -97,6 +99,26 @@ class Verify(Body):
     model_config = ConfigDict(extra="allow", protected_namespaces=())
     responses_create_params: dict[str, Any]
     response: dict[str, Any]
+
+
+class Rollout(Body):
+    """What is left of an answer of `/verify` when rollouts are summed up."""
+
+    reward: FiniteFloat
+    task: int = Field(0, alias="_ng_task_index")
+
+
+class Rollouts(Body):
+    """NeMo-Gym's request for a summary of rollouts."""
+
+    verify_responses: list[Rollout]
+
+    def by_task(self) -> dict[int, list[float]]:
+        """Gather rewards by task."""
+        tasks: dict[int, list[float]] = {}
+        for one in self.verify_responses:
+            tasks.setdefault(one.task, []).append(one.reward)
+        return dict(sorted(tasks.items()))
 
 
 class Compare(Body):
@@ -189,6 +211,11 @@ def _add_slime(routes: APIRouter, service: Service) -> None:
 
 
 def _add_nemo(routes: APIRouter, service: Service) -> None:
+    @routes.post("/seed_session", **example({}, {}))
+    async def seed_session(_: dict[str, Any]) -> Response:
+        """Begin a session, as NeMo-Gym's agents do: nothing is kept."""
+        return json_answer({})
+
     output = [{"type": "message", "content": [{"type": "output_text", "text": "Yes"}]}]
     asked = {"input": [{"role": "user", "content": "Is water wet?"}]}
 
@@ -238,3 +265,37 @@ def _add_nemo(routes: APIRouter, service: Service) -> None:
         texts: list[Text] = [(prompt, one.text()) for one in body.response_objs]
         done = await service.rewards(texts)
         return json_answer({"rewards": done.rewards})
+
+    mean = {"mean/reward": 1.2}
+
+    @routes.post(
+        "/aggregate_metrics",
+        **example(
+            {"verify_responses": [{"_ng_task_index": 0, "reward": 1.2}]},
+            {
+                "group_level_metrics": [{"_ng_task_index": 0, **mean}],
+                "agent_metrics": mean,
+                "key_metrics": mean,
+            },
+        ),
+    )
+    async def aggregate_metrics(body: Rollouts) -> Response:
+        """Sum up rollouts for NeMo-Gym: mean rewards, of all and by task."""
+        every = _mean([one.reward for one in body.verify_responses])
+        groups = [
+            {"_ng_task_index": task, **_mean(rewards)}
+            for task, rewards in body.by_task().items()
+        ]
+        return json_answer(
+            {
+                "group_level_metrics": groups,
+                "agent_metrics": every,
+                "key_metrics": every,
+            }
+        )
+
+
+def _mean(rewards: list[float]) -> dict[str, float]:
+    # Each is divided, so that no sum is infinite.
+    n = len(rewards)
+    return {"mean/reward": sum(reward / n for reward in rewards)} if n else {}
