@@ -62,6 +62,8 @@ class Service:
 
     def split(self, text: str, prompt: str | None = None) -> Text:
         """Split a text to which a chat template may have been applied."""
+        if len(text) > self.settings.characters + len(prompt or ""):
+            return "", text  # to be refused for its length, and not read before
         found = split_text(text, self.settings.template, prompt=prompt)
         if found is None:
             self.metrics.event("plain_text")

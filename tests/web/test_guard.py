@@ -152,6 +152,31 @@ def test_large_bodies_at_once_are_bounded():
     assert asyncio.run(both()) == (503, 200, 200)
 
 
+def test_what_slow_clients_have_sent_so_far_is_bounded_too():
+    """And is free again when they are refused for their slowness."""
+    guard = Guard(Echo(), Bounds(held_bytes=150, body_seconds=0.3))
+
+    async def post(*, whole):
+        sent, headers = [], [(b"host", b"localhost")]
+        parts = [{"type": "http.request", "body": b"x" * 100, "more_body": not whole}]
+
+        async def receive():
+            return parts.pop() if parts else await asyncio.sleep(60)
+
+        async def send(event):
+            sent.append(event)
+
+        await guard({"type": "http", "path": "/", "headers": headers}, receive, send)
+        return sent[0]["status"]
+
+    async def both():
+        slow = asyncio.create_task(post(whole=False))
+        await asyncio.sleep(0.1)
+        return await post(whole=True), await slow, await post(whole=True)
+
+    assert asyncio.run(both()) == (503, 408, 200)
+
+
 def test_a_token_is_read_from_its_file(tmp_path):
     """Without the line's end."""
     path = tmp_path / "key"
