@@ -105,6 +105,9 @@ class Guard:
     def _admit(self, scope: Scope) -> None:
         """Check names, origin and token."""
         headers = _first_values(scope["headers"])
+        if [name for name, _ in scope["headers"]].count(b"host") > 1:
+            # Which of them counts is for others to choose: proxies, and applications.
+            raise Refusal(400, "expected one Host header; got several")
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if not self._is_allowed(host):
             raise Refusal(

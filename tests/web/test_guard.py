@@ -52,6 +52,14 @@ def test_a_foreign_host_gets_403(host):
     assert app.calls == 0
 
 
+def test_two_hosts_are_refused():
+    """400, as HTTP asks for: another layer might go by the second."""
+    app = Echo()
+    names = [("host", "localhost"), ("host", "evil.example")]
+    assert client(app).post("/", headers=names).status_code == 400
+    assert app.calls == 0
+
+
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "http://localhost:3"]
 )
