@@ -11,6 +11,7 @@ from embrm.serve.service import Service
 from embrm.serve.texts import (
     Body,
     Conversation,
+    Many,
     Part,
     Turn,
     Words,
@@ -23,8 +24,8 @@ from embrm.web.answers import Refusal
 class GetReward(Body):
     """OpenRLHF's request: whole texts, with special tokens; lists may be empty."""
 
-    query: list[Words]
-    prompts: list[Words | None] | None = None
+    query: Many[Words]
+    prompts: Many[Words | None] | None = None
     labels: list[Any] | None = None
 
 
@@ -32,7 +33,7 @@ class ScoreEvaluation(Body):
     """LLaMA-Factory's request: whole texts, with special tokens."""
 
     model: str | None = None
-    messages: list[Words]
+    messages: Many[Words]
     max_length: int | None = None
 
 
@@ -49,13 +50,13 @@ class OutputItem(Body):
 
     type: str = "message"
     role: str = "assistant"
-    content: str | list[Part] | None = None
+    content: str | Many[Part] | None = None
 
 
 class ModelResponse(Body):
     """A response of OpenAI's Responses API."""
 
-    output: list[OutputItem]
+    output: Many[OutputItem]
 
     def text(self) -> str:
         """Return what the assistant said, and not what a simulated user did."""
@@ -71,13 +72,13 @@ class InputItem(Body):
 
     type: str = "message"
     role: str | None = None
-    content: str | list[Part] | None = None
+    content: str | Many[Part] | None = None
 
 
 class CreateParams(Body):
     """What the response was asked with."""
 
-    input: Words | list[InputItem]
+    input: Words | Many[InputItem]
     instructions: str | None = None
 
     def prompt(self) -> list[Message]:
@@ -111,7 +112,7 @@ class Rollout(Body):
 class Rollouts(Body):
     """NeMo-Gym's request for a summary of rollouts."""
 
-    verify_responses: list[Rollout]
+    verify_responses: Many[Rollout]
 
     def by_task(self) -> dict[int, list[float]]:
         """Gather rewards by task."""
@@ -124,8 +125,8 @@ class Rollouts(Body):
 class Compare(Body):
     """NeMo-Gym's request for a group of responses."""
 
-    conversation_history: list[Turn]
-    response_objs: Annotated[list[ModelResponse], Field(min_length=1)]
+    conversation_history: Many[Turn]
+    response_objs: Annotated[Many[ModelResponse], Field(min_length=1)]
 
 
 def router(service: Service) -> APIRouter:
