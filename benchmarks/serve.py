@@ -171,6 +171,74 @@ def by_batching(model, texts, arguments):
     return {"rounds": rounds, "ratio": ratios[""], "ratio_of_cpu": ratios["cpu_"]}
 
 
+def ceiling(model, _, arguments):
+    """Measure what a batch can gain at most: 64 texts at once against each alone.
+
+    No server and no client take part. FLOP are those of the layers' products, for real
+    tokens only; the machine's own rate is that of one large product.
+    """
+    import torch
+
+    loaded = load_model(model)
+    loaded.set_params(progress=False)
+    encoder, fresh, size = loaded.encoder_, iter(range(10**9)), 64
+
+    def texts_of(n_tokens, n):
+        """Make new texts of about this many tokens."""
+        said = "word " * (n_tokens - 5)
+        return [("hi", f"{next(fresh)} {said}") for _ in range(n)]
+
+    def rate(parts):
+        """Embed lists of texts; tokens a second."""
+        n = sum(encoder.fit_texts(part).n_tokens.sum() for part in parts)
+        started = time.perf_counter()
+        for part in parts:
+            loaded.reward_vectors(loaded.embed(part).vectors)
+        return int(n) / (time.perf_counter() - started)
+
+    rows = []
+    for n_tokens in (16, 32, 64, 128, 256):
+        rate([texts_of(n_tokens, size)])
+        pairs = []
+        for _ in range(arguments.rounds):
+            alone = rate([[text] for text in texts_of(n_tokens, size)])
+            pairs.append((alone, rate([texts_of(n_tokens, size) for _ in range(2)])))
+        alone, together = (statistics.median(kind) for kind in zip(*pairs, strict=True))
+        flop = flop_per_token(encoder, n_tokens)
+        rows.append(
+            {
+                "tokens": n_tokens,
+                "tokens_per_second_alone": alone,
+                "tokens_per_second_together": together,
+                "gain": statistics.median(b / a for a, b in pairs),
+                "gflop_per_second_alone": alone * flop / 1e9,
+                "gflop_per_second_together": together * flop / 1e9,
+            }
+        )
+    dtype = getattr(torch, encoder.compute_dtype)
+    a, b = torch.randn(2048, 1536, dtype=dtype), torch.randn(1536, 1536, dtype=dtype)
+    a @ b
+    started = time.perf_counter()
+    for _ in range(50):
+        a @ b
+    product = 50 * 2 * a.numel() * 1536 / (time.perf_counter() - started)
+    return {
+        "texts_together": size,
+        "dtype": encoder.compute_dtype,
+        "threads": torch.get_num_threads(),
+        "gflop_per_second_of_a_product": product / 1e9,
+        "rows": rows,
+    }
+
+
+def flop_per_token(encoder, n_tokens):
+    """Of the layers' products: four projections, two of the MLP, and attention."""
+    config = encoder.files.read_json("config.json")
+    d, inner = config["hidden_size"], config["intermediate_size"]
+    layer = 4 * d * d + 2 * d * inner + 2 * n_tokens * d
+    return 2 * config["num_hidden_layers"] * layer
+
+
 def memory(model, texts, arguments):
     """Resident memory before and after very many requests."""
     with server(model) as (port, process):
@@ -239,6 +307,7 @@ PARTS = {
     "latency": latency,
     "cached": cached,
     "uncached": uncached,
+    "ceiling": ceiling,
     "overload": overload,
     "fuzz": fuzz,
     "memory": memory,

@@ -66,7 +66,8 @@ MaxBody = Annotated[
     float, typer.Option("--max-body", min=0.001, help="MiB of a request's body (413).")
 ]
 MaxItems = Annotated[
-    int, typer.Option("--max-items", min=1, help="Items of a request (413).")
+    int,
+    typer.Option("--max-items", min=1, max=100_000, help="Items of a request (413)."),
 ]
 MaxChars = Annotated[
     int, typer.Option("--max-chars", min=1, help="Characters of an item (422).")

@@ -1,13 +1,15 @@
 """A reward for AReaL: `reward_fn`, by its import path.
 
-AReaL calls it in a pool of processes, with a limit of 15 seconds and three tries: point
-EMBRM_REWARD to a server, so that no process loads a model.
+AReaL calls it in a pool of processes, with a limit of 15 seconds and three retries, and
+takes 0 for what is late: point EMBRM_REWARD to a server, so that no process loads a
+model.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from embrm.integrations.scoring import model_from_environment, rewards_of
+from embrm.integrations.templates import split_text
 
 
 def reward_fn(
@@ -18,6 +20,9 @@ def reward_fn(
     **_: Any,
 ) -> float:
     """Reward a completion.
+
+    AReaL decodes both with special tokens, the prompt as its template made it: they are
+    split again.
 
     Examples
     --------
@@ -31,4 +36,5 @@ def reward_fn(
     ...     reward_fn("A fruit?", "An apple.") > reward_fn("A fruit?", "A car.")
     True
     """
-    return rewards_of(model_from_environment(), [(prompt, completions)])["reward"][0]
+    text = split_text(prompt + completions, prompt=prompt) or (prompt, completions)
+    return rewards_of(model_from_environment(), [text])["reward"][0]

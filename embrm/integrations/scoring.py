@@ -5,9 +5,11 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+from weakref import WeakKeyDictionary
 
 from embrm._typing import Prompt, Text
 from embrm.exceptions import (
@@ -29,6 +31,34 @@ ENVIRONMENT = "EMBRM_REWARD"
 directories or URLs, separated by commas, each optionally as NAME=PLACE."""
 
 
+@dataclass
+class RunningMean:
+    """Mean of all rewards so far; 0 before the first.
+
+    Examples
+    --------
+    >>> mean = RunningMean()
+    >>> mean.add([1.0, 2.0])
+    >>> mean.add([6.0])
+    >>> mean.value
+    3.0
+    """
+
+    value: float = 0.0
+    n: int = 0
+
+    def add(self, rewards: Sequence[float]) -> None:
+        """Count more rewards."""
+        if rewards:
+            self.n += len(rewards)
+            mean = sum(rewards) / len(rewards)
+            self.value += (mean - self.value) * len(rewards) / self.n
+
+
+_SEEN: WeakKeyDictionary[RewardModel | RemoteRewardModel, dict[str, RunningMean]]
+_SEEN = WeakKeyDictionary()
+
+
 def rewards_of(
     model: Model | Mapping[str, Model],
     texts: Sequence[Text],
@@ -44,8 +74,10 @@ def rewards_of(
     texts : sequence of (prompt, response)
     on_error : {"mean", "raise"}, default="mean"
         What texts get that cannot be rewarded (empty, half a surrogate pair): the mean
-        of the others in this call, with a warning, or an error. A policy that answers
-        with nothing should not end a training run.
+        of the others in this call, with a warning, or an error. Where there are no
+        others, as for trainers that send one at a time, it is the mean of all that the
+        model gave in this process, or 0. A policy that answers with nothing should not
+        end a training run, nor gain by it.
 
     Returns
     -------
@@ -66,7 +98,11 @@ def rewards_of(
     good = [texts[n] for n in usable]
     named: dict[str, list[float]] = {}
     for name, one in models.items():
-        for part, values in _rewards(one, good).items():
+        loaded = opened(os.fspath(one)) if isinstance(one, str | os.PathLike) else one
+        seen, given = _SEEN.setdefault(loaded, {}), _rewards(loaded, good)
+        for part in dict.fromkeys([*given, *seen]):
+            mean = seen.setdefault(part, RunningMean())
+            values = _filled(given.get(part, []), usable, len(texts), mean)
             named[name if part == "reward" else f"{name}.{part}"] = values
     if len(usable) < len(texts):
         warn(
@@ -74,7 +110,6 @@ def rewards_of(
             "can be rewarded: they get the mean of the others",
             EmbrmWarning,
         )
-        named = {k: _filled(v, usable, len(texts)) for k, v in named.items()}
     first = next(iter(named))
     return {"reward": named[first], **{k: v for k, v in named.items() if k != first}}
 
@@ -138,9 +173,9 @@ def opened(place: str) -> RewardModel | RemoteRewardModel:
     return model
 
 
-def _rewards(model: Model, texts: Sequence[Text]) -> dict[str, list[float]]:
-    if isinstance(model, str | os.PathLike):
-        model = opened(os.fspath(model))
+def _rewards(
+    model: RewardModel | RemoteRewardModel, texts: Sequence[Text]
+) -> dict[str, list[float]]:
     if isinstance(model, RemoteRewardModel):
         return model.rewards(texts)
     model.check_encoder()
@@ -155,10 +190,16 @@ def _rewards(model: Model, texts: Sequence[Text]) -> dict[str, list[float]]:
     return {"reward": rewards.tolist()}
 
 
-def _filled(values: list[float], usable: list[int], n: int) -> list[float]:
-    mean = sum(values) / len(values) if values else 0.0
-    filled = [mean] * n
-    for place, value in zip(usable, values, strict=True):
+def _filled(
+    values: list[float], usable: Sequence[int], n: int, mean: "RunningMean"
+) -> list[float]:
+    """Put the mean where texts could not be rewarded."""
+    mean.add(values)
+    if len(values) == n:
+        return values
+    here = sum(values) / len(values) if values else mean.value
+    filled = [here] * n
+    for place, value in zip(usable, values, strict=False):
         filled[place] = value
     return filled
 

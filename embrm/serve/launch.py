@@ -1,10 +1,14 @@
 """From directories of saved models to a running server."""
 
 import gc
+import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from uvicorn.config import STARTUP_FAILURE
 
 from embrm.datasets.paired import read_pairs
 from embrm.embed.base import Encoder
@@ -19,6 +23,7 @@ from embrm.web.guard import LOOPBACK, Guard, read_token
 from embrm.web.serving import end_with_parent, leave, listen, serve, url_of
 
 _SETTINGS = "EMBRM_SERVE_SETTINGS"
+_log = logging.getLogger("embrm.serve")
 
 
 def load_models(settings: Settings) -> dict[str, RewardModel]:
@@ -76,9 +81,16 @@ def make_app(settings: Settings) -> Guard:
 
 
 def worker_app() -> Guard:
-    """Make the app in a worker process, by the settings it inherits."""
+    """Make the app in a worker process, by the settings it inherits.
+
+    A worker that cannot ends with a line that says why, and the server with it.
+    """
     end_with_parent()
-    return make_app(Settings.from_json(os.environ[_SETTINGS]))
+    try:
+        return make_app(Settings.from_json(os.environ[_SETTINGS]))
+    except Exception as error:  # noqa: BLE001
+        _log.error("a worker cannot start: %s: %s", type(error).__name__, error)
+        sys.exit(STARTUP_FAILURE)
 
 
 def run(settings: Settings, started: Callable[[str], None]) -> None:
@@ -94,6 +106,8 @@ def run(settings: Settings, started: Callable[[str], None]) -> None:
     ------
     IntegrityError, InvalidInputError
         If it cannot start; nothing was served then.
+    EmbrmError
+        If a worker cannot start, now or as another's replacement.
     """
     if settings.api_key_file is None and settings.host not in LOOPBACK:
         warn(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from embrm._typing import FloatArray, Text
 from embrm.exceptions import DataError, EmbrmError
+from embrm.integrations.scoring import RunningMean
 from embrm.integrations.templates import split_text
 from embrm.serve.gathering import Gatherer
 from embrm.serve.metrics import Metrics
@@ -57,10 +58,12 @@ class Service:
         self.metrics, self.name = metrics, name
         self.gatherer = Gatherer(source, settings.gathering, metrics)
         self.created = int(time.time())
-        self._n, self._mean = 0, 0.0
+        self._mean = RunningMean()
 
     def split(self, text: str, prompt: str | None = None) -> Text:
         """Split a text to which a chat template may have been applied."""
+        if len(text) > self.settings.characters + len(prompt or ""):
+            return "", text  # to be refused for its length, and not read before
         found = split_text(text, self.settings.template, prompt=prompt)
         if found is None:
             self.metrics.event("plain_text")
@@ -85,7 +88,7 @@ class Service:
             scores = await self.gatherer.rewards(texts)
         except EmbrmError as error:
             raise Refusal(422, f"a text was refused: {error}") from error
-        self._note(scores)
+        self._mean.add([score.reward for score in scores])
         return Rewarded(scores, self._warnings(texts))
 
     async def vectors(self, texts: Sequence[Text]) -> FloatArray:
@@ -129,14 +132,14 @@ class Service:
             *(self._attempt(text) for text in texts), return_exceptions=True
         )
         good = [one for one in outcomes if isinstance(one, Scored)]
-        self._note(good)
+        self._mean.add([score.reward for score in good])
         busy = [e for e in outcomes if isinstance(e, Refusal) and e.status == 503]
         if busy:
             raise busy[0]
         for error in outcomes:
             if not isinstance(error, Scored | Refusal | EmbrmError):
                 raise error
-        mean = sum(one.reward for one in good) / len(good) if good else self._mean
+        mean = sum(one.reward for one in good) / len(good) if good else self._mean.value
         self.metrics.event("fallback", len(texts) - len(good))
         mend = Scored(mean, None, (mean,) * len(self.source.component_names))
         scores = [one if isinstance(one, Scored) else mend for one in outcomes]
@@ -147,13 +150,6 @@ class Service:
     async def _attempt(self, text: Text) -> Scored:
         check_text(text, self.settings.characters)
         return (await self.gatherer.rewards([text]))[0]
-
-    def _note(self, scores: Sequence[Scored]) -> None:
-        """Keep the mean of the rewards that were served."""
-        if scores:
-            mean = sum(score.reward for score in scores) / len(scores)
-            self._n += len(scores)
-            self._mean += (mean - self._mean) * len(scores) / self._n
 
     @staticmethod
     def _warnings(texts: Sequence[Text]) -> list[str]:

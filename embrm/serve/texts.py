@@ -1,13 +1,19 @@
 """What clients send as text: strings, messages, parts; never token ids."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from embrm._typing import Message, Prompt, Text
 from embrm.exceptions import DataError, format_error
 from embrm.messages import prompt_text
+
+MOST = 100_000
+T = TypeVar("T")
+Many = Annotated[list[T], Field(fail_fast=True, max_length=MOST)]
+"""A list that takes no long time: millions of its elements fit in a body, and each, or
+each error, would take microseconds in which no one else is answered."""
 
 
 def refuse_token_ids(value: Any) -> Any:
@@ -28,7 +34,7 @@ _NoIds = BeforeValidator(refuse_token_ids)
 Words = Annotated[str, _NoIds]
 """A text, not token ids."""
 
-WordsOrMany = Annotated[str | list[str], _NoIds]
+WordsOrMany = Annotated[str | Many[str], _NoIds]
 """A text or a list of them, not token ids."""
 
 
@@ -49,14 +55,14 @@ class Turn(Body):
     """One message of a conversation."""
 
     role: str
-    content: Annotated[str | list[Part], _NoIds]
+    content: Annotated[str | Many[Part], _NoIds]
 
     def message(self) -> Message:
         """Return the message with its content as one text."""
         return Message(role=self.role, content=join_parts(self.content))
 
 
-Conversation = Annotated[list[Turn], Field(min_length=1)]
+Conversation = Annotated[Many[Turn], Field(min_length=1)]
 
 
 def join_parts(content: str | Sequence[Part] | None) -> str:

@@ -22,11 +22,13 @@ def add_error_handlers(app: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> Response:
         if not isinstance(error, RequestValidationError | ValidationError):
             raise error
-        words = describe_validation(_errors_of(error))
+        errors = _errors_of(error)
+        words = describe_validation(errors)
         kind = request.headers.get("content-type", "")
         if request.method == "POST" and "json" not in kind:
             words = "send the header Content-Type: application/json; " + words
-        return _answer(request, 422, words)
+        too_long = any(one.get("type") == "too_long" for one in errors)
+        return _answer(request, 413 if too_long else 422, words)
 
     async def failed(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):

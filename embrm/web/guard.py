@@ -80,7 +80,6 @@ class Guard:
             return
         except _GoneError:
             return
-        self._held += len(body)
         try:
             await self._run(scope, body, receive, answer)
         finally:
@@ -106,6 +105,9 @@ class Guard:
     def _admit(self, scope: Scope) -> None:
         """Check names, origin and token."""
         headers = _first_values(scope["headers"])
+        if [name for name, _ in scope["headers"]].count(b"host") > 1:
+            # Which of them counts is for others to choose: proxies, and applications.
+            raise Refusal(400, "expected one Host header; got several")
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if not self._is_allowed(host):
             raise Refusal(
@@ -130,13 +132,21 @@ class Guard:
         return name in self._hosts or ("ip" in self._hosts and _is_address(name))
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """Read the body within its bounds of size and time."""
+        """Read the body; it counts as held until its request is answered."""
+        parts: list[bytes] = []
+        try:
+            await self._read(scope, receive, parts)
+        except BaseException:
+            self._held -= sum(map(len, parts))
+            raise
+        return b"".join(parts)
+
+    async def _read(self, scope: Scope, receive: Receive, parts: list[bytes]) -> None:
+        """Read the body's parts within the bounds of size and time."""
         length = _first_values(scope["headers"]).get(b"content-length", b"0")
         announced = int(length) if length.isdigit() else 0
         too_large = announced > self.bounds.body_bytes
-        if self._held + min(announced, self.bounds.body_bytes) > self.bounds.held_bytes:
-            raise Refusal(503, "too many large requests at once", retry_after=1)
-        parts: list[bytes] = []
+        self._check_held(min(announced, self.bounds.body_bytes))
         size, until = 0, time.monotonic() + self.bounds.body_seconds
         more = True
         while more:
@@ -151,6 +161,9 @@ class Guard:
             if size > _DRAINED_BODIES * self.bounds.body_bytes:
                 break
             if not too_large:
+                # Slow clients hold what they have sent so far.
+                self._check_held(len(part))
+                self._held += len(part)
                 parts.append(part)
         if too_large:
             raise Refusal(
@@ -158,7 +171,11 @@ class Guard:
                 f"expected a body of at most {self.bounds.body_bytes} bytes; "
                 "send fewer items in each request",
             )
-        return b"".join(parts)
+
+    def _check_held(self, more: int) -> None:
+        """Refuse to hold more than all bodies together may have."""
+        if self._held + more > self.bounds.held_bytes:
+            raise Refusal(503, "too many large requests at once", retry_after=1)
 
 
 class _GoneError(Exception):

@@ -17,13 +17,14 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.supervisors import Multiprocess
 
 from embrm.exceptions import invalid_input
 from embrm.web.answers import as_json, error_content, printable
 from embrm.web.bounds import Bounds
+from embrm.web.supervisor import Supervisor
 
 _BACKLOG = 2048
+_TOO_LONG = "request line and headers are too long"
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -37,7 +38,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.bounds: Bounds = self.app.bounds
         self._header_timer: TimerHandle | None = None
         self._write_timer: TimerHandle | None = None
-        self._in_headers, self._header_bytes = True, 0
+        self._in_headers, self._quiet_bytes = True, 0
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it if there are too many."""
@@ -54,25 +55,35 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, in so far as headers stay within their bounds."""
+        """Take bytes, in so far as headers stay within their bounds.
+
+        What is neither headers nor body, trailers above all, has the headers' bound.
+        """
         if self.transport.is_closing():
             return
         in_headers, before = self._in_headers, self.cycle
-        if in_headers:
-            self._header_bytes += len(data)
+        self._quiet_bytes += len(data)
         super().data_received(data)
+        if self._quiet_bytes > self.bounds.header_bytes:
+            self._refuse(431, _TOO_LONG)
         # Another cycle: the headers are whole, and what followed them is body.
-        if in_headers and self.cycle is before:
-            if self._header_bytes > self.bounds.header_bytes:
-                self._refuse(431, "request line and headers are too long")
-            elif self._header_timer is None:
-                self._await_headers()
+        elif in_headers and self.cycle is before and self._header_timer is None:
+            self._await_headers()
 
     def on_headers_complete(self) -> None:
-        """Stop the clock of the headers."""
+        """Stop the clock of the headers, which may have come in one piece."""
         self._stop_header_timer()
-        self._in_headers, self._header_bytes = False, 0
+        self._in_headers, self._quiet_bytes = False, 0
+        sizes = [len(name) + len(value) for name, value in self.headers]
+        if len(self.url) + sum(sizes) > self.bounds.header_bytes:
+            self._refuse(431, _TOO_LONG)
+            raise ValueError(_TOO_LONG)  # by which the parser stops
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._quiet_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Expect the next request's headers."""
@@ -220,6 +231,11 @@ def serve(
     bounds : Bounds
     workers : int, default=1
         Processes. One that dies is replaced.
+
+    Raises
+    ------
+    EmbrmError
+        If a worker cannot start; the others have finished what was in flight.
     """
     config = uvicorn.Config(
         app,
@@ -238,13 +254,15 @@ def serve(
         # Loading a model takes a worker longer than the five seconds by default.
         timeout_worker_healthcheck=120,
     )
-    # uvicorn raises the signal again when it has finished: that would be no clean exit.
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, _ignore)
     if workers > 1:
-        Multiprocess(config, sockets=sockets).run()
-    else:
-        uvicorn.Server(config).run(sockets=sockets)
+        Supervisor(config, sockets, stop_seconds=bounds.stop_seconds).run()
+        return
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again when it has finished: that would be no clean exit.
+    # It also has no handler yet, and a signal that comes now must count.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, server.handle_exit)
+    server.run(sockets=sockets)
 
 
 def end_with_parent(seconds: float = 1.0) -> None:
@@ -274,7 +292,3 @@ def leave(code: int = 0) -> None:
     if others:
         logging.shutdown()
         os._exit(code)
-
-
-def _ignore(*_: object) -> None:
-    """Do nothing: uvicorn has done it."""

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import time
 from contextlib import ExitStack
 
+import psutil
 import pytest
 
 from embrm import RewardModel, save_model
@@ -151,6 +153,22 @@ def test_workers_end_when_their_supervisor_is_killed(served, model):
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port), 1)
     server.process.communicate(timeout=5)
+
+
+def test_a_replacement_that_cannot_start_stops_the_server(served, model, tmp_path):
+    """The model was removed meanwhile: an error that says so, and no endless loop."""
+    moved = shutil.copytree(model, tmp_path / "model")
+    server = served(moved, "--workers", "2")
+    assert server.post("/v1/rewards", BODY)[0] == 200
+    shutil.rmtree(moved)
+    # multiprocessing has a process besides the workers.
+    worker = max(psutil.Process(server.process.pid).children(), key=lambda p: p.pid)
+    worker.kill()
+    _, errors = server.process.communicate(timeout=20)
+    assert server.process.returncode == 2
+    assert "a worker cannot start: IntegrityError" in errors
+    assert "expected workers that start" in errors
+    assert "Traceback" not in errors
 
 
 def test_a_token_is_needed_where_a_file_holds_one_and_is_never_logged(

@@ -99,6 +99,21 @@ def test_a_completion_without_text_gets_the_mean_of_the_others():
         }
 
 
+def test_an_empty_response_alone_gets_the_mean_of_what_came_before(url, named_model):
+    """verl, AReaL and OpenRLHF send one at a time: where rewards are low, 0 would be
+    what a policy gains by saying nothing. Keys stay the same for every sample."""
+    named_model(f"long={url},again={url}")
+    manager = verl.RewardManager(SimpleNamespace(), Tokenizer(), compute_score=None)
+    rewarded = [
+        asyncio.run(manager.run_single([Sample(ids, len(ids), TURNS)]))
+        for ids in ([97] * 4, [97] * 2)
+    ]
+    with pytest.warns(EmbrmWarning, match="1 of 1"):
+        empty = asyncio.run(manager.run_single([Sample([32], 1, TURNS)]))
+    assert empty["reward_score"] == pytest.approx(0.3)
+    assert empty["reward_extra_info"].keys() == rewarded[0]["reward_extra_info"].keys()
+
+
 def test_rewards_in_process_and_over_http_are_the_same_bits(running, model_dir):
     """Whatever was rewarded together."""
     from embrm.serve.app import create_app
@@ -188,6 +203,9 @@ def test_areal_s_function_gives_a_float(url, named_model):
     named_model(url)
     reward = areal.reward_fn("Hi", "abc", [1], [2, 3], answer="x")
     assert (type(reward), reward) == (float, 0.3)
+    # As its workflows decode them, with special tokens.
+    templated = areal.reward_fn(CHAT, "abc<|im_end|>", [1], [2, 3], answer="x")
+    assert (type(templated), templated) == (float, 0.3)
 
 
 @pytest.mark.parametrize("name", ["openrlhf", "swift"])

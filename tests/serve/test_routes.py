@@ -214,3 +214,22 @@ def test_nan_in_a_body_that_is_sent_back_is_refused(client):
     }
     content = json.dumps(body)
     assert client.post("/verify", content=content, headers=JSON).status_code == 422
+
+
+@pytest.mark.parametrize("wrong", ["null", "{}", "[]", "1"])
+def test_of_many_wrong_elements_the_first_is_told(client, wrong):
+    """Listing a million errors stopped the server for 20 seconds."""
+    body = f'{{"query": [{",".join([wrong] * 200_000)}]}}'
+    response = client.post("/get_reward", content=body, headers=JSON)
+    assert response.status_code == 422
+    assert response.json()["message"].count("query.") == 1
+
+
+def test_lists_are_bounded_where_their_elements_are_no_items(client):
+    """413 for more parts than any message has: each takes microseconds to read."""
+    parts = [{}] * 100_001
+    turns = [{"role": "user", "content": parts}]
+    body = {"items": [{"prompt": turns, "response": "abc"}]}
+    response = client.post("/v1/rewards", json=body)
+    assert response.status_code == 413
+    assert "at most 100000 items" in response.json()["message"]

@@ -60,10 +60,25 @@ def test_headers_that_drip_are_not_waited_for(listening):
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_headers_without_end_are_refused(listening):
-    """431 at the bound, not when memory is full."""
+CHUNKED = b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nx: " + b"x" * 2000,
+        b"GET / HTTP/1.1\r\nhost: localhost\r\nx: " + b"x" * 2000 + b"\r\n\r\n",
+        b"GET /" + b"x" * 2000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        GOOD[:-2] + b"x: y\r\n" * 500 + b"\r\n",
+        CHUNKED + b"2;" + b"x" * 300_000,
+        CHUNKED + b"2\r\nxy\r\n0\r\nx: " + b"x" * 300_000,
+    ],
+    ids=["no end", "one piece", "target", "many", "chunk extension", "trailer"],
+)
+def test_headers_beyond_the_bound_are_refused(listening, sent):
+    """431 at the bound, not when memory is full; of a few pieces or of many."""
     port = listening(header_bytes=1000)
-    with closing(connect(port, b"GET / HTTP/1.1\r\nx: " + b"x" * 2000)) as sock:
+    with closing(connect(port, sent)) as sock:
         assert read_all(sock).startswith(b"HTTP/1.1 431 ")
     assert ask(port) == 200
 

@@ -52,6 +52,14 @@ def test_a_foreign_host_gets_403(host):
     assert app.calls == 0
 
 
+def test_two_hosts_are_refused():
+    """400, as HTTP asks for: another layer might go by the second."""
+    app = Echo()
+    names = [("host", "localhost"), ("host", "evil.example")]
+    assert client(app).post("/", headers=names).status_code == 400
+    assert app.calls == 0
+
+
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "http://localhost:3"]
 )
@@ -150,6 +158,31 @@ def test_large_bodies_at_once_are_bounded():
         return await post(100), await first, await post(100)
 
     assert asyncio.run(both()) == (503, 200, 200)
+
+
+def test_what_slow_clients_have_sent_so_far_is_bounded_too():
+    """And is free again when they are refused for their slowness."""
+    guard = Guard(Echo(), Bounds(held_bytes=150, body_seconds=0.3))
+
+    async def post(*, whole):
+        sent, headers = [], [(b"host", b"localhost")]
+        parts = [{"type": "http.request", "body": b"x" * 100, "more_body": not whole}]
+
+        async def receive():
+            return parts.pop() if parts else await asyncio.sleep(60)
+
+        async def send(event):
+            sent.append(event)
+
+        await guard({"type": "http", "path": "/", "headers": headers}, receive, send)
+        return sent[0]["status"]
+
+    async def both():
+        slow = asyncio.create_task(post(whole=False))
+        await asyncio.sleep(0.1)
+        return await post(whole=True), await slow, await post(whole=True)
+
+    assert asyncio.run(both()) == (503, 408, 200)
 
 
 def test_a_token_is_read_from_its_file(tmp_path):

@@ -10,7 +10,14 @@ from embrm._typing import Prompt, Text
 from embrm.messages import canonical_json
 from embrm.serve.routes.answers import example, json_answer
 from embrm.serve.service import Rewarded, Service
-from embrm.serve.texts import Body, Conversation, Words, as_prompt, split_messages
+from embrm.serve.texts import (
+    Body,
+    Conversation,
+    Many,
+    Words,
+    as_prompt,
+    split_messages,
+)
 from embrm.web.answers import Refusal
 
 
@@ -25,11 +32,11 @@ class RewardsRequest(Body):
     """Items, conversations, or one prompt with its responses."""
 
     model: str | None = None
-    items: list[Item] | None = None
-    conversations: list[Conversation] | None = None
+    items: Many[Item] | None = None
+    conversations: Many[Conversation] | None = None
     messages: Conversation | None = None
     prompt: Words | Conversation | None = None
-    responses: Annotated[list[Words] | None, Field(min_length=1)] = None
+    responses: Annotated[Many[Words] | None, Field(min_length=1)] = None
 
     def texts(self) -> list[Text]:
         """Return the items, in order.

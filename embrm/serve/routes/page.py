@@ -15,7 +15,7 @@ from embrm.serve.evidence import Evidence
 from embrm.serve.routes.answers import example, json_answer
 from embrm.serve.routes.native import describe
 from embrm.serve.service import Service
-from embrm.serve.texts import Body, Conversation, Words, as_prompt
+from embrm.serve.texts import Body, Conversation, Many, Words, as_prompt
 from embrm.web.guard import page_headers
 
 
@@ -23,7 +23,7 @@ class ExplainRequest(Body):
     """A prompt and its responses."""
 
     prompt: Words | Conversation
-    responses: Annotated[list[Words], Field(min_length=1)]
+    responses: Annotated[Many[Words], Field(min_length=1)]
 
 
 def router(service: Service, evidence: Evidence | None) -> APIRouter:

@@ -8,7 +8,7 @@ from pydantic import Field
 from embrm.serve.routes.answers import USAGE, example, json_answer, new_id
 from embrm.serve.routes.vllm import activated
 from embrm.serve.service import Service
-from embrm.serve.texts import Body, Words
+from embrm.serve.texts import Body, Many, Words
 from embrm.web.answers import Refusal
 
 
@@ -23,7 +23,7 @@ class RerankRequest(Body):
 
     model: str | None = None
     query: Words
-    documents: Annotated[list[Words | Document], Field(min_length=1)]
+    documents: Annotated[Many[Words | Document], Field(min_length=1)]
     top_n: Annotated[int | None, Field(ge=0)] = None
     return_documents: bool | None = None
     use_activation: bool | None = None

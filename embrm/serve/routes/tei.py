@@ -10,10 +10,10 @@ from embrm.serve.routes.answers import example, json_answer
 from embrm.serve.routes.rerank import best_first
 from embrm.serve.routes.vllm import activated
 from embrm.serve.service import Service
-from embrm.serve.texts import Body, Words, refuse_token_ids
+from embrm.serve.texts import Body, Many, Words, refuse_token_ids
 
 Inputs = Annotated[
-    str | list[str | list[str]],
+    str | Many[str | Many[str]],
     BeforeValidator(refuse_token_ids),
 ]
 
@@ -44,7 +44,7 @@ class RerankRequest(Body):
     """A query with its texts."""
 
     query: Words
-    texts: Annotated[list[Words], Field(min_length=1)]
+    texts: Annotated[Many[Words], Field(min_length=1)]
     raw_scores: bool = False
     return_text: bool = False
     truncate: bool | None = None

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, FiniteFloat
 
 from embrm._typing import Message, Text
 from embrm.serve.routes.answers import CHAT, example, json_answer, new_id
@@ -11,6 +11,7 @@ from embrm.serve.service import Service
 from embrm.serve.texts import (
     Body,
     Conversation,
+    Many,
     Part,
     Turn,
     Words,
@@ -23,8 +24,8 @@ from embrm.web.answers import Refusal
 class GetReward(Body):
     """OpenRLHF's request: whole texts, with special tokens; lists may be empty."""
 
-    query: list[Words]
-    prompts: list[Words | None] | None = None
+    query: Many[Words]
+    prompts: Many[Words | None] | None = None
     labels: list[Any] | None = None
 
 
@@ -32,7 +33,7 @@ class ScoreEvaluation(Body):
     """LLaMA-Factory's request: whole texts, with special tokens."""
 
     model: str | None = None
-    messages: list[Words]
+    messages: Many[Words]
     max_length: int | None = None
 
 
@@ -49,18 +50,20 @@ class OutputItem(Body):
 
     type: str = "message"
     role: str = "assistant"
-    content: str | list[Part] | None = None
+    content: str | Many[Part] | None = None
 
 
 class ModelResponse(Body):
     """A response of OpenAI's Responses API."""
 
-    output: list[OutputItem]
+    output: Many[OutputItem]
 
     def text(self) -> str:
-        """Return what the assistant said."""
+        """Return what the assistant said, and not what a simulated user did."""
         return "".join(
-            join_parts(item.content) for item in self.output if item.type == "message"
+            join_parts(item.content)
+            for item in self.output
+            if item.type == "message" and item.role == "assistant"
         )
 
 
@@ -69,13 +72,13 @@ class InputItem(Body):
 
     type: str = "message"
     role: str | None = None
-    content: str | list[Part] | None = None
+    content: str | Many[Part] | None = None
 
 
 class CreateParams(Body):
     """What the response was asked with."""
 
-    input: Words | list[InputItem]
+    input: Words | Many[InputItem]
     instructions: str | None = None
 
     def prompt(self) -> list[Message]:
@@ -99,11 +102,31 @@ class Verify(Body):
     response: dict[str, Any]
 
 
+class Rollout(Body):
+    """What is left of an answer of `/verify` when rollouts are summed up."""
+
+    reward: FiniteFloat
+    task: int = Field(0, alias="_ng_task_index")
+
+
+class Rollouts(Body):
+    """NeMo-Gym's request for a summary of rollouts."""
+
+    verify_responses: Many[Rollout]
+
+    def by_task(self) -> dict[int, list[float]]:
+        """Gather rewards by task."""
+        tasks: dict[int, list[float]] = {}
+        for one in self.verify_responses:
+            tasks.setdefault(one.task, []).append(one.reward)
+        return dict(sorted(tasks.items()))
+
+
 class Compare(Body):
     """NeMo-Gym's request for a group of responses."""
 
-    conversation_history: list[Turn]
-    response_objs: Annotated[list[ModelResponse], Field(min_length=1)]
+    conversation_history: Many[Turn]
+    response_objs: Annotated[Many[ModelResponse], Field(min_length=1)]
 
 
 def router(service: Service) -> APIRouter:
@@ -189,6 +212,11 @@ def _add_slime(routes: APIRouter, service: Service) -> None:
 
 
 def _add_nemo(routes: APIRouter, service: Service) -> None:
+    @routes.post("/seed_session", **example({}, {}))
+    async def seed_session(_: dict[str, Any]) -> Response:
+        """Begin a session, as NeMo-Gym's agents do: nothing is kept."""
+        return json_answer({})
+
     output = [{"type": "message", "content": [{"type": "output_text", "text": "Yes"}]}]
     asked = {"input": [{"role": "user", "content": "Is water wet?"}]}
 
@@ -238,3 +266,37 @@ def _add_nemo(routes: APIRouter, service: Service) -> None:
         texts: list[Text] = [(prompt, one.text()) for one in body.response_objs]
         done = await service.rewards(texts)
         return json_answer({"rewards": done.rewards})
+
+    mean = {"mean/reward": 1.2}
+
+    @routes.post(
+        "/aggregate_metrics",
+        **example(
+            {"verify_responses": [{"_ng_task_index": 0, "reward": 1.2}]},
+            {
+                "group_level_metrics": [{"_ng_task_index": 0, **mean}],
+                "agent_metrics": mean,
+                "key_metrics": mean,
+            },
+        ),
+    )
+    async def aggregate_metrics(body: Rollouts) -> Response:
+        """Sum up rollouts for NeMo-Gym: mean rewards, of all and by task."""
+        every = _mean([one.reward for one in body.verify_responses])
+        groups = [
+            {"_ng_task_index": task, **_mean(rewards)}
+            for task, rewards in body.by_task().items()
+        ]
+        return json_answer(
+            {
+                "group_level_metrics": groups,
+                "agent_metrics": every,
+                "key_metrics": every,
+            }
+        )
+
+
+def _mean(rewards: list[float]) -> dict[str, float]:
+    # Each is divided, so that no sum is infinite.
+    n = len(rewards)
+    return {"mean/reward": sum(reward / n for reward in rewards)} if n else {}
