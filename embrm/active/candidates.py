@@ -149,7 +149,7 @@ def draw_candidates(
     5
     """
     n = check_count(n, "n")
-    design = _design(pairing, cross_share)
+    design = as_pairing(pairing, cross_share)
     labelled = np.empty((0, 2), dtype=np.intp) if past is None else np.asarray(past)
     labelled = check_pair_ids(labelled, n_items=len(pool))
     # As many more as may turn out to be labelled already.
@@ -173,7 +173,10 @@ def pair_keys(ids: IntArray, n_items: int) -> IntArray:
     return np.asarray(low.astype(np.int64) * n_items + high)
 
 
-def _design(pairing: Pairing | PairingDesign, cross_share: float) -> PairingDesign:
+def as_pairing(
+    pairing: Pairing | PairingDesign, cross_share: float = 0.5
+) -> PairingDesign:
+    """Make the design of a kind of pairing; a design stays as it is."""
     if isinstance(pairing, PairingDesign):
         return pairing
     check_choice(pairing, "pairing", ("same", "cross", "mixed"))

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from embrm._validation import (
 from embrm.active.candidates import (
     Candidates,
     Pairing,
+    as_pairing,
     draw_candidates,
     draw_on_policy,
 )
@@ -149,6 +151,11 @@ class LabelLoop:
     def n_labels(self) -> int:
         """Labels so far, held-out ones too."""
         return len(self.y)
+
+    @cached_property
+    def n_pairs(self) -> int:
+        """Pairs of the pool that its pairing may form, labelled ones too."""
+        return as_pairing(self.pairing).max_pairs(self.pool)
 
     def propose(self, n: int, pending: ArrayLike | None = None) -> Proposal:
         """Propose pairs to label next.

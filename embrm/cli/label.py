@@ -278,6 +278,7 @@ def _loop(
 
 def _queue(loop: Any, texts: Any, out: Path, seed: int, as_json: bool) -> "LabelQueue":
     """Open the session, and fit on the labels that are there."""
+    from embrm.label.progress import Refitter
     from embrm.label.queue import LabelQueue, QueueSettings, journal_of
 
     if out.exists() and not journal_of(out).exists():
@@ -289,7 +290,7 @@ def _queue(loop: Any, texts: Any, out: Path, seed: int, as_json: bool) -> "Label
     queue = LabelQueue(loop, texts, out, QueueSettings(seed=seed))
     n = len(queue.labels())
     if n:
-        loop.refit()
+        Refitter(queue).refit()
         say(f"{n:,} labels of earlier sessions", as_json=as_json)
     return queue
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from embrm.active import LabelLoop
+from embrm.active.candidates import pair_keys
 from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.label.journal import Journal, append_line, write_lines
 from embrm.label.tasks import WINNERS, Task, Texts, is_swapped, make_task
@@ -81,6 +82,13 @@ class LabelQueue:
     settings : QueueSettings, optional
     clock : callable, optional
         Returns seconds of the epoch.
+
+    Attributes
+    ----------
+    measured : dict
+        Figures of the head of the last fit, as `measure` has them.
+    curve : list of dict
+        Such figures after each fit of all sessions: the budget curve.
     """
 
     def __init__(
@@ -100,6 +108,10 @@ class LabelQueue:
         self._shown: dict[str, Shown] = {}
         self._judged: dict[str, dict[str, dict[str, Any]]] = {}
         self._order: list[dict[str, Any]] = []
+        self.measured: dict[str, Any] = {"n": 0, "n_prompts": 0} | dict.fromkeys(
+            ("order_consistency", "low", "high")
+        )
+        self.curve: list[dict[str, Any]] = []
         self.journal = Journal(journal_of(out))
         for event in self.journal.events:
             self._replay(event)
@@ -214,6 +226,25 @@ class LabelQueue:
         """Forget proposals that no one has seen, as a new belief has better ones."""
         with self.lock:
             self._waiting.clear()
+
+    def n_pairs_left(self) -> int:
+        """Count the pairs of the pool that have no label yet."""
+        with self.lock:
+            n = len(self.loop.pool)
+            return self.loop.n_pairs - len(np.unique(pair_keys(self.loop.ids, n)))
+
+    def note_measured(self, point: Mapping[str, Any]) -> None:
+        """Keep figures of a new fit, as a point of the budget curve."""
+        with self.lock:
+            self.measured = dict(point)
+            before = self.curve[-1]["n_labels"] if self.curve else 0
+            if point["low"] is None or point["n_labels"] == before:
+                return
+            # A fit may end after the session.
+            if not self.journal.closed:
+                event = {"event": "measured", "time": self._clock(), **point}
+                self.journal.append(event)
+                self._replay(event)
 
     def close(self) -> None:
         """Write the table, and let go of the journal; once is enough."""
@@ -330,6 +361,9 @@ class LabelQueue:
 
     def _replay(self, event: dict[str, Any]) -> None:
         """Do in memory what an event says."""
+        if event["event"] == "measured":
+            self.curve.append(event)
+            return
         annotator, key = event["annotator"], event["key"]
         if event["event"] == "undo":
             undone = self._judged[annotator].pop(key)

@@ -160,20 +160,6 @@ def test_what_someone_left_goes_to_others_after_a_while(out, make_queue):
     assert queue.next("bob").key == left.key
 
 
-def test_held_out_labels_give_the_figures(out, make_queue):
-    """Order consistency with an interval, and labels left until it is narrow."""
-    queue = make_queue(out, held_out_share=0.5)
-    for _ in range(20):
-        judge(queue, winner="first")
-    queue.loop.refit()
-    found = progress_of(queue, "me")
-    assert found["held_out"]["n"] == 10
-    assert 0 <= found["held_out"]["low"] <= found["held_out"]["high"] <= 1
-    share = (found["held_out"]["order_consistency"] * 10 + 1) / 12
-    wanted = share * (1 - share) * (1.96 / 0.02) ** 2
-    assert found["labels_left"] == pytest.approx((wanted - 10) / 0.5, abs=1)
-
-
 def test_a_table_without_a_journal_is_made_from_it_again(out, make_queue):
     """The journal is the truth."""
     queue = make_queue(out)
