@@ -83,8 +83,8 @@ class LabelLoop:
     warm_start : int >= 0, default=50
         Labels that are drawn at random before the strategy has its say.
     random_share : float in [0, 1], default=0.2
-        Of the later pairs: drawn at random, and fitted on. Parameters of the head are
-        selected on such pairs.
+        Of the later pairs that are fitted on: drawn at random. Parameters of the head
+        are selected on such pairs.
     held_out_share : float in [0, 1), default=0.1
         Of all pairs: drawn at random, and only evaluated on. Figures from chosen pairs
         would be biased.
@@ -179,7 +179,9 @@ class LabelLoop:
         place = self.n_labels + len(waiting) + np.arange(n)
         held_out = _every(self.held_out_share, place)
         is_random = held_out | (place < self.warm_start)
-        is_random |= _every(self.random_share, place)
+        # Counted without those held out, which are drawn and not fitted on.
+        fitted = place - np.floor(place * self.held_out_share).astype(int)
+        is_random |= _every(self.random_share, fitted)
         is_random |= isinstance(self.strategy, RandomPairs)
         n_random = int(is_random.sum())
         drawn = self._rng.permutation(len(candidates))[:n_random]

@@ -199,7 +199,7 @@ def export_tasks(
 ) -> None:
     """Write a prioritised file of tasks for another labelling tool."""
     with reporting(debug=debug, as_json=as_json):
-        from embrm.label.exchange import learn_labels, write_tasks
+        from embrm.label.exchange import config_of, learn_labels, write_tasks
 
         loop, texts = _loop(
             responses, column, model, encoder, cache, strategy, seed,
@@ -211,6 +211,11 @@ def export_tasks(
             say(f"{learned:,} labels known, {unknown:,} of others", as_json=as_json)
         written = write_tasks(loop, texts, out, tool=tool, n=n, seed=seed)
         say(f"{written:,} tasks for {tool}: {out}", as_json=as_json)
+        if tool == "label-studio":
+            about = (
+                "paste it as the project's labelling interface, then import the tasks"
+            )
+            say(f"label config: {config_of(out)}; {about}", as_json=as_json)
         if as_json:
             emit({"tasks": written, "tool": tool, "out": str(out)})
 

@@ -1,12 +1,17 @@
 """Formats of labelling tools: one record with the annotations of several people."""
 
+import contextlib
+import json
 import math
+from datetime import datetime
 from itertools import zip_longest
 from typing import Any
 
 from embrm.datasets.formats._fields import (
+    extras_of,
     first_fields,
     is_list,
+    is_number,
     list_of,
     number,
     record_of,
@@ -52,6 +57,7 @@ def _read_label_studio(row: Row, reader: RowReader) -> None:
     Cancelled annotations, and results of another type, are no preferences. The export
     does not say which text stood left: where `to_name` names no two of them, it is the
     one that is called first by its number or letter, as in Label Studio's templates.
+    What else `data` holds goes along, and the annotation's `time` and `seconds`.
     """
     data = record_of(row["data"], "data")
     numbers: dict[str, int] = {}
@@ -70,10 +76,49 @@ def _read_label_studio(row: Row, reader: RowReader) -> None:
                     numbers[side] = reader.item(prompt, data[side], origin=(side, None))
             selected = record_of(result.get("value"), "value").get("selected")
             y, tie = verdict(selected, LETTERS, "selected", reader)
-            who = annotation.get("completed_by")
-            named = {} if who is None else {"annotator": _annotator(who)}
-            reader.pair(numbers[sides[0]], numbers[sides[1]], y, **tie, **named)
+            columns = _beside(data, *sides) | tie | _annotated(annotation)
+            reader.pair(numbers[sides[0]], numbers[sides[1]], y, **columns)
     _check_annotated(reader, "an annotation of type pairwise", "task")
+
+
+def _annotated(annotation: Row) -> dict[str, Any]:
+    """Say who annotated, when (in seconds of the epoch), and for how many seconds."""
+    found: dict[str, Any] = {}
+    who, when = annotation.get("completed_by"), annotation.get("created_at")
+    if who is not None:
+        found["annotator"] = _annotator(who)
+    if isinstance(when, str):
+        with contextlib.suppress(ValueError):
+            found["time"] = datetime.fromisoformat(when).timestamp()
+    if is_number(annotation.get("lead_time")):
+        found["seconds"] = float(annotation["lead_time"])
+    return found
+
+
+def _beside(fields: Row, *texts: str) -> dict[str, Any]:
+    """Take what stands beside the prompt and the texts, as columns of a pair."""
+    place = prompt_columns(tuple(fields))
+    prompt = () if place is None else place.roles()
+    others = {name: value for name, value in fields.items() if name != "y"}
+    extras = extras_of(others, *texts, *prompt)
+    del extras["y"]
+    return extras
+
+
+def _metadata(row: Row) -> dict[str, Any]:
+    """Read the metadata of a record, which on the hub are columns or JSON."""
+    metadata = row.get("metadata")
+    if isinstance(metadata, str):
+        with contextlib.suppress(ValueError):
+            metadata = json.loads(metadata)
+    if not isinstance(metadata, dict):
+        begin = "metadata."
+        metadata = {
+            name.removeprefix(begin): value
+            for name, value in row.items()
+            if name.startswith(begin)
+        }
+    return _beside(metadata)
 
 
 def _listed(value: Any, what: str) -> list[Any]:
@@ -200,9 +245,10 @@ def _read_argilla(row: Row, reader: RowReader) -> None:
 
     Records of version 1 have `responses [{values {question {value}}, status}]`, those
     of version 2 `responses {question [{value, status, user_id}]}`; on the hub, fields
-    and questions are columns. The client of version 2 writes a ranking as the names of
-    all options in the order in which they were offered, without ranks: what was said
-    is lost (argilla-io/argilla#5712), and such records are refused.
+    and questions are columns. Metadata go along with every pair. The client of version
+    2 writes a ranking as the names of all options in the order in which they were
+    offered, without ranks: what was said is lost (argilla-io/argilla#5712), and such
+    records are refused.
     """
     if "fields" in row:
         fields, answers = record_of(row["fields"], "fields"), _argilla_answers(row)
@@ -215,6 +261,7 @@ def _read_argilla(row: Row, reader: RowReader) -> None:
         ]
     prompt = _prompt_of(fields, "fields", reader)
     numbers: dict[str, int] = {}
+    metadata = _metadata(row)
     for value, who in answers:
         ranks = _ranks_in(value, fields)
         for name in ranks:
@@ -229,7 +276,7 @@ def _read_argilla(row: Row, reader: RowReader) -> None:
             for other, other_rank in ranked[i + 1 :]:
                 y = TIE if rank == other_rank else float(rank < other_rank)
                 named = {} if who is None else {"annotator": str(who)}
-                reader.pair(numbers[one], numbers[other], y, **named)
+                reader.pair(numbers[one], numbers[other], y, **(metadata | named))
     _check_annotated(reader, "a submitted ranking of fields of the record", "record")
 
 
