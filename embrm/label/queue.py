@@ -108,6 +108,7 @@ class LabelQueue:
         self._shown: dict[str, Shown] = {}
         self._judged: dict[str, dict[str, dict[str, Any]]] = {}
         self._order: list[dict[str, Any]] = []
+        self._undone: dict[str, str | None] = {}
         self.measured: dict[str, Any] = {"n": 0, "n_prompts": 0} | dict.fromkeys(
             ("order_consistency", "low", "high")
         )
@@ -180,12 +181,19 @@ class LabelQueue:
             self.journal.append(event)
             self._replay(event)
             if event["event"] == "label" and event["kind"] != "attention":
-                append_line(self.out, self._row(event))
                 self._learn(event)
+                append_line(self.out, self._row(event))
             return True
 
-    def undo(self, annotator: str) -> Shown | None:
+    def undo(self, annotator: str, request: str | None = None) -> Shown | None:
         """Take back an annotator's last judgement, and show that pair again.
+
+        Parameters
+        ----------
+        annotator : str
+        request : str, optional
+            Names this request: sent again, as when its answer was lost, it takes back
+            nothing more.
 
         Returns
         -------
@@ -193,6 +201,8 @@ class LabelQueue:
             None where there is nothing to take back.
         """
         with self.lock:
+            if request is not None and self._undone.get(annotator) == request:
+                return self.next(annotator)
             mine = [e for e in self._order if e["annotator"] == annotator]
             if not mine:
                 return None
@@ -201,6 +211,7 @@ class LabelQueue:
                 "key": mine[-1]["key"],
                 "annotator": annotator,
                 "time": self._clock(),
+                "request": request,
             }
             self.journal.append(event)
             self._replay(event)
@@ -367,6 +378,7 @@ class LabelQueue:
         annotator, key = event["annotator"], event["key"]
         if event["event"] == "undo":
             undone = self._judged[annotator].pop(key)
+            self._undone[annotator] = event.get("request")
             self._order.remove(undone)
             task = self._tasks[undone["task"]["id"]]
             swapped = undone["position"] == "second first"
