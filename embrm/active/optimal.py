@@ -121,10 +121,10 @@ class _LazyGreedy:
         self._candidates = candidates.take(self._order)
         self._curvature, self._variance = curvature[self._order], variance[self._order]
         self._out_of_sight = np.append(bound[self._order], -np.inf)
-        self._open = np.ones(len(candidates), dtype=bool)
         self._posterior, self._n = posterior, n
         self._covariance = _Covariance(n, posterior.coordinates.shape[1])
         self._cap = PromptCap(self._candidates)
+        self._open = ~self._cap.full()
         self._n_seen = 0
         self._look(min(_FIRST_LOOK, len(candidates)))
 
@@ -213,7 +213,7 @@ class VOptimal(Strategy):
         root = _root(scatter).astype(z.dtype)
         useful = RewardPosterior(posterior.reward, z @ root).std(ids) ** 2
         covariance, cap = _Covariance(n, z.shape[1]), PromptCap(candidates)
-        chosen, open_ = np.empty(n, dtype=np.intp), np.ones(len(ids), dtype=bool)
+        chosen, open_ = np.empty(n, dtype=np.intp), ~cap.full()
         for step in range(n):
             gain = candidates.per_cost(useful / (inverse_curvature + variance))
             gain[~open_] = -np.inf
@@ -317,7 +317,8 @@ class BatchBALD(Strategy):
         known = (entr(chance) + entr(1 - chance)).mean(axis=1)
         few = candidates.take(rows)
         joint = _Configurations(self.n_samples, self.n_configurations, rng)
-        cap, open_ = PromptCap(few), np.ones(len(rows), dtype=bool)
+        cap = PromptCap(few)
+        open_ = ~cap.full()
         chosen = np.empty(n, dtype=np.intp)
         for step in range(n):
             gain = few.per_cost(joint.entropy_with(chance) - joint.entropy - known)

@@ -68,7 +68,8 @@ class PromptEntropy(Strategy):
         around = _Neighbours(candidates, self.k, rng)
         prompts = candidates.prompts
         score = value + self.weight * around.entropy()[prompts].max(axis=1)
-        cap, open_ = PromptCap(candidates), np.ones(len(value), dtype=bool)
+        cap = PromptCap(candidates)
+        open_ = ~cap.full()
         chosen = np.empty(n, dtype=np.intp)
         for step in range(n):
             row = int(np.argmax(np.where(open_, score, -np.inf)))
