@@ -133,7 +133,7 @@ class _Neighbours:
         """Compute squared distances of prompts to others."""
         inner = self._features[part] @ self._features[others].T
         square = self._square[part, None] + self._square[others] - 2 * inner
-        return np.maximum(square, 0.0)
+        return np.asarray(np.maximum(square, 0.0))
 
 
 _MOST_PROMPTS = 5_000
