@@ -12,6 +12,7 @@ from embrm.exceptions import DataError, InvalidInputError, MisreadWarning
 from embrm.label import Texts
 from embrm.label.exchange import add_labels, config_of, learn_labels, write_tasks
 from embrm.label.launch import distinct_items, make_loop
+from embrm.label.tasks import make_task
 from embrm.model.items import row_items
 from tests.label.conftest import make_texts
 
@@ -216,3 +217,9 @@ def test_labels_of_the_page_are_read_back(tmp_path, make_queue):
         shown = queue.next("me")
         queue.judge("me", shown.key, "first" if not shown.swapped else "tie", {})
     assert len(read_preferences(out)) == 2
+
+
+def test_small_propensities_keep_their_digits():
+    """Among billions of pairs a chance is no zero, which could not be weighed by."""
+    task = make_task(Texts(TEXTS), np.array([0, 1]), "random", 1 / 3e9, False)
+    assert task.propensity == pytest.approx(1 / 3e9, rel=1e-8)
