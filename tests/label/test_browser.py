@@ -176,6 +176,36 @@ def test_contrast_of_texts_is_at_least_that_of_wcag(
     assert min(found) >= 4.5
 
 
+def test_the_panel_says_in_words_what_can_be_known(out, make_queue, running, browse):
+    """Too few prompts, an interval, more labels than the pool holds, and reached."""
+    queue = make_queue(out, texts=make_texts(9))
+    for _ in range(50):
+        queue.judge("ann", queue.next("ann").key, "first", {})
+    url = running(create_app(queue))
+
+    def facts(n_labels, half):
+        figure = {"n_labels": n_labels, "n": 9, "n_prompts": 6 if half else 4}
+        low, high = (0.75 - half, 0.75 + half) if half else (None, None)
+        queue.note_measured(
+            figure | {"order_consistency": 0.75, "low": low, "high": high}
+        )
+        page.open(f"{url}/?annotator=ann")
+        return page.run("document.getElementById('facts').textContent")
+
+    page = browse(f"{url}/?annotator=ann")
+    assert "75%; too few prompts for an interval (4)" in facts(8, None)
+    for n_labels in (10, 20, 30):
+        assert "Labels left until ±2 pointsnot yet" in facts(n_labels, n_labels**-0.5)
+    found = facts(40, 0.1)
+    assert "75% (95%: 65% to 85%, 9 labels of 6 prompts)" in found
+    assert "±2 pointsmore than this pool holds (4 pairs left)" in found
+    queue.curve.clear()
+    for n_labels in (41, 43, 45, 47):
+        found = facts(n_labels, 0.146 * n_labels**-0.5)
+    assert "±2 pointsabout 4" in found  # (0.146 / 0.02) squared, less 50
+    assert "±2 pointsreached" in facts(50, 0.019)
+
+
 SERVER = """
 import sys
 from pathlib import Path

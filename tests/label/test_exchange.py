@@ -52,6 +52,13 @@ def label_studio(task, left_is_better):
     return {"id": 1, "annotations": [annotation], "drafts": [], **task}
 
 
+def label_studio_min(task, left_is_better):
+    """JSON_MIN, where the data and the annotation are columns."""
+    selected = "left" if left_is_better else "right"
+    named = {"annotator": 7, "annotation_id": 2, "lead_time": 12.5, "id": 1}
+    return {**task["data"], **named, "comparison": [{"selected": selected}]}
+
+
 def ranking(left_is_better):
     """The answer to Argilla's ranking question, options as they were offered."""
     ranks = (1, 2) if left_is_better else (2, 1)
@@ -78,10 +85,18 @@ def arena(task, left_is_better):
     return task | {"winner": "model_a" if left_is_better else "model_b"}
 
 
-@pytest.mark.parametrize("judge", [label_studio, argilla, argilla_on_the_hub, arena])
-def test_tasks_come_back_as_labels(loop, tmp_path, judge):
+TOOLS = {
+    label_studio: "label-studio",
+    label_studio_min: "label-studio",
+    argilla: "argilla",
+    argilla_on_the_hub: "argilla",
+    arena: "arena",
+}
+
+
+@pytest.mark.parametrize(("judge", "tool"), TOOLS.items())
+def test_tasks_come_back_as_labels(loop, tmp_path, judge, tool):
     """Written, judged there, read again: the same pairs, in the same order."""
-    tool = judge.__name__.removesuffix("_on_the_hub").replace("_", "-")
     tasks, exported, out = (tmp_path / name for name in ("t", "e.json", "l.jsonl"))
     assert write_tasks(loop, Texts(TEXTS), tasks, tool=tool, n=5) == 5
     written = (
@@ -101,10 +116,9 @@ def test_tasks_come_back_as_labels(loop, tmp_path, judge):
     assert loop.n_labels == 5
 
 
-@pytest.mark.parametrize("judge", [label_studio, argilla, argilla_on_the_hub, arena])
-def test_how_pairs_were_chosen_comes_back_with_the_labels(loop, tmp_path, judge):
+@pytest.mark.parametrize(("judge", "tool"), TOOLS.items())
+def test_how_pairs_were_chosen_comes_back_with_the_labels(loop, tmp_path, judge, tool):
     """Held-out pairs are not fitted on, chosen ones are not taken for random."""
-    tool = judge.__name__.removesuffix("_on_the_hub").replace("_", "-")
     tasks, exported, out = (tmp_path / name for name in ("t", "e.json", "l.jsonl"))
     write_tasks(loop, Texts(TEXTS), tasks, tool=tool, n=20)
     written = (
@@ -122,7 +136,7 @@ def test_how_pairs_were_chosen_comes_back_with_the_labels(loop, tmp_path, judge)
     assert {row["strategy"] for row in rows} == {"random", "VOptimal"}
     assert all(("propensity" in r) == (r["strategy"] == "random") for r in rows)
     assert {row["position"] for row in rows} == {"first first"}
-    if tool == "label-studio":
+    if judge is label_studio:
         assert rows[0]["seconds"] == 12.5
         assert rows[0]["time"] == 1795960800.0
 
