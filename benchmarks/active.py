@@ -9,7 +9,8 @@ in 64 dimensions, `bent` a gold that is half linear and half not in 256. Labels 
 Bradley-Terry annotator's, at the error rate on random same-prompt pairs. The head is
 fitted with its defaults, from scratch, at every budget; it is evaluated on every two
 responses to prompts that no label was of. Every strategy sees the same first 50 random
-pairs by the same seed. A run that ends by --minutes goes on where it was stopped.
+pairs by the same seed. A run that ends by --minutes goes on where it was stopped; after
+a change to a strategy or to the head, take its rows out first.
 """
 
 import argparse

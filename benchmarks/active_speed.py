@@ -3,13 +3,15 @@
     python benchmarks/active_speed.py [--strategies d-optimal,...]
 
 Items are random with a decaying spectrum, float32; the head is fitted on 500 labels.
-What a proposal takes is the posterior of all items and the choice of the strategy; CPU
-seconds (of all threads) are what a busy machine does not inflate. Results go to
+What a proposal takes is the posterior of all items and the choice of the strategy. CPU
+seconds (of all threads) are what a busy machine does not inflate much: the load average
+before and after, beside the number of cores, says how busy it was. Results go to
 results/active_speed.json.
 """
 
 import argparse
 import json
+import os
 import resource
 import time
 from datetime import UTC, datetime
@@ -82,7 +84,10 @@ def main() -> None:
     parser.add_argument("--strategies", default=",".join(known_strategies()))
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    load = [round(os.getloadavg()[0], 1)]
     result = measure(arguments.strategies.split(","))
+    load.append(round(os.getloadavg()[0], 1))
+    result |= {"load_average": load, "cores": os.cpu_count()}
     result |= {"machine": describe_machine(), "date": datetime.now(UTC).isoformat()}
     text = json.dumps(result, indent=1)
     print(text)

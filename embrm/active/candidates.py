@@ -41,6 +41,10 @@ class Candidates:
     per_prompt : int >= 1, optional
         Most pairs of one prompt that are proposed at a time; a pair across prompts
         counts for both.
+    beside : array-like of int of shape (n_beside, 2), optional
+        Pairs proposed at the same time by other means, which count for the cap.
+    inclusion : array-like of shape (n_candidates,), in (0, 1], optional
+        Chance of each pair to be among these candidates; None where it is not known.
 
     Raises
     ------
@@ -59,6 +63,8 @@ class Candidates:
     past: IntArray = field(default_factory=lambda: np.empty((0, 2), dtype=np.intp))
     cost: FloatArray | None = None
     per_prompt: int | None = None
+    beside: IntArray = field(default_factory=lambda: np.empty((0, 2), dtype=np.intp))
+    inclusion: FloatArray | None = None
 
     def __post_init__(self) -> None:
         ids = check_pair_ids(self.ids, n_items=len(self.pool))
@@ -69,9 +75,13 @@ class Candidates:
         if self.per_prompt is not None:
             check_count(self.per_prompt, "per_prompt")
         fresh = ~np.isin(keys, pair_keys(past, len(self.pool)))
+        beside = check_pair_ids(self.beside, n_items=len(self.pool))
+        chance = self.inclusion
         object.__setattr__(self, "ids", ids[fresh])
         object.__setattr__(self, "past", past)
+        object.__setattr__(self, "beside", beside)
         object.__setattr__(self, "cost", None if cost is None else cost[fresh])
+        object.__setattr__(self, "inclusion", None if chance is None else chance[fresh])
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,7 +89,11 @@ class Candidates:
     @property
     def prompts(self) -> IntArray:
         """Positions of the prompts of both items, shape (n_candidates, 2)."""
-        return PromptLayout.of(self.pool).codes[self.ids]
+        return self.prompts_of(self.ids)
+
+    def prompts_of(self, ids: IntArray) -> IntArray:
+        """Find the positions of the prompts of both items of pairs of the pool."""
+        return PromptLayout.of(self.pool).codes[ids]
 
     def per_cost(self, value: FloatArray) -> FloatArray:
         """Divide values >= 0 by the costs of the labels."""
@@ -88,7 +102,8 @@ class Candidates:
     def take(self, rows: IntArray | BoolArray) -> "Candidates":
         """Keep some of the candidates."""
         cost = None if self.cost is None else self.cost[rows]
-        return replace(self, ids=self.ids[rows], cost=cost)
+        chance = None if self.inclusion is None else self.inclusion[rows]
+        return replace(self, ids=self.ids[rows], cost=cost, inclusion=chance)
 
 
 def draw_candidates(
@@ -124,7 +139,8 @@ def draw_candidates(
     Returns
     -------
     Candidates
-        At most n; each undrawn pair was as likely as any other of its kind.
+        At most n; each undrawn pair was as likely as any other of its kind, as
+        `inclusion` says.
 
     Examples
     --------
@@ -133,18 +149,16 @@ def draw_candidates(
     5
     """
     n = check_count(n, "n")
-    design = _design(pairing, cross_share)
+    design = as_pairing(pairing, cross_share)
     labelled = np.empty((0, 2), dtype=np.intp) if past is None else np.asarray(past)
     labelled = check_pair_ids(labelled, n_items=len(pool))
     # As many more as may turn out to be labelled already.
     wanted = min(n + len(labelled), design.max_pairs(pool))
     rng = check_random_state(random_state)
     ids = design.draw(pool, wanted, rng)
-    cost = None
-    if item_cost is not None:
-        cost = _check_cost(item_cost, len(pool))[ids].sum(axis=1)
-    made = Candidates(pool, ids, labelled, cost, per_prompt)
-    return made.take(np.arange(min(n, len(made))))
+    made = Candidates(pool, ids, labelled, _pair_cost(item_cost, pool, ids), per_prompt)
+    made = made.take(np.arange(min(n, len(made))))
+    return replace(made, inclusion=_inclusion(made, design))
 
 
 def pair_keys(ids: IntArray, n_items: int) -> IntArray:
@@ -159,13 +173,44 @@ def pair_keys(ids: IntArray, n_items: int) -> IntArray:
     return np.asarray(low.astype(np.int64) * n_items + high)
 
 
-def _design(pairing: Pairing | PairingDesign, cross_share: float) -> PairingDesign:
+def as_pairing(
+    pairing: Pairing | PairingDesign, cross_share: float = 0.5
+) -> PairingDesign:
+    """Make the design of a kind of pairing; a design stays as it is."""
     if isinstance(pairing, PairingDesign):
         return pairing
     check_choice(pairing, "pairing", ("same", "cross", "mixed"))
     if pairing == "mixed":
         return MixedPrompt(check_share(cross_share, "cross_share"))
     return SamePrompt() if pairing == "same" else CrossPrompt()
+
+
+def _inclusion(made: Candidates, design: PairingDesign) -> FloatArray | None:
+    """Compute the chance of each pair to be drawn; None for designs of other kinds.
+
+    Of every kind, same-prompt and cross-prompt, all pairs without a label are alike.
+    """
+    kinds = (SamePrompt, CrossPrompt, MixedPrompt)
+    if not isinstance(design, kinds) or design.replacement:
+        return None
+    prompts, past = made.prompts, made.prompts_of(made.past)
+    _, distinct = np.unique(pair_keys(made.past, len(made.pool)), return_index=True)
+    is_cross = prompts[:, 0] != prompts[:, 1]
+    past_cross = (past[:, 0] != past[:, 1])[distinct]
+    chance = np.ones(len(made))
+    for kind, of_kind in ((SamePrompt(), False), (CrossPrompt(), True)):
+        rows = is_cross == of_kind
+        n_open = kind.max_pairs(made.pool) - int((past_cross == of_kind).sum())
+        chance[rows] = rows.sum() / max(1, n_open)
+    return chance
+
+
+def _pair_cost(
+    item_cost: ArrayLike | None, pool: CandidatePool, ids: IntArray
+) -> FloatArray | None:
+    if item_cost is None:
+        return None
+    return np.asarray(_check_cost(item_cost, len(pool))[ids].sum(axis=1))
 
 
 def _check_distinct(ids: IntArray, keys: IntArray) -> None:
@@ -197,6 +242,7 @@ def draw_on_policy(
     *,
     eta: float,
     past: ArrayLike | None = None,
+    item_cost: ArrayLike | None = None,
     per_prompt: int | None = None,
     random_state: RandomState = None,
 ) -> Candidates:
@@ -215,12 +261,13 @@ def draw_on_policy(
         Draws; repeated pairs and those labelled already are left out.
     eta : float > 0
         In nats; large is nearly off-policy.
-    past, per_prompt, random_state
+    past, item_cost, per_prompt, random_state
         As for `draw_candidates`.
 
     Returns
     -------
     Candidates
+        Without `inclusion`: pairs are not equally likely.
     """
     n, eta = check_count(n, "n"), check_positive(eta, "eta")
     rng = check_random_state(random_state)
@@ -236,4 +283,6 @@ def draw_on_policy(
         ids[at] = np.take_along_axis(rows, best, axis=1)
     _, first = np.unique(pair_keys(ids, len(pool)), return_index=True)
     labelled = np.empty((0, 2), dtype=np.intp) if past is None else np.asarray(past)
-    return Candidates(pool, ids[np.sort(first)], labelled, None, per_prompt)
+    ids = ids[np.sort(first)]
+    cost = _pair_cost(item_cost, pool, ids)
+    return Candidates(pool, ids, labelled, cost, per_prompt)

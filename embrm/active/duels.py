@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embrm._typing import FloatArray, IntArray
-from embrm._validation import check_positive
+from embrm._typing import IntArray
+from embrm._validation import check_count, check_positive
 from embrm.active.candidates import Candidates
 from embrm.active.posterior import RewardPosterior
 from embrm.active.strategy import PromptCap, Strategy, too_few_by_cap
@@ -15,7 +15,8 @@ from embrm.active.strategy import PromptCap, Strategy, too_few_by_cap
 class Duels(Strategy):
     """Prompts in random order, again and again; at each visit one pair of its items.
 
-    Candidates across prompts form one arena of all their items.
+    Candidates across prompts form one arena of all their items. Costs of labels play no
+    part in a duel.
     """
 
     def _choose(
@@ -28,17 +29,16 @@ class Duels(Strategy):
         arenas, cap = _arenas(candidates), PromptCap(candidates)
         chosen: list[int] = []
         while len(chosen) < n:
-            before = len(chosen)
-            for number in rng.permutation(len(arenas))[: n - before].tolist():
-                rows = arenas[number]
-                if len(rows) and not cap.is_full(int(rows[0])):
+            for number in rng.permutation(len(arenas))[: n - len(chosen)].tolist():
+                rows = cap.open(arenas[number])
+                if len(rows):
                     at = self._duel(candidates.ids[rows], posterior, rng)
                     cap.take(int(rows[at]))
                     chosen.append(int(rows[at]))
-                    arenas[number] = np.delete(rows, at)
+                    rows = np.delete(rows, at)
+                arenas[number] = rows
             arenas = [rows for rows in arenas if len(rows)]
-            arenas = [rows for rows in arenas if not cap.is_full(int(rows[0]))]
-            if len(chosen) == before and not arenas:
+            if len(chosen) < n and not arenas:
                 raise too_few_by_cap(candidates, n, len(chosen))
         return np.array(chosen, dtype=np.intp)
 
@@ -60,34 +60,57 @@ def _arenas(candidates: Candidates) -> list[IntArray]:
 
 @dataclass(frozen=True)
 class DoubleThompson(Duels):
-    """Double Thompson sampling: the best by one draw, the best other by a second.
+    """Double Thompson sampling: the best by one draw, and the best by another.
+
+    As often as the second draw has the same item for best it is drawn again; after
+    `most_draws` the partner is drawn at random.
+
+    Parameters
+    ----------
+    most_draws : int >= 1, default=10
 
     References
     ----------
-    Wu, Liu 2016, Double Thompson sampling for dueling bandits, arXiv:1604.07101.
+    Wu, Liu 2016, Double Thompson sampling for dueling bandits, arXiv:1604.07101;
+    ActiveUltraFeedback (ICML 2026), acquisition function "DTS".
     """
+
+    most_draws: int = 10
+
+    def __post_init__(self) -> None:
+        check_count(self.most_draws, "most_draws")
 
     def _duel(
         self, ids: IntArray, posterior: RewardPosterior, rng: np.random.Generator
     ) -> int:
-        one, other = _two_draws(ids, posterior, rng)
-        return _best_and_partner(ids, one, other)
+        return _two_draws(ids, posterior, rng, 1.0, self.most_draws)
 
 
 @dataclass(frozen=True)
 class ReversedThompson(Duels):
-    """DRTS: the best by one draw of the posterior against the worst by a second.
+    """DRTS: the best by one draw of the posterior against the worst by another.
+
+    As often as the worst is the same item it is drawn again; after `most_draws` the
+    partner is drawn at random.
+
+    Parameters
+    ----------
+    most_draws : int >= 1, default=30
 
     References
     ----------
     ActiveUltraFeedback (ICML 2026), "double reversed Thompson sampling".
     """
 
+    most_draws: int = 30
+
+    def __post_init__(self) -> None:
+        check_count(self.most_draws, "most_draws")
+
     def _duel(
         self, ids: IntArray, posterior: RewardPosterior, rng: np.random.Generator
     ) -> int:
-        one, other = _two_draws(ids, posterior, rng)
-        return _best_and_partner(ids, one, -other)
+        return _two_draws(ids, posterior, rng, -1.0, self.most_draws)
 
 
 @dataclass(frozen=True)
@@ -95,8 +118,9 @@ class MaxMinLCB(Duels):
     r"""The most robust item against the opponent that threatens it most.
 
     With :math:`L(i, j) = \delta_{ij} - \beta s_{ij}`, the leader is :math:`\arg\max_i
-    \min_j L(i, j)` among items that may be the best (:math:`\delta_{ij} + \beta s_{ij}
-    \ge 0` for all j), and the follower :math:`\arg\min_j L(i, j)`.
+    \min_j L(i, j)` and the follower :math:`\arg\min_j L(i, j)`, both among the items
+    that may be the best (:math:`\delta_{ij} + \beta s_{ij} \ge 0` for all j). Where no
+    candidate is of two such items, the follower is any.
 
     Parameters
     ----------
@@ -121,33 +145,44 @@ class MaxMinLCB(Duels):
         items, local = np.unique(ids, return_inverse=True)
         local = local.reshape(ids.shape)
         delta, reach = posterior.delta(ids), self.width * posterior.std(ids)
-        worst, least_upper = np.full((2, len(items)), np.inf)
+        least_upper = np.full(len(items), np.inf)
         for side, sign in ((0, 1.0), (1, -1.0)):
-            np.minimum.at(worst, local[:, side], sign * delta - reach)
             np.minimum.at(least_upper, local[:, side], sign * delta + reach)
-        plausible = least_upper >= 0
         # The item of highest reward is always plausible against those it meets.
-        leader = int(np.argmax(np.where(plausible, worst, -np.inf)))
-        is_first, is_second = (local == leader).T
-        lower = np.where(is_first, delta, -delta) - reach
-        return int(np.argmin(np.where(is_first | is_second, lower, np.inf)))
+        plausible = least_upper >= 0
+        both = plausible[local].all(axis=1)
+        lower = np.stack([delta, -delta]) - reach
+        if both.any():
+            lower[:, ~both] = np.inf
+        worst = np.full(len(items), np.inf)
+        for side in (0, 1):
+            np.minimum.at(worst, local[:, side], lower[side])
+        met = plausible & np.isfinite(worst)
+        leader = int(np.argmax(np.where(met, worst, -np.inf)))
+        threat = np.where((local == leader).T, lower, np.inf)
+        return int(np.argmin(threat.min(axis=0)))
 
 
 def _two_draws(
-    ids: IntArray, posterior: RewardPosterior, rng: np.random.Generator
-) -> FloatArray:
-    """Draw rewards of the items of pairs twice, shape (2, n_pairs, 2)."""
-    items, local = np.unique(ids, return_inverse=True)
-    belief = RewardPosterior(posterior.reward[items], posterior.coordinates[items])
-    return belief.sample(2, rng)[:, local.reshape(ids.shape)]
+    ids: IntArray,
+    posterior: RewardPosterior,
+    rng: np.random.Generator,
+    sign: float,
+    most: int,
+) -> int:
+    """Choose the pair of the best item of a draw with the best, or worst, of another.
 
-
-def _best_and_partner(ids: IntArray, one: FloatArray, other: FloatArray) -> int:
-    """Find the item with the most of `one`, and its partner with the most of `other`.
-
-    All are of shape (n_pairs, 2).
+    Of items that no candidate joins with the first, none can be the second.
     """
-    best = ids.ravel()[int(np.argmax(one))]
-    is_first, is_second = (ids == best).T
-    partner = np.where(is_first, other[:, 1], other[:, 0])
-    return int(np.argmax(np.where(is_first | is_second, partner, -np.inf)))
+    items, local = np.unique(ids, return_inverse=True)
+    local = local.reshape(ids.shape)
+    belief = RewardPosterior(posterior.reward[items], posterior.coordinates[items])
+    leader = int(np.argmax(belief.sample(1, rng)[0]))
+    rows = np.flatnonzero((local == leader).any(axis=1))
+    partners = local[rows].sum(axis=1) - leader
+    for _ in range(most):
+        draw = sign * belief.sample(1, rng)[0]
+        best = int(np.argmax(draw[partners]))
+        if draw[partners[best]] > draw[leader]:
+            return int(rows[best])
+    return int(rng.choice(rows))

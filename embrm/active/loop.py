@@ -1,8 +1,9 @@
 """LabelLoop: propose, label, refit, again."""
 
 import copy
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +22,7 @@ from embrm._validation import (
 from embrm.active.candidates import (
     Candidates,
     Pairing,
+    as_pairing,
     draw_candidates,
     draw_on_policy,
 )
@@ -31,9 +33,6 @@ from embrm.active.values import RandomPairs
 from embrm.heads import LinearBradleyTerry
 from embrm.pool import CandidatePool
 from embrm.simulate.design import PairingDesign
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +48,9 @@ class Proposal:
     held_out : ndarray of bool of shape (n,)
         To be evaluated on and never fitted on; all of them are random.
     propensity : ndarray of shape (n,)
-        Chance of being among the random pairs of this proposal; NaN where the strategy
-        chose, as others had no chance then.
+        Chance, before candidates were drawn, of being among the random pairs of this
+        proposal. NaN where the strategy chose, as others had no chance then, and where
+        candidates were not drawn evenly: on policy, or by a design of one's own.
     """
 
     ids: IntArray
@@ -76,14 +76,15 @@ class LabelLoop:
     n_candidates : int >= 1, default=20_000
         Drawn anew for each proposal.
     per_prompt : int, optional
-        Most pairs of one prompt in a proposal.
+        Most pairs of one prompt in a proposal: the strategy takes no more. Random pairs
+        count for it, and are drawn without regard to it.
     item_cost : array-like of shape (n_items,), optional
         Cost of reading each item.
     warm_start : int >= 0, default=50
         Labels that are drawn at random before the strategy has its say.
     random_share : float in [0, 1], default=0.2
-        Of the later pairs: drawn at random, and fitted on. Parameters of the head are
-        selected on such pairs.
+        Of the later pairs that are fitted on: drawn at random. Parameters of the head
+        are selected on such pairs.
     held_out_share : float in [0, 1), default=0.1
         Of all pairs: drawn at random, and only evaluated on. Figures from chosen pairs
         would be biased.
@@ -151,6 +152,11 @@ class LabelLoop:
         """Labels so far, held-out ones too."""
         return len(self.y)
 
+    @cached_property
+    def n_pairs(self) -> int:
+        """Pairs of the pool that its pairing may form, labelled ones too."""
+        return as_pairing(self.pairing).max_pairs(self.pool)
+
     def propose(self, n: int, pending: ArrayLike | None = None) -> Proposal:
         """Propose pairs to label next.
 
@@ -173,18 +179,24 @@ class LabelLoop:
         place = self.n_labels + len(waiting) + np.arange(n)
         held_out = _every(self.held_out_share, place)
         is_random = held_out | (place < self.warm_start)
-        is_random |= _every(self.random_share, place)
+        # Counted without those held out, which are drawn and not fitted on.
+        fitted = place - np.floor(place * self.held_out_share).astype(int)
+        is_random |= _every(self.random_share, fitted)
         is_random |= isinstance(self.strategy, RandomPairs)
         n_random = int(is_random.sum())
         drawn = self._rng.permutation(len(candidates))[:n_random]
         rest = candidates.take(np.setdiff1d(np.arange(len(candidates)), drawn))
+        rest = replace(rest, beside=candidates.ids[drawn])
         ids = np.empty((n, 2), dtype=np.intp)
         ids[is_random] = candidates.ids[drawn]
         if n_random < n:
             ids[~is_random] = make_strategy(self.strategy).propose(
                 rest, self.posterior, n - n_random, self._rng
             )
-        chance = np.where(is_random, n_random / max(1, len(candidates)), np.nan)
+        chance = np.full(n, np.nan)
+        if candidates.inclusion is not None and n_random:
+            share = n_random / len(candidates)
+            chance[is_random] = share * candidates.inclusion[drawn]
         return Proposal(ids, is_random, held_out, chance)
 
     def add(
@@ -266,6 +278,7 @@ class LabelLoop:
                 self.n_candidates,
                 eta=self.on_policy,
                 past=past,
+                item_cost=self.item_cost,
                 per_prompt=self.per_prompt,
                 random_state=self._rng,
             )

@@ -121,10 +121,10 @@ class _LazyGreedy:
         self._candidates = candidates.take(self._order)
         self._curvature, self._variance = curvature[self._order], variance[self._order]
         self._out_of_sight = np.append(bound[self._order], -np.inf)
-        self._open = np.ones(len(candidates), dtype=bool)
         self._posterior, self._n = posterior, n
         self._covariance = _Covariance(n, posterior.coordinates.shape[1])
         self._cap = PromptCap(self._candidates)
+        self._open = ~self._cap.full()
         self._n_seen = 0
         self._look(min(_FIRST_LOOK, len(candidates)))
 
@@ -213,7 +213,8 @@ class VOptimal(Strategy):
         root = _root(scatter).astype(z.dtype)
         useful = RewardPosterior(posterior.reward, z @ root).std(ids) ** 2
         covariance, cap = _Covariance(n, z.shape[1]), PromptCap(candidates)
-        chosen, open_ = np.empty(n, dtype=np.intp), np.ones(len(ids), dtype=bool)
+        chosen, open_ = np.empty(n, dtype=np.intp), ~cap.full()
+        first, second = np.ascontiguousarray(ids.T)
         for step in range(n):
             gain = candidates.per_cost(useful / (inverse_curvature + variance))
             gain[~open_] = -np.inf
@@ -226,11 +227,17 @@ class VOptimal(Strategy):
             # C T a with the C before this label, which is C + a a' now.
             spread = scatter @ a
             b = before(spread) + a * float(a @ spread)
-            along = (z @ np.column_stack([a, b]).astype(z.dtype)).astype(np.float64)
-            on_a, on_b = (along[ids[:, 0]] - along[ids[:, 1]]).T
-            useful += on_a * (on_a * float(a @ spread) - 2 * on_b)
-            variance = np.maximum(variance - on_a**2, 0.0)
-            useful = np.maximum(useful, 0.0)
+            # One by one: a product with two columns takes longer than two with one.
+            on_a, on_b = (
+                along[first] - along[second]
+                for along in (_product(z, vector) for vector in (a, b))
+            )
+            variance -= on_a**2
+            on_b *= -2
+            on_b += on_a * float(a @ spread)
+            useful += on_a * on_b
+            np.maximum(variance, 0.0, out=variance)
+            np.maximum(useful, 0.0, out=useful)
             open_[row] = False
             if cap.take(row):
                 open_ &= ~cap.full()
@@ -257,6 +264,11 @@ class VOptimal(Strategy):
                 total += size * (block.T @ block)
             n_pairs += len(rows) * size * (size - 1) // 2
         return total / max(1, n_pairs)
+
+
+def _product(z: FloatArray, vector: FloatArray) -> FloatArray:
+    """Multiply coordinates by a vector, in their precision; give float64."""
+    return np.asarray((z @ vector.astype(z.dtype)).astype(np.float64))
 
 
 def _root(scatter: FloatArray) -> FloatArray:
@@ -317,7 +329,8 @@ class BatchBALD(Strategy):
         known = (entr(chance) + entr(1 - chance)).mean(axis=1)
         few = candidates.take(rows)
         joint = _Configurations(self.n_samples, self.n_configurations, rng)
-        cap, open_ = PromptCap(few), np.ones(len(rows), dtype=bool)
+        cap = PromptCap(few)
+        open_ = ~cap.full()
         chosen = np.empty(n, dtype=np.intp)
         for step in range(n):
             gain = few.per_cost(joint.entropy_with(chance) - joint.entropy - known)

@@ -161,7 +161,7 @@ class RewardPosterior:
         r"""Compute the Fisher information of a label about its delta, at the mode.
 
         :math:`v = (1 - 2e)^2 p^2 (1 - p)^2 / (q (1 - q))` with :math:`p =
-        \\sigma(\\delta)`, e the flip rate and q the chance of the label; without flips
+        \sigma(\delta)`, e the flip rate and q the chance of the label; without flips
         it is p (1 - p).
         """
         p = expit(self.delta(ids))

@@ -11,6 +11,7 @@ from embrm.active.values import (
     Coreset,
     DeltaUCB,
     Entropy,
+    ExplorationPair,
     InfoMax,
     MaxDifference,
     NoisyLevelSet,
@@ -33,7 +34,8 @@ _MAKERS: Mapping[str, Callable[[], Strategy]] = {
     "delta-ucb": DeltaUCB,
     "max-min-lcb": MaxMinLCB,
     "info-max": InfoMax,
-    "prompt-entropy": lambda: PromptEntropy(InfoMax()),
+    "exploration-pair": ExplorationPair,
+    "prompt-entropy": lambda: PromptEntropy(ExplorationPair()),
 }
 DEFAULT_STRATEGY = "v-optimal"
 

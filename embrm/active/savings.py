@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
+from scipy.optimize import isotonic_regression
 
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import check_count, check_level, check_random_state
@@ -157,8 +157,7 @@ def _table(
 
 
 def _monotone(curve: FloatArray) -> FloatArray:
-    fit = IsotonicRegression().fit_transform(np.arange(len(curve)), curve)
-    return np.asarray(fit, dtype=float)
+    return np.asarray(isotonic_regression(curve).x, dtype=float)
 
 
 def _first_reach(budgets: IntArray, curve: FloatArray, target: float) -> float:

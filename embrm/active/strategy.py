@@ -97,6 +97,7 @@ class PromptCap:
     Parameters
     ----------
     candidates : Candidates
+        Pairs `beside` them are counted from the beginning.
     """
 
     def __init__(self, candidates: Candidates) -> None:
@@ -105,12 +106,20 @@ class PromptCap:
         if self._cap is not None:
             self._prompts = candidates.prompts
             self._taken = np.zeros(len(candidates.pool.prompts), dtype=np.intp)
+            for prompts in candidates.prompts_of(candidates.beside):
+                self._taken[np.unique(prompts)] += 1
 
     def is_full(self, row: int) -> bool:
         """Say whether a prompt of this candidate has all the pairs it may have."""
         if self._cap is None:
             return False
         return bool((self._taken[self._prompts[row]] >= self._cap).any())
+
+    def open(self, rows: IntArray) -> IntArray:
+        """Keep those of some candidates that may still be taken."""
+        if self._cap is None:
+            return rows
+        return rows[(self._taken[self._prompts[rows]] < self._cap).all(axis=1)]
 
     def full(self) -> BoolArray:
         """Mark the candidates of prompts that have all the pairs they may have."""

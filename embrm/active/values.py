@@ -79,10 +79,11 @@ class NoisyLevelSet(Strategy):
     ) -> IntArray:
         n_level = round(self.share * n)
         value = rng.random(len(candidates))
-        certain = candidates.per_cost(Entropy().values(candidates, posterior))
-        level = np.argsort(-certain, kind="stable")[:n_level]
-        # Above every random number, in the order of the level set.
-        value[level] = 2 + np.arange(n_level, 0, -1)
+        if n_level:
+            certain = candidates.per_cost(Entropy().values(candidates, posterior))
+            # Above every random number, in the order of the level set.
+            level = take_best(candidates, certain, n_level)
+            value[level] = 2 + np.arange(n_level, 0, -1)
         return take_best(candidates, value, n)
 
 
@@ -138,7 +139,7 @@ class DeltaUCB(ValueStrategy):
 
 
 @dataclass(frozen=True)
-class InfoMax(ValueStrategy):
+class ExplorationPair(ValueStrategy):
     r"""The most uncertain delta: the exploration pair of online iterative RLHF.
 
     The value is :math:`\lVert \phi(x, a_1) - \phi(x, a_2) \rVert_{\Sigma^{-1}}`, the
@@ -147,14 +148,15 @@ class InfoMax(ValueStrategy):
     References
     ----------
     Xiong et al. 2024, Iterative preference learning from human feedback,
-    arXiv:2312.11456; ActiveUltraFeedback, "InfoMax".
+    arXiv:2312.11456.
 
     Examples
     --------
     >>> from embrm import CandidatePool
     >>> pool = CandidatePool(np.eye(3), ["a", "a", "a"])
     >>> belief = RewardPosterior(np.zeros(3), np.array([[0.0], [1.0], [3.0]]))
-    >>> InfoMax().propose(Candidates(pool, [[0, 1], [1, 2], [0, 2]]), belief, 1)
+    >>> candidates = Candidates(pool, [[0, 1], [1, 2], [0, 2]])
+    >>> ExplorationPair().propose(candidates, belief, 1)
     array([[0, 2]])
     """
 
@@ -167,6 +169,42 @@ class InfoMax(ValueStrategy):
         """Compute the standard deviation of every delta, in nats."""
         del random_state
         return posterior.std(candidates.ids)
+
+
+@dataclass(frozen=True)
+class InfoMax(ValueStrategy):
+    r"""The widest interval of the label: uncertain deltas that are not far from 0.
+
+    The value is :math:`\sigma(\delta + \beta s) - \sigma(\delta - \beta s)`, with s the
+    posterior standard deviation of the delta. The reference has the sum of the two
+    items' deviations for s, as if rewards were independent.
+
+    Parameters
+    ----------
+    width : float > 0, default=1.0
+        :math:`\beta`, in standard deviations of the delta.
+
+    References
+    ----------
+    ActiveUltraFeedback (ICML 2026), acquisition function "InfoMax".
+    """
+
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_positive(self.width, "width")
+
+    def values(
+        self,
+        candidates: Candidates,
+        posterior: RewardPosterior,
+        random_state: RandomState = None,
+    ) -> FloatArray:
+        """Compute the width of the interval of P(first preferred), in [0, 1]."""
+        del random_state
+        delta = posterior.delta(candidates.ids)
+        reach = self.width * posterior.std(candidates.ids)
+        return np.asarray(expit(delta + reach) - expit(delta - reach))
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ def export_tasks(
     seed: Seed = 0,
 ) -> None:
     """Write a prioritised file of tasks for another labelling tool."""
-    from embrm.label.exchange import learn_labels, write_tasks
+    from embrm.label.exchange import config_of, learn_labels, write_tasks
 
     loop, texts = _loop(
         responses, column, model, encoder, cache, strategy, seed,
@@ -192,6 +192,9 @@ def export_tasks(
         say(f"{learned:,} labels known, {unknown:,} of others")
     written = write_tasks(loop, texts, out, tool=tool, n=n, seed=seed)
     say(f"{written:,} tasks for {tool}: {out}")
+    if tool == "label-studio":
+        about = "paste it as the project's labelling interface, then import the tasks"
+        say(f"label config: {config_of(out)}; {about}")
     emit({"tasks": written, "tool": tool, "out": str(out)})
 
 
@@ -253,6 +256,7 @@ def _loop(
 
 def _queue(loop: Any, texts: Any, out: Path, seed: int) -> "LabelQueue":
     """Open the session, and fit on the labels that are there."""
+    from embrm.label.progress import Refitter
     from embrm.label.queue import LabelQueue, QueueSettings, journal_of
 
     if out.exists() and not journal_of(out).exists():
@@ -264,7 +268,7 @@ def _queue(loop: Any, texts: Any, out: Path, seed: int) -> "LabelQueue":
     queue = LabelQueue(loop, texts, out, QueueSettings(seed=seed))
     n = len(queue.labels())
     if n:
-        loop.refit()
+        Refitter(queue).refit()
         say(f"{n:,} labels of earlier sessions")
     return queue
 

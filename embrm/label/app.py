@@ -40,6 +40,7 @@ class Whose(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     annotator: Name | None = None
+    request: Annotated[str, Field(max_length=40)] | None = None
 
 
 def create_app(
@@ -99,7 +100,7 @@ def _add_routes(
 ) -> None:
     html = files("embrm.label").joinpath("page.html").read_text("utf-8")
     headers = page_headers(html)
-    annotator_of = Annotated[str, Query(min_length=1, max_length=80)]
+    annotator_of = Annotated[Name, Query()]
 
     @app.get("/", response_class=Response)
     def page() -> Response:
@@ -133,7 +134,7 @@ def _add_routes(
     def undo(whose: Whose) -> Response:
         """Take an annotator's last judgement back, and show its pair again."""
         named = whose.annotator or default
-        shown = queue.undo(named)
+        shown = queue.undo(named, whose.request)
         if shown is None:
             raise Refusal(409, "there is nothing to undo")
         refitter.notice()

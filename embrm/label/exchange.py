@@ -11,6 +11,7 @@ from embrm._validation import check_choice
 from embrm.active import LabelLoop
 from embrm.datasets import Preferences
 from embrm.embed.cache.durable import output_text
+from embrm.exceptions import invalid_input
 from embrm.label.journal import write_lines
 from embrm.label.tasks import Task, Texts, is_swapped, make_task
 from embrm.messages import prompt_text
@@ -31,10 +32,12 @@ def write_tasks(
         Of its pool.
     out : Path
     tool : {"label-studio", "argilla", "arena"}
-        Label Studio takes a JSON list of tasks (for its Pairwise tag: prompt, answer1,
-        answer2), Argilla records with a ranking question (JSON lines), "arena" pairs
+        Label Studio takes a JSON list of tasks (prompt, answer1, answer2), for the
+        label config that is written beside it (see `config_of`). Argilla takes records
+        with a ranking question of response-1 and response-2 (JSON lines), "arena" pairs
         of conversations (JSON lines). All keep `pair_id`, `strategy`, `propensity`,
-        `held_out` and `priority` as metadata.
+        `held_out`, `position` and `priority` as metadata, which come back with the
+        labels.
     n : int
         Pairs; fewer where there are no more.
     seed : int, default=0
@@ -44,6 +47,11 @@ def write_tasks(
     -------
     int
         How many tasks were written.
+
+    Raises
+    ------
+    InvalidInputError
+        If a pair is of two prompts, for which these tools have no place.
     """
     check_choice(tool, "tool", tuple(_TOOLS))
     proposal = loop.propose(n)
@@ -58,6 +66,12 @@ def write_tasks(
             bool(proposal.held_out[at]),
         )
         sides = [task.first, task.second]
+        if texts.prompt(task.first) != texts.prompt(task.second):
+            raise invalid_input(
+                "pairs of responses to one prompt",
+                f"two prompts in pair {task.id}",
+                "pair within prompts, or label on the page of embrm label",
+            )
         if is_swapped(seed, task.id, tool, 0):
             sides.reverse()
         rows.append(_TOOLS[tool](texts, sides, _metadata(task, at)))
@@ -65,9 +79,35 @@ def write_tasks(
         out.parent.mkdir(parents=True, exist_ok=True)
         with output_text(out) as stream:
             json.dump(rows, stream, ensure_ascii=False, indent=1)
+        with output_text(config_of(out)) as stream:
+            stream.write(LABEL_CONFIG)
     else:
         write_lines(out, rows)
     return len(rows)
+
+
+LABEL_CONFIG = """\
+<View>
+  <Text name="prompt" value="$prompt"/>
+  <Pairwise name="comparison" toName="answer1,answer2"/>
+  <View style="display: grid; grid-template-columns: 1fr 1fr; gap: 1em">
+    <Text name="answer1" value="$answer1"/>
+    <Text name="answer2" value="$answer2"/>
+  </View>
+</View>
+"""
+"""What a Label Studio project needs as its labelling interface, for these tasks."""
+
+
+def config_of(out: Path) -> Path:
+    """Name the label config beside a file of tasks for Label Studio.
+
+    Examples
+    --------
+    >>> config_of(Path("tasks.json")).name
+    'tasks.config.xml'
+    """
+    return out.with_name(f"{out.stem}.config.xml")
 
 
 def add_labels(read: Preferences, out: Path) -> tuple[int, int]:
@@ -142,6 +182,8 @@ def _metadata(task: Task, place: int) -> _Row:
         "strategy": task.strategy,
         "propensity": task.propensity,
         "held_out": task.held_out,
+        # Of what comes back, first is what stood first.
+        "position": "first first",
     }
 
 

@@ -1,10 +1,12 @@
 """Journal: an append-only file of events, each on disk before the next is shown."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import orjson
 
@@ -55,7 +57,8 @@ class Journal:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
-        self._file: BinaryIO = path.open("a+b")
+        # Without a buffer: what could not be written is not written later.
+        self._file = path.open("a+b", buffering=0)
         try:
             _lock(self._file, path)
             self.events: list[dict[str, Any]] = _read(self._file, path)
@@ -66,10 +69,17 @@ class Journal:
             raise
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Write an event; it is on disk when this returns."""
-        self._file.write(orjson.dumps(event) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Write an event; it is on disk when this returns.
+
+        Where it cannot be written, as on a full disk, the journal stays as it was.
+        """
+        line, size = orjson.dumps(event) + b"\n", os.fstat(self._file.fileno()).st_size
+        try:
+            _write_whole(self._file, line)
+            os.fsync(self._file.fileno())
+        except OSError:
+            os.ftruncate(self._file.fileno(), size)
+            raise
         self.events.append(dict(event))
 
     @property
@@ -105,7 +115,12 @@ def append_line(path: Path, row: Mapping[str, Any]) -> None:
         file.write(orjson.dumps(row) + b"\n")
 
 
-def _lock(file: BinaryIO, path: Path) -> None:
+def _write_whole(file: FileIO, line: bytes) -> None:
+    if file.write(line) != len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+
+
+def _lock(file: FileIO, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -117,7 +132,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
         ) from error
 
 
-def _read(file: BinaryIO, path: Path) -> list[dict[str, Any]]:
+def _read(file: FileIO, path: Path) -> list[dict[str, Any]]:
     """Read all events, and cut off a torn last line."""
     file.seek(0)
     content = file.read()

@@ -1,25 +1,28 @@
 """What is known from the judgements: order consistency held out, errors, pace.
 
-The head behind it is fitted again in the background, every few labels.
+The head behind it is fitted again in the background, every few labels; each fit is a
+point of the budget curve, from which the labels left are forecast.
 """
 
 import copy
 import logging
 import threading
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from embrm.active import LabelLoop
-from embrm.evaluate.resampling import wilson_bounds
+from embrm.evaluate import prompt_bootstrap
 from embrm.exceptions import EmbrmError
 from embrm.heads.base import order_consistency
 from embrm.label.queue import LabelQueue
 from embrm.label.tasks import WINNERS
 
 _HALF_WIDTH = 0.02
-_NORMAL_QUANTILE = 1.96
+FEWEST_PROMPTS = 5
+"""Of held-out labels: with fewer, no interval over prompts keeps its level."""
 
 
 def progress_of(queue: LabelQueue, annotator: str) -> dict[str, Any]:
@@ -30,16 +33,17 @@ def progress_of(queue: LabelQueue, annotator: str) -> dict[str, Any]:
     dict
         `labels` (all), `mine`, `seconds` (median of mine), `annotators`, `repeats`
         (`n` and the share answered alike), `error_rate` (of the annotator's labels, by
-        the repeats), `agreement` with other annotators, `held_out` (order consistency
-        of the head with held-out labels, its interval, `n`), and `labels_left` until
-        that interval is 2 points to either side.
+        the repeats), `agreement` with other annotators, `held_out` (as `measure` had
+        it at the last fit), and `labels_left` (as `labels_left` forecasts them).
     """
-    events = queue.labels(repeats=True)
+    with queue.lock:
+        events = queue.labels(repeats=True)
+        curve, held_out = list(queue.curve), queue.measured
+        n_pairs = queue.n_pairs_left()
     mine = [event for event in events if event["annotator"] == annotator]
     seconds = [event["seconds"] for event in mine if event.get("seconds")]
     alike = _repeats(mine)
     labels = [event for event in events if event["kind"] != "attention"]
-    held_out = _held_out(queue.loop)
     return {
         "labels": len(labels),
         "mine": sum(event["annotator"] == annotator for event in labels),
@@ -49,7 +53,7 @@ def progress_of(queue: LabelQueue, annotator: str) -> dict[str, Any]:
         "error_rate": _error_rate(alike),
         "agreement": _agreement(labels, annotator),
         "held_out": held_out,
-        "labels_left": _labels_left(held_out, queue.loop.held_out_share),
+        "labels_left": labels_left(curve, len(labels), n_pairs),
     }
 
 
@@ -85,28 +89,81 @@ def _agreement(labels: list[dict[str, Any]], annotator: str) -> dict[str, Any]:
     return {"n": len(same), "share": _share(same)}
 
 
-def _held_out(loop: LabelLoop) -> dict[str, Any]:
-    """Evaluate the current head on the held-out labels that are no ties."""
+def measure(loop: LabelLoop) -> dict[str, Any]:
+    """Evaluate the current head on the held-out labels that are no ties.
+
+    Returns
+    -------
+    dict
+        A point of the budget curve: `n_labels` (all, so far), `n` and `n_prompts` of
+        the held-out ones, `order_consistency`, and its interval over prompts from `low`
+        to `high`. None stands for what cannot be said yet, as of fewer than
+        `FEWEST_PROMPTS` prompts.
+    """
     rows = np.flatnonzero(loop.held_out & (loop.y != WINNERS["tie"]))
-    found: dict[str, Any] = {"n": len(rows), "order_consistency": None}
+    prompts = loop.pool.prompt_ids[loop.ids[rows]]
+    found: dict[str, Any] = {
+        "n_labels": loop.n_labels,
+        "n": len(rows),
+        "n_prompts": len(np.unique(prompts)),
+        **dict.fromkeys(("order_consistency", "low", "high")),
+    }
     if loop.head_ is None or not len(rows):
         return found
     delta = loop.posterior.delta(loop.ids[rows])
-    share = order_consistency(delta, loop.y[rows])
-    low, high = wilson_bounds(share, 0.0, len(rows))
-    return found | {"order_consistency": share, "low": low, "high": high}
+    found["order_consistency"] = order_consistency(delta, loop.y[rows])
+    if found["n_prompts"] >= FEWEST_PROMPTS:
+        right = (1 + np.sign(delta) * np.sign(loop.y[rows] - 0.5)) / 2
+        interval = prompt_bootstrap(right, prompts, n_resamples=1000)
+        found |= {"low": interval.low, "high": interval.high}
+    return found
 
 
-def _labels_left(held_out: dict[str, Any], share_held_out: float) -> int | None:
-    """Count the labels until the interval is 2 points wide to either side."""
-    share = held_out["order_consistency"]
-    if share is None or not share_held_out:
+def labels_left(
+    curve: Sequence[Mapping[str, Any]], n_labels: int, n_pairs: int
+) -> dict[str, Any] | None:
+    """Forecast the labels until the interval is 2 points wide to either side.
+
+    Half of the interval's width falls as a power of the number of labels: as its
+    square root where the head stays as good as it is and every label is of a prompt of
+    its own, faster as the head becomes better, slower as prompts come again. Which
+    power, the measured curve tells: a straight line through the logarithms of its last
+    nine tenths goes on.
+
+    Parameters
+    ----------
+    curve : sequence of mapping
+        Points as `measure` makes them.
+    n_labels : int
+        So far.
+    n_pairs : int
+        Of the pool, that have no label yet.
+
+    Returns
+    -------
+    dict or None
+        `n`, the labels, 0 once it is reached, and `pairs_left`; where that is less than
+        `n`, more are needed than the pool holds. None while the curve is too short.
+    """
+    measured = [p for p in curve if p["low"] is not None and p["n_labels"] <= n_labels]
+    n = np.array([p["n_labels"] for p in measured], dtype=float)
+    half = np.array([(p["high"] - p["low"]) / 2 for p in measured])
+    if len(half) and half[-1] <= _HALF_WIDTH:
+        return {"n": 0, "pairs_left": n_pairs}
+    recent = (n >= n[-1] / 10) & (half > 0) if len(n) else np.zeros(0, dtype=bool)
+    if len(np.unique(n[recent])) < _FEWEST_POINTS:
         return None
-    # One label more on either side: no share of few labels is certain.
-    n = held_out["n"]
-    smoothed = (share * n + 1) / (n + 2)
-    wanted = smoothed * (1 - smoothed) * (_NORMAL_QUANTILE / _HALF_WIDTH) ** 2
-    return max(0, int(np.ceil((wanted - n) / share_held_out)))
+    x, y = np.log(n[recent]), np.log(half[recent])
+    away = x - x.mean()
+    power = float(np.clip(-(away @ y) / (away @ away), *_POWERS))
+    needed = np.exp(x.mean() + (y.mean() - np.log(_HALF_WIDTH)) / power)
+    # At least one more: the interval is still too wide.
+    return {"n": max(1, int(np.ceil(needed - n_labels - 1e-6))), "pairs_left": n_pairs}
+
+
+_FEWEST_POINTS = 4
+_POWERS = (0.3, 0.9)
+"""Within which a slope is believed: a few points by chance have steeper ones."""
 
 
 def _share(values: list[bool]) -> float | None:
@@ -145,18 +202,20 @@ class Refitter:
             self._thread.start()
 
     def refit(self) -> None:
-        """Fit now, and forget the proposals of the belief before."""
+        """Fit now, measure, and forget the proposals of the belief before."""
         with self._queue.lock:
             # Labels are replaced and never changed in place: the twin keeps its own.
             twin = copy.copy(self._queue.loop)
         try:
             twin.refit()
+            point = measure(twin)
         except EmbrmError as error:
             _log.warning("not refitted: %s", type(error).__name__)
             return
         with self._queue.lock:
             loop = self._queue.loop
             loop.head_, loop.posterior = twin.head_, twin.posterior
+            self._queue.note_measured(point)
             self._queue.drop_waiting()
 
     def wait(self) -> None:

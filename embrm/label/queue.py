@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from embrm.active import LabelLoop
+from embrm.active.candidates import pair_keys
 from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.label.journal import Journal, append_line, write_lines
 from embrm.label.tasks import WINNERS, Task, Texts, is_swapped, make_task
@@ -81,6 +82,13 @@ class LabelQueue:
     settings : QueueSettings, optional
     clock : callable, optional
         Returns seconds of the epoch.
+
+    Attributes
+    ----------
+    measured : dict
+        Figures of the head of the last fit, as `measure` has them.
+    curve : list of dict
+        Such figures after each fit of all sessions: the budget curve.
     """
 
     def __init__(
@@ -100,6 +108,11 @@ class LabelQueue:
         self._shown: dict[str, Shown] = {}
         self._judged: dict[str, dict[str, dict[str, Any]]] = {}
         self._order: list[dict[str, Any]] = []
+        self._undone: dict[str, str | None] = {}
+        self.measured: dict[str, Any] = {"n": 0, "n_prompts": 0} | dict.fromkeys(
+            ("order_consistency", "low", "high")
+        )
+        self.curve: list[dict[str, Any]] = []
         self.journal = Journal(journal_of(out))
         for event in self.journal.events:
             self._replay(event)
@@ -168,12 +181,19 @@ class LabelQueue:
             self.journal.append(event)
             self._replay(event)
             if event["event"] == "label" and event["kind"] != "attention":
-                append_line(self.out, self._row(event))
                 self._learn(event)
+                append_line(self.out, self._row(event))
             return True
 
-    def undo(self, annotator: str) -> Shown | None:
+    def undo(self, annotator: str, request: str | None = None) -> Shown | None:
         """Take back an annotator's last judgement, and show that pair again.
+
+        Parameters
+        ----------
+        annotator : str
+        request : str, optional
+            Names this request: sent again, as when its answer was lost, it takes back
+            nothing more.
 
         Returns
         -------
@@ -181,6 +201,8 @@ class LabelQueue:
             None where there is nothing to take back.
         """
         with self.lock:
+            if request is not None and self._undone.get(annotator) == request:
+                return self.next(annotator)
             mine = [e for e in self._order if e["annotator"] == annotator]
             if not mine:
                 return None
@@ -189,6 +211,7 @@ class LabelQueue:
                 "key": mine[-1]["key"],
                 "annotator": annotator,
                 "time": self._clock(),
+                "request": request,
             }
             self.journal.append(event)
             self._replay(event)
@@ -214,6 +237,25 @@ class LabelQueue:
         """Forget proposals that no one has seen, as a new belief has better ones."""
         with self.lock:
             self._waiting.clear()
+
+    def n_pairs_left(self) -> int:
+        """Count the pairs of the pool that have no label yet."""
+        with self.lock:
+            n = len(self.loop.pool)
+            return self.loop.n_pairs - len(np.unique(pair_keys(self.loop.ids, n)))
+
+    def note_measured(self, point: Mapping[str, Any]) -> None:
+        """Keep figures of a new fit, as a point of the budget curve."""
+        with self.lock:
+            self.measured = dict(point)
+            before = self.curve[-1]["n_labels"] if self.curve else 0
+            if point["low"] is None or point["n_labels"] == before:
+                return
+            # A fit may end after the session.
+            if not self.journal.closed:
+                event = {"event": "measured", "time": self._clock(), **point}
+                self.journal.append(event)
+                self._replay(event)
 
     def close(self) -> None:
         """Write the table, and let go of the journal; once is enough."""
@@ -330,9 +372,13 @@ class LabelQueue:
 
     def _replay(self, event: dict[str, Any]) -> None:
         """Do in memory what an event says."""
+        if event["event"] == "measured":
+            self.curve.append(event)
+            return
         annotator, key = event["annotator"], event["key"]
         if event["event"] == "undo":
             undone = self._judged[annotator].pop(key)
+            self._undone[annotator] = event.get("request")
             self._order.remove(undone)
             task = self._tasks[undone["task"]["id"]]
             swapped = undone["position"] == "second first"

@@ -74,7 +74,7 @@ def make_task(
         first,
         second,
         strategy,
-        None if isnan(propensity) else round(propensity, 9),
+        None if isnan(propensity) else float(f"{propensity:.9g}"),
         held_out,
     )
 

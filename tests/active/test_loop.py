@@ -63,10 +63,19 @@ def test_random_pairs_have_their_propensity_and_chosen_ones_none():
     """Chance of being drawn among the candidates."""
     loop = LabelLoop(make_pool(), random_state=0, warm_start=0, random_share=0.5)
     proposal = loop.propose(20)
-    assert proposal.is_random.sum() == 10
+    assert proposal.is_random.sum() == 2 + 9
     assert np.isnan(proposal.propensity[~proposal.is_random]).all()
     n_random = proposal.is_random.sum()
     np.testing.assert_allclose(proposal.propensity[proposal.is_random], n_random / 72)
+
+
+def test_the_random_share_is_of_the_pairs_that_are_fitted_on():
+    """A fifth of them, beside the tenth that is held out."""
+    loop = LabelLoop(make_pool(40), random_state=0, warm_start=0)
+    proposal = loop.propose(100)
+    assert proposal.held_out.sum() == 10
+    assert (proposal.is_random & ~proposal.held_out).sum() == 18
+    assert proposal.is_random[proposal.held_out].all()
 
 
 def test_all_pairs_of_the_random_strategy_are_random():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from embrm.active import (
     BatchBALD,
@@ -14,11 +15,10 @@ from embrm.active import (
     DeltaUCB,
     DOptimal,
     Entropy,
+    ExplorationPair,
     InfoMax,
     MaxDifference,
-    MaxMinLCB,
     NoisyLevelSet,
-    PromptEntropy,
     RewardPosterior,
     VOptimal,
     draw_candidates,
@@ -113,7 +113,13 @@ def test_values_are_those_of_their_definitions(posterior, candidates):
     reward = posterior.reward
     found = {
         strategy: strategy.values(candidates, posterior)
-        for strategy in (Entropy(), MaxDifference(), InfoMax(), DeltaUCB(2.0))
+        for strategy in (
+            Entropy(),
+            MaxDifference(),
+            ExplorationPair(),
+            InfoMax(2.0),
+            DeltaUCB(2.0),
+        )
     }
     for row, (i, j) in enumerate(candidates.ids):
         delta = reward[i] - reward[j]
@@ -124,7 +130,8 @@ def test_values_are_those_of_their_definitions(posterior, candidates):
         expected = {
             Entropy(): -p * np.log(p) - (1 - p) * np.log(1 - p),
             MaxDifference(): abs(delta),
-            InfoMax(): std,
+            ExplorationPair(): std,
+            InfoMax(2.0): expit(delta + 2 * std) - expit(delta - 2 * std),
             DeltaUCB(2.0): max(upper[i] - lower[j], upper[j] - lower[i]),
         }
         for strategy, value in expected.items():
@@ -181,22 +188,6 @@ def test_sampled_configurations_estimate_the_joint_entropy(posterior, candidates
     assert abs(difference[0]) < 0.15
 
 
-def test_max_min_lcb_finds_leader_and_follower(pool, posterior):
-    """Brute force within one prompt."""
-    rows = pool.rows(0)
-    ids = np.array([(i, j) for i in rows for j in rows if i < j])
-    (pair,) = MaxMinLCB(0.5).propose(Candidates(pool, ids), posterior, 1).tolist()
-
-    def bound(i, j, sign):
-        one = np.array([[i, j]])
-        return (posterior.delta(one) + sign * 0.5 * posterior.std(one))[0]
-
-    plausible = [i for i in rows if all(bound(i, j, 1) >= 0 for j in rows if j != i)]
-    leader = max(plausible, key=lambda i: min(bound(i, j, -1) for j in rows if j != i))
-    follower = min((j for j in rows if j != leader), key=lambda j: bound(leader, j, -1))
-    assert set(pair) == {leader, follower}
-
-
 def test_thompson_draws_are_of_the_joint_posterior(posterior, pool):
     """Sampled deltas have the posterior's mean and deviation."""
     ids = pool.same_prompt_ids()[:6]
@@ -223,19 +214,6 @@ def test_coreset_sensitivity_is_that_of_the_formula(posterior, candidates):
         sizes = np.bincount(others, minlength=3)
         near = np.exp(-distance[row] / np.median(distance))
         assert found[row] == pytest.approx(len(gaps) / (1 + sizes @ near), rel=1e-6)
-
-
-def test_prompt_entropy_seeks_prompts_far_from_labelled_ones(pool, posterior):
-    """With much weight it takes the prompt that is farthest from those before."""
-    past = pool.same_prompt_ids()[:1]
-    candidates = Candidates(pool, pool.same_prompt_ids(), past)
-    strategy = PromptEntropy(InfoMax(), weight=1e6)
-    ((first, _),) = strategy.propose(candidates, posterior, 1)
-    features = np.stack([pool.items[pool.rows(p)].mean(axis=0) for p in pool.prompts])
-    unit = np.sqrt(2 * features.var(axis=0).sum())
-    distance = np.linalg.norm(features - features[0], axis=1) / unit
-    # Beyond the typical distance the first pair counts for no more.
-    assert distance[pool.prompt_ids[first]] >= min(1.0, distance.max()) - 1e-6
 
 
 def test_the_posterior_metric_is_that_of_the_head(head, pool, posterior):

@@ -82,6 +82,21 @@ class Browser:
         self._ask("Input.dispatchKeyEvent", type="keyDown", **event, **text)
         self._ask("Input.dispatchKeyEvent", type="keyUp", **event)
 
+    def hold(self, key: str, times: int) -> None:
+        """Hold a key, so that it comes again and again."""
+        event = {"key": key, "text": key, "windowsVirtualKeyCode": ord(key.upper())}
+        for n in range(times):
+            self._ask(
+                "Input.dispatchKeyEvent", type="keyDown", autoRepeat=n > 0, **event
+            )
+            time.sleep(0.1)
+        self._ask("Input.dispatchKeyEvent", type="keyUp", **event)
+
+    def prefer(self, scheme: str) -> None:
+        """Ask pages for light or dark colours."""
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self._ask("Emulation.setEmulatedMedia", features=[feature])
+
     def screenshot(self, path: Path) -> None:
         """Write what is seen as a PNG file."""
         data = self._ask("Page.captureScreenshot", format="png")["data"]

@@ -61,6 +61,17 @@ def test_undo_shows_the_last_pair_again(client):
     )
 
 
+def test_an_undo_whose_answer_was_lost_can_be_sent_again(client):
+    """It names itself: one judgement is taken back, not two."""
+    pair = client.get("/api/next?annotator=me").json()
+    second = label(client, pair).json()
+    label(client, second)
+    body = {"annotator": "me", "request": "r1"}
+    answers = [client.post("/api/undo", json=body).json() for _ in range(3)]
+    assert {answer["pair_id"] for answer in answers} == {second["pair_id"]}
+    assert answers[-1]["progress"]["mine"] == 1
+
+
 def test_a_session_ends_when_no_pair_is_left(client):
     """The last answer says so."""
     pair = client.get("/api/next?annotator=me").json()
@@ -90,6 +101,7 @@ def test_bodies_that_are_no_judgement_are_refused(client):
     for wrong in ({"winner": "left"}, {"more": 1}, {"strength": 4}, {"annotator": ""}):
         assert label(client, pair, **{"winner": "tie"} | wrong).status_code == 422
     assert label(client, pair, comment="x" * 5000).status_code == 422
+    assert client.get("/api/next?annotator=a%00b").status_code == 422
 
 
 def test_foreign_hosts_and_origins_are_refused(client):

@@ -39,7 +39,7 @@ def rows_of(path):
 
 
 def test_a_session_by_keyboard(out, make_queue, running, browse):
-    """50 pairs, tie, both bad, skip, undo, help; no request goes elsewhere."""
+    """50 pairs, tie, both bad, skip, undo, help, a held key; no request elsewhere."""
     url = running(create_app(make_queue(out, texts=make_texts(9))))
     page = browse(f"{url}/?annotator=ann")
     for n, key in enumerate("12" * 24 + "0b"):
@@ -49,6 +49,10 @@ def test_a_session_by_keyboard(out, make_queue, running, browse):
     page.until(f"{STATE} === 'Saved: skip. Undo with u.'")
     page.press("u")
     page.until(f"{STATE}.startsWith('Taken back')")
+    page.press("u")
+    page.until(f"{COUNT} === 49")
+    page.hold("1", 5)
+    page.until(f"{COUNT} === 50")
     page.press("u")
     page.until(f"{COUNT} === 49")
     page.press("?")
@@ -74,6 +78,9 @@ def test_a_phone_shows_one_response_above_the_other(out, make_queue, running, br
     assert places[0][1] < places[1][1]
     page.run("document.querySelector('[data-win=second]').click()")
     page.until(f"{COUNT} === 1")
+    page.open(f"{url}/?annotator=ann", 640, 360)
+    bar = "document.querySelector('.bar').getBoundingClientRect().height"
+    assert page.run(bar) < 360 / 4
 
 
 def test_texts_are_text_long_ones_are_folded_and_hebrew_runs_to_the_left(
@@ -92,6 +99,10 @@ def test_texts_are_text_long_ones_are_folded_and_hebrew_runs_to_the_left(
     at = shown.index("line\n" * 200) + 1
     fold = f"document.querySelector('[data-of=t{at}]')"
     assert not page.run(f"{fold}.hidden")
+    side = ["first", "second"][at - 1]
+    for wanted in (f"Show all of the {side} response", "Show less of"):
+        assert page.run(f"{fold}.getAttribute('aria-label')").startswith(wanted)
+        page.run(f"{fold}.click()")
     page.run(f"{fold}.click()")
     assert page.run(f"t{at}.scrollHeight <= t{at}.clientHeight + 4")
     assert page.run("document.getElementById('t0').matches(':dir(rtl)')")
@@ -128,7 +139,8 @@ def test_keyboard_focus_and_names_reach_everything(out, make_queue, running, bro
     page = browse(f"{url}/?annotator=ann")
     names = page.names()
     assert all(name for role, name in names if role in ("button", "combobox"))
-    assert ("button", "Help: keys") in names
+    for name in ("Help: keys", "First", "Second", "Tie", "Both bad", "Skip", "Undo"):
+        assert ("button", name) in names
     reached = []
     for _ in range(12):
         page.press("Tab")
@@ -138,10 +150,16 @@ def test_keyboard_focus_and_names_reach_everything(out, make_queue, running, bro
     assert reached.index("First1") < reached.index("Undou")
 
 
-def test_contrast_of_texts_is_at_least_that_of_wcag(out, make_queue, running, browse):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_of_texts_is_at_least_that_of_wcag(
+    scheme, out, make_queue, running, browse
+):
     """4.5 to 1, measured on the colours that the browser has computed."""
     url = running(create_app(make_queue(out)))
     page = browse(f"{url}/?annotator=ann")
+    page.prefer(scheme)
+    dark = page.run("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert dark == (scheme == "dark")
     found = page.run(
         """(() => {
         const lum = c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(x => {
@@ -156,6 +174,36 @@ def test_contrast_of_texts_is_at_least_that_of_wcag(out, make_queue, running, br
             return (Math.max(a, b) + .05) / (Math.min(a, b) + .05); }); })()"""
     )
     assert min(found) >= 4.5
+
+
+def test_the_panel_says_in_words_what_can_be_known(out, make_queue, running, browse):
+    """Too few prompts, an interval, more labels than the pool holds, and reached."""
+    queue = make_queue(out, texts=make_texts(9))
+    for _ in range(50):
+        queue.judge("ann", queue.next("ann").key, "first", {})
+    url = running(create_app(queue))
+
+    def facts(n_labels, half):
+        figure = {"n_labels": n_labels, "n": 9, "n_prompts": 6 if half else 4}
+        low, high = (0.75 - half, 0.75 + half) if half else (None, None)
+        queue.note_measured(
+            figure | {"order_consistency": 0.75, "low": low, "high": high}
+        )
+        page.open(f"{url}/?annotator=ann")
+        return page.run("document.getElementById('facts').textContent")
+
+    page = browse(f"{url}/?annotator=ann")
+    assert "75%; too few prompts for an interval (4)" in facts(8, None)
+    for n_labels in (10, 20, 30):
+        assert "Labels left until ±2 pointsnot yet" in facts(n_labels, n_labels**-0.5)
+    found = facts(40, 0.1)
+    assert "75% (95%: 65% to 85%, 9 labels of 6 prompts)" in found
+    assert "±2 pointsmore than this pool holds (4 pairs left)" in found
+    queue.curve.clear()
+    for n_labels in (41, 43, 45, 47):
+        found = facts(n_labels, 0.146 * n_labels**-0.5)
+    assert "±2 pointsabout 4" in found  # (0.146 / 0.02) squared, less 50
+    assert "±2 pointsreached" in facts(50, 0.019)
 
 
 SERVER = """

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from embrm.datasets import read_preferences
 from embrm.exceptions import DataError, InvalidInputError, MisreadWarning
 from embrm.label import Texts
-from embrm.label.exchange import add_labels, learn_labels, write_tasks
+from embrm.label.exchange import add_labels, config_of, learn_labels, write_tasks
 from embrm.label.launch import distinct_items, make_loop
+from embrm.label.tasks import make_task
 from embrm.model.items import row_items
 from tests.label.conftest import make_texts
 
@@ -38,18 +40,44 @@ def read(path):
 def label_studio(task, left_is_better):
     """What Label Studio exports after an annotator has taken one answer."""
     value = {"selected": "left" if left_is_better else "right"}
-    result = {"type": "pairwise", "value": value, "to_name": "answer1,answer2"}
-    return task | {"annotations": [{"completed_by": 7, "result": [result]}]}
+    names = {"from_name": "comparison", "to_name": "comparison"}
+    result = {"id": "Sba4", "type": "pairwise", "value": value, **names}
+    annotation = {
+        "completed_by": 7,
+        "was_cancelled": False,
+        "lead_time": 12.5,
+        "created_at": "2026-11-29T14:00:00Z",
+        "result": [result],
+    }
+    return {"id": 1, "annotations": [annotation], "drafts": [], **task}
+
+
+def label_studio_min(task, left_is_better):
+    """JSON_MIN, where the data and the annotation are columns."""
+    selected = "left" if left_is_better else "right"
+    named = {"annotator": 7, "annotation_id": 2, "lead_time": 12.5, "id": 1}
+    return {**task["data"], **named, "comparison": [{"selected": selected}]}
+
+
+def ranking(left_is_better):
+    """The answer to Argilla's ranking question, options as they were offered."""
+    ranks = (1, 2) if left_is_better else (2, 1)
+    names = ("response-1", "response-2")
+    return [{"value": n, "rank": r} for n, r in zip(names, ranks, strict=True)]
 
 
 def argilla(task, left_is_better):
-    """An Argilla record with a submitted ranking."""
-    names = ["response-1", "response-2"]
-    order = names if left_is_better else names[::-1]
-    ranking = [{"value": name, "rank": n + 1} for n, name in enumerate(order)]
-    values = {"ranking": {"value": ranking}}
+    """An Argilla record with a submitted ranking, as its server answers."""
+    values = {"ranking": {"value": ranking(left_is_better)}}
     response = {"user_id": "u", "status": "submitted", "values": values}
-    return task | {"responses": [response]}
+    return task | {"external_id": task["id"], "responses": [response]}
+
+
+def argilla_on_the_hub(task, left_is_better):
+    """Fields, questions and metadata are columns."""
+    answer = {"user_id": "u", "status": "submitted", "value": ranking(left_is_better)}
+    metadata = {f"metadata.{name}": value for name, value in task["metadata"].items()}
+    return {**task["fields"], "ranking": [answer], **metadata}
 
 
 def arena(task, left_is_better):
@@ -57,10 +85,18 @@ def arena(task, left_is_better):
     return task | {"winner": "model_a" if left_is_better else "model_b"}
 
 
-@pytest.mark.parametrize("judge", [label_studio, argilla, arena])
-def test_tasks_come_back_as_labels(loop, tmp_path, judge):
+TOOLS = {
+    label_studio: "label-studio",
+    label_studio_min: "label-studio",
+    argilla: "argilla",
+    argilla_on_the_hub: "argilla",
+    arena: "arena",
+}
+
+
+@pytest.mark.parametrize(("judge", "tool"), TOOLS.items())
+def test_tasks_come_back_as_labels(loop, tmp_path, judge, tool):
     """Written, judged there, read again: the same pairs, in the same order."""
-    tool = judge.__name__.replace("_", "-")
     tasks, exported, out = (tmp_path / name for name in ("t", "e.json", "l.jsonl"))
     assert write_tasks(loop, Texts(TEXTS), tasks, tool=tool, n=5) == 5
     written = (
@@ -78,6 +114,55 @@ def test_tasks_come_back_as_labels(loop, tmp_path, judge):
         assert winner == (left if better else right)
     assert learn_labels(loop, Texts(TEXTS), read(exported)) == (5, 0)
     assert loop.n_labels == 5
+
+
+@pytest.mark.parametrize(("judge", "tool"), TOOLS.items())
+def test_how_pairs_were_chosen_comes_back_with_the_labels(loop, tmp_path, judge, tool):
+    """Held-out pairs are not fitted on, chosen ones are not taken for random."""
+    tasks, exported, out = (tmp_path / name for name in ("t", "e.json", "l.jsonl"))
+    write_tasks(loop, Texts(TEXTS), tasks, tool=tool, n=20)
+    written = (
+        json.loads(tasks.read_text()) if tool == "label-studio" else rows_of(tasks)
+    )
+    exported.write_text(json.dumps([judge(row, True) for row in written]))
+    add_labels(read(exported), out)
+    for table in (exported, out):
+        again = make_loop(TEXTS, loop.pool.prompt_ids, loop.pool.items, random_state=0)
+        learn_labels(again, Texts(TEXTS), read(table))
+        assert again.held_out.sum() == 2
+        # Two of the warm start, a fifth of the fitted ones, and those held out.
+        assert again.is_random.sum() == 7
+    rows = rows_of(out)
+    assert {row["strategy"] for row in rows} == {"random", "VOptimal"}
+    assert all(("propensity" in r) == (r["strategy"] == "random") for r in rows)
+    assert {row["position"] for row in rows} == {"first first"}
+    if judge is label_studio:
+        assert rows[0]["seconds"] == 12.5
+        assert rows[0]["time"] == 1795960800.0
+
+
+def test_the_label_config_names_what_the_tasks_hold(loop, tmp_path):
+    """Its variables are in the data; the tag compares what stands left and right."""
+    out = tmp_path / "tasks.json"
+    write_tasks(loop, Texts(TEXTS), out, tool="label-studio", n=3)
+    config = ET.fromstring(config_of(out).read_text())  # noqa: S314
+    texts = {text.get("name"): text.get("value") for text in config.iter("Text")}
+    for task in json.loads(out.read_text()):
+        assert {value.removeprefix("$") for value in texts.values()} <= set(
+            task["data"]
+        )
+    (tag,) = config.iter("Pairwise")
+    left, right = tag.get("toName").split(",")
+    assert (texts[left], texts[right]) == ("$answer1", "$answer2")
+
+
+def test_pairs_across_prompts_are_refused_by_tools_that_show_one(tmp_path):
+    """With where they can be labelled."""
+    vectors = np.random.default_rng(0).normal(size=(len(TEXTS), 3))
+    prompts = np.unique([prompt for prompt, _ in TEXTS], return_inverse=True)[1]
+    loop = make_loop(TEXTS, prompts, vectors, pairing="cross", random_state=0)
+    with pytest.raises(InvalidInputError, match="label on the page of embrm label"):
+        write_tasks(loop, Texts(TEXTS), tmp_path / "t", tool="argilla", n=2)
 
 
 def sides_of(task):
@@ -146,3 +231,9 @@ def test_labels_of_the_page_are_read_back(tmp_path, make_queue):
         shown = queue.next("me")
         queue.judge("me", shown.key, "first" if not shown.swapped else "tie", {})
     assert len(read_preferences(out)) == 2
+
+
+def test_small_propensities_keep_their_digits():
+    """Among billions of pairs a chance is no zero, which could not be weighed by."""
+    task = make_task(Texts(TEXTS), np.array([0, 1]), "random", 1 / 3e9, False)
+    assert task.propensity == pytest.approx(1 / 3e9, rel=1e-8)

@@ -1,12 +1,15 @@
 """Label Studio's exports: pairwise labels, choices, rankings and ratings."""
 
+import contextlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from embrm.datasets.formats._conversations import parsed_list
 from embrm.datasets.formats._fields import (
     first_fields,
     is_list,
+    is_number,
     list_of,
     record_of,
 )
@@ -48,40 +51,55 @@ def _read_label_studio(row: Row, reader: RowReader) -> None:
     Cancelled annotations, and results of another type, are no preferences. The export
     of pairwise labels does not say which text stood left: where `to_name` names no two
     of them, it is the one that is called first by its number or letter, as in Label
-    Studio's templates.
+    Studio's templates. What else `data` holds goes along with a pair, and the
+    annotation's `time` and `seconds`.
     """
     data = record_of(row["data"], "data")
     items = _items_in(data)
-    record = Record({**data, **items}, "data", reader)
+    record = Record({**data, **items}, "data", reader, beside=data)
     for entry in _listed(row["annotations"], "annotations"):
         annotation = record_of(entry, "annotation")
         if annotation.get("was_cancelled"):
             continue
-        who = annotation.get("completed_by")
         for each in _listed(annotation.get("result"), "result"):
             result = record_of(each, "result")
-            _take(result, record, data, who, reader)
+            _take(result, record, data, annotation, reader)
     record.finish("an annotation that compares, ranks or rates texts", "task")
 
 
-def _take(result: Row, record: Record, data: Row, who: Any, reader: RowReader) -> None:
+def _take(
+    result: Row, record: Record, data: Row, annotation: Row, reader: RowReader
+) -> None:
     """Take one result of an annotation; those of other types say nothing."""
+    who, spent = annotation.get("completed_by"), _time_of(annotation)
     kind, question = result.get("type"), str(result.get("from_name"))
     value = result.get("value")
     if kind == "pairwise":
         sides = _compared(data, str(result.get("to_name")), reader)
         selected = record_of(value, "value").get("selected")
         y, tie = verdict(selected, LETTERS, "selected", reader)
-        record.prefer(question, sides, y, who, **tie)
+        record.prefer(question, sides, y, who, **tie, **spent)
     elif kind == "ranker":
         order = _order(record_of(value, "value").get("ranker"))
-        record.rank(question, {str(name): n for n, name in enumerate(order)}, who)
+        ranks = {str(name): n for n, name in enumerate(order)}
+        record.rank(question, ranks, who, **spent)
     elif kind in ("rating", "choices", "number"):
         given = record_of(value, "value").get(kind)
         to_name = str(result.get("to_name"))
         # A tag that stands at one text is about that, whatever its name.
         about = question if to_name not in data else f"{to_name} {question}"
         record.answer(about, given[0] if is_list(given) and given else given, who)
+
+
+def _time_of(annotation: Row) -> dict[str, float]:
+    """Say when it was annotated, in seconds of the epoch, and for how many seconds."""
+    found, when = dict[str, float](), annotation.get("created_at")
+    if isinstance(when, str):
+        with contextlib.suppress(ValueError):
+            found["time"] = datetime.fromisoformat(when).timestamp()
+    if is_number(annotation.get("lead_time")):
+        found["seconds"] = float(annotation["lead_time"])
+    return found
 
 
 def _items_in(data: Row) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Argilla's records: rankings, choices and ratings of their fields."""
 
+import contextlib
+import json
 from itertools import zip_longest
 from typing import Any
 
@@ -36,10 +38,10 @@ def _read_argilla(row: Row, reader: RowReader) -> None:
     Records of version 1 have `responses [{values {question {value}}, status}]`, those
     of version 2 `responses {question [{value, status, user_id}]}`; on the hub, and in
     flat exports, fields and questions are columns. A question rates the field that
-    its name holds (`generations-1-rating`, `rating-1`), or the only response. The
-    client of version 2 writes a ranking as the names of all options in the order in
-    which they were offered, without ranks: what was said is lost
-    (argilla-io/argilla#5712), and such records are refused.
+    its name holds (`generations-1-rating`, `rating-1`), or the only response. Metadata
+    go along with every pair. The client of version 2 writes a ranking as the names of
+    all options in the order in which they were offered, without ranks: what was said
+    is lost (argilla-io/argilla#5712), and such records are refused.
     """
     if isinstance(row.get("fields"), dict):
         fields, answers = row["fields"], _argilla_answers(row)
@@ -55,7 +57,7 @@ def _read_argilla(row: Row, reader: RowReader) -> None:
             for name in questions
             for each in _answers_in(row, name)
         ]
-    record = Record(fields, "fields", reader)
+    record = Record(fields, "fields", reader, beside=_metadata(row))
     for question, value, who in answers:
         ranks = _ranks_in(value, fields)
         if ranks:
@@ -63,6 +65,18 @@ def _read_argilla(row: Row, reader: RowReader) -> None:
         else:
             record.answer(question, value, who)
     record.finish("a submitted answer that ranks, chooses or rates fields", "record")
+
+
+def _metadata(row: Row) -> Row:
+    """Read the metadata of a record, which on the hub are columns or JSON."""
+    metadata = row.get("metadata")
+    if isinstance(metadata, str):
+        with contextlib.suppress(ValueError):
+            metadata = json.loads(metadata)
+    if isinstance(metadata, dict):
+        return metadata
+    begin = "metadata."
+    return {n.removeprefix(begin): v for n, v in row.items() if n.startswith(begin)}
 
 
 def _argilla_answers(row: Row) -> list[tuple[str, Any, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from embrm.datasets.formats._chosen_rejected import is_name
-from embrm.datasets.formats._fields import is_number
+from embrm.datasets.formats._fields import extras_of, is_number
 from embrm.datasets.formats._labelled import good_or_bad, is_label
 from embrm.datasets.formats._texts import prompt_columns, read_prompt
 from embrm.datasets.formats._two_responses import WINNERS, two_sides, values_of
@@ -37,10 +37,16 @@ class Record:
     column : str
         Where they stand, for errors.
     reader : RowReader
+    beside : mapping, optional
+        What goes along with every pair: all in it but the prompt and the responses
+        that are compared.
     """
 
-    def __init__(self, fields: Row, column: str, reader: RowReader) -> None:
+    def __init__(
+        self, fields: Row, column: str, reader: RowReader, beside: Row | None = None
+    ) -> None:
         self.fields = fields
+        self._beside = beside or {}
         self._column, self._reader = column, reader
         self._numbers: dict[str, int] = {}
         self._compared: dict[str, list[dict[str, Any]]] = {}
@@ -64,7 +70,9 @@ class Record:
         pair = {"ends": ends, "y": y, **columns, **named}
         self._compared.setdefault(question, []).append(pair)
 
-    def rank(self, question: str, ranks: Mapping[str, float], who: Any) -> None:
+    def rank(
+        self, question: str, ranks: Mapping[str, float], who: Any, **columns: Any
+    ) -> None:
         """Add the ranks of fields, of which the lowest is the best."""
         # In the order of the fields: the better one does not always stand first.
         ranked = [
@@ -73,7 +81,7 @@ class Record:
         for i, (one, rank) in enumerate(ranked):
             for other, other_rank in ranked[i + 1 :]:
                 y = TIE if rank == other_rank else float(rank < other_rank)
-                self.prefer(question, (one, other), y, who)
+                self.prefer(question, (one, other), y, who, **columns)
 
     def answer(self, question: str, value: Any, who: Any) -> None:
         """Add an answer that rates a response or names the better one; or none."""
@@ -96,10 +104,13 @@ class Record:
             If several questions were answered, and which decides is not clear.
         """
         if self._compared:
-            for pair in self._compared[self._deciding()]:
+            pairs = self._compared[self._deciding()]
+            beside = self._columns_beside({n for pair in pairs for n in pair["ends"]})
+            for pair in pairs:
                 one, other = pair.pop("ends")
                 y = pair.pop("y")
-                self._reader.pair(self._item(one), self._item(other), y, **pair)
+                columns = beside | pair
+                self._reader.pair(self._item(one), self._item(other), y, **columns)
             return
         for (name, who), ratings in self._ratings.items():
             named = {} if who is None else {"annotator": _called(who)}
@@ -165,6 +176,14 @@ class Record:
     def _rate(self, name: str, aspect: str, value: float, who: Any) -> None:
         ratings = self._ratings.setdefault((name, who), {})
         ratings["score" if aspect.lower() in _SCORES else aspect] = value
+
+    def _columns_beside(self, compared: set[str]) -> dict[str, Any]:
+        place = prompt_columns(tuple(self._beside))
+        prompt = () if place is None else place.roles()
+        others = {name: cell for name, cell in self._beside.items() if name != "y"}
+        extras = extras_of(others, *compared, *prompt)
+        del extras["y"]
+        return extras
 
     def _item(self, name: str) -> int:
         if name not in self._numbers:
