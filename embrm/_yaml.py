@@ -33,6 +33,8 @@ def read_yaml_file(path: Path) -> tuple[yaml.Node | None, Any]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise YamlError(f"more than {_MAX_BYTES:,} bytes")
+        if not path.is_file():
+            raise YamlError("no regular file")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise YamlError(error.strerror or type(error).__name__) from error
