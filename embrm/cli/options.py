@@ -126,8 +126,7 @@ OnError = Annotated[
     ),
 ]
 MaxRows = Annotated[
-    int | None,
-    typer.Option("--max-rows", min=1, help="Read only the first rows."),
+    int | None, typer.Option("--max-rows", min=1, help="Read only the first rows.")
 ]
 PromptTemplate = Annotated[
     str | None,
@@ -165,8 +164,7 @@ Images = Annotated[
 ReportOut = Annotated[
     Path | None,
     typer.Option(
-        "--report",
-        help="HTML file to write: verdict, figures, tables, warnings.",
+        "--report", help="HTML file to write: verdict, figures, tables, warnings."
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
