@@ -5,11 +5,13 @@ of Python's stack, and 312 bytes of aliases of aliases to a gigabyte. The events
 text are looked at first, which takes neither stack nor memory.
 """
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 _DEEPEST = 20
+_MAX_BYTES = 1_000_000
 _MOST_VALUES = 100_000
 _LONGEST_NUMBER = 400
 _OPEN = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
@@ -18,6 +20,27 @@ _CLOSE = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 class YamlError(ValueError):
     """A text is not YAML of plain data; the message says where, by line and column."""
+
+
+def read_yaml_file(path: Path) -> tuple[yaml.Node | None, Any]:
+    """Read a file as `parse_yaml` reads a text.
+
+    Raises
+    ------
+    YamlError
+        Also if the file cannot be read, is too large, or is no text.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise YamlError(f"more than {_MAX_BYTES:,} bytes")
+        if not path.is_file():
+            raise YamlError("no regular file")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise YamlError(error.strerror or type(error).__name__) from error
+    except UnicodeDecodeError as error:
+        raise YamlError("bytes that are not UTF-8") from error
+    return parse_yaml(text)
 
 
 def parse_yaml(text: str) -> tuple[yaml.Node | None, Any]:

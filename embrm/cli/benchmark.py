@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 BenchmarkModel = Annotated[
     Path | None,
-    typer.Argument(
-        help="Directory that `embrm fit` wrote; not needed with --scores.",
-    ),
+    typer.Argument(help="Directory that `embrm fit` wrote; not needed with --scores."),
 ]
 SuiteName = Annotated[
     str, typer.Option("--suite", help="Name of the benchmark, e.g. rm-bench.")
@@ -51,14 +49,12 @@ Aggregate = Annotated[
     ),
 ]
 SuiteVersion = Annotated[
-    str | None,
-    typer.Option("--suite-version", help="Version of its scoring."),
+    str | None, typer.Option("--suite-version", help="Version of its scoring.")
 ]
 ScoresOut = Annotated[
     Path | None,
     typer.Option(
-        "--out",
-        help="Where the score table goes (.jsonl, .csv or .parquet).",
+        "--out", help="Where the score table goes (.jsonl, .csv or .parquet)."
     ),
 ]
 # Where a benchmark's files do not name the part they are, their names do.
@@ -230,7 +226,7 @@ def _rewards(
     if seen:
         say(
             f"{seen} of {len(hashes)} prompts are among those the head was fitted on: "
-            "these scores are optimistic",
+            "these scores are optimistic"
         )
     return items.join(model.reward(items.loc[said, ["prompt", "response"]]))
 

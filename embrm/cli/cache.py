@@ -35,8 +35,7 @@ DryRun = Annotated[
 _NOTHING = "no vectors here"
 
 ExportPath = Annotated[
-    Path,
-    typer.Option("--out", help="Where to write: .parquet, .arrow or .npy."),
+    Path, typer.Option("--out", help="Where to write: .parquet, .arrow or .npy.")
 ]
 ChosenItems = Annotated[
     str | None,
@@ -82,16 +81,13 @@ Dtype = Annotated[
     ),
 ]
 TensorName = Annotated[
-    str | None,
-    typer.Option("--tensor", help="Name of the array in the file."),
+    str | None, typer.Option("--tensor", help="Name of the array in the file.")
 ]
 
 
 @app.command()
 @as_command
-def info(
-    directory: Directory,
-) -> None:
+def info(directory: Directory) -> None:
     """List the encoders whose vectors are kept, with counts and sizes."""
     stores = open_cache(directory).stores()
     if wants_json():
@@ -119,10 +115,7 @@ def info(
 
 @app.command()
 @as_command
-def verify(
-    directory: Directory,
-    dry_run: DryRun = False,
-) -> None:
+def verify(directory: Directory, dry_run: DryRun = False) -> None:
     """Verify every checksum; set damaged segments aside, and exit with 4 if any."""
     from embrm.embed.cache import verify as verify_cache
 
@@ -142,9 +135,7 @@ def verify(
 @app.command()
 @as_command
 def prune(
-    directory: Directory,
-    fingerprint: Digest = None,
-    dry_run: DryRun = False,
+    directory: Directory, fingerprint: Digest = None, dry_run: DryRun = False
 ) -> None:
     """Remove damaged segments and stale temporary files; an encoder only if named."""
     from embrm.embed.cache import prune as prune_cache
@@ -153,9 +144,7 @@ def prune(
     named = [] if fingerprint is None else [find_digest(directory, fingerprint)]
     report = prune_cache(opened, fingerprints=named, dry_run=dry_run)
     did = "would remove" if dry_run else "removed"
-    say(
-        f"{did} {len(report.removed)} files, {_megabytes(report.n_bytes)}",
-    )
+    say(f"{did} {len(report.removed)} files, {_megabytes(report.n_bytes)}")
     for name in report.removed:
         say(f"  {name}")
     emit(report.to_json())
@@ -163,10 +152,7 @@ def prune(
 
 @app.command()
 @as_command
-def compact(
-    directory: Directory,
-    fingerprint: Digest = None,
-) -> None:
+def compact(directory: Directory, fingerprint: Digest = None) -> None:
     """Merge small segments into large ones; the vectors are not changed."""
     from embrm.embed.cache import compact as compact_store
 
@@ -176,7 +162,7 @@ def compact(
         reports[digest] = report.to_json()
         say(
             f"{digest[:12]}: {report.n_segments_before} segments before, "
-            f"{report.n_segments_after} after",
+            f"{report.n_segments_after} after"
         )
     if not reports:
         say(_NOTHING)
@@ -245,11 +231,7 @@ def _keys(items: str, column: list[str] | None) -> "Keys":
     from embrm.embed.keys import item_keys
 
     frame = read_frame(items)
-    names = {
-        "prompt": "prompt",
-        "response": "response",
-        **(column_map(column) or {}),
-    }
+    names = {"prompt": "prompt", "response": "response", **(column_map(column) or {})}
     wanted = [names["prompt"], names["response"]]
     missing = [name for name in wanted if name not in frame.columns]
     if missing:

@@ -52,10 +52,7 @@ Near = Annotated[
         "not look for them.",
     ),
 ]
-Page = Annotated[
-    Path | None,
-    typer.Option("--html", help="Write it as a page, too."),
-]
+Page = Annotated[Path | None, typer.Option("--html", help="Write it as a page, too.")]
 
 
 @partial(as_command, on_error="skip")
@@ -124,10 +121,7 @@ def read_quietly(source: str, *, paired: bool = True, **options: Any) -> "Prefer
 
 
 def label_probability(
-    directory: Path | None,
-    cache: str | None,
-    preferences: "Preferences",
-    seed: int,
+    directory: Path | None, cache: str | None, preferences: "Preferences", seed: int
 ) -> "FloatArray | None":
     """Compute the held-out probability of each label by a saved model; None without.
 
@@ -210,8 +204,7 @@ MinWords = Annotated[
     typer.Option("--min-words", min=0, help="Fewest words of each response."),
 ]
 MaxWords = Annotated[
-    int | None,
-    typer.Option("--max-words", min=1, help="Most words of each response."),
+    int | None, typer.Option("--max-words", min=1, help="Most words of each response.")
 ]
 Similar = Annotated[
     float | None,

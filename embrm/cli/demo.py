@@ -19,10 +19,7 @@ HEADS = ("linear", "siamese", "mlp", "lightgbm", "xgboost")
 DemoOut = Annotated[Path, typer.Option("--out", help="Directory for what it makes.")]
 DemoData = Annotated[
     Path | None,
-    typer.Option(
-        "--data",
-        help="Preference file; data/quickstart.jsonl by default.",
-    ),
+    typer.Option("--data", help="Preference file; data/quickstart.jsonl by default."),
 ]
 DemoEncoders = Annotated[
     list[str] | None,

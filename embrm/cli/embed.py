@@ -23,8 +23,7 @@ _LONG = 600.0
 _ADDRESS = re.compile(r"auto|local|(ray://)?[\w.\-\[\]:]+:\d+")
 
 Prefs = Annotated[
-    str,
-    typer.Argument(help="JSONL, JSON, CSV or Parquet file, hf:owner/name, or -."),
+    str, typer.Argument(help="JSONL, JSON, CSV or Parquet file, hf:owner/name, or -.")
 ]
 NeededCache = Annotated[
     str,
@@ -131,11 +130,7 @@ def embed(
 
 
 def say_how_long(
-    texts: "list[Text]",
-    encoder: "Encoder",
-    cache: Any,
-    *,
-    command: str | None = None,
+    texts: "list[Text]", encoder: "Encoder", cache: Any, *, command: str | None = None
 ) -> None:
     """Print how long embedding will take, before it starts.
 

@@ -34,8 +34,7 @@ OtherEncoder = Annotated[
 By = Annotated[
     str | None,
     typer.Option(
-        "--by",
-        help="Column whose values are evaluated apart, e.g. subset or language.",
+        "--by", help="Column whose values are evaluated apart, e.g. subset or language."
     ),
 ]
 
@@ -78,7 +77,7 @@ def evaluate(
     if template is not None and options["prompt_template"] is None:
         say(
             f"the model was fitted with --prompt-template {template!r}: pass it "
-            "too where the prompts of this file stand in these columns",
+            "too where the prompts of this file stand in these columns"
         )
     preferences = read_pairs(read_and_say(prefs, **options))
     seen = model.seen_pairs(preferences)
@@ -250,9 +249,7 @@ def _names(models: list[Path]) -> list[str]:
     names = short if len(set(short)) == len(short) else [str(p) for p in models]
     if len(set(names)) < len(names):
         raise invalid_input(
-            expected="different models",
-            got="one of them twice",
-            fix="name each once",
+            expected="different models", got="one of them twice", fix="name each once"
         )
     return names
 
@@ -264,13 +261,11 @@ def _unseen(models: dict[str, Any], preferences: Any) -> Any:
     if not any_seen.any():
         return preferences
     if any_seen.all():
-        say(
-            "Every pair has a prompt a model was fitted on: figures are optimistic.",
-        )
+        say("Every pair has a prompt a model was fitted on: figures are optimistic.")
         return preferences
     say(
         f"{int(any_seen.sum())} of {len(any_seen)} pairs left out: a model was fitted "
-        "on their prompts.",
+        "on their prompts."
     )
     return preferences.take_pairs(~any_seen)
 

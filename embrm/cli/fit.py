@@ -31,8 +31,7 @@ HeadName = Annotated[str, typer.Option("--head")]
 HeadParams = Annotated[
     list[str] | None,
     typer.Option(
-        "--param",
-        help="Parameter of the head, e.g. noise=estimate; may be repeated.",
+        "--param", help="Parameter of the head, e.g. noise=estimate; may be repeated."
     ),
 ]
 
@@ -137,9 +136,7 @@ def fit(
     model.fit_pairs(preferences, pairs, **near)
     flip_rates = _flip_rates(model.head_)
     if flip_rates:
-        say(
-            f"share of labels flipped, by estimate: {_most(flip_rates)}",
-        )
+        say(f"share of labels flipped, by estimate: {_most(flip_rates)}")
     tested = _test(model, test, options)
     held_out |= {} if tested is None else {"test": tested.evaluation.to_json()}
     save_model(model, out, metrics=held_out)
@@ -149,7 +146,7 @@ def fit(
         say(f"report: {report}")
     say(
         f"{head} head fitted on {len(data)} {data.learns_from} of "
-        f"{model.training_['n_prompts']} prompts, saved to {out}",
+        f"{model.training_['n_prompts']} prompts, saved to {out}"
     )
     emit(
         {
@@ -183,7 +180,7 @@ def _say_replaced(out: Path) -> None:
         return
     say(
         f"{out} holds a model, which this one will replace: head "
-        f"{old['head']['head']}, saved {old['created']}",
+        f"{old['head']['head']}, saved {old['created']}"
     )
 
 
@@ -216,9 +213,7 @@ def _test(model: Any, test: str | None, options: dict[str, Any]) -> Any:
     seen = model.seen_pairs(preferences)
     n_seen = int(seen.sum())
     if 0 < n_seen < len(seen):
-        say(
-            f"{n_seen} of {len(seen)} test pairs left out: fitted on their prompts.",
-        )
+        say(f"{n_seen} of {len(seen)} test pairs left out: fitted on their prompts.")
         preferences, n_seen = preferences.take_pairs(~seen), 0
     told = report_of_model(model, preferences, n_seen=n_seen)
     say(f"\nTest, {test}:\n{told.evaluation}\n")
@@ -273,17 +268,12 @@ def _say_equal(preferences: Any, pairs: Any, embedded: Any) -> None:
             f"{int(equal.sum())} of {len(equal)} pairs are in no figure: their two "
             "responses have the same vector, as what differs lies beyond the encoder's "
             f"limit of tokens{cut} or in what it does not see; rows "
-            f"{', '.join(map(str, rows))}{', ...' if equal.sum() > len(rows) else ''}",
+            f"{', '.join(map(str, rows))}{', ...' if equal.sum() > len(rows) else ''}"
         )
 
 
 def _cross_validate(
-    head: Any,
-    data: Any,
-    preferences: Any,
-    pairs: Any,
-    cv: int,
-    seed: int,
+    head: Any, data: Any, preferences: Any, pairs: Any, cv: int, seed: int
 ) -> tuple[dict[str, Any], Any]:
     """Evaluate held-out predictions; return the figures and the predictions."""
     from embrm.embed.progress import progress_bar
@@ -319,9 +309,7 @@ def _cross_validate(
     evaluation = evaluate_fit(fitted, preferences, pairs)
     say(f"\nHeld out, {folds}-fold cross-validation by prompt:")
     say(f"{evaluation}\n")
-    say(
-        "Order consistency by what the head sees (style: length, lists, markup):",
-    )
+    say("Order consistency by what the head sees (style: length, lists, markup):")
     say(f"{lines}\n")
     figures = {"folds": folds, **evaluation.to_json(), "style": lines.to_json()}
     return {"held_out": figures}, fitted

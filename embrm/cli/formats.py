@@ -51,10 +51,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-Name = Annotated[
-    str | None,
-    typer.Argument(help="One format, in full."),
-]
+Name = Annotated[str | None, typer.Argument(help="One format, in full.")]
 
 
 Markdown = Annotated[
@@ -63,10 +60,7 @@ Markdown = Annotated[
 
 
 @as_command
-def formats(
-    name: Name = None,
-    markdown: Markdown = False,
-) -> None:
+def formats(name: Name = None, markdown: Markdown = False) -> None:
     """List the formats of preference files, in the order in which they are tried."""
     from embrm.datasets.formats import find_format, known_formats
 

@@ -172,8 +172,7 @@ def export_tasks(
     encoder: EncoderName = None,
     strategy: StrategyName = "auto",
     labels: Annotated[
-        Path | None,
-        typer.Option("--labels", help="Labels so far, by which to choose."),
+        Path | None, typer.Option("--labels", help="Labels so far, by which to choose.")
     ] = None,
     cache: CacheDir = None,
     column: Columns = None,
@@ -200,11 +199,7 @@ def export_tasks(
 
 @app.command("import")
 @as_command
-def import_labels(
-    exported: Exported,
-    out: Labels,
-    column: Columns = None,
-) -> None:
+def import_labels(exported: Exported, out: Labels, column: Columns = None) -> None:
     """Bring labels of another tool into the table of labels; known ones stay once."""
     from embrm.label.exchange import add_labels
 

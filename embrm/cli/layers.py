@@ -77,7 +77,7 @@ def layers(
     sample = read_pairs(preferences).sample_prompts(prompts, random_state=seed)
     say(
         f"{len(sample)} pairs of {sample.items['prompt_id'].nunique()} prompts, "
-        f"{len(opened.columns)} settings of {opened.n_layers} layers",
+        f"{len(opened.columns)} settings of {opened.n_layers} layers"
     )
     say_how_long(sample.texts, opened, cache)
     embedded = embed_items(sample.texts, opened, cache)
@@ -168,7 +168,7 @@ def _print(compared: "LayerComparison", encoder: str, prefs: str) -> None:
         say(
             f"{n_noise} of {len(intervals)} settings (=) cannot be told from the best "
             "on these prompts: differences among them are noise. More --prompts would "
-            "tell more.",
+            "tell more."
         )
     layer, pooling = compared.recommended
     model = encoder.partition("@")[0].removeprefix("causal:")

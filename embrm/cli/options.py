@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal
 import typer
 import yaml
 
-from embrm._yaml import YamlError, parse_yaml
+from embrm._yaml import YamlError, parse_yaml, read_yaml_file
 from embrm.cli.output import reporting
 from embrm.exceptions import InvalidInputError, invalid_input
 
-_LARGEST = 1_000_000
 Port = Annotated[
     int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")
 ]
@@ -45,14 +44,7 @@ def load_config(ctx: typer.Context, path: Path | None) -> Path | None:
 def _read_yaml(path: Path) -> dict[str, Any]:
     """Read the mapping in a YAML file, hyphens in its keys as underscores."""
     try:
-        if path.stat().st_size > _LARGEST or not path.is_file():
-            raise typer.BadParameter(f"{path} is no file of at most {_LARGEST:,} bytes")
-        text = path.read_text(encoding="utf-8")
-        root, values = parse_yaml(text)
-    except OSError as error:
-        raise typer.BadParameter(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"{path} is not UTF-8") from error
+        root, values = read_yaml_file(path)
     except YamlError as error:
         raise typer.BadParameter(f"{path}: {error}") from error
     if values is None:
@@ -134,8 +126,7 @@ OnError = Annotated[
     ),
 ]
 MaxRows = Annotated[
-    int | None,
-    typer.Option("--max-rows", min=1, help="Read only the first rows."),
+    int | None, typer.Option("--max-rows", min=1, help="Read only the first rows.")
 ]
 PromptTemplate = Annotated[
     str | None,
@@ -181,8 +172,7 @@ Images = Annotated[
 ReportOut = Annotated[
     Path | None,
     typer.Option(
-        "--report",
-        help="HTML file to write: verdict, figures, tables, warnings.",
+        "--report", help="HTML file to write: verdict, figures, tables, warnings."
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]

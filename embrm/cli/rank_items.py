@@ -23,19 +23,17 @@ Log = Annotated[
     str,
     typer.Argument(
         help="JSONL, JSON, CSV or Parquet file, or -: columns model_a, model_b and "
-        "winner (model_a, model_b, tie, tie (bothbad)), or item, opponent and result.",
+        "winner (model_a, model_b, tie, tie (bothbad)), or item, opponent and result."
     ),
 ]
 BoardOut = Annotated[
     Path | None,
     typer.Option(
-        "--out",
-        help="Write the leaderboard to a .jsonl, .csv or .parquet file, too.",
+        "--out", help="Write the leaderboard to a .jsonl, .csv or .parquet file, too."
     ),
 ]
 Plot = Annotated[
-    Path | None,
-    typer.Option("--plot", help="Draw it, e.g. to board.png."),
+    Path | None, typer.Option("--plot", help="Draw it, e.g. to board.png.")
 ]
 Ties = Annotated[
     str,

@@ -43,8 +43,7 @@ if TYPE_CHECKING:
 
 _ENDINGS = (".jsonl", ".csv", ".parquet")
 Items = Annotated[
-    str,
-    typer.Argument(help="File with columns prompt and response, or - for JSONL."),
+    str, typer.Argument(help="File with columns prompt and response, or - for JSONL.")
 ]
 ScoreOut = Annotated[
     Path | None,
@@ -60,8 +59,7 @@ RewardColumn = Annotated[
     typer.Option("--reward-column", help="Name of the new column of rewards."),
 ]
 RankColumn = Annotated[
-    str | None,
-    typer.Option("--rank-column", help="Name of the new column of ranks."),
+    str | None, typer.Option("--rank-column", help="Name of the new column of ranks.")
 ]
 Overwrite = Annotated[
     bool,
@@ -150,10 +148,7 @@ def _template_at_fit(model: Any, frame: Any) -> str | None:
 
 
 def _free_names(
-    frame: "pd.DataFrame",
-    wanted: tuple[str | None, str | None],
-    *,
-    overwrite: bool,
+    frame: "pd.DataFrame", wanted: tuple[str | None, str | None], *, overwrite: bool
 ) -> tuple[str, str]:
     """Choose names of the new columns that the file does not have, and say which."""
     names = []
@@ -162,7 +157,7 @@ def _free_names(
         if taken:
             say(
                 f"the file has a column {default!r}, which is kept: the new one is "
-                f"embrm_{default} (--overwrite replaces it)",
+                f"embrm_{default} (--overwrite replaces it)"
             )
         names.append(name or (f"embrm_{default}" if taken else default))
     return names[0], names[1]
@@ -260,8 +255,7 @@ Strategy = Annotated[
     ),
 ]
 TrainerFormat = Annotated[
-    str,
-    typer.Option("--format", help="trl, openrlhf, llama-factory or axolotl."),
+    str, typer.Option("--format", help="trl, openrlhf, llama-factory or axolotl.")
 ]
 Caution = Annotated[
     float,
@@ -394,7 +388,7 @@ def _say(mined: "Mined", out: Path, card: Path) -> None:
     kind = "pairs" if mined.rule.makes_pairs else "demonstrations"
     say(
         f"{mined.n_written:,} {kind} of {mined.n_items:,} responses to "
-        f"{mined.n_prompts:,} prompts, written to {out}",
+        f"{mined.n_prompts:,} prompts, written to {out}"
     )
     for reason, count in mined.left_out.items():
         say(f"left out: {count:,} {reason}")

@@ -50,8 +50,7 @@ AllowHost = Annotated[
 KeyFile = Annotated[
     Path | None,
     typer.Option(
-        "--api-key-file",
-        help="File with the bearer token that clients must send.",
+        "--api-key-file", help="File with the bearer token that clients must send."
     ),
 ]
 Training = Annotated[
@@ -73,8 +72,7 @@ MaxChars = Annotated[
     int, typer.Option("--max-chars", min=1, help="Characters of an item (422).")
 ]
 Queue = Annotated[
-    int,
-    typer.Option("--queue", min=1, help="Texts that wait for the encoder (503)."),
+    int, typer.Option("--queue", min=1, help="Texts that wait for the encoder (503).")
 ]
 MaxWait = Annotated[
     float,
@@ -84,8 +82,7 @@ Timeout = Annotated[
     float, typer.Option("--timeout", min=0.01, help="Seconds of a request (504).")
 ]
 HeaderTimeout = Annotated[
-    float,
-    typer.Option("--header-timeout", min=0.01, help="Seconds for headers (408)."),
+    float, typer.Option("--header-timeout", min=0.01, help="Seconds for headers (408).")
 ]
 BodyTimeout = Annotated[
     float, typer.Option("--body-timeout", min=0.01, help="Seconds for a body (408).")
@@ -95,8 +92,7 @@ StopTimeout = Annotated[
     typer.Option("--stop-timeout", min=1, help="Seconds to finish after SIGTERM."),
 ]
 Connections = Annotated[
-    int,
-    typer.Option("--connections", min=1, help="Connections of a worker (503)."),
+    int, typer.Option("--connections", min=1, help="Connections of a worker (503).")
 ]
 Window = Annotated[
     float,

@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from embrm import __version__
 from embrm._validation import Integer, Real
-from embrm._yaml import YamlError, parse_yaml
+from embrm._yaml import YamlError, read_yaml_file
 from embrm.exceptions import InvalidInputError, format_error, invalid_input
 from embrm.experiment._cell import Cell, Draw
 from embrm.experiment._storage import PoolFiles, pool_digest
@@ -34,14 +34,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
         If there is no such file, it holds no mapping, or a key stands twice in it.
     """
     try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise _unreadable(f"more than {_MAX_BYTES:,} bytes")
-        text = file.read_text(encoding="utf-8")
-        root, value = parse_yaml(text)
-    except OSError as error:
-        raise _unreadable(error.strerror or type(error).__name__) from error
-    except UnicodeDecodeError as error:
-        raise _unreadable("bytes that are not UTF-8") from error
+        root, value = read_yaml_file(file)
     except YamlError as error:
         raise _unreadable(str(error)) from error
     if not isinstance(value, dict):
@@ -145,9 +138,6 @@ def _unreadable(got: str) -> InvalidInputError:
         got=got,
         fix="start from the example that embrm simulate --help shows",
     )
-
-
-_MAX_BYTES = 1_000_000
 
 
 # Changed whenever the same parameters give other numbers than before.

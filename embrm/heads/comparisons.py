@@ -8,7 +8,7 @@ for every head at once.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -345,7 +345,7 @@ def graph_components(
     ndarray of int of shape (n_nodes,)
     """
     edges = coo_array((np.ones(len(one)), (one, other)), shape=(n_nodes, n_nodes))
-    kind = "strong" if strong else "weak"
+    kind: Literal["strong", "weak"] = "strong" if strong else "weak"
     labels: IntArray = connected_components(edges, connection=kind)[1]
     return labels.astype(np.intp)
 
