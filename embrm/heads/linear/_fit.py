@@ -19,6 +19,7 @@ from embrm.heads.linear.newton import (
     Coordinates,
     DiagonalCoordinates,
     FactoredCoordinates,
+    descend,
     minimise,
 )
 from embrm.heads.linear.posterior import Posterior, posterior_at
@@ -265,19 +266,19 @@ def _come_close(
     budget = _products_instead(fast, len(w))
     if coordinates is None and budget >= _FEWEST_PRODUCTS:
         coordinates = DiagonalCoordinates.of(fast.diagonal(), alpha)
-        w, n_iter, converged = minimise(
+        w, n_iter, converged = descend(
             fast,
             alpha,
             w,
             tol=tol,
-            max_iter=max_iter,
+            max_iter=int(min(max_iter, budget)),
             coordinates=coordinates,
-            max_products=budget,
             rounding=_ROUNDING,
         )
-        if converged or budget == np.inf:
-            return w, n_iter, converged, coordinates
-        coordinates = None
+        if converged:
+            return w, n_iter, True, coordinates
+        if budget < np.inf:
+            coordinates = None
     if coordinates is None:
         coordinates = FactoredCoordinates.of(fast.sampled_hessian(), alpha)
     w, further, converged = minimise(
@@ -301,7 +302,7 @@ def _products_instead(problem: LinearProblem | RowProblem, d: int) -> float:
         return np.inf
     n_sampled = max(SAMPLED_ROWS, 4 * d)
     operations = 2.0 * min(n_sampled, len(problem.weight)) * d**2 + 4 / 3 * d**3
-    return float(np.floor(operations / _PER_BYTE / problem.bytes_read))
+    return operations / _PER_BYTE / problem.bytes_read
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from embrm.heads.linear.newton import (
     DiagonalCoordinates,
     FactoredCoordinates,
     _Preconditioned,
+    descend,
     minimise,
 )
 from embrm.heads.linear.problem import make_problem, mean_square_difference
@@ -125,6 +126,40 @@ def test_separable_wins_have_a_finite_solution(alpha):
 def test_newton_takes_few_steps(comparisons):
     """Convergence is quadratic near the minimum."""
     assert solve(make_problem(comparisons), 0.5)[1] <= 10
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.5, 50.0])
+def test_to_descend_by_gradients_finds_the_same_minimum(comparisons, alpha):
+    """In the coordinates of the eigenbasis, and with fewer readings of the wins."""
+    problem = make_problem(comparisons)
+    coordinates = DiagonalCoordinates.of(problem.curvature, alpha)
+    counts = {"evaluate": 0, "hessian_product": 0}
+
+    class Counted:
+        weight, curvature = problem.weight, problem.curvature
+
+        def evaluate(self, w):
+            counts["evaluate"] += 1
+            return problem.evaluate(w)
+
+        def hessian_product(self, w, edge):
+            counts["hessian_product"] += 1
+            return problem.hessian_product(w, edge)
+
+    options = {"coordinates": coordinates, "tol": 1e-6, "max_iter": 100}
+    start = np.zeros(len(problem.curvature))
+    found, n_iter, converged = descend(
+        Counted(), alpha, start, rounding=1e-14, **options
+    )
+    assert converged
+    n_read = sum(counts.values())
+    assert n_read <= n_iter + 3
+    minimise(Counted(), alpha, start, **options)
+    assert n_read < 0.8 * (sum(counts.values()) - n_read)
+    np.testing.assert_allclose(found, solve(problem, alpha)[0], rtol=1e-3, atol=1e-4)
+    options["max_iter"] = 2
+    _, n_iter, converged = descend(Counted(), alpha, start, rounding=1e-14, **options)
+    assert (n_iter, converged) == (2, False)
 
 
 def test_too_few_steps_are_reported(comparisons):

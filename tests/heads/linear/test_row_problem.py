@@ -166,20 +166,3 @@ def test_rounding_of_float32_makes_no_steps_smaller(seed, alpha, monkeypatch):
     pairs, y = make_decaying(seed, 3000, 9)
     LinearBradleyTerry(alpha, posterior=False).fit(pairs, y)
     assert len(n_evaluated) < 15
-
-
-def test_a_budget_of_products_is_spent_in_whole_ones(monkeypatch):
-    """A fraction of one would let Newton's method take steps without any."""
-    n_tried = []
-    minimise = fit.minimise
-
-    def counted(*args, **kwargs):
-        found = minimise(*args, **kwargs)
-        n_tried.append((kwargs.get("max_products", np.inf), found[1]))
-        return found
-
-    monkeypatch.setattr(fit, "minimise", counted)
-    pairs, y = make_decaying(1, 2000, 40)
-    LinearBradleyTerry(0.01, posterior=False).fit(pairs, y)
-    budget, n_steps = n_tried[0]
-    assert n_steps <= budget
