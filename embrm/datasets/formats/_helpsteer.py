@@ -40,8 +40,15 @@ def _is_helpsteer_2(row: Row) -> bool:
 
 
 def _read_helpsteer_2(row: Row, reader: RowReader) -> None:
+    several = all(is_list(row[name]) for name in HELPSTEER_ATTRIBUTES)
+    note = "of the ratings of several people, the mean is read"
+    if several and note not in reader.said:
+        reader.said.append(note)
     attributes: dict[str, Any] = {
-        name: _mean_rating(row[name], name, reader) for name in HELPSTEER_ATTRIBUTES
+        name: _mean_rating(row[name], name)
+        if several
+        else number(row[name], name, low=0, high=4)
+        for name in HELPSTEER_ATTRIBUTES
     }
     check_rated(attributes.values())
     reader.item(
@@ -52,15 +59,10 @@ def _read_helpsteer_2(row: Row, reader: RowReader) -> None:
     )
 
 
-def _mean_rating(cell: Any, name: str, reader: RowReader) -> float:
-    """Read a rating, or the mean of those of several people who are not told apart."""
-    if not is_list(cell):
-        return number(cell, name, low=0, high=4)
+def _mean_rating(cell: Any, name: str) -> float:
+    """Read the mean of the ratings of several people, who are not told apart."""
     rated = [number(each, name, low=0, high=4) for each in list_of(cell, name)]
     known = [rating for rating in rated if not math.isnan(rating)]
-    note = "of the ratings of several people, the mean is read"
-    if note not in reader.said:
-        reader.said.append(note)
     return math.fsum(known) / len(known) if known else math.nan
 
 
