@@ -1,6 +1,7 @@
 """Label Studio's exports: pairwise labels, choices, rankings and ratings."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from embrm.datasets.formats._conversations import parsed_list
@@ -30,6 +31,7 @@ from embrm.datasets.formats.base import (
     refusal,
     static_roles,
 )
+from embrm.exceptions import DataError
 
 _BODY = ("body", "text", "content", "html", "title")
 """Keys of an item that is ranked, the likeliest to hold its text first."""
@@ -201,7 +203,8 @@ def _flat_roles(row: Row) -> dict[str, str]:
         return TWO_RESPONSES.roles(row)
     place = prompt_columns(tuple(row))
     reader = RowReader()
-    _read_label_studio_flat(row, reader)
+    with suppress(DataError):
+        _read_label_studio_flat(row, reader)
     lists = (n for n, cell in row.items() if first_fields(cell) >= {"id"})
     responses = [*lists, *(name for name, _ in reader.origins if name in row)]
     return (

@@ -1,5 +1,6 @@
 """Argilla's records: rankings, choices and ratings of their fields."""
 
+from contextlib import suppress
 from itertools import zip_longest
 from typing import Any
 
@@ -7,6 +8,7 @@ from embrm.datasets.formats._fields import first_fields, is_list, number, record
 from embrm.datasets.formats._records import Record
 from embrm.datasets.formats._texts import prompt_columns
 from embrm.datasets.formats.base import Format, Row, RowReader, refusal
+from embrm.exceptions import DataError
 
 _SUBMITTED = (None, "submitted")
 _NO_FIELDS = ("metadata", "status", "vectors", "inserted_at", "updated_at")
@@ -136,7 +138,9 @@ def _argilla_roles(row: Row) -> dict[str, str]:
     place = prompt_columns(tuple(row))
     roles = {} if place is None else place.roles()
     reader = RowReader()
-    _read_argilla(row, reader)
+    # Without what the user said of values, there may be no answer.
+    with suppress(DataError):
+        _read_argilla(row, reader)
     roles |= dict.fromkeys((name for name, _ in reader.origins), "response")
     questions = _argilla_columns(row)
     roles |= dict.fromkeys(questions, "answers")

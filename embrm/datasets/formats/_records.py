@@ -82,7 +82,7 @@ class Record:
             self._rate(about[0], about[1], float(value), who)
         elif isinstance(value, str) and is_label(value) and about is not None:
             self._ratings.setdefault((about[0], who), {})["label"] = good_or_bad(value)
-        elif isinstance(value, str):
+        elif isinstance(value, str) or self._reader.options.winner is not None:
             self._choose(question, value, who)
 
     def finish(self, expected: str, what: str) -> None:
@@ -132,7 +132,7 @@ class Record:
             self._reader.said.append(note + ", ".join(spare))
         return chosen
 
-    def _choose(self, question: str, value: str, who: Any) -> None:
+    def _choose(self, question: str, value: Any, who: Any) -> None:
         named = self.responses()
         sides = two_sides(self.fields)
         if sides is None and len(named) == 2:

@@ -276,3 +276,17 @@ def test_buckets_of_items_have_no_order():
     task = {"data": data, "annotations": [{"result": [result]}]}
     with pytest.raises(DataError, match=r"in one order, .* got buckets good, bad"):
         read_preferences([task])
+
+
+def test_answers_mean_what_they_are_said_to_mean():
+    """Words that embrm does not know are no answer until they are explained."""
+    fields = {"prompt": "Hi", "response_a": "Hello", "response_b": "Go"}
+    rows = [
+        {**fields, "vote": [{"value": word, "user_id": "u", "status": "submitted"}]}
+        for word in ("upper", "lower")
+    ]
+    with pytest.raises(DataError, match="a submitted answer that ranks, chooses or r"):
+        read_preferences(rows)
+    read = read_preferences(rows, winner={"upper": "first", "lower": "second"})
+    assert read.y.tolist() == [1.0, 0.0]
+    assert read.read_report.n_kept == 2
