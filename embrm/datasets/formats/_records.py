@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from embrm.datasets.formats._chosen_rejected import is_name
-from embrm.datasets.formats._fields import is_number
+from embrm.datasets.formats._fields import is_number, number
 from embrm.datasets.formats._labelled import good_or_bad, is_label
 from embrm.datasets.formats._texts import prompt_columns, read_prompt
 from embrm.datasets.formats._two_responses import WINNERS, two_sides, values_of
@@ -79,10 +79,10 @@ class Record:
         """Add an answer that rates a response or names the better one; or none."""
         about = self._asked_about(question)
         if is_number(value) and about is not None:
-            self._rate(about[0], about[1], float(value), who)
+            self._rate(about[0], about[1], number(value, question[:40]), who)
         elif isinstance(value, str) and is_label(value) and about is not None:
             self._ratings.setdefault((about[0], who), {})["label"] = good_or_bad(value)
-        elif isinstance(value, str) or self._reader.options.winner is not None:
+        elif isinstance(value, str) or is_number(value):
             self._choose(question, value, who)
 
     def finish(self, expected: str, what: str) -> None:
@@ -141,7 +141,10 @@ class Record:
             return
         values: dict[Any, Verdict] = {**_TIES, **values_of(*sides, "winner")}
         values |= {sides[0].lower(): 1.0, sides[1].lower(): 0.0}
-        if key_of(value) in values or self._reader.options.winner is not None:
+        told = self._reader.options.winner
+        # A number may rate something: it names a side where the user says so.
+        known = values if isinstance(value, str) else ()
+        if key_of(value) in (known if told is None else map(key_of, told)):
             y, tie = verdict(value, values, question, self._reader)
             self.prefer(question, sides, y, who, **tie)
 

@@ -290,3 +290,9 @@ def test_answers_mean_what_they_are_said_to_mean():
     read = read_preferences(rows, winner={"upper": "first", "lower": "second"})
     assert read.y.tolist() == [1.0, 0.0]
     assert read.read_report.n_kept == 2
+    answers = {"better": [{"value": 2, "user_id": "u"}], "why": [{"value": "Kinder."}]}
+    record = [{"fields": fields, "responses": answers}]
+    with pytest.raises(DataError, match="a submitted answer"):
+        read_preferences(record)
+    told = read_preferences(record, winner={1: "first", 2: "second"})
+    assert told.y.tolist() == [0.0]
