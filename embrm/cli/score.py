@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
 
 import typer
 
@@ -11,7 +11,13 @@ from embrm.cli.evaluate import ModelDir, OtherEncoder
 from embrm.cli.inputs import open_model
 from embrm.cli.options import AsJson, CacheDir, Columns, Config, Debug, column_map
 from embrm.cli.output import emit, json_rows, reporting, say, write_json_lines
-from embrm.cli.reading import Encoding, MaxLineBytes, PromptTemplate, shell_template
+from embrm.cli.reading import (
+    Encoding,
+    Images,
+    MaxLineBytes,
+    PromptTemplate,
+    shell_template,
+)
 from embrm.exceptions import DataError, format_error, invalid_input
 
 if TYPE_CHECKING:
@@ -61,6 +67,7 @@ def score(
     prompt_template: PromptTemplate = None,
     encoding: Encoding = "utf-8",
     max_line_bytes: MaxLineBytes = 16_000_000,
+    images: Images = "refuse",
     config: Config = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -80,6 +87,7 @@ def score(
         read = read_frame(items, encoding=encoding, max_line_bytes=max_line_bytes)
         frame = _some_rows(read)
         given = column_map(column)
+        model.images = cast("Literal['refuse', 'mark']", images)
         model.columns = given or columns_at_fit(model, frame.columns, as_json=quiet)
         model.prompt_template = shell_template(prompt_template) or _template_at_fit(
             model, frame, as_json=quiet
