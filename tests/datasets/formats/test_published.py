@@ -296,3 +296,25 @@ def test_answers_mean_what_they_are_said_to_mean():
         read_preferences(record)
     told = read_preferences(record, winner={1: "first", 2: "second"})
     assert told.y.tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "attributes"),
+    [
+        ({"helpfulness": 4}, {"score": 4.0}),
+        ({"overall": 4, "kind": 1}, {"score": 4.0, "overall": 4.0, "kind": 1.0}),
+        ({"helpful": 4, "honest": 1}, {"helpful": 4.0, "honest": 1.0}),
+        ({"rating": 4, "overall": 1}, {"rating": 4.0, "overall": 1.0}),
+        ({"is_right": "good", "helpful": 2}, {"label": True, "score": 2.0}),
+    ],
+)
+def test_the_score_among_several_ratings_is_not_guessed(answers, attributes):
+    """The only one is it, or the only one that is called so."""
+    told = {name: [{"value": value}] for name, value in answers.items()}
+    record = {"fields": {"prompt": "Hi", "response": "Hello"}, "responses": told}
+    item = read_preferences([record]).items.iloc[0]
+    known = ("score", "label", *answers)
+    assert {n: item[n] for n in known if n in item} == attributes
+    two = {name: [{"value": "good"}] for name in ("is_right", "is_safe")}
+    with pytest.raises(DataError, match=r"one question that .* got is_right, is_safe"):
+        read_preferences([record | {"responses": two}])
