@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
 
 import typer
 
@@ -17,6 +17,7 @@ from embrm.cli.options import (
     CacheDir,
     Columns,
     Encoding,
+    Images,
     MaxLineBytes,
     PromptTemplate,
     Seed,
@@ -83,6 +84,7 @@ def score(
     prompt_template: PromptTemplate = None,
     encoding: Encoding = "utf-8",
     max_line_bytes: MaxLineBytes = 16_000_000,
+    images: Images = "refuse",
 ) -> None:
     """Add columns reward and rank (1 is best for its prompt) to every row of a file.
 
@@ -99,6 +101,7 @@ def score(
     read = read_frame(items, encoding=encoding, max_line_bytes=max_line_bytes)
     frame = _some_rows(read)
     given = column_map(column)
+    model.images = cast("Literal['refuse', 'mark']", images)
     model.columns = given or columns_at_fit(model, frame.columns)
     model.prompt_template = shell_template(prompt_template) or _template_at_fit(
         model, frame

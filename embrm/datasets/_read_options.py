@@ -75,10 +75,7 @@ def check_options(
 
 def _check_meaning(columns: Mapping[str, str], options: ReadOptions) -> None:
     """Refuse options that may read preferences the wrong way round, or not at all."""
-    if options.images not in ("refuse", "mark"):
-        raise invalid_input(
-            "images 'refuse' or 'mark'", repr(options.images)[:40], "pass one of these"
-        )
+    check_images(options.images)
     if options.prompt_template is not None:
         template_columns(options.prompt_template)
     if options.winner is not None and not isinstance(options.winner, Mapping):
@@ -96,6 +93,20 @@ def _check_meaning(columns: Mapping[str, str], options: ReadOptions) -> None:
                 "a name that suggests that the lowest is best",
                 "pass lower_is_better=True or lower_is_better=False",
             )
+
+
+def check_images(images: str) -> None:
+    """Check what is to be done about images.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is nothing that can be done.
+    """
+    if images not in ("refuse", "mark"):
+        raise invalid_input(
+            "images 'refuse' or 'mark'", repr(images)[:40], "pass one of these"
+        )
 
 
 def check_encoding(encoding: str) -> None:

@@ -9,7 +9,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ import pandas as pd
 from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, Prompt, Text
 from embrm.datasets import Preferences
 from embrm.datasets._building import check_unicode
+from embrm.datasets._read_options import check_images
 from embrm.datasets.formats import ReadOptions, RowReader, read_responses, respelt
 from embrm.datasets.formats._texts import place_for_prompt
 from embrm.datasets.prompt_sketches import PromptSketches
@@ -253,13 +254,16 @@ class RanksItems(ABC):
         Names of the user's columns by embrm's.
     prompt_template : str or None
         Writes the prompt from several columns.
+    images : {"refuse", "mark"}
+        Whether images in messages are refused or marked by `[image]`.
     """
 
     columns: Mapping[str, str] | None
     prompt_template: str | None
+    images: Literal["refuse", "mark"] = "refuse"
 
     def _items(self, data: Any) -> RowItems:
-        return row_items(data, self.columns, self.prompt_template)
+        return row_items(data, self.columns, self.prompt_template, self.images)
 
     @abstractmethod
     def _rewards(self, items: RowItems) -> FloatArray:
@@ -312,6 +316,7 @@ def row_items(
     data: Any,
     columns: Mapping[str, str] | None = None,
     prompt_template: str | None = None,
+    images: Literal["refuse", "mark"] = "refuse",
 ) -> RowItems:
     r"""Find the responses in every row.
 
@@ -322,6 +327,8 @@ def row_items(
         embrm's names to yours, e.g. `{"response": "answer"}`.
     prompt_template : str, optional
         Writes the prompt from several columns, e.g. `"{instruction}\n{input}"`.
+    images : {"refuse", "mark"}, default="refuse"
+        As in `read_preferences`.
 
     Raises
     ------
@@ -342,7 +349,8 @@ def row_items(
     rows: list[int] = []
     origins: list[tuple[str, int | None]] = []
     theirs = dict(columns or {})
-    options = ReadOptions(prompt_template)
+    check_images(images)
+    options = ReadOptions(prompt_template, images=images)
     cells = [frame.iloc[:, n].tolist() for n in range(len(names))]
     for position, values in enumerate(zip(*cells, strict=True) if cells else ()):
         row = respelt(dict(zip(names, values, strict=True)), theirs)

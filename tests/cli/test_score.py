@@ -188,3 +188,16 @@ def test_a_column_that_is_kept_is_told_apart_from_the_rows(run, saved, tmp_path)
     result = run("score", saved, items)
     assert "embrm_reward" in result.stderr
     assert "embrm_reward" in json.loads(result.stdout)
+
+
+def test_images_are_marked_when_it_is_said(run, saved, tmp_path):
+    """The error of scoring names an option that scoring has."""
+    path = tmp_path / "items.jsonl"
+    parts = [{"type": "image_url", "image_url": {"url": "x"}}, {"text": "Why?"}]
+    row = {"prompt": [{"role": "user", "content": parts}], "response": "So."}
+    path.write_text(json.dumps(row) + "\n")
+    refused = run("score", saved, path)
+    assert refused.exit_code == 3
+    assert "read with --images mark" in refused.stderr
+    assert run("score", saved, path, "--images", "mark").exit_code == 0
+    assert run("score", saved, path, "--images", "drop").exit_code == 2

@@ -73,6 +73,18 @@ def test_numbers_of_responses_are_no_votes():
     assert read_preferences([TWO | {"human_1": 1, "human_2": 2}]).y.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [[1, 2], {"response_1": 1, "response_2": 2}, [{"annotator": "x", "label": 1}]],
+)
+def test_numbers_that_may_be_scores_are_no_votes(cell):
+    """Of a list of numbers, nobody knows whether they rate the responses."""
+    with pytest.raises(DataError, match=r"winner|is better"):
+        read_preferences([TWO | {"labels": cell}])
+    votes = [{"annotator": "x", "winner": 1}, {"annotator": "y", "winner": 2}]
+    assert read_preferences([TWO | {"annotations": votes}]).y.tolist() == [1, 0]
+
+
 def test_a_rank_that_grows_with_the_score_is_said():
     """Both cannot be right where 1 is the best rank."""
     rows = [

@@ -1,7 +1,7 @@
 """Label Studio's exports: pairwise labels, choices, rankings and ratings."""
 
-import contextlib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,7 @@ from embrm.datasets.formats.base import (
     refusal,
     static_roles,
 )
+from embrm.exceptions import DataError
 
 _BODY = ("body", "text", "content", "html", "title")
 """Keys of an item that is ranked, the likeliest to hold its text first."""
@@ -95,7 +96,7 @@ def _time_of(annotation: Row) -> dict[str, float]:
     """Say when it was annotated, in seconds of the epoch, and for how many seconds."""
     found, when = dict[str, float](), annotation.get("created_at")
     if isinstance(when, str):
-        with contextlib.suppress(ValueError):
+        with suppress(ValueError):
             found["time"] = datetime.fromisoformat(when).timestamp()
     if is_number(annotation.get("lead_time")):
         found["seconds"] = float(annotation["lead_time"])
@@ -219,7 +220,8 @@ def _flat_roles(row: Row) -> dict[str, str]:
         return TWO_RESPONSES.roles(row)
     place = prompt_columns(tuple(row))
     reader = RowReader()
-    _read_label_studio_flat(row, reader)
+    with suppress(DataError):
+        _read_label_studio_flat(row, reader)
     lists = (n for n, cell in row.items() if first_fields(cell) >= {"id"})
     responses = [*lists, *(name for name, _ in reader.origins if name in row)]
     return (

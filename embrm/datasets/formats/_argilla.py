@@ -1,7 +1,7 @@
 """Argilla's records: rankings, choices and ratings of their fields."""
 
-import contextlib
 import json
+from contextlib import suppress
 from itertools import zip_longest
 from typing import Any
 
@@ -9,6 +9,7 @@ from embrm.datasets.formats._fields import first_fields, is_list, number, record
 from embrm.datasets.formats._records import Record
 from embrm.datasets.formats._texts import prompt_columns
 from embrm.datasets.formats.base import Format, Row, RowReader, refusal
+from embrm.exceptions import DataError
 
 _SUBMITTED = (None, "submitted")
 _NO_FIELDS = ("metadata", "status", "vectors", "inserted_at", "updated_at")
@@ -71,7 +72,7 @@ def _metadata(row: Row) -> Row:
     """Read the metadata of a record, which on the hub are columns or JSON."""
     metadata = row.get("metadata")
     if isinstance(metadata, str):
-        with contextlib.suppress(ValueError):
+        with suppress(ValueError):
             metadata = json.loads(metadata)
     if isinstance(metadata, dict):
         return metadata
@@ -150,7 +151,9 @@ def _argilla_roles(row: Row) -> dict[str, str]:
     place = prompt_columns(tuple(row))
     roles = {} if place is None else place.roles()
     reader = RowReader()
-    _read_argilla(row, reader)
+    # Without what the user said of values, there may be no answer.
+    with suppress(DataError):
+        _read_argilla(row, reader)
     roles |= dict.fromkeys((name for name, _ in reader.origins), "response")
     questions = _argilla_columns(row)
     roles |= dict.fromkeys(questions, "answers")

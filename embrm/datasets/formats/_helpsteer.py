@@ -1,11 +1,14 @@
 """NVIDIA's HelpSteer: ratings of responses, and preferences with their strength."""
 
+import math
 import re
 from typing import Any
 
 from embrm._typing import Message
 from embrm.datasets.formats._fields import (
     check_rated,
+    is_list,
+    list_of,
     number,
     texts_among,
     whole_number,
@@ -37,8 +40,15 @@ def _is_helpsteer_2(row: Row) -> bool:
 
 
 def _read_helpsteer_2(row: Row, reader: RowReader) -> None:
+    several = all(is_list(row[name]) for name in HELPSTEER_ATTRIBUTES)
+    note = "of the ratings of several people, the mean is read"
+    if several and note not in reader.said:
+        reader.said.append(note)
     attributes: dict[str, Any] = {
-        name: number(row[name], name, low=0, high=4) for name in HELPSTEER_ATTRIBUTES
+        name: _mean_rating(row[name], name)
+        if several
+        else number(row[name], name, low=0, high=4)
+        for name in HELPSTEER_ATTRIBUTES
     }
     check_rated(attributes.values())
     reader.item(
@@ -47,6 +57,13 @@ def _read_helpsteer_2(row: Row, reader: RowReader) -> None:
         score=attributes["helpfulness"],
         **attributes,
     )
+
+
+def _mean_rating(cell: Any, name: str) -> float:
+    """Read the mean of the ratings of several people, who are not told apart."""
+    rated = [number(each, name, low=0, high=4) for each in list_of(cell, name)]
+    known = [rating for rating in rated if not math.isnan(rating)]
+    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _read_strength(
@@ -135,8 +152,9 @@ def _read_helpsteer_3(row: Row, reader: RowReader) -> None:
 HELPSTEER_2 = Format(
     name="helpsteer2",
     columns="prompt, response, helpfulness, correctness, coherence, complexity, "
-    "verbosity (0 to 4)",
-    about="HelpSteer and HelpSteer2: five ratings from 0 to 4",
+    "verbosity (0 to 4, or lists of them)",
+    about="HelpSteer and HelpSteer2: five ratings from 0 to 4; of its disagreements, "
+    "the means",
     detect=_is_helpsteer_2,
     read=_read_helpsteer_2,
     roles=static_roles(

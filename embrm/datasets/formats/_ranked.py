@@ -275,7 +275,7 @@ NECTAR = Format(
     roles=static_roles(prompt="prompt", answers="responses and ranks"),
 )
 
-_SCORES = ("scores", "ratings", "rating", "rewards")
+_SCORES = ("scores", "ratings", "rating", "rewards", "correct", "is_correct")
 _SCORE_OF_RECORD = ("score", "rating", "reward", "pm_score")
 
 
@@ -283,9 +283,17 @@ def _scored_columns(row: Row) -> tuple[str, str] | None:
     """Find a list of responses, and the list of their scores or of both together."""
     lists = next((name for name in RESPONSE_LISTS if is_list(row.get(name))), None)
     scores = next((name for name in _SCORES if is_list(row.get(name))), None)
+    # Labels of completions are those of the steps of one solution.
+    if scores is None and lists != "completions" and _are_labels(row.get("labels")):
+        scores = "labels"
     if lists is not None and scores is None and _score_field(row[lists]):
         return lists, lists
     return None if lists is None or scores is None else (lists, scores)
+
+
+def _are_labels(labels: Any) -> bool:
+    """Say whether a list holds 1 and 0 alone, or true and false."""
+    return is_list(labels) and all(label in (0, 1) for label in labels)
 
 
 def _score_field(responses: Any) -> str | None:
@@ -327,7 +335,9 @@ def _read_scored(row: Row, reader: RowReader) -> None:
     if columns[0] == columns[1] and field is not None:
         scores = [record_of(each, "response").get(field) for each in responses]
     sign = -1.0 if reader.options.lower_is_better else 1.0
-    read = [sign * number(score, "score") for score in scores]
+    # Whether an answer is right is a score, too.
+    cells = [float(score) if isinstance(score, bool) else score for score in scores]
+    read = [sign * number(cell, "score") for cell in cells]
     check_rated(read)
     for place_in_list, (response, score) in enumerate(
         zip(responses, read, strict=True)
@@ -341,8 +351,9 @@ def _read_scored(row: Row, reader: RowReader) -> None:
 SCORED = Format(
     name="scored",
     columns="prompt, responses (or candidates, generations, ...) [list], scores (or "
-    "ratings) [list]; or responses [{text, score}]",
-    about="K responses and a score for each; distilabel's generations and ratings",
+    "ratings; or correct, labels: 1 or 0) [list]; or responses [{text, score}]",
+    about="K responses and a score for each; distilabel's generations and ratings; "
+    "Gemini's preference tuning",
     detect=_is_scored,
     read=_read_scored,
     roles=_scored_roles,

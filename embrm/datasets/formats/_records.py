@@ -1,11 +1,12 @@
 """Records of labelling tools: what several people answered about the texts of one."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from embrm.datasets.formats._chosen_rejected import is_name
-from embrm.datasets.formats._fields import extras_of, is_number
+from embrm.datasets.formats._fields import extras_of, is_number, number
 from embrm.datasets.formats._labelled import good_or_bad, is_label
 from embrm.datasets.formats._texts import prompt_columns, read_prompt
 from embrm.datasets.formats._two_responses import WINNERS, two_sides, values_of
@@ -23,7 +24,7 @@ from embrm.exceptions import NoPreferenceError
 _LAST = re.compile(r"[\W_]*(\d+|[abAB])$")
 _TIES = {word: v for word, v in WORDS.items() if v in (TIE, BOTH_BAD)}
 _DECIDES = ("ranking", "overall", *WINNERS)
-_SCORES = ("", "rating", "score", "overall", "quality")
+_SCORES = ("rating", "score", "overall", "overall_rating", "overall_score")
 """What is left of the name of a question that asks how good a response is."""
 
 
@@ -75,9 +76,8 @@ class Record:
     ) -> None:
         """Add the ranks of fields, of which the lowest is the best."""
         # In the order of the fields: the better one does not always stand first.
-        ranked = [
-            (n, ranks[n]) for n in self.fields if n in ranks and ranks[n] == ranks[n]
-        ]
+        known = {name: rank for name, rank in ranks.items() if not math.isnan(rank)}
+        ranked = [(name, known[name]) for name in self.fields if name in known]
         for i, (one, rank) in enumerate(ranked):
             for other, other_rank in ranked[i + 1 :]:
                 y = TIE if rank == other_rank else float(rank < other_rank)
@@ -87,10 +87,10 @@ class Record:
         """Add an answer that rates a response or names the better one; or none."""
         about = self._asked_about(question)
         if is_number(value) and about is not None:
-            self._rate(about[0], about[1], float(value), who)
+            self._rate(*about, number(value, question[:40]), who)
         elif isinstance(value, str) and is_label(value) and about is not None:
-            self._ratings.setdefault((about[0], who), {})["label"] = good_or_bad(value)
-        elif isinstance(value, str):
+            self._rate(*about, good_or_bad(value), who)
+        elif isinstance(value, str) or is_number(value):
             self._choose(question, value, who)
 
     def finish(self, expected: str, what: str) -> None:
@@ -114,7 +114,7 @@ class Record:
             return
         for (name, who), ratings in self._ratings.items():
             named = {} if who is None else {"annotator": _called(who)}
-            self._add(name, **ratings, **named)
+            self._add(name, **_attributes(ratings), **named)
         if not self._reader.items:
             raise refusal(
                 expected=expected,
@@ -143,7 +143,7 @@ class Record:
             self._reader.said.append(note + ", ".join(spare))
         return chosen
 
-    def _choose(self, question: str, value: str, who: Any) -> None:
+    def _choose(self, question: str, value: Any, who: Any) -> None:
         named = self.responses()
         sides = two_sides(self.fields)
         if sides is None and len(named) == 2:
@@ -152,7 +152,10 @@ class Record:
             return
         values: dict[Any, Verdict] = {**_TIES, **values_of(*sides, "winner")}
         values |= {sides[0].lower(): 1.0, sides[1].lower(): 0.0}
-        if key_of(value) in values or self._reader.options.winner is not None:
+        told = self._reader.options.winner
+        # A number may rate something: it names a side where the user says so.
+        known = values if isinstance(value, str) else ()
+        if key_of(value) in (known if told is None else map(key_of, told)):
             y, tie = verdict(value, values, question, self._reader)
             self.prefer(question, sides, y, who, **tie)
 
@@ -173,9 +176,8 @@ class Record:
             return same[0], question[: last.start()]
         return (names[0], question) if len(names) == 1 else None
 
-    def _rate(self, name: str, aspect: str, value: float, who: Any) -> None:
-        ratings = self._ratings.setdefault((name, who), {})
-        ratings["score" if aspect.lower() in _SCORES else aspect] = value
+    def _rate(self, name: str, aspect: str, value: float | bool, who: Any) -> None:
+        self._ratings.setdefault((name, who), {})[aspect or "rating"] = value
 
     def _columns_beside(self, compared: set[str]) -> dict[str, Any]:
         place = prompt_columns(tuple(self._beside))
@@ -204,6 +206,29 @@ class Record:
         prompt = read_prompt(self.fields, place, self._reader)
         text = self.fields[name]
         return self._reader.item(prompt, text, origin=(name, None), **attributes)
+
+
+def _attributes(ratings: Mapping[str, float | bool]) -> dict[str, float | bool]:
+    """Find the score, and the label, among what was said of one response.
+
+    The only rating is the score, whatever it is called; of several, the only one that
+    is called so.
+    """
+    flags = [name for name, value in ratings.items() if isinstance(value, bool)]
+    if len(flags) > 1:
+        raise refusal(
+            expected="one question that says whether a response is good or bad",
+            got=f"{', '.join(name[:40] for name in flags[:5])}",
+            fix="keep the answers to one of them",
+            reason="several questions",
+        )
+    scores = {name: value for name, value in ratings.items() if name not in flags}
+    called = [name for name in scores if name.lower() in _SCORES]
+    decides = list(scores) if len(scores) == 1 else called
+    score = {"score": scores[decides[0]]} if len(decides) == 1 else {}
+    label = {"label": ratings[flags[0]]} if flags else {}
+    others = {} if len(scores) == 1 else scores
+    return {**others, **score, **label}
 
 
 def fields_in(record: Row) -> str:

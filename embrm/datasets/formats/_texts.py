@@ -51,6 +51,7 @@ RESPONSES = (
 
 RESPONSE_LISTS = (
     *("responses", "completions", "generations", "candidates", "answers", "outputs"),
+    "solutions",
 )
 """Columns of several responses to a prompt."""
 

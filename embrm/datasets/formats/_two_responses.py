@@ -47,7 +47,7 @@ WINNERS = (
 """Columns that say which response won, the likeliest first."""
 
 # Of these, a number means the number of a response, not whether the first one won.
-_COUNT_RESPONSES = frozenset(WINNERS) - {"label", "preference", "pairwise_label"}
+COUNT_RESPONSES = frozenset(WINNERS) - {"label", "preference", "pairwise_label"}
 STEMS = (
     *("response", "answer", "completion", "output", "text", "generation"),
     *("candidate", "option", "reply", "summary", "assistant", "conversation"),
@@ -388,7 +388,7 @@ def values_of(one: str, other: str, winner: str) -> Mapping[Any, Verdict]:
     """Say what can be meant by a winner without being told, given its column."""
     values: Mapping[Any, Verdict] = LETTERS
     # Places in a list may be counted from 0 or from 1.
-    if winner in _COUNT_RESPONSES and one[-1] in "01" and one in _NAMED_SIDES:
+    if winner in COUNT_RESPONSES and one[-1] in "01" and one in _NAMED_SIDES:
         values = FROM_ZERO if one[-1] == "0" else FROM_ONE
     for column, sure in ((one, FIRST), (other, SECOND)):
         sign = column[-1].lower()

@@ -14,7 +14,13 @@ from embrm.datasets.formats._texts import (
     read_prompt,
     response_cell,
 )
-from embrm.datasets.formats._two_responses import SIDES, WINNERS, two_sides, values_of
+from embrm.datasets.formats._two_responses import (
+    COUNT_RESPONSES,
+    SIDES,
+    WINNERS,
+    two_sides,
+    values_of,
+)
 from embrm.datasets.formats._verdicts import FROM_ONE, TIE, Verdict, key_of, verdict
 from embrm.datasets.formats.base import (
     Format,
@@ -75,9 +81,14 @@ def _of_one(name: str, cell: Any) -> bool:
 
 
 def _votes_in(name: str, cell: Any) -> Iterator[tuple[str, Any]]:
-    """List who voted, and how, in one column."""
+    """List who voted, and how, in one column.
+
+    Numbers in a list, or by name, may as well be scores of the responses: they are no
+    votes. In a record they are where their key counts responses.
+    """
     if isinstance(cell, Mapping):
-        yield from ((str(who), value) for who, value in cell.items())
+        voted = ((str(who), value) for who, value in cell.items())
+        yield from ((who, value) for who, value in voted if not is_number(value))
         return
     listed = parsed_list(cell)
     if listed is None:
@@ -85,13 +96,12 @@ def _votes_in(name: str, cell: Any) -> Iterator[tuple[str, Any]]:
             yield name, cell
         return
     for n, entry in enumerate(listed):
-        if not isinstance(entry, Mapping):
-            yield f"{name} {n + 1}", entry
-            continue
-        said = next((entry[key] for key in _VERDICTS if key in entry), None)
-        who = next((entry[key] for key in ANNOTATORS if key in entry), None)
-        if said is not None:
-            yield f"{name} {n + 1}" if who is None else str(who), said
+        record = entry if isinstance(entry, Mapping) else {"winner": entry}
+        key = next((key for key in _VERDICTS if key in record), "")
+        who = next((record[key] for key in ANNOTATORS if key in record), None)
+        counts = key in COUNT_RESPONSES and record is entry
+        if key and (counts or not is_number(record[key])):
+            yield f"{name} {n + 1}" if who is None else str(who), record[key]
 
 
 def _place(row: Row, used: tuple[str, ...]) -> PromptColumns | None:

@@ -276,3 +276,45 @@ def test_buckets_of_items_have_no_order():
     task = {"data": data, "annotations": [{"result": [result]}]}
     with pytest.raises(DataError, match=r"in one order, .* got buckets good, bad"):
         read_preferences([task])
+
+
+def test_answers_mean_what_they_are_said_to_mean():
+    """Words that embrm does not know are no answer until they are explained."""
+    fields = {"prompt": "Hi", "response_a": "Hello", "response_b": "Go"}
+    rows = [
+        {**fields, "vote": [{"value": word, "user_id": "u", "status": "submitted"}]}
+        for word in ("upper", "lower")
+    ]
+    with pytest.raises(DataError, match="a submitted answer that ranks, chooses or r"):
+        read_preferences(rows)
+    read = read_preferences(rows, winner={"upper": "first", "lower": "second"})
+    assert read.y.tolist() == [1.0, 0.0]
+    assert read.read_report.n_kept == 2
+    answers = {"better": [{"value": 2, "user_id": "u"}], "why": [{"value": "Kinder."}]}
+    record = [{"fields": fields, "responses": answers}]
+    with pytest.raises(DataError, match="a submitted answer"):
+        read_preferences(record)
+    told = read_preferences(record, winner={1: "first", 2: "second"})
+    assert told.y.tolist() == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "attributes"),
+    [
+        ({"helpfulness": 4}, {"score": 4.0}),
+        ({"overall": 4, "kind": 1}, {"score": 4.0, "overall": 4.0, "kind": 1.0}),
+        ({"helpful": 4, "honest": 1}, {"helpful": 4.0, "honest": 1.0}),
+        ({"rating": 4, "overall": 1}, {"rating": 4.0, "overall": 1.0}),
+        ({"is_right": "good", "helpful": 2}, {"label": True, "score": 2.0}),
+    ],
+)
+def test_the_score_among_several_ratings_is_not_guessed(answers, attributes):
+    """The only one is it, or the only one that is called so."""
+    told = {name: [{"value": value}] for name, value in answers.items()}
+    record = {"fields": {"prompt": "Hi", "response": "Hello"}, "responses": told}
+    item = read_preferences([record]).items.iloc[0]
+    known = ("score", "label", *answers)
+    assert {n: item[n] for n in known if n in item} == attributes
+    two = {name: [{"value": "good"}] for name in ("is_right", "is_safe")}
+    with pytest.raises(DataError, match=r"one question that .* got is_right, is_safe"):
+        read_preferences([record | {"responses": two}])
