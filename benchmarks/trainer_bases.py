@@ -4,9 +4,10 @@
     trainers/bin/pip install torch ray omegaconf tensordict hydra-core codetiming \
         aiohttp requests colorlog -e '.[serve,http]'
     trainers/bin/pip install --no-deps verl ms-swift openrlhf areal llamafactory
-    trainers/bin/python benchmarks/trainer_bases.py [--slime DIR] [--only verl,...]
+    trainers/bin/python -P benchmarks/trainer_bases.py [--slime DIR] [--only verl,...]
 
-No training: few of these train without a GPU. slime is on no index: DIR is a checkout.
+-P keeps this folder's datasets.py from hiding the package of that name. No training:
+few of these train without a GPU. slime is on no index: DIR is a checkout.
 Prints what each gave, as JSON; all must give the same reward.
 """
 
@@ -52,15 +53,20 @@ class Characters:
 def module_of(name):
     """Import a module without running its packages, which import what needs a GPU."""
     top, *parts = name.split(".")
-    places = importlib.util.find_spec(top).submodule_search_locations
-    folder, path = Path(next(iter(places))), top
-    for part in (None, *parts[:-1]):
-        if part is not None:
-            folder, path = folder / part, f"{path}.{part}"
-        package = ModuleType(path)
-        package.__path__ = [str(folder)]
-        sys.modules[path] = package
+    if top not in sys.modules:
+        found = importlib.util.find_spec(top).submodule_search_locations
+        _add_package(top, next(iter(found)))
+    path = top
+    for part in parts[:-1]:
+        folder, path = Path(sys.modules[path].__path__[0]) / part, f"{path}.{part}"
+        if path not in sys.modules:
+            _add_package(path, str(folder))
     return importlib.import_module(name)
+
+
+def _add_package(path, folder):
+    package = sys.modules[path] = ModuleType(path)
+    package.__path__ = [folder]
 
 
 def by_verl(_):

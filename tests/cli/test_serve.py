@@ -164,7 +164,7 @@ def test_a_replacement_that_cannot_start_stops_the_server(served, model, tmp_pat
     # multiprocessing has a process besides the workers.
     worker = max(psutil.Process(server.process.pid).children(), key=lambda p: p.pid)
     worker.kill()
-    _, errors = server.process.communicate(timeout=20)
+    _, errors = server.process.communicate(timeout=60)
     assert server.process.returncode == 2
     assert "a worker cannot start: IntegrityError" in errors
     assert "expected workers that start" in errors
