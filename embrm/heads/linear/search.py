@@ -186,7 +186,7 @@ def choose_prior(comparisons: Comparisons, settings: FitSettings) -> Prior:
     if bare is not None and search.is_clearly_worse(bare):
         scale, search = None, bare
     effects = None
-    if settings.prompt_effects is not False:
+    if settings.prompt_effects is not False and trial.tells_prompts:
         effects = PromptEffects.of(comparisons, scale)
     if effects is not None:
         known = trial.search(scale, effects)
@@ -300,7 +300,7 @@ class Trial:
 
     def _differences(self, scale: FloatArray | None) -> Differences:
         if self._latest is None:
-            groups = self.comparisons.groups if self._tells_prompts else None
+            groups = self.comparisons.groups if self.tells_prompts else None
             self._latest = (scale, Differences.of(self.comparisons, scale, groups))
         latest, made = self._latest
         if latest is not scale:
@@ -310,11 +310,16 @@ class Trial:
         return self._latest[1]
 
     @property
-    def _tells_prompts(self) -> bool:
-        """Whether the items of a prompt are told from their mean."""
+    def tells_prompts(self) -> bool:
+        """Whether the items of a prompt are told from their mean.
+
+        Without, effects of prompts cannot be tried: they are where they were asked for.
+        """
         groups = self.comparisons.groups
         if groups is None or self._by_item is self.comparisons:
             return False
+        if self.settings.prompt_effects is True:
+            return True
         return bool(len(groups) >= _ITEMS_OF_A_PROMPT * (int(groups.max()) + 1))
 
     def _in_units(

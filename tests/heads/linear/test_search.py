@@ -235,3 +235,17 @@ def test_across_prompts_penalty_and_scale_are_chosen_on_all_wins():
     assert found.scale_error < 0.1
     head = LinearBradleyTerry(prompt_effects=False).fit(Pairs(items, ids), y)
     assert 1.4 < head.coef_[0] < 2.8
+
+
+@pytest.mark.parametrize("prompt_effects", ["auto", True])
+def test_prompts_of_hardly_two_items_have_effects_where_asked_for(prompt_effects):
+    """They are not chosen by a search that cannot tell prompts, and such a fit ends."""
+    rng = np.random.default_rng(0)
+    for n in (60, 100, 140):
+        items = rng.normal(size=(2 * n, 24)) / np.sqrt(1 + np.arange(24))
+        ids = rng.permutation(2 * n).reshape(-1, 2)
+        pairs = Pairs(items, ids, np.arange(2 * n) * 2 // 3)
+        y = (items[ids[:, 0], 0] > items[ids[:, 1], 0]) != (rng.random(n) < 0.2)
+        head = LinearBradleyTerry(prompt_effects=prompt_effects).fit(pairs, y)
+        assert head.coef_.shape == (24,)
+        assert head.prompt_effects_ == (prompt_effects is True)
