@@ -132,7 +132,7 @@ def label_budget() -> LabelBudgetDisplay:
     curves = pd.DataFrame(
         {"strategy": row["strategy"], "seed": row["seed"], **point}
         for row in map(json.loads, lines)
-        if (row["pool"], row["pairing"]) == ("linear", "same")
+        if (row["pool"], row["pairing"], row["error_rate"]) == ("linear", "same", 0.25)
         and row["strategy"] in ("random", "v-optimal", "d-optimal")
         for point in row["curve"]
     )
