@@ -127,7 +127,7 @@ def experiment() -> ExperimentDisplay:
 
 
 def label_budget() -> LabelBudgetDisplay:
-    """Order consistency by labels: random pairs, and two strategies above them."""
+    """Order consistency by labels: random pairs, and two strategies."""
     lines = (RESULTS / "active.rows.jsonl").read_text("utf-8").splitlines()
     curves = pd.DataFrame(
         {"strategy": row["strategy"], "seed": row["seed"], **point}
