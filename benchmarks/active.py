@@ -111,8 +111,8 @@ def summarise(rows: list[dict]) -> list[dict]:
         base = set(part.loc[part["strategy"] == "random", "seed"])
         for strategy, mine in part.groupby("strategy", sort=False):
             seeds = base & set(mine["seed"])
-            if not seeds:
-                continue
+            if len(seeds) < 2:
+                continue  # One seed has no interval.
             paired = part[part["seed"].isin(seeds)]
             last = mine[mine["n_labels"] == BUDGETS[-1]]
             row = dict(zip(KEYS, [*setting, strategy], strict=False))

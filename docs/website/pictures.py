@@ -129,12 +129,12 @@ def experiment() -> ExperimentDisplay:
 
 
 def label_budget() -> LabelBudgetDisplay:
-    """Order consistency by labels: random pairs, and two strategies above them."""
+    """Order consistency by labels: random pairs, and two strategies."""
     lines = (RESULTS / "active.rows.jsonl").read_text("utf-8").splitlines()
     curves = pd.DataFrame(
         {"strategy": row["strategy"], "seed": row["seed"], **point}
         for row in map(json.loads, lines)
-        if (row["pool"], row["pairing"]) == ("linear", "same")
+        if (row["pool"], row["pairing"], row["error_rate"]) == ("linear", "same", 0.25)
         and row["strategy"] in ("random", "v-optimal", "d-optimal")
         for point in row["curve"]
     )
