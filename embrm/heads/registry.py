@@ -33,8 +33,8 @@ class KnownHead:
         When to choose it, in one sentence without a full stop.
     cost : str
         What a fit costs. Seconds are those of 10,000 pairs with d = 384 on two CPU
-        cores: of heads in benchmarks/results/heads.json as measured there, of others
-        by their processor time relative to that of the linear head.
+        cores that do nothing else, as measured or by processor time relative to that
+        of the linear head.
     fixed : mapping
         Parameters that the name implies.
     extra : str
