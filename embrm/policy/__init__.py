@@ -7,6 +7,7 @@ from embrm.policy.contrastive import ContrastiveReward, fit_contrastive, info_nc
 from embrm.policy.direct import DirectAlignment, SoftmaxPolicy
 from embrm.policy.displays import AlignmentDisplay, ParetoDisplay, PolicyDisplay
 from embrm.policy.label_sources import (
+    Augmentation,
     augment_by_permutation,
     implicit_labels,
     weak_to_strong,
@@ -48,6 +49,7 @@ from embrm.policy.policies import (
 from embrm.policy.preference_files import TRAINING_FORMATS
 from embrm.policy.selection import (
     Candidates,
+    SelectedPairs,
     acceptance_rate,
     select_items,
     select_pairs,
@@ -62,6 +64,7 @@ __all__ = [
     "AlignmentCase",
     "AlignmentDisplay",
     "AlignmentRun",
+    "Augmentation",
     "Candidates",
     "ContrastiveReward",
     "CycleReport",
@@ -75,6 +78,7 @@ __all__ = [
     "PolicySweep",
     "RobustPolicy",
     "Scored",
+    "SelectedPairs",
     "SelfTrained",
     "SharedDirections",
     "SoftmaxPolicy",
