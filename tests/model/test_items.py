@@ -217,3 +217,10 @@ def test_a_template_that_names_no_column_of_the_row_is_refused():
     """Nothing is scored with half a prompt."""
     with pytest.raises(DataError, match="column 'ask', which the prompt_template"):
         row_items([{"prompt": "p", "response": "a"}], None, "{ask}")
+
+
+def test_a_benchmark_s_row_without_its_id_is_scored():
+    """What only the official score needs is not asked for."""
+    row = {"prompt": "p", "chosen": ["a"], "rejected": ["b", "c"], "num_correct": 1}
+    texts = row_items([row | {"subset": "s"}]).texts
+    assert texts == [("p", "a"), ("p", "b"), ("p", "c")]

@@ -242,10 +242,19 @@ def _read_own(row: Row, reader: RowReader) -> bool:
         own = not fmt.needs or fmt in (TRL, SWIFT, STEPWISE)
         if own and fmt.gather is None and fmt.detect(row):
             with suppress(NoPreferenceError):
-                fmt.read(row, reader)
+                _read_if_whole(fmt, row, reader)
             if reader.items:
                 return True
     return False
+
+
+def _read_if_whole(fmt: Format, row: Row, reader: RowReader) -> None:
+    """Read a row as a format does, unless a column is lacking: scoring needs no id."""
+    try:
+        fmt.read(row, reader)
+    except KeyError:
+        reader.items.clear()
+        reader.origins.clear()
 
 
 def _read_respelt(row: Row, reader: RowReader) -> None:
