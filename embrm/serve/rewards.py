@@ -99,6 +99,8 @@ class RewardSource:
         for model in named.values():
             model.check_encoder()
             model.set_params(cache=self.cache, progress=False)
+            # A cache that cannot be opened is told now, and not to every client.
+            self.cache.open_for(model.encoder_)
         self.counts = Counts()
 
     @property

@@ -96,6 +96,10 @@ class Guard:
             message = f"no answer within {self.bounds.request_seconds:g} s; "
             refusal = Refusal(504, message + "send fewer items, or try again")
             await answer.refuse(scope, refusal, close=True)
+        except asyncio.CancelledError:
+            # By uvicorn, which stops and has waited long enough. It would answer 500.
+            refusal = Refusal(503, "the server stops; ask again", retry_after=1)
+            await answer.refuse(scope, refusal, close=True)
         except Exception as error:  # noqa: BLE001
             # Neither its message nor its traceback is logged: they may hold texts.
             place = _where(error)

@@ -103,7 +103,7 @@ class Supervisor(Multiprocess):
                 worker.parent_conn.send(b"ping")
                 self._asked[worker] = now
             elif worker.parent_conn.poll():
-                if worker.parent_conn.recv():
+                if worker.parent_conn.recv() and worker not in self._serving:
                     self._serving.add(worker)
                     self._n_killed_at_start = 0
                 del self._asked[worker]

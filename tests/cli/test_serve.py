@@ -212,6 +212,14 @@ def test_a_damaged_model_is_not_served(run, model, tmp_path):
     assert "checksum" in result.stderr
 
 
+def test_a_cache_that_cannot_be_opened_is_not_served_with(run, model, tmp_path):
+    """It was taken, and then every request failed."""
+    (tmp_path / "file").write_text("x")
+    result = run("serve", model, "--port", "0", "--cache", tmp_path / "file")
+    assert result.exit_code == 2
+    assert "expected a directory for the cache" in result.stderr
+
+
 def test_another_encoder_is_refused(run, model):
     """Integrity, exit code 4."""
     result = run("serve", model, "--port", "0", "--encoder", "hashing:32")

@@ -160,6 +160,27 @@ def test_large_bodies_at_once_are_bounded():
     assert asyncio.run(both()) == (503, 200, 200)
 
 
+def test_a_request_that_is_given_up_at_the_end_gets_503():
+    """uvicorn cancels what outlasts the stop time, and would answer 500."""
+    guard, sent = Guard(Echo(seconds=60), Bounds()), []
+
+    async def receive():
+        return {"type": "http.request", "body": b""}
+
+    async def send(event):
+        sent.append(event)
+
+    async def cancelled():
+        scope = {"type": "http", "path": "/", "headers": [(b"host", b"localhost")]}
+        task = asyncio.create_task(guard(scope, receive, send))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await task
+
+    asyncio.run(cancelled())
+    assert sent[0]["status"] == 503
+
+
 def test_what_slow_clients_have_sent_so_far_is_bounded_too():
     """And is free again when they are refused for their slowness."""
     guard = Guard(Echo(), Bounds(held_bytes=150, body_seconds=0.3))
