@@ -107,7 +107,7 @@ class LinearBradleyTerry(UncertainRewardHead):
     preprocessor : scikit-learn transformer, optional
         Acts on items.
     max_iter : int, default=100
-        Largest number of Newton steps.
+        Largest number of steps of L-BFGS, and of Newton's method after it.
     tol : float, default=1e-8
         Relative norm of the gradient at which the fit ends.
 
