@@ -2,7 +2,7 @@
 
     python -m venv trainers
     trainers/bin/pip install torch ray omegaconf tensordict hydra-core codetiming \
-        aiohttp requests colorlog -e '.[serve,http]'
+        aiohttp requests colorlog datasets peft modelscope pillow -e '.[serve,http]'
     trainers/bin/pip install --no-deps verl ms-swift openrlhf areal llamafactory
     trainers/bin/python -P benchmarks/trainer_bases.py [--slime DIR] [--only verl,...]
 

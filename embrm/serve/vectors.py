@@ -247,11 +247,16 @@ class ServingCache(VectorCache):
                     fingerprint,
                     disk,
                     max_bytes=self._max_bytes,
-                    on_change=self.on_change,
+                    on_change=self._changed,
                 )
                 self._serving[fingerprint.digest] = store
         store.refresh()
         return store
+
+    def _changed(self, names: list[bytes]) -> None:
+        """Tell whoever asked by now: stores are opened before anyone listens."""
+        if self.on_change is not None:
+            self.on_change(names)
 
     def store_directories(self) -> list[Any]:
         """List the directories of the stores on disk, by digest."""
