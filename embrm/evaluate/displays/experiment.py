@@ -324,7 +324,9 @@ def _share_interval(
     wide = np.divide(half, slope, out=np.zeros_like(half), where=slope > 0)
     # No spread of a single seed is known: NaN stays NaN.
     wide = np.where(np.isnan(half), np.nan, wide)
-    return expit(logit(mean) - wide), expit(logit(mean) + wide)
+    # Seeds that agree have no spread, and rounding gives them none below zero.
+    low = np.minimum(expit(logit(mean) - wide), mean)
+    return low, np.maximum(expit(logit(mean) + wide), mean)
 
 
 def _check_columns(frame: pd.DataFrame, columns: Columns) -> None:

@@ -297,3 +297,20 @@ def test_an_interval_of_shares_stays_within_zero_and_one():
     [line] = ExperimentDisplay.from_frame(frame, "annotator").lines.lines
     assert 0.7 < line.low[0] < line.mean[0] < line.high[0] < 1.0
     assert line.low[1] == line.high[1] == 1.0
+
+
+def test_seeds_that_agree_are_drawn_without_a_bar():
+    """Rounding puts no end of an interval on the wrong side of the mean."""
+    shares = np.linspace(0.05, 0.95, 60)
+    frame = pd.DataFrame(
+        [
+            {"head": "linear", "design": str(n), "seed": seed, "order_consistency": y}
+            for n, y in enumerate(shares)
+            for seed in range(2)
+        ]
+    )
+    display = ExperimentDisplay.from_frame(frame, "design")
+    [line] = display.lines.lines
+    assert (line.low <= line.mean).all()
+    assert (line.mean <= line.high).all()
+    display.plot()
