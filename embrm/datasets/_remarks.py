@@ -155,7 +155,9 @@ def _rank_beside_score(preferences: Preferences) -> Iterator[Remark]:
     items = preferences.items
     if len(preferences) or not {"rank", "score"} <= {*items}:
         return
-    known = items[["prompt_id", "rank", "score"]].dropna()
+    # A column that is called rank may hold words, or lists.
+    ranks = pd.to_numeric(items["rank"], errors="coerce").astype(np.float64)
+    known = items[["prompt_id", "score"]].assign(rank=ranks).dropna()
     inner = known - known.groupby("prompt_id").transform("mean")
     turned = float((inner["rank"] * inner["score"]).sum()) > 0
     more = ", and grows with it: if 1 is the best rank, they disagree" if turned else ""

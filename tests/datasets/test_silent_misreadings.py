@@ -111,6 +111,17 @@ def test_a_history_that_is_a_text_is_refused():
     ]
 
 
+@pytest.mark.parametrize("rank", ["gold", [1, 2], {"a": 1}, None, True, 7])
+def test_a_rank_of_any_kind_goes_along_beside_a_score(rank):
+    """It decides nothing, so that nothing is asked of it."""
+    rows = [
+        {"prompt": "Why?", "response": text, "rank": rank, "score": score}
+        for text, score in [("a", 1.0), ("b", 2.0)]
+    ]
+    read = read_preferences(rows)
+    assert sorted(read.items["score"]) == [1.0, 2.0]
+
+
 def test_a_system_column_and_a_system_turn_are_both_kept():
     """Two different ones are two turns; one that is repeated is one."""
     turns = [{"role": "system", "content": "X"}, {"role": "user", "content": "Why?"}]
