@@ -82,7 +82,8 @@ class RowProblem:
                 memory = np.empty_like(block)
             for out, rows_of, of_mean in zip((block, memory), ends, share, strict=True):
                 copy_rows(items, rows_of[part], out)
-                mean += of_mean[part].astype(dtype) @ out
+                # Rewards are offset by it: rounding each part would show in them.
+                mean += of_mean[part] @ out.astype(np.float64)
             block -= memory
             if scale is not None:
                 block /= scale.astype(dtype)
