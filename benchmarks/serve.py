@@ -263,8 +263,11 @@ def memory(model, texts, arguments):
     }
 
 
-def overload(model, texts, _):
-    """Ten times as many requests of eight new texts as can be served."""
+def overload(model, texts, arguments):
+    """Ten times as many requests of eight new texts as can be served.
+
+    Rounds of both, since a machine that is shared changes its pace.
+    """
     fresh = iter(range(10**9))
 
     def asked(n):
@@ -282,19 +285,23 @@ def overload(model, texts, _):
         unloaded = ask(port, asked(100), connections=1, n=100)
         busy = ask(port, asked(100), connections=2, n=100)
         capacity = busy["requests_per_second"]
-    wait = unloaded["p50_ms"] / 1000 * 0.4
+    wait, rate = unloaded["p50_ms"] / 1000 * 0.4, 10 * capacity
+    rounds = []
     with server(model, "--queue", 8, "--max-wait", wait, "--window", 0) as (port, _):
         ask(port, asked(20), connections=1, n=20)
-        alone = ask(port, asked(200), connections=1, n=200)
-        rate = 10 * capacity
-        loaded = ask(port, asked(int(rate * 10) + 1), rate=rate, seconds=10)
+        for _ in range(max(3, arguments.rounds)):
+            alone = ask(port, asked(200), connections=1, n=200)
+            loaded = ask(port, asked(int(rate * 15) + 1), rate=rate, seconds=15)
+            ratio = loaded["p99_ms"] / alone["p99_ms"]
+            row = {"unloaded": alone, "overloaded": loaded, "ratio_of_p99": ratio}
+            rounds.append(row)
+    statuses = {status for row in rounds for status in row["overloaded"]["statuses"]}
     return {
         "capacity_requests_per_second": capacity,
         "max_wait_seconds": wait,
-        "unloaded": alone,
-        "overloaded": loaded,
-        "ratio_of_p99": loaded["p99_ms"] / alone["p99_ms"],
-        "other_statuses": sorted(set(loaded["statuses"]) - {"200", "503"}),
+        "rounds": rounds,
+        "ratio_of_p99": statistics.median(row["ratio_of_p99"] for row in rounds),
+        "other_statuses": sorted(statuses - {"200", "503"}),
     }
 
 

@@ -1,5 +1,6 @@
 """The app: routes on one service, errors in each caller's form, the guard around."""
 
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,7 +19,16 @@ from embrm.serve.service import Service
 from embrm.serve.settings import Settings
 from embrm.serve.vectors import ServingCache
 from embrm.web.errors import add_error_handlers
-from embrm.web.guard import App, Event, Guard, Receive, Scope, Send, allowed_hosts
+from embrm.web.guard import (
+    App,
+    Event,
+    Guard,
+    Receive,
+    Scope,
+    Send,
+    allowed_hosts,
+    send_refusal,
+)
 
 _ROUTERS = (native, trainers, vllm, rerank, tei, system)
 
@@ -81,7 +91,7 @@ def create_app(
     app.include_router(page.router(service, evidence))
     add_error_handlers(app)
     return Guard(
-        _Timed(app, service.metrics),
+        _Door(app, service),
         settings.bounds,
         hosts=allowed_hosts(settings.host, settings.hosts),
         token=token,
@@ -98,18 +108,29 @@ def _running(service: Service) -> Any:
     return lifespan
 
 
-class _Timed:
-    """Counts requests by route and status, with their time."""
+class _Door:
+    """Counts requests by route and status, and turns them away where that is sure.
 
-    def __init__(self, app: FastAPI, metrics: Metrics) -> None:
+    While the encoder is full, new texts are refused, and to find that out costs more
+    than the refusal: other requests wait meanwhile. Most are refused unread then, by
+    adaptive throttling (Beyer et al., Site Reliability Engineering, 2016, chapter 21):
+    of those that come while it is full, twice as many are read as were answered lately,
+    since their texts were known, and always one in twenty.
+    """
+
+    _SECONDS, _READ, _LEAST = 5.0, 2.0, 0.05
+
+    def __init__(self, app: FastAPI, service: Service) -> None:
         self._app: App = app
-        self._metrics = metrics
+        self._metrics, self._gatherer = service.metrics, service.gatherer
+        self._asked = self._answered = self._credit = self._seen = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
+        full = scope["method"] == "POST" and self._gatherer.is_full_for(1)
 
         async def noting(event: Event) -> None:
             nonlocal status
@@ -117,9 +138,26 @@ class _Timed:
             await send(event)
 
         try:
-            await self._app(scope, receive, noting)
+            if full and self._refuses(started):
+                await send_refusal(scope, noting, self._gatherer.refuse())
+            else:
+                await self._app(scope, receive, noting)
+                self._answered += full and status != 503
         finally:
             # Only paths that exist: others would be series without end.
             route = getattr(scope.get("route"), "path", "other")
             seconds = time.perf_counter() - started
             self._metrics.request(route, status, seconds)
+
+    def _refuses(self, now: float) -> bool:
+        """Decide on a request that comes while the encoder is full."""
+        fade = math.exp((self._seen - now) / self._SECONDS)
+        self._seen = now
+        self._asked = 1 + fade * self._asked
+        self._answered *= fade
+        share = (1 + self._READ * self._answered) / self._asked
+        self._credit += min(1.0, max(self._LEAST, share))
+        if self._credit < 1:
+            return True
+        self._credit -= 1
+        return False

@@ -120,6 +120,20 @@ class Gatherer:
         """Texts that wait for the encoder, the batch it works on left out."""
         return len(self._queue)
 
+    def is_full_for(self, n: int) -> bool:
+        """Whether a request with n new texts would be refused now."""
+        queued = len(self._queue)
+        too_many = queued > 0 and queued + n > self.bounds.queue_items
+        return too_many or self._expected_wait() > self.bounds.wait_seconds
+
+    def refuse(self) -> Refusal:
+        """Count a request that finds the queue full; return what it is told."""
+        self.metrics.refused()
+        wait = min(60, max(1, math.ceil(self._expected_wait())))
+        return Refusal(
+            503, "too many texts wait to be embedded; try later", retry_after=wait
+        )
+
     async def rewards(self, texts: Sequence[Text]) -> list[Scored]:
         """Reward texts, in their order.
 
@@ -206,16 +220,8 @@ class Gatherer:
         if not missing:
             return
         self._drop_abandoned()
-        n, queued = len(missing), len(self._queue)
-        expected = self._expected_wait()
-        too_many = queued > 0 and queued + n > self.bounds.queue_items
-        if too_many or expected > self.bounds.wait_seconds:
-            self.metrics.refused()
-            wait = min(60, max(1, math.ceil(expected)))
-            refusal = Refusal(
-                503, "too many texts wait to be embedded; try later", retry_after=wait
-            )
-            self._fail(missing, refusal)
+        if self.is_full_for(len(missing)):
+            self._fail(missing, self.refuse())
             return
         self._queue.extend(missing)
         self._queued.set()

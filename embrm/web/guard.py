@@ -205,17 +205,24 @@ class _Answer:
             return
         if self._begun:
             raise ConnectionAbortedError
-        body = as_json(error_content(scope["path"], refusal.status, refusal.message))
-        headers = {
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            **refusal.headers,
-            **({"connection": "close"} if close else {}),
-        }
-        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-        start = {"type": "http.response.start", "status": refusal.status}
-        await self.send({**start, "headers": raw})
-        await self.send({"type": "http.response.body", "body": body})
+        await send_refusal(scope, self.send, refusal, close=close)
+
+
+async def send_refusal(
+    scope: Scope, send: Send, refusal: Refusal, *, close: bool = False
+) -> None:
+    """Answer with an error in the form that the path's callers read."""
+    body = as_json(error_content(scope["path"], refusal.status, refusal.message))
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        **refusal.headers,
+        **({"connection": "close"} if close else {}),
+    }
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    start = {"type": "http.response.start", "status": refusal.status}
+    await send({**start, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
 
 
 def allowed_hosts(host: str, extra: Iterable[str] = ()) -> tuple[str, ...]:

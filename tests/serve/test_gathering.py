@@ -1,7 +1,6 @@
 """Texts of many clients are gathered, embedded once, and refused when too many."""
 
 import asyncio
-import threading
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from embrm.serve.rewards import RewardSource
 from embrm.serve.settings import Gathering
 from embrm.serve.vectors import ServingCache
 from embrm.web.answers import Refusal
-from tests.serve.stubs import Lengths, lengths_model
+from tests.serve.stubs import Blocking, Lengths, lengths_model
 
 
 def gathered(work, encoder, cache=None, **bounds):
@@ -26,19 +25,6 @@ def gathered(work, encoder, cache=None, **bounds):
             return await work(gatherer)
 
     return asyncio.run(run())
-
-
-class Blocking(Lengths):
-    """Embeds when it is allowed to."""
-
-    def __init__(self):
-        super().__init__()
-        self.go, self.started = threading.Event(), threading.Event()
-
-    def encode(self, texts, *, on_batch=None):
-        self.started.set()
-        assert self.go.wait(10)
-        return super().encode(texts, on_batch=on_batch)
 
 
 def test_requests_of_many_clients_are_embedded_as_one_batch(encoder):

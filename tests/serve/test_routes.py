@@ -1,13 +1,15 @@
 """What all routes do: bounds, odd texts, fallback, operation."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
 from embrm.serve.settings import Gathering
 from embrm.web import Bounds
-from tests.serve.stubs import Lengths, lengths_model
+from tests.serve.stubs import Blocking, Lengths, lengths_model
 
 JSON = {"content-type": "application/json"}
 ODD = ["", " ", "\x00", "\x00a\x1b[2J", "\u202eabc", "😀" * 1000, "a" * 1_000_000]
@@ -194,6 +196,52 @@ def test_overload_gets_503_with_a_time_to_wait(serve):
     refused = done[statuses.index(503)]
     assert int(refused.headers["retry-after"]) >= 1
     assert "try later" in refused.json()["error"]["message"]
+
+
+@contextmanager
+def full_server(serve):
+    """Yield a client whose server embeds one text while another waits."""
+    encoder = Blocking()
+    encoder.go.set()
+    bounds = Gathering(queue_items=1, window_seconds=0)
+    client = serve(lengths_model(encoder), gathering=bounds)
+    assert rewards(client, "known").status_code == 200
+    encoder.go.clear()
+    encoder.started.clear()
+    with ThreadPoolExecutor(2) as pool:
+        taken = [pool.submit(rewards, client, "in the encoder")]
+        assert encoder.started.wait(10)
+        taken.append(pool.submit(rewards, client, "in the queue"))
+        while not client.get("/ready").json()["queued_items"]:
+            time.sleep(0.01)
+        try:
+            yield client
+        finally:
+            encoder.go.set()
+        assert [one.result().status_code for one in taken] == [200, 200]
+
+
+def test_a_full_server_refuses_most_new_texts_unread(serve):
+    """Health is answered meanwhile, and new texts again once there is room."""
+    with full_server(serve) as client:
+        refused = [rewards(client, f"new {n}") for n in range(100)]
+        assert client.get("/health").status_code == 200
+        counts = client.get("/metrics").text
+    assert {response.status_code for response in refused} == {503}
+    assert all(int(response.headers["retry-after"]) >= 1 for response in refused)
+    unread = 'embrm_request_seconds_count{route="other",status="503"}'
+    n_unread = float(counts.partition(unread)[2].partition("\n")[0])
+    assert 85 <= n_unread < 100
+    assert 'embrm_events_total{kind="refused"} 100.0' in counts
+    assert rewards(client, "new").status_code == 200
+
+
+def test_a_full_server_answers_what_it_knows(serve):
+    """Where most texts are known, all requests are read."""
+    with full_server(serve) as client:
+        statuses = [rewards(client, "known").status_code for _ in range(50)]
+        statuses += [rewards(client, "new").status_code for _ in range(10)]
+    assert statuses == [200] * 50 + [503] * 10
 
 
 def test_a_request_that_takes_too_long_gets_504(serve):
