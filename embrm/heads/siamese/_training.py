@@ -125,7 +125,8 @@ def _batch_size(n_wins: int) -> int:
 def _uses_bfloat16(precision: str, n_wins: int, sizes: tuple[int, ...]) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
-    return sum(m * n for m, n in pairwise(sizes)) * n_wins >= _WORTH_BFLOAT16
+    n_products = sum(m * n for m, n in pairwise(sizes)) * n_wins
+    return n_products >= _WORTH_BFLOAT16 and computes_bfloat16()
 
 
 @dataclass(eq=False)
@@ -304,21 +305,20 @@ class _Trainer:
         self._stream = self._passes()
         self.train = np.flatnonzero(masks.any(axis=0))
         device = choose_device(self.torch)
-        bfloat16 = plan.bfloat16 and computes_bfloat16(self.torch, device)
         self.network = TrainableNetwork(
             wins.items.shape[1],
             plan.hidden_sizes,
             n_members=plan.n_members,
             dropout=plan.dropout,
             device=device,
-            bfloat16=bfloat16,
+            bfloat16=plan.bfloat16,
             rng=rng,
         )
         self.device = device
         # On a GPU the items move there once; on a CPU they are only looked at.
         items = self.torch.from_numpy(wins.items).to(device)
         # Products would round them in any case; so they are half as much to gather.
-        self.items = items.bfloat16() if bfloat16 else items
+        self.items = items.bfloat16() if plan.bfloat16 else items
         self.weight = self._weights()
         # Members train on different shares of the same batches.
         self.share = masks[:, self.train].mean(axis=1, keepdims=True)

@@ -190,11 +190,11 @@ def choose_device(torch: Any) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def computes_bfloat16(torch: Any, device: str) -> bool:
+def computes_bfloat16() -> bool:
     """Say whether the hardware multiplies bfloat16 matrices faster than float32.
 
-    On a CPU that takes AMX or AVX512-BF16.
+    torch also multiplies them where it has to emulate that, at half the speed.
     """
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    from embrm.embed.sliced_encoder import native_dtype
+
+    return native_dtype() == "bfloat16"

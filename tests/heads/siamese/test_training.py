@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from embrm.embed import sliced_encoder
 from embrm.heads import SiameseBradleyTerry
 from embrm.heads.comparisons import make_comparisons
 from embrm.heads.siamese import _training as training
@@ -347,12 +348,25 @@ def test_auto_batches_are_a_fiftieth_of_the_wins_within_bounds(n_wins, size):
     assert plan(n_wins).batch_size == size
 
 
-def test_auto_precision_is_bfloat16_only_for_large_fits():
+@pytest.mark.parametrize(
+    ("flags", "native"), [("avx512f avx512_bf16", True), ("avx512f", False)]
+)
+def test_auto_precision_is_bfloat16_for_large_fits_where_cpus_have_it(
+    flags, native, tmp_path, monkeypatch
+):
     """Small fits stay in float32; words decide where they are given."""
-    assert not plan(1000).bfloat16
-    assert plan(40_000, 2048).bfloat16
-    assert plan(10, precision="bfloat16").bfloat16
-    assert not plan(40_000, 2048, precision="float32").bfloat16
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"flags : {flags}")
+    monkeypatch.setattr(sliced_encoder, "_CPUINFO", path)
+    monkeypatch.setattr(sliced_encoder, "_NVIDIA_DRIVER", tmp_path / "none")
+    sliced_encoder.cpu_flags.cache_clear()
+    try:
+        assert not plan(1000).bfloat16
+        assert plan(40_000, 2048).bfloat16 == native
+        assert plan(10, precision="bfloat16").bfloat16
+        assert not plan(40_000, 2048, precision="float32").bfloat16
+    finally:
+        sliced_encoder.cpu_flags.cache_clear()
 
 
 def test_gradients_may_be_left_unclipped():
