@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # First of all: how the threads of OpenMP wait is decided when torch loads it.
 import embrm  # noqa: F401
+
+# A busy machine may take its time over an example; that says nothing of the code.
+settings.register_profile("embrm", deadline=None)
+settings.load_profile("embrm")
 
 
 @pytest.fixture(scope="session")

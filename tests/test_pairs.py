@@ -137,7 +137,6 @@ def test_scikit_learn_splits_it(pairs):
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=20))
-@settings(deadline=None)
 def test_unique_items_rebuild_the_ids(ids):
     """rows[local_ids] equals ids, and rows are the distinct ids, ascending."""
     made = Pairs(np.eye(7), np.array(ids, int).reshape(-1, 2))
@@ -147,7 +146,7 @@ def test_unique_items_rebuild_the_ids(ids):
 
 
 @given(st.integers(0, 2**31), st.integers(1, 30))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_from_dense_keeps_the_vectors_and_merges_equal_ones(seed, n_pairs):
     """from_dense gives back the same dense array, with one item per distinct vector."""
     rng = np.random.default_rng(seed)

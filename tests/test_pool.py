@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from embrm import CandidatePool
@@ -26,7 +26,6 @@ def make_pool(prompts: list[int]) -> CandidatePool:
 
 
 @given(prompt_lists)
-@settings(deadline=None)
 def test_same_prompt_ids_are_all_pairs_of_each_prompt(prompts):
     """Every unordered same-prompt pair stands once; brute force agrees."""
     expected = [
@@ -39,7 +38,6 @@ def test_same_prompt_ids_are_all_pairs_of_each_prompt(prompts):
 
 
 @given(prompt_lists)
-@settings(deadline=None)
 def test_sizes_and_prompts_count_the_items(prompts):
     """prompts stand in order of appearance, sizes count their items."""
     pool = make_pool(prompts)
@@ -49,7 +47,6 @@ def test_sizes_and_prompts_count_the_items(prompts):
 
 
 @given(prompt_lists)
-@settings(deadline=None)
 def test_slicing_by_prompt_takes_its_items_and_all_that_belongs_to_them(prompts):
     """A sub-pool holds items, gold and texts of its prompts, nothing else."""
     pool = make_pool(prompts)
@@ -125,7 +122,6 @@ def test_gold_labels_without_gold_is_an_error():
 
 
 @given(prompt_lists)
-@settings(deadline=None)
 def test_order_and_starts_list_the_items_prompt_by_prompt(prompts):
     """Rows of prompt p are order[starts[p]:starts[p + 1]], ascending."""
     pool = make_pool(prompts)

@@ -54,7 +54,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(VALUES)
 def test_plain_data_comes_back(value):
     """What PyYAML writes is read as it was."""

@@ -41,7 +41,7 @@ def one_prompt(k, seed):
     return belief, Candidates(pool, pool.same_prompt_ids())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), width=st.sampled_from([0.0, 0.3, 1.0, 3.0]))
 def test_max_min_lcb_finds_leader_and_follower(seed, width):
     """Both among the responses that may be the best; the follower any, if only one."""
@@ -132,7 +132,7 @@ def test_coreset_pairs_come_in_proportion_to_their_sensitivity():
         assert found[row] / 600 == pytest.approx(expected[row] / 600, abs=0.08)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 10_000),
     pairing=st.sampled_from(["same", "mixed"]),

@@ -63,7 +63,7 @@ def test_no_prompt_gets_more_pairs_than_its_cap(name, pool, posterior):
         make_strategy(name).propose(candidates, posterior, 13, random_state=0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 12), costly=st.booleans())
 def test_lazy_d_optimal_is_the_greedy_design(seed, n, costly):
     """Brute force: each pair raises the log determinant most, for its cost."""

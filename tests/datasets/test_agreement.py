@@ -56,7 +56,7 @@ def by_definition(units, values, distance):
     return 1 - observed / expected if expected else NAN
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), max_size=25),
     st.sampled_from(["nominal", "interval"]),

@@ -191,7 +191,7 @@ def test_a_refused_row_leaves_nothing_behind():
 TEXTS = st.sampled_from(["a", "b", "c"])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(TEXTS, TEXTS, st.sampled_from([None, 1.0, 2.0]))))
 def test_items_are_the_distinct_texts_and_ratings(triples):
     """Nothing is merged that differs, and nothing equal stands twice."""

@@ -26,7 +26,7 @@ def _rows(tmp_path, data, limit=LIMIT):
     return list(csv_source(path, ReadLimits(limit)).rows)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.fixed_dictionaries(

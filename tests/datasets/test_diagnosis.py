@@ -171,7 +171,7 @@ def test_the_length_baseline_is_that_of_evaluate_with_nearly_its_interval():
     assert "length" in kinds(diagnose(preferences))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from([0, 0.5, 1]), st.integers(0, 5)), min_size=1))
 def test_intervals_of_shares_stay_within_0_and_1_and_hold_the_estimate(rows):
     """Also of one group, and where all values are equal."""
@@ -291,7 +291,7 @@ def test_the_use_of_every_column_and_the_reason_of_the_format_are_shown():
     assert diagnosis.to_json()["columns"] == report.columns
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(
@@ -396,7 +396,7 @@ def test_data_that_hold_no_pair_and_no_item_are_diagnosed_too():
     assert "0 of" not in str(diagnose(nothing)).split("Size")[0]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(max_size=200), st.integers(12, 80))
 def test_a_line_has_no_more_columns_than_asked_for(text, width):
     """And nothing in it that does not print."""
@@ -407,7 +407,7 @@ def test_a_line_has_no_more_columns_than_asked_for(text, width):
     assert cell_len(line) <= width
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text())
 def test_what_prints_is_not_changed(text):
     """Clean text is itself; cleaning again changes nothing."""

@@ -31,7 +31,7 @@ def _stream(data):
     return list(stream_source(io.BytesIO(data), "stdin", LIMITS).rows)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.dictionaries(

@@ -26,7 +26,7 @@ def test_turned_labels_are_found_among_held_out_probabilities():
     assert turned[found[:50]].mean() > 0.95
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.floats(0, 1)), min_size=1

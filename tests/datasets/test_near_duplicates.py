@@ -100,7 +100,7 @@ def test_empty_prompts_and_none_at_all():
     assert near_duplicate_groups([]).shape == (0,)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.text("ab cd", max_size=12), min_size=1, max_size=12))
 def test_what_is_merged_is_connected_by_pairs_above_the_threshold(texts):
     """Never by chance: groups are within the components of the true index."""

@@ -115,7 +115,7 @@ def test_a_frame_of_cross_prompt_pairs_is_refused():
 SCORES = st.lists(st.sampled_from([0.0, 1.0, 1.5, 4.0, None]), min_size=1, max_size=9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(SCORES.filter(any), st.sampled_from([-1.0, 0.0, 1.0, 2.5]))
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
 def test_pairs_by_score_are_those_of_brute_force(scores, min_gap):
@@ -139,7 +139,7 @@ def test_pairs_by_score_are_those_of_brute_force(scores, min_gap):
     assert (preferred.pairs["gap"] == np.abs(delta)).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=12))
 def test_labels_by_score_are_balanced(scores):
     """First is preferred in half of the pairs, ties aside."""
@@ -256,7 +256,7 @@ def test_the_labels_of_unpaired_data_are_truth_values():
     assert {read.items["response"][n] for n in preferred.pairs["first"]} == {"a", "b"}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from(["", "empty response", "label out of range"])))
 def test_rows_read_are_rows_kept_and_rows_left_out(reasons):
     """n_read == n_kept + n_left_out after any sequence of rows."""
@@ -313,7 +313,7 @@ def test_json_holds_the_counts():
     }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 4), max_size=20))
 def test_all_pairs_of_a_prompt_and_only_those(prompt_ids):
     """The vectorised list equals the list by brute force."""

@@ -64,7 +64,7 @@ def test_words_are_counted_in_scripts_with_and_without_spaces(text, n):
     assert count_words(text) == n
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text(st.characters(max_codepoint=0x2FF)))
 def test_outside_chinese_and_japanese_words_are_those_of_split(text):
     """For alphabets, the count is that of `str.split`."""
@@ -204,7 +204,7 @@ def test_the_same_answer_to_two_prompts_is_no_near_duplicate():
     assert filter_near_duplicates(crossed)[1].n_left_out == 0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from("abcd"), min_size=1, max_size=12),
     st.lists(st.sampled_from("abcd"), min_size=1, max_size=12),

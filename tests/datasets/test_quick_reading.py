@@ -122,7 +122,7 @@ def _read(rows):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.EmbrmWarning")
 def test_the_quick_way_reads_what_the_careful_way_reads(shape, data):

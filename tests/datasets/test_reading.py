@@ -128,7 +128,7 @@ ROWS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(ROWS, max_size=8), st.none() | st.integers(1, 10))
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
 def test_every_row_is_accounted_for(rows, max_rows):
@@ -152,7 +152,7 @@ def test_nesting_at_the_limit_of_the_parser_is_no_crash(name):
             read_preferences([row], format=name)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(*[st.sampled_from("abc")] * 3), min_size=1))
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
 def test_pairs_say_what_the_rows_said(triples):

@@ -68,7 +68,6 @@ def damaged_rows(draw):
 
 
 ODD_SETTINGS = settings(
-    deadline=None,
     max_examples=150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

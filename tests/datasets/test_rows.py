@@ -79,7 +79,7 @@ def _lines(data, limit=1000):
     return list(text_lines(io.BytesIO(data), limit))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\ufeff"))))
 def test_lines_come_back_as_written(texts):
     """What was written line by line is read line by line."""

@@ -15,7 +15,7 @@ def delta(data):
     return first - second
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     n_pairs=st.integers(1, 40),
     n_features=st.integers(1, 5),

@@ -35,7 +35,7 @@ def tokens_of(lengths: list[int], **flags: bool) -> list[FittedTokens]:
     ]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(lengths=st.lists(st.integers(1, 40), max_size=30), budget=st.integers(1, 120))
 def test_every_text_is_in_one_batch_and_batches_are_within_the_budget(lengths, budget):
     """A batch is over the budget only when it is one text."""

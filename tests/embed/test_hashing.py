@@ -60,7 +60,7 @@ def test_vectors_are_the_same_on_every_machine():
     np.testing.assert_array_equal(vector, np.array(GOLDEN, dtype=np.float32))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(texts=texts)
 def test_a_vector_does_not_depend_on_its_neighbours(texts):
     """Bitwise: alone, reversed or together."""
@@ -71,7 +71,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(texts):
     np.testing.assert_array_equal(together[::-1], encoder.encode(texts[::-1]))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(texts=texts, scaling=st.sampled_from(["l2", "sqrt"]))
 def test_vectors_are_finite_float32(texts, scaling):
     """Whatever the text, lone surrogates and empty ones included."""

@@ -65,7 +65,7 @@ def test_other_fields_of_a_message_do_not_count():
     assert key("Hi", "Yes") == key([message], "Yes")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.tuples(prompt, text), st.tuples(prompt, text))
 def test_keys_are_equal_exactly_when_the_texts_are(one, other):
     """Claim: no text moves between prompt, role and response unseen."""
@@ -121,7 +121,7 @@ keys = st.lists(st.builds(bytes.__add__, half, half), max_size=12).map(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(keys, keys)
 def test_the_index_agrees_with_a_dictionary(held, asked):
     """Claim: find returns the first row of each key, -1 for keys that are not held."""

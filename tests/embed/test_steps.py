@@ -61,7 +61,7 @@ def embed(lengths, budget, *, memory=10**6, dim=2, on_batch=None, **flags):
     return vectors, model, tokens_left
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(lengths=st.lists(st.integers(1, 9), max_size=20), budget=st.integers(1, 40))
 def test_vectors_come_back_in_the_order_of_the_texts(lengths, budget):
     """Sorting by length does not show."""
@@ -69,7 +69,7 @@ def test_vectors_come_back_in_the_order_of_the_texts(lengths, budget):
     assert vectors[:, 0].tolist() == list(range(len(lengths)))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(lengths=st.lists(st.integers(1, 9), min_size=1), memory=st.integers(9, 40))
 def test_short_memory_changes_nothing_but_the_batches(lengths, memory):
     """What was done is kept, the rest is planned again."""

@@ -122,7 +122,7 @@ def test_contents_that_look_like_the_template_are_found(renderer, text):
     assert parts(renderer(text, text)) == ([text.strip()] if text else [], text.strip())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     contents=st.lists(st.text(max_size=12), min_size=1, max_size=4),
     response=st.text(max_size=12),

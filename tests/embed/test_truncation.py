@@ -132,7 +132,7 @@ def test_a_text_without_a_token_is_refused():
         fit(render_plain("", ""), limit=9)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     prompt=st.text("ab \n", max_size=20),
     response=st.text("cd \n", max_size=20),
@@ -149,7 +149,7 @@ def test_whatever_is_dropped_the_kept_text_is_an_end_of_the_text(
     assert len(kept) == min(len(rendered.text), limit - 1)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     prompt=st.text("ab \n", max_size=20),
     response=st.text("cd \n", max_size=20),

@@ -27,7 +27,7 @@ def enumerate_subsets(gold, reward, n):
     reward=st.lists(st.integers(0, 4), min_size=7, max_size=7),
     size=st.integers(1, 7),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_curve_agrees_with_all_subsets(gold, reward, size):
     """With ties in reward, which share equally."""
     gold, reward = gold[:size], reward[:size]
@@ -75,7 +75,7 @@ def test_a_constant_reward_is_a_random_pick():
     gold=st.lists(st.floats(-9, 9), min_size=6, max_size=6),
     order=st.permutations(range(6)),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_no_head_is_above_gold_itself(gold, order):
     """Picking by gold is the ceiling, and it rises with n."""
     prompts = np.repeat(["a", "b"], 3)
@@ -190,7 +190,7 @@ def beaten(gold):
     reward=st.lists(st.integers(0, 3), min_size=6, max_size=6),
     size=st.integers(2, 6),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_quality_agrees_with_all_subsets(gold, reward, size):
     """With ties in gold and in reward."""
     gold, reward = gold[:size], reward[:size]

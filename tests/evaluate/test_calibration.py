@@ -82,7 +82,7 @@ def test_chosen_first_gives_the_error_of_random_orientation(strategy):
     swap=hnp.arrays(bool, 12),
     strategy=st.sampled_from(["uniform", "quantile"]),
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_swapping_pairs_leaves_the_error_as_it_is(delta, y, swap, strategy):
     """Orientation carries no information."""
     swapped = np.where(swap, -delta, delta), np.where(swap, 1 - y, y)

@@ -157,7 +157,7 @@ def test_p_values_of_equal_heads_are_uniform():
 
 
 @given(better=st.integers(0, 60), worse=st.integers(0, 60))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_mcnemar_agrees_with_the_binomial_test(better, worse):
     """The exact test of a fair coin."""
     expected = 1.0
@@ -173,7 +173,7 @@ def test_mcnemar_takes_counts():
 
 
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=8))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_holm_agrees_with_its_definition(p):
     """The k-th smallest is multiplied by what is left, and never falls."""
     adjusted = holm(p)

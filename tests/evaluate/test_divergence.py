@@ -46,7 +46,7 @@ def enumerated_kl(reward, n, draws):
     n=st.integers(1, 4),
     draws=st.sampled_from(["distinct", "independent"]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_divergence_agrees_with_all_draws(reward, n, draws):
     """With and without replacement, ties shared."""
     n = min(n, len(reward))
@@ -58,7 +58,7 @@ def test_the_divergence_agrees_with_all_draws(reward, n, draws):
     reward=st.lists(st.integers(0, 30), min_size=1, max_size=30),
     n=st.integers(1, 60),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_independent_draws_stay_below_the_published_formula(reward, n):
     """Which bounds every language model, and a pool is one."""
     found = pool_best_of_n_kl(reward, ["a"] * len(reward), n, draws="independent")
@@ -69,7 +69,7 @@ def test_independent_draws_stay_below_the_published_formula(reward, n):
     reward=st.lists(st.integers(0, 30), min_size=1, max_size=30),
     n=st.integers(1, 30),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_distinct_draws_stay_below_log_n(reward, n):
     """No response is picked more than n times as often as at random."""
     n = min(n, len(reward))

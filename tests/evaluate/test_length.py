@@ -22,7 +22,7 @@ def test_the_baseline_prefers_the_longer():
 
 
 @given(lengths=hnp.arrays(np.uint16, (8, 2)), y=hnp.arrays(np.uint8, 8))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_shorter_baseline_is_right_where_the_longer_is_wrong(lengths, y):
     """Their order consistencies add up to one, ties of length included."""
     longer = order_consistency(length_baseline(lengths), y % 2)

@@ -62,7 +62,7 @@ def test_log_loss_keeps_small_losses():
 
 @pytest.mark.parametrize("metric", [log_loss, brier_score])
 @given(delta=DELTAS, data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_losses_do_not_depend_on_orientation(metric, delta, data):
     """Swapping a pair and its label leaves the loss as it is."""
     y = data.draw(hnp.arrays(float, len(delta), elements=SOFT))
@@ -70,7 +70,7 @@ def test_losses_do_not_depend_on_orientation(metric, delta, data):
 
 
 @given(delta=DELTAS, data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_soft_label_is_two_weighted_rows_in_log_loss(delta, data):
     """y = p equals (1, weight p) and (0, weight 1 - p)."""
     y = data.draw(hnp.arrays(float, len(delta), elements=SOFT))

@@ -59,7 +59,7 @@ def test_the_expectation_of_twelve_thousand_agrees_with_exact_integers():
     reward=st.lists(st.integers(0, 3), min_size=1, max_size=7),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_expectations_agree_with_all_subsets(reward, seed):
     """With ties in reward, which share the pick."""
     size = len(reward)

@@ -72,7 +72,7 @@ VALUES = hnp.arrays(float, 6, elements=st.floats(-1e300, 1e300))
 
 @pytest.mark.parametrize("correlate", [kendall_tau_b, spearman, pearson])
 @given(one=VALUES, other=VALUES)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_correlations_are_symmetric_and_bounded(correlate, one, other):
     """Also for the largest and the smallest numbers."""
     value = correlate(one, other)
@@ -82,7 +82,7 @@ def test_correlations_are_symmetric_and_bounded(correlate, one, other):
 
 @pytest.mark.parametrize("correlate", [kendall_tau_b, spearman])
 @given(one=hnp.arrays(float, 6, elements=st.integers(-9, 9)))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_rank_correlations_ignore_the_scale(correlate, one):
     """Any increasing transformation of a reward leaves them as they are."""
     other = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0])
@@ -90,7 +90,7 @@ def test_rank_correlations_ignore_the_scale(correlate, one):
 
 
 @given(one=hnp.arrays(float, 7, elements=st.integers(-50, 50)))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_pearson_agrees_with_numpy(one):
     """Where it is defined."""
     other = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0])

@@ -210,7 +210,7 @@ def test_intervals_across_prompts_are_safe_where_prompts_do_not_matter():
 @given(
     values=hnp.arrays(float, 8, elements=st.floats(-100, 100)), seed=st.integers(0, 9)
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_intervals_stay_within_the_values(values, seed):
     """A mean cannot leave the range of what it averages, if that is no share."""
     assume(not np.isin(values, (0.0, 0.5, 1.0)).all())

@@ -71,7 +71,7 @@ GROUPS = st.lists(
 
 
 @given(groups=GROUPS, test=st.sampled_from(["both", "any"]), shuffle=st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_end_of_a_training_pair_is_in_a_held_out_prompt(groups, test, shuffle):
     """The two sides share no prompt by which a head could know the test pairs."""
     # A pair within every prompt, so that no fold is empty.
@@ -86,7 +86,7 @@ def test_no_end_of_a_training_pair_is_in_a_held_out_prompt(groups, test, shuffle
 
 
 @given(prompts=st.lists(st.integers(0, 7), min_size=20, max_size=60))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_folds_part_the_pairs_within_prompts(prompts):
     """Every pair is tested once, and trained on otherwise."""
     groups = np.array(prompts + list(range(8)))

@@ -21,7 +21,7 @@ DELTAS = st.lists(st.floats(-5, 5), min_size=4, max_size=40)
 
 
 @given(DELTAS, st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_parts_add_up_to_the_brier_score(deltas, seed):
     """And reliability, resolution and uncertainty are not negative."""
     y = np.random.default_rng(seed).integers(0, 2, len(deltas))
@@ -45,7 +45,7 @@ def test_a_calibrated_head_has_little_to_lose_by_reliability():
 
 
 @given(DELTAS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_deciding_all_pairs_has_the_error_of_the_head(deltas):
     """The curve ends there, and coverage ascends."""
     curve = risk_coverage(deltas)

@@ -167,7 +167,7 @@ def preferences(draw):
     return ids, rows[:, 2], rows[:, 3], rows[:, 4]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(preferences(), st.randoms(use_true_random=False))
 def test_order_and_orientation_of_pairs_do_not_matter(data, random):
     """Shuffled, swapped and relabelled preferences are the same table, bit for bit."""
@@ -187,7 +187,7 @@ def test_order_and_orientation_of_pairs_do_not_matter(data, random):
     assert table(got) == wanted
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(preferences())
 def test_total_weight_is_kept(data):
     """Merging and splitting moves weight, and loses none."""

@@ -322,7 +322,7 @@ def test_means_are_those_of_a_fine_integral():
 
 
 @given(st.integers(0, 10_000), st.integers(2, 5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_rates_follow_annotators_and_weights_are_copies(seed, n_annotators):
     """Renumbering annotators renumbers rates; weight two is two labels."""
     rng = np.random.default_rng(seed)

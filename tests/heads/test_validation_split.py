@@ -198,7 +198,7 @@ def assert_no_leak(comparisons, train, validation):
         assert not held & {tuple(end[::-1]) for end in ends[:, other].T}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(mirrored(), st.integers(2, 6))
 def test_no_fold_parts_a_pair_from_its_mirror(comparisons, n_folds):
     """Whatever the graph, the two sides share no item, so no mirror either."""
@@ -208,7 +208,7 @@ def test_no_fold_parts_a_pair_from_its_mirror(comparisons, n_folds):
         assert validation.any()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(mirrored(), st.floats(0.01, 0.9), st.integers(0, 99))
 def test_no_holdout_parts_a_pair_from_its_mirror(comparisons, fraction, seed):
     """The same holds for the random split, which leaves wins to train on."""

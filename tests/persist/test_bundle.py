@@ -244,7 +244,7 @@ def test_a_failed_save_keeps_the_older_bundle(model, items, tmp_path, monkeypatc
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_every_flipped_bit_is_noticed(data, bundle, items, tmp_path_factory):
     """One bit flipped anywhere is an error, or changes nothing that counts."""
     name = data.draw(st.sampled_from(sorted(path.name for path in bundle.iterdir())))

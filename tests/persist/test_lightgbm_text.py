@@ -90,7 +90,7 @@ def test_what_would_end_the_process_is_refused(lightgbm_text, old, new, message)
 
 
 @given(end=st.integers(0, 5000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_cut_is_refused(lightgbm_text, end):
     """A text that ends early is the commonest damage, and the deadliest."""
     with pytest.raises(IntegrityError):
@@ -98,7 +98,7 @@ def test_every_cut_is_refused(lightgbm_text, end):
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_changed_bytes_give_an_integrity_error_or_pass(lightgbm_text, data):
     """Never another error."""
     content = bytearray(lightgbm_text)

@@ -125,7 +125,7 @@ def test_another_booster_is_refused():
 
 
 @given(end=st.integers(0, 20_000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_cut_is_refused(xgboost_ubjson, end):
     """A file that ends early is refused."""
     with pytest.raises(IntegrityError):
@@ -133,7 +133,7 @@ def test_every_cut_is_refused(xgboost_ubjson, end):
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_changed_bytes_give_an_integrity_error_or_pass(xgboost_ubjson, data):
     """Never another error."""
     content = bytearray(xgboost_ubjson)
@@ -218,7 +218,7 @@ def test_lies_about_lengths_and_types_are_refused(data, message):
 
 
 @given(st.binary(max_size=60))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_bytes_are_read_or_refused(data):
     """No other error."""
     try:

@@ -51,7 +51,7 @@ def test_best_of_n_is_that_of_all_tuples_of_draws(n):
 
 
 @given(st.integers(1, 500), st.integers(2, 12), st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_best_of_n_sums_to_one_and_keeps_its_bound(n, size, seed):
     """log n - (n - 1) / n, whatever pool, base policy and ties."""
     rng = np.random.default_rng(seed)

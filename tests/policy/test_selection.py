@@ -73,7 +73,7 @@ def test_rlhflow_orders_by_reward_what_was_picked_net_of_length():
 
 
 @given(st.lists(st.integers(-3, 3), min_size=2, max_size=6), st.integers(0, 5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_margins_exceed_the_least_and_chosen_beats_rejected(rewards, least):
     """Whatever the rewards: no tie is ever a pair."""
     pool = Candidates(np.array(rewards, float), np.zeros(len(rewards)))

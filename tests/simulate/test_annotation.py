@@ -45,7 +45,7 @@ every_annotator = pytest.mark.parametrize("annotator", ANNOTATORS)
     delta=st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=20),
     annotator=st.sampled_from(ANNOTATORS),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_swapping_a_pair_swaps_its_probability(delta, annotator):
     """P(first) and P(second) add up to one, whatever the size of delta."""
     forth = annotator.probabilities(delta)
@@ -211,7 +211,7 @@ def enumerate_votes(first, tie, n_votes):
     tie=st.floats(0, 1),
     n_votes=st.integers(1, 5),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_the_majority_agrees_with_all_votes(first, tie, n_votes):
     """Ties of single votes and of the whole included."""
     tie = min(tie, 1 - first)

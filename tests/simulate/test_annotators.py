@@ -87,7 +87,7 @@ def test_flips_are_as_frequent_at_any_difference():
 
 
 @given(delta=st.floats(-30, 30), threshold=st.floats(0, 5), beta=st.floats(0.1, 3))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_ties_are_those_of_rao_and_kupper(delta, threshold, beta):
     """P(tie) = (theta^2 - 1) a b / ((a + theta b) (theta a + b))."""
     a, b, theta = np.exp(beta * delta), 1.0, np.exp(threshold)

@@ -70,7 +70,7 @@ def test_a_draw_has_the_shape_of_pair_ids(design, pool):
     share=st.floats(0.01, 1),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_no_pair_occurs_twice_and_none_is_of_one_item(sizes, design, share, seed):
     """On ragged pools in mixed order, for any share of the budget."""
     rng = np.random.default_rng(seed)
@@ -201,7 +201,7 @@ def test_codes_name_the_prompt_of_each_row(ragged):
     counts=st.lists(st.integers(0, 50), min_size=1, max_size=40).filter(any),
     skew=st.integers(1, 10_000),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_locate_agrees_with_searchsorted(counts, skew):
     """Empty prompts and one that is far larger than the others included."""
     offsets = offsets_of(np.array([*counts, skew]))
@@ -218,7 +218,7 @@ def test_pairs_are_numbered_without_gap():
 
 
 @given(high=st.integers(2, 2**25), step=st.integers(-2, 2))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_pairs_are_exact_where_the_square_root_is_rounded(high, step):
     """Around every triangular number up to 2 ** 49."""
     rank = math.comb(high, 2) + step
@@ -255,7 +255,7 @@ def test_shuffling_puts_every_response_in_every_place(pool, place):
 
 
 @given(size=st.integers(1, 3000), share=st.floats(0, 1), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_ranks_are_distinct_and_within_size(size, share, seed):
     """For any share of all ranks that is drawn."""
     n = int(share * size)

@@ -60,14 +60,14 @@ def test_theorem_16_agrees_with_sampling(annotator):
 
 
 @given(prompts=prompts)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_proposition_15_holds(prompts):
     """Whatever the prompts."""
     assert proposition_15(*zip(*prompts, strict=True), n_draws=2, random_state=0).holds
 
 
 @given(prompts=prompts, annotator=st.sampled_from(ANNOTATORS))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_theorem_16_holds(prompts, annotator):
     """For every concave xi; equal prompts give equal quality."""
     check = theorem_16(
@@ -135,7 +135,7 @@ def test_a_sampler_must_draw_what_it_is_asked_for():
     quality=st.lists(st.floats(0.5, 1.0), min_size=1, max_size=40),
     wrong=st.data(),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_proposition_14_bounds_the_share_of_right_orders(quality, wrong):
     """Whichever pairs the learned order is wrong about."""
     xi = np.array(quality)

@@ -27,7 +27,7 @@ from embrm.exceptions import DataError, NoPreferenceError
 ANSWER = {"role": "assistant", "content": "Blue."}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_the_same_as_text(value):
     """JSON and CSV spell the same float alike."""
@@ -234,7 +234,7 @@ def test_texts_are_carried_where_they_are_texts():
     }
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text("ab", max_size=20), st.text("ab", max_size=20))
 def test_bisection_finds_what_counting_finds(a, b):
     """The length is that of the longest common beginning."""

@@ -77,7 +77,7 @@ def test_a_response_listed_twice_with_one_rank_counts_once():
     assert [pair["k"] for pair in reader.pairs] == [2]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(-5, 5), min_size=2, max_size=7))
 def test_every_pair_agrees_with_the_ranks(ranks):
     """For any ranks: K (K - 1) / 2 pairs, y = 1 or a tie, never the worse one first."""

@@ -158,7 +158,7 @@ CELLS = st.recursive(
 
 
 @pytest.mark.parametrize("name", FIRST_ROWS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.LeftOutWarning")
 @pytest.mark.filterwarnings("ignore::embrm.exceptions.MisreadWarning")

@@ -37,7 +37,7 @@ def test_a_text_prompt_with_messages_stays_text():
 words = st.lists(st.sampled_from(["go", "stop", "on", "a\nb"]), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(words, words, words)
 def test_implicit_text_is_cut_without_loss(prompt, chosen, rejected):
     """Prompt and response together are the text, and words stay whole."""

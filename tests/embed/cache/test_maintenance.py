@@ -113,7 +113,6 @@ def test_the_report_of_a_check_is_json(filled):
 batches = st.lists(st.lists(st.integers(0, 12), unique=True, min_size=1), max_size=7)
 quick = settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 

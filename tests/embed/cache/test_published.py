@@ -52,7 +52,6 @@ def test_bfloat16_is_widened(tmp_path, kind):
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=5), st.data())

@@ -183,7 +183,6 @@ def test_a_program_that_would_write_a_file_writes_none(opened, tmp_path):
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(PLAIN, st.integers(2, 5), st.data())

@@ -46,7 +46,6 @@ def renamed_to_its_digest(path: Path, data: bytes) -> Path:
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.integers(1, 40), st.integers(1, 9), st.sampled_from(["float16", "float32"]))

@@ -70,7 +70,6 @@ def test_an_empty_append_writes_nothing(store, rows):
 
 @settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(st.lists(st.integers(0, 9), unique=True, min_size=1), max_size=6))
@@ -187,7 +186,6 @@ fingerprints = st.builds(
 
 @settings(
     max_examples=100,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(fingerprints, fingerprints)

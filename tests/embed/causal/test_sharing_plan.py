@@ -50,7 +50,7 @@ group_texts = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     texts=group_texts, budget=st.integers(1, 300), machine=st.sampled_from([CPU, GPU])
 )
@@ -62,7 +62,7 @@ def test_every_text_is_in_one_step(plan, texts, budget, machine):
     assert sorted(rows) == list(range(len(texts)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     texts=group_texts, budget=st.integers(1, 300), machine=st.sampled_from([CPU, GPU])
 )
@@ -82,7 +82,7 @@ def test_passes_over_continuations_are_within_the_budget(texts, budget, machine)
             assert len(batch) == 1 or len(batch) * (width + max(shared)) <= 4 * budget
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(texts=group_texts, budget=st.integers(1, 300))
 def test_tree_rows_are_no_longer_than_the_limit(texts, budget):
     """A dense mask has the square of it; one text alone may be longer."""
@@ -163,7 +163,7 @@ def texts_with_ids(*sequences: list[int]) -> list[FittedTokens]:
     ]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), max_size=12))
 def test_groups_are_a_partition_with_really_common_beginnings(sequences):
     """Each text in one group, and with a token of its own behind the beginning."""
@@ -176,7 +176,7 @@ def test_groups_are_a_partition_with_really_common_beginnings(sequences):
         assert all(len(sequences[row]) > group.n_shared for row in group.rows)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=8), max_size=8))
 def test_more_is_saved_than_by_one_group_of_all(sequences):
     """The tree of prefixes is cut where it pays."""

@@ -41,7 +41,6 @@ def shards_of(path, texts, shard_tokens=1e9):
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(some_texts, st.floats(0.25, 20))
@@ -56,7 +55,6 @@ def test_every_text_comes_back_from_exactly_one_shard(tmp_path, texts, shard_tok
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(some_texts, st.floats(0.25, 20))
@@ -70,7 +68,7 @@ def test_prompt_groups_are_never_cut(tmp_path, texts, shard_tokens):
     assert sum(map(len, prompts)) == len(set().union(*prompts))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.floats(0.25, 1e6), max_size=30), st.integers(1, 9))
 def test_blocks_cover_everything_once_and_are_balanced(sizes, n_blocks):
     """Claim: contiguous, complete, and above the mean by at most the largest."""

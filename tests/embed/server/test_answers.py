@@ -40,7 +40,7 @@ def row(index: Any, embedding: Any) -> dict[str, Any]:
     return {"index": index, "embedding": embedding}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(finite, st.randoms(), st.booleans())
 def test_any_order_and_either_encoding_give_the_same_vectors(vectors, random, packed):
     """Rows are put where their index says, bit for bit."""
@@ -111,7 +111,7 @@ def test_another_json_is_refused(raw):
         read_answer(raw, 1)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from embrm.embed.server._answers import PassingError
@@ -403,7 +403,6 @@ plans = given(
 )
 
 
-@settings(deadline=None)
 @plans
 def test_every_text_is_sent_once(groups, batch_items, concurrency):
     """Nothing is lost or doubled."""
@@ -412,7 +411,6 @@ def test_every_text_is_sent_once(groups, batch_items, concurrency):
     assert sorted(rows) == list(range(len(groups)))
 
 
-@settings(deadline=None)
 @plans
 def test_the_first_wave_holds_one_text_of_each_prompt(groups, batch_items, concurrency):
     """It fills the prefix cache."""
@@ -421,7 +419,6 @@ def test_the_first_wave_holds_one_text_of_each_prompt(groups, batch_items, concu
     assert sorted(first) == sorted(set(groups))
 
 
-@settings(deadline=None)
 @plans
 def test_the_rest_stays_together_by_prompt(groups, batch_items, concurrency):
     """A prompt's cached prefix is used before others push it out."""
@@ -431,7 +428,6 @@ def test_the_rest_stays_together_by_prompt(groups, batch_items, concurrency):
     assert changes <= max(0, len(set(rest)) - 1)
 
 
-@settings(deadline=None)
 @plans
 def test_requests_are_bounded_and_never_empty(groups, batch_items, concurrency):
     """As many texts as the server takes at most."""

@@ -40,7 +40,7 @@ def moved(rows: np.ndarray, share: float, seed: int) -> np.ndarray:
     return rows + share * np.linalg.norm(rows, axis=1, keepdims=True) * noise
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([2, 16, 64, 65, 384, 4096]),
@@ -54,7 +54,7 @@ def test_noise_up_to_that_of_bfloat16_is_tolerated(seed, dim, scale, noise):
     assert one.distance(other.fields()) <= TOLERANCE
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.sampled_from([16, 64, 384, 4096]))
 def test_another_model_is_far_away(seed, dim):
     """No two models agree on two texts by chance."""
@@ -62,7 +62,7 @@ def test_another_model_is_far_away(seed, dim):
     assert one.distance(other.fields()) > 5 * TOLERANCE
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.sampled_from([64, 384, 4096]))
 def test_a_model_that_was_trained_on_is_told_apart(seed, dim):
     """A cosine of 0.995 to what it was: a tenth of the length."""

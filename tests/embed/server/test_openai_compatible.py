@@ -59,7 +59,6 @@ def test_nothing_is_asked_before_it_is_needed(embedding_server, ask):
 
 
 @settings(
-    deadline=None,
     max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

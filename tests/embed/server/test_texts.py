@@ -12,7 +12,7 @@ from embrm.exceptions import InvalidInputError
 LONG = ("one two three " * 60, "It is the response's end that counts.")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.text(max_size=60), st.text(max_size=60), st.integers(1, 80))
 def test_the_end_is_kept_within_the_budget(prompt, response, limit):
     """Bytes of UTF-8 count, and no character is cut in two."""
@@ -78,7 +78,7 @@ def fitter(tiny_models):
     return make
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(max_size=80), st.text(max_size=40), st.integers(4, 40))
 def test_text_is_cut_to_at_most_the_limit(fitter, prompt, response, limit):
     """Counted again after the cut, and only as much as needed is dropped."""

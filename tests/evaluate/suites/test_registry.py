@@ -94,7 +94,7 @@ def test_ids_may_repeat_over_subsets_that_the_scores_name():
 
 
 @given(st.lists(st.integers(-3, 3), min_size=6, max_size=6), st.floats(0.1, 10))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_only_the_order_of_rewards_matters(values, factor):
     """Any increasing map of the rewards gives the same scores."""
     one = SCORES.assign(reward=np.array(values, float))

@@ -26,7 +26,7 @@ def total_loss(wins, scores):
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_gradient_is_the_finite_difference_of_the_loss(seed):
     """In float64, item by item."""
     wins, rng = make_wins(seed)
@@ -41,7 +41,7 @@ def test_the_gradient_is_the_finite_difference_of_the_loss(seed):
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_hessian_is_the_finite_difference_of_the_gradient(seed):
     """On the diagonal, where logits are moderate and the floor plays no part."""
     wins, rng = make_wins(seed, spread=0.3)

@@ -146,7 +146,7 @@ def test_the_state_of_a_head_with_blocks_gives_the_same_bits(cyclic_head):
     assert again.block_alpha_ == cyclic_head.block_alpha_
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(1e-4, 1e4), st.integers(1, 6))
 def test_any_scale_and_rank_stay_finite(scale, d):
     """Also where there are fewer planes than blocks, and fewer items than columns."""
@@ -235,7 +235,7 @@ def random_delta(n_items, share_of_ties, seed):
     return upper - upper.T
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 9), st.sampled_from([0.0, 0.3]), st.integers(0, 2**31))
 def test_the_count_is_that_of_going_through_all_triples(n_items, ties, seed):
     """With and without ties."""

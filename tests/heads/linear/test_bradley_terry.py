@@ -343,7 +343,7 @@ def test_rewards_of_ten_thousand_nats_stay_finite(link):
     assert np.isfinite(head.predict_proba(Pairs(1e4 * items, [[2, 0]]))).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(1e-6, 1e6), st.floats(-4, 4))
 def test_separable_pairs_have_finite_rewards(scale, log_alpha):
     """Whatever the scale and the penalty."""

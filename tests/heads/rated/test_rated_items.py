@@ -12,7 +12,7 @@ from embrm.heads import HeadState, RegressionReward
 from embrm.heads.rated._rated_items import RatedHead, make_rated_items
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_order_and_copies_of_rows_do_not_matter(seed):
     """Weight k is k copies, whatever the order: the same bits."""

@@ -88,7 +88,7 @@ def test_masked_ridge_is_ridge_on_rated_rows(rated):
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3))
 def test_a_soup_of_parameters_is_a_mixture_of_predictions(weights):
     """For linear attributes, to 1e-10."""

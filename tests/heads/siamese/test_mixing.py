@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from embrm.heads.siamese._mixing import fit_scale, fit_weights, scaled_loss
@@ -65,7 +65,6 @@ def test_weights_are_finite_and_the_first_is_above_zero(delta):
     assert 0 < fit_scale(deltas, wins) < 100
 
 
-@settings(deadline=None)
 @given(st.floats(1e-3, 1e3))
 def test_the_sum_does_not_depend_on_the_scale_of_the_network(factor):
     """A network in other units gets another weight."""

@@ -140,7 +140,7 @@ def test_isotonic_regression_is_that_of_mirrored_pairs(wins):
     np.testing.assert_allclose(got, mirrored.predict(at), atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(delta=DELTAS, seed=st.integers(0, 100))
 def test_maps_are_odd_increasing_and_finite(delta, seed):
     """Whatever they were fitted to: order and antisymmetry are kept exactly."""

@@ -98,7 +98,7 @@ def test_weights_are_chosen_on_wins_of_other_folds(data):
     np.testing.assert_allclose(head.weights_, wanted, rtol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arrays(np.float64, (30, 3), elements=st.floats(-4, 4)))
 def test_no_other_weights_cost_less(deltas):
     """The minimum is global, since the cost is convex."""
