@@ -119,6 +119,7 @@ class PromptResampler:
         )
         self._first, self._second = np.divmod(cells, self.n_groups)
         self._cross = np.flatnonzero(self._first != self._second)
+        self._kept: list[FloatArray] = []
 
     def totals(self, features: FloatArray) -> FloatArray:
         """Sum features over each resample.
@@ -233,7 +234,13 @@ class PromptResampler:
             yield from counts[self._cell_of_pair].T
 
     def _cell_counts(self) -> Iterator[FloatArray]:
-        """Yield blocks (n_cells, resamples): how often each set of prompts counts."""
+        """Yield blocks (n_cells, resamples): how often each set of prompts counts.
+
+        Where one block holds all, it is kept: drawing it takes longer than its use.
+        """
+        if self._kept:
+            yield from self._kept
+            return
         generator = np.random.default_rng(self._seed)
         block = max(1, _MAX_ENTRIES // max(self.n_groups, len(self._first)))
         for start in range(0, self.n_resamples, block):
@@ -244,6 +251,9 @@ class PromptResampler:
             counts = counts.reshape(self.n_groups, size)
             by_cell = counts[self._first].astype(np.float64)
             by_cell[self._cross] *= counts[self._second[self._cross]]
+            if size == self.n_resamples:
+                by_cell.flags.writeable = False
+                self._kept = [by_cell]
             yield by_cell
 
 
