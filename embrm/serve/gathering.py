@@ -322,12 +322,12 @@ class Gatherer:
             one.done.set_result(got)
 
     def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
-        if not isinstance(error, Refusal | EmbrmError):
-            self.metrics.encoder_failed(type(error).__name__)
+        if not isinstance(error, Refusal):
+            # Messages may hold paths and addresses: they are the operator's to read.
+            known = isinstance(error, EmbrmError)
+            words = printable(error) if known else type(error).__name__
+            self.metrics.encoder_failed(words)
             error = Refusal(502, "the encoder failed; the log says how")
-        elif isinstance(error, EmbrmError):
-            self.metrics.encoder_failed(printable(error))
-            error = Refusal(502, f"the encoder failed: {printable(error)}")
         for one in batch:
             self._deliver(one, error)
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from embrm import RewardModel
+from embrm.exceptions import EmbrmError
 from embrm.serve.gathering import Gatherer
 from embrm.serve.metrics import Metrics
 from embrm.serve.rewards import RewardSource
@@ -135,13 +136,14 @@ def test_one_text_that_the_encoder_refuses_spoils_no_other():
     assert "does not take" in str(odd)
 
 
-def test_an_encoder_that_breaks_gives_502_and_the_next_request_works():
-    """Nothing hangs, and its message is not shown."""
+@pytest.mark.parametrize("kind", [RuntimeError, EmbrmError])
+def test_an_encoder_that_breaks_gives_502_and_the_next_request_works(kind):
+    """Nothing hangs, and its message is not shown: it may hold texts, or paths."""
 
     class Breaking(Lengths):
         def encode(self, texts, *, on_batch=None):
             if any(response == "break" for _, response in texts):
-                raise RuntimeError("secret text")
+                raise kind("secret text")
             return super().encode(texts, on_batch=on_batch)
 
     async def ask(gatherer):
