@@ -76,7 +76,7 @@ def cells(choice: str, datasets: list[str]):
     if "pool" in datasets:
         yield from product(["pool"], sizes, ERROR_RATES, PAIRINGS)
     if choice == "usual":
-        yield from product(["pool"], SIZES[1:2], (0.0, 0.4), ["same"])
+        yield from product(["pool"], SIZES[1:2], (0.0, 0.4), PAIRINGS)
     if "synthetic" in datasets:
         yield from product(["synthetic"], SIZES[-1:], ERROR_RATES, PAIRINGS)
 
