@@ -10,14 +10,14 @@ import pandas as pd
 
 from embrm._typing import Prompt
 from embrm.datasets.formats._plain import is_plain
-from embrm.datasets.formats.base import RowReader, is_missing, refusal
+from embrm.datasets.formats.base import RowReader, is_missing
 from embrm.datasets.preferences import (
     ITEM_COLUMNS,
     PAIR_COLUMNS,
     Preferences,
     ReadReport,
 )
-from embrm.exceptions import NoPreferenceError
+from embrm.exceptions import DataError, NoPreferenceError
 from embrm.messages import as_messages, plain_turns_key, prompt_key
 
 _ITEM_WORDS = frozenset({"key", *ITEM_COLUMNS, "source_row"})
@@ -123,12 +123,11 @@ class PreferencesBuilder:
 
     def _check(self, row: RowReader) -> None:
         if not row.items and not row.is_context:
-            raise refusal(
+            raise NoPreferenceError.of(
                 expected="a row with at least one response",
                 got="none",
                 fix="drop the row or fill it in",
                 reason="no response",
-                kind=NoPreferenceError,
             )
         for record in (*row.items, *row.pairs):
             check_unicode(record)
@@ -207,7 +206,7 @@ def check_unicode(record: Mapping[str, Any]) -> None:
     for name, value in record.items():
         for text in (name, value):
             if isinstance(text, str) and not text.isascii() and _is_broken(text):
-                raise refusal(
+                raise DataError.of(
                     expected="text that is valid Unicode",
                     got="half of a surrogate pair",
                     fix="drop the row, or write the character whole",

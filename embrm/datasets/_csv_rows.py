@@ -16,7 +16,7 @@ from embrm.datasets._rows import (
     text_lines,
     too_long,
 )
-from embrm.datasets.formats.base import Row, refusal
+from embrm.datasets.formats.base import Row
 from embrm.exceptions import DataError
 
 _SEPARATORS = ",;\t|"
@@ -169,7 +169,7 @@ def _next_record(
     try:
         return next(reader, None)
     except csv.Error as error:
-        return refusal(
+        return DataError.of(
             expected="CSV with fields in double quotes, and quotes in them doubled",
             got=f"malformed CSV ({error})",
             fix="write the file with a CSV library",
@@ -190,7 +190,7 @@ def _checked_header(record: list[str] | DataError, said: list[str]) -> list[str]
         names[0] = INDEX
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or "" in names:
-        raise refusal(
+        raise DataError.of(
             expected="a header line that names every column once",
             got=f"{twice[0][:40]!r} twice" if twice else "a column without a name",
             fix="fix the first line of the file",
@@ -201,7 +201,7 @@ def _checked_header(record: list[str] | DataError, said: list[str]) -> list[str]
 
 def _csv_row(header: list[str], record: list[str]) -> Row | DataError:
     if len(record) != len(header):
-        return refusal(
+        return DataError.of(
             expected=f"{len(header)} fields, as in the header",
             got=f"{len(record)}",
             fix="quote the fields that hold commas or line ends",

@@ -39,7 +39,7 @@ from embrm.datasets.formats._texts import (
     place_for_prompt,
     template_columns,
 )
-from embrm.datasets.formats.base import MEANS_OTHERWISE, Row, refusal
+from embrm.datasets.formats.base import MEANS_OTHERWISE, Row
 from embrm.datasets.preferences import ITEM_COLUMNS, PAIR_COLUMNS, Preferences
 from embrm.datasets.read_report import ANNOTATOR, CARRIED, EMPTY, UNUSED, ReadReport
 from embrm.datasets.sources import open_source
@@ -267,7 +267,7 @@ class _Reading:
         """Build what was kept; refuse a source in which nothing was recognised."""
         if self._report.n_read == 0:
             with naming(self._source.name):
-                raise refusal(
+                raise DataError.of(
                     expected="at least one row",
                     got="an empty source",
                     fix="check that the rows were written, and to this place",
@@ -472,7 +472,7 @@ def _explaining(row: Row, own: Row, chosen: Format) -> Iterator[None]:
         raise DataError(str(error), reason="malformed messages") from error
     except KeyError as error:
         missing = str(error.args[0])[:40]
-        raise refusal(
+        raise DataError.of(
             expected=_expectation(chosen),
             got=f"no {missing!r} among {column_names(own)}",
             fix=f"{name_it(missing, row)}; or read as another format: embrm formats "

@@ -12,7 +12,6 @@ import orjson
 
 from embrm.exceptions import (
     IntegrityError,
-    format_error,
     invalid_input,
 )
 
@@ -144,12 +143,10 @@ def _read(file: FileIO, path: Path) -> list[dict[str, Any]]:
         try:
             event = dict(orjson.loads(line))
         except (orjson.JSONDecodeError, TypeError, ValueError) as error:
-            raise IntegrityError(
-                format_error(
-                    expected=f"an event in line {number} of {path}",
-                    got="something else",
-                    fix="restore the file, or delete that line",
-                )
+            raise IntegrityError.of(
+                expected=f"an event in line {number} of {path}",
+                got="something else",
+                fix="restore the file, or delete that line",
             ) from error
         events.append(event)
     return events

@@ -9,7 +9,7 @@ import numpy as np
 
 from embrm._typing import FloatArray, IntArray, Text
 from embrm.active import LabelLoop
-from embrm.exceptions import DataError, format_error
+from embrm.exceptions import DataError
 from embrm.label.app import create_app
 from embrm.label.queue import LabelQueue
 from embrm.model.items import RowItems
@@ -38,12 +38,10 @@ def distinct_items(items: RowItems) -> tuple[list[Text], IntArray]:
         kept.setdefault((prompt, text[1]), text)
     prompt_ids = np.array([prompt for prompt, _ in kept], dtype=np.intp)
     if not len(prompt_ids) or np.bincount(prompt_ids).max() < 2:
-        raise DataError(
-            format_error(
-                expected="two different responses to some prompt",
-                got=f"{len(prompt_ids)} responses to as many prompts",
-                fix="give each prompt two responses or more",
-            ),
+        raise DataError.of(
+            expected="two different responses to some prompt",
+            got=f"{len(prompt_ids)} responses to as many prompts",
+            fix="give each prompt two responses or more",
             reason="nothing to compare",
         )
     return list(kept.values()), prompt_ids

@@ -74,7 +74,6 @@ from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 from embrm.exceptions import (
     DataError,
     NoPreferenceError,
-    format_error,
     invalid_input,
 )
 
@@ -355,9 +354,7 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
         expected = f"the columns of format {nearest.name}: {nearest.columns}"
         fix = name_it(lacking, row)
     got = column_names(row if own is None else own)
-    return DataError(
-        format_error(expected=expected, got=got, fix=fix), reason="no known format"
-    )
+    return DataError.of(expected=expected, got=got, fix=fix, reason="no known format")
 
 
 def _misspelt(row: Row) -> dict[str, str]:

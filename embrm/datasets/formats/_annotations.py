@@ -30,7 +30,6 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
-    refusal,
     static_roles,
 )
 from embrm.exceptions import DataError
@@ -121,7 +120,7 @@ def _order(ranker: Any) -> list[Any]:
     if isinstance(ranker, dict):
         filled = {name: ids for name, ids in ranker.items() if name != "_" and ids}
         if len(filled) > 1:
-            raise refusal(
+            raise DataError.of(
                 expected="items in one order, from best to worst",
                 got=f"buckets {', '.join(map(str, filled))}"[:120],
                 fix="write the items as rows with prompt, response and a rank or a "
@@ -144,7 +143,7 @@ def _compared(data: Row, to_name: str, reader: RowReader) -> tuple[str, str]:
         return named[0], named[1]
     sides = two_sides(data)
     if sides is None or sides[0] not in data:
-        raise refusal(
+        raise DataError.of(
             expected="two texts in data called answer1 and answer2, or alike",
             got=fields_in(data),
             fix="export as JSON-MIN, whose columns can be named: columns={'first': the "

@@ -36,10 +36,9 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
-    refusal,
     static_roles,
 )
-from embrm.exceptions import DataError, NoPreferenceError, format_error
+from embrm.exceptions import DataError, NoPreferenceError
 from embrm.messages import response_text
 
 _ONE_HOT = {
@@ -63,12 +62,11 @@ def _read_arena_one_hot(row: Row, reader: RowReader) -> None:
     """Read Arena-55k: three columns of which one is 1, and turns written as JSON."""
     won = [name for name in _ONE_HOT if number(row.get(name), name) == 1]
     if len(won) != 1:
-        raise refusal(
+        raise NoPreferenceError.of(
             expected=f"a 1 in exactly one of {', '.join(_ONE_HOT)}",
             got=f"{len(won)} of them",
             fix="drop the row",
             reason="no one winner",
-            kind=NoPreferenceError,
         )
     if parsed_list(row["prompt"]) is None:
         prompt: Any = read_prompt(row, PromptColumns("prompt"), reader)
@@ -76,12 +74,11 @@ def _read_arena_one_hot(row: Row, reader: RowReader) -> None:
     else:
         sides = [rounds(row["prompt"], row[n], n) for n in ("response_a", "response_b")]
         if not all(sides):
-            raise refusal(
+            raise NoPreferenceError.of(
                 expected="at least one turn",
                 got="none",
                 fix="drop the row",
                 reason="missing response",
-                kind=NoPreferenceError,
             )
         prompt = plain_if_single(sides[0][:1])
         first, second = (response_text(turns[1:]) for turns in sides)
@@ -199,12 +196,11 @@ def _is_vote_log(row: Row) -> bool:
 def _read_vote_log(row: Row, reader: RowReader) -> None:
     """Read FastChat's log; lines that are no votes hold no preference."""
     if not isinstance(row["type"], str) or row["type"] not in _VOTES:
-        raise refusal(
+        raise NoPreferenceError.of(
             expected="a vote",
             got=in_short(row["type"]),
             fix="drop the line: it compares nothing",
             reason="no vote",
-            kind=NoPreferenceError,
         )
     y, tie = verdict(row["type"], _VOTES, "type", reader)
     states = [record_of(s, "states") for s in list_of(row["states"], "states", 2)]
@@ -268,7 +264,7 @@ def split_conversations(
 def _turns(cell: Any, reader: RowReader) -> list[Message]:
     turns = parsed_messages(cell) if isinstance(cell, str) else cell
     if not is_conversation(turns):
-        raise refusal(
+        raise DataError.of(
             expected="a conversation: a list of messages",
             got=in_short(cell),
             fix="drop the row, or write it as prompt, response_a, response_b, winner",
@@ -281,7 +277,7 @@ def rounds(prompts: Any, answers: Any, column: str) -> list[Message]:
     """Join lists of questions and of answers, also written as JSON, into turns."""
     asked, given = parsed_list(prompts), parsed_list(answers)
     if asked is None or given is None:
-        raise refusal(
+        raise DataError.of(
             expected=f"lists of texts in prompt and {column}",
             got=in_short(prompts if asked is None else answers),
             fix="drop the row",
@@ -290,12 +286,10 @@ def rounds(prompts: Any, answers: Any, column: str) -> list[Message]:
     turns = []
     for question, answer in zip(asked, given, strict=False):
         if not isinstance(question, str) or not isinstance(answer, str):
-            raise DataError(
-                format_error(
-                    expected=f"texts in the lists of prompt and {column}",
-                    got=in_short(answer),
-                    fix="drop the row: it lacks an answer",
-                ),
+            raise DataError.of(
+                expected=f"texts in the lists of prompt and {column}",
+                got=in_short(answer),
+                fix="drop the row: it lacks an answer",
                 reason="missing response",
             )
         turns += [

@@ -8,7 +8,7 @@ from typing import Any
 from embrm.datasets.formats._fields import first_fields, is_list, number, record_of
 from embrm.datasets.formats._records import Record
 from embrm.datasets.formats._texts import prompt_columns
-from embrm.datasets.formats.base import Format, Row, RowReader, refusal
+from embrm.datasets.formats.base import Format, Row, RowReader
 from embrm.exceptions import DataError
 
 _SUBMITTED = (None, "submitted")
@@ -131,7 +131,7 @@ def _ranks_in(value: Any, fields: Row) -> dict[str, float]:
     entries = _entries(value)
     names = [entry for entry in entries if isinstance(entry, str)]
     if len(names) > 1 and all(name in fields for name in names):
-        raise refusal(
+        raise DataError.of(
             expected="rankings with the rank of each field",
             got="lists of names, in which Argilla's client loses the ranks",
             fix="read the records from the server's API, whose answers are "

@@ -17,7 +17,6 @@ from embrm.datasets.formats.base import (
     Row,
     RowReader,
     is_missing,
-    refusal,
     static_roles,
 )
 from embrm.exceptions import DataError, NoPreferenceError
@@ -273,12 +272,12 @@ def _winner(value: Any) -> float:
     if isinstance(value, str) and value.strip() in _WINNERS:
         return _WINNERS[value.strip()]
     missing = is_missing(value)
-    raise refusal(
+    error = NoPreferenceError if missing else DataError
+    raise error.of(
         expected="the label 'A>B' or 'B>A'",
         got=in_short(value),
         fix="drop the row: JudgeBench has no ties",
         reason="missing label" if missing else "unknown label",
-        kind=NoPreferenceError if missing else DataError,
     )
 
 

@@ -38,9 +38,9 @@ from embrm.datasets.formats.base import (
     RowReader,
     is_missing,
     no_text,
-    refusal,
     static_roles,
 )
+from embrm.exceptions import DataError
 from embrm.messages import as_messages, response_text
 
 _STEMS = (
@@ -286,7 +286,7 @@ def _read_trl(row: Row, reader: RowReader) -> None:
             "are read as the prompt"
         )
     else:
-        raise refusal(
+        raise DataError.of(
             expected="chosen and rejected that are both text or both lists of messages",
             got=" and ".join(type(cell).__name__ for cell in cells),
             fix=SPLIT_PROMPT_FIX,
@@ -304,7 +304,7 @@ def _check_no_text_beside(row: Row) -> None:
     """Refuse to look for a prompt in texts while another column may hold it."""
     texts = unused_texts(row)
     if texts:
-        raise refusal(
+        raise DataError.of(
             expected="a column with the prompt",
             got=f"none of a known name; text is also in {', '.join(texts[:5])}"[:120],
             fix=f"say which: columns={{'prompt': {texts[0][:40]!r}}} if that is it; "
@@ -328,7 +328,7 @@ def _split_messages(
 def _check_ending(turns: Sequence[Message], start: int, n_a: int, n_b: int) -> None:
     roles = [turn["role"] for turn in turns[start:]]
     if "user" in roles[:-1]:
-        raise refusal(
+        raise DataError.of(
             expected="conversations that differ in the last turn alone",
             got=f"a difference at message {start}, of {n_a} and {n_b}",
             fix=SPLIT_PROMPT_FIX,
@@ -336,7 +336,7 @@ def _check_ending(turns: Sequence[Message], start: int, n_a: int, n_b: int) -> N
         )
     for role in (roles[-1], roles[0]):
         if role != "assistant":
-            raise refusal(
+            raise DataError.of(
                 expected="conversations that end with a turn of the assistant",
                 got=f"a last turn of {role[:40]!r}",
                 fix=SPLIT_PROMPT_FIX,
@@ -429,7 +429,7 @@ def _read_hh(row: Row, reader: RowReader) -> None:
     if is_missing(chosen) or is_missing(rejected):
         raise no_text("missing", "response")
     if not (is_transcript(chosen) and is_transcript(rejected)):
-        raise refusal(
+        raise DataError.of(
             expected="transcripts that begin with '\\n\\nHuman:'",
             got="another text",
             fix=_TRANSCRIPT_FIX,
@@ -439,7 +439,7 @@ def _read_hh(row: Row, reader: RowReader) -> None:
     shared = chosen[: common_prefix_length(chosen, rejected)]
     cut = shared.rfind(_ASSISTANT)
     if cut < 0:
-        raise refusal(
+        raise DataError.of(
             expected=f"transcripts with a common beginning up to an {_ASSISTANT!r}",
             got="two that part before it",
             fix=_TRANSCRIPT_FIX,

@@ -25,7 +25,6 @@ from embrm.datasets.formats.base import (
     Row,
     RowReader,
     is_missing,
-    refusal,
     static_roles,
 )
 from embrm.exceptions import DataError, NoPreferenceError
@@ -51,7 +50,8 @@ def good_or_bad(value: Any, column: str = "label") -> bool:
     if is_number(value) and value in (0, 1):
         return bool(value)
     missing = is_missing(value)
-    raise refusal(
+    error = NoPreferenceError if missing else DataError
+    raise error.of(
         expected="a label that is true or false, or 1 or 0",
         got=in_short(value),
         fix="write true for a good response, false for a bad one; if its numbers rate "
@@ -61,7 +61,6 @@ def good_or_bad(value: Any, column: str = "label") -> bool:
         else MEANS_OTHERWISE
         if is_number(value)
         else "label is not true or false",
-        kind=NoPreferenceError if missing else DataError,
     )
 
 
@@ -188,7 +187,7 @@ def split_last_answer(cell: Any, reader: RowReader) -> tuple[Any, str]:
     asked = [n for n, turn in enumerate(turns) if turn["role"] == "user"]
     cut = asked[-1] + 1 if asked else 0
     if not 0 < cut < len(turns) or turns[cut]["role"] != "assistant":
-        raise refusal(
+        raise DataError.of(
             expected="a conversation that ends with an answer of the assistant",
             got=f"a last turn of {turns[-1]['role'][:40]!r}" if turns else "no turn",
             fix="drop the row, or write it as prompt and response",
@@ -230,12 +229,13 @@ def _read_rewardmath(row: Row, reader: RowReader) -> None:
     """
     kind = row["solution_type"]
     if not isinstance(kind, str) or kind not in _SOLUTIONS:
-        raise refusal(
+        missing = is_missing(kind)
+        error = NoPreferenceError if missing else DataError
+        raise error.of(
             expected="solution_type 'chosen' or 'rejected'",
             got=in_short(kind),
             fix="drop the row",
-            reason="missing label" if is_missing(kind) else "unknown label",
-            kind=NoPreferenceError if is_missing(kind) else DataError,
+            reason="missing label" if missing else "unknown label",
         )
     text = response_cell(row["eval_solution"], reader)
     reader.item(

@@ -27,8 +27,8 @@ from embrm.datasets.formats.base import (
     Row,
     RowReader,
     is_missing,
-    refusal,
 )
+from embrm.exceptions import DataError
 
 _NAMES = (
     *(f"{stem}{link}{{}}" for stem in STEMS for link in ("_", "")),
@@ -139,7 +139,7 @@ def _score_cells(
     else:
         cells = parsed_list(row[columns[0]]) or []
         if len(cells) != len(responses):
-            raise refusal(
+            raise DataError.of(
                 expected=f"{len(responses)} scores, of {responses[0]} and so on",
                 got=f"{len(cells)} in {columns[0]}",
                 fix="drop the row or fix the list",
@@ -206,7 +206,7 @@ def _read_best(row: Row, reader: RowReader) -> None:
     value = row[winner]
     found = list(_named(value, row, responses))
     if len(found) != 1:
-        raise refusal(
+        raise DataError.of(
             expected=f"one of {', '.join(responses[:4])} in {winner[:40]!r}",
             got="none" if is_missing(value) or is_list(value) else repr(value)[:30],
             fix="write which response is the best: the name of its column",

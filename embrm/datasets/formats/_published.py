@@ -47,7 +47,6 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
-    refusal,
     static_roles,
 )
 from embrm.exceptions import NoPreferenceError
@@ -129,12 +128,11 @@ def _read_webgpt(row: Row, reader: RowReader) -> None:
     """Read WebGPT comparisons: the answer with the higher score won, equal ones tie."""
     scores = [number(row[name], name) for name in ("score_0", "score_1")]
     if any(math.isnan(score) for score in scores):
-        raise refusal(
+        raise NoPreferenceError.of(
             expected="a number as score_0 and score_1",
             got="none",
             fix="drop the row",
             reason="missing score",
-            kind=NoPreferenceError,
         )
     y = (math.copysign(1, scores[0] - scores[1]) + 1) / 2
     y = TIE if scores[0] == scores[1] else y
@@ -174,12 +172,11 @@ def _read_alpaca_eval(row: Row, reader: RowReader) -> None:
     """
     preference = number(row["preference"], "preference", low=1, high=2)
     if math.isnan(preference):
-        raise refusal(
+        raise NoPreferenceError.of(
             expected="a preference from 1 to 2",
             got="none",
             fix="drop the row",
             reason="missing winner",
-            kind=NoPreferenceError,
         )
     place = prompt_columns(tuple(row)) or PromptColumns("instruction")
     prompt = read_prompt(row, place, reader)

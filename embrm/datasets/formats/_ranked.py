@@ -34,7 +34,6 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
-    refusal,
     static_roles,
 )
 from embrm.exceptions import DataError, NoPreferenceError
@@ -114,12 +113,11 @@ def keep_ranked(
     """
     ranked = _distinct(responses, ranks)
     if len(ranked) < 2:
-        raise refusal(
+        raise NoPreferenceError.of(
             expected="at least two different responses",
             got=str(len(ranked)),
             fix="drop the row; one response cannot be compared",
             reason="fewer than two responses",
-            kind=NoPreferenceError,
         )
     best = min(ranked.values())
     _check_ranks(ranked.values())
@@ -138,7 +136,7 @@ def _check_ranks(ranks: Collection[int]) -> None:
 
 
 def _no_ranks(got: str) -> DataError:
-    return refusal(
+    return DataError.of(
         expected="ranks: whole numbers in a row, the lowest for the best response",
         got=got,
         fix="if they are scores, pass columns={'scores': 'ranking'} and which way they "
@@ -223,7 +221,7 @@ def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:
     ranked: dict[Any, int] = {}
     for response, value in zip(responses, ranks, strict=True):
         if not isinstance(response, str):
-            raise refusal(
+            raise DataError.of(
                 expected="responses that are text",
                 got=type(response).__name__,
                 fix="write every response as a string",
@@ -231,7 +229,7 @@ def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:
             )
         rank = whole_number(value, "rank")
         if ranked.setdefault(response, rank) != rank:
-            raise refusal(
+            raise DataError.of(
                 expected="one rank for each response",
                 got="the same response with two ranks",
                 fix="drop the row or fix its ranks",
@@ -373,7 +371,9 @@ def _read_alpaca_list(row: Row, reader: RowReader) -> None:
     """Read an instruction with a list of two outputs, of which the first is better."""
     if not _are_two_texts(row["output"]):
         wanted, fix = "a list of two texts in 'output'", "leave format= out"
-        raise refusal(expected=wanted, got="others", fix=fix, reason="no two outputs")
+        raise DataError.of(
+            expected=wanted, got="others", fix=fix, reason="no two outputs"
+        )
     place = prompt_columns(tuple(row))
     prompt = read_prompt(row, place or PromptColumns("instruction"), reader)
     first, second = (

@@ -18,8 +18,8 @@ from embrm.datasets.formats._verdicts import (
     key_of,
     verdict,
 )
-from embrm.datasets.formats.base import Row, RowReader, refusal
-from embrm.exceptions import NoPreferenceError
+from embrm.datasets.formats.base import Row, RowReader
+from embrm.exceptions import DataError, NoPreferenceError
 
 _LAST = re.compile(r"[\W_]*(\d+|[abAB])$")
 _TIES = {word: v for word, v in WORDS.items() if v in (TIE, BOTH_BAD)}
@@ -116,12 +116,11 @@ class Record:
             named = {} if who is None else {"annotator": _called(who)}
             self._add(name, **_attributes(ratings), **named)
         if not self._reader.items:
-            raise refusal(
+            raise NoPreferenceError.of(
                 expected=expected,
                 got="none that was completed",
                 fix=f"drop the {what}",
                 reason="no annotation",
-                kind=NoPreferenceError,
             )
 
     def _deciding(self) -> str:
@@ -129,7 +128,7 @@ class Record:
         asked = list(self._compared)
         named = [name for name in asked if name.lower() in _DECIDES]
         if len(asked) > 1 and len(named) != 1:
-            raise refusal(
+            raise DataError.of(
                 expected="one question that says which response is better",
                 got=f"{', '.join(name[:40] for name in asked[:5])}",
                 fix="keep one of them, or call the one that decides 'preference'",
@@ -195,7 +194,7 @@ class Record:
     def _add(self, name: str, **attributes: Any) -> int:
         place = prompt_columns(tuple(self.fields))
         if place is None:
-            raise refusal(
+            raise DataError.of(
                 expected=f"a prompt in {self._column!r}, called prompt, question or "
                 "alike",
                 got=fields_in(self.fields),
@@ -216,7 +215,7 @@ def _attributes(ratings: Mapping[str, float | bool]) -> dict[str, float | bool]:
     """
     flags = [name for name, value in ratings.items() if isinstance(value, bool)]
     if len(flags) > 1:
-        raise refusal(
+        raise DataError.of(
             expected="one question that says whether a response is good or bad",
             got=f"{', '.join(name[:40] for name in flags[:5])}",
             fix="keep the answers to one of them",

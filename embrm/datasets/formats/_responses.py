@@ -19,7 +19,6 @@ from embrm.datasets.formats.base import (
     RowReader,
     is_missing,
     no_text,
-    refusal,
 )
 from embrm.exceptions import DataError
 
@@ -72,7 +71,7 @@ def no_responses(row: Row, got: str, options: ReadOptions) -> DataError:
     templated = options.prompt_template is not None
     has_prompt = templated or prompt_columns(tuple(row)) is not None
     lacking = "response" if has_prompt else "prompt"
-    return refusal(
+    return DataError.of(
         expected=f"one column {lacking!r}, or another that is read as such",
         got=f"0 among the {got}",
         fix=f"rename the columns, or name yours: columns={{{lacking!r}: 'yours'}}",

@@ -27,10 +27,9 @@ from embrm.datasets.formats.base import (
     Row,
     RowReader,
     is_missing,
-    refusal,
     static_roles,
 )
-from embrm.exceptions import NoPreferenceError
+from embrm.exceptions import DataError, NoPreferenceError
 
 _SIGNS = {"+": True, "-": False}
 _TAG = "\u043a\u0438"  # Two Cyrillic letters, by which Math-Shepherd ends a step.
@@ -101,7 +100,7 @@ def _read_stepwise(row: Row, reader: RowReader) -> None:
     solution = _Solution(question, reader)
     for step, label in zip(steps, labels, strict=True):
         if is_number(label) and label not in (0, 1):
-            raise refusal(
+            raise DataError.of(
                 expected="labels of steps that are true or false, 1 or 0, + or -",
                 got=in_short(label),
                 fix="write for each step whether it is right, e.g. label >= 0.5",
@@ -144,7 +143,7 @@ def _read_math_shepherd(row: Row, reader: RowReader) -> None:
         at += 1
     begins = list(_FIRST_STEP.finditer(parts[0] if parts else ""))
     if None in signs or rest.strip() or not begins:
-        raise refusal(
+        raise DataError.of(
             expected=f"a question, then 'Step 1: ... {_TAG}' and so on in input, and "
             "the same text in label with + or - for each tag",
             got="another text",
@@ -220,12 +219,11 @@ def _read_prm800k(row: Row, reader: RowReader) -> None:
         else:
             break
     if not reader.items:
-        raise refusal(
+        raise NoPreferenceError.of(
             expected="a step that was rated",
             got="none",
             fix="drop the row",
             reason="no rating",
-            kind=NoPreferenceError,
         )
 
 
@@ -258,7 +256,7 @@ def _read_processbench(row: Row, reader: RowReader) -> None:
     solution = _Solution(row["problem"], reader)
     for n, step in enumerate(steps if wrong < 0 else steps[: wrong + 1]):
         if not isinstance(step, str):
-            raise refusal(
+            raise DataError.of(
                 expected="steps that are text",
                 got=in_short(step),
                 fix="drop the row",
@@ -306,7 +304,7 @@ def _read_signed_turns(row: Row, reader: RowReader) -> None:
     signs = [_SIGNS[t["content"]] for t in turns if t["role"] == "assistant"]
     begins = list(_FIRST_STEP.finditer(steps[0])) if steps else []
     if len(steps) != len(signs) or not (begins or len(steps) > 1):
-        raise refusal(
+        raise DataError.of(
             expected="steps as turns of the user, each answered with + or -, the "
             "first after the question and 'Step 1:'",
             got=f"{len(steps)} turns of the user and {len(signs)} answers",

@@ -23,7 +23,7 @@ from embrm.datasets.formats._conversations import (
     transcript_turns,
 )
 from embrm.datasets.formats._fields import is_list, is_number
-from embrm.datasets.formats.base import Row, RowReader, is_missing, refusal
+from embrm.datasets.formats.base import Row, RowReader, is_missing
 from embrm.exceptions import DataError, InvalidInputError, invalid_input
 from embrm.messages import (
     as_messages,
@@ -174,7 +174,7 @@ def fill_template(template: str, row: Row) -> str:
 def no_column_of_template(name: str, row: Row) -> DataError:
     """Write the error for a row without a column that the template names."""
     near = difflib.get_close_matches(name, map(str, row), n=1)
-    return refusal(
+    return DataError.of(
         expected=f"the column {name[:40]!r}, which the prompt_template names",
         got="a row without it",
         fix=f"did you mean {near[0][:40]!r}?"
@@ -285,7 +285,7 @@ def _earlier_turns(history: Any, reader: RowReader) -> list[Message]:
         return transcript_turns(history)
     listed = parsed_list(history)
     if listed is None and _has_text(history):
-        raise refusal(
+        raise DataError.of(
             expected="a history of messages, or of pairs [question, answer]",
             got="a text",
             fix="if it belongs to the prompt, name both columns in prompt_template="
@@ -301,7 +301,7 @@ def _earlier_turns(history: Any, reader: RowReader) -> list[Message]:
                 for role, text in zip(("user", "assistant"), entry, strict=False)
             ]
         else:
-            raise refusal(
+            raise DataError.of(
                 expected="a history of messages, or of pairs [question, answer]",
                 got=f"an entry that is a {type(entry).__name__}",
                 fix="write it so, or name the prompt's columns with prompt_template=",

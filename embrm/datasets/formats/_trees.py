@@ -7,7 +7,7 @@ from embrm._typing import Message
 from embrm.datasets.formats._conversations import plain_if_single
 from embrm.datasets.formats._fields import is_list, record_of
 from embrm.datasets.formats._ranked import keep_ranked
-from embrm.datasets.formats.base import Format, Row, RowReader, refusal, static_roles
+from embrm.datasets.formats.base import Format, Row, RowReader, static_roles
 from embrm.exceptions import NoPreferenceError
 
 _ROLES = {"prompter": "user", "assistant": "assistant"}
@@ -65,12 +65,11 @@ def _read_tree(row: Row, reader: RowReader) -> None:
             ends = {"first": pair["first"] + start, "second": pair["second"] + start}
             reader.pairs.append(pair | ends)
     if not reader.pairs:
-        raise refusal(
+        raise NoPreferenceError.of(
             expected="a tree with two ranked answers to one prompt",
             got="none",
             fix="drop the tree: it compares nothing",
             reason="no ranked answers",
-            kind=NoPreferenceError,
         )
 
 

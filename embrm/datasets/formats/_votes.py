@@ -27,7 +27,6 @@ from embrm.datasets.formats.base import (
     Row,
     RowReader,
     is_missing,
-    refusal,
 )
 from embrm.exceptions import NoPreferenceError
 
@@ -170,12 +169,11 @@ def _keep_votes(
             named = {"y": y, "annotator": who}
             reader.pair(first, second, **(columns | named | tie))
     if not reader.pairs:
-        raise refusal(
+        raise NoPreferenceError.of(
             expected="the vote of at least one annotator",
             got="none",
             fix="drop the row",
             reason="missing winner",
-            kind=NoPreferenceError,
         )
 
 

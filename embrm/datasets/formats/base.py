@@ -10,7 +10,6 @@ from embrm.exceptions import (
     DataError,
     InvalidInputError,
     NoPreferenceError,
-    format_error,
     invalid_input,
 )
 from embrm.messages import as_messages, prompt_key
@@ -27,18 +26,6 @@ MEANS_OTHERWISE = "values mean something else"
 
 Where many are, the rows that could be read were misread, too: none is kept.
 """
-
-
-def refusal(
-    *,
-    expected: str,
-    got: str,
-    fix: str,
-    reason: str,
-    kind: type[DataError] = DataError,
-) -> DataError:
-    """Write the error for a source or a row that cannot be used."""
-    return kind(format_error(expected=expected, got=got, fix=fix), reason=reason)
 
 
 @dataclass(frozen=True)
@@ -149,12 +136,11 @@ class RowReader:
         """
         a, b = self.items[first], self.items[second]
         if a["key"] == b["key"] and a["response"] == b["response"]:
-            raise refusal(
+            raise NoPreferenceError.of(
                 expected="two different responses to compare",
                 got="the same response twice",
                 fix="drop the row; it holds no preference",
                 reason="identical chosen and rejected",
-                kind=NoPreferenceError,
             )
         self.pairs.append({"first": first, "second": second, "y": y, **attributes})
 
@@ -255,7 +241,7 @@ def _check_response(response: Any) -> None:
     if is_missing(response):
         raise no_text("missing", "response")
     if not isinstance(response, str):
-        raise refusal(
+        raise DataError.of(
             expected="a response that is text",
             got=type(response).__name__,
             fix="write the response as a string",
@@ -267,10 +253,9 @@ def _check_response(response: Any) -> None:
 
 def no_text(how: str, what: str) -> DataError:
     """Write the error for a prompt or response that is missing or empty."""
-    return refusal(
+    return NoPreferenceError.of(
         expected=f"a {what} with text in it",
         got="none" if how == "missing" else "an empty one",
         fix="drop the row or fill it in",
         reason=f"{how} {what}",
-        kind=NoPreferenceError,
     )
