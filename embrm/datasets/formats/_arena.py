@@ -36,26 +36,20 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
+    has_columns,
     static_roles,
 )
 from embrm.exceptions import DataError, NoPreferenceError
 from embrm.messages import response_text
 
-_ONE_HOT = {
-    "winner_model_a": FIRST,
-    "winner_model_b": SECOND,
-    "winner_tie": TIE,
-}
+_RESPONSES = ("response_a", "response_b")
+_ONE_HOT = {"winner_model_a": FIRST, "winner_model_b": SECOND, "winner_tie": TIE}
 _ARENA_WINNERS: Mapping[Any, Verdict] = {
     "model_a": FIRST,
     "model_b": SECOND,
     **dict.fromkeys(("tie", "both_good"), TIE),
     **dict.fromkeys(("tie (bothbad)", "both_bad", "bothbad"), BOTH_BAD),
 }
-
-
-def _is_arena_one_hot(row: Row) -> bool:
-    return row.keys() >= {"prompt", "response_a", "response_b", "winner_model_a"}
 
 
 def _read_arena_one_hot(row: Row, reader: RowReader) -> None:
@@ -70,9 +64,9 @@ def _read_arena_one_hot(row: Row, reader: RowReader) -> None:
         )
     if parsed_list(row["prompt"]) is None:
         prompt: Any = read_prompt(row, PromptColumns("prompt"), reader)
-        first, second = row["response_a"], row["response_b"]
+        cells = {name: row[name] for name in _RESPONSES}
     else:
-        sides = [rounds(row["prompt"], row[n], n) for n in ("response_a", "response_b")]
+        sides = [rounds(row["prompt"], row[name], name) for name in _RESPONSES]
         if not all(sides):
             raise NoPreferenceError.of(
                 expected="at least one turn",
@@ -81,13 +75,11 @@ def _read_arena_one_hot(row: Row, reader: RowReader) -> None:
                 reason="missing response",
             )
         prompt = plain_if_single(sides[0][:1])
-        first, second = (response_text(turns[1:]) for turns in sides)
+        texts = (response_text(turns[1:]) for turns in sides)
+        cells = dict(zip(_RESPONSES, texts, strict=True))
     y = _ONE_HOT[won[0]]
     tie = {"tie": "tie"} if y == TIE else {}
-    used = {"prompt", "response_a", "response_b", *_ONE_HOT}
-    keep_pair(
-        row, reader, prompt, (first, second), ("response_a", "response_b"), y, tie, used
-    )
+    keep_pair(row, reader, prompt, cells, y, tie, ("prompt", *cells, *_ONE_HOT))
 
 
 ARENA_ONE_HOT = Format(
@@ -95,7 +87,7 @@ ARENA_ONE_HOT = Format(
     columns="prompt, response_a, response_b (text, or turns as JSON), winner_model_a, "
     "winner_model_b, winner_tie (0 or 1)",
     about="LMSYS Chatbot Arena, 55k (Kaggle)",
-    detect=_is_arena_one_hot,
+    detect=has_columns("prompt", "response_a", "response_b", "winner_model_a"),
     read=_read_arena_one_hot,
     roles=static_roles(
         prompt="prompt",
@@ -121,10 +113,6 @@ def _sides(row: Row) -> tuple[str, str]:
     return next((s for s in _CONVERSATIONS if {*s} <= row.keys()), _CONVERSATIONS[0])
 
 
-def _is_arena(row: Row) -> bool:
-    return row.keys() >= {*_sides(row), "winner"}
-
-
 def _arena_roles(row: Row) -> dict[str, str]:
     one, other = _sides(row)
     return {one: "prompt and first", other: "prompt and second", "winner": "winner"}
@@ -132,10 +120,11 @@ def _arena_roles(row: Row) -> dict[str, str]:
 
 def _read_arena(row: Row, reader: RowReader) -> None:
     """Read Arena's two conversations; later rounds belong to the response."""
-    names = one, other = _sides(row)
+    one, other = _sides(row)
     prompt, first, second = split_conversations(row[one], row[other], reader)
     y, tie = verdict(row["winner"], _ARENA_WINNERS, "winner", reader)
-    keep_pair(row, reader, prompt, (first, second), names, y, tie, {*names, "winner"})
+    cells = {one: first, other: second}
+    keep_pair(row, reader, prompt, cells, y, tie, (*cells, "winner"))
 
 
 ARENA = Format(
@@ -144,15 +133,11 @@ ARENA = Format(
     "'tie (bothbad)', both_bad), model_a, model_b",
     about="Chatbot Arena and LMArena: 33k, 100k, 140k, search (messages_a, "
     "messages_b), WebDev; MT-Bench human judgments",
-    detect=_is_arena,
+    detect=lambda row: row.keys() >= {*_sides(row), "winner"},
     read=_read_arena,
     roles=_arena_roles,
     says_winner=True,
 )
-
-
-def _is_unified(row: Row) -> bool:
-    return row.keys() >= {"conv_A", "conv_B", "conv_A_rating", "conv_B_rating"}
 
 
 def _read_unified(row: Row, reader: RowReader) -> None:
@@ -169,7 +154,7 @@ UNIFIED_FEEDBACK = Format(
     name="unified-feedback",
     columns="conv_A, conv_B (messages), conv_A_rating, conv_B_rating",
     about="LLM-Blender's Unified-Feedback",
-    detect=_is_unified,
+    detect=has_columns("conv_A", "conv_B", "conv_A_rating", "conv_B_rating"),
     read=_read_unified,
     roles=static_roles(
         conv_A="prompt and first",

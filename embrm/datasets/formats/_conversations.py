@@ -77,7 +77,7 @@ def messages_of(cell: Any, reader: RowReader) -> list[Message]:
         turns = [turn for entry in cell for turn in _respelt(entry)]
         for name in _UNREAD:
             if any(isinstance(turn, Mapping) and turn.get(name) for turn in cell):
-                say(reader, f"{name} of messages is not read")
+                reader.say(f"{name} of messages is not read")
     mark = reader.options.images == "mark"
     try:
         return list(as_messages(turns, mark_images=mark))
@@ -275,11 +275,6 @@ def _tool_part(part: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Any]:
             answer = part[name].get("response")
             return None, json.dumps(answer, ensure_ascii=False, default=str)
     return None, None
-
-
-def say(reader: RowReader, note: str) -> None:
-    if note not in reader.said:
-        reader.said.append(note)
 
 
 def split_text(chosen: str, rejected: str) -> tuple[str, str, str]:

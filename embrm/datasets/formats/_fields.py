@@ -236,7 +236,7 @@ def record_of(value: Any, what: str) -> Mapping[str, Any]:
     )
 
 
-def extras_of(row: Row, *texts: str) -> dict[str, Any]:
+def extras_of(row: Row, *texts: str, y: float | None = None) -> dict[str, Any]:
     """Read the columns of a pair row beside its `texts`, as columns of the pair.
 
     Parameters
@@ -244,6 +244,8 @@ def extras_of(row: Row, *texts: str) -> dict[str, Any]:
     row : mapping
     texts : str
         Names of the columns that the format reads itself.
+    y : float, optional
+        The label, where the format knows it; a column of that name is not read then.
 
     Returns
     -------
@@ -265,7 +267,7 @@ def extras_of(row: Row, *texts: str) -> dict[str, Any]:
     >>> extras_of(row, "chosen", "rejected")
     {'y': 0.5, 'votes': 8}
     """
-    read = {"y": pair_label(row)}
+    read = {"y": pair_label(row) if y is None else y}
     for name in ("margin", "weight"):
         value = _not_negative(row[name], name) if name in row else math.nan
         if not math.isnan(value):
@@ -275,7 +277,7 @@ def extras_of(row: Row, *texts: str) -> dict[str, Any]:
 
 def needs_a_look(columns: Iterable[str]) -> bool:
     """Say whether columns beside the texts say more of a pair than they carry."""
-    return bool((_OWN | _RESERVED).intersection(columns))
+    return bool((_OWN | _RESERVED | {"tools"}).intersection(columns))
 
 
 def texts_among(row: Row, *columns: str) -> dict[str, str]:

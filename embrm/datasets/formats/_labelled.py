@@ -15,7 +15,7 @@ from embrm.datasets.formats._fields import (
 from embrm.datasets.formats._texts import (
     RESPONSES,
     PromptColumns,
-    prompt_columns,
+    prompt_beside,
     read_prompt,
     response_cell,
 )
@@ -24,6 +24,7 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
+    has_columns,
     is_missing,
     static_roles,
 )
@@ -68,8 +69,7 @@ def _turned(label: bool, reader: RowReader) -> bool:
     """Take true for bad where the user said that lower is better."""
     if not reader.options.lower_is_better:
         return label
-    if _TRUE_IS_BAD not in reader.said:
-        reader.said.append(_TRUE_IS_BAD)
+    reader.say(_TRUE_IS_BAD)
     return not label
 
 
@@ -95,7 +95,7 @@ def _places(row: Row) -> tuple[PromptColumns, str, str] | None:
     response = next((name for name in RESPONSES if name in row), None)
     if label is None or response is None:
         return None
-    place = prompt_columns(tuple(name for name in row if name != response))
+    place = prompt_beside(row, (response,))
     return None if place is None else (place, response, label)
 
 
@@ -216,10 +216,6 @@ LABELLED_MESSAGES = Format(
 _SOLUTIONS = {"chosen": True, "rejected": False}
 
 
-def _is_rewardmath(row: Row) -> bool:
-    return row.keys() >= {"problem", "eval_solution", "solution_type"}
-
-
 def _read_rewardmath(row: Row, reader: RowReader) -> None:
     """Read RewardMATH: solutions in steps, one chosen and nine rejected a problem.
 
@@ -252,7 +248,7 @@ REWARDMATH = Format(
     columns="problem, eval_solution [steps], solution_type (chosen or rejected), "
     "problem_id",
     about="RewardMATH, one solution a row",
-    detect=_is_rewardmath,
+    detect=has_columns("problem", "eval_solution", "solution_type"),
     read=_read_rewardmath,
     roles=static_roles(
         problem="prompt",

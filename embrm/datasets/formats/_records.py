@@ -8,7 +8,11 @@ from typing import Any
 from embrm.datasets.formats._chosen_rejected import is_name
 from embrm.datasets.formats._fields import extras_of, is_number, number
 from embrm.datasets.formats._labelled import good_or_bad, is_label
-from embrm.datasets.formats._texts import prompt_columns, read_prompt
+from embrm.datasets.formats._texts import (
+    prompt_beside,
+    prompt_roles,
+    read_prompt,
+)
 from embrm.datasets.formats._two_responses import WINNERS, two_sides, values_of
 from embrm.datasets.formats._verdicts import (
     BOTH_BAD,
@@ -55,8 +59,7 @@ class Record:
 
     def responses(self) -> list[str]:
         """Name the fields that may be responses."""
-        place = prompt_columns(tuple(self.fields))
-        asked = {} if place is None else place.roles()
+        asked = prompt_roles(self.fields)
         return [
             name
             for name, cell in self.fields.items()
@@ -138,8 +141,8 @@ class Record:
         spare = [name[:40] for name in asked if name != chosen]
         spare += ["the ratings"] if self._ratings else []
         note = f"{chosen[:40]} says which response is better; not used: "
-        if spare and note + ", ".join(spare) not in self._reader.said:
-            self._reader.said.append(note + ", ".join(spare))
+        if spare:
+            self._reader.say(note + ", ".join(spare))
         return chosen
 
     def _choose(self, question: str, value: Any, who: Any) -> None:
@@ -179,10 +182,7 @@ class Record:
         self._ratings.setdefault((name, who), {})[aspect or "rating"] = value
 
     def _columns_beside(self, compared: set[str]) -> dict[str, Any]:
-        place = prompt_columns(tuple(self._beside))
-        prompt = () if place is None else place.roles()
-        others = {name: cell for name, cell in self._beside.items() if name != "y"}
-        extras = extras_of(others, *compared, *prompt)
+        extras = extras_of(self._beside, *compared, *prompt_roles(self._beside), y=1.0)
         del extras["y"]
         return extras
 
@@ -192,7 +192,7 @@ class Record:
         return self._numbers[name]
 
     def _add(self, name: str, **attributes: Any) -> int:
-        place = prompt_columns(tuple(self.fields))
+        place = prompt_beside(self.fields)
         if place is None:
             raise DataError.of(
                 expected=f"a prompt in {self._column!r}, called prompt, question or "

@@ -26,6 +26,7 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
+    has_columns,
     is_missing,
     static_roles,
 )
@@ -46,8 +47,7 @@ class _Solution:
     def __init__(self, question: Prompt | None, reader: RowReader) -> None:
         self._question, self._reader = question, reader
         self._before: list[str] = []
-        if _NOTE not in reader.said:
-            reader.said.append(_NOTE)
+        reader.say(_NOTE)
 
     def try_step(self, step: Any, column: str, **attributes: Any) -> None:
         """Add a step that may follow those before; there may be others."""
@@ -58,6 +58,11 @@ class _Solution:
             step=len(self._before),
             **attributes,
         )
+
+    def step(self, step: Any, column: str, **attributes: Any) -> None:
+        """Add a step, and continue from it."""
+        self.try_step(step, column, **attributes)
+        self.go_on(str(step))
 
     def go_on(self, step: str) -> None:
         """Continue from a step."""
@@ -107,8 +112,7 @@ def _read_stepwise(row: Row, reader: RowReader) -> None:
                 reason=MEANS_OTHERWISE,
             )
         good = _SIGNS[label] if label in ("+", "-") else good_or_bad(label)
-        solution.try_step(step, "completions", label=good)
-        solution.go_on(step)
+        solution.step(step, "completions", label=good)
 
 
 STEPWISE = Format(
@@ -153,8 +157,7 @@ def _read_math_shepherd(row: Row, reader: RowReader) -> None:
     cut = begins[-1].start()
     solution = _Solution(parts[0][:cut].strip(), reader)
     for text, good in zip((parts[0][cut:], *parts[1:]), signs, strict=True):
-        solution.try_step(text.strip(), "input", label=good)
-        solution.go_on(text.strip())
+        solution.step(text.strip(), "input", label=good)
 
 
 MATH_SHEPHERD = Format(
@@ -214,8 +217,7 @@ def _read_prm800k(row: Row, reader: RowReader) -> None:
             solution.go_on(str(completions[int(chosen)].get("text")))
         elif human is not None:
             text = human.get("text") if isinstance(human, Mapping) else human
-            solution.try_step(text, "label", score=1.0, label=True)
-            solution.go_on(str(text))
+            solution.step(text, "label", score=1.0, label=True)
         else:
             break
     if not reader.items:
@@ -262,8 +264,7 @@ def _read_processbench(row: Row, reader: RowReader) -> None:
                 fix="drop the row",
                 reason="response is not text",
             )
-        solution.try_step(step, "steps", label=n != wrong)
-        solution.go_on(step)
+        solution.step(step, "steps", label=n != wrong)
 
 
 PROCESSBENCH = Format(
@@ -316,13 +317,12 @@ def _read_signed_turns(row: Row, reader: RowReader) -> None:
         question, steps[0] = steps[0][:cut].strip(), steps[0][cut:]
     else:
         question, steps, signs = steps[0], steps[1:], signs[1:]
-        note = "the first turn holds question and first step: its label is left out"
-        if note not in reader.said:
-            reader.said.append(note)
+        reader.say(
+            "the first turn holds question and first step: its label is left out"
+        )
     solution = _Solution(question, reader)
     for step, good in zip(steps, signs, strict=True):
-        solution.try_step(step, column, label=good)
-        solution.go_on(step)
+        solution.step(step, column, label=good)
 
 
 SIGNED_TURNS = Format(
@@ -333,10 +333,6 @@ SIGNED_TURNS = Format(
     read=_read_signed_turns,
     roles=lambda row: {str(conversation_column(row)): "question, steps and labels"},
 )
-
-
-def _is_prmbench(row: Row) -> bool:
-    return row.keys() >= {"modified_question", "modified_process", "error_steps"}
 
 
 def _read_prmbench(row: Row, reader: RowReader) -> None:
@@ -355,17 +351,19 @@ def _read_prmbench(row: Row, reader: RowReader) -> None:
     }
     solution = _Solution(row["modified_question"], reader)
     for n, step in enumerate(steps, start=1):
-        solution.try_step(step, "modified_process", label=n not in wrong)
-        solution.go_on(str(step))
+        solution.step(step, "modified_process", label=n not in wrong)
 
 
 PRMBENCH = Format(
     name="prmbench",
     columns="modified_question, modified_process [steps], error_steps [numbers from 1]",
     about="PRMBench; the original process is not used",
-    detect=_is_prmbench,
+    detect=has_columns("modified_question", "modified_process", "error_steps"),
     read=_read_prmbench,
     roles=static_roles(
         modified_question="prompt", modified_process="steps", error_steps="labels"
     ),
 )
+
+PUBLISHED_STEPS = (PRM800K, MATH_SHEPHERD, PROCESSBENCH, PRMBENCH, SIGNED_TURNS)
+"""Those of one data set, in the order in which they are tried."""

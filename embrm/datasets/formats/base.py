@@ -104,6 +104,15 @@ class RowReader:
         self.origins.append(origin)
         return len(self.items) - 1
 
+    def items_of(self, prompt: Any, row: Row, *columns: str) -> list[int]:
+        """Add the text of each of these columns as it is; return their numbers."""
+        return [self.item(prompt, row[name], origin=(name, None)) for name in columns]
+
+    def say(self, note: str) -> None:
+        """Tell the user something about how rows were understood, once."""
+        if note not in self.said:
+            self.said.append(note)
+
     def check_template(self, source: str) -> None:
         """Refuse a prompt_template that nothing was written with.
 
@@ -198,6 +207,17 @@ class Format:
     plain: "Callable[[Row, ReadOptions], PlainRows | None] | None" = None
     score: Callable[[Row, RowReader], bool] | None = None
     texts: tuple[str, ...] = ()
+
+
+def has_columns(*names: str) -> Callable[[Row], bool]:
+    """Recognise rows that have all of these columns.
+
+    Examples
+    --------
+    >>> has_columns("input", "label")({"input": "Hi", "label": 1, "id": 3})
+    True
+    """
+    return lambda row: row.keys() >= {*names}
 
 
 def static_roles(**roles: str) -> Callable[[Row], dict[str, str]]:
