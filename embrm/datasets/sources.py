@@ -25,13 +25,11 @@ from embrm.datasets._rows import (
     named_rows,
     naming,
 )
-from embrm.datasets._written import with_structures
 from embrm.datasets.formats import TEXT_COLUMNS
 from embrm.datasets.tables import (
-    arrow_source,
+    file_source,
     frame_source,
     iterable_source,
-    parquet_source,
     table_source,
 )
 from embrm.exceptions import DataError, invalid_input
@@ -213,16 +211,14 @@ def _open_path(path: Path, limits: ReadLimits) -> Source:
             reason="missing file",
         )
     ending = _ending(path)
-    if ending == ".parquet":
-        return parquet_source(path)
-    if ending in _ARROW:
-        return arrow_source(path)
+    if ending in (".parquet", *_ARROW):
+        return file_source(path)
     if ending is not None:
         kind = ending.removesuffix(".gz").removesuffix(".zst")
         limits, said = declared_encoding(path, limits)
         source = _OPENERS[kind](path, limits)
         source.said.extend(said)
-        return with_structures(source) if source.untyped else source
+        return source
     suffix = path.suffix.lower()
     fixes = [fix for ends, fix in _OTHER_KINDS.items() if suffix in ends]
     raise DataError.of(

@@ -44,15 +44,15 @@ def iterable_source(rows: Iterable[Any], name: str = "rows") -> Source:
     return Source(name, _iterable_rows(rows), in_rows(name))
 
 
-def parquet_source(path: Path) -> Source:
-    """Read a Parquet file by record batches."""
-    rows = _guarding_table(_parquet_rows(path), "Parquet file")
-    return Source(path.name, rows, in_rows(path.name))
+def file_source(path: Path) -> Source:
+    """Read a file of Parquet, or of Arrow as `datasets` and Feather write it.
 
-
-def arrow_source(path: Path) -> Source:
-    """Read an Arrow file by record batches, as `datasets` and pandas' Feather write."""
-    rows = _guarding_table(_arrow_rows(path), "Arrow file")
+    By record batches; which of the two it is, its name says.
+    """
+    if path.suffix.lower() == ".parquet":
+        rows = _guarding_table(_parquet_rows(path), "Parquet file")
+    else:
+        rows = _guarding_table(_arrow_rows(path), "Arrow file")
     return Source(path.name, rows, in_rows(path.name))
 
 
