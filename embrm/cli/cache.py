@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from embrm.cli.inputs import (
     Digest,
@@ -26,63 +27,43 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Inspect and maintain a vector cache.", no_args_is_help=True)
 
-DryRun = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run/--no-dry-run", help="Say what would be done, and do nothing."
-    ),
-]
+DryRun = Annotated[bool, Option(help="Say what would be done, and do nothing.")]
 _NOTHING = "no vectors here"
 
-ExportPath = Annotated[
-    Path, typer.Option("--out", help="Where to write: .parquet, .arrow or .npy.")
-]
+ExportPath = Annotated[Path, Option(help="Where to write: .parquet, .arrow or .npy.")]
 ChosenItems = Annotated[
     str | None,
-    typer.Option(
-        "--items",
+    Option(
         help="File with columns prompt and response: write the vectors of its rows, in "
-        "its order.",
+        "its order."
     ),
 ]
 NeededItems = Annotated[
     str,
-    typer.Option(
-        "--items",
+    Option(
         help="File with columns prompt and response, one row for each vector, in the "
-        "same order.",
+        "same order."
     ),
 ]
 Vectors = Annotated[
     Path,
-    typer.Argument(
-        help="File of vectors: .npy, .safetensors or .pt; nothing in it is run."
-    ),
+    Argument(help="File of vectors: .npy, .safetensors or .pt; nothing in it is run."),
 ]
 FingerprintFile = Annotated[
     Path | None,
-    typer.Option(
-        "--fingerprint",
-        help="JSON file with fields, dim and dtype, or a cache's meta.json.",
-    ),
+    Option(help="JSON file with fields, dim and dtype, or a cache's meta.json."),
 ]
 Fields = Annotated[
     list[str] | None,
-    typer.Option(
-        "--field",
-        help="What made the vectors, e.g. model=google/gemma-2b; may be repeated.",
-    ),
+    Option(help="What made the vectors, e.g. model=google/gemma-2b; may be repeated."),
 ]
 Dtype = Annotated[
     str | None,
-    typer.Option(
-        "--dtype",
-        help="float16 or float32, with --field; float16 for float16 files by default.",
+    Option(
+        help="float16 or float32, with --field; float16 for float16 files by default."
     ),
 ]
-TensorName = Annotated[
-    str | None, typer.Option("--tensor", help="Name of the array in the file.")
-]
+TensorName = Annotated[str | None, Option(help="Name of the array in the file.")]
 
 
 @app.command()

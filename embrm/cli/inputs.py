@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from embrm.cli.output import in_flags, say
 from embrm.exceptions import (
@@ -22,14 +22,11 @@ if TYPE_CHECKING:
     from embrm.model import RewardModel
 
 Directory = Annotated[
-    str, typer.Argument(help="The cache's directory, or a URI as s3://bucket/dir.")
+    str, Argument(help="The cache's directory, or a URI as s3://bucket/dir.")
 ]
 Digest = Annotated[
     str | None,
-    typer.Option(
-        "--fingerprint",
-        help="Digest of an encoder, or its beginning; see `embrm cache info`.",
-    ),
+    Option(help="Digest of an encoder, or its beginning; see `embrm cache info`."),
 ]
 
 
