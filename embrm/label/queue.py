@@ -14,7 +14,7 @@ from embrm.active import LabelLoop
 from embrm.active.candidates import pair_keys
 from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.label.journal import Journal, append_line, write_lines
-from embrm.label.tasks import WINNERS, Task, Texts, is_swapped, make_task
+from embrm.label.tasks import WINNERS, Task, Texts, is_swapped, propose_tasks
 
 
 @dataclass(frozen=True)
@@ -334,21 +334,15 @@ class LabelQueue:
         pending = [
             (t.first, t.second) for t in tasks if (t.first, t.second) not in labelled
         ]
-        proposal = self.loop.propose(
-            self.settings.batch, np.array(pending, dtype=np.intp).reshape(-1, 2)
+        found = propose_tasks(
+            self.loop,
+            self.texts,
+            self.settings.batch,
+            np.array(pending, dtype=np.intp).reshape(-1, 2),
         )
-        name = type(self.loop.strategy).__name__
-        for n in range(len(proposal)):
-            task = make_task(
-                self.texts,
-                proposal.ids[n],
-                "random" if proposal.is_random[n] else name,
-                float(proposal.propensity[n]),
-                bool(proposal.held_out[n]),
-            )
-            self._tasks[task.id] = task
-            self._waiting.append(task.id)
-        return len(proposal) > 0
+        self._tasks |= {task.id: task for task in found}
+        self._waiting += [task.id for task in found]
+        return bool(found)
 
     def _event(
         self, annotator: str, shown: Shown, winner: str, details: Mapping[str, Any]

@@ -7,6 +7,7 @@ from math import isnan
 from typing import Any
 
 from embrm._typing import IntArray, Text
+from embrm.active import LabelLoop
 from embrm.messages import prompt_text
 
 WINNERS = {"first": 1.0, "second": 0.0, "tie": 0.5, "both bad": 0.5}
@@ -62,6 +63,25 @@ class Task:
     def to_json(self) -> dict[str, Any]:
         """Write the task for the journal."""
         return asdict(self)
+
+
+def propose_tasks(
+    loop: LabelLoop, texts: Texts, n: int, pending: IntArray | None = None
+) -> list[Task]:
+    """Ask the strategy for n more pairs besides pending ones, the most wanted first."""
+    proposal = loop.propose(n, pending)
+    name = type(loop.strategy).__name__
+    chosen = zip(
+        proposal.ids,
+        proposal.is_random,
+        proposal.propensity,
+        proposal.held_out,
+        strict=True,
+    )
+    return [
+        make_task(texts, ids, "random" if by_chance else name, float(p), bool(held_out))
+        for ids, by_chance, p, held_out in chosen
+    ]
 
 
 def make_task(
