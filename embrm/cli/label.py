@@ -119,7 +119,7 @@ def page(
 
     for name in ("fastapi", "uvicorn", "httptools"):
         import_optional(name, extra="serve")
-    from embrm.label.launch import run
+    from embrm.label.app import run
 
     shares = {"held_out_share": held_out, "random_share": random_share}
     loop, texts = _loop(
@@ -200,8 +200,7 @@ def _loop(
 ) -> Any:
     """Read and embed the responses; make the loop and its texts."""
     from embrm.active import DEFAULT_STRATEGY, make_strategy
-    from embrm.label.launch import distinct_items, make_loop
-    from embrm.label.tasks import Texts
+    from embrm.label.tasks import Texts, distinct_items, make_loop
     from embrm.model import RewardModel
     from embrm.model.items import row_items
 

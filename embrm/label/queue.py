@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -305,9 +306,7 @@ class LabelQueue:
 
     def _of_others(self, annotator: str) -> list[Task]:
         """List what one other annotator has judged, and this one has not."""
-        counts: dict[str, int] = {}
-        for event in self.labels():
-            counts[event["key"]] = counts.get(event["key"], 0) + 1
+        counts = Counter(event["key"] for event in self.labels())
         mine = self._judged.get(annotator, {})
         on_screen = {shown.key for shown in self._shown.values()}
         return [
