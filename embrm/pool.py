@@ -73,9 +73,7 @@ class CandidatePool:
         )
         self.gold = None if gold is None else _check_gold(gold, len(self.items))
         self.texts = None if texts is None else _check_texts(texts, len(self.items))
-        self.blocks: dict[str, slice] | None = (
-            None if blocks is None else check_blocks(blocks, self.items.shape[1])
-        )
+        self.blocks = check_blocks(blocks, self.items.shape[1])
         codes, self.prompts = _in_order_of_appearance(self.prompt_ids)
         self.sizes: IntArray = np.bincount(codes, minlength=len(self.prompts))
         self.order: IntArray = np.argsort(codes, kind="stable")
