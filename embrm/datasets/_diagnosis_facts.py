@@ -233,10 +233,8 @@ def length_imbalance(
     )
 
 
-def share_interval(
-    values: FloatArray, groups: IntArray, level: float = 0.95
-) -> tuple[float, float]:
-    r"""Compute the interval of a mean of values in [0, 1] that come in groups.
+def share_interval(values: FloatArray, groups: IntArray) -> tuple[float, float]:
+    r"""Compute the 95% interval of a mean of values in [0, 1] that come in groups.
 
     Wilson's interval at the effective number of values,
     :math:`n = \hat p (1 - \hat p) / \hat v`, where :math:`\hat v` is the variance of
@@ -254,7 +252,7 @@ def share_interval(
     if spread > 0 and n_groups > 1:
         variance = n_groups / (n_groups - 1) * (sums**2).sum() / len(values) ** 2
         n = min(spread / variance, len(values)) if variance > 0 else float(len(values))
-    z = float(ndtri((1 + level) / 2))
+    z = float(ndtri(0.975))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(spread / n + z**2 / (4 * n**2))
     return max(middle - half, 0.0), min(middle + half, 1.0)

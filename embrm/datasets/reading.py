@@ -208,7 +208,8 @@ class _Reading:
         rows = chain([first], rows)
         fmt = self._format
         if fmt is None and not isinstance(first[1], DataError):
-            with _quietly():
+            # One that no format explains is read again, with its place.
+            with suppress(DataError):
                 fmt = self._recognised(first[1])
         if fmt is None or fmt.gather is None:
             return rows
@@ -305,7 +306,10 @@ class _Reading:
             raise row
         prepared = self._prepared(row)
         chosen = self._format or self._detected(prepared, row)
-        reader = _interpreted(prepared, row, chosen, self._options)
+        reader = RowReader(self._options)
+        with _explaining(prepared, row, chosen):
+            chosen.read(prepared, reader)
+            add_tools(prepared, reader)
         reader.check_template(f"format {chosen.name}")
         self._builder.add(reader, self._report.n_read)
         # The format is settled by the first row that could be used, not merely seen.
@@ -439,22 +443,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Pass over a row that no format explains: it is read again, with its place."""
-    with suppress(DataError):
-        yield
-
-
-def _interpreted(row: Row, own: Row, chosen: Format, options: ReadOptions) -> RowReader:
-    """Read one row as `chosen`; any fault of it is a `DataError`."""
-    reader = RowReader(options)
-    with _explaining(row, own, chosen):
-        chosen.read(row, reader)
-        add_tools(row, reader)
-    return reader
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from embrm.datasets.formats._fields import (
 from embrm.datasets.formats._texts import (
     RESPONSES,
     PromptColumns,
-    prompt_beside,
     read_prompt,
+    response_beside_prompt,
     response_cell,
 )
 from embrm.datasets.formats.base import (
@@ -91,12 +91,8 @@ def _label_column(row: Row) -> str | None:
 
 def _places(row: Row) -> tuple[PromptColumns, str, str] | None:
     """Find the columns of prompt, response and label."""
-    label = _label_column(row)
-    response = next((name for name in RESPONSES if name in row), None)
-    if label is None or response is None:
-        return None
-    place = prompt_beside(row, (response,))
-    return None if place is None else (place, response, label)
+    label, found = _label_column(row), response_beside_prompt(row)
+    return None if label is None or found is None else (*found, label)
 
 
 def _is_unpaired(row: Row) -> bool:

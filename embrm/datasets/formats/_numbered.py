@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from embrm.datasets.formats._conversations import parsed_list
@@ -51,13 +52,10 @@ def numbered_columns(
     """Find columns of responses that are numbered or lettered, and their signs."""
     for name in _NAMES:
         for signs in _SIGNS:
-            found = []
-            for sign in signs:
-                if name.format(sign) not in columns:
-                    break
-                found.append(sign)
+            names = (name.format(sign) for sign in signs)
+            found = tuple(takewhile(columns.__contains__, names))
             if len(found) > 1:
-                return tuple(name.format(sign) for sign in found), tuple(found)
+                return found, tuple(signs[: len(found)])
     return next(((s, s) for s in SIDES if {*s} <= {*columns}), ((), ()))
 
 

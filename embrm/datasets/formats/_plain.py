@@ -8,7 +8,7 @@ row that needs a closer look.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embrm.datasets.formats._fields import says_missing
 from embrm.datasets.formats._verdicts import Verdict, verdict
@@ -16,34 +16,12 @@ from embrm.datasets.formats.base import ReadOptions, Row, RowReader
 from embrm.exceptions import DataError
 from embrm.messages import is_unicode
 
+if TYPE_CHECKING:
+    from embrm.datasets._building import PreferencesBuilder
+
 _INT64 = 2**63
 _ROLES = ("user", "assistant", "system")
 _MOST_LABELS = 1000
-
-
-class Tables(Protocol):
-    """What plain rows are added to: the numbers of prompts, items, pairs."""
-
-    def text_prompt(self, prompt: str) -> int | None:
-        """Find the number of a prompt that is text; None if it is not plain."""
-
-    def turns_prompt(self, turns: list[Any]) -> int:
-        """Find the number of a prompt of turns with a role and a text."""
-
-    def plain_pair(
-        self,
-        prompt: int,
-        texts: tuple[str, str],
-        y: float,
-        attributes: dict[str, Any],
-        source_row: int,
-    ) -> None:
-        """Add two items of a prompt and their pair."""
-
-    def plain_item(
-        self, prompt: int, text: str, attributes: dict[str, Any], source_row: int
-    ) -> None:
-        """Add one item."""
 
 
 @dataclass
@@ -96,7 +74,7 @@ class PlainPair:
     winner: str = ""
     labels: PlainLabels | None = None
 
-    def add(self, row: Row, tables: Tables, source_row: int) -> bool:
+    def add(self, row: Row, tables: "PreferencesBuilder", source_row: int) -> bool:
         """Add a row; False, and nothing done, if it is not plain."""
         prompt, one, other = row[self.prompt], row[self.first], row[self.second]
         if not (is_plain(one) and is_plain(other)) or one == other:
@@ -137,7 +115,7 @@ class PlainTurns:
     others: tuple[str, ...]
     prompt: str = ""
 
-    def add(self, row: Row, tables: Tables, source_row: int) -> bool:
+    def add(self, row: Row, tables: "PreferencesBuilder", source_row: int) -> bool:
         """Add a row; False, and nothing done, if it is not plain."""
         a, b = row[self.first], row[self.second]
         if type(a) is not list or type(b) is not list or not len(a) == len(b) > 1:
@@ -188,7 +166,7 @@ class PlainRating:
     annotator: str = ""
     sign: float = 1.0
 
-    def add(self, row: Row, tables: Tables, source_row: int) -> bool:
+    def add(self, row: Row, tables: "PreferencesBuilder", source_row: int) -> bool:
         """Add a row; False, and nothing done, if it is not plain."""
         prompt, text = row[self.prompt], row[self.response]
         attributes = self._attributes(row)

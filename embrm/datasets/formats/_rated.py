@@ -20,8 +20,8 @@ from embrm.datasets.formats._plain import PlainRating
 from embrm.datasets.formats._texts import (
     RESPONSES,
     PromptColumns,
-    prompt_beside,
     read_prompt,
+    response_beside_prompt,
     response_cell,
 )
 from embrm.datasets.formats.base import (
@@ -90,15 +90,6 @@ def _is_written_number(value: Any) -> bool:
         return False
 
 
-def _places(row: Row) -> tuple[PromptColumns, str] | None:
-    """Find the columns of the prompt and of one response."""
-    response = next((name for name in RESPONSES if name in row), None)
-    if response is None:
-        return None
-    place = prompt_beside(row, (response,))
-    return None if place is None else (place, response)
-
-
 def _others(row: Row, places: tuple[PromptColumns, str]) -> Mapping[str, Any]:
     used = {*places[0].roles(), places[1]}
     return {str(name): cell for name, cell in row.items() if name not in used}
@@ -141,7 +132,7 @@ def _score_among(names: Collection[str]) -> str | None:
 
 
 def _is_rated(row: Row) -> bool:
-    places = _places(row)
+    places = response_beside_prompt(row)
     if places is None or row.keys() >= {*HELPSTEER_ATTRIBUTES}:
         return False
     if row.keys() & {"chosen", "rejected"}:
@@ -152,7 +143,7 @@ def _is_rated(row: Row) -> bool:
 
 
 def _rating_roles(row: Row) -> dict[str, str]:
-    places = _places(row)
+    places = response_beside_prompt(row)
     if places is None:
         return {}
     roles = places[0].roles() | {places[1]: "response"}
@@ -187,7 +178,7 @@ def _read_ratings(row: Row, reader: RowReader) -> None:
     >>> reader.items[0]["score"], reader.items[0]["source"]
     (5.0, 'sums')
     """
-    places = _places(row)
+    places = response_beside_prompt(row)
     if places is None:
         raise KeyError("response" if "prompt" in row else "prompt")
     sign = -1.0 if reader.options.lower_is_better else 1.0
@@ -200,7 +191,7 @@ def _read_ratings(row: Row, reader: RowReader) -> None:
 
 def _plain_rating(row: Row, options: ReadOptions) -> PlainRating | None:
     """Say where prompt, response and numbers are, if nothing else needs a look."""
-    places = _places(row)
+    places = response_beside_prompt(row)
     others = {} if places is None else _others(row, places)
     if places is None or len(places[0].roles()) > 1 or "tools" in row:
         return None

@@ -102,6 +102,13 @@ def prompt_beside(row: Row, used: Collection[str] = ()) -> PromptColumns | None:
     return prompt_columns(tuple(name for name in row if name not in used))
 
 
+def response_beside_prompt(row: Row) -> tuple[PromptColumns, str] | None:
+    """Find the columns of the prompt and of one response; None where one is lacking."""
+    response = next((name for name in RESPONSES if name in row), None)
+    place = None if response is None else prompt_beside(row, (response,))
+    return None if response is None or place is None else (place, response)
+
+
 def prompt_roles(row: Row, used: Collection[str] = ()) -> dict[str, str]:
     """Say what the columns of the prompt are read as; nothing where there is none."""
     place = prompt_beside(row, used)

@@ -5,6 +5,7 @@ spelt, and what each value of the winner's column means.
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -214,11 +215,10 @@ def plain_pair(
 
 
 def _has(row: Row, path: str) -> bool:
-    head, _, rest = path.partition(".")
-    if path in row or not rest:
-        return path in row
-    inner = _as_mapping(row.get(head))
-    return inner is not None and _has(inner, rest)
+    with suppress(KeyError):
+        _cell(row, path)
+        return True
+    return False
 
 
 def _cell(row: Row, path: str) -> Any:
