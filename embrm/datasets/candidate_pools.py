@@ -1,7 +1,7 @@
 """Candidate pools from files: one row per item, vectors in a file or a column."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -195,8 +195,7 @@ def read_candidates(
         )
     if vectors is None:
         return made
-    opened = open_vectors(vectors, n_rows=len(made))
-    return Candidates(**(vars(made) | {"vectors": opened}))
+    return replace(made, vectors=open_vectors(vectors, n_rows=len(made)))
 
 
 def _read_arrays(file: Path, gold: str | Path | None) -> Candidates:

@@ -1,7 +1,7 @@
 """Look before you fit: what preference data hold, and what may be wrong with them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -182,15 +182,15 @@ class Diagnosis:
         form counts from 1.
         """
         report = self.read_report
-        rest = {name: _json(value) for name, value in vars(self).items()}
         return {
-            **rest,
+            **asdict(self),
+            "beyond": {str(limit): share for limit, share in self.beyond.items()},
             "read_report": report.to_json(),
             "format": report.format,
             "why": report.why,
             "notes": list(report.notes),
             "columns": self.columns,
-            "findings": _json(self.findings),
+            "findings": [asdict(finding) for finding in self.findings],
         }
 
     def __str__(self) -> str:
@@ -199,15 +199,6 @@ class Diagnosis:
     def _repr_html_(self) -> str:
         """Show in a notebook."""
         return words.as_html(self)
-
-
-def _json(value: Any) -> Any:
-    """Take dataclasses apart, also those in lists and mappings."""
-    if isinstance(value, list):
-        return [_json(one) for one in value]
-    if isinstance(value, dict):
-        return {str(name): _json(one) for name, one in value.items()}
-    return asdict(value) if is_dataclass(value) else value  # type: ignore[arg-type]
 
 
 def diagnose(

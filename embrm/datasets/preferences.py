@@ -197,27 +197,16 @@ class Preferences:
           prompt first second    y  source_row
         0   2+2?     4      5  1.0           0
         """
-        first = self.items.take(self.pairs["first"].to_numpy(np.intp))
-        second = self.items.take(self.pairs["second"].to_numpy(np.intp))
-        crossing = first["prompt_id"].to_numpy() != second["prompt_id"].to_numpy()
+        ends = self.pairs[["first", "second"]].to_numpy(np.intp)
+        prompts = self.items["prompt_id"].to_numpy()[ends]
+        crossing = prompts[:, 0] != prompts[:, 1]
         if crossing.any():
             raise invalid_input(
                 expected="pairs of items that answer the same prompt",
                 got=f"two prompts in pair {int(np.argmax(crossing))}",
                 fix="join .pairs with .items yourself, or drop such pairs",
             )
-        return pd.DataFrame(
-            {
-                "prompt": first["prompt"].array,
-                "first": first["response"].array,
-                "second": second["response"].array,
-                **{
-                    str(name): column.array
-                    for name, column in self.pairs.items()
-                    if name not in ("first", "second")
-                },
-            }
-        )
+        return pair_table(self.items, self.pairs)
 
     def prefer_by_score(
         self,
@@ -294,6 +283,22 @@ def select(preferences: Preferences, items: BoolArray, pairs: BoolArray) -> Pref
     kept[["first", "second"]] = number[kept[["first", "second"]].to_numpy(np.intp)]
     rows = preferences.items[items].reset_index(drop=True)
     return Preferences(rows, kept, preferences.read_report)
+
+
+def pair_table(items: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Write pairs with their texts: the prompt, both responses, all other columns."""
+    first, second = (
+        items.take(pairs[side].to_numpy(np.intp)) for side in ("first", "second")
+    )
+    others = pairs.drop(columns=["first", "second"])
+    return pd.DataFrame(
+        {
+            "prompt": first["prompt"].array,
+            "first": first["response"].array,
+            "second": second["response"].array,
+            **{str(name): column.array for name, column in others.items()},
+        }
+    )
 
 
 def _check_taken(taken: AnyArray, n_pairs: int) -> None:

@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import AnyArray, BoolArray
-from embrm.datasets.preferences import LeftOut, Preferences, select
+from embrm.datasets.preferences import LeftOut, Preferences, pair_table, select
 from embrm.exceptions import invalid_input
 
 _MAX_PLACES = 5
@@ -389,15 +389,7 @@ def text_table(
     if unit == "items":
         items = preferences.items[kept].reset_index(drop=True)
         return items.drop(columns="prompt_id")
-    pairs = preferences.pairs[kept].reset_index(drop=True)
-    ends = {
-        name: preferences.items.take(pairs[name].to_numpy(np.intp))
-        for name in ("first", "second")
-    }
-    texts = {name: end["response"].array for name, end in ends.items()}
-    prompts = {"prompt": ends["first"]["prompt"].array}
-    rest = pairs.drop(columns=["first", "second"])
-    return pd.DataFrame({**prompts, **texts, **{str(c): rest[c] for c in rest}})
+    return pair_table(preferences.items, preferences.pairs[kept])
 
 
 def _by_reason(reasons: AnyArray, table: pd.DataFrame) -> tuple[LeftOut, ...]:
