@@ -10,14 +10,14 @@ import pandas as pd
 
 from embrm._typing import Prompt
 from embrm.datasets.formats._plain import is_plain
-from embrm.datasets.formats.base import RowReader, is_missing
+from embrm.datasets.formats.base import RowReader, is_missing, lacking
 from embrm.datasets.preferences import (
     ITEM_COLUMNS,
     PAIR_COLUMNS,
     Preferences,
     ReadReport,
 )
-from embrm.exceptions import DataError, NoPreferenceError
+from embrm.exceptions import DataError
 from embrm.messages import as_messages, is_unicode, plain_turns_key, prompt_key
 
 _ITEM_WORDS = frozenset({"key", *ITEM_COLUMNS, "source_row"})
@@ -124,11 +124,10 @@ class PreferencesBuilder:
 
     def _check(self, row: RowReader) -> None:
         if not row.items and not row.is_context:
-            raise NoPreferenceError.of(
-                expected="a row with at least one response",
-                got="none",
-                fix="drop the row or fill it in",
+            raise lacking(
+                "a row with at least one response",
                 reason="no response",
+                fix="drop the row or fill it in",
             )
         for record in (*row.items, *row.pairs):
             check_unicode(record)

@@ -37,6 +37,7 @@ from embrm.datasets.formats.base import (
     Row,
     RowReader,
     has_columns,
+    lacking,
     static_roles,
 )
 from embrm.exceptions import DataError, NoPreferenceError
@@ -68,12 +69,7 @@ def _read_arena_one_hot(row: Row, reader: RowReader) -> None:
     else:
         sides = [rounds(row["prompt"], row[name], name) for name in _RESPONSES]
         if not all(sides):
-            raise NoPreferenceError.of(
-                expected="at least one turn",
-                got="none",
-                fix="drop the row",
-                reason="missing response",
-            )
+            raise lacking("at least one turn", reason="missing response")
         prompt = plain_if_single(sides[0][:1])
         texts = (response_text(turns[1:]) for turns in sides)
         cells = dict(zip(_RESPONSES, texts, strict=True))

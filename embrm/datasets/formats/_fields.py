@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeGuard
 
-from embrm.datasets.formats.base import Row, is_missing
+from embrm.datasets.formats.base import Row, is_missing, lacking
 from embrm.exceptions import DataError, NoPreferenceError
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
@@ -121,11 +121,10 @@ def whole_number(
     """
     read = number(value, what, low=low, high=high)
     if math.isnan(read):
-        raise NoPreferenceError.of(
-            expected=f"a whole number as {what}",
-            got="none",
-            fix="drop the row or fill it in",
+        raise lacking(
+            f"a whole number as {what}",
             reason=f"missing {what}",
+            fix="drop the row or fill it in",
         )
     if not read.is_integer():
         raise DataError.of(
@@ -146,11 +145,10 @@ def check_rated(ratings: Iterable[float]) -> None:
         If all are NaN.
     """
     if all(math.isnan(rating) for rating in ratings):
-        raise NoPreferenceError.of(
-            expected="a number as at least one rating",
-            got="none",
-            fix="drop the row or fill it in",
+        raise lacking(
+            "a number as at least one rating",
             reason="no rating",
+            fix="drop the row or fill it in",
         )
 
 

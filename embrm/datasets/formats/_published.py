@@ -47,9 +47,9 @@ from embrm.datasets.formats.base import (
     Row,
     RowReader,
     has_columns,
+    lacking,
     static_roles,
 )
-from embrm.exceptions import NoPreferenceError
 
 PKU_SAFERLHF = two_responses(
     "pku-saferlhf",
@@ -124,12 +124,7 @@ def _read_webgpt(row: Row, reader: RowReader) -> None:
     """Read WebGPT comparisons: the answer with the higher score won, equal ones tie."""
     scores = [number(row[name], name) for name in ("score_0", "score_1")]
     if any(math.isnan(score) for score in scores):
-        raise NoPreferenceError.of(
-            expected="a number as score_0 and score_1",
-            got="none",
-            fix="drop the row",
-            reason="missing score",
-        )
+        raise lacking("a number as score_0 and score_1", reason="missing score")
     y = (math.copysign(1, scores[0] - scores[1]) + 1) / 2
     y = TIE if scores[0] == scores[1] else y
     question = row["question"]
@@ -162,12 +157,7 @@ def _read_alpaca_eval(row: Row, reader: RowReader) -> None:
     """
     preference = number(row["preference"], "preference", low=1, high=2)
     if math.isnan(preference):
-        raise NoPreferenceError.of(
-            expected="a preference from 1 to 2",
-            got="none",
-            fix="drop the row",
-            reason="missing winner",
-        )
+        raise lacking("a preference from 1 to 2", reason="missing winner")
     place = prompt_columns(tuple(row)) or PromptColumns("instruction")
     prompt = read_prompt(row, place, reader)
     cells = {name: row[name] for name in ("output_1", "output_2")}

@@ -28,9 +28,10 @@ from embrm.datasets.formats.base import (
     RowReader,
     has_columns,
     is_missing,
+    lacking,
     static_roles,
 )
-from embrm.exceptions import DataError, NoPreferenceError
+from embrm.exceptions import DataError
 
 _SIGNS = {"+": True, "-": False}
 _TAG = "\u043a\u0438"  # Two Cyrillic letters, by which Math-Shepherd ends a step.
@@ -221,12 +222,7 @@ def _read_prm800k(row: Row, reader: RowReader) -> None:
         else:
             break
     if not reader.items:
-        raise NoPreferenceError.of(
-            expected="a step that was rated",
-            got="none",
-            fix="drop the row",
-            reason="no rating",
-        )
+        raise lacking("a step that was rated", reason="no rating")
 
 
 PRM800K = Format(

@@ -12,9 +12,9 @@ from embrm.datasets.formats.base import (
     Row,
     RowReader,
     has_columns,
+    lacking,
     static_roles,
 )
-from embrm.exceptions import NoPreferenceError
 
 _ROLES = {"prompter": "user", "assistant": "assistant"}
 
@@ -67,11 +67,10 @@ def _read_tree(row: Row, reader: RowReader) -> None:
             ends = {"first": pair["first"] + start, "second": pair["second"] + start}
             reader.pairs.append(pair | ends)
     if not reader.pairs:
-        raise NoPreferenceError.of(
-            expected="a tree with two ranked answers to one prompt",
-            got="none",
-            fix="drop the tree: it compares nothing",
+        raise lacking(
+            "a tree with two ranked answers to one prompt",
             reason="no ranked answers",
+            fix="drop the tree: it compares nothing",
         )
 
 

@@ -18,10 +18,10 @@ from embrm.datasets.formats.base import (
     MEANS_OTHERWISE,
     RowReader,
     is_missing,
+    lacking,
 )
 from embrm.exceptions import (
     DataError,
-    NoPreferenceError,
     invalid_input,
 )
 
@@ -76,11 +76,10 @@ def verdict(
     inner = wrapped(value)
     value = value if inner is None else inner
     if is_missing(value) or says_missing(value):
-        raise NoPreferenceError.of(
-            expected=f"a winner in {column!r}",
-            got="none",
-            fix="drop the row or fill it in",
+        raise lacking(
+            f"a winner in {column!r}",
             reason="missing winner",
+            fix="drop the row or fill it in",
         )
     key = key_of(value)
     if key not in known:

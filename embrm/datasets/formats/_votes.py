@@ -30,8 +30,8 @@ from embrm.datasets.formats.base import (
     RowReader,
     has_columns,
     is_missing,
+    lacking,
 )
-from embrm.exceptions import NoPreferenceError
 
 _OF_ONE = re.compile(
     r"((?P<who>annotator|rater|judge|labell?er|worker|evaluator|expert|human|coder|"
@@ -160,12 +160,7 @@ def _keep_votes(
             named = {"y": y, "annotator": who}
             reader.pair(first, second, **(columns | named | tie))
     if not reader.pairs:
-        raise NoPreferenceError.of(
-            expected="the vote of at least one annotator",
-            got="none",
-            fix="drop the row",
-            reason="missing winner",
-        )
+        raise lacking("the vote of at least one annotator", reason="missing winner")
 
 
 VOTES = Format(

@@ -271,6 +271,13 @@ def _check_response(response: Any) -> None:
         raise no_text("empty", "response")
 
 
+def lacking(
+    expected: str, *, reason: str, fix: str = "drop the row"
+) -> NoPreferenceError:
+    """Write the error for a row that lacks what it should say."""
+    return NoPreferenceError.of(expected, "none", fix, reason)
+
+
 def no_text(how: str, what: str) -> DataError:
     """Write the error for a prompt or response that is missing or empty."""
     return NoPreferenceError.of(
