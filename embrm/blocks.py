@@ -14,18 +14,18 @@ Blocks: TypeAlias = Mapping[str, slice]
 """Names of runs of columns, which together are all columns, in order."""
 
 
-def check_blocks(blocks: Blocks, n_columns: int) -> dict[str, slice]:
+def check_blocks(blocks: Blocks | None, n_columns: int) -> dict[str, slice] | None:
     """Check that blocks divide all columns.
 
     Parameters
     ----------
-    blocks : mapping of str to slice
+    blocks : mapping of str to slice, or None
     n_columns : int
 
     Returns
     -------
-    dict of str to slice
-        In the order of the columns, with plain bounds.
+    dict of str to slice, or None
+        In the order of the columns, with plain bounds; None where there are none.
 
     Raises
     ------
@@ -37,6 +37,8 @@ def check_blocks(blocks: Blocks, n_columns: int) -> dict[str, slice]:
     >>> check_blocks({"style": slice(2, None), "minilm": slice(0, 2)}, 5)
     {'minilm': slice(0, 2, None), 'style': slice(2, 5, None)}
     """
+    if blocks is None:
+        return None
     spans = {
         str(name): part.indices(n_columns)
         for name, part in blocks.items()

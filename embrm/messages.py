@@ -228,6 +228,23 @@ def response_text(response: Any, *, mark_images: bool = False) -> str:
     return "\n\n".join([message_text(turns[0]), *later])
 
 
+def is_unicode(text: str) -> bool:
+    r"""Say whether a text is valid Unicode: no half of a surrogate pair.
+
+    Examples
+    --------
+    >>> is_unicode("\u00f6"), is_unicode("\ud800")
+    (True, False)
+    """
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _composed(text: str) -> str:
     return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip()
 

@@ -67,9 +67,7 @@ class Pairs:
             if prompt_ids is None
             else check_prompt_ids(prompt_ids, n_items=len(self.items))
         )
-        self.blocks: dict[str, slice] | None = (
-            None if blocks is None else check_blocks(blocks, self.items.shape[1])
-        )
+        self.blocks = check_blocks(blocks, self.items.shape[1])
 
     @classmethod
     def from_dense(cls, dense: ArrayLike) -> "Pairs":
@@ -154,8 +152,7 @@ class Pairs:
     def with_blocks(self, blocks: Blocks | None) -> "Pairs":
         """Return the same pairs, of the same items, with other blocks or none."""
         other = self._with_ids(self.ids)
-        width = self.items.shape[1]
-        other.blocks = None if blocks is None else check_blocks(blocks, width)
+        other.blocks = check_blocks(blocks, self.items.shape[1])
         return other
 
     def swap(self) -> "Pairs":

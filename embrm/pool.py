@@ -73,9 +73,7 @@ class CandidatePool:
         )
         self.gold = None if gold is None else _check_gold(gold, len(self.items))
         self.texts = None if texts is None else _check_texts(texts, len(self.items))
-        self.blocks: dict[str, slice] | None = (
-            None if blocks is None else check_blocks(blocks, self.items.shape[1])
-        )
+        self.blocks = check_blocks(blocks, self.items.shape[1])
         codes, self.prompts = _in_order_of_appearance(self.prompt_ids)
         self.sizes: IntArray = np.bincount(codes, minlength=len(self.prompts))
         self.order: IntArray = np.argsort(codes, kind="stable")
@@ -130,14 +128,7 @@ class CandidatePool:
         ndarray of int of shape (sum of K (K - 1) / 2, 2)
             Pair ids into `items`, prompt by prompt, the earlier item first.
         """
-        blocks = [np.empty((0, 2), dtype=np.intp)]
-        for size in np.unique(self.sizes):
-            # All prompts with the same K at once: no Python loop over prompts.
-            first, second = np.triu_indices(int(size), k=1)
-            starts = self.starts[:-1][self.sizes == size]
-            in_order = np.stack([first, second], axis=1)[None] + starts[:, None, None]
-            blocks.append(self.order[in_order].reshape(-1, 2))
-        ids = np.concatenate(blocks)
+        ids = pairs_within(self.order, self.starts[:-1], self.sizes)
         position = np.empty(len(self), dtype=np.intp)
         position[self.order] = np.arange(len(self))
         return ids[np.lexsort((position[ids[:, 1]], position[ids[:, 0]]))]
@@ -173,6 +164,23 @@ class CandidatePool:
         words += ["texts"] if self.texts is not None else []
         words += [f"blocks {' + '.join(self.blocks)}"] if self.blocks else []
         return f"CandidatePool({', '.join(words)})"
+
+
+def pairs_within(order: IntArray, starts: IntArray, sizes: IntArray) -> IntArray:
+    """Pair all rows of each group, which stand one after the other in `order`.
+
+    Returns
+    -------
+    ndarray of int of shape (n_pairs, 2)
+        The earlier row in `order` first; groups by size.
+    """
+    blocks = [np.empty((0, 2), dtype=np.intp)]
+    # Groups of one size are paired together: there are few sizes, many groups.
+    for size in np.unique(sizes[sizes > 1]):
+        upper = np.column_stack(np.triu_indices(int(size), k=1))
+        begins = starts[sizes == size]
+        blocks.append(order[(begins[:, None, None] + upper).reshape(-1, 2)])
+    return np.concatenate(blocks)
 
 
 def require_gold(pool: CandidatePool, what: str) -> FloatArray:

@@ -4,7 +4,7 @@ from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from embrm.cli.evaluate import OtherEncoder, comparison_table
 from embrm.cli.inputs import open_model
@@ -20,42 +20,28 @@ if TYPE_CHECKING:
 
 BenchmarkModel = Annotated[
     Path | None,
-    typer.Argument(help="Directory that `embrm fit` wrote; not needed with --scores."),
+    Argument(help="Directory that `embrm fit` wrote; not needed with --scores."),
 ]
-SuiteName = Annotated[
-    str, typer.Option("--suite", help="Name of the benchmark, e.g. rm-bench.")
-]
+SuiteName = Annotated[str, Option(help="Name of the benchmark, e.g. rm-bench.")]
 SuiteData = Annotated[
     list[Path],
-    typer.Option(
-        "--data",
-        help="The benchmark's own file, or a directory of them; may be repeated.",
-    ),
+    Option(help="The benchmark's own file, or a directory of them; may be repeated."),
 ]
 Scores = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--scores",
+    Option(
         help="Score table from anywhere (id, item, reward; or id, order, winner; or "
         "id, preference), or a results file of the benchmark's own code; nothing is "
-        "embedded then. Several make a leaderboard.",
+        "embedded then. Several make a leaderboard."
     ),
 ]
 Aggregate = Annotated[
     str | None,
-    typer.Option(
-        "--aggregate",
-        help="How rewards of steps become one: min, max, prod, mean, last, ...",
-    ),
+    Option(help="How rewards of steps become one: min, max, prod, mean, last, ..."),
 ]
-SuiteVersion = Annotated[
-    str | None, typer.Option("--suite-version", help="Version of its scoring.")
-]
+SuiteVersion = Annotated[str | None, Option(help="Version of its scoring.")]
 ScoresOut = Annotated[
-    Path | None,
-    typer.Option(
-        "--out", help="Where the score table goes (.jsonl, .csv or .parquet)."
-    ),
+    Path | None, Option(help="Where the score table goes (.jsonl, .csv or .parquet).")
 ]
 # Where a benchmark's files do not name the part they are, their names do.
 _PART_OF_FILE = {"rm-bench": "domain", "llmbar": "subset"}

@@ -5,84 +5,64 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
-from embrm.cli.inputs import (
-    Digest,
-    Directory,
-    digests,
-    find_digest,
-    open_cache,
-    open_store,
-)
 from embrm.cli.options import Columns, as_command, column_map
 from embrm.cli.output import INTEGRITY, emit, print_table, say, table, wants_json
-from embrm.exceptions import DataError, invalid_input
+from embrm.exceptions import DataError, IntegrityError, invalid_input
 
 if TYPE_CHECKING:
     from embrm.embed import Fingerprint
-    from embrm.embed.cache import PublishedVectors
+    from embrm.embed.cache import PublishedVectors, VectorCache, VectorStore
     from embrm.embed.keys import Keys
 
 
 app = typer.Typer(help="Inspect and maintain a vector cache.", no_args_is_help=True)
 
-DryRun = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run/--no-dry-run", help="Say what would be done, and do nothing."
-    ),
+Directory = Annotated[
+    str, Argument(help="The cache's directory, or a URI as s3://bucket/dir.")
 ]
+Digest = Annotated[
+    str | None,
+    Option(help="Digest of an encoder, or its beginning; see `embrm cache info`."),
+]
+DryRun = Annotated[bool, Option(help="Say what would be done, and do nothing.")]
 _NOTHING = "no vectors here"
 
-ExportPath = Annotated[
-    Path, typer.Option("--out", help="Where to write: .parquet, .arrow or .npy.")
-]
+ExportPath = Annotated[Path, Option(help="Where to write: .parquet, .arrow or .npy.")]
 ChosenItems = Annotated[
     str | None,
-    typer.Option(
-        "--items",
+    Option(
         help="File with columns prompt and response: write the vectors of its rows, in "
-        "its order.",
+        "its order."
     ),
 ]
 NeededItems = Annotated[
     str,
-    typer.Option(
-        "--items",
+    Option(
         help="File with columns prompt and response, one row for each vector, in the "
-        "same order.",
+        "same order."
     ),
 ]
 Vectors = Annotated[
     Path,
-    typer.Argument(
-        help="File of vectors: .npy, .safetensors or .pt; nothing in it is run."
-    ),
+    Argument(help="File of vectors: .npy, .safetensors or .pt; nothing in it is run."),
 ]
 FingerprintFile = Annotated[
     Path | None,
-    typer.Option(
-        "--fingerprint",
-        help="JSON file with fields, dim and dtype, or a cache's meta.json.",
-    ),
+    Option(help="JSON file with fields, dim and dtype, or a cache's meta.json."),
 ]
 Fields = Annotated[
     list[str] | None,
-    typer.Option(
-        "--field",
-        help="What made the vectors, e.g. model=google/gemma-2b; may be repeated.",
-    ),
+    Option(help="What made the vectors, e.g. model=google/gemma-2b; may be repeated."),
 ]
 Dtype = Annotated[
     str | None,
-    typer.Option(
-        "--dtype",
-        help="float16 or float32, with --field; float16 for float16 files by default.",
+    Option(
+        help="float16 or float32, with --field; float16 for float16 files by default."
     ),
 ]
-TensorName = Annotated[
-    str | None, typer.Option("--tensor", help="Name of the array in the file.")
-]
+TensorName = Annotated[str | None, Option(help="Name of the array in the file.")]
 
 
 @app.command()
@@ -309,3 +289,52 @@ def _value(text: str) -> Any:
 
 def _megabytes(n_bytes: int) -> str:
     return f"{n_bytes / 1e6:.1f} MB"
+
+
+def open_cache(directory: str) -> "VectorCache":
+    """Open a cache that is there."""
+    from embrm.embed.cache import VectorCache
+
+    cache = VectorCache(directory)
+    if not cache.directory.is_dir():
+        raise invalid_input(
+            expected="the directory of a cache",
+            got=f"no directory {directory!r}",
+            fix="pass the directory given to --cache",
+        )
+    return cache
+
+
+def digests(directory: str, fingerprint: str | None) -> list[str]:
+    """List the digests of the stores that are meant."""
+    if fingerprint is not None:
+        return [find_digest(directory, fingerprint)]
+    stores = open_cache(directory).stores()
+    return [store.digest for store in stores if store.fingerprint is not None]
+
+
+def find_digest(directory: str, start: str) -> str:
+    """Complete the beginning of a digest."""
+    known = [store.digest for store in open_cache(directory).stores()]
+    found = [digest for digest in known if digest.startswith(start)]
+    if len(found) != 1:
+        raise invalid_input(
+            expected="the beginning of exactly one fingerprint digest",
+            got=f"{start!r}, which {len(found)} of {len(known)} begin with",
+            fix="copy one from `embrm cache info`",
+        )
+    return found[0]
+
+
+def open_store(directory: str, digest: str) -> "VectorStore":
+    """Open the store with a digest."""
+    cache = open_cache(directory)
+    fingerprints = {store.digest: store.fingerprint for store in cache.stores()}
+    fingerprint = fingerprints[digest]
+    if fingerprint is None:
+        raise IntegrityError.of(
+            expected=f"a readable meta.json for {digest[:12]}",
+            got="a damaged one",
+            fix="embed again with this encoder: that writes it again",
+        )
+    return cache.open(fingerprint)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from embrm.cli.embed import Prefs
 from embrm.cli.inputs import open_encoder, open_model
@@ -22,37 +22,33 @@ _FOLDS = 5
 
 Against = Annotated[
     list[str] | None,
-    typer.Option(
-        "--against",
+    Option(
         help="Another file, such as a test set, whose prompts should not be in this "
-        "one; may be repeated.",
+        "one; may be repeated."
     ),
 ]
 LookedAtBy = Annotated[
     Path | None,
-    typer.Option(
-        "--model",
+    Option(
         help="A saved model: lists labels that look wrong to its head, fitted again "
-        "without their prompts where it knows them.",
+        "without their prompts where it knows them."
     ),
 ]
 CountedBy = Annotated[
     str | None,
-    typer.Option(
-        "--encoder",
+    Option(
         help="Count tokens as this encoder does, and what its limit cuts; e.g. "
-        "smollm2, minilm.",
+        "smollm2, minilm."
     ),
 ]
 Near = Annotated[
     float,
-    typer.Option(
-        "--near",
+    Option(
         help="Jaccard index, 0.5 to 1, from which prompts are near-duplicates; 0 does "
-        "not look for them.",
+        "not look for them."
     ),
 ]
-Page = Annotated[Path | None, typer.Option("--html", help="Write it as a page, too.")]
+Page = Annotated[Path | None, Option(help="Write it as a page, too.")]
 
 
 @partial(as_command, on_error="skip")
@@ -178,55 +174,41 @@ _NO_LIMIT = 2**62
 _EQUAL = 1.0
 """Jaccard index of prompts of the same word pairs."""
 
-Out = Annotated[
-    Path, typer.Option("--out", help="JSONL file of what is kept; replaced.")
-]
+Out = Annotated[Path, Option(help="JSONL file of what is kept; replaced.")]
 Removed = Annotated[
     Path | None,
-    typer.Option(
-        "--removed",
+    Option(
         help="JSONL file of what was left out, each with its reason; by default beside "
-        "--out, as NAME.removed.jsonl.",
+        "--out, as NAME.removed.jsonl."
     ),
 ]
 Repeats = Annotated[
-    bool, typer.Option("--repeats", help="Leave out pairs that repeat an earlier one.")
+    bool, Option("--repeats", help="Leave out pairs that repeat an earlier one.")
 ]
 Contradictions = Annotated[
     bool,
-    typer.Option(
-        "--contradictions", help="Leave out pairs that are labelled both ways."
-    ),
+    Option("--contradictions", help="Leave out pairs that are labelled both ways."),
 ]
-Ties = Annotated[bool, typer.Option("--ties", help="Leave out ties.")]
-MinWords = Annotated[
-    int | None,
-    typer.Option("--min-words", min=0, help="Fewest words of each response."),
-]
-MaxWords = Annotated[
-    int | None, typer.Option("--max-words", min=1, help="Most words of each response.")
-]
+Ties = Annotated[bool, Option("--ties", help="Leave out ties.")]
+MinWords = Annotated[int | None, Option(min=0, help="Fewest words of each response.")]
+MaxWords = Annotated[int | None, Option(min=1, help="Most words of each response.")]
 Similar = Annotated[
     float | None,
-    typer.Option(
-        "--similar",
+    Option(
         help="Leave out pairs whose responses share this much of their words, e.g. "
-        "0.9, or more.",
+        "0.9, or more."
     ),
 ]
 NearPrompts = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--near-prompts",
         help="Leave out prompts that are near-duplicates of an earlier one.",
     ),
 ]
 Agreement = Annotated[
     float | None,
-    typer.Option(
-        "--min-agreement",
-        help="Leave out pairs whose column annotator_agreement is this or less.",
-    ),
+    Option(help="Leave out pairs whose column annotator_agreement is this or less."),
 ]
 
 
@@ -335,12 +317,9 @@ def _filters(chosen: dict[str, Any], near: float | None) -> Iterator[Any]:
         yield lambda p, o=others: datasets.filter_shared_prompts(p, o, near)
     if chosen["near_prompts"]:
         yield lambda p: datasets.filter_near_duplicate_prompts(p, near or _EQUAL)
-    if chosen["repeats"]:
-        yield datasets.filter_repeats
-    if chosen["contradictions"]:
-        yield datasets.filter_contradictions
-    if chosen["ties"]:
-        yield datasets.filter_ties
+    for name in ("repeats", "contradictions", "ties"):
+        if chosen[name]:
+            yield getattr(datasets, f"filter_{name}")
     least, most = chosen["min_words"], chosen["max_words"]
     if least is not None or most is not None:
         bounds = (least or 0, _NO_LIMIT if most is None else most)

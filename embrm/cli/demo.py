@@ -5,7 +5,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 from embrm.cli.embed import say_how_long
 from embrm.cli.inputs import open_encoder, read_and_say
@@ -16,16 +16,14 @@ _FOLDS = 5
 ENCODERS = (DEFAULT_ENCODER, "minilm")
 HEADS = ("linear", "siamese", "mlp", "lightgbm", "xgboost")
 
-DemoOut = Annotated[Path, typer.Option("--out", help="Directory for what it makes.")]
+DemoOut = Annotated[Path, Option(help="Directory for what it makes.")]
 DemoData = Annotated[
-    Path | None,
-    typer.Option("--data", help="Preference file; data/quickstart.jsonl by default."),
+    Path | None, Option(help="Preference file; data/quickstart.jsonl by default.")
 ]
 DemoEncoders = Annotated[
     list[str] | None,
-    typer.Option(
-        "--encoder",
-        help=f"Encoder to compare; may be repeated. {', '.join(ENCODERS)} by default.",
+    Option(
+        help=f"Encoder to compare; may be repeated. {', '.join(ENCODERS)} by default."
     ),
 ]
 

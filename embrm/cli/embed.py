@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 from typer.core import TyperCommand
 
 from embrm.cli.inputs import open_encoder, read_and_say
@@ -23,18 +23,14 @@ _LONG = 600.0
 _ADDRESS = re.compile(r"auto|local|(ray://)?[\w.\-\[\]:]+:\d+")
 
 Prefs = Annotated[
-    str, typer.Argument(help="JSONL, JSON, CSV or Parquet file, hf:owner/name, or -.")
+    str, Argument(help="JSONL, JSON, CSV or Parquet file, hf:owner/name, or -.")
 ]
 NeededCache = Annotated[
-    str,
-    typer.Option(
-        "--cache", help="Directory, or URI such as s3://..., where vectors are kept."
-    ),
+    str, Option(help="Directory, or URI such as s3://..., where vectors are kept.")
 ]
 Ray = Annotated[
     str | None,
-    typer.Option(
-        "--ray",
+    Option(
         metavar="[ADDRESS]",
         help="Embed on a Ray cluster: at HOST:PORT, on one of this machine (local), "
         "or, without an address, on the one that is running here or else a local one.",
@@ -42,8 +38,7 @@ Ray = Annotated[
 ]
 Actors = Annotated[
     int | None,
-    typer.Option(
-        "--actors",
+    Option(
         min=1,
         help="With --ray, at most so many actors; one per GPU, or per CPU but one, "
         "by default.",
@@ -51,8 +46,7 @@ Actors = Annotated[
 ]
 Shards = Annotated[
     str | None,
-    typer.Option(
-        "--shards",
+    Option(
         metavar="I/N",
         help="Embed only the I-th of N parts, I from 1 to N, as one of N jobs that "
         "read the same file.",

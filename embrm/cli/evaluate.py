@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from embrm.cli.inputs import open_model, read_and_say
 from embrm.cli.options import CacheDir, Reading, ReportOut, Seed, as_command
@@ -22,26 +22,20 @@ _ABOUT_STYLE = """
 Order consistency by part of the reward. Style is length, lists, headings and markup;
 net of style is the reward without the part that goes with these:"""
 
-ModelDir = Annotated[Path, typer.Argument(help="Directory that `embrm fit` wrote.")]
+ModelDir = Annotated[Path, Argument(help="Directory that `embrm fit` wrote.")]
 OtherEncoder = Annotated[
     str | None,
-    typer.Option(
-        "--encoder",
-        help="Where the model's encoder is found now; another one is refused.",
-    ),
+    Option(help="Where the model's encoder is found now; another one is refused."),
 ]
 
 By = Annotated[
     str | None,
-    typer.Option(
-        "--by", help="Column whose values are evaluated apart, e.g. subset or language."
-    ),
+    Option(help="Column whose values are evaluated apart, e.g. subset or language."),
 ]
 
 Probe = Annotated[
     int,
-    typer.Option(
-        "--probe",
+    Option(
         min=0,
         help="Prompts on which to probe the model: changes that should not matter, and "
         "answers that are none. Embeds 14 new texts for each.",
@@ -168,16 +162,13 @@ def _held_out_at_fit(held_out: dict[str, Any]) -> str:
 
 
 Models = Annotated[
-    list[Path], typer.Argument(help="Directories that `embrm fit` wrote: two or more.")
+    list[Path], Argument(help="Directories that `embrm fit` wrote: two or more.")
 ]
-CompareData = Annotated[
-    str, typer.Option("--data", help="Preference file that all of them order.")
-]
+CompareData = Annotated[str, Option(help="Preference file that all of them order.")]
 Reference = Annotated[
     str | None,
-    typer.Option(
-        "--reference",
-        help="Model, named in advance, that differences are to; the best by default.",
+    Option(
+        help="Model, named in advance, that differences are to; the best by default."
     ),
 ]
 

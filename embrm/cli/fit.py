@@ -4,7 +4,7 @@ from math import isnan
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 from typer.core import TyperCommand, TyperOption
 
 from embrm.cli.embed import Prefs, say_how_long
@@ -25,14 +25,12 @@ from embrm.exceptions import IntegrityError, invalid_input
 _MOST_NAMES = 10
 """Annotators that are listed."""
 
-Out = Annotated[Path, typer.Option("--out", help="Directory of the saved model.")]
-HeadName = Annotated[str, typer.Option("--head")]
+Out = Annotated[Path, Option(help="Directory of the saved model.")]
+HeadName = Annotated[str, Option("--head")]
 """Name of a head; its help is written by `HeadCommand`."""
 HeadParams = Annotated[
     list[str] | None,
-    typer.Option(
-        "--param", help="Parameter of the head, e.g. noise=estimate; may be repeated."
-    ),
+    Option(help="Parameter of the head, e.g. noise=estimate; may be repeated."),
 ]
 
 
@@ -62,26 +60,19 @@ class HeadCommand(TyperCommand):
 
 
 Folds = Annotated[
-    int,
-    typer.Option(
-        "--cv", min=0, help="Folds of the held-out estimate, by prompt; 0 for none."
-    ),
+    int, Option(min=0, help="Folds of the held-out estimate, by prompt; 0 for none.")
 ]
 
 GroupNear = Annotated[
     bool,
-    typer.Option(
-        "--group-near-duplicates/--no-group-near-duplicates",
+    Option(
         help="Treat near-duplicate prompts as one where prompts are held out, and in "
-        "the leak check of embrm evaluate.",
+        "the leak check of embrm evaluate."
     ),
 ]
 TestFile = Annotated[
     str | None,
-    typer.Option(
-        "--test",
-        help="Preference file of other prompts, to evaluate the fitted model on.",
-    ),
+    Option(help="Preference file of other prompts, to evaluate the fitted model on."),
 ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 from rich.text import Text
+from typer import Argument, Option
 
 import embrm
 from embrm._optional import install_command
@@ -51,11 +52,11 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-Name = Annotated[str | None, typer.Argument(help="One format, in full.")]
+Name = Annotated[str | None, Argument(help="One format, in full.")]
 
 
 Markdown = Annotated[
-    bool, typer.Option("--markdown/--table", help="Write a table in Markdown.")
+    bool, Option("--markdown/--table", help="Write a table in Markdown.")
 ]
 
 

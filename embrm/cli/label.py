@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 from typer.core import TyperGroup
 
 from embrm.cli.inputs import open_encoder, open_model, read_and_say
@@ -19,80 +20,57 @@ _READING: dict[str, Any] = {"on_error": "skip-uninformative"}
 
 Responses = Annotated[
     Path,
-    typer.Argument(
+    Argument(
         help="File of responses: preferences, ratings or responses without labels; "
         "labels in it are not looked at."
     ),
 ]
 Labels = Annotated[
     Path,
-    typer.Option(
-        "--out",
+    Option(
         help="JSONL file of labels, which embrm fit reads. A session goes on from it; "
-        "NAME.journal.jsonl beside it holds every judgement and undo.",
+        "NAME.journal.jsonl beside it holds every judgement and undo."
     ),
 ]
 BeliefModel = Annotated[
     Path | None,
-    typer.Option(
-        "--model",
-        help="Saved model with a linear head, by which pairs are chosen at first.",
-    ),
+    Option(help="Saved model with a linear head, by which pairs are chosen at first."),
 ]
 EncoderName = Annotated[
     str | None,
-    typer.Option(
-        "--encoder",
+    Option(
         help="Encoder of the responses, minilm by default; with --model, where the "
-        "model's encoder is found now: another one is refused.",
+        "model's encoder is found now: another one is refused."
     ),
 ]
 StrategyName = Annotated[
     str,
-    typer.Option(
-        "--strategy",
+    Option(
         help="How pairs are chosen: auto (v-optimal), random, d-optimal, info-max, "
-        "delta-ucb, double-thompson, ...; an unknown name lists all.",
+        "delta-ucb, double-thompson, ...; an unknown name lists all."
     ),
 ]
-Annotator = Annotated[
-    str,
-    typer.Option("--annotator", help="Your name; others open the page with theirs."),
-]
+Annotator = Annotated[str, Option(help="Your name; others open the page with theirs.")]
 Host = Annotated[
-    str,
-    typer.Option(
-        "--host", help="Address to listen on; beyond loopback the URL has a token."
-    ),
+    str, Option(help="Address to listen on; beyond loopback the URL has a token.")
 ]
-NoBrowser = Annotated[
-    bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
-]
+NoBrowser = Annotated[bool, Option(help="Open the page in a browser.")]
 AllowHost = Annotated[
-    list[str] | None,
-    typer.Option("--allow-host", help="Further name of the server; may be repeated."),
+    list[str] | None, Option(help="Further name of the server; may be repeated.")
 ]
 HeldOut = Annotated[
     float,
-    typer.Option(
-        "--held-out",
-        min=0.0,
-        max=0.9,
-        help="Share of pairs drawn at random and only evaluated on.",
+    Option(
+        min=0.0, max=0.9, help="Share of pairs drawn at random and only evaluated on."
     ),
 ]
 RandomShare = Annotated[
-    float,
-    typer.Option(
-        "--random-share", min=0.0, max=1.0, help="Share of further random pairs."
-    ),
+    float, Option(min=0.0, max=1.0, help="Share of further random pairs.")
 ]
-Tool = Annotated[
-    str, typer.Option("--tool", help="label-studio, argilla or arena: whose format.")
-]
-TaskFile = Annotated[Path, typer.Option("--out", help="File of tasks to write.")]
-HowMany = Annotated[int, typer.Option("--n", min=1, help="Pairs to label.")]
-Exported = Annotated[Path, typer.Argument(help="What the tool exported.")]
+Tool = Annotated[str, Option(help="label-studio, argilla or arena: whose format.")]
+TaskFile = Annotated[Path, Option(help="File of tasks to write.")]
+HowMany = Annotated[int, Option(min=1, help="Pairs to label.")]
+Exported = Annotated[Path, Argument(help="What the tool exported.")]
 
 
 class _Group(TyperGroup):
@@ -141,7 +119,7 @@ def page(
 
     for name in ("fastapi", "uvicorn", "httptools"):
         import_optional(name, extra="serve")
-    from embrm.label.launch import run
+    from embrm.label.app import run
 
     shares = {"held_out_share": held_out, "random_share": random_share}
     loop, texts = _loop(
@@ -172,7 +150,7 @@ def export_tasks(
     encoder: EncoderName = None,
     strategy: StrategyName = "auto",
     labels: Annotated[
-        Path | None, typer.Option("--labels", help="Labels so far, by which to choose.")
+        Path | None, Option("--labels", help="Labels so far, by which to choose.")
     ] = None,
     cache: CacheDir = None,
     column: Columns = None,
@@ -222,8 +200,7 @@ def _loop(
 ) -> Any:
     """Read and embed the responses; make the loop and its texts."""
     from embrm.active import DEFAULT_STRATEGY, make_strategy
-    from embrm.label.launch import distinct_items, make_loop
-    from embrm.label.tasks import Texts
+    from embrm.label.tasks import Texts, distinct_items, make_loop
     from embrm.model import RewardModel
     from embrm.model.items import row_items
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from embrm.cli.embed import Prefs, say_how_long
 from embrm.cli.inputs import open_encoder, read_and_say
@@ -15,7 +15,7 @@ from embrm.cli.options import (
     Seed,
     as_command,
 )
-from embrm.cli.output import emit, print_table, say, table, wants_json
+from embrm.cli.output import emit, print_table, say, table, wants_json, write_picture
 from embrm.exceptions import invalid_input
 
 if TYPE_CHECKING:
@@ -26,26 +26,18 @@ _FOLDS = 5
 
 Layers = Annotated[
     str | None,
-    typer.Option(
-        "--layers",
+    Option(
         help="Layers to compare, as 5,10,15 or 0.33,0.67; seven over the whole depth "
-        "by default.",
+        "by default."
     ),
 ]
 Poolings = Annotated[
     str | None,
-    typer.Option(
-        "--poolings",
-        help="Poolings to compare; mean_response,last_content,mean by default.",
-    ),
+    Option(help="Poolings to compare; mean_response,last_content,mean by default."),
 ]
-Prompts = Annotated[
-    int,
-    typer.Option("--prompts", min=10, help="Prompts to compare on, drawn at random."),
-]
+Prompts = Annotated[int, Option(min=10, help="Prompts to compare on, drawn at random.")]
 Picture = Annotated[
-    Path | None,
-    typer.Option("--out", help="Where to draw the picture (.png, .svg or .pdf)."),
+    Path | None, Option(help="Where to draw the picture (.png, .svg or .pdf).")
 ]
 
 
@@ -85,7 +77,7 @@ def layers(
     compared = _compare(sample, embedded.vectors, opened, seed)
     _print(compared, encoder, prefs)
     if out is not None:
-        _draw(compared, out)
+        write_picture(compared.to_display().plot().figure_, out, 160)
         say(f"picture: {out}")
     emit({**compared.to_json(), "embedded": embedded.to_json()})
 
@@ -177,11 +169,3 @@ def _print(compared: "LayerComparison", encoder: str, prefs: str) -> None:
     why = "the default" if compared.recommended != compared.best else "the best here"
     say(f"recommended: {where}, {pooling} ({why})")
     say(f"  embrm fit {prefs} --encoder {name} --out model")
-
-
-def _draw(compared: "LayerComparison", out: Path) -> None:
-    from embrm.embed.cache.durable import output_file
-
-    figure = compared.to_display().plot().figure_
-    with output_file(out) as file:
-        figure.savefig(file, format=out.suffix[1:] or "png", dpi=160)

@@ -2,22 +2,21 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 import yaml
+from typer import Option
 
 from embrm._yaml import YamlError, parse_yaml, read_yaml_file
 from embrm.cli.output import reporting
 from embrm.exceptions import InvalidInputError, invalid_input
 
-Port = Annotated[
-    int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")
-]
+Port = Annotated[int, Option(min=0, max=65535, help="Port; 0 takes a free one.")]
 
 
 def load_config(ctx: typer.Context, path: Path | None) -> Path | None:
@@ -72,22 +71,18 @@ def _as_text(value: Any) -> str:
 
 Config = Annotated[
     Path | None,
-    typer.Option(
-        "--config",
+    Option(
         help="YAML file whose keys are this command's options; flags override it.",
         is_eager=True,
         callback=load_config,
     ),
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json/--no-json", help="Print one JSON object.")
-]
-Debug = Annotated[bool, typer.Option("--debug/--no-debug", help="Show tracebacks.")]
+AsJson = Annotated[bool, Option("--json/--no-json", help="Print one JSON object.")]
+Debug = Annotated[bool, Option(help="Show tracebacks.")]
 CacheDir = Annotated[
     str | None,  # a Path would make s3://bucket of s3:/bucket
-    typer.Option(
-        "--cache",
-        help="Directory or s3://... where vectors are kept; without it, nothing is.",
+    Option(
+        help="Directory or s3://... where vectors are kept; without it, nothing is."
     ),
 ]
 DEFAULT_ENCODER = "smollm2"
@@ -95,87 +90,69 @@ DEFAULT_ENCODER = "smollm2"
 
 EncoderName = Annotated[
     str,
-    typer.Option(
-        "--encoder",
+    Option(
         help="smollm2: mean over the response at layer 20 of 30 of SmolLM2-135M; "
         "minilm: ten times faster, rougher; hashing; a directory with a model, a GGUF "
         "file or an id on the hub (st:... or causal:... say which kind). Of causal "
         "models, where to look: smollm2@15,20 or smollm2@published (last token of the "
-        "last layer).",
+        "last layer)."
     ),
 ]
 Format = Annotated[
     str | None,
-    typer.Option(
-        "--format", help="Format of the file; found out from its columns by default."
-    ),
+    Option(help="Format of the file; found out from its columns by default."),
 ]
 Columns = Annotated[
     list[str] | None,
-    typer.Option(
-        "--column", help="Rename a column, e.g. prompt=question; may be repeated."
-    ),
+    Option(help="Rename a column, e.g. prompt=question; may be repeated."),
 ]
 OnError = Annotated[
     str,
-    typer.Option(
-        "--on-error",
+    Option(
         help="Rows that cannot be used. raise: stop; skip: leave them out and count "
         "them; skip-uninformative: leave out only those that can be read but say "
-        "nothing (an empty text, identical responses, no label).",
+        "nothing (an empty text, identical responses, no label)."
     ),
 ]
-MaxRows = Annotated[
-    int | None, typer.Option("--max-rows", min=1, help="Read only the first rows.")
-]
+MaxRows = Annotated[int | None, Option(min=1, help="Read only the first rows.")]
 PromptTemplate = Annotated[
     str | None,
-    typer.Option(
-        "--prompt-template",
-        help=r"Write the prompt from several columns, e.g. '{instruction}\n{input}'.",
+    Option(
+        help=r"Write the prompt from several columns, e.g. '{instruction}\n{input}'."
     ),
 ]
 Winner = Annotated[
     list[str] | None,
-    typer.Option(
-        "--winner",
+    Option(
         help="What a value of the winner's column means, e.g. --winner 0=first "
-        "--winner 1=second --winner 2=tie; may be repeated.",
+        "--winner 1=second --winner 2=tie; may be repeated."
     ),
 ]
 LowerIsBetter = Annotated[
     bool | None,
-    typer.Option(
+    Option(
         "--lower-is-better/--higher-is-better",
         help="Which way scores count; higher is better by default.",
     ),
 ]
-Encoding = Annotated[
-    str, typer.Option("--encoding", help="Encoding of text files, e.g. latin-1.")
-]
+Encoding = Annotated[str, Option(help="Encoding of text files, e.g. latin-1.")]
 MaxLineBytes = Annotated[
     int,
-    typer.Option(
-        "--max-line-bytes",
-        min=1,
-        help="Longest line of a text file; a longer one is never held in memory.",
+    Option(
+        min=1, help="Longest line of a text file; a longer one is never held in memory."
     ),
 ]
 Images = Annotated[
     str,
-    typer.Option(
-        "--images",
+    Option(
         help="Messages with an image. refuse: they are errors; mark: [image] stands in "
-        "its place.",
+        "its place."
     ),
 ]
 ReportOut = Annotated[
-    Path | None,
-    typer.Option(
-        "--report", help="HTML file to write: verdict, figures, tables, warnings."
-    ),
+    Path | None, Option(help="HTML file to write: verdict, figures, tables, warnings.")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Seed = Annotated[int, Option(min=0, help="Seed of everything random.")]
 
 
 def column_map(columns: list[str] | None) -> dict[str, str] | None:
@@ -222,18 +199,21 @@ def _misspelt(
 
 @dataclass(frozen=True)
 class Reading:
-    """How a command was told to read files, not yet checked."""
+    """How a command was told to read files, not yet checked.
 
-    format: str | None
-    column: list[str] | None
-    prompt_template: str | None
-    winner: list[str] | None
-    lower_is_better: bool | None
-    images: Literal["refuse", "mark"]
-    on_error: str
-    max_rows: int | None
-    encoding: str
-    max_line_bytes: int
+    A command with a parameter `reading` has these options, in this order.
+    """
+
+    format: Format = None
+    column: Columns = None
+    prompt_template: PromptTemplate = None
+    winner: Winner = None
+    lower_is_better: LowerIsBetter = None
+    images: Images = "refuse"
+    on_error: OnError = "skip-uninformative"
+    max_rows: MaxRows = None
+    encoding: Encoding = "utf-8"
+    max_line_bytes: MaxLineBytes = 16_000_000
 
     def options(self) -> dict[str, Any]:
         """Gather the options that `read_preferences` takes.
@@ -244,39 +224,22 @@ class Reading:
             If one is not written as its help says.
         """
         winner = named_values(self.winner, "--winner VALUE=MEANING", "--winner 0=first")
-        return {
-            "format": self.format,
+        told = {
             "columns": column_map(self.column),
             "prompt_template": shell_template(self.prompt_template),
             "winner": {value: _meaning(word) for value, word in winner.items()} or None,
-            "lower_is_better": self.lower_is_better,
-            "images": self.images,
-            "on_error": self.on_error,
-            "max_rows": self.max_rows,
-            "encoding": self.encoding,
-            "max_line_bytes": self.max_line_bytes,
         }
+        as_given = {name: v for name, v in vars(self).items() if name != "column"}
+        return as_given | told
 
 
-_OF_READING: Mapping[str, tuple[Any, Any]] = {
-    "format": (Format, None),
-    "column": (Columns, None),
-    "prompt_template": (PromptTemplate, None),
-    "winner": (Winner, None),
-    "lower_is_better": (LowerIsBetter, None),
-    "images": (Images, "refuse"),
-    "on_error": (OnError, "skip-uninformative"),
-    "max_rows": (MaxRows, None),
-    "encoding": (Encoding, "utf-8"),
-    "max_line_bytes": (MaxLineBytes, 16_000_000),
-}
+@dataclass(frozen=True)
+class _OfAll:
+    """The options of every command."""
 
-
-_OF_ALL: Mapping[str, tuple[Any, Any]] = {
-    "config": (Config, None),
-    "as_json": (AsJson, False),
-    "debug": (Debug, False),
-}
+    config: Config = None
+    as_json: AsJson = False
+    debug: Debug = False
 
 
 def as_command(function: Callable[..., None], **defaults: Any) -> Callable[..., None]:
@@ -292,29 +255,19 @@ def as_command(function: Callable[..., None], **defaults: Any) -> Callable[..., 
         Of options of reading that have another default in this command.
     """
     signature = inspect.signature(function, eval_str=True)
-    reads = "reading" in signature.parameters
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        if parameter.name == "reading":
-            parameters += [
-                _option(name, kind, defaults.get(name, default))
-                for name, (kind, default) in _OF_READING.items()
-            ]
-        else:
-            parameters.append(parameter)
-    own = signature.parameters.keys()
-    parameters += [
-        _option(name, kind, default)
-        for name, (kind, default) in _OF_ALL.items()
-        if name not in own
-    ]
+    own, parameters = signature.parameters, list[inspect.Parameter]()
+    for parameter in own.values():
+        is_reading = parameter.name == "reading"
+        parameters += _options(Reading, **defaults) if is_reading else [parameter]
+    of_all = [option for option in _options(_OfAll) if option.name not in own]
+    parameters += of_all
 
     @wraps(function)
     def wrapped(**given: Any) -> None:
-        of_all = {name: given.pop(name) for name in _OF_ALL if name not in own}
-        with reporting(debug=of_all["debug"], as_json=of_all["as_json"]):
-            if reads:
-                read = {name: given.pop(name) for name in _OF_READING}
+        told = {option.name: given.pop(option.name) for option in of_all}
+        with reporting(debug=told["debug"], as_json=told["as_json"]):
+            if "reading" in own:
+                read = {field.name: given.pop(field.name) for field in fields(Reading)}
                 given["reading"] = Reading(**read)
             function(**given)
 
@@ -323,9 +276,14 @@ def as_command(function: Callable[..., None], **defaults: Any) -> Callable[..., 
     return wrapped
 
 
-def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, keyword, default=default, annotation=kind)
+def _options(of: type, **defaults: Any) -> list[inspect.Parameter]:
+    """Make an option of each field of a class, some with another default."""
+    return [
+        field.replace(
+            kind=field.KEYWORD_ONLY, default=defaults.get(field.name, field.default)
+        )
+        for field in inspect.signature(of).parameters.values()
+    ]
 
 
 def shell_template(given: str | None) -> str | None:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -288,6 +289,14 @@ def json_rows(frame: "pd.DataFrame") -> Iterator[dict[str, Any]]:
     columns = [frame.iloc[:, n].tolist() for n in range(len(names))]
     for values in zip(*columns, strict=True):
         yield dict(zip(names, map(_plain, values), strict=True))
+
+
+def write_picture(figure: Any, path: Path, dpi: int) -> None:
+    """Write a figure of matplotlib, in the format that the name ends with."""
+    from embrm.embed.cache.durable import output_file
+
+    with output_file(path) as file:
+        figure.savefig(file, format=path.suffix[1:] or "png", dpi=dpi)
 
 
 def write_json_lines(frame: "pd.DataFrame", stream: Any) -> None:

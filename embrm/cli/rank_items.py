@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import typer
+from typer import Argument, Option
 
 from embrm.cli.options import Columns, OnError, as_command, column_map
-from embrm.cli.output import emit, json_rows, print_table, say, table
+from embrm.cli.output import emit, json_rows, print_table, say, table, write_picture
 from embrm.cli.score import check_ending, write_rows
 
 if TYPE_CHECKING:
@@ -21,39 +21,31 @@ _RESOLUTION = 150
 
 Log = Annotated[
     str,
-    typer.Argument(
+    Argument(
         help="JSONL, JSON, CSV or Parquet file, or -: columns model_a, model_b and "
         "winner (model_a, model_b, tie, tie (bothbad)), or item, opponent and result."
     ),
 ]
 BoardOut = Annotated[
     Path | None,
-    typer.Option(
-        "--out", help="Write the leaderboard to a .jsonl, .csv or .parquet file, too."
-    ),
+    Option(help="Write the leaderboard to a .jsonl, .csv or .parquet file, too."),
 ]
-Plot = Annotated[
-    Path | None, typer.Option("--plot", help="Draw it, e.g. to board.png.")
-]
+Plot = Annotated[Path | None, Option(help="Draw it, e.g. to board.png.")]
 Ties = Annotated[
     str,
-    typer.Option(
-        "--ties",
+    Option(
         help="half: a tie is half a win and half a loss; rao-kupper or davidson: ties "
-        "have a parameter of their own.",
+        "have a parameter of their own."
     ),
 ]
 Alpha = Annotated[
     float,
-    typer.Option(
-        "--alpha",
+    Option(
         min=0.0,
         help="Penalty; scores have a prior standard deviation of 1 / sqrt(alpha) nats.",
     ),
 ]
-Level = Annotated[
-    float, typer.Option("--level", help="Level of the intervals, between 0 and 1.")
-]
+Level = Annotated[float, Option(help="Level of the intervals, between 0 and 1.")]
 
 
 @as_command
@@ -186,7 +178,4 @@ def _draw(frame: "pd.DataFrame", level: float, plot: Path) -> None:
     size = (6.4, 1.4 + 0.3 * len(best))
     figure = figure_type(figsize=size, layout="constrained")
     display.plot(ax=figure.subplots())
-    from embrm.embed.cache.durable import output_file
-
-    with output_file(plot) as file:
-        figure.savefig(file, format=plot.suffix[1:] or "png", dpi=_RESOLUTION)
+    write_picture(figure, plot, _RESOLUTION)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
 
-import typer
+from typer import Argument, Option
 
 from embrm.cli.evaluate import ModelDir, OtherEncoder
 from embrm.cli.inputs import open_model, read_and_say
@@ -44,29 +44,21 @@ if TYPE_CHECKING:
 
 _ENDINGS = (".jsonl", ".csv", ".parquet")
 Items = Annotated[
-    str, typer.Argument(help="File with columns prompt and response, or - for JSONL.")
+    str, Argument(help="File with columns prompt and response, or - for JSONL.")
 ]
 ScoreOut = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        help="Where to write (.jsonl, .csv or .parquet); JSONL to stdout by default.",
+    Option(
+        help="Where to write (.jsonl, .csv or .parquet); JSONL to stdout by default."
     ),
 ]
 
 
-RewardColumn = Annotated[
-    str | None,
-    typer.Option("--reward-column", help="Name of the new column of rewards."),
-]
-RankColumn = Annotated[
-    str | None, typer.Option("--rank-column", help="Name of the new column of ranks.")
-]
+RewardColumn = Annotated[str | None, Option(help="Name of the new column of rewards.")]
+RankColumn = Annotated[str | None, Option(help="Name of the new column of ranks.")]
 Overwrite = Annotated[
     bool,
-    typer.Option(
-        "--overwrite/--keep", help="Replace columns reward and rank of the file."
-    ),
+    Option("--overwrite/--keep", help="Replace columns reward and rank of the file."),
 ]
 
 
@@ -241,63 +233,48 @@ def _write_parquet(ranked: "pd.DataFrame", out: BinaryIO) -> None:
 
 Responses = Annotated[
     str,
-    typer.Argument(
+    Argument(
         help="File of responses (rows with a prompt and a response, both sides of a "
         "pair, or a list of responses), or - for JSONL."
     ),
 ]
-Out = Annotated[
-    Path, typer.Option("--out", help="JSONL to write; the card lies beside it.")
-]
+Out = Annotated[Path, Option(help="JSONL to write; the card lies beside it.")]
 Strategy = Annotated[
     str,
-    typer.Option(
-        "--strategy",
+    Option(
         help="Pairs: best-vs-worst, best-vs-random, best-vs-second, random. "
-        "Demonstrations: best-of-n, worst-of-n, top-p, rejection-sampling.",
+        "Demonstrations: best-of-n, worst-of-n, top-p, rejection-sampling."
     ),
 ]
 TrainerFormat = Annotated[
-    str, typer.Option("--format", help="trl, openrlhf, llama-factory or axolotl.")
+    str, Option("--format", help="trl, openrlhf, llama-factory or axolotl.")
 ]
 Caution = Annotated[
     float,
-    typer.Option(
-        "--caution",
+    Option(
         min=0.0,
         help="Standard deviations that a reward is lowered by before it counts as "
         "good, and raised by before it counts as bad.",
     ),
 ]
-LengthPenalty = Annotated[
-    float,
-    typer.Option("--length-penalty", help="Nats of reward that a character costs."),
-]
+LengthPenalty = Annotated[float, Option(help="Nats of reward that a character costs.")]
 Diversity = Annotated[
     float,
-    typer.Option(
-        "--diversity",
+    Option(
         min=0.0,
         help="Nats that being like what was selected before costs; keeps vectors in "
         "a temporary file.",
     ),
 ]
 MinMargin = Annotated[
-    float,
-    typer.Option(
-        "--min-margin", min=0.0, help="Nats; pairs that are no farther apart are out."
-    ),
+    float, Option(min=0.0, help="Nats; pairs that are no farther apart are out.")
 ]
-N = Annotated[int, typer.Option("--n", min=1, help="Responses a prompt, of best-of-n.")]
-P = Annotated[
-    float, typer.Option("--p", help="Share of a prompt's responses, of top-p.")
-]
-Eta = Annotated[
-    float, typer.Option("--eta", help="Temperature in nats, of rejection-sampling.")
-]
+N = Annotated[int, Option(min=1, help="Responses a prompt, of best-of-n.")]
+P = Annotated[float, Option(help="Share of a prompt's responses, of top-p.")]
+Eta = Annotated[float, Option(help="Temperature in nats, of rejection-sampling.")]
 Whole = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--whole-reward/--net-of-style",
         help="Of a model with a block of style: whether what the reward owes to style "
         "(length, lists, markup) counts.",
@@ -305,10 +282,9 @@ Whole = Annotated[
 ]
 Hull = Annotated[
     str | None,
-    typer.Option(
-        "--hull",
+    Option(
         help="The file the model was fitted on: the card then says how many picks lie "
-        "outside its hull.",
+        "outside its hull."
     ),
 ]
 

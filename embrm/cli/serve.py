@@ -5,106 +5,73 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from embrm.cli.evaluate import OtherEncoder
 from embrm.cli.options import CacheDir, Port, as_command, named_values
 from embrm.cli.output import emit, say
 
 ServedModel = Annotated[
-    Path, typer.Argument(help="Directory that `embrm fit` or `embrm demo` wrote.")
+    Path, Argument(help="Directory that `embrm fit` or `embrm demo` wrote.")
 ]
 Also = Annotated[
     list[str] | None,
-    typer.Option(
-        "--also",
+    Option(
         help="Another model, NAME=DIR: its reward is a named component beside the "
-        "reward; may be repeated.",
+        "reward; may be repeated."
     ),
 ]
-Host = Annotated[str, typer.Option("--host", help="Address to listen on.")]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.")]
+Host = Annotated[str, Option(help="Address to listen on.")]
+Workers = Annotated[int, Option(min=1, help="Processes.")]
 ChatTemplate = Annotated[
     str,
-    typer.Option(
-        "--template",
+    Option(
         help="Chat template of texts that come with special tokens: auto, chatml, "
-        "qwen, llama3, gemma, mistral or none.",
+        "qwen, llama3, gemma, mistral or none."
     ),
 ]
 Fallback = Annotated[
     str,
-    typer.Option(
-        "--on-error",
+    Option(
         help="A text that cannot be rewarded. raise: 4xx that says why; mean: the mean "
-        "reward of the request, for trainers that swallow errors.",
+        "reward of the request, for trainers that swallow errors."
     ),
 ]
 AllowHost = Annotated[
     list[str] | None,
-    typer.Option(
-        "--allow-host",
+    Option(
         help="Name by which clients may call, besides loopback and the address; * for "
-        "any; may be repeated. Other names get 403.",
+        "any; may be repeated. Other names get 403."
     ),
 ]
 KeyFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--api-key-file", help="File with the bearer token that clients must send."
-    ),
+    Path | None, Option(help="File with the bearer token that clients must send.")
 ]
 Training = Annotated[
     str | None,
-    typer.Option(
-        "--training",
+    Option(
         help="Preference file the model was fitted on: the page then shows the nearest "
-        "training pairs, and marks what lies outside.",
+        "training pairs, and marks what lies outside."
     ),
 ]
-MaxBody = Annotated[
-    float, typer.Option("--max-body", min=0.001, help="MiB of a request's body (413).")
-]
-MaxItems = Annotated[
-    int,
-    typer.Option("--max-items", min=1, max=100_000, help="Items of a request (413)."),
-]
-MaxChars = Annotated[
-    int, typer.Option("--max-chars", min=1, help="Characters of an item (422).")
-]
-Queue = Annotated[
-    int, typer.Option("--queue", min=1, help="Texts that wait for the encoder (503).")
-]
-MaxWait = Annotated[
-    float,
-    typer.Option("--max-wait", min=0.001, help="Seconds of expected waiting (503)."),
-]
-Timeout = Annotated[
-    float, typer.Option("--timeout", min=0.01, help="Seconds of a request (504).")
-]
-HeaderTimeout = Annotated[
-    float, typer.Option("--header-timeout", min=0.01, help="Seconds for headers (408).")
-]
-BodyTimeout = Annotated[
-    float, typer.Option("--body-timeout", min=0.01, help="Seconds for a body (408).")
-]
-StopTimeout = Annotated[
-    float,
-    typer.Option("--stop-timeout", min=1, help="Seconds to finish after SIGTERM."),
-]
-Connections = Annotated[
-    int, typer.Option("--connections", min=1, help="Connections of a worker (503).")
-]
+MaxBody = Annotated[float, Option(min=0.001, help="MiB of a request's body (413).")]
+MaxItems = Annotated[int, Option(min=1, max=100_000, help="Items of a request (413).")]
+MaxChars = Annotated[int, Option(min=1, help="Characters of an item (422).")]
+Queue = Annotated[int, Option(min=1, help="Texts that wait for the encoder (503).")]
+MaxWait = Annotated[float, Option(min=0.001, help="Seconds of expected waiting (503).")]
+Timeout = Annotated[float, Option(min=0.01, help="Seconds of a request (504).")]
+HeaderTimeout = Annotated[float, Option(min=0.01, help="Seconds for headers (408).")]
+BodyTimeout = Annotated[float, Option(min=0.01, help="Seconds for a body (408).")]
+StopTimeout = Annotated[float, Option(min=1, help="Seconds to finish after SIGTERM.")]
+Connections = Annotated[int, Option(min=1, help="Connections of a worker (503).")]
 Window = Annotated[
-    float,
-    typer.Option("--window", min=0, help="Milliseconds in which texts are gathered."),
+    float, Option(min=0, help="Milliseconds in which texts are gathered.")
 ]
-BatchItems = Annotated[
-    int, typer.Option("--batch", min=1, help="Texts embedded together at most.")
-]
+BatchItems = Annotated[int, Option(min=1, help="Texts embedded together at most.")]
 
 Whole = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--whole-reward/--net-of-style",
         help="Of models with a block of style (minilm+style): the whole reward, or net "
         "of style, that is less what it gives for length, lists and markup.",

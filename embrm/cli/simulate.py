@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from embrm.cli.inputs import open_encoder
 from embrm.cli.options import Columns, EncoderName, as_command, column_map, load_config
@@ -23,29 +24,26 @@ if TYPE_CHECKING:
 
 PoolFile = Annotated[
     Path,
-    typer.Option(
-        "--pool",
+    Option(
         help="Parquet, JSONL or CSV file, one row per item: prompt_id (or prompt), "
-        "gold, response, length, vector.",
+        "gold, response, length, vector."
     ),
 ]
 Vectors = Annotated[
     Path | None,
-    typer.Option(
-        "--vectors",
+    Option(
         help=".npy or .safetensors file, one row per item. Without it: the column "
-        "vector, else the texts are embedded.",
+        "vector, else the texts are embedded."
     ),
 ]
 TextCache = Annotated[
     Path | None,
-    typer.Option(
-        "--cache",
-        help="Directory where vectors of embedded texts are kept; in --out by default.",
+    Option(
+        help="Directory where vectors of embedded texts are kept; in --out by default."
     ),
 ]
 GridFile = Annotated[
-    Path, typer.Argument(metavar="GRID", help="YAML file of the grid, as above.")
+    Path, Argument(metavar="GRID", help="YAML file of the grid, as above.")
 ]
 
 
@@ -64,25 +62,17 @@ def load_options(ctx: typer.Context, path: Path | None) -> Path | None:
 
 SimulateConfig = Annotated[
     Path | None,
-    typer.Option(
-        "--config",
+    Option(
         help="YAML file whose keys are this command's options; flags override it.",
         is_eager=True,
         callback=load_options,
     ),
 ]
 SimulateOut = Annotated[
-    Path,
-    typer.Option(
-        "--out", help="Directory for cells, tables and pictures; runs go on there."
-    ),
+    Path, Option(help="Directory for cells, tables and pictures; runs go on there.")
 ]
-Jobs = Annotated[
-    int, typer.Option("--jobs", help="Cells at a time; -1 for all processors.")
-]
-Quiet = Annotated[
-    bool, typer.Option("--quiet/--no-quiet", help="Print errors, and nothing else.")
-]
+Jobs = Annotated[int, Option(help="Cells at a time; -1 for all processors.")]
+Quiet = Annotated[bool, Option(help="Print errors, and nothing else.")]
 
 
 @as_command

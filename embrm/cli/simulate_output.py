@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from embrm._optional import import_optional
-from embrm.cli.output import report_error, table
+from embrm.cli.output import report_error, table, write_picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -274,10 +274,7 @@ def _draw(panels: Sequence[tuple[str, "pd.DataFrame"]], x: str, path: Path) -> N
         ax.set_ylabel("")
     for ax in grid.flat[len(panels) :]:
         ax.set_visible(False)
-    from embrm.embed.cache.durable import output_file
-
-    with output_file(path) as file:
-        figure.savefig(file, format=path.suffix[1:], dpi=_RESOLUTION)
+    write_picture(figure, path, _RESOLUTION)
 
 
 def _put_title(ax: Any, title: str) -> None:

@@ -10,15 +10,15 @@ import pandas as pd
 
 from embrm._typing import Prompt
 from embrm.datasets.formats._plain import is_plain
-from embrm.datasets.formats.base import RowReader, is_missing, refusal
+from embrm.datasets.formats.base import RowReader, is_missing, lacking
 from embrm.datasets.preferences import (
     ITEM_COLUMNS,
     PAIR_COLUMNS,
     Preferences,
     ReadReport,
 )
-from embrm.exceptions import NoPreferenceError
-from embrm.messages import as_messages, plain_turns_key, prompt_key
+from embrm.exceptions import DataError
+from embrm.messages import as_messages, is_unicode, plain_turns_key, prompt_key
 
 _ITEM_WORDS = frozenset({"key", *ITEM_COLUMNS, "source_row"})
 _PAIR_WORDS = frozenset(PAIR_COLUMNS)
@@ -90,12 +90,9 @@ class PreferencesBuilder:
         source_row: int,
     ) -> None:
         """Add two items of a prompt and their pair."""
-        one, other = texts
-        self._firsts.append(self._item_number(prompt, one, _NOTHING, source_row))
-        self._seconds.append(self._item_number(prompt, other, _NOTHING, source_row))
-        self._labels.append(y)
-        self._pair_source_rows.append(source_row)
-        self._pair_attributes.append(attributes)
+        first = self._item_number(prompt, texts[0], _NOTHING, source_row)
+        second = self._item_number(prompt, texts[1], _NOTHING, source_row)
+        self._add_pair(first, second, y, source_row, attributes)
 
     def plain_item(
         self, prompt: int, text: str, attributes: dict[str, Any], source_row: int
@@ -109,7 +106,9 @@ class PreferencesBuilder:
             "prompt_id": pd.Series(np.array(self._item_prompts, dtype=np.int64)),
             "prompt": _series([self._prompts[n] for n in self._item_prompts]),
             "response": _series(self._responses),
-            **_attribute_columns(self._item_attributes, _item_is_float),
+            **_attribute_columns(
+                self._item_attributes, lambda name: name not in ("rank", "label")
+            ),
             "source_row": pd.Series(np.array(self._item_source_rows, dtype=np.int64)),
         }
         pairs = {
@@ -117,18 +116,18 @@ class PreferencesBuilder:
             "second": pd.Series(np.array(self._seconds, dtype=np.int64)),
             "y": pd.Series(np.array(self._labels, dtype=np.float64)),
             "source_row": pd.Series(np.array(self._pair_source_rows, dtype=np.int64)),
-            **_attribute_columns(self._pair_attributes, _pair_is_float),
+            **_attribute_columns(
+                self._pair_attributes, lambda name: name in ("margin", "weight")
+            ),
         }
         return Preferences(pd.DataFrame(items), pd.DataFrame(pairs), read_report)
 
     def _check(self, row: RowReader) -> None:
         if not row.items and not row.is_context:
-            raise refusal(
-                expected="a row with at least one response",
-                got="none",
-                fix="drop the row or fill it in",
+            raise lacking(
+                "a row with at least one response",
                 reason="no response",
-                kind=NoPreferenceError,
+                fix="drop the row or fill it in",
             )
         for record in (*row.items, *row.pairs):
             check_unicode(record)
@@ -206,21 +205,13 @@ def check_unicode(record: Mapping[str, Any]) -> None:
     """Refuse half of a surrogate pair: no file, tokenizer or hash takes it."""
     for name, value in record.items():
         for text in (name, value):
-            if isinstance(text, str) and not text.isascii() and _is_broken(text):
-                raise refusal(
+            if isinstance(text, str) and not is_unicode(text):
+                raise DataError.of(
                     expected="text that is valid Unicode",
                     got="half of a surrogate pair",
                     fix="drop the row, or write the character whole",
                     reason="not Unicode",
                 )
-
-
-def _is_broken(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _attribute_columns(
@@ -233,14 +224,6 @@ def _attribute_columns(
         name: _series([record.get(name) for record in records], as_float=is_float(name))
         for name in names
     }
-
-
-def _item_is_float(name: str) -> bool:
-    return name not in ("rank", "label")
-
-
-def _pair_is_float(name: str) -> bool:
-    return name in ("margin", "weight")
 
 
 def _series(values: list[Any], *, as_float: bool = False) -> "pd.Series[Any]":

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm.datasets._rows import naming
-from embrm.datasets.formats.base import refusal
 from embrm.datasets.sources import open_source, read_frame
 from embrm.exceptions import DataError, invalid_input
 
@@ -89,7 +88,7 @@ def _from_parquet(
                 return rows, None
             return rows, _flattened(opened.read(columns=[vector]).column(vector))
     except (pa.ArrowException, OSError) as error:
-        raise refusal(
+        raise DataError.of(
             expected="a whole Parquet file",
             got=f"one that cannot be read ({type(error).__name__})",
             fix="write or download it again, and compare its checksum",
@@ -133,7 +132,7 @@ def _choose(
 
 
 def _no_column(name: str, present: Sequence[str]) -> DataError:
-    return refusal(
+    return DataError.of(
         expected=f"one column {name[:40]!r}",
         got=f"columns {', '.join(present)[:200] or 'none'}",
         fix=_FIXES.get(name, "check the spelling of the column")
@@ -175,7 +174,7 @@ def _flattened(column: pa.ChunkedArray) -> FloatArray:
 
 
 def _ragged() -> DataError:
-    return refusal(
+    return DataError.of(
         expected="lists of numbers of one length in column 'vector'",
         got="others",
         fix="embed all items with one encoder, and write one list per row",
@@ -368,7 +367,7 @@ def _check_matrix(vectors: Any, n_rows: int | None) -> None:
 
 
 def _wrong(expected: str, got: str, fix: str) -> DataError:
-    return refusal(expected=expected, got=got, fix=fix, reason="bad vectors")
+    return DataError.of(expected=expected, got=got, fix=fix, reason="bad vectors")
 
 
 _OPENERS: MappingProxyType[str, Callable[[Path], Any]] = MappingProxyType(

@@ -1,4 +1,4 @@
-"""What a diagnosis says of labels, lengths, annotators and tokens."""
+"""What a diagnosis says of labels, lengths, annotators, tokens and scripts."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,45 @@ _MOST_ANNOTATORS = 10
 _MOST_VALUES = 8
 _NAMED = ("language", "subset", "source")
 _MEASURED = ("weight", "margin")
+
+_MOST_TEXTS = 20_000
+_MOST_CHARACTERS = 500
+
+_BLOCKS = {
+    "Latin": (0x0041, 0x1E00, 0xFF21),
+    "Greek": (0x0370, 0x1F00),
+    "Cyrillic": (0x0400,),
+    "Armenian": (0x0530,),
+    "Hebrew": (0x0590,),
+    "Arabic": (0x0600, 0x0750, 0xFB50, 0xFE70),
+    "Devanagari": (0x0900,),
+    "Bengali": (0x0980,),
+    "Gurmukhi": (0x0A00,),
+    "Gujarati": (0x0A80,),
+    "Tamil": (0x0B80,),
+    "Telugu": (0x0C00,),
+    "Kannada": (0x0C80,),
+    "Malayalam": (0x0D00,),
+    "Sinhala": (0x0D80,),
+    "Thai": (0x0E00,),
+    "Lao": (0x0E80,),
+    "Tibetan": (0x0F00,),
+    "Burmese": (0x1000,),
+    "Georgian": (0x10A0,),
+    "Hangul": (0x1100, 0x3130, 0xAC00),
+    "Ethiopic": (0x1200,),
+    "Khmer": (0x1780,),
+    "kana": (0x3040, 0x31F0, 0xFF66),
+    "Han": (0x3400, 0xF900, 0x20000),
+    "other": (
+        *(0, 0x0250, 0x0700, 0x0780, 0x0B00, 0x13A0, 0x1800, 0x2000, 0x3100, 0x3190),
+        *(0x3200, 0xA000, 0xD7B0, 0xFB00, 0xFE00, 0xFEFF, 0xFFA0, 0x30000),
+    ),
+}
+"""Where the blocks of each script begin in Unicode; each reaches to the next one."""
+_SCRIPTS = sorted((start, name) for name, starts in _BLOCKS.items() for start in starts)
+_STARTS = np.array([start for start, _ in _SCRIPTS])
+_NAMES = np.array([name for _, name in _SCRIPTS])
 
 
 @dataclass(frozen=True)
@@ -194,10 +233,8 @@ def length_imbalance(
     )
 
 
-def share_interval(
-    values: FloatArray, groups: IntArray, level: float = 0.95
-) -> tuple[float, float]:
-    r"""Compute the interval of a mean of values in [0, 1] that come in groups.
+def share_interval(values: FloatArray, groups: IntArray) -> tuple[float, float]:
+    r"""Compute the 95% interval of a mean of values in [0, 1] that come in groups.
 
     Wilson's interval at the effective number of values,
     :math:`n = \hat p (1 - \hat p) / \hat v`, where :math:`\hat v` is the variance of
@@ -215,7 +252,7 @@ def share_interval(
     if spread > 0 and n_groups > 1:
         variance = n_groups / (n_groups - 1) * (sums**2).sum() / len(values) ** 2
         n = min(spread / variance, len(values)) if variance > 0 else float(len(values))
-    z = float(ndtri((1 + level) / 2))
+    z = float(ndtri(0.975))
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(spread / n + z**2 / (4 * n**2))
     return max(middle - half, 0.0), min(middle + half, 1.0)
@@ -283,3 +320,43 @@ def truncation_of(
         pairs.n,
         pairs.source_rows,
     )
+
+
+def script_shares(texts: "pd.Series[str]") -> dict[str, float]:
+    """Compute the share of texts by the script of most of their letters.
+
+    Parameters
+    ----------
+    texts : Series of str
+        Of more than 20,000, so many at equal distances are looked at, and of each the
+        first 500 characters.
+
+    Returns
+    -------
+    dict of str to float
+        Largest first. Japanese is "kana" as soon as a tenth of the letters is; a text
+        without letters, "no letters".
+
+    Examples
+    --------
+    >>> script_shares(pd.Series(["Yes.", "Да.", "はい、元気です。", "2 + 2"]))
+    {'Latin': 0.25, 'Cyrillic': 0.25, 'kana': 0.25, 'no letters': 0.25}
+    """
+    step = max(-(-len(texts) // _MOST_TEXTS), 1)
+    scripts = pd.Series([_script(text) for text in texts.iloc[::step]], dtype=object)
+    shares = scripts.value_counts(normalize=True)
+    return {str(name): float(share) for name, share in shares.items()}
+
+
+def _script(text: str) -> str:
+    letters = "".join(filter(str.isalpha, text[:_MOST_CHARACTERS]))
+    if not letters:
+        return "no letters"
+    if letters.isascii():
+        return "Latin"
+    points = np.frombuffer(letters.encode("utf-32-le", "replace"), dtype="<u4")
+    at = np.searchsorted(_STARTS, points, side="right") - 1
+    names, counts = np.unique(_NAMES[at], return_counts=True)
+    if counts[names == "kana"].sum() * 10 >= len(points):
+        return "kana"
+    return str(names[np.argmax(counts)])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embrm.datasets._diagnosis_facts import share_interval
+from embrm.datasets.read_report import UNUSED
 
 if TYPE_CHECKING:
     from embrm.datasets.diagnosis import Diagnosis
@@ -19,7 +20,6 @@ _UNFAMILIAR = 0.05
 _LITTLE_AGREEMENT = 0.4
 _TELLING = 0.6
 _EVEN = (0.45, 0.55)
-_IGNORED = ("ignored", "not used")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _of_rows(d: "Diagnosis") -> Iterator[Finding]:
             f"{counted(report.n_left_out, report.n_read, 'rows')} were left out; the "
             "reasons are at the top.",
         )
-    ignored = [name for name, use in d.columns.items() if use in _IGNORED]
+    ignored = [name for name, use in d.columns.items() if use == UNUSED]
     if ignored:
         yield Finding(
             "columns",

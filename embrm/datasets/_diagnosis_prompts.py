@@ -111,7 +111,12 @@ def find_near_duplicates(
     groups = near_duplicate_groups(texts, threshold)
     sizes = np.bincount(groups)
     several = sizes > 1
-    examples = _largest(texts, groups)
+    largest = np.argsort(-sizes, kind="stable")[:_MOST_EXAMPLES]
+    examples = [
+        [texts[at] for at in np.flatnonzero(groups == group)[:3]]
+        for group in largest
+        if several[group]
+    ]
     return NearDuplicates(
         threshold, int(several.sum()), int(sizes[several].sum()), examples
     )
@@ -150,14 +155,3 @@ def shared_prompts(
     if threshold is None:
         return exact, np.zeros_like(exact)
     return exact, near_shared(own.texts, others.texts, threshold) & ~exact
-
-
-def _largest(texts: Sequence[str], groups: IntArray) -> list[list[str]]:
-    """List some members of the largest groups, three at most of each."""
-    sizes = np.bincount(groups)
-    largest = np.argsort(-sizes, kind="stable")[:_MOST_EXAMPLES]
-    return [
-        [texts[at] for at in np.flatnonzero(groups == group)[:3]]
-        for group in largest
-        if sizes[group] > 1
-    ]

@@ -26,7 +26,7 @@ from embrm.datasets._rows import (
     raw_lines,
     whole,
 )
-from embrm.datasets.formats.base import Row, refusal
+from embrm.datasets.formats.base import Row
 from embrm.exceptions import DataError
 
 _HEAD_LINES = 1000
@@ -122,7 +122,7 @@ def _parse_carefully(text: str) -> Any:
         raise
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, " if error.lineno > 1 else ""
-        raise refusal(
+        raise DataError.of(
             expected="JSON",
             got=f"malformed JSON ({error.msg} at {where}column {error.colno})",
             fix="write rows with a JSON library, one object per line in .jsonl",
@@ -137,7 +137,7 @@ def _parse_carefully(text: str) -> Any:
 
 def too_deep() -> DataError:
     """Write the error for a row that is nested too deeply."""
-    return refusal(
+    return DataError.of(
         expected="rows nested a few levels deep",
         got="a row nested too deeply to read",
         fix="drop the row, or flatten it",
@@ -147,7 +147,7 @@ def too_deep() -> DataError:
 
 def too_long_number() -> DataError:
     """Write the error for an integer that Python will not turn into text."""
-    return refusal(
+    return DataError.of(
         expected="numbers of ordinary size",
         got="an integer of hundreds of digits or more",
         fix="write it as a string",
@@ -160,7 +160,7 @@ def as_row(value: Any) -> Row | DataError:
     # The exact type first: asking an abstract class costs as much as the parsing.
     if type(value) is dict or isinstance(value, Mapping):
         return value
-    return refusal(
+    return DataError.of(
         expected="rows that are objects with named columns",
         got=f"a {type(value).__name__}",
         fix='write each row as {"prompt": ..., "chosen": ..., "rejected": ...}',
@@ -171,7 +171,7 @@ def as_row(value: Any) -> Row | DataError:
 def _constant(literal: str) -> None:
     """Read NaN, by which pandas and numpy mark what is missing, as such."""
     if literal != "NaN":
-        raise refusal(
+        raise DataError.of(
             expected="JSON, which has no literal for it",
             got=f"the literal {literal}",
             fix="write null for what is missing",
@@ -185,7 +185,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise refusal(
+        raise DataError.of(
             expected="objects that name every key once",
             got=f"{twice[:40]!r} twice",
             fix="drop the row, or keep the value that is meant",
@@ -214,7 +214,7 @@ def _line_rows(handle: BinaryIO, limits: ReadLimits) -> NumberedRows:
         else:
             blank += 1
             if blank > limits.max_blank_lines:
-                raise refusal(
+                raise DataError.of(
                     expected="one JSON object per line",
                     got=f"{blank:,} blank lines in a row, up to line {number:,}",
                     fix="drop the blank lines",
@@ -279,7 +279,7 @@ def _the_list(value: Any) -> Iterable[Any]:
     columns = _columns_as_rows(value)
     if columns is not None:
         return columns
-    raise refusal(
+    raise DataError.of(
         expected="a list of objects, or an object with one list",
         got=(orient and _ORIENTS[orient]) or _no_list(value, len(lists)),
         fix="write one object per line as .jsonl, or a list of objects (in pandas, "

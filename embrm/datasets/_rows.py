@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeAlias, cast
 
 import pyarrow as pa
 
-from embrm.datasets.formats.base import Row, refusal
+from embrm.datasets.formats.base import Row
 from embrm.exceptions import DataError
 
 NumberedRows: TypeAlias = Generator[tuple[int, Row | DataError], None, None]
@@ -111,7 +111,7 @@ def opened(path: Path, encoding: str = "utf-8") -> Iterator[BinaryIO]:
     except (EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException) as error:
         raise _damaged(path) from error
     except UnicodeDecodeError as error:
-        raise refusal(
+        raise DataError.of(
             expected=f"text in the encoding {encoding}",
             got=f"bytes that are none ({error.reason})",
             fix="name the encoding that the file was written in",
@@ -120,7 +120,7 @@ def opened(path: Path, encoding: str = "utf-8") -> Iterator[BinaryIO]:
     except OSError as error:
         if error.errno is None:
             raise _damaged(path) from error
-        raise refusal(
+        raise DataError.of(
             expected="a file that can be read",
             got=error.strerror or type(error).__name__,
             fix="check its permissions and its disk",
@@ -173,7 +173,7 @@ class _Recoded(io.RawIOBase):
 
 def _damaged(path: Path) -> DataError:
     kind = "zstd" if path.suffix.lower() == ".zst" else "gzip"
-    return refusal(
+    return DataError.of(
         expected=f"a whole {kind} file",
         got="one that is truncated or damaged",
         fix="copy or download it again, and compare its checksum",
@@ -191,7 +191,7 @@ def whole(handle: BinaryIO, max_bytes: int) -> bytes:
     """
     data = handle.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise refusal(
+        raise DataError.of(
             expected=f"a JSON file of at most {max_bytes} bytes, unpacked",
             got="a larger one",
             fix="write one row per line as .jsonl, which is read row by row, or raise "
@@ -241,7 +241,7 @@ def decoded(data: bytes, offset: int = 0) -> str:
     try:
         return data[start:].decode() if start else data.decode()
     except UnicodeDecodeError as error:
-        raise refusal(
+        raise DataError.of(
             expected="UTF-8 text",
             got=f"a byte that is not UTF-8 at byte offset "
             f"{offset + start + error.start}",
@@ -261,7 +261,7 @@ def _decoded_line(line: bytes, offset: int) -> str | DataError:
 
 def too_long(max_line_bytes: int) -> DataError:
     """Write the error for a line, or the lines of a CSV record, of too many bytes."""
-    return refusal(
+    return DataError.of(
         expected=f"lines of at most {max_line_bytes} bytes",
         got="a longer one",
         fix="write one row per line, or raise max_line_bytes",

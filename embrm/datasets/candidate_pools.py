@@ -1,7 +1,7 @@
 """Candidate pools from files: one row per item, vectors in a file or a column."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from embrm.datasets._candidate_files import (
     read_columns,
 )
 from embrm.datasets._rows import naming
-from embrm.datasets.formats.base import refusal
 from embrm.exceptions import DataError
 from embrm.messages import canonical_json
 from embrm.pool import CandidatePool
@@ -196,8 +195,7 @@ def read_candidates(
         )
     if vectors is None:
         return made
-    opened = open_vectors(vectors, n_rows=len(made))
-    return Candidates(**(vars(made) | {"vectors": opened}))
+    return replace(made, vectors=open_vectors(vectors, n_rows=len(made)))
 
 
 def _read_arrays(file: Path, gold: str | Path | None) -> Candidates:
@@ -274,7 +272,7 @@ def _gold_beside(file: Path) -> Path:
 
 def _check_rows(frame: pd.DataFrame) -> None:
     if frame.empty:
-        raise refusal(
+        raise DataError.of(
             expected="at least one row",
             got="none",
             fix="check that the rows were written, and to this place",
@@ -334,7 +332,7 @@ def _lengths(frame: pd.DataFrame) -> FloatArray | None:
 
 def _bad_cell(bad: AnyArray, name: str, got: str, expected: str) -> DataError:
     at = int(np.argmax(bad))
-    return refusal(
+    return DataError.of(
         expected=f"{expected} in column {name!r} of every row",
         got=f"{got} in row {at + 1} ({int(bad.sum())} such rows)",
         fix="fix these rows, or drop them with their vectors",
@@ -343,5 +341,5 @@ def _bad_cell(bad: AnyArray, name: str, got: str, expected: str) -> DataError:
 
 
 def _refusal(name: str, expected: str, got: str, fix: str, reason: str) -> DataError:
-    made = refusal(expected=expected, got=got, fix=fix, reason=reason)
+    made = DataError.of(expected=expected, got=got, fix=fix, reason=reason)
     return DataError(f"{name}: {made}", reason=reason)

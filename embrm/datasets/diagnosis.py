@@ -1,7 +1,7 @@
 """Look before you fit: what preference data hold, and what may be wrong with them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from embrm.datasets._diagnosis_facts import (
     Truncation,
     annotators_of,
     length_imbalance,
+    script_shares,
     spreads,
     tallies,
     truncation_of,
@@ -35,10 +36,10 @@ from embrm.datasets._diagnosis_prompts import (
     find_leakage,
     find_near_duplicates,
 )
-from embrm.datasets._scripts import script_shares
 from embrm.datasets.label_errors import find_label_errors
 from embrm.datasets.near_duplicates import THRESHOLD
 from embrm.datasets.preferences import Preferences, ReadReport
+from embrm.datasets.tables import native
 from embrm.exceptions import invalid_input
 from embrm.messages import prompt_text
 
@@ -172,7 +173,7 @@ class Diagnosis:
     @property
     def columns(self) -> dict[str, str]:
         """The use of every column of the source, where the reader says it."""
-        return dict(getattr(self.read_report, "columns", {}))
+        return dict(self.read_report.columns)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict.
@@ -181,15 +182,15 @@ class Diagnosis:
         form counts from 1.
         """
         report = self.read_report
-        rest = {name: _json(value) for name, value in vars(self).items()}
         return {
-            **rest,
+            **asdict(self),
+            "beyond": {str(limit): share for limit, share in self.beyond.items()},
             "read_report": report.to_json(),
             "format": report.format,
-            "why": getattr(report, "why", ""),
-            "notes": list(getattr(report, "notes", ())),
+            "why": report.why,
+            "notes": list(report.notes),
             "columns": self.columns,
-            "findings": _json(self.findings),
+            "findings": [asdict(finding) for finding in self.findings],
         }
 
     def __str__(self) -> str:
@@ -198,15 +199,6 @@ class Diagnosis:
     def _repr_html_(self) -> str:
         """Show in a notebook."""
         return words.as_html(self)
-
-
-def _json(value: Any) -> Any:
-    """Take dataclasses apart, also those in lists and mappings."""
-    if isinstance(value, list):
-        return [_json(one) for one in value]
-    if isinstance(value, dict):
-        return {str(name): _json(one) for name, one in value.items()}
-    return asdict(value) if is_dataclass(value) else value  # type: ignore[arg-type]
 
 
 def diagnose(
@@ -307,7 +299,7 @@ def _examples(preferences: Preferences) -> list[Example]:
             int(row["source_row"]),
             prompt_text(row["prompt"]),
             row["response"],
-            known={name: _plain(row[name]) for name in columns},
+            known={name: native(row[name]) for name in columns},
         )
         for _, row in shown.iterrows()
     ]
@@ -327,11 +319,6 @@ def _example(
         float(pair["y"]),
         probability,
     )
-
-
-def _plain(value: Any) -> Any:
-    plain = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(plain, float) and np.isnan(plain) else plain
 
 
 def _per_group(groups: IntArray) -> Spread | None:

@@ -223,14 +223,13 @@ def reading(diagnosis: "Diagnosis") -> list[tuple[str, str]]:
     source, counts = clean(report.source), f"{report.n_read:,} rows"
     counts += f", {report.n_kept:,} kept, {report.n_left_out:,} left out"
     lines = [("", f"{source} read as {report.format}: {counts}")]
-    if why := getattr(report, "why", ""):
-        lines.append(("", f"recognised by: {clean(why)}"))
+    if report.why:
+        lines.append(("", f"recognised by: {clean(report.why)}"))
     for entry in report.left_out:
         more = ", ..." if entry.n > len(entry.where) else ""
         where = "; ".join(entry.where) + more
         lines.append(("  left out: ", clean(f"{entry.n:,} {entry.reason} ({where})")))
-    notes = getattr(report, "notes", ())
-    return lines + [("  note: ", clean(note)) for note in notes]
+    return lines + [("  note: ", clean(note)) for note in report.notes]
 
 
 def _head(diagnosis: "Diagnosis") -> Iterator[str]:

@@ -22,7 +22,7 @@ from embrm._typing import FloatArray
 from embrm.datasets.preferences import ReadReport
 from embrm.datasets.reading import OnError
 from embrm.datasets.sources import read_frame
-from embrm.exceptions import DataError, format_error, invalid_input
+from embrm.exceptions import DataError, invalid_input
 
 _NAMES = (("model_a", "model_b"), ("item", "opponent"), ("first", "second"))
 _ONE_HOT = ("winner_model_a", "winner_model_b", "winner_tie")
@@ -133,12 +133,10 @@ def read_game_log(
     report.n_read += len(kept)
     report.n_kept += len(kept)
     if kept.empty:
-        raise DataError(
-            format_error(
-                expected="at least one game",
-                got=f"no row kept of {report.n_read}{_first_reason(report)}",
-                fix="check the rows, and the columns that are read",
-            ),
+        raise DataError.of(
+            expected="at least one game",
+            got=f"no row kept of {report.n_read}{_first_reason(report)}",
+            fix="check the rows, and the columns that are read",
             reason="no game",
         )
     return GameLog(kept, report)
@@ -173,15 +171,13 @@ def _recognise(there: list[str], chosen: set[str]) -> tuple[tuple[str, str], str
     if len(pairs) == 1 and len(ends) == 1:
         return pairs[0], ends[0]
     got = "none of these" if not pairs or not ends else f"{pairs}, and {ends}"
-    raise DataError(
-        format_error(
-            expected="two columns of names (model_a and model_b, item and opponent, "
-            "first and second, or winner and loser) and one column that says how the "
-            "game ended (winner, result or y)",
-            got=f"{got}, among {', '.join(there[:15]) or 'no columns'}",
-            fix="name yours, e.g. columns={'first': 'white', 'second': 'black'}, or "
-            "--column first=white --column second=black",
-        ),
+    raise DataError.of(
+        expected="two columns of names (model_a and model_b, item and opponent, "
+        "first and second, or winner and loser) and one column that says how the "
+        "game ended (winner, result or y)",
+        got=f"{got}, among {', '.join(there[:15]) or 'no columns'}",
+        fix="name yours, e.g. columns={'first': 'white', 'second': 'black'}, or "
+        "--column first=white --column second=black",
         reason="missing column",
     )
 
@@ -231,13 +227,11 @@ def _leave_out(report: ReadReport, reasons: pd.Series, on_error: OnError) -> Non
             on_error == "skip-uninformative" and reason in _SAYS_NOTHING
         )
         if not skips:
-            raise DataError(
-                format_error(
-                    expected=f"two names and who won in {where}",
-                    got=reason,
-                    fix="correct the row, or leave such rows out: on_error='skip', "
-                    "or --on-error skip",
-                ),
+            raise DataError.of(
+                expected=f"two names and who won in {where}",
+                got=reason,
+                fix="correct the row, or leave such rows out: on_error='skip', "
+                "or --on-error skip",
                 reason=reason,
             )
         report.leave_out(reason, where)

@@ -14,7 +14,7 @@ from embrm.datasets._diagnosis_prompts import DistinctPrompts, shared_prompts
 from embrm.datasets.label_errors import find_label_errors
 from embrm.datasets.near_duplicates import THRESHOLD, near_duplicate_groups
 from embrm.datasets.preferences import Preferences
-from embrm.datasets.quality import QualityReport, without
+from embrm.datasets.quality import QualityReport, without, without_pairs
 
 
 def filter_repeats(preferences: Preferences) -> tuple[Preferences, QualityReport]:
@@ -41,7 +41,7 @@ def filter_repeats(preferences: Preferences) -> tuple[Preferences, QualityReport
     >>> len(kept), report.n_left_out
     (1, 1)
     """
-    return _left_out(
+    return without_pairs(
         preferences, _graph(preferences).repeated(), "repeats an earlier pair"
     )
 
@@ -76,7 +76,7 @@ def filter_contradictions(
     2
     """
     marked = _graph(preferences).contradictory()
-    return _left_out(preferences, marked, "contradicts another pair")
+    return without_pairs(preferences, marked, "contradicts another pair")
 
 
 def filter_ties(preferences: Preferences) -> tuple[Preferences, QualityReport]:
@@ -100,7 +100,7 @@ def filter_ties(preferences: Preferences) -> tuple[Preferences, QualityReport]:
     >>> report.n_left_out
     1
     """
-    return _left_out(preferences, preferences.y == 0.5, "tie")
+    return without_pairs(preferences, preferences.y == 0.5, "tie")
 
 
 def filter_shared_prompts(
@@ -136,10 +136,7 @@ def filter_shared_prompts(
     exact, near = shared_prompts(own, DistinctPrompts(others), near_threshold)
     leaks = (exact | near)[own.of_item]
     reason = f"prompt is also in {others.read_report.source}"
-    if not len(preferences):
-        return without(preferences, np.where(leaks, reason, ""))
-    ends = preferences.pairs[["first", "second"]].to_numpy(np.intp)
-    return _left_out(preferences, leaks[ends].any(axis=1), reason)
+    return _without_items(preferences, leaks, reason)
 
 
 def filter_near_duplicate_prompts(
@@ -174,11 +171,7 @@ def filter_near_duplicate_prompts(
     own = DistinctPrompts(preferences)
     groups = near_duplicate_groups(own.texts, threshold)
     is_later = pd.Series(groups).duplicated().to_numpy()[own.of_item]
-    reason = "near-duplicate prompt"
-    if not len(preferences):
-        return without(preferences, np.where(is_later, reason, ""))
-    ends = preferences.pairs[["first", "second"]].to_numpy(np.intp)
-    return _left_out(preferences, is_later[ends].any(axis=1), reason)
+    return _without_items(preferences, is_later, "near-duplicate prompt")
 
 
 def filter_label_errors(
@@ -216,7 +209,7 @@ def filter_label_errors(
     """
     marked = np.zeros(len(preferences), dtype=bool)
     marked[find_label_errors(preferences.y, probability).pairs] = True
-    return _left_out(preferences, marked, "label looks wrong")
+    return without_pairs(preferences, marked, "label looks wrong")
 
 
 def _graph(preferences: Preferences) -> ComparisonGraph:
@@ -227,7 +220,11 @@ def _graph(preferences: Preferences) -> ComparisonGraph:
     )
 
 
-def _left_out(
+def _without_items(
     preferences: Preferences, marked: BoolArray, reason: str
 ) -> tuple[Preferences, QualityReport]:
-    return without(preferences, np.where(marked, reason, ""), unit="pairs")
+    """Leave out the pairs of marked items, or of data without pairs the items."""
+    if not len(preferences):
+        return without(preferences, np.where(marked, reason, ""))
+    ends = preferences.pairs[["first", "second"]].to_numpy(np.intp)
+    return without_pairs(preferences, marked[ends].any(axis=1), reason)

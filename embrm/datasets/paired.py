@@ -6,7 +6,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from embrm.datasets.preferences import Preferences
 from embrm.datasets.reading import read_preferences
-from embrm.exceptions import DataError, format_error
+from embrm.exceptions import DataError
 
 _PAIRED_BY = ("score", "rank", "label")
 _NOT_RATINGS = ("prompt_id", "source_row", "rank", "score", "label", "step")
@@ -43,9 +43,7 @@ def read_pairs(data: Any, **reading: Any) -> Preferences:
     if not len(preferences):
         got, fix = why_no_pair(preferences)
         expected = "at least one pair of responses to the same prompt"
-        raise DataError(
-            format_error(expected=expected, got=got, fix=fix), reason="no pair"
-        )
+        raise DataError.of(expected=expected, got=got, fix=fix, reason="no pair")
     return preferences
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from embrm._typing import AnyArray, FloatArray, IntArray, RandomState, Text
+from embrm._typing import AnyArray, BoolArray, FloatArray, IntArray, RandomState, Text
 from embrm._validation import check_random_state
 from embrm.datasets.near_duplicates import near_duplicate_prompt_ids
 from embrm.datasets.read_report import LeftOut, ReadReport
 from embrm.exceptions import invalid_input, warn
 from embrm.pairs import Pairs
+from embrm.pool import pairs_within
 
 __all__ = ["LeftOut", "Preferences", "ReadReport", "same_prompt_pairs", "score_pairs"]
 
@@ -170,12 +171,8 @@ class Preferences:
         known = np.unique(prompts)
         kept = check_random_state(random_state).permutation(known)[:n]
         is_kept = np.isin(prompts, kept)
-        number = np.cumsum(is_kept) - 1
         ends = self.pairs[["first", "second"]].to_numpy()
-        pairs = self.pairs[is_kept[ends].all(axis=1)].reset_index(drop=True)
-        pairs[["first", "second"]] = number[pairs[["first", "second"]].to_numpy()]
-        items = self.items[is_kept].reset_index(drop=True)
-        return Preferences(items, pairs, self.read_report)
+        return select(self, is_kept, is_kept[ends].all(axis=1))
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each pair, with its texts.
@@ -200,27 +197,16 @@ class Preferences:
           prompt first second    y  source_row
         0   2+2?     4      5  1.0           0
         """
-        first = self.items.take(self.pairs["first"].to_numpy(np.intp))
-        second = self.items.take(self.pairs["second"].to_numpy(np.intp))
-        crossing = first["prompt_id"].to_numpy() != second["prompt_id"].to_numpy()
+        ends = self.pairs[["first", "second"]].to_numpy(np.intp)
+        prompts = self.items["prompt_id"].to_numpy()[ends]
+        crossing = prompts[:, 0] != prompts[:, 1]
         if crossing.any():
             raise invalid_input(
                 expected="pairs of items that answer the same prompt",
                 got=f"two prompts in pair {int(np.argmax(crossing))}",
                 fix="join .pairs with .items yourself, or drop such pairs",
             )
-        return pd.DataFrame(
-            {
-                "prompt": first["prompt"].array,
-                "first": first["response"].array,
-                "second": second["response"].array,
-                **{
-                    str(name): column.array
-                    for name, column in self.pairs.items()
-                    if name not in ("first", "second")
-                },
-            }
-        )
+        return pair_table(self.items, self.pairs)
 
     def prefer_by_score(
         self,
@@ -290,6 +276,31 @@ class Preferences:
         )
 
 
+def select(preferences: Preferences, items: BoolArray, pairs: BoolArray) -> Preferences:
+    """Keep the items, and the pairs between them, that are marked."""
+    number = np.cumsum(items) - 1
+    kept = preferences.pairs[pairs].reset_index(drop=True)
+    kept[["first", "second"]] = number[kept[["first", "second"]].to_numpy(np.intp)]
+    rows = preferences.items[items].reset_index(drop=True)
+    return Preferences(rows, kept, preferences.read_report)
+
+
+def pair_table(items: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Write pairs with their texts: the prompt, both responses, all other columns."""
+    first, second = (
+        items.take(pairs[side].to_numpy(np.intp)) for side in ("first", "second")
+    )
+    others = pairs.drop(columns=["first", "second"])
+    return pd.DataFrame(
+        {
+            "prompt": first["prompt"].array,
+            "first": first["response"].array,
+            "second": second["response"].array,
+            **{str(name): column.array for name, column in others.items()},
+        }
+    )
+
+
 def _check_taken(taken: AnyArray, n_pairs: int) -> None:
     """Refuse a mask of other data, and positions that are not there."""
     if taken.dtype == np.bool_:
@@ -326,13 +337,7 @@ def same_prompt_pairs(prompt_ids: AnyArray) -> IntArray:
     _, starts, sizes = np.unique(
         prompt_ids[order], return_index=True, return_counts=True
     )
-    blocks = [np.empty((0, 2), dtype=np.intp)]
-    # Groups of one size are paired together: there are few sizes, many groups.
-    for size in np.unique(sizes[sizes > 1]):
-        upper = np.column_stack(np.triu_indices(size, k=1))
-        begins = starts[sizes == size]
-        blocks.append(order[(begins[:, None, None] + upper).reshape(-1, 2)])
-    pairs = np.concatenate(blocks)
+    pairs = pairs_within(order, starts, sizes)
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 

@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 
 from embrm._typing import AnyArray, BoolArray
-from embrm.datasets.preferences import LeftOut, Preferences
+from embrm.datasets.preferences import LeftOut, Preferences, pair_table, select
 from embrm.exceptions import invalid_input
 
 _MAX_PLACES = 5
@@ -249,8 +249,8 @@ def filter_near_duplicates(
         and _is_alike(split(texts[i]), split(texts[j]), max_ratio)
         for i, j in _ids(preferences).tolist()
     ]
-    reasons = np.where(np.array(alike, dtype=bool), "near-duplicate responses", "")
-    return without(preferences, reasons, unit="pairs")
+    marked = np.array(alike, dtype=bool)
+    return without_pairs(preferences, marked, "near-duplicate responses")
 
 
 def filter_by_agreement(
@@ -296,10 +296,8 @@ def filter_by_agreement(
             got=f"{min_agreement:g}",
             fix="write 60% as 0.6",
         )
-    agreement = _shares(preferences.pairs, column)
-    low = agreement <= min_agreement
-    reasons = np.where(low, "low annotator agreement", "")
-    return without(preferences, reasons, unit="pairs")
+    low = _shares(preferences.pairs, column) <= min_agreement
+    return without_pairs(preferences, low, "low annotator agreement")
 
 
 def _words(text: str) -> list[str]:
@@ -365,6 +363,13 @@ def without(
     return _with_pairs(preferences, keep), report
 
 
+def without_pairs(
+    preferences: Preferences, marked: BoolArray, reason: str
+) -> tuple[Preferences, QualityReport]:
+    """Leave out the marked pairs, all for one reason."""
+    return without(preferences, np.where(marked, reason, ""), unit="pairs")
+
+
 def text_table(
     preferences: Preferences, unit: Literal["pairs", "items"], kept: BoolArray
 ) -> pd.DataFrame:
@@ -384,15 +389,7 @@ def text_table(
     if unit == "items":
         items = preferences.items[kept].reset_index(drop=True)
         return items.drop(columns="prompt_id")
-    pairs = preferences.pairs[kept].reset_index(drop=True)
-    ends = {
-        name: preferences.items.take(pairs[name].to_numpy(np.intp))
-        for name in ("first", "second")
-    }
-    texts = {name: end["response"].array for name, end in ends.items()}
-    prompts = {"prompt": ends["first"]["prompt"].array}
-    rest = pairs.drop(columns=["first", "second"])
-    return pd.DataFrame({**prompts, **texts, **{str(c): rest[c] for c in rest}})
+    return pair_table(preferences.items, preferences.pairs[kept])
 
 
 def _by_reason(reasons: AnyArray, table: pd.DataFrame) -> tuple[LeftOut, ...]:
@@ -406,13 +403,9 @@ def _by_reason(reasons: AnyArray, table: pd.DataFrame) -> tuple[LeftOut, ...]:
 
 
 def _with_pairs(preferences: Preferences, keep: BoolArray) -> Preferences:
-    """Take some pairs, and drop the items left without any."""
+    """Keep some pairs, and the items that are in one of them or in no pair at all."""
     ids = _ids(preferences)
     stays = np.ones(len(preferences.items), dtype=bool)
     stays[ids] = False
     stays[ids[keep]] = True
-    new_row = np.cumsum(stays) - 1
-    pairs = preferences.pairs[keep].reset_index(drop=True)
-    pairs[["first", "second"]] = new_row[ids[keep]]
-    items = preferences.items[stays].reset_index(drop=True)
-    return Preferences(items, pairs, preferences.read_report)
+    return select(preferences, stays, keep)

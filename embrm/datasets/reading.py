@@ -39,7 +39,7 @@ from embrm.datasets.formats._texts import (
     place_for_prompt,
     template_columns,
 )
-from embrm.datasets.formats.base import MEANS_OTHERWISE, Row, refusal
+from embrm.datasets.formats.base import MEANS_OTHERWISE, Row
 from embrm.datasets.preferences import ITEM_COLUMNS, PAIR_COLUMNS, Preferences
 from embrm.datasets.read_report import ANNOTATOR, CARRIED, EMPTY, UNUSED, ReadReport
 from embrm.datasets.sources import open_source
@@ -208,7 +208,8 @@ class _Reading:
         rows = chain([first], rows)
         fmt = self._format
         if fmt is None and not isinstance(first[1], DataError):
-            with _quietly():
+            # One that no format explains is read again, with its place.
+            with suppress(DataError):
                 fmt = self._recognised(first[1])
         if fmt is None or fmt.gather is None:
             return rows
@@ -267,7 +268,7 @@ class _Reading:
         """Build what was kept; refuse a source in which nothing was recognised."""
         if self._report.n_read == 0:
             with naming(self._source.name):
-                raise refusal(
+                raise DataError.of(
                     expected="at least one row",
                     got="an empty source",
                     fix="check that the rows were written, and to this place",
@@ -305,7 +306,10 @@ class _Reading:
             raise row
         prepared = self._prepared(row)
         chosen = self._format or self._detected(prepared, row)
-        reader = _interpreted(prepared, row, chosen, self._options)
+        reader = RowReader(self._options)
+        with _explaining(prepared, row, chosen):
+            chosen.read(prepared, reader)
+            add_tools(prepared, reader)
         reader.check_template(f"format {chosen.name}")
         self._builder.add(reader, self._report.n_read)
         # The format is settled by the first row that could be used, not merely seen.
@@ -442,22 +446,6 @@ def _no_collection() -> Iterator[None]:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Pass over a row that no format explains: it is read again, with its place."""
-    with suppress(DataError):
-        yield
-
-
-def _interpreted(row: Row, own: Row, chosen: Format, options: ReadOptions) -> RowReader:
-    """Read one row as `chosen`; any fault of it is a `DataError`."""
-    reader = RowReader(options)
-    with _explaining(row, own, chosen):
-        chosen.read(row, reader)
-        add_tools(row, reader)
-    return reader
-
-
-@contextmanager
 def _explaining(row: Row, own: Row, chosen: Format) -> Iterator[None]:
     """Turn what a format raises into a `DataError`.
 
@@ -472,7 +460,7 @@ def _explaining(row: Row, own: Row, chosen: Format) -> Iterator[None]:
         raise DataError(str(error), reason="malformed messages") from error
     except KeyError as error:
         missing = str(error.args[0])[:40]
-        raise refusal(
+        raise DataError.of(
             expected=_expectation(chosen),
             got=f"no {missing!r} among {column_names(own)}",
             fix=f"{name_it(missing, row)}; or read as another format: embrm formats "

@@ -25,14 +25,11 @@ from embrm.datasets._rows import (
     named_rows,
     naming,
 )
-from embrm.datasets._written import with_structures
 from embrm.datasets.formats import TEXT_COLUMNS
-from embrm.datasets.formats.base import refusal
 from embrm.datasets.tables import (
-    arrow_source,
+    file_source,
     frame_source,
     iterable_source,
-    parquet_source,
     table_source,
 )
 from embrm.exceptions import DataError, invalid_input
@@ -207,26 +204,24 @@ def _open_path(path: Path, limits: ReadLimits) -> Source:
         if found:
             return _several(found, limits)
     if kind != "file":
-        raise refusal(
+        raise DataError.of(
             expected="a file that exists",
             got="no such file" if kind == "missing" else "something that is no file",
             fix="check the path and the working directory",
             reason="missing file",
         )
     ending = _ending(path)
-    if ending == ".parquet":
-        return parquet_source(path)
-    if ending in _ARROW:
-        return arrow_source(path)
+    if ending in (".parquet", *_ARROW):
+        return file_source(path)
     if ending is not None:
         kind = ending.removesuffix(".gz").removesuffix(".zst")
         limits, said = declared_encoding(path, limits)
         source = _OPENERS[kind](path, limits)
         source.said.extend(said)
-        return with_structures(source) if source.untyped else source
+        return source
     suffix = path.suffix.lower()
     fixes = [fix for ends, fix in _OTHER_KINDS.items() if suffix in ends]
-    raise refusal(
+    raise DataError.of(
         expected=f"a file name that ends in {_ALL_KINDS}",
         got=repr(suffix[:20]) if suffix else "no extension",
         fix=fixes[0] if fixes else "write it as one of these, or pass a DataFrame",
@@ -259,7 +254,7 @@ def _shards(folder: Path) -> list[Path]:
         if _ending(path) is not None and path.name not in _DESCRIPTIONS
     )
     if not files:
-        raise refusal(
+        raise DataError.of(
             expected=f"a file, or a directory of files that end in {_ALL_KINDS}",
             got="a directory without any",
             fix="name the directory that holds the files",
@@ -269,7 +264,7 @@ def _shards(folder: Path) -> list[Path]:
         (match := _SPLIT.search(file.name)) and match[0].lower() for file in files
     }
     if len(splits) > 1:
-        raise refusal(
+        raise DataError.of(
             expected="a directory with the files of one split",
             got=f"{', '.join(file.name for file in files[:4])}"[:160],
             fix="name the files that are meant, e.g. with a pattern as "
@@ -285,7 +280,7 @@ def _several(paths: list[Path], limits: ReadLimits) -> Source:
         return open_source(paths[0], limits)
     sources = [open_source(path, limits) for path in paths]
     if len({source.untyped for source in sources}) > 1:
-        raise refusal(
+        raise DataError.of(
             expected="several files of one kind",
             got=f"{', '.join(path.name for path in paths[:4])}"[:160],
             fix="read them apart, or write them all as .jsonl",
@@ -323,7 +318,7 @@ def hub_source(source: str) -> Source:
     """
     match = _ID.fullmatch(source)
     if match is None:
-        raise refusal(
+        raise DataError.of(
             expected="a dataset id hf:owner/name[:config][@split]",
             got=repr(source[:80]),
             fix="e.g. 'hf:Anthropic/hh-rlhf@train'",
@@ -348,7 +343,7 @@ def _one_split(loaded: Any) -> Iterable[Any]:
     if len(loaded) == 1:
         only: Iterable[Any] = next(iter(loaded.values()))
         return only
-    raise refusal(
+    raise DataError.of(
         expected="the name of a split, as the dataset has several",
         got=f"none of {', '.join(map(str, loaded))}"[:200],
         fix="end the id with @ and the split, e.g. @train, or pass dataset['train']",
@@ -365,7 +360,7 @@ def _guarded(rows: NumberedRows) -> NumberedRows:
 
 
 def _unreachable(error: Exception) -> DataError:
-    return refusal(
+    return DataError.of(
         expected="a dataset that the hub serves",
         got=f"{type(error).__name__}: {str(error)[:160]}",
         fix="check owner, name, config and split, and the connection",

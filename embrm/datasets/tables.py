@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from embrm.datasets._json_rows import as_row, too_deep, too_long_number
 from embrm.datasets._rows import NumberedRows, Source, in_rows
-from embrm.datasets.formats.base import Row, refusal
+from embrm.datasets.formats.base import Row
 from embrm.exceptions import DataError
 
 _CHUNK_ROWS = 8192
@@ -44,15 +44,15 @@ def iterable_source(rows: Iterable[Any], name: str = "rows") -> Source:
     return Source(name, _iterable_rows(rows), in_rows(name))
 
 
-def parquet_source(path: Path) -> Source:
-    """Read a Parquet file by record batches."""
-    rows = _guarding_table(_parquet_rows(path), "Parquet file")
-    return Source(path.name, rows, in_rows(path.name))
+def file_source(path: Path) -> Source:
+    """Read a file of Parquet, or of Arrow as `datasets` and Feather write it.
 
-
-def arrow_source(path: Path) -> Source:
-    """Read an Arrow file by record batches, as `datasets` and pandas' Feather write."""
-    rows = _guarding_table(_arrow_rows(path), "Arrow file")
+    By record batches; which of the two it is, its name says.
+    """
+    if path.suffix.lower() == ".parquet":
+        rows = _guarding_table(_parquet_rows(path), "Parquet file")
+    else:
+        rows = _guarding_table(_arrow_rows(path), "Arrow file")
     return Source(path.name, rows, in_rows(path.name))
 
 
@@ -116,7 +116,7 @@ def _check_names(names: list[str]) -> None:
     """Refuse columns of one name, of which a row could hold only the last."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise refusal(
+        raise DataError.of(
             expected="columns with different names",
             got=f"{twice[0][:40]!r} twice",
             fix="rename or drop one of them",
@@ -192,7 +192,7 @@ def _guarding_table(rows: NumberedRows, kind: str) -> NumberedRows:
         for number, row in rows:
             yield number, row
     except OverflowError as error:
-        raise refusal(
+        raise DataError.of(
             expected="dates and durations of the years 1 to 9999",
             got=f"one beyond them after row {number}",
             fix="drop the column or the row, or write it as text",
@@ -201,7 +201,7 @@ def _guarding_table(rows: NumberedRows, kind: str) -> NumberedRows:
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise refusal(
+        raise DataError.of(
             expected=f"a whole {kind}",
             got=f"one that cannot be read beyond row {number} ({type(error).__name__})",
             fix="write or download it again, and compare its checksum",

@@ -16,7 +16,6 @@ from embrm.exceptions import (
     DataError,
     EmbrmError,
     InvalidInputError,
-    format_error,
     invalid_input,
 )
 from embrm.model.items import RanksItems, RowItems
@@ -157,13 +156,11 @@ class RemoteRewardModel(RanksItems):
             if attempt + 1 == self.tries or time.monotonic() + wait > until:
                 break
             time.sleep(wait)
-        raise EmbrmError(
-            format_error(
-                expected=f"an answer of the reward server within {self.timeout:g} s "
-                f"and {self.tries} tries",
-                got=failure,
-                fix="check that `embrm serve` runs at this URL, or raise timeout",
-            )
+        raise EmbrmError.of(
+            expected=f"an answer of the reward server within {self.timeout:g} s "
+            f"and {self.tries} tries",
+            got=failure,
+            fix="check that `embrm serve` runs at this URL, or raise timeout",
         )
 
     def _connected(self, httpx: Any) -> Any:

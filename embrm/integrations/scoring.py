@@ -18,7 +18,7 @@ from embrm.exceptions import (
     warn,
 )
 from embrm.integrations.remote import RemoteRewardModel
-from embrm.messages import as_messages
+from embrm.messages import as_messages, is_unicode
 from embrm.model import RewardModel
 from embrm.persist import load_model
 
@@ -206,13 +206,7 @@ def _filled(
 
 def _ok(text: Text) -> bool:
     """Say whether a text can be rewarded."""
-    if not text[1].strip():
-        return False
-    try:
-        text[1].encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return bool(text[1].strip()) and is_unicode(text[1])
 
 
 def rerank(

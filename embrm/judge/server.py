@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -184,17 +185,10 @@ class JudgeServer:
             max_body_bytes=_MAX_BODY_BYTES,
             concurrency=self.concurrency,
         )
-        with EmbeddingsClient(server) as client:
-            pool = ThreadPoolExecutor(min(self.concurrency, len(missing)))
-            try:
-                waiting = [
-                    pool.submit(self._ask_one, client, key, body)
-                    for key, body in missing.items()
-                ]
-                for one in waiting:
-                    one.result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+        workers = ThreadPoolExecutor(min(self.concurrency, len(missing)))
+        with EmbeddingsClient(server) as client, workers as pool:
+            # An error cancels those that wait, and is raised here.
+            list(pool.map(partial(self._ask_one, client), missing, missing.values()))
 
     def _ask_one(self, client: EmbeddingsClient, key: str, body: bytes) -> None:
         answer = client.post(body, read_completion)

@@ -1,7 +1,10 @@
-"""The app of the labelling page: next pair, judgement, undo, progress."""
+"""The labelling page and its server: next pair, judgement, undo, progress."""
 
+import secrets
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import FastAPI, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +16,8 @@ from embrm.label.queue import LabelQueue, Shown
 from embrm.web.answers import Refusal, as_json
 from embrm.web.bounds import Bounds
 from embrm.web.errors import add_error_handlers
-from embrm.web.guard import Guard, allowed_hosts, page_headers
+from embrm.web.guard import LOOPBACK, Guard, allowed_hosts, page_headers
+from embrm.web.serving import leave, listen, serve, url_of
 
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
 Reason = Annotated[str, Field(max_length=80)]
@@ -171,3 +175,39 @@ def _shown(queue: LabelQueue, shown: Shown | None, annotator: str) -> Response:
 def _json(content: Any) -> Response:
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     return Response(as_json(content), media_type="application/json", headers=headers)
+
+
+def run(
+    queue: LabelQueue,
+    started: Callable[[str], None],
+    *,
+    annotator: str = "me",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    hosts: tuple[str, ...] = (),
+) -> None:
+    """Serve the page until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    queue : LabelQueue
+    started : callable
+        Called with the URL of the page once it listens. Beyond loopback it has a token.
+    annotator : str, default="me"
+        Named in that URL; others share the server with a name of their own.
+    host, port, hosts
+        Where to listen, and further names by which the page may be called.
+    """
+    token = None if host.strip("[]") in LOOPBACK else secrets.token_urlsafe(24)
+    bounds = Bounds(body_bytes=64 * 1024)
+    app = create_app(
+        queue, host=host, hosts=hosts, token=token, annotator=annotator, bounds=bounds
+    )
+    sock = listen(host, port)
+    key = "" if token is None else f"#token={token}"
+    started(f"{url_of(host, sock)}/?annotator={quote(annotator)}{key}")
+    try:
+        serve(app, [sock], bounds)
+    finally:
+        queue.close()
+    leave()

@@ -13,7 +13,7 @@ from embrm.datasets import Preferences
 from embrm.embed.cache.durable import output_text
 from embrm.exceptions import invalid_input
 from embrm.label.journal import write_lines
-from embrm.label.tasks import Task, Texts, is_swapped, make_task
+from embrm.label.tasks import Task, Texts, is_swapped, propose_tasks
 from embrm.messages import prompt_text
 
 _WINNERS = {1.0: "first", 0.0: "second"}
@@ -54,17 +54,8 @@ def write_tasks(
         If a pair is of two prompts, for which these tools have no place.
     """
     check_choice(tool, "tool", tuple(_TOOLS))
-    proposal = loop.propose(n)
-    name = type(loop.strategy).__name__
     rows = []
-    for at in range(len(proposal)):
-        task = make_task(
-            texts,
-            proposal.ids[at],
-            "random" if proposal.is_random[at] else name,
-            float(proposal.propensity[at]),
-            bool(proposal.held_out[at]),
-        )
+    for at, task in enumerate(propose_tasks(loop, texts, n)):
         sides = [task.first, task.second]
         if texts.prompt(task.first) != texts.prompt(task.second):
             raise invalid_input(

@@ -1,7 +1,6 @@
 """Journal: an append-only file of events, each on disk before the next is shown."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Mapping
 from io import FileIO
@@ -10,11 +9,8 @@ from typing import Any, Self
 
 import orjson
 
-from embrm.exceptions import (
-    IntegrityError,
-    format_error,
-    invalid_input,
-)
+from embrm.embed.cache.durable import output_file, sync_directory, try_lock
+from embrm.exceptions import IntegrityError, invalid_input
 
 
 class Journal:
@@ -63,7 +59,7 @@ class Journal:
             _lock(self._file, path)
             self.events: list[dict[str, Any]] = _read(self._file, path)
             if is_new:
-                _sync_directory(path.parent)
+                sync_directory(path.parent)
         except BaseException:
             self._file.close()
             raise
@@ -100,13 +96,8 @@ class Journal:
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Replace a file of JSON lines at once: readers see the old one or the new one."""
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
+    with output_file(path) as file:
         file.writelines(orjson.dumps(row) + b"\n" for row in rows)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    _sync_directory(path.parent)
 
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
@@ -121,15 +112,13 @@ def _write_whole(file: FileIO, line: bytes) -> None:
 
 
 def _lock(file: FileIO, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    if not try_lock(file.fileno()):
         raise invalid_input(
             expected=f"{path} to be free",
             got="another process that labels into it",
             fix="label in that one: several annotators share one server, each with "
             "a name of their own; or write to another --out",
-        ) from error
+        )
 
 
 def _read(file: FileIO, path: Path) -> list[dict[str, Any]]:
@@ -144,21 +133,10 @@ def _read(file: FileIO, path: Path) -> list[dict[str, Any]]:
         try:
             event = dict(orjson.loads(line))
         except (orjson.JSONDecodeError, TypeError, ValueError) as error:
-            raise IntegrityError(
-                format_error(
-                    expected=f"an event in line {number} of {path}",
-                    got="something else",
-                    fix="restore the file, or delete that line",
-                )
+            raise IntegrityError.of(
+                expected=f"an event in line {number} of {path}",
+                got="something else",
+                fix="restore the file, or delete that line",
             ) from error
         events.append(event)
     return events
-
-
-def _sync_directory(directory: Path) -> None:
-    """Have the name of a new file on disk, not only its content."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

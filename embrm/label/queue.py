@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from embrm.active import LabelLoop
 from embrm.active.candidates import pair_keys
 from embrm.exceptions import InvalidInputError, invalid_input
 from embrm.label.journal import Journal, append_line, write_lines
-from embrm.label.tasks import WINNERS, Task, Texts, is_swapped, make_task
+from embrm.label.tasks import WINNERS, Task, Texts, is_swapped, propose_tasks
 
 
 @dataclass(frozen=True)
@@ -305,9 +306,7 @@ class LabelQueue:
 
     def _of_others(self, annotator: str) -> list[Task]:
         """List what one other annotator has judged, and this one has not."""
-        counts: dict[str, int] = {}
-        for event in self.labels():
-            counts[event["key"]] = counts.get(event["key"], 0) + 1
+        counts = Counter(event["key"] for event in self.labels())
         mine = self._judged.get(annotator, {})
         on_screen = {shown.key for shown in self._shown.values()}
         return [
@@ -334,21 +333,15 @@ class LabelQueue:
         pending = [
             (t.first, t.second) for t in tasks if (t.first, t.second) not in labelled
         ]
-        proposal = self.loop.propose(
-            self.settings.batch, np.array(pending, dtype=np.intp).reshape(-1, 2)
+        found = propose_tasks(
+            self.loop,
+            self.texts,
+            self.settings.batch,
+            np.array(pending, dtype=np.intp).reshape(-1, 2),
         )
-        name = type(self.loop.strategy).__name__
-        for n in range(len(proposal)):
-            task = make_task(
-                self.texts,
-                proposal.ids[n],
-                "random" if proposal.is_random[n] else name,
-                float(proposal.propensity[n]),
-                bool(proposal.held_out[n]),
-            )
-            self._tasks[task.id] = task
-            self._waiting.append(task.id)
-        return len(proposal) > 0
+        self._tasks |= {task.id: task for task in found}
+        self._waiting += [task.id for task in found]
+        return bool(found)
 
     def _event(
         self, annotator: str, shown: Shown, winner: str, details: Mapping[str, Any]

@@ -26,20 +26,14 @@ _WORDS = {
 def metric_table(evaluation: Evaluation, human: Any) -> Table:
     """List every metric with its interval, and people's agreement."""
     rows = [
-        Row([(_WORDS[name], ""), interval_cell(interval)])
+        Row.of(_WORDS[name], interval_cell(interval))
         for name, interval in evaluation.intervals().items()
     ]
     if human is not None:
-        rows.append(
-            Row(
-                [
-                    ("a person, by the others' majority", ""),
-                    interval_cell(human.leave_one_out),
-                ]
-            )
-        )
+        person = interval_cell(human.leave_one_out)
+        rows.append(Row.of("a person, by the others' majority", person))
         if human.head is not None:
-            rows.append(Row([("the head, by the same", ""), interval_cell(human.head)]))
+            rows.append(Row.of("the head, by the same", interval_cell(human.head)))
     prompts = evaluation.n_prompts
     note = (
         f"{evaluation.n_pairs:,} pairs of {prompts or 'unknown'} prompts; "
@@ -56,14 +50,12 @@ def subset_table(subsets: Subsets) -> Table:
     for name, row in subsets.table.iterrows():
         bounds = f"[{row['low']:.3f}, {row['high']:.3f}]"
         rows.append(
-            Row(
-                [
-                    (str(name), ""),
-                    (f"{row['order_consistency']:.3f}", bounds),
-                    (f"{row['shrunk']:.3f}", ""),
-                    (f"{row['n_pairs']:,.0f}", ""),
-                    (f"{row['n_prompts']:,.0f}", ""),
-                ]
+            Row.of(
+                str(name),
+                (f"{row['order_consistency']:.3f}", bounds),
+                f"{row['shrunk']:.3f}",
+                f"{row['n_pairs']:,.0f}",
+                f"{row['n_prompts']:,.0f}",
             )
         )
     note = (
@@ -83,18 +75,16 @@ def uncertainty_table(delta: FloatArray, preferences: Preferences) -> Table:
         delta, preferences.y, strategy="quantile", sample_weight=weight
     )
     rows = [
-        Row([("calibration error, bins of equal size", ""), (f"{adaptive:.3f}", "")]),
-        Row([("Brier: miscalibration", ""), (f"{parts.reliability:.4f}", "")]),
-        Row([("Brier: telling easy from hard", ""), (f"{parts.resolution:.4f}", "")]),
-        Row([("Brier: what is left", ""), (f"{parts.uncertainty:.4f}", "")]),
-        Row([("mean error rate over coverages", ""), (f"{curve.area:.3f}", "")]),
+        Row.of("calibration error, bins of equal size", f"{adaptive:.3f}"),
+        Row.of("Brier: miscalibration", f"{parts.reliability:.4f}"),
+        Row.of("Brier: telling easy from hard", f"{parts.resolution:.4f}"),
+        Row.of("Brier: what is left", f"{parts.uncertainty:.4f}"),
+        Row.of("mean error rate over coverages", f"{curve.area:.3f}"),
     ]
     for risk in (0.05, 0.1, 0.2):
         share, confidence = curve.at_risk(risk)
         at = f"from confidence {confidence:.2f}" if share else ""
-        rows.append(
-            Row([(f"pairs decided at {risk:.0%} error", ""), (percent(share), at)])
-        )
+        rows.append(Row.of(f"pairs decided at {risk:.0%} error", (percent(share), at)))
     note = (
         "On the winner's side, in bins of equal size. Miscalibration: smaller is "
         "better; telling easy from hard: larger is better. Coverages are chosen on "
@@ -111,10 +101,8 @@ def control_table(audit: BiasAudit) -> Table:
         "at equal style": audit.style_controlled,
         "style alone": audit.style_only,
     }
-    rows = [Row([(name, ""), interval_cell(i)]) for name, i in shown.items()]
-    rows.append(
-        Row([("share of the reward in style", ""), (percent(audit.style_share), "")])
-    )
+    rows = [Row.of(name, interval_cell(i)) for name, i in shown.items()]
+    rows.append(Row.of("share of the reward in style", percent(audit.style_share)))
     note = (
         "At equal length, style: probability that the preferred response has the "
         "greater reward when both look the same, by logistic regression as in "
@@ -131,13 +119,9 @@ def style_table(audit: BiasAudit) -> Table:
     headings += ["with the scores", "at equal score"] if with_gold else []
     rows = []
     for name, row in table.dropna(subset=["reward"]).iterrows():
-        cells = [(str(name), ""), (f"{row['reward']:+.2f}", _bounds(row))]
-        if with_gold:
-            cells += [
-                (f"{row[c]:+.2f}" if row[c] == row[c] else "", "")
-                for c in ("gold", "partial")
-            ]
-        rows.append(Row(cells))
+        others = [row["gold"], row["partial"]] if with_gold else []
+        more = ("" if v != v else f"{v:+.2f}" for v in others)
+        rows.append(Row.of(str(name), (f"{row['reward']:+.2f}", _bounds(row)), *more))
     note = (
         "Mean Spearman correlations within prompts; features that never vary are left "
         "out, and intervals where they vary in few prompts. At equal score: what is "
@@ -159,21 +143,12 @@ def heat_table(audit: BiasAudit) -> Table:
     rows = []
     for name, values in table.iterrows():
         known = [None if v != v else float(v) for v in values]
-        rows.append(
-            Row(
-                [
-                    (f"{name} characters", ""),
-                    *(("" if v is None else f"{v:+.2f}", "") for v in known),
-                ],
-                shades=[
-                    None,
-                    *(
-                        None if v is None or v < 0 or not largest else 0.6 * v / largest
-                        for v in known
-                    ),
-                ],
-            )
+        cells = ("" if v is None else f"{v:+.2f}" for v in known)
+        shades = (
+            None if v is None or v < 0 or not largest else 0.6 * v / largest
+            for v in known
         )
+        rows.append(Row.of(f"{name} characters", *cells, shades=[None, *shades]))
     headings = ["prompt's mean length", *(f"{c} times" for c in table.columns)]
     note = (
         "Mean reward less the prompt's mean, in standard deviations within prompts, by "

@@ -122,15 +122,13 @@ def comparison_report(
 def _compared_row(name: str, row: Any, costs: Mapping[str, tuple[str, str]]) -> Row:
     bounds = f"[{row['low']:.3f}, {row['high']:.3f}]"
     apart = f"[{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
-    return Row(
-        [
-            (name, ""),
-            (row["group"], ""),
-            (f"{row['order_consistency']:.3f}", bounds),
-            (f"{row['difference']:+.3f}", apart),
-            (f"{row['p_best']:.3f}", ""),
-            *((_cost(row[c], form), "") for c, (_, form) in costs.items()),
-        ],
+    return Row.of(
+        name,
+        row["group"],
+        (f"{row['order_consistency']:.3f}", bounds),
+        (f"{row['difference']:+.3f}", apart),
+        f"{row['p_best']:.3f}",
+        *(_cost(row[c], form) for c, (_, form) in costs.items()),
         kind="best" if row["ties_with_best"] else "",
     )
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from embrm._typing import FloatArray
 from embrm.datasets import Preferences
+from embrm.datasets.preferences import select
 from embrm.embed.run import EmbeddingReport
 from embrm.evaluate.bias import BiasAudit, audit_bias
 from embrm.evaluate.displays import (
@@ -212,14 +213,9 @@ def _rewarded(
     told = same & (preferences.y != 0.5) & np.isfinite(rewards[ends]).all(axis=1)
     if not told.any():
         return None
-    used = np.unique(ends[told])
-    place = np.full(len(rewards), -1)
-    place[used] = np.arange(len(used))
-    pairs = preferences.pairs[told].reset_index(drop=True)
-    pairs = pairs.assign(first=place[ends[told, 0]], second=place[ends[told, 1]])
-    items = preferences.items.iloc[used].reset_index(drop=True)
-    part = Preferences(items, pairs, preferences.read_report)
-    return part, rewards[used], delta[told]
+    used = np.zeros(len(rewards), dtype=bool)
+    used[ends[told]] = True
+    return select(preferences, used, told), rewards[used], delta[told]
 
 
 def _length_picture(items: pd.DataFrame, rewards: FloatArray) -> Picture:

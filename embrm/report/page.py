@@ -50,6 +50,11 @@ class Row:
     kind: str = ""
     shades: Sequence[float | None] | None = None
 
+    @classmethod
+    def of(cls, *cells: Cell | str, **rest: Any) -> "Row":
+        """Make a row; a cell that is a text has nothing beside it."""
+        return cls([(c, "") if isinstance(c, str) else c for c in cells], **rest)
+
 
 @dataclass(frozen=True)
 class Table:

@@ -27,6 +27,7 @@ from embrm.testing._samples import (
     expect,
     expect_close,
     expect_equal,
+    fitted_sample,
     fresh,
     make_sample,
     tolerance_of,
@@ -42,8 +43,7 @@ def fit_returns_the_head(head: Any) -> None:
 
 def fit_sets_classes_and_width(head: Any) -> None:
     """Expect classes_ to be [0, 1] and n_features_in_ to be d after fit."""
-    s = make_sample()
-    fitted = fresh(head).fit(s.pairs, s.y)
+    fitted, _ = fitted_sample(head)
     expect_equal(fitted.classes_, [0, 1], "classes_ is [0, 1]")
     width = fitted.n_features_in_
     expect(width == N_FEATURES, f"n_features_in_ is {width}, not {N_FEATURES}")
@@ -51,8 +51,7 @@ def fit_sets_classes_and_width(head: Any) -> None:
 
 def fitting_twice_is_fitting_once(head: Any) -> None:
     """Expect a second fit on the same data to give the same bits."""
-    s = make_sample()
-    fitted = fresh(head).fit(s.pairs, s.y)
+    fitted, s = fitted_sample(head)
     before = fitted.reward(s.items)
     after = fitted.fit(s.pairs, s.y).reward(s.items)
     expect_equal(after, before, "fit is idempotent")
@@ -72,8 +71,7 @@ def fitting_again_forgets(head: Any) -> None:
 
 def a_clone_is_unfitted_and_equal(head: Any) -> None:
     """Expect a clone to have equal parameters, no fitted state, and the same fit."""
-    s = make_sample()
-    fitted = fresh(head).fit(s.pairs, s.y)
+    fitted, s = fitted_sample(head)
     copy = clone(fitted)
     expect(repr(copy) == repr(fitted), "a clone has the same parameters")
     learned = [name for name in vars(copy) if name.endswith("_")]
@@ -315,8 +313,7 @@ def _rebuilt(fitted: Any) -> Any:
 
 def a_stored_head_scores_the_same_bits(head: Any) -> None:
     """Expect rewards after get_state, JSON and set_state to be the same bits."""
-    s = make_sample()
-    fitted = fresh(head).fit(s.pairs, s.y)
+    fitted, s = fitted_sample(head)
     rebuilt = _rebuilt(fitted)
     expect_equal(
         rebuilt.reward(s.items), fitted.reward(s.items), "rewards are the same bits"
@@ -341,8 +338,7 @@ def a_stored_head_keeps_its_preprocessor(head: Any) -> None:
 
 def a_stored_head_can_be_fitted_again(head: Any) -> None:
     """Expect a head put together from its state to fit as the original does."""
-    s = make_sample()
-    fitted = fresh(head).fit(s.pairs, s.y)
+    fitted, s = fitted_sample(head)
     again = _rebuilt(fitted).fit(s.pairs, s.y)
     expect_equal(again.reward(s.items), fitted.reward(s.items), "the same bits")
 

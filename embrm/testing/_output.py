@@ -11,10 +11,10 @@ from embrm._typing import FloatArray
 from embrm.heads.base import order_consistency
 from embrm.pairs import Pairs
 from embrm.testing._samples import (
-    Sample,
     expect,
     expect_close,
     expect_equal,
+    fitted_sample,
     fresh,
     make_sample,
     tolerance_of,
@@ -23,14 +23,9 @@ from embrm.testing._samples import (
 _ALIKE = 0.8
 
 
-def _fitted(head: Any) -> tuple[Any, Sample]:
-    sample = make_sample()
-    return fresh(head).fit(sample.pairs, sample.y), sample
-
-
 def swapping_a_pair_negates_delta(head: Any) -> None:
     """Expect delta to change sign exactly, for Pairs and for dense arrays."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     delta = fitted.decision_function(sample.pairs)
     expect_equal(
         fitted.decision_function(sample.pairs.swap()), -delta, "swap negates delta"
@@ -43,7 +38,7 @@ def swapping_a_pair_negates_delta(head: Any) -> None:
 
 def delta_is_the_difference_of_rewards(head: Any) -> None:
     """Expect delta to be r(first) - r(second), or of its sign, as the head declares."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     reward, delta = fitted.reward(sample.items), fitted.decision_function(sample.pairs)
     difference = reward[sample.pairs.first] - reward[sample.pairs.second]
     if fitted.delta_is_reward_difference:
@@ -61,7 +56,7 @@ def delta_is_the_difference_of_rewards(head: Any) -> None:
 
 def probabilities_sum_to_one(head: Any) -> None:
     """Expect predict_proba to have shape (n_pairs, 2) and rows of sum 1."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     proba = fitted.predict_proba(sample.pairs)
     expect(proba.shape == (len(sample.pairs), 2), f"proba has shape {proba.shape}")
     expect(proba.min() >= 0 and proba.max() <= 1, "proba lies in [0, 1]")
@@ -72,7 +67,7 @@ def probabilities_sum_to_one(head: Any) -> None:
 
 def probability_is_the_logistic_of_delta(head: Any) -> None:
     """Expect column 1 of predict_proba to be expit(delta): P(first preferred)."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     expect_close(
         fitted.predict_proba(sample.pairs)[:, 1],
         expit(fitted.decision_function(sample.pairs)),
@@ -83,7 +78,7 @@ def probability_is_the_logistic_of_delta(head: Any) -> None:
 
 def predictions_follow_delta(head: Any) -> None:
     """Expect predict to be 1 where delta > 0, else 0, also for a tie."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     pairs = Pairs(sample.items, np.vstack([sample.pairs.ids, [[0, 0]]]))
     prediction = fitted.predict(pairs)
     expect(prediction.dtype.kind == "i", f"predictions are {prediction.dtype}")
@@ -93,7 +88,7 @@ def predictions_follow_delta(head: Any) -> None:
 
 def score_is_order_consistency(head: Any) -> None:
     """Expect score to be the weighted share of pairs ordered as labelled."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     right = fitted.predict(sample.pairs) == sample.y
     wanted = np.average(right, weights=sample.weight)
     got = fitted.score(sample.pairs, sample.y, sample_weight=sample.weight)
@@ -102,7 +97,7 @@ def score_is_order_consistency(head: Any) -> None:
 
 def score_counts_a_tie_of_the_head_one_half(head: Any) -> None:
     """Expect a pair of an item with itself, of delta 0, to score one half."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     tied = Pairs(sample.items, [[0, 0], [1, 1]])
     for y in ([1, 1], [0, 0]):
         expect_equal(fitted.score(tied, y), 0.5, "a tie of the head scores 0.5")
@@ -110,7 +105,7 @@ def score_counts_a_tie_of_the_head_one_half(head: Any) -> None:
 
 def score_leaves_label_ties_out(head: Any) -> None:
     """Expect pairs with y = 0.5 not to change the score."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     some = sample.y.astype(float)
     some[::3] = 0.5
     rest = some != 0.5
@@ -124,7 +119,7 @@ def score_leaves_label_ties_out(head: Any) -> None:
 
 def rewards_are_one_float64_per_item(head: Any) -> None:
     """Expect finite float64 rewards of shape (n_items,), none for no item."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     reward = fitted.reward(sample.items)
     expect(isinstance(reward, np.ndarray), f"reward is a {type(reward).__name__}")
     expect(reward.shape == (len(sample.items),), f"reward has shape {reward.shape}")
@@ -135,7 +130,7 @@ def rewards_are_one_float64_per_item(head: Any) -> None:
 
 def rewards_do_not_depend_on_the_batch(head: Any) -> None:
     """Expect items scored alone, in reverse and at once to get the same reward."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     reward = fitted.reward(sample.items)
     alone = np.concatenate([fitted.reward(item[None]) for item in sample.items])
     tolerance = tolerance_of(head)
@@ -146,7 +141,7 @@ def rewards_do_not_depend_on_the_batch(head: Any) -> None:
 
 def lists_are_taken_as_arrays(head: Any) -> None:
     """Expect nested lists to do as well as arrays."""
-    fitted, sample = _fitted(head)
+    fitted, sample = fitted_sample(head)
     expect_close(
         fitted.decision_function(sample.dense.tolist()),
         fitted.decision_function(sample.dense),

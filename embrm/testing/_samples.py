@@ -87,6 +87,12 @@ def fresh(head: Any) -> Any:
     return copy
 
 
+def fitted_sample(head: Any) -> tuple[Any, Sample]:
+    """Fit a fresh copy of a head on the sample."""
+    sample = make_sample()
+    return fresh(head).fit(sample.pairs, sample.y), sample
+
+
 def tolerance_of(head: Any) -> float:
     """Return how closely two equivalent fits of a head must agree.
 

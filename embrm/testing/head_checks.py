@@ -17,6 +17,7 @@ from embrm.testing._samples import (
     expect,
     expect_close,
     expect_refusal,
+    fitted_sample,
     fresh,
     make_sample,
     tolerance_of,
@@ -153,8 +154,7 @@ def no_pairs_are_refused(head: Any) -> None:
 
 def another_width_is_refused(head: Any) -> None:
     """Refuse items of another d than in fit."""
-    s = make_sample()
-    fitted = fresh(head).fit(s.pairs, s.y)
+    fitted, s = fitted_sample(head)
     narrow = s.items[:, :-1]
     expect_refusal(lambda: fitted.reward(narrow), "d = ", claim="wrong d in reward")
     expect_refusal(
@@ -166,16 +166,14 @@ def another_width_is_refused(head: Any) -> None:
 
 def items_instead_of_pairs_are_refused(head: Any) -> None:
     """Refuse items where pairs belong, with a message that names reward(X)."""
-    s = make_sample()
-    fitted = fresh(head).fit(s.pairs, s.y)
+    fitted, s = fitted_sample(head)
     for method in (fitted.predict, fitted.decision_function, fitted.predict_proba):
         expect_refusal(partial(method, s.items), "reward(X)", claim="2-D items")
 
 
 def pairs_instead_of_items_are_refused(head: Any) -> None:
     """Refuse pairs where items belong."""
-    s = make_sample()
-    fitted = fresh(head).fit(s.pairs, s.y)
+    fitted, s = fitted_sample(head)
     expect_refusal(
         lambda: fitted.reward(s.dense), "(n_items, d)", claim="3-D pairs in reward"
     )

@@ -5,15 +5,8 @@ import shutil
 
 import pytest
 
-from embrm.cli.inputs import (
-    digests,
-    find_digest,
-    open_cache,
-    open_encoder,
-    open_model,
-    open_store,
-    read_and_say,
-)
+from embrm.cli.cache import digests, find_digest, open_cache, open_store
+from embrm.cli.inputs import open_encoder, open_model, read_and_say
 from embrm.cli.output import reporting
 from embrm.embed import Fingerprint
 from embrm.embed.cache import VectorCache

@@ -3,15 +3,12 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embrm._typing import FittedTexts
 from embrm.datasets import diagnose, read_preferences
-from embrm.datasets._diagnosis_facts import share_interval
-from embrm.datasets._scripts import script_shares
 from embrm.datasets.diagnosis_words import clean, one_line
 from embrm.evaluate import prompt_bootstrap
 from embrm.exceptions import InvalidInputError
@@ -175,12 +172,14 @@ def test_the_length_baseline_is_that_of_evaluate_with_nearly_its_interval():
 @given(st.lists(st.tuples(st.sampled_from([0, 0.5, 1]), st.integers(0, 5)), min_size=1))
 def test_intervals_of_shares_stay_within_0_and_1_and_hold_the_estimate(rows):
     """Also of one group, and where all values are equal."""
-    values, groups = np.array(rows).T
-    codes = np.unique(groups, return_inverse=True)[1]
-    low, high = share_interval(values, codes)
-    assert 0 <= low <= values.mean() + 1e-12
-    assert values.mean() - 1e-12 <= high <= 1
-    assert low < high
+    # The preferred response is shorter than, as long as or longer than the other.
+    chosen = {0: "x", 0.5: "xx", 1: "xxx"}
+    pairs = [pair(f"prompt {prompt}", chosen[value], "yy") for value, prompt in rows]
+    length = diagnose(read_preferences(pairs), near_threshold=None).length
+    share = np.mean([value for value, _ in rows])
+    assert 0 <= length.low <= share + 1e-12
+    assert share - 1e-12 <= length.high <= 1
+    assert length.low < length.high
 
 
 def test_annotators_are_counted_with_their_agreement():
@@ -268,22 +267,23 @@ def test_languages_subsets_weights_and_margins_are_shown_where_they_are():
 def test_scripts_are_told_apart_by_their_letters():
     """Signs and numbers belong to none."""
     texts = ["Yes", "Да", "是的", "はい、そうです", "네", "نعم", "हाँ", "42", "Straße"]
-    shares = script_shares(pd.Series(texts))
+    rows = [{"prompt": "Hi", "response": text, "score": 1} for text in texts]
+    shares = diagnose(read_preferences(rows)).scripts
     names = ["Latin", "Cyrillic", "Han", "kana", "Hangul", "Arabic", "Devanagari"]
     assert set(shares) == {*names, "no letters"}
     assert shares["Latin"] == pytest.approx(2 / 9)
 
 
 def test_the_use_of_every_column_and_the_reason_of_the_format_are_shown():
-    """As the reader reports them; ignored ones are a finding."""
+    """As the reader reports them; those not used are a finding."""
     preferences = read_preferences([pair("a", "x", "y")])
     report = preferences.read_report
-    report.columns = {"prompt": "prompt", "question": "ignored"}
+    report.columns = {"prompt": "prompt", "question": "not used"}
     report.why = "the columns prompt, chosen, rejected"
     report.notes = ["a word of the reader"]
     diagnosis = diagnose(preferences)
     text = str(diagnosis)
-    assert "  question  ignored" in text
+    assert "  question  not used" in text
     assert "recognised by: the columns prompt, chosen, rejected" in text
     assert "note: a word of the reader" in text
     (finding,) = [f for f in diagnosis.findings if f.kind == "columns"]

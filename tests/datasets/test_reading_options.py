@@ -1,6 +1,5 @@
 """What the user says about a file: columns, template, winner, direction, encoding."""
 
-import io
 import json
 
 import pandas as pd
@@ -11,7 +10,6 @@ import pytest
 import zstandard
 
 from embrm.datasets import read_preferences
-from embrm.datasets._json_rows import stream_source
 from embrm.exceptions import DataError, InvalidInputError, MisreadWarning
 
 PAIR = {"prompt": "p", "chosen": "a", "rejected": "b"}
@@ -308,18 +306,12 @@ def test_endless_blank_lines_are_refused(tmp_path):
         read_preferences(path)
 
 
-def test_keys_that_stand_twice_are_refused_in_nested_objects_too():
+def test_keys_that_stand_twice_are_refused_in_nested_objects_too(tmp_path):
     """Which value was meant, nobody can tell."""
-    line = '{"prompt": [{"role": "user", "content": "a", "content": "b"}]}'
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": [{"role": "user", "content": "a", "content": "b"}]}')
     with pytest.raises(DataError, match="'content' twice"):
-        read_preferences(_lines(line))
-
-
-def _lines(text):
-    for _, row in stream_source(io.BytesIO(text.encode()), "rows").rows:
-        if isinstance(row, DataError):
-            raise row
-        yield row
+        read_preferences(path)
 
 
 def test_columns_that_differ_in_case_and_spaces_are_read_and_said():

@@ -19,12 +19,11 @@ from embrm.datasets._rows import (
     text_lines,
     whole,
 )
-from embrm.datasets.formats.base import refusal
 from embrm.exceptions import DataError
 
 
 def _bad():
-    return refusal(expected="a", got="b", fix="c", reason="why")
+    return DataError.of(expected="a", got="b", fix="c", reason="why")
 
 
 def _one_then_broken():

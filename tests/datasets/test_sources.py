@@ -16,10 +16,10 @@ import pytest
 from embrm.datasets import read_preferences
 from embrm.datasets.sources import hub_source, open_source
 from embrm.datasets.tables import (
+    file_source,
     frame_source,
     iterable_source,
     native,
-    parquet_source,
 )
 from embrm.exceptions import DataError, InvalidInputError, MissingDependencyError
 
@@ -188,7 +188,7 @@ def test_parquet_yields_nested_plain_values(tmp_path):
     path = tmp_path / "a.parquet"
     rows = [{"a": [{"role": "user", "content": "Hi"}], "x": 0.5}, {"a": [], "x": None}]
     pq.write_table(pa.Table.from_pylist(rows), path)
-    assert list(parquet_source(path).rows) == [(1, rows[0]), (2, rows[1])]
+    assert list(file_source(path).rows) == [(1, rows[0]), (2, rows[1])]
 
 
 @pytest.mark.parametrize("keep", [0, 10, 100])
@@ -198,7 +198,7 @@ def test_a_truncated_parquet_file_is_refused(tmp_path, keep):
     pq.write_table(pa.table({"a": list(range(1000))}), path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DataError, match="whole Parquet file"):
-        list(parquet_source(path).rows)
+        list(file_source(path).rows)
 
 
 def test_damage_in_the_middle_of_a_parquet_file_is_refused(tmp_path):
@@ -210,7 +210,7 @@ def test_damage_in_the_middle_of_a_parquet_file_is_refused(tmp_path):
     data[4:400] = b"\xff" * 396
     path.write_bytes(data)
     with pytest.raises(DataError, match="cannot be read beyond row 0"):
-        list(parquet_source(path).rows)
+        list(file_source(path).rows)
 
 
 def test_an_integer_of_thousands_of_digits_is_a_bad_row():
@@ -225,7 +225,7 @@ def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table([[1], [2]], names=["a", "a"]), path)
     with pytest.raises(DataError, match=r"different names; got 'a' twice\. Fix: re"):
-        list(parquet_source(path).rows)
+        list(file_source(path).rows)
 
 
 ROW = {"prompt": "p", "chosen": "a", "rejected": "b"}

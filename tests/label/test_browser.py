@@ -209,7 +209,7 @@ def test_the_panel_says_in_words_what_can_be_known(out, make_queue, running, bro
 SERVER = """
 import sys
 from pathlib import Path
-from embrm.label.launch import run
+from embrm.label.app import run
 from tests.label.conftest import build_queue
 
 queue = build_queue(Path(sys.argv[1]))

@@ -11,8 +11,7 @@ from embrm.datasets import read_preferences
 from embrm.exceptions import DataError, InvalidInputError, MisreadWarning
 from embrm.label import Texts
 from embrm.label.exchange import add_labels, config_of, learn_labels, write_tasks
-from embrm.label.launch import distinct_items, make_loop
-from embrm.label.tasks import make_task
+from embrm.label.tasks import distinct_items, make_loop, make_task
 from embrm.model.items import row_items
 from tests.label.conftest import make_texts
 

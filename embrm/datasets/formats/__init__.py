@@ -11,13 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from embrm.datasets.formats._benchmarks import (
-    JUDGEBENCH,
-    LLMBAR,
-    REWARDBENCH,
-    REWARDBENCH_2,
-    RM_BENCH,
-)
+from embrm.datasets.formats._benchmarks import BENCHMARKS
 from embrm.datasets.formats._chosen_rejected import (
     HH,
     PAIRS,
@@ -28,11 +22,7 @@ from embrm.datasets.formats._chosen_rejected import (
     unused_texts,
 )
 from embrm.datasets.formats._fields import is_list
-from embrm.datasets.formats._helpsteer import (
-    HELPSTEER_2,
-    HELPSTEER_2_PREFERENCE,
-    HELPSTEER_3,
-)
+from embrm.datasets.formats._helpsteer import HELPSTEER
 from embrm.datasets.formats._labelled import (
     LABELLED_MESSAGES,
     REWARDMATH,
@@ -44,21 +34,15 @@ from embrm.datasets.formats._published import PUBLISHED
 from embrm.datasets.formats._ranked import ALPACA_LIST, NECTAR, RANKED, SCORED
 from embrm.datasets.formats._rated import RATINGS, SUMMARY_RATINGS, ULTRAFEEDBACK
 from embrm.datasets.formats._responses import find_responses, no_responses
-from embrm.datasets.formats._stepwise import (
-    MATH_SHEPHERD,
-    PRM800K,
-    PRMBENCH,
-    PROCESSBENCH,
-    SIGNED_TURNS,
-    STEPWISE,
-)
+from embrm.datasets.formats._stepwise import PUBLISHED_STEPS, STEPWISE
 from embrm.datasets.formats._texts import (
     PROMPTS,
     RESPONSE_LISTS,
     RESPONSES,
     SYSTEMS,
     add_tools,
-    prompt_columns,
+    prompt_beside,
+    prompt_roles,
 )
 from embrm.datasets.formats._trees import OASST_MESSAGES, OASST_TREE
 from embrm.datasets.formats._two_responses import SIDES as TWO_SIDES
@@ -74,7 +58,6 @@ from embrm.datasets.formats.base import Format, ReadOptions, Row, RowReader
 from embrm.exceptions import (
     DataError,
     NoPreferenceError,
-    format_error,
     invalid_input,
 )
 
@@ -95,24 +78,14 @@ __all__ = [
 _FORMATS: dict[str, Format] = {
     fmt.name: fmt
     for fmt in (
-        REWARDBENCH,
-        REWARDBENCH_2,
-        RM_BENCH,
-        JUDGEBENCH,
-        LLMBAR,
+        *BENCHMARKS,
         REWARDMATH,
-        HELPSTEER_2,
-        HELPSTEER_2_PREFERENCE,
-        HELPSTEER_3,
+        *HELPSTEER,
         ULTRAFEEDBACK,
         SUMMARY_RATINGS,
         OASST_TREE,
         OASST_MESSAGES,
-        PRM800K,
-        MATH_SHEPHERD,
-        PROCESSBENCH,
-        PRMBENCH,
-        SIGNED_TURNS,
+        *PUBLISHED_STEPS,
         *PUBLISHED,
         NECTAR,
         RANKED,
@@ -310,7 +283,7 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
         The row as the source has it, whose columns are listed.
     """
     nearest, lacking = _nearest(row)
-    has_prompt = prompt_columns(tuple(row)) is not None
+    has_prompt = prompt_beside(row) is not None
     response = next((name for name in RESPONSES if name in row), None)
     chosen = row.keys() & {"chosen", "rejected"}
     misspelt = _misspelt(row)
@@ -355,9 +328,7 @@ def unknown_format(row: Row, own: Row | None = None) -> DataError:
         expected = f"the columns of format {nearest.name}: {nearest.columns}"
         fix = name_it(lacking, row)
     got = column_names(row if own is None else own)
-    return DataError(
-        format_error(expected=expected, got=got, fix=fix), reason="no known format"
-    )
+    return DataError.of(expected=expected, got=got, fix=fix, reason="no known format")
 
 
 def _misspelt(row: Row) -> dict[str, str]:
@@ -374,8 +345,7 @@ def _misspelt(row: Row) -> dict[str, str]:
 
 def _name_what_grades(row: Row, response: str) -> str:
     """Propose how to name the column that says how good a response is."""
-    place = prompt_columns(tuple(name for name in row if name != response))
-    used = {response, *({} if place is None else place.roles())}
+    used = {response, *prompt_roles(row, (response,))}
     others = {str(n)[:40]: c for n, c in row.items() if n not in used}
     flags = [name for name, cell in others.items() if isinstance(cell, bool)]
     if len(flags) == 1:
@@ -406,8 +376,7 @@ def _called(name: str, row: Row, own: Row | None) -> str:
 
 def _two_texts(row: Row) -> list[str]:
     """Name the texts beside the prompt that may be responses."""
-    place = prompt_columns(tuple(row))
-    known = {} if place is None else place.roles()
+    known = prompt_roles(row)
     texts = [name for name in unused_texts(row) if name not in known]
     alike = len({is_list(row[name]) for name in texts}) == 1
     return texts if alike else []

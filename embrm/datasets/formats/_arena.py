@@ -36,17 +36,15 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
-    refusal,
+    has_columns,
+    lacking,
     static_roles,
 )
-from embrm.exceptions import DataError, NoPreferenceError, format_error
+from embrm.exceptions import DataError, NoPreferenceError
 from embrm.messages import response_text
 
-_ONE_HOT = {
-    "winner_model_a": FIRST,
-    "winner_model_b": SECOND,
-    "winner_tie": TIE,
-}
+_RESPONSES = ("response_a", "response_b")
+_ONE_HOT = {"winner_model_a": FIRST, "winner_model_b": SECOND, "winner_tie": TIE}
 _ARENA_WINNERS: Mapping[Any, Verdict] = {
     "model_a": FIRST,
     "model_b": SECOND,
@@ -55,42 +53,29 @@ _ARENA_WINNERS: Mapping[Any, Verdict] = {
 }
 
 
-def _is_arena_one_hot(row: Row) -> bool:
-    return row.keys() >= {"prompt", "response_a", "response_b", "winner_model_a"}
-
-
 def _read_arena_one_hot(row: Row, reader: RowReader) -> None:
     """Read Arena-55k: three columns of which one is 1, and turns written as JSON."""
     won = [name for name in _ONE_HOT if number(row.get(name), name) == 1]
     if len(won) != 1:
-        raise refusal(
+        raise NoPreferenceError.of(
             expected=f"a 1 in exactly one of {', '.join(_ONE_HOT)}",
             got=f"{len(won)} of them",
             fix="drop the row",
             reason="no one winner",
-            kind=NoPreferenceError,
         )
     if parsed_list(row["prompt"]) is None:
         prompt: Any = read_prompt(row, PromptColumns("prompt"), reader)
-        first, second = row["response_a"], row["response_b"]
+        cells = {name: row[name] for name in _RESPONSES}
     else:
-        sides = [rounds(row["prompt"], row[n], n) for n in ("response_a", "response_b")]
+        sides = [rounds(row["prompt"], row[name], name) for name in _RESPONSES]
         if not all(sides):
-            raise refusal(
-                expected="at least one turn",
-                got="none",
-                fix="drop the row",
-                reason="missing response",
-                kind=NoPreferenceError,
-            )
+            raise lacking("at least one turn", reason="missing response")
         prompt = plain_if_single(sides[0][:1])
-        first, second = (response_text(turns[1:]) for turns in sides)
+        texts = (response_text(turns[1:]) for turns in sides)
+        cells = dict(zip(_RESPONSES, texts, strict=True))
     y = _ONE_HOT[won[0]]
     tie = {"tie": "tie"} if y == TIE else {}
-    used = {"prompt", "response_a", "response_b", *_ONE_HOT}
-    keep_pair(
-        row, reader, prompt, (first, second), ("response_a", "response_b"), y, tie, used
-    )
+    keep_pair(row, reader, prompt, cells, y, tie, ("prompt", *cells, *_ONE_HOT))
 
 
 ARENA_ONE_HOT = Format(
@@ -98,7 +83,7 @@ ARENA_ONE_HOT = Format(
     columns="prompt, response_a, response_b (text, or turns as JSON), winner_model_a, "
     "winner_model_b, winner_tie (0 or 1)",
     about="LMSYS Chatbot Arena, 55k (Kaggle)",
-    detect=_is_arena_one_hot,
+    detect=has_columns("prompt", "response_a", "response_b", "winner_model_a"),
     read=_read_arena_one_hot,
     roles=static_roles(
         prompt="prompt",
@@ -124,10 +109,6 @@ def _sides(row: Row) -> tuple[str, str]:
     return next((s for s in _CONVERSATIONS if {*s} <= row.keys()), _CONVERSATIONS[0])
 
 
-def _is_arena(row: Row) -> bool:
-    return row.keys() >= {*_sides(row), "winner"}
-
-
 def _arena_roles(row: Row) -> dict[str, str]:
     one, other = _sides(row)
     return {one: "prompt and first", other: "prompt and second", "winner": "winner"}
@@ -135,10 +116,11 @@ def _arena_roles(row: Row) -> dict[str, str]:
 
 def _read_arena(row: Row, reader: RowReader) -> None:
     """Read Arena's two conversations; later rounds belong to the response."""
-    names = one, other = _sides(row)
+    one, other = _sides(row)
     prompt, first, second = split_conversations(row[one], row[other], reader)
     y, tie = verdict(row["winner"], _ARENA_WINNERS, "winner", reader)
-    keep_pair(row, reader, prompt, (first, second), names, y, tie, {*names, "winner"})
+    cells = {one: first, other: second}
+    keep_pair(row, reader, prompt, cells, y, tie, (*cells, "winner"))
 
 
 ARENA = Format(
@@ -147,15 +129,11 @@ ARENA = Format(
     "'tie (bothbad)', both_bad), model_a, model_b",
     about="Chatbot Arena and LMArena: 33k, 100k, 140k, search (messages_a, "
     "messages_b), WebDev; MT-Bench human judgments",
-    detect=_is_arena,
+    detect=lambda row: row.keys() >= {*_sides(row), "winner"},
     read=_read_arena,
     roles=_arena_roles,
     says_winner=True,
 )
-
-
-def _is_unified(row: Row) -> bool:
-    return row.keys() >= {"conv_A", "conv_B", "conv_A_rating", "conv_B_rating"}
 
 
 def _read_unified(row: Row, reader: RowReader) -> None:
@@ -172,7 +150,7 @@ UNIFIED_FEEDBACK = Format(
     name="unified-feedback",
     columns="conv_A, conv_B (messages), conv_A_rating, conv_B_rating",
     about="LLM-Blender's Unified-Feedback",
-    detect=_is_unified,
+    detect=has_columns("conv_A", "conv_B", "conv_A_rating", "conv_B_rating"),
     read=_read_unified,
     roles=static_roles(
         conv_A="prompt and first",
@@ -199,12 +177,11 @@ def _is_vote_log(row: Row) -> bool:
 def _read_vote_log(row: Row, reader: RowReader) -> None:
     """Read FastChat's log; lines that are no votes hold no preference."""
     if not isinstance(row["type"], str) or row["type"] not in _VOTES:
-        raise refusal(
+        raise NoPreferenceError.of(
             expected="a vote",
             got=in_short(row["type"]),
             fix="drop the line: it compares nothing",
             reason="no vote",
-            kind=NoPreferenceError,
         )
     y, tie = verdict(row["type"], _VOTES, "type", reader)
     states = [record_of(s, "states") for s in list_of(row["states"], "states", 2)]
@@ -268,7 +245,7 @@ def split_conversations(
 def _turns(cell: Any, reader: RowReader) -> list[Message]:
     turns = parsed_messages(cell) if isinstance(cell, str) else cell
     if not is_conversation(turns):
-        raise refusal(
+        raise DataError.of(
             expected="a conversation: a list of messages",
             got=in_short(cell),
             fix="drop the row, or write it as prompt, response_a, response_b, winner",
@@ -281,7 +258,7 @@ def rounds(prompts: Any, answers: Any, column: str) -> list[Message]:
     """Join lists of questions and of answers, also written as JSON, into turns."""
     asked, given = parsed_list(prompts), parsed_list(answers)
     if asked is None or given is None:
-        raise refusal(
+        raise DataError.of(
             expected=f"lists of texts in prompt and {column}",
             got=in_short(prompts if asked is None else answers),
             fix="drop the row",
@@ -290,12 +267,10 @@ def rounds(prompts: Any, answers: Any, column: str) -> list[Message]:
     turns = []
     for question, answer in zip(asked, given, strict=False):
         if not isinstance(question, str) or not isinstance(answer, str):
-            raise DataError(
-                format_error(
-                    expected=f"texts in the lists of prompt and {column}",
-                    got=in_short(answer),
-                    fix="drop the row: it lacks an answer",
-                ),
+            raise DataError.of(
+                expected=f"texts in the lists of prompt and {column}",
+                got=in_short(answer),
+                fix="drop the row: it lacks an answer",
                 reason="missing response",
             )
         turns += [

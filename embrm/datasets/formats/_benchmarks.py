@@ -16,14 +16,22 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
+    has_columns,
     is_missing,
-    refusal,
     static_roles,
 )
 from embrm.exceptions import DataError, NoPreferenceError
 
 _STYLES = ("concise", "detailed-plain", "detailed-markdown")
 _WINNERS = {"A>B": 1.0, "B>A": 0.0}
+_ROLES = static_roles(
+    prompt="prompt",
+    chosen="chosen",
+    rejected="rejected",
+    id="benchmark_id",
+    subset="subset",
+    domain="domain",
+)
 
 
 def _is_rewardbench(row: Row) -> bool:
@@ -36,10 +44,7 @@ def _is_rewardbench(row: Row) -> bool:
 
 
 def _read_rewardbench(row: Row, reader: RowReader) -> None:
-    chosen, rejected = (
-        reader.item(row["prompt"], row[side], origin=(side, None))
-        for side in ("chosen", "rejected")
-    )
+    chosen, rejected = reader.items_of(row["prompt"], row, "chosen", "rejected")
     columns = extras_of(row, "prompt", "chosen", "rejected", "subset", "id")
     for name, column in (("subset", "subset"), ("id", "benchmark_id")):
         if not is_missing(row[name]):
@@ -118,14 +123,7 @@ REWARDBENCH = Format(
     about="RewardBench",
     detect=_is_rewardbench,
     read=_read_rewardbench,
-    roles=static_roles(
-        prompt="prompt",
-        chosen="chosen",
-        rejected="rejected",
-        id="benchmark_id",
-        subset="subset",
-        domain="domain",
-    ),
+    roles=_ROLES,
 )
 
 REWARDBENCH_2 = Format(
@@ -135,14 +133,7 @@ REWARDBENCH_2 = Format(
     about="RewardBench 2",
     detect=_is_rewardbench_2,
     read=_read_rewardbench_2,
-    roles=static_roles(
-        prompt="prompt",
-        chosen="chosen",
-        rejected="rejected",
-        id="benchmark_id",
-        subset="subset",
-        domain="domain",
-    ),
+    roles=_ROLES,
 )
 
 
@@ -215,19 +206,8 @@ RM_BENCH = Format(
     about="RM-Bench: three styles of each side",
     detect=_is_rm_bench,
     read=_read_rm_bench,
-    roles=static_roles(
-        prompt="prompt",
-        chosen="chosen",
-        rejected="rejected",
-        id="benchmark_id",
-        subset="subset",
-        domain="domain",
-    ),
+    roles=_ROLES,
 )
-
-
-def _is_judgebench(row: Row) -> bool:
-    return row.keys() >= {"question", "response_A", "response_B", "label"}
 
 
 def _read_judgebench(row: Row, reader: RowReader) -> None:
@@ -254,10 +234,7 @@ def _read_judgebench(row: Row, reader: RowReader) -> None:
     >>> reader.pairs[0]["y"], reader.pairs[0]["benchmark_id"]
     (0.0, '81ec')
     """
-    first, second = (
-        reader.item(row["question"], row[side], origin=(side, None))
-        for side in ("response_A", "response_B")
-    )
+    first, second = reader.items_of(row["question"], row, "response_A", "response_B")
     reader.pair(
         first,
         second,
@@ -273,12 +250,12 @@ def _winner(value: Any) -> float:
     if isinstance(value, str) and value.strip() in _WINNERS:
         return _WINNERS[value.strip()]
     missing = is_missing(value)
-    raise refusal(
+    error = NoPreferenceError if missing else DataError
+    raise error.of(
         expected="the label 'A>B' or 'B>A'",
         got=in_short(value),
         fix="drop the row: JudgeBench has no ties",
         reason="missing label" if missing else "unknown label",
-        kind=NoPreferenceError if missing else DataError,
     )
 
 
@@ -287,7 +264,7 @@ JUDGEBENCH = Format(
     columns="pair_id, original_id, source, question, response_model, response_A, "
     "response_B, label ('A>B' or 'B>A')",
     about="JudgeBench",
-    detect=_is_judgebench,
+    detect=has_columns("question", "response_A", "response_B", "label"),
     read=_read_judgebench,
     roles=static_roles(
         question="prompt",
@@ -298,10 +275,6 @@ JUDGEBENCH = Format(
     ),
     says_winner=True,
 )
-
-
-def _is_llmbar(row: Row) -> bool:
-    return row.keys() >= {"input", "output_1", "output_2", "label"}
 
 
 def _read_llmbar(row: Row, reader: RowReader) -> None:
@@ -320,10 +293,7 @@ def _read_llmbar(row: Row, reader: RowReader) -> None:
     [{'first': 0, 'second': 1, 'y': 1.0}]
     """
     label = whole_number(row["label"], "label", low=1, high=2)
-    first, second = (
-        reader.item(row["input"], row[side], origin=(side, None))
-        for side in ("output_1", "output_2")
-    )
+    first, second = reader.items_of(row["input"], row, "output_1", "output_2")
     reader.pair(first, second, 1.0 if label == 1 else 0.0)
 
 
@@ -331,10 +301,13 @@ LLMBAR = Format(
     name="llmbar",
     columns="input, output_1, output_2, label (1 or 2)",
     about="LLMBar",
-    detect=_is_llmbar,
+    detect=has_columns("input", "output_1", "output_2", "label"),
     read=_read_llmbar,
     roles=static_roles(
         input="prompt", output_1="first", output_2="second", label="winner"
     ),
     says_winner=True,
 )
+
+BENCHMARKS = (REWARDBENCH, REWARDBENCH_2, RM_BENCH, JUDGEBENCH, LLMBAR)
+"""In the order in which they are tried."""

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from embrm._typing import Message, Prompt
 from embrm.datasets.formats._conversations import (
     SPLIT_PROMPT_FIX,
+    WRITTEN,
     check_no_turns,
     is_conversation,
     is_transcript,
@@ -25,8 +26,10 @@ from embrm.datasets.formats._labelled import split_last_answer
 from embrm.datasets.formats._plain import PlainPair, PlainTurns
 from embrm.datasets.formats._texts import (
     PromptColumns,
-    prompt_columns,
+    prompt_beside,
+    prompt_roles,
     read_prompt,
+    read_prompt_beside,
     response_cell,
     template_columns,
 )
@@ -38,9 +41,9 @@ from embrm.datasets.formats.base import (
     RowReader,
     is_missing,
     no_text,
-    refusal,
     static_roles,
 )
+from embrm.exceptions import DataError
 from embrm.messages import as_messages, response_text
 
 _STEMS = (
@@ -114,8 +117,7 @@ def is_name(column: str) -> bool:
 
 
 def _prompt_place(row: Row) -> PromptColumns | None:
-    sides = sides_of(row) or ()
-    return prompt_columns(tuple(name for name in row if name not in sides))
+    return prompt_beside(row, sides_of(row) or ())
 
 
 def _is_pair(row: Row) -> bool:
@@ -124,8 +126,7 @@ def _is_pair(row: Row) -> bool:
 
 def _pair_roles(row: Row) -> dict[str, str]:
     chosen, rejected = sides_of(row) or ("chosen", "rejected")
-    place = _prompt_place(row)
-    prompts = {} if place is None else place.roles()
+    prompts = prompt_roles(row, sides_of(row) or ())
     named = {name: role for name, role in PAIR_ROLES.items() if name in row}
     return prompts | {chosen: "chosen", rejected: "rejected"} | named
 
@@ -136,13 +137,18 @@ def _read_pair(row: Row, reader: RowReader) -> None:
     Either side may be a list of responses: each chosen one is compared with each
     rejected one.
     """
+    sides = _filled_sides(row)
+    _keep_pairs(row, reader, read_prompt_beside(row, sides, reader), sides)
+
+
+def _filled_sides(row: Row) -> tuple[str, str]:
+    """Find the columns of the two sides; refuse a row that lacks one of them."""
     sides = sides_of(row)
     if sides is None:
         raise KeyError("rejected" if "chosen" in row else "chosen")
-    for side in sides:
-        if is_missing(row[side]):
-            raise no_text("missing", "response")
-    _keep_pairs(row, reader, _prompt(row, reader), sides)
+    if any(is_missing(row[side]) for side in sides):
+        raise no_text("missing", "response")
+    return sides
 
 
 def _keep_pairs(
@@ -154,8 +160,7 @@ def _keep_pairs(
     compared = list(product(better, worse))
     different = [pair for pair in compared if pair[0][0] != pair[1][0]]
     if different and len(different) < len(compared):
-        note = "responses that stand on both sides of a row are not compared"
-        reader.said.append(note)
+        reader.say("responses that stand on both sides of a row are not compared")
     numbers: dict[tuple[str, int | None], int] = {}
     # With none left, comparing the two as they stand gives the refusal its usual words.
     for answers in different or compared[:1]:
@@ -168,13 +173,6 @@ def _keep_pairs(
 def _template_columns(reader: RowReader) -> list[str]:
     template = reader.options.prompt_template
     return [] if template is None else template_columns(template)
-
-
-def _prompt(row: Row, reader: RowReader) -> Any:
-    place = _prompt_place(row)
-    if place is None and reader.options.prompt_template is None:
-        raise KeyError("prompt")
-    return read_prompt(row, place or PromptColumns("prompt"), reader)
 
 
 def _answers(cell: Any, column: str, reader: RowReader) -> list[_Answer]:
@@ -193,7 +191,7 @@ def _plain_pair(row: Row, _: ReadOptions) -> PlainPair | None:
         return None
     texts = (place.main, *sides)
     others = tuple(name for name in row if name not in texts)
-    if needs_a_look(others) or "tools" in others:
+    if needs_a_look(others):
         return None
     return PlainPair(tuple(row), *texts, others)
 
@@ -210,7 +208,7 @@ PAIRS = Format(
     read=_read_pair,
     roles=_pair_roles,
     plain=_plain_pair,
-    needs=(("prompt",), tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES)),
+    needs=(("prompt",), *zip(*SIDES, strict=True)),
 )
 
 
@@ -260,33 +258,27 @@ def _read_trl(row: Row, reader: RowReader) -> None:
     both of which begin with the prompt. https://huggingface.co/docs/trl/dataset_formats
     A response may be several turns, where the assistant calls tools.
     """
-    sides = sides_of(row)
-    if sides is None:
-        raise KeyError("rejected" if "chosen" in row else "chosen")
+    sides = _filled_sides(row)
     cells = [row[side] for side in sides]
-    if any(is_missing(cell) for cell in cells):
-        raise no_text("missing", "response")
     turns = [_turns_in(cell) for cell in cells]
     if turns[0] is not None and turns[1] is not None:
         if any(isinstance(cell, str) for cell in cells):
-            reader.said.append(
-                "messages were written as JSON in text: they were parsed"
-            )
+            reader.say(WRITTEN)
         prompt, chosen, rejected = _split_messages(row, turns[0], turns[1], reader)
     elif _prompt_place(row) is not None or reader.options.prompt_template is not None:
-        _keep_pairs(row, reader, _prompt(row, reader), sides)
+        _keep_pairs(row, reader, read_prompt_beside(row, sides, reader), sides)
         return
     elif isinstance(cells[0], str) and isinstance(cells[1], str):
         _check_no_text_beside(row)
         for cell in cells:
             check_no_turns(cell)
         prompt, chosen, rejected = split_text(cells[0], cells[1])
-        reader.said.append(
+        reader.say(
             "there is no column with a prompt: the words that both sides begin with "
             "are read as the prompt"
         )
     else:
-        raise refusal(
+        raise DataError.of(
             expected="chosen and rejected that are both text or both lists of messages",
             got=" and ".join(type(cell).__name__ for cell in cells),
             fix=SPLIT_PROMPT_FIX,
@@ -304,7 +296,7 @@ def _check_no_text_beside(row: Row) -> None:
     """Refuse to look for a prompt in texts while another column may hold it."""
     texts = unused_texts(row)
     if texts:
-        raise refusal(
+        raise DataError.of(
             expected="a column with the prompt",
             got=f"none of a known name; text is also in {', '.join(texts[:5])}"[:120],
             fix=f"say which: columns={{'prompt': {texts[0][:40]!r}}} if that is it; "
@@ -328,7 +320,7 @@ def _split_messages(
 def _check_ending(turns: Sequence[Message], start: int, n_a: int, n_b: int) -> None:
     roles = [turn["role"] for turn in turns[start:]]
     if "user" in roles[:-1]:
-        raise refusal(
+        raise DataError.of(
             expected="conversations that differ in the last turn alone",
             got=f"a difference at message {start}, of {n_a} and {n_b}",
             fix=SPLIT_PROMPT_FIX,
@@ -336,7 +328,7 @@ def _check_ending(turns: Sequence[Message], start: int, n_a: int, n_b: int) -> N
         )
     for role in (roles[-1], roles[0]):
         if role != "assistant":
-            raise refusal(
+            raise DataError.of(
                 expected="conversations that end with a turn of the assistant",
                 got=f"a last turn of {role[:40]!r}",
                 fix=SPLIT_PROMPT_FIX,
@@ -384,7 +376,7 @@ def _plain_turns(row: Row, _: ReadOptions) -> PlainTurns | None:
     # By another name than prompt, a column goes along.
     prompt = "prompt" if place is not None and place.main == "prompt" else ""
     others = tuple(name for name in row if name not in (*sides, prompt))
-    if needs_a_look(others) or "tools" in others:
+    if needs_a_look(others):
         return None
     return PlainTurns(tuple(row), *sides, others, prompt)
 
@@ -398,7 +390,7 @@ TRL = Format(
     read=_read_trl,
     roles=_trl_roles,
     plain=_plain_turns,
-    needs=(tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES)),
+    needs=(*zip(*SIDES, strict=True),),
 )
 
 
@@ -429,7 +421,7 @@ def _read_hh(row: Row, reader: RowReader) -> None:
     if is_missing(chosen) or is_missing(rejected):
         raise no_text("missing", "response")
     if not (is_transcript(chosen) and is_transcript(rejected)):
-        raise refusal(
+        raise DataError.of(
             expected="transcripts that begin with '\\n\\nHuman:'",
             got="another text",
             fix=_TRANSCRIPT_FIX,
@@ -439,7 +431,7 @@ def _read_hh(row: Row, reader: RowReader) -> None:
     shared = chosen[: common_prefix_length(chosen, rejected)]
     cut = shared.rfind(_ASSISTANT)
     if cut < 0:
-        raise refusal(
+        raise DataError.of(
             expected=f"transcripts with a common beginning up to an {_ASSISTANT!r}",
             got="two that part before it",
             fix=_TRANSCRIPT_FIX,

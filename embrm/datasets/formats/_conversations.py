@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 
 from embrm._typing import Message, Prompt
 from embrm.datasets.formats._fields import common_prefix_length, is_list
-from embrm.datasets.formats.base import RowReader, refusal
+from embrm.datasets.formats.base import RowReader
 from embrm.exceptions import DataError, InvalidInputError
 from embrm.messages import as_messages
 
@@ -66,7 +66,7 @@ def messages_of(cell: Any, reader: RowReader) -> list[Message]:
         If a turn is malformed.
     """
     if not isinstance(cell, str) and not is_list(cell):
-        raise refusal(
+        raise DataError.of(
             expected="a list of messages",
             got=type(cell).__name__,
             fix="write [{'role': 'user', 'content': 'text'}, ...]",
@@ -77,7 +77,7 @@ def messages_of(cell: Any, reader: RowReader) -> list[Message]:
         turns = [turn for entry in cell for turn in _respelt(entry)]
         for name in _UNREAD:
             if any(isinstance(turn, Mapping) and turn.get(name) for turn in cell):
-                say(reader, f"{name} of messages is not read")
+                reader.say(f"{name} of messages is not read")
     mark = reader.options.images == "mark"
     try:
         return list(as_messages(turns, mark_images=mark))
@@ -147,7 +147,7 @@ def check_no_turns(text: str) -> None:
         If it does: it is no prompt and no response as it stands.
     """
     if _WRITTEN_TURN.match(text):
-        raise refusal(
+        raise DataError.of(
             expected="messages written as JSON, or a text",
             got="messages in another form, or cut off",
             fix="write lists by json.dumps before to_csv, or write .jsonl or .parquet",
@@ -277,11 +277,6 @@ def _tool_part(part: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Any]:
     return None, None
 
 
-def say(reader: RowReader, note: str) -> None:
-    if note not in reader.said:
-        reader.said.append(note)
-
-
 def split_text(chosen: str, rejected: str) -> tuple[str, str, str]:
     """Cut two texts where they part, at the beginning of a word.
 
@@ -298,7 +293,7 @@ def split_text(chosen: str, rejected: str) -> tuple[str, str, str]:
         shared = shared.rstrip()
     cut = max((at + 1 for at, sign in enumerate(shared) if sign.isspace()), default=0)
     if not shared[:cut].strip():
-        raise refusal(
+        raise DataError.of(
             expected="chosen and rejected that begin with the same prompt",
             got="two texts without a common beginning",
             fix=SPLIT_PROMPT_FIX,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeGuard
 
-from embrm.datasets.formats.base import Row, is_missing, refusal
+from embrm.datasets.formats.base import Row, is_missing, lacking
 from embrm.exceptions import DataError, NoPreferenceError
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
@@ -81,14 +81,14 @@ def number(
     except (ValueError, OverflowError):
         read = math.nan
     if not math.isfinite(read):
-        raise refusal(
+        raise DataError.of(
             expected=f"a finite number as {what}",
             got=in_short(value),
             fix=_fix_for(value, what),
             reason=f"{what} is not a number",
         )
     if not low <= read <= high:
-        raise refusal(
+        raise DataError.of(
             expected=f"{what} from {low:g} to {high:g}",
             got=f"{read:g}",
             fix="bring the values to that range",
@@ -121,15 +121,13 @@ def whole_number(
     """
     read = number(value, what, low=low, high=high)
     if math.isnan(read):
-        raise refusal(
-            expected=f"a whole number as {what}",
-            got="none",
-            fix="drop the row or fill it in",
+        raise lacking(
+            f"a whole number as {what}",
             reason=f"missing {what}",
-            kind=NoPreferenceError,
+            fix="drop the row or fill it in",
         )
     if not read.is_integer():
-        raise refusal(
+        raise DataError.of(
             expected=f"a whole number as {what}",
             got=f"{read:g}",
             fix="round the values",
@@ -147,12 +145,10 @@ def check_rated(ratings: Iterable[float]) -> None:
         If all are NaN.
     """
     if all(math.isnan(rating) for rating in ratings):
-        raise refusal(
-            expected="a number as at least one rating",
-            got="none",
-            fix="drop the row or fill it in",
+        raise lacking(
+            "a number as at least one rating",
             reason="no rating",
-            kind=NoPreferenceError,
+            fix="drop the row or fill it in",
         )
 
 
@@ -175,7 +171,7 @@ def name_of(value: Any, what: str) -> str:
     if isinstance(value, str | int) and str(value).strip():
         return str(value)
     blank = is_missing(value) or isinstance(value, str)
-    raise refusal(
+    raise DataError.of(
         expected=f"a name or number as {what}",
         got="none" if blank else f"a {type(value).__name__}",
         fix="fill it in: the benchmark is scored by it",
@@ -211,12 +207,12 @@ def list_of(value: Any, what: str, length: int | None = None) -> list[Any]:
         return list(value)
     wrong = "has the wrong length" if is_list(value) else "is not a list"
     empty = is_missing(value) or (is_list(value) and len(value) == 0)
-    raise refusal(
+    error = NoPreferenceError if empty else DataError
+    raise error.of(
         expected=f"a list of {length or 'one or more'} as {what}",
         got=f"a list of {len(value)}" if is_list(value) else type(value).__name__,
         fix="drop the row or fix the list",
         reason=f"{what} {wrong}",
-        kind=NoPreferenceError if empty else DataError,
     )
 
 
@@ -230,7 +226,7 @@ def record_of(value: Any, what: str) -> Mapping[str, Any]:
     """
     if isinstance(value, Mapping):
         return value
-    raise refusal(
+    raise DataError.of(
         expected=f"named fields as {what}",
         got="none" if is_missing(value) else type(value).__name__,
         fix="drop the row, or compare it with the dataset's own files",
@@ -238,7 +234,7 @@ def record_of(value: Any, what: str) -> Mapping[str, Any]:
     )
 
 
-def extras_of(row: Row, *texts: str) -> dict[str, Any]:
+def extras_of(row: Row, *texts: str, y: float | None = None) -> dict[str, Any]:
     """Read the columns of a pair row beside its `texts`, as columns of the pair.
 
     Parameters
@@ -246,6 +242,8 @@ def extras_of(row: Row, *texts: str) -> dict[str, Any]:
     row : mapping
     texts : str
         Names of the columns that the format reads itself.
+    y : float, optional
+        The label, where the format knows it; a column of that name is not read then.
 
     Returns
     -------
@@ -267,7 +265,7 @@ def extras_of(row: Row, *texts: str) -> dict[str, Any]:
     >>> extras_of(row, "chosen", "rejected")
     {'y': 0.5, 'votes': 8}
     """
-    read = {"y": pair_label(row)}
+    read = {"y": pair_label(row) if y is None else y}
     for name in ("margin", "weight"):
         value = _not_negative(row[name], name) if name in row else math.nan
         if not math.isnan(value):
@@ -277,7 +275,7 @@ def extras_of(row: Row, *texts: str) -> dict[str, Any]:
 
 def needs_a_look(columns: Iterable[str]) -> bool:
     """Say whether columns beside the texts say more of a pair than they carry."""
-    return bool((_OWN | _RESERVED).intersection(columns))
+    return bool((_OWN | _RESERVED | {"tools"}).intersection(columns))
 
 
 def texts_among(row: Row, *columns: str) -> dict[str, str]:
@@ -298,14 +296,14 @@ def pair_label(row: Row) -> float:
     if 0 <= y <= 1:
         return y
     missing = math.isnan(y)
-    raise refusal(
+    error = NoPreferenceError if missing else DataError
+    raise error.of(
         expected="a label y in [0, 1]: 1 if chosen is preferred, 0.5 for a tie",
         got="none" if missing else f"{y:g}",
         fix="drop the row or fill it in"
         if missing
         else "map the labels, e.g. -1/+1 by (y + 1) / 2",
         reason="missing y" if missing else "y out of range",
-        kind=NoPreferenceError if missing else DataError,
     )
 
 
@@ -313,7 +311,7 @@ def _not_negative(value: Any, what: str) -> float:
     """Read a margin or a weight; NaN where there is none."""
     read = number(value, what)
     if read < 0:
-        raise refusal(
+        raise DataError.of(
             expected=f"{what} >= 0",
             got=f"{read:g}",
             fix="swap chosen and rejected and drop the sign"

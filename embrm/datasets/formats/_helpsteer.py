@@ -14,8 +14,14 @@ from embrm.datasets.formats._fields import (
     whole_number,
 )
 from embrm.datasets.formats._rated import HELPSTEER_ATTRIBUTES
-from embrm.datasets.formats._texts import prompt_cell, response_cell
-from embrm.datasets.formats.base import Format, Row, RowReader, static_roles
+from embrm.datasets.formats._texts import add_responses, prompt_cell
+from embrm.datasets.formats.base import (
+    Format,
+    Row,
+    RowReader,
+    has_columns,
+    static_roles,
+)
 
 _TURN = re.compile(r"\n?<extra_id_[01]>(System|User|Assistant)(?:\n|\Z)")
 
@@ -35,15 +41,10 @@ def _conversation(prompt: Any) -> Any:
     ]
 
 
-def _is_helpsteer_2(row: Row) -> bool:
-    return row.keys() >= {"prompt", "response", *HELPSTEER_ATTRIBUTES}
-
-
 def _read_helpsteer_2(row: Row, reader: RowReader) -> None:
     several = all(is_list(row[name]) for name in HELPSTEER_ATTRIBUTES)
-    note = "of the ratings of several people, the mean is read"
-    if several and note not in reader.said:
-        reader.said.append(note)
+    if several:
+        reader.say("of the ratings of several people, the mean is read")
     attributes: dict[str, Any] = {
         name: _mean_rating(row[name], name)
         if several
@@ -67,12 +68,12 @@ def _mean_rating(cell: Any, name: str) -> float:
 
 
 def _read_strength(
+    row: Row,
     reader: RowReader,
     prompt: Any,
-    responses: tuple[Any, Any],
-    names: tuple[str, str],
-    strength: int,
-    columns: dict[str, str],
+    sides: tuple[str, str],
+    column: str,
+    *carried: str,
 ) -> None:
     r"""Read HelpSteer: rated responses (1 and 2), and preferences (2 and 3).
 
@@ -108,45 +109,24 @@ def _read_strength(
     >>> [message["role"] for message in reader.items[0]["prompt"]]
     ['user', 'assistant', 'user']
     """
+    strength = whole_number(row[column], column, low=-3, high=3)
     prompt = prompt_cell(prompt, reader)
-    first, second = (
-        reader.item(prompt, response_cell(cell, reader), origin=(name, None))
-        for cell, name in zip(responses, names, strict=True)
-    )
+    first, second = add_responses(row, sides, prompt, reader)
     y = 0.5 if strength == 0 else float(strength < 0)
+    columns = texts_among(row, *carried)
     reader.pair(first, second, y, strength=abs(strength), **columns)
 
 
-def _is_helpsteer_2_preference(row: Row) -> bool:
-    return row.keys() >= {"prompt", "response_1", "response_2", "preference_strength"}
-
-
 def _read_helpsteer_2_preference(row: Row, reader: RowReader) -> None:
-    strength = row["preference_strength"]
-    _read_strength(
-        reader,
-        _conversation(row["prompt"]),
-        (row["response_1"], row["response_2"]),
-        ("response_1", "response_2"),
-        whole_number(strength, "preference_strength", low=-3, high=3),
-        texts_among(row, "split"),
-    )
-
-
-def _is_helpsteer_3(row: Row) -> bool:
-    return row.keys() >= {"context", "response1", "response2", "overall_preference"}
+    sides = ("response_1", "response_2")
+    prompt = _conversation(row["prompt"])
+    _read_strength(row, reader, prompt, sides, "preference_strength", "split")
 
 
 def _read_helpsteer_3(row: Row, reader: RowReader) -> None:
-    strength = row["overall_preference"]
-    _read_strength(
-        reader,
-        row["context"],
-        (row["response1"], row["response2"]),
-        ("response1", "response2"),
-        whole_number(strength, "overall_preference", low=-3, high=3),
-        texts_among(row, "domain", "language"),
-    )
+    sides, prompt = ("response1", "response2"), row["context"]
+    carried = ("domain", "language")
+    _read_strength(row, reader, prompt, sides, "overall_preference", *carried)
 
 
 HELPSTEER_2 = Format(
@@ -155,7 +135,7 @@ HELPSTEER_2 = Format(
     "verbosity (0 to 4, or lists of them)",
     about="HelpSteer and HelpSteer2: five ratings from 0 to 4; of its disagreements, "
     "the means",
-    detect=_is_helpsteer_2,
+    detect=has_columns("prompt", "response", *HELPSTEER_ATTRIBUTES),
     read=_read_helpsteer_2,
     roles=static_roles(
         prompt="prompt",
@@ -168,7 +148,7 @@ HELPSTEER_2_PREFERENCE = Format(
     name="helpsteer2-preference",
     columns="prompt, response_1, response_2, preference_strength (-3 to 3)",
     about="HelpSteer2-Preference; a negative strength prefers response 1",
-    detect=_is_helpsteer_2_preference,
+    detect=has_columns("prompt", "response_1", "response_2", "preference_strength"),
     read=_read_helpsteer_2_preference,
     roles=static_roles(
         prompt="prompt",
@@ -183,7 +163,7 @@ HELPSTEER_3 = Format(
     name="helpsteer3",
     columns="context, response1, response2, overall_preference (-3 to 3)",
     about="HelpSteer3; a negative strength prefers response 1",
-    detect=_is_helpsteer_3,
+    detect=has_columns("context", "response1", "response2", "overall_preference"),
     read=_read_helpsteer_3,
     roles=static_roles(
         context="prompt",
@@ -193,3 +173,6 @@ HELPSTEER_3 = Format(
     ),
     says_winner=True,
 )
+
+HELPSTEER = (HELPSTEER_2, HELPSTEER_2_PREFERENCE, HELPSTEER_3)
+"""In the order in which they are tried."""

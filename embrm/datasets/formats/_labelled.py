@@ -15,8 +15,8 @@ from embrm.datasets.formats._fields import (
 from embrm.datasets.formats._texts import (
     RESPONSES,
     PromptColumns,
-    prompt_columns,
     read_prompt,
+    response_beside_prompt,
     response_cell,
 )
 from embrm.datasets.formats.base import (
@@ -24,8 +24,8 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
+    has_columns,
     is_missing,
-    refusal,
     static_roles,
 )
 from embrm.exceptions import DataError, NoPreferenceError
@@ -51,7 +51,8 @@ def good_or_bad(value: Any, column: str = "label") -> bool:
     if is_number(value) and value in (0, 1):
         return bool(value)
     missing = is_missing(value)
-    raise refusal(
+    error = NoPreferenceError if missing else DataError
+    raise error.of(
         expected="a label that is true or false, or 1 or 0",
         got=in_short(value),
         fix="write true for a good response, false for a bad one; if its numbers rate "
@@ -61,7 +62,6 @@ def good_or_bad(value: Any, column: str = "label") -> bool:
         else MEANS_OTHERWISE
         if is_number(value)
         else "label is not true or false",
-        kind=NoPreferenceError if missing else DataError,
     )
 
 
@@ -69,8 +69,7 @@ def _turned(label: bool, reader: RowReader) -> bool:
     """Take true for bad where the user said that lower is better."""
     if not reader.options.lower_is_better:
         return label
-    if _TRUE_IS_BAD not in reader.said:
-        reader.said.append(_TRUE_IS_BAD)
+    reader.say(_TRUE_IS_BAD)
     return not label
 
 
@@ -92,12 +91,8 @@ def _label_column(row: Row) -> str | None:
 
 def _places(row: Row) -> tuple[PromptColumns, str, str] | None:
     """Find the columns of prompt, response and label."""
-    label = _label_column(row)
-    response = next((name for name in RESPONSES if name in row), None)
-    if label is None or response is None:
-        return None
-    place = prompt_columns(tuple(name for name in row if name != response))
-    return None if place is None else (place, response, label)
+    label, found = _label_column(row), response_beside_prompt(row)
+    return None if label is None or found is None else (*found, label)
 
 
 def _is_unpaired(row: Row) -> bool:
@@ -188,7 +183,7 @@ def split_last_answer(cell: Any, reader: RowReader) -> tuple[Any, str]:
     asked = [n for n, turn in enumerate(turns) if turn["role"] == "user"]
     cut = asked[-1] + 1 if asked else 0
     if not 0 < cut < len(turns) or turns[cut]["role"] != "assistant":
-        raise refusal(
+        raise DataError.of(
             expected="a conversation that ends with an answer of the assistant",
             got=f"a last turn of {turns[-1]['role'][:40]!r}" if turns else "no turn",
             fix="drop the row, or write it as prompt and response",
@@ -217,10 +212,6 @@ LABELLED_MESSAGES = Format(
 _SOLUTIONS = {"chosen": True, "rejected": False}
 
 
-def _is_rewardmath(row: Row) -> bool:
-    return row.keys() >= {"problem", "eval_solution", "solution_type"}
-
-
 def _read_rewardmath(row: Row, reader: RowReader) -> None:
     """Read RewardMATH: solutions in steps, one chosen and nine rejected a problem.
 
@@ -230,12 +221,13 @@ def _read_rewardmath(row: Row, reader: RowReader) -> None:
     """
     kind = row["solution_type"]
     if not isinstance(kind, str) or kind not in _SOLUTIONS:
-        raise refusal(
+        missing = is_missing(kind)
+        error = NoPreferenceError if missing else DataError
+        raise error.of(
             expected="solution_type 'chosen' or 'rejected'",
             got=in_short(kind),
             fix="drop the row",
-            reason="missing label" if is_missing(kind) else "unknown label",
-            kind=NoPreferenceError if is_missing(kind) else DataError,
+            reason="missing label" if missing else "unknown label",
         )
     text = response_cell(row["eval_solution"], reader)
     reader.item(
@@ -252,7 +244,7 @@ REWARDMATH = Format(
     columns="problem, eval_solution [steps], solution_type (chosen or rejected), "
     "problem_id",
     about="RewardMATH, one solution a row",
-    detect=_is_rewardmath,
+    detect=has_columns("problem", "eval_solution", "solution_type"),
     read=_read_rewardmath,
     roles=static_roles(
         problem="prompt",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from embrm.datasets.formats._conversations import parsed_list
@@ -14,9 +15,10 @@ from embrm.datasets.formats._fields import (
 )
 from embrm.datasets.formats._texts import (
     PROMPTS,
-    PromptColumns,
-    prompt_columns,
-    read_prompt,
+    add_responses,
+    prompt_beside,
+    prompt_roles,
+    read_prompt_beside,
     response_cell,
 )
 from embrm.datasets.formats._two_responses import SIDES, STEMS, WINNERS, winner_column
@@ -27,8 +29,8 @@ from embrm.datasets.formats.base import (
     Row,
     RowReader,
     is_missing,
-    refusal,
 )
+from embrm.exceptions import DataError
 
 _NAMES = (
     *(f"{stem}{link}{{}}" for stem in STEMS for link in ("_", "")),
@@ -50,13 +52,10 @@ def numbered_columns(
     """Find columns of responses that are numbered or lettered, and their signs."""
     for name in _NAMES:
         for signs in _SIGNS:
-            found = []
-            for sign in signs:
-                if name.format(sign) not in columns:
-                    break
-                found.append(sign)
+            names = (name.format(sign) for sign in signs)
+            found = tuple(takewhile(columns.__contains__, names))
             if len(found) > 1:
-                return tuple(name.format(sign) for sign in found), tuple(found)
+                return found, tuple(signs[: len(found)])
     return next(((s, s) for s in SIDES if {*s} <= {*columns}), ((), ()))
 
 
@@ -83,28 +82,16 @@ def _scores(row: Row) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return responses, tuple(lists)[:1]
 
 
-def _place(row: Row, used: tuple[str, ...]) -> PromptColumns | None:
-    return prompt_columns(tuple(name for name in row if name not in used))
-
-
 def _is_rated(row: Row) -> bool:
     responses, scores = _scores(row)
-    return bool(scores) and _place(row, (*responses, *scores)) is not None
+    return bool(scores) and prompt_beside(row, (*responses, *scores)) is not None
 
 
 def _rated_roles(row: Row) -> dict[str, str]:
     responses, scores = _scores(row)
-    place = _place(row, (*responses, *scores))
-    roles = {} if place is None else place.roles()
+    roles = prompt_roles(row, (*responses, *scores))
     roles |= dict.fromkeys(responses, "response")
     return roles | dict.fromkeys(scores, "scores" if len(scores) == 1 else "score")
-
-
-def _prompt(row: Row, used: tuple[str, ...], reader: RowReader) -> Any:
-    place = _place(row, used)
-    if place is None and reader.options.prompt_template is None:
-        raise KeyError("prompt")
-    return read_prompt(row, place or PromptColumns("prompt"), reader)
 
 
 def _read_rated(row: Row, reader: RowReader) -> None:
@@ -116,7 +103,7 @@ def _read_rated(row: Row, reader: RowReader) -> None:
     responses, columns = _scores(row)
     if not columns:
         raise KeyError("score_a")
-    prompt = _prompt(row, (*responses, *columns), reader)
+    prompt = read_prompt_beside(row, (*responses, *columns), reader)
     lower = reader.options.lower_is_better
     if lower is None:
         # Of ranks, the lowest is the best.
@@ -139,7 +126,7 @@ def _score_cells(
     else:
         cells = parsed_list(row[columns[0]]) or []
         if len(cells) != len(responses):
-            raise refusal(
+            raise DataError.of(
                 expected=f"{len(responses)} scores, of {responses[0]} and so on",
                 got=f"{len(cells)} in {columns[0]}",
                 fix="drop the row or fix the list",
@@ -160,8 +147,7 @@ NUMBERED_RATED = Format(
     roles=_rated_roles,
     needs=(
         PROMPTS,
-        tuple(s[0] for s in SIDES),
-        tuple(s[1] for s in SIDES),
+        *zip(*SIDES, strict=True),
         ("score_a", "rating_a"),
         ("score_b", "rating_b"),
     ),
@@ -179,13 +165,12 @@ def _best(row: Row) -> tuple[tuple[str, ...], str | None]:
 
 def _is_best(row: Row) -> bool:
     responses, winner = _best(row)
-    return winner is not None and _place(row, (*responses, winner)) is not None
+    return winner is not None and prompt_beside(row, (*responses, winner)) is not None
 
 
 def _best_roles(row: Row) -> dict[str, str]:
     responses, winner = _best(row)
-    place = _place(row, (*responses, winner or ""))
-    roles = {} if place is None else place.roles()
+    roles = prompt_roles(row, (*responses, winner or ""))
     return roles | dict.fromkeys(responses, "response") | {winner or "": "the best one"}
 
 
@@ -206,23 +191,19 @@ def _read_best(row: Row, reader: RowReader) -> None:
     value = row[winner]
     found = list(_named(value, row, responses))
     if len(found) != 1:
-        raise refusal(
+        raise DataError.of(
             expected=f"one of {', '.join(responses[:4])} in {winner[:40]!r}",
             got="none" if is_missing(value) or is_list(value) else repr(value)[:30],
             fix="write which response is the best: the name of its column",
             reason=MEANS_OTHERWISE if is_number(value) else "unknown winner",
         )
-    prompt = _prompt(row, (*responses, winner), reader)
-    numbers = [
-        reader.item(prompt, response_cell(row[column], reader), origin=(column, None))
-        for column in responses
-    ]
-    place = _place(row, (*responses, winner))
-    used = (*responses, winner, *({} if place is None else place.roles()))
-    columns = extras_of({k: v for k, v in row.items() if k != "y"}, *used)
+    used = (*responses, winner)
+    prompt = read_prompt_beside(row, used, reader)
+    numbers = add_responses(row, responses, prompt, reader)
+    columns = extras_of(row, *used, *prompt_roles(row, used), y=1.0)
     for n in numbers:
         if n != found[0]:
-            reader.pair(found[0], n, **(columns | {"y": 1.0}))
+            reader.pair(found[0], n, **columns)
 
 
 NUMBERED_BEST = Format(

@@ -8,52 +8,20 @@ row that needs a closer look.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embrm.datasets.formats._fields import says_missing
 from embrm.datasets.formats._verdicts import Verdict, verdict
 from embrm.datasets.formats.base import ReadOptions, Row, RowReader
 from embrm.exceptions import DataError
+from embrm.messages import is_unicode
+
+if TYPE_CHECKING:
+    from embrm.datasets._building import PreferencesBuilder
 
 _INT64 = 2**63
 _ROLES = ("user", "assistant", "system")
 _MOST_LABELS = 1000
-
-
-class Tables(Protocol):
-    """What plain rows are added to: the numbers of prompts, items, pairs."""
-
-    def text_prompt(self, prompt: str) -> int | None:
-        """Find the number of a prompt that is text; None if it is not plain."""
-
-    def turns_prompt(self, turns: list[Any]) -> int:
-        """Find the number of a prompt of turns with a role and a text."""
-
-    def plain_pair(
-        self,
-        prompt: int,
-        texts: tuple[str, str],
-        y: float,
-        attributes: dict[str, Any],
-        source_row: int,
-    ) -> None:
-        """Add two items of a prompt and their pair."""
-
-    def plain_item(
-        self, prompt: int, text: str, attributes: dict[str, Any], source_row: int
-    ) -> None:
-        """Add one item."""
-
-
-class PlainRows(Protocol):
-    """Rows of one shape, plain as long as their cells are."""
-
-    @property
-    def shape(self) -> tuple[str, ...]:
-        """All columns, in their order."""
-
-    def add(self, row: Row, tables: Tables, source_row: int) -> bool:
-        """Add a row; False, and nothing done, if it is not plain."""
 
 
 @dataclass
@@ -106,7 +74,7 @@ class PlainPair:
     winner: str = ""
     labels: PlainLabels | None = None
 
-    def add(self, row: Row, tables: Tables, source_row: int) -> bool:
+    def add(self, row: Row, tables: "PreferencesBuilder", source_row: int) -> bool:
         """Add a row; False, and nothing done, if it is not plain."""
         prompt, one, other = row[self.prompt], row[self.first], row[self.second]
         if not (is_plain(one) and is_plain(other)) or one == other:
@@ -147,7 +115,7 @@ class PlainTurns:
     others: tuple[str, ...]
     prompt: str = ""
 
-    def add(self, row: Row, tables: Tables, source_row: int) -> bool:
+    def add(self, row: Row, tables: "PreferencesBuilder", source_row: int) -> bool:
         """Add a row; False, and nothing done, if it is not plain."""
         a, b = row[self.first], row[self.second]
         if type(a) is not list or type(b) is not list or not len(a) == len(b) > 1:
@@ -198,7 +166,7 @@ class PlainRating:
     annotator: str = ""
     sign: float = 1.0
 
-    def add(self, row: Row, tables: Tables, source_row: int) -> bool:
+    def add(self, row: Row, tables: "PreferencesBuilder", source_row: int) -> bool:
         """Add a row; False, and nothing done, if it is not plain."""
         prompt, text = row[self.prompt], row[self.response]
         attributes = self._attributes(row)
@@ -234,6 +202,10 @@ class PlainRating:
         return attributes
 
 
+PlainRows: TypeAlias = PlainPair | PlainTurns | PlainRating
+"""Rows of one shape: `add` puts one into the tables, as long as it is plain."""
+
+
 def _plain_number(value: Any) -> float | None:
     if type(value) is float:
         return value if math.isfinite(value) else None
@@ -244,14 +216,14 @@ def _is_plain_word(value: Any) -> bool:
     """Say whether a cell is a truth value, or a text that is no missing number."""
     if type(value) is not str:
         return type(value) is bool
-    return _is_whole(value) and not (len(value) < 6 and says_missing(value))
+    return is_unicode(value) and not (len(value) < 6 and says_missing(value))
 
 
 def is_plain(text: Any) -> bool:
     """Say whether a cell is text that is nothing but text: no messages in JSON."""
     if type(text) is not str:
         return False
-    return text.lstrip()[:1] not in ("", "[", "{") and _is_whole(text)
+    return text.lstrip()[:1] not in ("", "[", "{") and is_unicode(text)
 
 
 def plain_attributes(row: Row, names: Sequence[str]) -> dict[str, Any] | None:
@@ -261,7 +233,7 @@ def plain_attributes(row: Row, names: Sequence[str]) -> dict[str, Any] | None:
         value = row[name]
         kind = type(value)
         if kind is str:
-            if not _is_whole(value):
+            if not is_unicode(value):
                 return None
         elif value is None or kind is list or kind is dict:
             continue
@@ -277,17 +249,6 @@ def plain_attributes(row: Row, names: Sequence[str]) -> dict[str, Any] | None:
     return attributes
 
 
-def _is_whole(text: str) -> bool:
-    """Say whether a text is valid Unicode, without half of a surrogate pair."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _are_plain(turns: Sequence[Any]) -> bool:
     """Say whether all turns have a usual role and a text, and nothing else."""
     for turn in turns:
@@ -296,7 +257,7 @@ def _are_plain(turns: Sequence[Any]) -> bool:
         content = turn.get("content")
         if type(content) is not str or turn.get("role") not in _ROLES:
             return False
-        if not content.isascii() and not _is_whole(content):
+        if not is_unicode(content):
             return False
     return True
 

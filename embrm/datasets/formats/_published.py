@@ -7,14 +7,13 @@ column means. `find_format` and the documentation find it in `PUBLISHED`.
 import math
 from itertools import product
 
-from embrm.datasets.formats._annotations import LABEL_STUDIO, LABEL_STUDIO_FLAT
+from embrm.datasets.formats._annotations import ARGILLA, LABEL_STUDIO, LABEL_STUDIO_FLAT
 from embrm.datasets.formats._arena import (
     ARENA,
     ARENA_ONE_HOT,
     UNIFIED_FEEDBACK,
     VOTE_LOG,
 )
-from embrm.datasets.formats._argilla import ARGILLA
 from embrm.datasets.formats._fields import (
     check_rated,
     extras_of,
@@ -47,10 +46,10 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
-    refusal,
+    has_columns,
+    lacking,
     static_roles,
 )
-from embrm.exceptions import NoPreferenceError
 
 PKU_SAFERLHF = two_responses(
     "pku-saferlhf",
@@ -121,36 +120,24 @@ REWARDMATH_PAIRS = two_responses(
 )
 
 
-def _is_webgpt(row: Row) -> bool:
-    return row.keys() >= {"question", "answer_0", "answer_1", "score_0", "score_1"}
-
-
 def _read_webgpt(row: Row, reader: RowReader) -> None:
     """Read WebGPT comparisons: the answer with the higher score won, equal ones tie."""
     scores = [number(row[name], name) for name in ("score_0", "score_1")]
     if any(math.isnan(score) for score in scores):
-        raise refusal(
-            expected="a number as score_0 and score_1",
-            got="none",
-            fix="drop the row",
-            reason="missing score",
-            kind=NoPreferenceError,
-        )
+        raise lacking("a number as score_0 and score_1", reason="missing score")
     y = (math.copysign(1, scores[0] - scores[1]) + 1) / 2
     y = TIE if scores[0] == scores[1] else y
     question = row["question"]
     prompt = question.get("full_text") if isinstance(question, dict) else question
-    used = {"question", "answer_0", "answer_1"}
-    names = ("answer_0", "answer_1")
-    cells = (row["answer_0"], row["answer_1"])
-    keep_pair(row, reader, prompt, cells, names, y, {}, used)
+    cells = {name: row[name] for name in ("answer_0", "answer_1")}
+    keep_pair(row, reader, prompt, cells, y, {}, ("question", *cells))
 
 
 WEBGPT = Format(
     name="webgpt",
     columns="question {full_text}, answer_0, answer_1, score_0, score_1",
     about="OpenAI's WebGPT comparisons",
-    detect=_is_webgpt,
+    detect=has_columns("question", "answer_0", "answer_1", "score_0", "score_1"),
     read=_read_webgpt,
     roles=static_roles(
         question="prompt",
@@ -163,10 +150,6 @@ WEBGPT = Format(
 )
 
 
-def _is_alpaca_eval(row: Row) -> bool:
-    return row.keys() >= {"instruction", "output_1", "output_2", "preference"}
-
-
 def _read_alpaca_eval(row: Row, reader: RowReader) -> None:
     """Read AlpacaEval's annotations: 1 prefers output_1, 2 output_2, 1.5 neither.
 
@@ -174,26 +157,19 @@ def _read_alpaca_eval(row: Row, reader: RowReader) -> None:
     """
     preference = number(row["preference"], "preference", low=1, high=2)
     if math.isnan(preference):
-        raise refusal(
-            expected="a preference from 1 to 2",
-            got="none",
-            fix="drop the row",
-            reason="missing winner",
-            kind=NoPreferenceError,
-        )
+        raise lacking("a preference from 1 to 2", reason="missing winner")
     place = prompt_columns(tuple(row)) or PromptColumns("instruction")
     prompt = read_prompt(row, place, reader)
-    names = ("output_1", "output_2")
-    cells = (row["output_1"], row["output_2"])
-    used = {*place.roles(), *names, "preference"}
-    keep_pair(row, reader, prompt, cells, names, 2 - preference, {}, used)
+    cells = {name: row[name] for name in ("output_1", "output_2")}
+    used = (*place.roles(), *cells, "preference")
+    keep_pair(row, reader, prompt, cells, 2 - preference, {}, used)
 
 
 ALPACA_EVAL = Format(
     name="alpaca-eval",
     columns="instruction, output_1, output_2, preference (1, 2, 1.5 or between)",
     about="AlpacaEval's and AlpacaFarm's annotations",
-    detect=_is_alpaca_eval,
+    detect=has_columns("instruction", "output_1", "output_2", "preference"),
     read=_read_alpaca_eval,
     roles=static_roles(
         instruction="prompt",
@@ -206,10 +182,6 @@ ALPACA_EVAL = Format(
 )
 
 
-def _is_helpsteer_3_individual(_: Row) -> bool:
-    return False  # Read on request: the overall preference is there as well.
-
-
 def _read_helpsteer_3_individual(row: Row, reader: RowReader) -> None:
     """Read HelpSteer3 with each annotator's preference as a pair of its own.
 
@@ -217,10 +189,7 @@ def _read_helpsteer_3_individual(row: Row, reader: RowReader) -> None:
     within the row.
     """
     prompt = read_prompt(row, PromptColumns("context"), reader)
-    first, second = (
-        reader.item(prompt, row[name], origin=(name, None))
-        for name in ("response1", "response2")
-    )
+    first, second = reader.items_of(prompt, row, "response1", "response2")
     for n, entry in enumerate(list_of(row["individual_preference"], "preferences")):
         strength = number(record_of(entry, "preference").get("score"), "score")
         if math.isnan(strength):
@@ -240,7 +209,8 @@ HELPSTEER_3_INDIVIDUAL = Format(
     name="helpsteer3-individual",
     columns="context, response1, response2, individual_preference [{score}]",
     about="HelpSteer3, each annotator by itself; on request, with format=",
-    detect=_is_helpsteer_3_individual,
+    # Read on request: the overall preference is there as well.
+    detect=lambda _: False,
     read=_read_helpsteer_3_individual,
     roles=static_roles(
         context="prompt",
@@ -250,10 +220,6 @@ HELPSTEER_3_INDIVIDUAL = Format(
     ),
     says_winner=True,
 )
-
-
-def _is_rmb_best_of_n(row: Row) -> bool:
-    return row.keys() >= {"conversation_input", "bon_best", "loser_list"}
 
 
 def _read_rmb_best_of_n(row: Row, reader: RowReader) -> None:
@@ -272,7 +238,7 @@ RMB_BEST_OF_N = Format(
     name="rmb-best-of-n",
     columns="conversation_input, bon_best {answer}, loser_list [{answer}]",
     about="RMB, best-of-n set (its pairwise set is read as pairs)",
-    detect=_is_rmb_best_of_n,
+    detect=has_columns("conversation_input", "bon_best", "loser_list"),
     read=_read_rmb_best_of_n,
     roles=static_roles(
         conversation_input="prompt",
@@ -311,10 +277,6 @@ HHH = Format(
 )
 
 
-def _is_feedback_collection(row: Row) -> bool:
-    return row.keys() >= {"orig_instruction", "orig_response", "orig_score"}
-
-
 def _read_feedback_collection(row: Row, reader: RowReader) -> None:
     """Read Prometheus' graded responses; `instruction` is the whole task of a judge."""
     score = number(row["orig_score"], "orig_score")
@@ -332,7 +294,7 @@ FEEDBACK_COLLECTION = Format(
     name="feedback-collection",
     columns="orig_instruction, orig_response, orig_score (1 to 5), orig_criteria",
     about="Prometheus' Feedback Collection and Feedback Bench",
-    detect=_is_feedback_collection,
+    detect=has_columns("orig_instruction", "orig_response", "orig_score"),
     read=_read_feedback_collection,
     roles=static_roles(
         orig_instruction="prompt", orig_response="response", orig_score="rating"

@@ -25,8 +25,10 @@ from embrm.datasets.formats._fields import (
 from embrm.datasets.formats._texts import (
     RESPONSE_LISTS,
     PromptColumns,
-    prompt_columns,
+    prompt_beside,
+    prompt_roles,
     read_prompt,
+    read_prompt_beside,
     response_cell,
 )
 from embrm.datasets.formats.base import (
@@ -34,7 +36,6 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
-    refusal,
     static_roles,
 )
 from embrm.exceptions import DataError, NoPreferenceError
@@ -47,9 +48,9 @@ _AN_ORDER = (
 
 def _is_ranked(row: Row) -> bool:
     if "responses" in row and row.keys() & {"ranks", "ranking"}:
-        return _prompt_place(row) is not None
+        return prompt_beside(row) is not None
     if _ranked_records(row) is not None:
-        return _prompt_place(row) is not None
+        return prompt_beside(row) is not None
     fields = first_fields(row.get("completions"))
     return "context" in row and fields >= {"rank", "completion"}
 
@@ -114,12 +115,11 @@ def keep_ranked(
     """
     ranked = _distinct(responses, ranks)
     if len(ranked) < 2:
-        raise refusal(
+        raise NoPreferenceError.of(
             expected="at least two different responses",
             got=str(len(ranked)),
             fix="drop the row; one response cannot be compared",
             reason="fewer than two responses",
-            kind=NoPreferenceError,
         )
     best = min(ranked.values())
     _check_ranks(ranked.values())
@@ -138,7 +138,7 @@ def _check_ranks(ranks: Collection[int]) -> None:
 
 
 def _no_ranks(got: str) -> DataError:
-    return refusal(
+    return DataError.of(
         expected="ranks: whole numbers in a row, the lowest for the best response",
         got=got,
         fix="if they are scores, pass columns={'scores': 'ranking'} and which way they "
@@ -157,20 +157,16 @@ def _ranked_columns(row: Row, reader: RowReader) -> tuple[Any, list[Any], list[A
     for rank in ranks:
         if is_number(rank) and not as_float(rank).is_integer():
             raise _no_ranks(f"{as_float(rank):g}")
-    if name == "ranking" and _may_be_an_order(ranks) and _AN_ORDER not in reader.said:
-        reader.said.append(_AN_ORDER)
-    place = _prompt_place(row)
-    if place is None and reader.options.prompt_template is None:
-        raise KeyError("prompt")
-    prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
-    return prompt, responses, ranks
+    if name == "ranking" and _may_be_an_order(ranks):
+        reader.say(_AN_ORDER)
+    return read_prompt_beside(row, (), reader), responses, ranks
 
 
 def _record_columns(
     row: Row, column: str, reader: RowReader
 ) -> tuple[Any, list[Any], list[Any]]:
     """Read prompt, responses and ranks of a row whose responses hold their ranks."""
-    place = _prompt_place(row) or PromptColumns("prompt")
+    place = prompt_beside(row) or PromptColumns("prompt")
     records = [record_of(entry, "response") for entry in list_of(row[column], column)]
     texts = [{k: v for k, v in each.items() if k != "rank"} for each in records]
     responses = [response_cell(each, reader) for each in texts]
@@ -187,13 +183,8 @@ def _may_be_an_order(ranks: list[Any]) -> bool:
     return ranks != [ranks.index(n) + low for n in places]
 
 
-def _prompt_place(row: Row) -> PromptColumns | None:
-    return prompt_columns(tuple(row))
-
-
 def _ranked_roles(row: Row) -> dict[str, str]:
-    place = _prompt_place(row)
-    roles = {} if place is None else place.roles()
+    roles = prompt_roles(row)
     records = _ranked_records(row)
     if records is not None and not row.keys() & {"ranks", "ranking"}:
         return roles | {records: "responses and ranks"}
@@ -223,7 +214,7 @@ def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:
     ranked: dict[Any, int] = {}
     for response, value in zip(responses, ranks, strict=True):
         if not isinstance(response, str):
-            raise refusal(
+            raise DataError.of(
                 expected="responses that are text",
                 got=type(response).__name__,
                 fix="write every response as a string",
@@ -231,7 +222,7 @@ def _distinct(responses: list[Any], ranks: list[Any]) -> dict[Any, int]:
             )
         rank = whole_number(value, "rank")
         if ranked.setdefault(response, rank) != rank:
-            raise refusal(
+            raise DataError.of(
                 expected="one rank for each response",
                 got="the same response with two ranks",
                 fix="drop the row or fix its ranks",
@@ -303,19 +294,16 @@ def _score_field(responses: Any) -> str | None:
 
 
 def _is_scored(row: Row) -> bool:
-    return _scored_columns(row) is not None and _prompt_place(row) is not None
+    return _scored_columns(row) is not None and prompt_beside(row) is not None
 
 
 def _scored_roles(row: Row) -> dict[str, str]:
-    columns, place = _scored_columns(row), _prompt_place(row)
-    roles = {} if place is None else place.roles()
-    return roles | (
-        {}
-        if columns is None
-        else {columns[0]: "responses and scores"}
-        if columns[0] == columns[1]
-        else dict(zip(columns, ("responses", "scores"), strict=True))
-    )
+    roles, columns = prompt_roles(row), _scored_columns(row)
+    if columns is None:
+        return roles
+    if columns[0] == columns[1]:
+        return roles | {columns[0]: "responses and scores"}
+    return roles | dict(zip(columns, ("responses", "scores"), strict=True))
 
 
 def _read_scored(row: Row, reader: RowReader) -> None:
@@ -323,12 +311,10 @@ def _read_scored(row: Row, reader: RowReader) -> None:
 
     They become rated items: pairs are made of those with different scores.
     """
-    columns, place = _scored_columns(row), _prompt_place(row)
+    columns = _scored_columns(row)
     if columns is None:
         raise KeyError("scores")
-    if place is None and reader.options.prompt_template is None:
-        raise KeyError("prompt")
-    prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
+    prompt = read_prompt_beside(row, (), reader)
     responses = list_of(row[columns[0]], columns[0])
     scores = list_of(row[columns[1]], columns[1], len(responses))
     field = _score_field(responses)
@@ -373,15 +359,16 @@ def _read_alpaca_list(row: Row, reader: RowReader) -> None:
     """Read an instruction with a list of two outputs, of which the first is better."""
     if not _are_two_texts(row["output"]):
         wanted, fix = "a list of two texts in 'output'", "leave format= out"
-        raise refusal(expected=wanted, got="others", fix=fix, reason="no two outputs")
-    place = prompt_columns(tuple(row))
-    prompt = read_prompt(row, place or PromptColumns("instruction"), reader)
+        raise DataError.of(
+            expected=wanted, got="others", fix=fix, reason="no two outputs"
+        )
+    place = prompt_beside(row) or PromptColumns("instruction")
+    prompt = read_prompt(row, place, reader)
     first, second = (
         reader.item(prompt, text, origin=("output", n))
         for n, text in enumerate(row["output"])
     )
-    used = (*(place.roles() if place else ()), "output")
-    reader.pair(first, second, **extras_of(row, *used))
+    reader.pair(first, second, **extras_of(row, *prompt_roles(row), "output"))
 
 
 ALPACA_LIST = Format(

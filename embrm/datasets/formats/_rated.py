@@ -20,8 +20,8 @@ from embrm.datasets.formats._plain import PlainRating
 from embrm.datasets.formats._texts import (
     RESPONSES,
     PromptColumns,
-    prompt_columns,
     read_prompt,
+    response_beside_prompt,
     response_cell,
 )
 from embrm.datasets.formats.base import (
@@ -67,21 +67,18 @@ _ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
 
 
 def is_rating(column: str, value: Any) -> bool:
-    """Say whether a column rates the response, rather than describes or counts it."""
+    """Say whether a column rates or ranks the response, and does not describe it."""
     if column == "score":
         return True
     if column in _SCORE_NAMES and _is_written_number(value):
         return True
-    if column == "rank" or _COUNTS.search(column) or column in _RESERVED:
+    if column == "rank":
+        return is_number(value) or says_missing(value) or _is_written_number(value)
+    if _COUNTS.search(column) or column in _RESERVED:
         return False
     if column in ANNOTATORS:
         return False
     return is_number(value) or (says_missing(value) and value != "")
-
-
-def _is_rank(column: str, value: Any) -> bool:
-    known = is_number(value) or says_missing(value) or _is_written_number(value)
-    return column == "rank" and known
 
 
 def _is_written_number(value: Any) -> bool:
@@ -91,15 +88,6 @@ def _is_written_number(value: Any) -> bool:
         return math.isfinite(float(value))
     except ValueError:
         return False
-
-
-def _places(row: Row) -> tuple[PromptColumns, str] | None:
-    """Find the columns of the prompt and of one response."""
-    response = next((name for name in RESPONSES if name in row), None)
-    if response is None:
-        return None
-    place = prompt_columns(tuple(name for name in row if name != response))
-    return None if place is None else (place, response)
 
 
 def _others(row: Row, places: tuple[PromptColumns, str]) -> Mapping[str, Any]:
@@ -114,9 +102,7 @@ def _attributes(
     ratings: dict[str, float] = {}
     others: dict[str, Any] = {}
     for column, value in _others(row, places).items():
-        if _is_rank(column, value):
-            ratings["rank"] = number(value, column)
-        elif is_rating(column, value):
+        if is_rating(column, value):
             ratings[column] = number(value, column[:40])
         elif isinstance(value, str | bool) or (
             is_number(value) and not is_missing(value)
@@ -146,21 +132,18 @@ def _score_among(names: Collection[str]) -> str | None:
 
 
 def _is_rated(row: Row) -> bool:
-    places = _places(row)
+    places = response_beside_prompt(row)
     if places is None or row.keys() >= {*HELPSTEER_ATTRIBUTES}:
         return False
     if row.keys() & {"chosen", "rejected"}:
         return False
     others = _others(row, places)
-    rated = any(
-        _is_rank(column, value) or is_rating(column, value)
-        for column, value in others.items()
-    )
+    rated = any(is_rating(column, value) for column, value in others.items())
     return "score" in row or (rated and "label" not in row)
 
 
 def _rating_roles(row: Row) -> dict[str, str]:
-    places = _places(row)
+    places = response_beside_prompt(row)
     if places is None:
         return {}
     roles = places[0].roles() | {places[1]: "response"}
@@ -169,12 +152,11 @@ def _rating_roles(row: Row) -> dict[str, str]:
     for column, value in others.items():
         if column == score:
             roles[column] = "rating: the score"
-        elif _is_rank(column, value):
-            roles[column] = "rank: the lowest is best"
         elif column == _annotator(row):
             roles[column] = "annotator: ratings are compared within each"
         elif is_rating(column, value):
-            roles[column] = "rating"
+            is_rank = column == "rank"
+            roles[column] = "rank: the lowest is best" if is_rank else "rating"
     return roles
 
 
@@ -196,7 +178,7 @@ def _read_ratings(row: Row, reader: RowReader) -> None:
     >>> reader.items[0]["score"], reader.items[0]["source"]
     (5.0, 'sums')
     """
-    places = _places(row)
+    places = response_beside_prompt(row)
     if places is None:
         raise KeyError("response" if "prompt" in row else "prompt")
     sign = -1.0 if reader.options.lower_is_better else 1.0
@@ -209,7 +191,7 @@ def _read_ratings(row: Row, reader: RowReader) -> None:
 
 def _plain_rating(row: Row, options: ReadOptions) -> PlainRating | None:
     """Say where prompt, response and numbers are, if nothing else needs a look."""
-    places = _places(row)
+    places = response_beside_prompt(row)
     others = {} if places is None else _others(row, places)
     if places is None or len(places[0].roles()) > 1 or "tools" in row:
         return None
@@ -217,7 +199,7 @@ def _plain_rating(row: Row, options: ReadOptions) -> PlainRating | None:
     for column, value in others.items():
         if isinstance(value, str | bool) and column in (*_SCORE_NAMES, "score", "rank"):
             return None
-        if is_number(value) and (_is_rank(column, value) or is_rating(column, value)):
+        if is_number(value) and is_rating(column, value):
             ratings.append(column)
         elif isinstance(value, str | bool):
             texts.append(column)

@@ -8,7 +8,11 @@ from typing import Any
 from embrm.datasets.formats._chosen_rejected import is_name
 from embrm.datasets.formats._fields import extras_of, is_number, number
 from embrm.datasets.formats._labelled import good_or_bad, is_label
-from embrm.datasets.formats._texts import prompt_columns, read_prompt
+from embrm.datasets.formats._texts import (
+    prompt_beside,
+    prompt_roles,
+    read_prompt,
+)
 from embrm.datasets.formats._two_responses import WINNERS, two_sides, values_of
 from embrm.datasets.formats._verdicts import (
     BOTH_BAD,
@@ -18,8 +22,8 @@ from embrm.datasets.formats._verdicts import (
     key_of,
     verdict,
 )
-from embrm.datasets.formats.base import Row, RowReader, refusal
-from embrm.exceptions import NoPreferenceError
+from embrm.datasets.formats.base import Row, RowReader
+from embrm.exceptions import DataError, NoPreferenceError
 
 _LAST = re.compile(r"[\W_]*(\d+|[abAB])$")
 _TIES = {word: v for word, v in WORDS.items() if v in (TIE, BOTH_BAD)}
@@ -55,8 +59,7 @@ class Record:
 
     def responses(self) -> list[str]:
         """Name the fields that may be responses."""
-        place = prompt_columns(tuple(self.fields))
-        asked = {} if place is None else place.roles()
+        asked = prompt_roles(self.fields)
         return [
             name
             for name, cell in self.fields.items()
@@ -116,12 +119,11 @@ class Record:
             named = {} if who is None else {"annotator": _called(who)}
             self._add(name, **_attributes(ratings), **named)
         if not self._reader.items:
-            raise refusal(
+            raise NoPreferenceError.of(
                 expected=expected,
                 got="none that was completed",
                 fix=f"drop the {what}",
                 reason="no annotation",
-                kind=NoPreferenceError,
             )
 
     def _deciding(self) -> str:
@@ -129,7 +131,7 @@ class Record:
         asked = list(self._compared)
         named = [name for name in asked if name.lower() in _DECIDES]
         if len(asked) > 1 and len(named) != 1:
-            raise refusal(
+            raise DataError.of(
                 expected="one question that says which response is better",
                 got=f"{', '.join(name[:40] for name in asked[:5])}",
                 fix="keep one of them, or call the one that decides 'preference'",
@@ -139,8 +141,8 @@ class Record:
         spare = [name[:40] for name in asked if name != chosen]
         spare += ["the ratings"] if self._ratings else []
         note = f"{chosen[:40]} says which response is better; not used: "
-        if spare and note + ", ".join(spare) not in self._reader.said:
-            self._reader.said.append(note + ", ".join(spare))
+        if spare:
+            self._reader.say(note + ", ".join(spare))
         return chosen
 
     def _choose(self, question: str, value: Any, who: Any) -> None:
@@ -180,10 +182,7 @@ class Record:
         self._ratings.setdefault((name, who), {})[aspect or "rating"] = value
 
     def _columns_beside(self, compared: set[str]) -> dict[str, Any]:
-        place = prompt_columns(tuple(self._beside))
-        prompt = () if place is None else place.roles()
-        others = {name: cell for name, cell in self._beside.items() if name != "y"}
-        extras = extras_of(others, *compared, *prompt)
+        extras = extras_of(self._beside, *compared, *prompt_roles(self._beside), y=1.0)
         del extras["y"]
         return extras
 
@@ -193,9 +192,9 @@ class Record:
         return self._numbers[name]
 
     def _add(self, name: str, **attributes: Any) -> int:
-        place = prompt_columns(tuple(self.fields))
+        place = prompt_beside(self.fields)
         if place is None:
-            raise refusal(
+            raise DataError.of(
                 expected=f"a prompt in {self._column!r}, called prompt, question or "
                 "alike",
                 got=fields_in(self.fields),
@@ -216,7 +215,7 @@ def _attributes(ratings: Mapping[str, float | bool]) -> dict[str, float | bool]:
     """
     flags = [name for name, value in ratings.items() if isinstance(value, bool)]
     if len(flags) > 1:
-        raise refusal(
+        raise DataError.of(
             expected="one question that says whether a response is good or bad",
             got=f"{', '.join(name[:40] for name in flags[:5])}",
             fix="keep the answers to one of them",

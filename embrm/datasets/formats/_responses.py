@@ -8,7 +8,7 @@ from embrm.datasets.formats._numbered import numbered_columns
 from embrm.datasets.formats._texts import (
     RESPONSE_LISTS,
     RESPONSES,
-    prompt_columns,
+    prompt_beside,
     read_prompt,
     response_cell,
     template_columns,
@@ -19,7 +19,6 @@ from embrm.datasets.formats.base import (
     RowReader,
     is_missing,
     no_text,
-    refusal,
 )
 from embrm.exceptions import DataError
 
@@ -37,7 +36,7 @@ def find_responses(row: Row, reader: RowReader) -> bool:
     listed = next((n for n in RESPONSE_LISTS if parsed_list(row.get(n))), None)
     sides = sides_of(row) or numbered_columns(tuple(row))[0]
     names = sides or (() if single is None else (single,))
-    place = prompt_columns(tuple(n for n in row if n not in (*names, listed)))
+    place = prompt_beside(row, (*names, listed or ""))
     conversation = conversation_column(row)
     if not sides and single is None and listed is None and conversation:
         prompt, text = split_last_answer(row[conversation], reader)
@@ -70,9 +69,9 @@ def _add(row: Row, name: str, prompt: object, reader: RowReader) -> None:
 def no_responses(row: Row, got: str, options: ReadOptions) -> DataError:
     """Write the error for a row in which there is nothing to score."""
     templated = options.prompt_template is not None
-    has_prompt = templated or prompt_columns(tuple(row)) is not None
+    has_prompt = templated or prompt_beside(row) is not None
     lacking = "response" if has_prompt else "prompt"
-    return refusal(
+    return DataError.of(
         expected=f"one column {lacking!r}, or another that is read as such",
         got=f"0 among the {got}",
         fix=f"rename the columns, or name yours: columns={{{lacking!r}: 'yours'}}",

@@ -26,11 +26,12 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
+    has_columns,
     is_missing,
-    refusal,
+    lacking,
     static_roles,
 )
-from embrm.exceptions import NoPreferenceError
+from embrm.exceptions import DataError
 
 _SIGNS = {"+": True, "-": False}
 _TAG = "\u043a\u0438"  # Two Cyrillic letters, by which Math-Shepherd ends a step.
@@ -47,8 +48,7 @@ class _Solution:
     def __init__(self, question: Prompt | None, reader: RowReader) -> None:
         self._question, self._reader = question, reader
         self._before: list[str] = []
-        if _NOTE not in reader.said:
-            reader.said.append(_NOTE)
+        reader.say(_NOTE)
 
     def try_step(self, step: Any, column: str, **attributes: Any) -> None:
         """Add a step that may follow those before; there may be others."""
@@ -59,6 +59,11 @@ class _Solution:
             step=len(self._before),
             **attributes,
         )
+
+    def step(self, step: Any, column: str, **attributes: Any) -> None:
+        """Add a step, and continue from it."""
+        self.try_step(step, column, **attributes)
+        self.go_on(str(step))
 
     def go_on(self, step: str) -> None:
         """Continue from a step."""
@@ -101,15 +106,14 @@ def _read_stepwise(row: Row, reader: RowReader) -> None:
     solution = _Solution(question, reader)
     for step, label in zip(steps, labels, strict=True):
         if is_number(label) and label not in (0, 1):
-            raise refusal(
+            raise DataError.of(
                 expected="labels of steps that are true or false, 1 or 0, + or -",
                 got=in_short(label),
                 fix="write for each step whether it is right, e.g. label >= 0.5",
                 reason=MEANS_OTHERWISE,
             )
         good = _SIGNS[label] if label in ("+", "-") else good_or_bad(label)
-        solution.try_step(step, "completions", label=good)
-        solution.go_on(step)
+        solution.step(step, "completions", label=good)
 
 
 STEPWISE = Format(
@@ -144,7 +148,7 @@ def _read_math_shepherd(row: Row, reader: RowReader) -> None:
         at += 1
     begins = list(_FIRST_STEP.finditer(parts[0] if parts else ""))
     if None in signs or rest.strip() or not begins:
-        raise refusal(
+        raise DataError.of(
             expected=f"a question, then 'Step 1: ... {_TAG}' and so on in input, and "
             "the same text in label with + or - for each tag",
             got="another text",
@@ -154,8 +158,7 @@ def _read_math_shepherd(row: Row, reader: RowReader) -> None:
     cut = begins[-1].start()
     solution = _Solution(parts[0][:cut].strip(), reader)
     for text, good in zip((parts[0][cut:], *parts[1:]), signs, strict=True):
-        solution.try_step(text.strip(), "input", label=good)
-        solution.go_on(text.strip())
+        solution.step(text.strip(), "input", label=good)
 
 
 MATH_SHEPHERD = Format(
@@ -215,18 +218,11 @@ def _read_prm800k(row: Row, reader: RowReader) -> None:
             solution.go_on(str(completions[int(chosen)].get("text")))
         elif human is not None:
             text = human.get("text") if isinstance(human, Mapping) else human
-            solution.try_step(text, "label", score=1.0, label=True)
-            solution.go_on(str(text))
+            solution.step(text, "label", score=1.0, label=True)
         else:
             break
     if not reader.items:
-        raise refusal(
-            expected="a step that was rated",
-            got="none",
-            fix="drop the row",
-            reason="no rating",
-            kind=NoPreferenceError,
-        )
+        raise lacking("a step that was rated", reason="no rating")
 
 
 PRM800K = Format(
@@ -258,14 +254,13 @@ def _read_processbench(row: Row, reader: RowReader) -> None:
     solution = _Solution(row["problem"], reader)
     for n, step in enumerate(steps if wrong < 0 else steps[: wrong + 1]):
         if not isinstance(step, str):
-            raise refusal(
+            raise DataError.of(
                 expected="steps that are text",
                 got=in_short(step),
                 fix="drop the row",
                 reason="response is not text",
             )
-        solution.try_step(step, "steps", label=n != wrong)
-        solution.go_on(step)
+        solution.step(step, "steps", label=n != wrong)
 
 
 PROCESSBENCH = Format(
@@ -306,7 +301,7 @@ def _read_signed_turns(row: Row, reader: RowReader) -> None:
     signs = [_SIGNS[t["content"]] for t in turns if t["role"] == "assistant"]
     begins = list(_FIRST_STEP.finditer(steps[0])) if steps else []
     if len(steps) != len(signs) or not (begins or len(steps) > 1):
-        raise refusal(
+        raise DataError.of(
             expected="steps as turns of the user, each answered with + or -, the "
             "first after the question and 'Step 1:'",
             got=f"{len(steps)} turns of the user and {len(signs)} answers",
@@ -318,13 +313,12 @@ def _read_signed_turns(row: Row, reader: RowReader) -> None:
         question, steps[0] = steps[0][:cut].strip(), steps[0][cut:]
     else:
         question, steps, signs = steps[0], steps[1:], signs[1:]
-        note = "the first turn holds question and first step: its label is left out"
-        if note not in reader.said:
-            reader.said.append(note)
+        reader.say(
+            "the first turn holds question and first step: its label is left out"
+        )
     solution = _Solution(question, reader)
     for step, good in zip(steps, signs, strict=True):
-        solution.try_step(step, column, label=good)
-        solution.go_on(step)
+        solution.step(step, column, label=good)
 
 
 SIGNED_TURNS = Format(
@@ -335,10 +329,6 @@ SIGNED_TURNS = Format(
     read=_read_signed_turns,
     roles=lambda row: {str(conversation_column(row)): "question, steps and labels"},
 )
-
-
-def _is_prmbench(row: Row) -> bool:
-    return row.keys() >= {"modified_question", "modified_process", "error_steps"}
 
 
 def _read_prmbench(row: Row, reader: RowReader) -> None:
@@ -357,17 +347,19 @@ def _read_prmbench(row: Row, reader: RowReader) -> None:
     }
     solution = _Solution(row["modified_question"], reader)
     for n, step in enumerate(steps, start=1):
-        solution.try_step(step, "modified_process", label=n not in wrong)
-        solution.go_on(str(step))
+        solution.step(step, "modified_process", label=n not in wrong)
 
 
 PRMBENCH = Format(
     name="prmbench",
     columns="modified_question, modified_process [steps], error_steps [numbers from 1]",
     about="PRMBench; the original process is not used",
-    detect=_is_prmbench,
+    detect=has_columns("modified_question", "modified_process", "error_steps"),
     read=_read_prmbench,
     roles=static_roles(
         modified_question="prompt", modified_process="steps", error_steps="labels"
     ),
 )
+
+PUBLISHED_STEPS = (PRM800K, MATH_SHEPHERD, PROCESSBENCH, PRMBENCH, SIGNED_TURNS)
+"""Those of one data set, in the order in which they are tried."""

@@ -5,7 +5,7 @@ becomes a `str`.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from string import Formatter
 from typing import Any, NamedTuple
@@ -19,11 +19,10 @@ from embrm.datasets.formats._conversations import (
     messages_of,
     parsed_list,
     parsed_messages,
-    say,
     transcript_turns,
 )
 from embrm.datasets.formats._fields import is_list, is_number
-from embrm.datasets.formats.base import Row, RowReader, is_missing, refusal
+from embrm.datasets.formats.base import Row, RowReader, is_missing
 from embrm.exceptions import DataError, InvalidInputError, invalid_input
 from embrm.messages import (
     as_messages,
@@ -78,9 +77,7 @@ class PromptColumns(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def prompt_columns(
-    columns: tuple[str, ...], names: tuple[str, ...] = PROMPTS
-) -> PromptColumns | None:
+def prompt_columns(columns: tuple[str, ...]) -> PromptColumns | None:
     """Find the columns that make the prompt; None where there is none.
 
     An `input` stands below an `instruction`; `system` comes before; a `history` beside
@@ -91,13 +88,47 @@ def prompt_columns(
     >>> prompt_columns(("system", "question", "chosen", "rejected")).roles()
     {'question': 'prompt', 'system': 'system turn of the prompt'}
     """
-    main = next((name for name in names if name in columns), None)
+    main = next((name for name in PROMPTS if name in columns), None)
     if main is None:
         return None
     below = "input" if main == "instruction" and "input" in columns else None
     system = next((name for name in SYSTEMS if name in columns), None)
     history = "history" if main != "history" and "history" in columns else None
     return PromptColumns(main, below, system, history)
+
+
+def prompt_beside(row: Row, used: Collection[str] = ()) -> PromptColumns | None:
+    """Find the columns of the prompt among those that nothing else uses."""
+    return prompt_columns(tuple(name for name in row if name not in used))
+
+
+def response_beside_prompt(row: Row) -> tuple[PromptColumns, str] | None:
+    """Find the columns of the prompt and of one response; None where one is lacking."""
+    response = next((name for name in RESPONSES if name in row), None)
+    place = None if response is None else prompt_beside(row, (response,))
+    return None if response is None or place is None else (place, response)
+
+
+def prompt_roles(row: Row, used: Collection[str] = ()) -> dict[str, str]:
+    """Say what the columns of the prompt are read as; nothing where there is none."""
+    place = prompt_beside(row, used)
+    return {} if place is None else place.roles()
+
+
+def read_prompt_beside(
+    row: Row, used: Collection[str], reader: RowReader
+) -> Prompt | None:
+    """Read the prompt from the columns that nothing else uses, or from the template.
+
+    Raises
+    ------
+    KeyError
+        If there is neither.
+    """
+    place = prompt_beside(row, used)
+    if place is None and reader.options.prompt_template is None:
+        raise KeyError("prompt")
+    return read_prompt(row, place or PromptColumns("prompt"), reader)
 
 
 def read_prompt(row: Row, columns: PromptColumns, reader: RowReader) -> Prompt | None:
@@ -174,7 +205,7 @@ def fill_template(template: str, row: Row) -> str:
 def no_column_of_template(name: str, row: Row) -> DataError:
     """Write the error for a row without a column that the template names."""
     near = difflib.get_close_matches(name, map(str, row), n=1)
-    return refusal(
+    return DataError.of(
         expected=f"the column {name[:40]!r}, which the prompt_template names",
         got="a row without it",
         fix=f"did you mean {near[0][:40]!r}?"
@@ -192,7 +223,7 @@ def prompt_cell(cell: Any, reader: RowReader) -> Any:
     if isinstance(cell, str):
         written = parsed_messages(cell)
         if written is not None:
-            say(reader, WRITTEN)
+            reader.say(WRITTEN)
             return messages_of(written, reader)
         check_no_turns(cell)
         return cell
@@ -216,7 +247,7 @@ def response_cell(cell: Any, reader: RowReader) -> Any:
         if written is None:
             check_no_turns(cell)
             return cell
-        say(reader, WRITTEN)
+        reader.say(WRITTEN)
         cell = written
     if isinstance(cell, Mapping):
         cell = _text_of_record(cell, reader)
@@ -231,6 +262,16 @@ def response_cell(cell: Any, reader: RowReader) -> Any:
         )
     except InvalidInputError as error:
         raise DataError(str(error), reason="completion is not one message") from error
+
+
+def add_responses(
+    row: Row, columns: Sequence[str], prompt: Any, reader: RowReader
+) -> list[int]:
+    """Add the response of each of these columns; return their numbers."""
+    return [
+        reader.item(prompt, response_cell(row[name], reader), origin=(name, None))
+        for name in columns
+    ]
 
 
 def _text_of_record(record: Mapping[str, Any], reader: RowReader) -> Any:
@@ -248,7 +289,7 @@ def _text_of_record(record: Mapping[str, Any], reader: RowReader) -> Any:
     ]
     if beside:
         named = ", ".join(str(name)[:40] for name in beside[:5])
-        say(reader, f"of responses that are records, {key} is read; {named} is not")
+        reader.say(f"of responses that are records, {key} is read; {named} is not")
     return record[key]
 
 
@@ -285,7 +326,7 @@ def _earlier_turns(history: Any, reader: RowReader) -> list[Message]:
         return transcript_turns(history)
     listed = parsed_list(history)
     if listed is None and _has_text(history):
-        raise refusal(
+        raise DataError.of(
             expected="a history of messages, or of pairs [question, answer]",
             got="a text",
             fix="if it belongs to the prompt, name both columns in prompt_template="
@@ -301,7 +342,7 @@ def _earlier_turns(history: Any, reader: RowReader) -> list[Message]:
                 for role, text in zip(("user", "assistant"), entry, strict=False)
             ]
         else:
-            raise refusal(
+            raise DataError.of(
                 expected="a history of messages, or of pairs [question, answer]",
                 got=f"an entry that is a {type(entry).__name__}",
                 fix="write it so, or name the prompt's columns with prompt_template=",

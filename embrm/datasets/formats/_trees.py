@@ -7,8 +7,14 @@ from embrm._typing import Message
 from embrm.datasets.formats._conversations import plain_if_single
 from embrm.datasets.formats._fields import is_list, record_of
 from embrm.datasets.formats._ranked import keep_ranked
-from embrm.datasets.formats.base import Format, Row, RowReader, refusal, static_roles
-from embrm.exceptions import NoPreferenceError
+from embrm.datasets.formats.base import (
+    Format,
+    Row,
+    RowReader,
+    has_columns,
+    lacking,
+    static_roles,
+)
 
 _ROLES = {"prompter": "user", "assistant": "assistant"}
 
@@ -30,10 +36,6 @@ def _ranked_replies(
         yield turns, ranked
     for reply in replies:
         yield from _ranked_replies(reply, turns)
-
-
-def _is_tree(row: Row) -> bool:
-    return "replies" in _root(row)
 
 
 def _root(row: Row) -> Mapping[str, Any]:
@@ -65,12 +67,10 @@ def _read_tree(row: Row, reader: RowReader) -> None:
             ends = {"first": pair["first"] + start, "second": pair["second"] + start}
             reader.pairs.append(pair | ends)
     if not reader.pairs:
-        raise refusal(
-            expected="a tree with two ranked answers to one prompt",
-            got="none",
-            fix="drop the tree: it compares nothing",
+        raise lacking(
+            "a tree with two ranked answers to one prompt",
             reason="no ranked answers",
-            kind=NoPreferenceError,
+            fix="drop the tree: it compares nothing",
         )
 
 
@@ -79,7 +79,7 @@ OASST_TREE = Format(
     columns="message_tree_id, prompt {text, role, replies [{text, rank, replies}]}; or "
     "text, role, replies",
     about="OpenAssistant's trees of messages",
-    detect=_is_tree,
+    detect=lambda row: "replies" in _root(row),
     read=_read_tree,
     roles=static_roles(
         prompt="prompt, responses and ranks",
@@ -88,10 +88,6 @@ OASST_TREE = Format(
         replies="responses and ranks",
     ),
 )
-
-
-def _is_message(row: Row) -> bool:
-    return row.keys() >= {"message_id", "parent_id", "text", "role", "rank"}
 
 
 def _gathered(rows: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
@@ -146,7 +142,7 @@ OASST_MESSAGES = Format(
     name="oasst-messages",
     columns="message_id, parent_id, text, role, rank (0 is best)",
     about="OpenAssistant's messages, one a row; held in memory whole",
-    detect=_is_message,
+    detect=has_columns("message_id", "parent_id", "text", "role", "rank"),
     read=_read_message,
     roles=static_roles(
         message_id="place in the tree",

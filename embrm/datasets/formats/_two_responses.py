@@ -4,7 +4,8 @@ One reader serves them all. `two_responses` declares a format: how its columns a
 spelt, and what each value of the winner's column means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,9 +21,11 @@ from embrm.datasets.formats._texts import (
     PROMPTS,
     RESPONSE_LISTS,
     PromptColumns,
-    prompt_columns,
+    add_responses,
+    prompt_beside,
+    prompt_roles,
     read_prompt,
-    response_cell,
+    read_prompt_beside,
 )
 from embrm.datasets.formats._verdicts import (
     FIRST,
@@ -154,16 +157,9 @@ class _TwoResponses:
     def read(self, row: Row, reader: RowReader) -> None:
         winner = "winner" if "winner" in row else self.winner
         y, tie = verdict(_cell(row, winner), self.values, winner, reader)
-        keep_pair(
-            row,
-            reader,
-            self._prompt(row, reader),
-            (_cell(row, self.first), _cell(row, self.second)),
-            (self.first, self.second),
-            y,
-            tie,
-            set(self.roles(row)) - {"margin", "weight"},
-        )
+        cells = {path: _cell(row, path) for path in (self.first, self.second)}
+        used = set(self.roles(row)) - {"margin", "weight"}
+        keep_pair(row, reader, self._prompt(row, reader), cells, y, tie, used)
 
     def plain(self, row: Row, options: ReadOptions) -> PlainPair | None:
         winner = "winner" if "winner" in row else self.winner
@@ -176,10 +172,8 @@ class _TwoResponses:
     def score(self, row: Row, reader: RowReader) -> bool:
         if not all(_has(row, path) for path in (self.prompt, self.first, self.second)):
             return False
-        prompt = self._prompt(row, reader)
-        for path in (self.first, self.second):
-            text = response_cell(_cell(row, path), reader)
-            reader.item(prompt, text, origin=(path, None))
+        cells = {path: _cell(row, path) for path in (self.first, self.second)}
+        add_responses(cells, [*cells], self._prompt(row, reader), reader)
         return True
 
     def _prompt(self, row: Row, reader: RowReader) -> Any:
@@ -193,19 +187,14 @@ def keep_pair(
     row: Row,
     reader: RowReader,
     prompt: Any,
-    cells: tuple[Any, Any],
-    columns: tuple[str, str],
+    cells: Row,
     y: float,
     tie: dict[str, str],
-    used: set[str],
+    used: Collection[str],
 ) -> None:
-    """Add two responses and their pair, with the columns that go along."""
-    first, second = (
-        reader.item(prompt, response_cell(cell, reader), origin=(column, None))
-        for cell, column in zip(cells, columns, strict=True)
-    )
-    extras = extras_of({k: v for k, v in row.items() if k != "y"}, *used)
-    reader.pair(first, second, **(extras | {"y": y} | tie))
+    """Add two responses, by their columns, and their pair with what goes along."""
+    first, second = add_responses(cells, [*cells], prompt, reader)
+    reader.pair(first, second, **(extras_of(row, *used, y=y) | tie))
 
 
 def plain_pair(
@@ -219,18 +208,17 @@ def plain_pair(
     named = (*texts, winner)
     others = tuple(name for name in row if name not in named)
     simple = all(name in row for name in named) and options.winner is None
-    if not simple or needs_a_look(others) or "tools" in others:
+    if not simple or needs_a_look(others):
         return None
     labels = PlainLabels(values, winner)
     return PlainPair(tuple(row), *texts, others, winner, labels)
 
 
 def _has(row: Row, path: str) -> bool:
-    head, _, rest = path.partition(".")
-    if path in row or not rest:
-        return path in row
-    inner = _as_mapping(row.get(head))
-    return inner is not None and _has(inner, rest)
+    with suppress(KeyError):
+        _cell(row, path)
+        return True
+    return False
 
 
 def _cell(row: Row, path: str) -> Any:
@@ -309,31 +297,25 @@ def _heads(paths: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(heads))
 
 
-def _prompt_beside(row: Row, places: tuple[str, ...]) -> PromptColumns | None:
-    used = _heads(places)
-    return prompt_columns(tuple(name for name in row if name not in used))
-
-
 def _is_generic(row: Row) -> bool:
     places = _places(row)
-    return places is not None and _prompt_beside(row, places) is not None
+    return places is not None and prompt_beside(row, _heads(places)) is not None
 
 
 def _generic_roles(row: Row) -> dict[str, str]:
     places = _places(row)
     if places is None:
         return {}
-    place = _prompt_beside(row, places)
     named = {name: name for name in ("margin", "weight") if name in row}
     heads = _heads(places)
     words = ("first", "second", "winner") if len(heads) > 2 else ("first and second",)
     roles = dict(zip(heads, (*words, "winner"), strict=False))
-    return ({} if place is None else place.roles()) | roles | named
+    return prompt_roles(row, heads) | roles | named
 
 
 def _plain_generic(row: Row, options: ReadOptions) -> PlainPair | None:
     places = _places(row)
-    place = None if places is None else _prompt_beside(row, places)
+    place = None if places is None else prompt_beside(row, _heads(places))
     if places is None or place is None or len(place.roles()) > 1 or places[2] == "y":
         return None
     one, other, winner = places
@@ -352,8 +334,8 @@ def read_two_responses(row: Row, reader: RowReader) -> None:
     if places is None:
         raise KeyError("winner")
     one, other, winner = places
-    place = _prompt_beside(row, places)
-    if place is None and reader.options.prompt_template is None:
+    used = _heads(places)
+    if prompt_beside(row, used) is None and reader.options.prompt_template is None:
         raise KeyError("prompt")
     tie: dict[str, str] = {}
     if winner == "y":
@@ -362,10 +344,10 @@ def read_two_responses(row: Row, reader: RowReader) -> None:
         values = values_of(one, other, winner)
         named = _named_by_content(row, places, values)
         y, tie = verdict(named or row[winner], values, winner, reader)
-    prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
-    cells = (_cell(row, one), _cell(row, other))
-    used = set(_generic_roles(row)) - {"margin", "weight"}
-    keep_pair(row, reader, prompt, cells, (one, other), y, tie, used)
+    prompt = read_prompt_beside(row, used, reader)
+    cells = {path: _cell(row, path) for path in (one, other)}
+    others = set(_generic_roles(row)) - {"margin", "weight"}
+    keep_pair(row, reader, prompt, cells, y, tie, others)
 
 
 def _named_by_content(
@@ -416,6 +398,6 @@ TWO_RESPONSES = Format(
     read=read_two_responses,
     roles=_generic_roles,
     plain=_plain_generic,
-    needs=(PROMPTS, tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES), WINNERS),
+    needs=(PROMPTS, *zip(*SIDES, strict=True), WINNERS),
     says_winner=True,
 )

@@ -18,10 +18,10 @@ from embrm.datasets.formats.base import (
     MEANS_OTHERWISE,
     RowReader,
     is_missing,
-    refusal,
+    lacking,
 )
 from embrm.exceptions import (
-    NoPreferenceError,
+    DataError,
     invalid_input,
 )
 
@@ -76,16 +76,14 @@ def verdict(
     inner = wrapped(value)
     value = value if inner is None else inner
     if is_missing(value) or says_missing(value):
-        raise refusal(
-            expected=f"a winner in {column!r}",
-            got="none",
-            fix="drop the row or fill it in",
+        raise lacking(
+            f"a winner in {column!r}",
             reason="missing winner",
-            kind=NoPreferenceError,
+            fix="drop the row or fill it in",
         )
     key = key_of(value)
     if key not in known:
-        raise refusal(
+        raise DataError.of(
             expected=f"one of {_listed(known)} in {column[:40]!r}",
             got=in_short(value),
             fix=_fix_for(value),

@@ -10,9 +10,11 @@ from embrm.datasets.formats._rated import ANNOTATORS
 from embrm.datasets.formats._texts import (
     PROMPTS,
     PromptColumns,
-    prompt_columns,
+    add_responses,
+    prompt_beside,
+    prompt_roles,
     read_prompt,
-    response_cell,
+    read_prompt_beside,
 )
 from embrm.datasets.formats._two_responses import (
     COUNT_RESPONSES,
@@ -26,10 +28,10 @@ from embrm.datasets.formats.base import (
     Format,
     Row,
     RowReader,
+    has_columns,
     is_missing,
-    refusal,
+    lacking,
 )
-from embrm.exceptions import NoPreferenceError
 
 _OF_ONE = re.compile(
     r"((?P<who>annotator|rater|judge|labell?er|worker|evaluator|expert|human|coder|"
@@ -104,13 +106,9 @@ def _votes_in(name: str, cell: Any) -> Iterator[tuple[str, Any]]:
             yield f"{name} {n + 1}" if who is None else str(who), record[key]
 
 
-def _place(row: Row, used: tuple[str, ...]) -> PromptColumns | None:
-    return prompt_columns(tuple(name for name in row if name not in used))
-
-
 def _is_votes(row: Row) -> bool:
     sides = two_sides(row)
-    if sides is None or _place(row, sides) is None:
+    if sides is None or prompt_beside(row, sides) is None:
         return False
     values = values_of(*sides, "winner")
     votes = [v for name in vote_columns(row) for _, v in _votes_in(name, row[name])]
@@ -124,10 +122,9 @@ def _known(value: Any, values: Mapping[Any, Verdict]) -> bool:
 
 def _votes_roles(row: Row) -> dict[str, str]:
     sides = two_sides(row) or ("", "")
-    place = _place(row, sides)
-    roles = {} if place is None else place.roles()
     votes = dict.fromkeys(vote_columns(row), "winner, by annotator")
-    return roles | dict(zip(sides, ("first", "second"), strict=True)) | votes
+    named = dict(zip(sides, ("first", "second"), strict=True))
+    return prompt_roles(row, sides) | named | votes
 
 
 def _read_votes(row: Row, reader: RowReader) -> None:
@@ -139,14 +136,10 @@ def _read_votes(row: Row, reader: RowReader) -> None:
     if sides is None:
         raise KeyError("response_a")
     columns = vote_columns(row)
-    place = _place(row, sides)
-    if place is None and reader.options.prompt_template is None:
-        raise KeyError("prompt")
-    prompt = read_prompt(row, place or PromptColumns("prompt"), reader)
+    prompt = read_prompt_beside(row, sides, reader)
     votes = [vote for name in columns for vote in _votes_in(name, row[name])]
     values = values_of(*sides, "winner")
-    roles = {} if place is None else place.roles()
-    used = {*sides, *columns, *roles}
+    used = {*sides, *columns, *prompt_roles(row, sides)}
     _keep_votes(row, reader, prompt, sides, votes, values, used)
 
 
@@ -159,24 +152,15 @@ def _keep_votes(
     values: Mapping[Any, Verdict],
     used: set[str],
 ) -> None:
-    first, second = (
-        reader.item(prompt, response_cell(row[side], reader), origin=(side, None))
-        for side in sides
-    )
-    columns = extras_of({k: v for k, v in row.items() if k != "y"}, *used)
+    first, second = add_responses(row, sides, prompt, reader)
+    columns = extras_of(row, *used, y=TIE)
     for who, value in votes:
         if not is_missing(value) and value != "":
             y, tie = verdict(value, values, who, reader)
             named = {"y": y, "annotator": who}
             reader.pair(first, second, **(columns | named | tie))
     if not reader.pairs:
-        raise refusal(
-            expected="the vote of at least one annotator",
-            got="none",
-            fix="drop the row",
-            reason="missing winner",
-            kind=NoPreferenceError,
-        )
+        raise lacking("the vote of at least one annotator", reason="missing winner")
 
 
 VOTES = Format(
@@ -188,7 +172,7 @@ VOTES = Format(
     detect=_is_votes,
     read=_read_votes,
     roles=_votes_roles,
-    needs=(PROMPTS, tuple(s[0] for s in SIDES), tuple(s[1] for s in SIDES), ("votes",)),
+    needs=(PROMPTS, *zip(*SIDES, strict=True), ("votes",)),
     says_winner=True,
 )
 
@@ -219,7 +203,7 @@ def by_annotator(
     """
 
     def place_of(row: Row) -> PromptColumns:
-        place = _place(row, (first, second)) if prompt in PROMPTS else None
+        place = prompt_beside(row, (first, second)) if prompt in PROMPTS else None
         return place or PromptColumns(prompt)
 
     def read(row: Row, reader: RowReader) -> None:
@@ -233,8 +217,7 @@ def by_annotator(
         if not row.keys() >= {prompt, first, second}:
             return False
         asked = read_prompt(row, place_of(row), reader)
-        for side in (first, second):
-            reader.item(asked, response_cell(row[side], reader), origin=(side, None))
+        add_responses(row, (first, second), asked, reader)
         return True
 
     def roles(row: Row) -> dict[str, str]:
@@ -244,7 +227,7 @@ def by_annotator(
     return Format(
         name=name,
         columns=columns or ", ".join((prompt, first, second, *votes)),
-        detect=lambda row: row.keys() >= {prompt, first, second, votes[0]},
+        detect=has_columns(prompt, first, second, votes[0]),
         read=read,
         roles=roles,
         about=about,

@@ -10,7 +10,6 @@ from embrm.exceptions import (
     DataError,
     InvalidInputError,
     NoPreferenceError,
-    format_error,
     invalid_input,
 )
 from embrm.messages import as_messages, prompt_key
@@ -27,18 +26,6 @@ MEANS_OTHERWISE = "values mean something else"
 
 Where many are, the rows that could be read were misread, too: none is kept.
 """
-
-
-def refusal(
-    *,
-    expected: str,
-    got: str,
-    fix: str,
-    reason: str,
-    kind: type[DataError] = DataError,
-) -> DataError:
-    """Write the error for a source or a row that cannot be used."""
-    return kind(format_error(expected=expected, got=got, fix=fix), reason=reason)
 
 
 @dataclass(frozen=True)
@@ -117,6 +104,15 @@ class RowReader:
         self.origins.append(origin)
         return len(self.items) - 1
 
+    def items_of(self, prompt: Any, row: Row, *columns: str) -> list[int]:
+        """Add the text of each of these columns as it is; return their numbers."""
+        return [self.item(prompt, row[name], origin=(name, None)) for name in columns]
+
+    def say(self, note: str) -> None:
+        """Tell the user something about how rows were understood, once."""
+        if note not in self.said:
+            self.said.append(note)
+
     def check_template(self, source: str) -> None:
         """Refuse a prompt_template that nothing was written with.
 
@@ -149,12 +145,11 @@ class RowReader:
         """
         a, b = self.items[first], self.items[second]
         if a["key"] == b["key"] and a["response"] == b["response"]:
-            raise refusal(
+            raise NoPreferenceError.of(
                 expected="two different responses to compare",
                 got="the same response twice",
                 fix="drop the row; it holds no preference",
                 reason="identical chosen and rejected",
-                kind=NoPreferenceError,
             )
         self.pairs.append({"first": first, "second": second, "y": y, **attributes})
 
@@ -214,6 +209,17 @@ class Format:
     texts: tuple[str, ...] = ()
 
 
+def has_columns(*names: str) -> Callable[[Row], bool]:
+    """Recognise rows that have all of these columns.
+
+    Examples
+    --------
+    >>> has_columns("input", "label")({"input": "Hi", "label": 1, "id": 3})
+    True
+    """
+    return lambda row: row.keys() >= {*names}
+
+
 def static_roles(**roles: str) -> Callable[[Row], dict[str, str]]:
     """Say what columns are read as, where that is the same for every row.
 
@@ -255,7 +261,7 @@ def _check_response(response: Any) -> None:
     if is_missing(response):
         raise no_text("missing", "response")
     if not isinstance(response, str):
-        raise refusal(
+        raise DataError.of(
             expected="a response that is text",
             got=type(response).__name__,
             fix="write the response as a string",
@@ -265,12 +271,18 @@ def _check_response(response: Any) -> None:
         raise no_text("empty", "response")
 
 
+def lacking(
+    expected: str, *, reason: str, fix: str = "drop the row"
+) -> NoPreferenceError:
+    """Write the error for a row that lacks what it should say."""
+    return NoPreferenceError.of(expected, "none", fix, reason)
+
+
 def no_text(how: str, what: str) -> DataError:
     """Write the error for a prompt or response that is missing or empty."""
-    return refusal(
+    return NoPreferenceError.of(
         expected=f"a {what} with text in it",
         got="none" if how == "missing" else "an empty one",
         fix="drop the row or fill it in",
         reason=f"{how} {what}",
-        kind=NoPreferenceError,
     )

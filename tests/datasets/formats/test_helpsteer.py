@@ -6,7 +6,6 @@ import pytest
 
 from embrm.datasets import read_preferences
 from embrm.datasets.formats import RowReader, find_format
-from embrm.datasets.formats._rated import HELPSTEER_ATTRIBUTES
 from embrm.exceptions import DataError
 
 RATED = {
@@ -148,7 +147,7 @@ def test_a_prompt_that_is_a_list_of_messages_stays_one():
         ("helpsteer2", {"helpfulness": 5}, "helpfulness out of range", "from 0 to 4"),
         (
             "helpsteer2",
-            dict.fromkeys(HELPSTEER_ATTRIBUTES, None),
+            dict.fromkeys(RATED.keys() - {"prompt", "response"}),
             "no rating",
             "a number as at least one rating; got none",
         ),
