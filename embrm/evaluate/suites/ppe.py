@@ -17,7 +17,6 @@ from embrm.evaluate.rank_correlation import kendall_tau_b, spearman
 from embrm.evaluate.suites._score_table import (
     ScoreTable,
     Side,
-    check_version,
     is_sequence,
 )
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
@@ -32,7 +31,7 @@ _RESPONSE = re.compile(r"response_(\d+)")
 _N_RESAMPLES, _LEVEL = 100, 0.95
 
 
-def score_ppe(table: ScoreTable, *, version: str | None = None) -> Scoring:
+def score_ppe(table: ScoreTable) -> Scoring:
     """Score PPE: human preference, or correctness where rows have lists of `scores`.
 
     Human preference (`winner` among model_a, model_b, tie): `accuracy` over pairs that
@@ -47,7 +46,6 @@ def score_ppe(table: ScoreTable, *, version: str | None = None) -> Scoring:
     the mean loss to picking by the scores themselves. By `benchmark`, if the rows have
     the column.
     """
-    check_version(version, ("v1",))
     if table.column("scores") is None:
         return _human_preference(table)
     return _correctness(table)
