@@ -1,6 +1,7 @@
 """Length bias: how a reward rises with the length of a response, before and after."""
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from embrm.evaluate.resampling import Band, PromptResampler
 from embrm.exceptions import invalid_input
 
 
+@dataclass(repr=False, eq=False)
 class LengthBiasDisplay:
     """Reward against the length of the response, both relative to its prompt.
 
@@ -51,18 +53,15 @@ class LengthBiasDisplay:
     (array([0.5, 1. , 1.5]), 1.0)
     """
 
-    def __init__(
-        self,
-        length: FloatArray,
-        rewards: Mapping[str, Band],
-        correlations: Mapping[str, float],
-        *,
-        level: float = 0.95,
-    ) -> None:
-        self.length = length
-        self.rewards = dict(rewards)
-        self.correlations = dict(correlations)
-        self.level = level
+    length: FloatArray
+    rewards: Mapping[str, Band]
+    correlations: Mapping[str, float]
+    _: KW_ONLY
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        self.rewards = dict(self.rewards)
+        self.correlations = dict(self.correlations)
 
     @classmethod
     def from_predictions(
