@@ -4,14 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solve
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.exceptions import ConvergenceWarning
 
 from embrm._typing import FloatArray
 from embrm._validation import widened
 from embrm.exceptions import EmbrmWarning, warn
-from embrm.heads.comparisons import Comparisons
+from embrm.heads.comparisons import Comparisons, graph_components
 from embrm.heads.linear._label_model import LabelModel, fit_ties
 from embrm.heads.linear._operators import DenseOperator
 from embrm.heads.linear.design import FitSettings, PromptEffects
@@ -392,12 +390,10 @@ def warn_unless(converged: bool, max_iter: int) -> None:
 
 
 def _warn_of_components(comparisons: Comparisons) -> None:
-    n_items = len(comparisons.items)
-    edges = coo_array(
-        (np.ones(len(comparisons)), (comparisons.winner, comparisons.loser)),
-        shape=(n_items, n_items),
+    labels = graph_components(
+        len(comparisons.items), comparisons.winner, comparisons.loser
     )
-    n_components = int(connected_components(edges, directed=False)[0])
+    n_components = len(np.unique(labels))
     if n_components > 1:
         warn(
             f"the comparison graph has {n_components} components, and alpha is 0: no "
