@@ -26,6 +26,7 @@ from embrm.evaluate.resampling import (
     PromptResampler,
     band_of_curves,
     resampled_means,
+    resampled_prompts,
 )
 from embrm.exceptions import invalid_input
 
@@ -198,12 +199,7 @@ def overoptimisation_curve(
                 table[part.prompts[:, None], fits] = values
     if published:
         moments.kl[:] = np.where(np.isnan(moments.kl), np.nan, best_of_n_kl(grid))
-    resampler = PromptResampler(
-        np.arange(len(prompts)),
-        n_resamples=n_resamples,
-        level=level,
-        random_state=random_state,
-    )
+    resampler = resampled_prompts(len(prompts), n_resamples, level, random_state)
     return _summarise(moments, resampler, policy, grid, spreads)
 
 

@@ -33,7 +33,6 @@ from embrm.evaluate.resampling import (
 from embrm.exceptions import invalid_input
 
 _STRONG, _MUCH = 0.3, 0.05
-_PENALTY = 1.0
 _N_RESAMPLES = 1000
 _FEW_PROMPTS = 8
 
@@ -223,8 +222,7 @@ def _controlled(
 ) -> Interval:
     """Compute the accuracy at no difference of the features."""
     features = np.column_stack([np.ones(len(right)), differences])
-    weight = np.ones(len(right))
-    beta, hessian = fit_logistic(features, right, weight, _PENALTY)
+    beta, hessian = fit_logistic(features, right)
     residual = right - expit(features @ beta)
     covariance = cluster_covariance(features, residual, prompts, hessian)
     n_prompts = int(prompts.max()) + 1
@@ -251,7 +249,7 @@ def _style_only(differences: FloatArray, prompts: IntArray, level: float) -> Int
         both = np.vstack([differences[train], -differences[train]])
         target = np.repeat([1.0, 0.0], int(train.sum()))
         features = np.column_stack([np.zeros(len(both)), both])
-        beta, _ = fit_logistic(features, target, np.ones(len(both)), _PENALTY)
+        beta, _ = fit_logistic(features, target)
         scores[folds == fold] = differences[folds == fold] @ beta[1:]
     right = order_values(scores, np.ones(len(scores)))
     return prompt_bootstrap(right, prompts, level=level)

@@ -13,7 +13,7 @@ from embrm.evaluate.displays._styles import axes_or_new, draw_band, finish
 from embrm.evaluate.inputs import check_scores, item_codes
 from embrm.evaluate.metrics import length_correlation
 from embrm.evaluate.rank_correlation import centred_on_prompt, within_prompt_std
-from embrm.evaluate.resampling import Band, PromptResampler
+from embrm.evaluate.resampling import Band, PromptResampler, resampled_prompts
 from embrm.exceptions import invalid_input
 
 
@@ -107,12 +107,7 @@ class LengthBiasDisplay:
         means = np.bincount(codes, weights=counts) / np.bincount(codes)
         relative = counts / means[codes]
         bins = _bins(relative, check_count(n_bins, "n_bins", 1))
-        resampler = PromptResampler(
-            np.arange(len(prompts)),
-            n_resamples=n_resamples,
-            level=level,
-            random_state=random_state,
-        )
+        resampler = resampled_prompts(len(prompts), n_resamples, level, random_state)
         bands, correlations = {}, {}
         for name, reward in rewards.items():
             values = check_scores(reward, "reward", len(counts))
