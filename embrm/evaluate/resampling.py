@@ -219,8 +219,7 @@ class PromptResampler:
             sums = np.abs(flips @ by_prompt)
             # Sums of equal terms in another order differ by rounding.
             exceeded += (sums >= observed * (1 - 1e-12) - 1e-12).sum(axis=0)
-        p_values: FloatArray = (1 + exceeded) / (1 + self.n_resamples)
-        return p_values
+        return np.asarray((1 + exceeded) / (1 + self.n_resamples))
 
     def pair_weights(self) -> Iterator[FloatArray]:
         """Yield, resample by resample, how often each pair counts, shape (n_pairs,)."""

@@ -410,5 +410,4 @@ def majority_outcomes(
 def _binomial(n: int, k: int, p: FloatArray) -> FloatArray:
     """Compute P(k of n), by logarithms: no overflow for any n."""
     log_coefficient = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
-    chance: FloatArray = np.exp(log_coefficient + xlogy(k, p) + xlog1py(n - k, -p))
-    return chance
+    return np.asarray(np.exp(log_coefficient + xlogy(k, p) + xlog1py(n - k, -p)))

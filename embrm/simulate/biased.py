@@ -332,8 +332,7 @@ class AnnotatorPanel(Annotator):
                 f" from {shares.min(initial=0):g} to {shares.max(initial=0):g}",
                 "pass the share of the work that each does",
             )
-        normalised: FloatArray = shares / shares.sum()
-        return normalised
+        return np.asarray(shares / shares.sum())
 
     def _one_vote(self, delta: FloatArray, ids: IntArray | None) -> Outcomes:
         """Compute the outcomes of a vote of an unknown member."""

@@ -69,8 +69,7 @@ class _ByDistance(EnumeratingDesign):
         """Count how many pairs of each prompt take part: one at least, if any."""
         all_pairs = sizes * (sizes - 1) // 2
         kept = np.floor(self.share * all_pairs + 0.5).astype(np.intp)
-        at_least_one: IntArray = np.minimum(np.maximum(kept, 1), all_pairs)
-        return at_least_one
+        return np.asarray(np.minimum(np.maximum(kept, 1), all_pairs))
 
     def _sorted_pairs(
         self,
@@ -176,8 +175,7 @@ def _distances(items: FloatArray, rows: IntArray, metric: str) -> FloatArray:
         else:
             distances[start : start + step] = square[:, low] + square[:, high] - 2 * dot
     # Rounding may leave a little less than nothing, or minus zero.
-    nearest: FloatArray = np.maximum(distances, 0) + np.float32(0)
-    return nearest
+    return np.asarray(np.maximum(distances, 0) + np.float32(0))
 
 
 def _order(distances: FloatArray, *, descending: bool) -> IntArray:
@@ -222,15 +220,13 @@ class _Groups(PairingDesign):
         if self.replacement:
             prompts = Locator(offsets)(rng.integers(offsets[-1], size=n_groups))
             within = random_subsets(layout.sizes[prompts], size, rng)
-            afresh: IntArray = layout.order[layout.starts[prompts, None] + within]
-            return afresh
+            return np.asarray(layout.order[layout.starts[prompts, None] + within])
         ranks = distinct_ranks(int(offsets[-1]), n_groups, rng)
         owner = Locator(offsets)(ranks)
         prompts, occurrence = np.unique(owner, return_inverse=True)
         rows, starts = shuffled_responses(layout, prompts, rng)
         first = starts[occurrence] + (ranks - offsets[owner]) * size
-        groups: IntArray = rows[first[:, None] + np.arange(size)]
-        return groups
+        return np.asarray(rows[first[:, None] + np.arange(size)])
 
 
 @dataclass(frozen=True)

@@ -186,8 +186,7 @@ def _item_prompts(preferences: Any) -> IntArray:
 
 
 def _deltas(rewards: FloatArray, ends: IntArray) -> FloatArray:
-    difference: FloatArray = rewards[ends[:, 0]] - rewards[ends[:, 1]]
-    return difference
+    return np.asarray(rewards[ends[:, 0]] - rewards[ends[:, 1]])
 
 
 def _labelled_pairs(

@@ -130,15 +130,13 @@ def _ratings(
         strength = strength / np.exp(np.mean(np.log(strength)))
         if np.abs(strength / before - 1).max() < 1e-6:
             break
-    ratings: FloatArray = np.log(np.maximum(strength, 1e-12))
-    return ratings
+    return np.asarray(np.log(np.maximum(strength, 1e-12)))
 
 
 def _sure(differences: FloatArray) -> FloatArray:
     tail = (1 - _LEVEL) / 2
     low, high = np.quantile(differences, [tail, 1 - tail], axis=0)
-    signs: FloatArray = (low > 0).astype(float) - (high < 0).astype(float)
-    return signs
+    return np.asarray((low > 0).astype(float) - (high < 0).astype(float))
 
 
 def _row_wise(ends: IntArray, human: FloatArray, verdict: FloatArray, n: int) -> float:
