@@ -40,6 +40,16 @@ _BLOB = "forest"
 _MOST_BINS = 255
 
 
+def _objective(gradients: Gradients) -> Any:
+    """Make the objective of a booster, which takes its scores and data."""
+
+    def objective(scores: FloatArray, _: Any) -> tuple[FloatArray, FloatArray]:
+        gradient, hessian = gradients(np.asarray(scores, dtype=np.float64))
+        return gradient.astype(np.float32), hessian.astype(np.float32)
+
+    return objective
+
+
 class LightGBMForest:
     """Trees of a LightGBM booster, detached from what they were grown on.
 
@@ -90,12 +100,7 @@ class LightGBMGrower:
 
     def step(self, gradients: Gradients) -> bool:
         """Grow one tree; return whether it has no split."""
-
-        def objective(scores: FloatArray, _: Any) -> tuple[FloatArray, FloatArray]:
-            gradient, hessian = gradients(np.asarray(scores))
-            return gradient.astype(np.float32), hessian.astype(np.float32)
-
-        return bool(self.booster.update(fobj=objective))
+        return bool(self.booster.update(fobj=_objective(gradients)))
 
     def forest(self, n_trees: int) -> LightGBMForest:
         """Copy the first trees out of the booster."""
@@ -178,12 +183,7 @@ class XGBoostGrower:
 
     def step(self, gradients: Gradients) -> bool:
         """Grow one tree; a tree that cannot split is a single leaf of 0."""
-
-        def objective(scores: FloatArray, _: Any) -> tuple[FloatArray, FloatArray]:
-            gradient, hessian = gradients(np.asarray(scores, dtype=np.float64))
-            return gradient.astype(np.float32), hessian.astype(np.float32)
-
-        self.booster.update(self.dataset, self.n_grown, fobj=objective)
+        self.booster.update(self.dataset, self.n_grown, fobj=_objective(gradients))
         self.n_grown += 1
         return False
 
