@@ -83,14 +83,8 @@ class OveroptimisationCurve:
         if self.n_prompts > 1 and len(defined):
             tail = (1 - self.level) / 2
             low, high = np.quantile(defined, [tail, 1 - tail], method="inverted_cdf")
-        return Interval(
-            float(estimate),
-            float(low),
-            float(high),
-            self.level,
-            self.n_prompts,
-            self.method,
-        )
+        values = float(estimate), float(low), float(high)
+        return Interval(*values, self.level, self.n_prompts, self.method)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per strength: kl, and gold, proxy, accuracy with bands."""

@@ -358,7 +358,7 @@ def partial_correlation(
 
 
 def length_heat_map(
-    rewards: FloatArray, lengths: ArrayLike, codes: IntArray, n_bins: int = 5
+    rewards: FloatArray, lengths: ArrayLike, codes: IntArray
 ) -> pd.DataFrame:
     """Average rewards within prompts by the prompt's and the response's length.
 
@@ -368,14 +368,12 @@ def length_heat_map(
     lengths : array-like of shape (n_items,)
     codes : ndarray of int of shape (n_items,)
         Number of each item's prompt.
-    n_bins : int, default=5
-        Columns.
 
     Returns
     -------
     DataFrame
-        Rows: quarters of prompts by the mean length of their responses; columns: bins
-        of about equal size by a response's length over that mean. Values are mean
+        Rows: quarters of prompts by the mean length of their responses; columns: five
+        bins of about equal size by a response's length over that mean. Values are mean
         rewards less the prompt's mean, in standard deviations within prompts; NaN where
         there are none.
     """
@@ -387,7 +385,7 @@ def length_heat_map(
         {
             "prompt": _quantile_bins(mean, 4),
             "order": mean,
-            "response": _quantile_bins(relative, n_bins),
+            "response": _quantile_bins(relative, 5),
             "place": relative,
             "value": centred_on_prompt(rewards, codes) / spread,
         }

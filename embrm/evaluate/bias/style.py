@@ -20,7 +20,7 @@ _COUNTED = {
     "question marks": "question_marks",
     "refusal": "refusal",
 }
-_PENALTY = 1.0
+_PENALTY, _N_FOLDS = 1.0, 5
 _EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]")
 # Openings that please; letters are compared in lower case.
 _PLEASING = re.compile(
@@ -116,8 +116,8 @@ def cluster_covariance(
     return np.asarray(inverse @ (scores.T @ scores) @ inverse * n / max(1, n - 1))
 
 
-def folds_of(prompts: IntArray, n_folds: int = 5) -> IntArray:
+def folds_of(prompts: IntArray) -> IntArray:
     """Deal prompts into folds, the same ones for every call."""
     n_prompts = int(prompts.max()) + 1
-    dealt = np.random.default_rng(0).permutation(n_prompts) % n_folds
+    dealt = np.random.default_rng(0).permutation(n_prompts) % _N_FOLDS
     return np.asarray(dealt[prompts])
