@@ -310,8 +310,9 @@ class WrappingAnnotator(SingleAnnotator):
         return self._around(self.base.for_pool(pool))
 
     def _around(self, base: SingleAnnotator) -> "SingleAnnotator":
-        changed: Any = {"base": base}
-        return replace(self, **changed)  # type: ignore[type-var]
+        own: Any = self
+        made: SingleAnnotator = replace(own, base=base)
+        return made
 
 
 def expected_label(first: FloatArray, tie: FloatArray | None) -> FloatArray:
