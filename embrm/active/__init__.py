@@ -7,11 +7,10 @@ ids = DOptimal().propose(candidates, posterior, 64, random_state=0)
 
 from embrm.active.candidates import Candidates, draw_candidates, draw_on_policy
 from embrm.active.duels import DoubleThompson, MaxMinLCB, ReversedThompson
-from embrm.active.loop import LabelLoop, Proposal
+from embrm.active.loop import LabelLoop, Proposal, inverse_propensity
 from embrm.active.optimal import BatchBALD, DOptimal, VOptimal
 from embrm.active.posterior import RewardPosterior
 from embrm.active.prompt_entropy import PromptEntropy
-from embrm.active.propensity import inverse_propensity
 from embrm.active.registry import DEFAULT_STRATEGY, known_strategies, make_strategy
 from embrm.active.savings import LabelBudgetDisplay, LabelSaving, label_saving
 from embrm.active.simulation import (

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from embrm._typing import BoolArray, FloatArray, IntArray, RandomState
 from embrm._validation import (
+    as_numbers,
     check_choice,
     check_count,
     check_labels,
@@ -30,6 +31,7 @@ from embrm.active.posterior import RewardPosterior
 from embrm.active.registry import DEFAULT_STRATEGY, make_strategy
 from embrm.active.strategy import Strategy
 from embrm.active.values import RandomPairs
+from embrm.exceptions import invalid_input
 from embrm.heads import LinearBradleyTerry
 from embrm.pool import CandidatePool
 from embrm.simulate.design import PairingDesign
@@ -271,26 +273,53 @@ class LabelLoop:
         return head.with_selected_params(reward_scale=scale)
 
     def _candidates(self, past: IntArray) -> Candidates:
+        pool, n = self.pool, self.n_candidates
+        given: Any = {
+            "past": past,
+            "item_cost": self.item_cost,
+            "per_prompt": self.per_prompt,
+            "random_state": self._rng,
+        }
         if self.on_policy is not None:
-            return draw_on_policy(
-                self.pool,
-                self.posterior.reward,
-                self.n_candidates,
-                eta=self.on_policy,
-                past=past,
-                item_cost=self.item_cost,
-                per_prompt=self.per_prompt,
-                random_state=self._rng,
-            )
-        return draw_candidates(
-            self.pool,
-            self.n_candidates,
-            pairing=self.pairing,
-            past=past,
-            item_cost=self.item_cost,
-            per_prompt=self.per_prompt,
-            random_state=self._rng,
+            reward = self.posterior.reward
+            return draw_on_policy(pool, reward, n, eta=self.on_policy, **given)
+        return draw_candidates(pool, n, pairing=self.pairing, **given)
+
+
+def inverse_propensity(propensity: ArrayLike) -> FloatArray:
+    """Weigh labelled pairs by 1 / (their chance of being chosen), with mean 1.
+
+    Parameters
+    ----------
+    propensity : array-like of shape (n_pairs,), in (0, 1]
+        As the column `propensity` of labels: NaN where a strategy chose greedily.
+
+    Returns
+    -------
+    ndarray of shape (n_pairs,), > 0
+        The `sample_weight` of `fit`.
+
+    Raises
+    ------
+    InvalidInputError
+        If some pair was chosen greedily: others like it had no chance, and no weight
+        can stand for them.
+
+    Examples
+    --------
+    >>> inverse_propensity([0.1, 0.1, 0.2]).round(2)
+    array([1.2, 1.2, 0.6])
+    """
+    chance = as_numbers(propensity, "propensity")
+    bad = ~((chance > 0) & (chance <= 1))
+    if bad.any():
+        raise invalid_input(
+            "pairs that were chosen by chance, with propensities in (0, 1]",
+            f"{int(bad.sum())} of {len(chance)} chosen greedily or without a record",
+            "keep the rows whose strategy is 'random', or fit without these weights",
         )
+    weight = 1 / chance
+    return np.asarray(weight / weight.mean()) if len(weight) else weight
 
 
 def _every(share: float, place: IntArray) -> BoolArray:

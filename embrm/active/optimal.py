@@ -18,7 +18,7 @@ from embrm._typing import FloatArray, IntArray
 from embrm._validation import check_choice, check_count
 from embrm.active.candidates import Candidates
 from embrm.active.posterior import RewardPosterior
-from embrm.active.strategy import PromptCap, Strategy, too_few_by_cap
+from embrm.active.strategy import Strategy, Taker
 from embrm.simulate.design import PromptLayout
 
 _FIRST_LOOK = 4096
@@ -123,35 +123,29 @@ class _LazyGreedy:
         self._out_of_sight = np.append(bound[self._order], -np.inf)
         self._posterior, self._n = posterior, n
         self._covariance = _Covariance(n, posterior.coordinates.shape[1])
-        self._cap = PromptCap(self._candidates)
-        self._open = ~self._cap.full()
+        self._taker = Taker(self._candidates, n)
         self._n_seen = 0
         self._look(min(_FIRST_LOOK, len(candidates)))
 
     def run(self) -> IntArray:
         """Choose n candidates."""
-        chosen = np.empty(self._n, dtype=np.intp)
-        for step in range(self._n):
-            at = chosen[step] = self._best(step)
+        for _ in range(self._n):
+            at = self._take_best()
             gap = self._posterior.gap(self._candidates.ids[at : at + 1])[0]
             row = self._covariance.update(gap, float(self._curvature[at]))
             self._forget(slice(self._n_seen), self._ids, row[None])
-            self._open[at] = False
-            if self._cap.take(at):
-                self._open &= ~self._cap.full()
-        return self._order[chosen]
+        return self._order[self._taker.taken]
 
-    def _best(self, step: int) -> int:
+    def _take_best(self) -> int:
         while True:
             seen = slice(self._n_seen)
             gain = np.log1p(self._curvature[seen] * self._variance[seen])
             if self._candidates.cost is not None:
                 gain /= self._candidates.cost[seen]
-            gain[~self._open[seen]] = -np.inf
+            gain[~self._taker.open[seen]] = -np.inf
             at = int(np.argmax(gain))
             if gain[at] >= self._out_of_sight[self._n_seen]:
-                if not self._open[at]:
-                    raise too_few_by_cap(self._candidates, self._n, step)
+                self._taker.take(at)
                 return at
             self._look(min(2 * self._n_seen, len(self._order)))
 
@@ -212,15 +206,11 @@ class VOptimal(Strategy):
         variance = posterior.std(ids) ** 2
         root = _root(scatter).astype(z.dtype)
         useful = RewardPosterior(posterior.reward, z @ root).std(ids) ** 2
-        covariance, cap = _Covariance(n, z.shape[1]), PromptCap(candidates)
-        chosen, open_ = np.empty(n, dtype=np.intp), ~cap.full()
+        covariance, taker = _Covariance(n, z.shape[1]), Taker(candidates, n)
         first, second = np.ascontiguousarray(ids.T)
-        for step in range(n):
+        for _ in range(n):
             gain = candidates.per_cost(useful / (inverse_curvature + variance))
-            gain[~open_] = -np.inf
-            row = chosen[step] = int(np.argmax(gain))
-            if not open_[row]:
-                raise too_few_by_cap(candidates, n, step)
+            row = taker.take_best(gain)
             gap = posterior.gap(ids[row : row + 1])[0]
             before = covariance.times
             a = covariance.update(gap, 1 / float(inverse_curvature[row]))
@@ -238,10 +228,7 @@ class VOptimal(Strategy):
             useful += on_a * on_b
             np.maximum(variance, 0.0, out=variance)
             np.maximum(useful, 0.0, out=useful)
-            open_[row] = False
-            if cap.take(row):
-                open_ &= ~cap.full()
-        return chosen
+        return np.array(taker.taken)
 
     def scatter(self, candidates: Candidates, posterior: RewardPosterior) -> FloatArray:
         """Compute T, the mean of t t' over the targets, shape (k, k)."""
@@ -329,21 +316,11 @@ class BatchBALD(Strategy):
         known = (entr(chance) + entr(1 - chance)).mean(axis=1)
         few = candidates.take(rows)
         joint = _Configurations(self.n_samples, self.n_configurations, rng)
-        cap = PromptCap(few)
-        open_ = ~cap.full()
-        chosen = np.empty(n, dtype=np.intp)
-        for step in range(n):
+        taker = Taker(few, n)
+        for _ in range(n):
             gain = few.per_cost(joint.entropy_with(chance) - joint.entropy - known)
-            gain[~open_] = -np.inf
-            best = int(np.argmax(gain))
-            if not open_[best]:
-                raise too_few_by_cap(candidates, n, step)
-            chosen[step] = best
-            joint.add(chance[best])
-            open_[best] = False
-            if cap.take(best):
-                open_ &= ~cap.full()
-        return rows[chosen]
+            joint.add(chance[taker.take_best(gain)])
+        return rows[taker.taken]
 
 
 class _Configurations:

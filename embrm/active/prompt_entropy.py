@@ -9,7 +9,7 @@ from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import check_count, check_positive, type_name
 from embrm.active.candidates import Candidates
 from embrm.active.posterior import RewardPosterior
-from embrm.active.strategy import PromptCap, Strategy, ValueStrategy, too_few_by_cap
+from embrm.active.strategy import Strategy, Taker, ValueStrategy
 from embrm.exceptions import invalid_input
 from embrm.simulate.design import PromptLayout
 
@@ -68,21 +68,13 @@ class PromptEntropy(Strategy):
         around = _Neighbours(candidates, self.k, rng)
         prompts = candidates.prompts
         score = value + self.weight * around.entropy()[prompts].max(axis=1)
-        cap = PromptCap(candidates)
-        open_ = ~cap.full()
-        chosen = np.empty(n, dtype=np.intp)
-        for step in range(n):
-            row = int(np.argmax(np.where(open_, score, -np.inf)))
-            if not open_[row]:
-                raise too_few_by_cap(candidates, n, step)
-            chosen[step], open_[row] = row, False
-            nearby = around.take(prompts[row])
+        taker = Taker(candidates, n)
+        for _ in range(n):
+            nearby = around.take(prompts[taker.take_best(score)])
             rows = np.flatnonzero(nearby[prompts[:, 0]] | nearby[prompts[:, 1]])
             novelty = around.entropy()[prompts[rows]].max(axis=1)
             score[rows] = value[rows] + self.weight * novelty
-            if cap.take(row):
-                open_ &= ~cap.full()
-        return chosen
+        return np.array(taker.taken)
 
 
 class _Neighbours:

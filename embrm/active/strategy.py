@@ -136,6 +136,45 @@ class PromptCap:
         return bool((self._taken[prompts] >= self._cap).any())
 
 
+class Taker:
+    """Takes candidates one after another, none twice and within the cap per prompt.
+
+    Parameters
+    ----------
+    candidates : Candidates
+    n : int
+        How many are wanted.
+
+    Attributes
+    ----------
+    open : ndarray of bool of shape (n_candidates,)
+        Which may still be taken.
+    taken : list of int
+        Rows, in their order.
+    """
+
+    def __init__(self, candidates: Candidates, n: int) -> None:
+        self._candidates, self._n = candidates, n
+        self._cap = PromptCap(candidates)
+        self.open = ~self._cap.full()
+        self.taken: list[int] = []
+
+    def take_best(self, value: FloatArray) -> int:
+        """Take the open candidate of most value; the first of equals."""
+        row = int(np.argmax(np.where(self.open, value, -np.inf)))
+        self.take(row)
+        return row
+
+    def take(self, row: int) -> None:
+        """Take a candidate; an error if it is not open."""
+        if not self.open[row]:
+            raise too_few_by_cap(self._candidates, self._n, len(self.taken))
+        self.taken.append(row)
+        self.open[row] = False
+        if self._cap.take(row):
+            self.open &= ~self._cap.full()
+
+
 def take_best(candidates: Candidates, value: FloatArray, n: int) -> IntArray:
     """Take the n candidates of most value, within the cap; earlier ones of equals."""
     order = np.argsort(-value, kind="stable")

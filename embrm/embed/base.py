@@ -302,13 +302,6 @@ class CombinedEncoder:
         return self
 
 
-def combine(named: Mapping[str, Encoder]) -> Encoder:
-    """Combine encoders; a single one is returned as it is."""
-    if len(named) == 1:
-        return next(iter(named.values()))
-    return CombinedEncoder(tuple(named), tuple(named.values()))
-
-
 def block_name(encoder: Encoder) -> str:
     """Name the block of an encoder that has no name: its model, or its kind."""
     model = getattr(encoder, "model", None)

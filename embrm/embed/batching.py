@@ -150,40 +150,41 @@ def as_stored(vectors: NDArray[np.float32], dtype: str) -> NDArray[np.floating[A
     return vectors.astype(dtype)
 
 
-def check_options(
-    *,
-    dtype: str,
-    store_dtype: str,
-    batch_tokens: int | None,
-    max_tokens: int | None,
-    on_long_response: str,
-) -> None:
+def check_options(encoder: Any, dtype: str) -> None:
     """Check the options that encoders with a model share.
+
+    Parameters
+    ----------
+    encoder : encoder
+    dtype : str
+        In which it computes.
 
     Raises
     ------
     InvalidInputError
         Above all for `dtype="float16"`: hidden states overflow it in silence.
     """
-    rules = {
-        "dtype, in which the model computes, 'float32' or 'bfloat16'": (
-            dtype,
-            dtype in ("float32", "bfloat16"),
-        ),
-        "store_dtype 'float16' or 'float32'": (
-            store_dtype,
-            store_dtype in ("float16", "float32"),
-        ),
-        "batch_tokens >= 1": (batch_tokens, batch_tokens is None or batch_tokens >= 1),
-        "max_tokens >= 1": (max_tokens, max_tokens is None or max_tokens >= 1),
-        "on_long_response 'truncate' or 'raise'": (
-            on_long_response,
-            on_long_response in ("truncate", "raise"),
-        ),
-    }
-    for rule, (value, holds) in rules.items():
+    for name, (rule, choices) in _RULES.items():
+        value: Any = dtype if name == "dtype" else getattr(encoder, name)
+        holds = value in choices if choices else value is None or value >= 1
         if not holds:
             raise invalid_input(expected=rule, got=repr(value), fix="pass one of these")
+
+
+# What to say of each option, and its choices; those without are counts, or None.
+_RULES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "dtype": (
+        "dtype, in which the model computes, 'float32' or 'bfloat16'",
+        ("float32", "bfloat16"),
+    ),
+    "store_dtype": ("store_dtype 'float16' or 'float32'", ("float16", "float32")),
+    "batch_tokens": ("batch_tokens >= 1", ()),
+    "max_tokens": ("max_tokens >= 1", ()),
+    "on_long_response": (
+        "on_long_response 'truncate' or 'raise'",
+        ("truncate", "raise"),
+    ),
+}
 
 
 def choose_device(device: str | None) -> str:

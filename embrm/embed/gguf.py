@@ -243,7 +243,8 @@ def _write_converted(path: Path, directory: Path) -> None:
     local = {"local_files_only": True, "trust_remote_code": False}
     with (
         progress_bar(f"Converting {path.stem} (once)", total=3) as advance,
-        _quiet(),
+        # Bars of its conversion, which no setting of transformers silences.
+        contextlib.redirect_stderr(io.StringIO()),
         _conversion_errors(path, directory.parent),
         loading(ModelFiles(path.parent, source="gguf")),
     ):
@@ -287,13 +288,6 @@ def _conversion_errors(path: Path, home: Path) -> Iterator[None]:
             fix="fetch the file again, update transformers, or use the model's "
             "safetensors",
         ) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the bars of transformers' conversion, which no setting silences, away."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

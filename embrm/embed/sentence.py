@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from embrm._optional import import_optional
 from embrm._typing import Text
-from embrm.embed.base import Fingerprint
+from embrm.embed.base import Fingerprint, OnBatch
 from embrm.embed.batching import check_options, choose_device, pad, set_evaluation_mode
-from embrm.embed.sliced_encoder import TokenEncoder, native_dtype
+from embrm.embed.sliced_encoder import Outputs, SlicedEncoder, native_dtype
+from embrm.embed.steps import PaddedStep, padded_steps, run_steps
 from embrm.embed.template import check_text, render_plain, special_tokens
 from embrm.embed.truncation import FittedTokens, tokenise
 from embrm.embed.weights import (
@@ -165,7 +165,7 @@ _OLD_POOLING = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class SentenceTransformerEncoder(TokenEncoder):
+class SentenceTransformerEncoder(SlicedEncoder):
     r"""Embed texts with a sentence-transformers model.
 
     A text is the prompt, a blank line and the response; the turns of a conversation
@@ -224,13 +224,7 @@ class SentenceTransformerEncoder(TokenEncoder):
     on_long_response: str = "truncate"
 
     def __post_init__(self) -> None:
-        check_options(
-            dtype="float32" if self.dtype == "auto" else self.dtype,
-            store_dtype=self.store_dtype,
-            batch_tokens=self.batch_tokens,
-            max_tokens=self.max_tokens,
-            on_long_response=self.on_long_response,
-        )
+        check_options(self, "float32" if self.dtype == "auto" else self.dtype)
         if self.template != "plain":
             raise invalid_input(
                 expected="template 'plain' for a sentence-transformers model",
@@ -322,7 +316,22 @@ class SentenceTransformerEncoder(TokenEncoder):
             )
         )
 
-    def _forward(self, tokens: Sequence[FittedTokens]) -> NDArray[np.float32]:
+    def _embed(
+        self,
+        tokens: Sequence[FittedTokens],
+        outputs: Outputs,
+        *,
+        on_batch: OnBatch | None = None,
+    ) -> None:
+        """Embed tokens in batches of similar length."""
+
+        def run(step: PaddedStep) -> list[Any]:
+            return [self._forward([tokens[row] for row in step.rows])]
+
+        plan = partial(padded_steps, tokens)
+        run_steps(tokens, plan, run, outputs, budget=self._budget, on_batch=on_batch)
+
+    def _forward(self, tokens: Sequence[FittedTokens]) -> Any:
         torch = import_optional("torch", extra="embed")
         model = self._loaded
         batch = pad(tokens, pad_id=model.tokenizer.pad_token_id or 0)
@@ -342,5 +351,4 @@ class SentenceTransformerEncoder(TokenEncoder):
             for module in rest:
                 features = module(features)
             pooled = features["sentence_embedding"]
-        vectors: NDArray[np.float32] = pooled.cpu().numpy()
-        return vectors
+        return pooled.cpu().numpy()

@@ -17,7 +17,7 @@ from embrm._typing import FittedTexts, Text
 from embrm.embed.base import Fingerprint, OnBatch
 from embrm.embed.batching import choose_device
 from embrm.embed.model_files import resolve_model
-from embrm.embed.steps import PaddedStep, TokenBudget, padded_steps, run_steps
+from embrm.embed.steps import TokenBudget
 from embrm.embed.truncation import FittedTokens, check_responses_fit
 from embrm.embed.weights import ModelFiles
 
@@ -270,36 +270,3 @@ def _slices(n: int, first: int) -> list[slice]:
         found.append(slice(start, min(start + length, n)))
         start, length = start + length, min(2 * length, _TEXTS_AT_ONCE)
     return found
-
-
-class TokenEncoder(SlicedEncoder):
-    """Base of encoders that embed each text by itself.
-
-    A subclass is a frozen dataclass; besides what `SlicedEncoder` asks for, it says how
-    a batch of tokens becomes vectors (`_forward`).
-    """
-
-    def _embed(
-        self,
-        tokens: Sequence[FittedTokens],
-        outputs: Outputs,
-        *,
-        on_batch: OnBatch | None = None,
-    ) -> None:
-        """Embed tokens in batches of similar length."""
-
-        def run(step: PaddedStep) -> list[NDArray[np.float32]]:
-            return [self._forward([tokens[row] for row in step.rows])]
-
-        run_steps(
-            tokens,
-            partial(padded_steps, tokens),
-            run,
-            outputs,
-            budget=self._budget,
-            on_batch=on_batch,
-        )
-
-    @abstractmethod
-    def _forward(self, tokens: Sequence[FittedTokens]) -> NDArray[np.float32]:
-        """Compute the vectors of a batch."""

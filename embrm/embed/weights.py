@@ -7,7 +7,7 @@ before a model is loaded. Weights are safetensors or nothing; pickles are refuse
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -171,6 +171,36 @@ def transformers_major() -> int:
             fix=install_command("embed"),
         ) from error
     return int(version.partition(".")[0])
+
+
+def files_from_hub(
+    name: str, revision: str | None, wanted: Sequence[str], *, what: str, fix: str
+) -> ModelFiles:
+    """Fetch files of a repository of the Hugging Face hub, or find them here.
+
+    Parameters
+    ----------
+    name : str
+        Of the repository.
+    revision : str or None
+    wanted : sequence of str
+        Patterns of file names.
+    what, fix : str
+        For the error: what is looked for, and what to do without the hub.
+    """
+    hub = import_optional("huggingface_hub", extra="embed")
+    try:
+        snapshot = hub.snapshot_download(
+            name, revision=revision, allow_patterns=list(wanted)
+        )
+    # The hub's errors are OSErrors (offline, 404, gated) and ValueErrors (bad id).
+    except (OSError, ValueError) as error:
+        raise invalid_input(
+            expected=f"the {what} {name}, from the Hugging Face hub",
+            got=type(error).__name__,
+            fix=fix,
+        ) from error
+    return ModelFiles(Path(snapshot), source="hub", revision=Path(snapshot).name)
 
 
 def load_tokenizer(files: ModelFiles) -> Any:

@@ -51,8 +51,7 @@ class RankedPrompts:
         sizes = np.bincount(group)
         flat = values.reshape(-1, self.rows.size)
         sums = np.add.reduceat(flat, np.flatnonzero(~self.tied.ravel()), axis=1)
-        shared: FloatArray = (sums / sizes)[:, group].reshape(values.shape)
-        return shared
+        return np.asarray((sums / sizes)[:, group].reshape(values.shape))
 
 
 def ranked_prompts(reward: FloatArray, codes: IntArray) -> list[RankedPrompts]:

@@ -12,7 +12,7 @@ from embrm._validation import check_count
 from embrm.evaluate._picks import RankedPrompts, expected_picks, ranked_prompts
 from embrm.evaluate.divergence import best_of_n_kl
 from embrm.evaluate.inputs import check_scores, item_codes
-from embrm.evaluate.resampling import PromptResampler, band_of_curves
+from embrm.evaluate.resampling import PromptResampler, band_of_curves, resampled_prompts
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,12 +115,7 @@ def best_of_n_curve(
     ranked = ranked_prompts(picked_by, codes)
     longest = ranked[-1].size
     n_max = longest if n_max is None else min(check_count(n_max, "n_max", 1), longest)
-    resampler = PromptResampler(
-        np.arange(len(prompts)),
-        n_resamples=n_resamples,
-        level=level,
-        random_state=random_state,
-    )
+    resampler = resampled_prompts(len(prompts), n_resamples, level, random_state)
     curves = expected_picks(true, ranked, len(prompts), n_max)
     return curve_of_prompts(curves, resampler)
 
@@ -247,12 +242,7 @@ def pick_quality(
     gain = np.where(best > mean, best - mean, np.nan)
     # One item is picked whatever n is: there is nothing to know about it.
     single = np.bincount(codes) == 1
-    resampler = PromptResampler(
-        np.arange(len(prompts)),
-        n_resamples=n_resamples,
-        level=level,
-        random_state=random_state,
-    )
+    resampler = resampled_prompts(len(prompts), n_resamples, level, random_state)
     return PickQuality(
         quantile=curve_of_prompts(
             expected_picks(quantiles, ranked, len(prompts), n_max), resampler

@@ -407,8 +407,7 @@ def _deltas_of_items(rewards: "pd.Series[Any]", data: Any, name: str) -> FloatAr
     pairs = getattr(data, "pairs", None)
     ids = data.ids if pairs is None else pairs[["first", "second"]].to_numpy()
     values = check_scores(rewards.to_numpy(), f"rewards of {name}", len(data.items))
-    difference: FloatArray = values[ids[:, 0]] - values[ids[:, 1]]
-    return difference
+    return np.asarray(values[ids[:, 0]] - values[ids[:, 1]])
 
 
 def _labelled(
@@ -441,5 +440,4 @@ def _labelled(
 def prompts_of_pairs(preferences: Any) -> AnyArray:
     """Give the prompt ids of both ends of each pair, shape (n_pairs, 2)."""
     ids = preferences.items["prompt_id"].to_numpy()
-    ends: AnyArray = ids[preferences.pairs[["first", "second"]].to_numpy()]
-    return ends
+    return np.asarray(ids[preferences.pairs[["first", "second"]].to_numpy()])

@@ -124,8 +124,7 @@ def policy_moments(
 
 def _gain(values: FloatArray, shares: FloatArray) -> FloatArray:
     centred = values - values.mean(axis=1, keepdims=True)
-    gain: FloatArray = np.matmul(shares, centred[:, :, None])[:, :, 0]
-    return gain
+    return np.asarray(np.matmul(shares, centred[:, :, None])[:, :, 0])
 
 
 def _agreement(
@@ -287,8 +286,7 @@ _TO_COUNTS = "pass e.g. [1, 2, 4, 8]"
 def _independent_shares(size: int, n: IntArray) -> FloatArray:
     """Compute how often each of K items is the best of n drawn with replacement."""
     below = (np.arange(size + 1) / size) ** n[:, None]
-    shares: FloatArray = np.diff(below, axis=1)
-    return shares
+    return np.asarray(np.diff(below, axis=1))
 
 
 _SHARES = {"distinct": pick_shares, "independent": _independent_shares}

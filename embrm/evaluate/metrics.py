@@ -210,8 +210,7 @@ def weighted_quantile_edges(
     order = np.argsort(values, kind="stable")
     cumulative = np.cumsum(weights[order])
     targets = cumulative[-1] * np.arange(1, n_bins) / n_bins
-    edges: FloatArray = values[order][np.searchsorted(cumulative, targets)]
-    return edges
+    return np.asarray(values[order][np.searchsorted(cumulative, targets)])
 
 
 class LengthMatched(NamedTuple):

@@ -26,6 +26,7 @@ from embrm.evaluate.resampling import (
     PromptResampler,
     band_of_curves,
     resampled_means,
+    resampled_prompts,
 )
 from embrm.exceptions import invalid_input
 
@@ -82,14 +83,8 @@ class OveroptimisationCurve:
         if self.n_prompts > 1 and len(defined):
             tail = (1 - self.level) / 2
             low, high = np.quantile(defined, [tail, 1 - tail], method="inverted_cdf")
-        return Interval(
-            float(estimate),
-            float(low),
-            float(high),
-            self.level,
-            self.n_prompts,
-            self.method,
-        )
+        values = float(estimate), float(low), float(high)
+        return Interval(*values, self.level, self.n_prompts, self.method)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per strength: kl, and gold, proxy, accuracy with bands."""
@@ -198,12 +193,7 @@ def overoptimisation_curve(
                 table[part.prompts[:, None], fits] = values
     if published:
         moments.kl[:] = np.where(np.isnan(moments.kl), np.nan, best_of_n_kl(grid))
-    resampler = PromptResampler(
-        np.arange(len(prompts)),
-        n_resamples=n_resamples,
-        level=level,
-        random_state=random_state,
-    )
+    resampler = resampled_prompts(len(prompts), n_resamples, level, random_state)
     return _summarise(moments, resampler, policy, grid, spreads)
 
 

@@ -180,8 +180,7 @@ def centred_on_prompt(values: FloatArray, codes: IntArray) -> FloatArray:
     array([-1.,  1.,  0.])
     """
     means = np.bincount(codes, weights=values) / np.bincount(codes)
-    centred: FloatArray = values - means[codes]
-    return centred
+    return np.asarray(values - means[codes])
 
 
 def within_prompt_std(values: FloatArray, codes: IntArray) -> float:

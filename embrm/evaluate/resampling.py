@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.special import ndtr
 from scipy.stats import t as student_t
+from sklearn.utils import gen_batches
 
 from embrm._typing import FloatArray, IntArray, RandomState
 from embrm._validation import (
@@ -145,14 +146,8 @@ class PromptResampler:
         Replicates that are not finite (an empty denominator) are left out.
         """
         low, high = self.percentiles(replicates[:, None])
-        return Interval(
-            estimate,
-            float(low[0]),
-            float(high[0]),
-            self.level,
-            self.n_groups,
-            self.method,
-        )
+        bounds = float(low[0]), float(high[0])
+        return Interval(estimate, *bounds, self.level, self.n_groups, self.method)
 
     def share_interval(self, estimate: float, replicates: FloatArray) -> Interval:
         """Make the interval of a share, whose replicates have shape (n_resamples,).
@@ -225,8 +220,7 @@ class PromptResampler:
             sums = np.abs(flips @ by_prompt)
             # Sums of equal terms in another order differ by rounding.
             exceeded += (sums >= observed * (1 - 1e-12) - 1e-12).sum(axis=0)
-        p_values: FloatArray = (1 + exceeded) / (1 + self.n_resamples)
-        return p_values
+        return np.asarray((1 + exceeded) / (1 + self.n_resamples))
 
     def pair_weights(self) -> Iterator[FloatArray]:
         """Yield, resample by resample, how often each pair counts, shape (n_pairs,)."""
@@ -255,6 +249,18 @@ class PromptResampler:
                 by_cell.flags.writeable = False
                 self._kept = [by_cell]
             yield by_cell
+
+
+def resampled_prompts(
+    n_prompts: int, n_resamples: int, level: float, random_state: RandomState
+) -> PromptResampler:
+    """Resample prompts of which there is one row each, such as curves."""
+    return PromptResampler(
+        np.arange(n_prompts),
+        n_resamples=n_resamples,
+        level=level,
+        random_state=random_state,
+    )
 
 
 # Largest block of counts held at once: 2 million doubles are 16 MB.
@@ -451,8 +457,7 @@ def wilson_bounds(
 def ratio_from_totals(totals: FloatArray) -> FloatArray:
     """Divide sums of weighted values by sums of weights, row by row of (n, 2)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        means: FloatArray = totals[:, 0] / totals[:, 1]
-    return means
+        return np.asarray(totals[:, 0] / totals[:, 1])
 
 
 class Band(NamedTuple):
@@ -476,20 +481,15 @@ def band_of_curves(curves: FloatArray, resampler: PromptResampler) -> Band:
     n_prompts = defined.sum(axis=0)
     with np.errstate(invalid="ignore"):
         mean = np.where(defined, curves, 0.0).sum(axis=0) / n_prompts
-    lows, highs = [], []
     # Some points at a time, so that memory stays small.
-    for start in range(0, curves.shape[1], _POINTS_AT_ONCE):
-        points = slice(start, start + _POINTS_AT_ONCE)
-        low, high = resampler.percentiles(resampled_means(curves[:, points], resampler))
-        lows.append(low)
-        highs.append(high)
-    enough = n_prompts > 1
-    return Band(
-        mean,
-        np.where(enough, np.concatenate(lows), np.nan),
-        np.where(enough, np.concatenate(highs), np.nan),
-        n_prompts,
+    bounds = np.hstack(
+        [
+            resampler.percentiles(resampled_means(curves[:, points], resampler))
+            for points in gen_batches(curves.shape[1], _POINTS_AT_ONCE)
+        ]
     )
+    low, high = np.where(n_prompts > 1, bounds, np.nan)
+    return Band(mean, low, high, n_prompts)
 
 
 def resampled_means(curves: FloatArray, resampler: PromptResampler) -> FloatArray:
@@ -502,8 +502,7 @@ def resampled_means(curves: FloatArray, resampler: PromptResampler) -> FloatArra
     totals = resampler.totals(features)
     counts = totals[:, curves.shape[1] :][:, np.cumsum(new) - 1]
     with np.errstate(divide="ignore", invalid="ignore"):
-        means: FloatArray = totals[:, : curves.shape[1]] / counts
-    return means
+        return np.asarray(totals[:, : curves.shape[1]] / counts)
 
 
 _POINTS_AT_ONCE = 512

@@ -205,8 +205,7 @@ def _units(groups: ArrayLike | None, n_pairs: int) -> IntArray:
         return np.arange(n_pairs)
     codes, n_prompts = group_codes(groups, n_pairs)
     low, high = codes.min(axis=1), codes.max(axis=1)
-    units: IntArray = np.unique(low * n_prompts + high, return_inverse=True)[1]
-    return units
+    return np.asarray(np.unique(low * n_prompts + high, return_inverse=True)[1])
 
 
 def _one_subset(

@@ -259,8 +259,7 @@ class _Scorer:
     def delta(self, ids: IntArray) -> FloatArray:
         """Compute the deltas of pairs, shape (n,)."""
         if self._by_item:
-            difference: FloatArray = self.reward[ids[:, 0]] - self.reward[ids[:, 1]]
-            return difference
+            return np.asarray(self.reward[ids[:, 0]] - self.reward[ids[:, 1]])
         start = time.perf_counter()
         delta = self._head.decision_function(self._pool.pairs(ids))
         self.seconds += time.perf_counter() - start

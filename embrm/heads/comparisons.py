@@ -87,24 +87,18 @@ class Comparisons:
 
     def take(self, wins: AnyArray) -> "Comparisons":
         """Keep some wins (mask or index); the items stay as they are."""
-        return Comparisons(
-            self.items,
-            self.winner[wins],
-            self.loser[wins],
-            self.margin[wins],
-            self.weight[wins],
-            self.groups,
-            None if self.tied is None else self.tied[wins],
-            None if self.annotator is None else self.annotator[wins],
-            None if self.flip_rate is None else self.flip_rate[wins],
-            self.blocks,
-        )
+        per_win = {name: getattr(self, name) for name in _PER_WIN}
+        kept: Any = {n: v if v is None else v[wins] for n, v in per_win.items()}
+        return replace(self, **kept)
 
     def pair_numbers(self) -> IntArray:
         """Give each unordered pair of items a number; say which one each win is of."""
         low, high = np.sort([self.winner, self.loser], axis=0).astype(np.int64)
         number = np.unique(low * len(self.items) + high, return_inverse=True)[1]
         return np.asarray(number)
+
+
+_PER_WIN = ("winner", "loser", "margin", "weight", "tied", "annotator", "flip_rate")
 
 
 def as_pairs(pairs: Any) -> Pairs:
@@ -251,13 +245,8 @@ class _Labels:
 
     def take(self, pairs: BoolArray) -> "_Labels":
         """Keep those of some pairs."""
-        who = self.annotator
-        return _Labels(
-            self.y[pairs],
-            self.weight[pairs],
-            self.margin[pairs],
-            None if who is None else who[pairs],
-        )
+        who = None if self.annotator is None else self.annotator[pairs]
+        return _Labels(self.y[pairs], self.weight[pairs], self.margin[pairs], who)
 
 
 def _refuse_self_pairs(pairs: Pairs) -> None:

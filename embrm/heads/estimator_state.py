@@ -302,7 +302,7 @@ def read_booster(blob: bytes) -> Any:
     try:
         return lightgbm.Booster(model_str=blob.decode("ascii"))
     except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
-        raise _unreadable("LightGBM model text") from error
+        raise unreadable("a LightGBM model text") from error
 
 
 def _restore_lightgbm(estimator: Any, blob: bytes) -> Any:
@@ -325,15 +325,16 @@ def _restore_xgboost(estimator: Any, blob: bytes) -> Any:
     try:
         estimator.load_model(bytearray(blob))
     except (xgboost.core.XGBoostError, TypeError, ValueError) as error:
-        raise _unreadable("XGBoost model in UBJSON") from error
+        raise unreadable("a XGBoost model in UBJSON") from error
     # Loading writes what was learned over some parameters; a clone needs the old ones.
     estimator.set_params(**params)
     return estimator
 
 
-def _unreadable(what: str) -> IntegrityError:
+def unreadable(what: str) -> IntegrityError:
+    """Make the error of a model that its library cannot read."""
     return IntegrityError.of(
-        expected=f"a {what}",
+        expected=what,
         got="bytes that it cannot read",
         fix="restore the file from where it was saved",
     )

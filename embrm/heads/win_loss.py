@@ -13,8 +13,10 @@ from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_ndtr
+from sklearn.exceptions import ConvergenceWarning
 
 from embrm._typing import AnyArray, FloatArray
+from embrm.exceptions import warn
 from embrm.heads.comparisons import Comparisons
 
 Link: TypeAlias = Literal["logit", "probit"]
@@ -305,6 +307,17 @@ def best_scale(
 def log_loss(logit: FloatArray, weight: FloatArray) -> float:
     """Sum weight * softplus(-logit) over wins; finite for any finite logit."""
     return float(weight @ np.logaddexp(0.0, -logit))
+
+
+def warn_unless(
+    converged: bool, what: str, max_iter: int, remedy: str = "alpha"
+) -> None:
+    """Warn of a fit that has not converged."""
+    if not converged:
+        warn(
+            f"{what} did not converge in {max_iter} steps; raise max_iter or {remedy}",
+            ConvergenceWarning,
+        )
 
 
 @dataclass(frozen=True, eq=False)

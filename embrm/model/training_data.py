@@ -17,7 +17,7 @@ What the data cannot feed is refused, with the heads that they can.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -277,15 +277,10 @@ def _may_be_used(pairs: Pairs, fold: Fold | None) -> BoolArray:
     return ~np.isin(prompts, prompts[pairs.ids[fold[1]]])
 
 
-class _OfPairs(NamedTuple):
-    """What the data hold on each pair besides its label, None where nothing."""
-
-    sample_weight: FloatArray | None
-    margin: FloatArray | None
-
-    def known(self) -> dict[str, AnyArray]:
-        found = self._asdict()
-        return {name: array for name, array in found.items() if array is not None}
+def _known_of_pairs(preferences: Preferences) -> dict[str, AnyArray]:
+    """Take what the data hold on each pair besides its label."""
+    found = {"sample_weight": preferences.weight, "margin": preferences.margin}
+    return {name: array for name, array in found.items() if array is not None}
 
 
 def _pairs_for(head: Any, preferences: Preferences) -> _PairData:
@@ -294,7 +289,7 @@ def _pairs_for(head: Any, preferences: Preferences) -> _PairData:
     if not getattr(head, "accepts_margin", True):
         _refuse_margin(preferences)
     takes = inspect.signature(head.fit).parameters
-    told = _OfPairs(preferences.weight, preferences.margin).known()
+    told = _known_of_pairs(preferences)
     if "lengths" in takes:
         told["lengths"] = response_lengths(preferences)
     estimates = getattr(head, "estimates_noise", False)
@@ -321,7 +316,7 @@ def _ratings_for(head: Any, preferences: Preferences) -> _ItemData:
     if not also_pairs:
         return _ItemData("ratings", rows, table[rows, 0], {}, None, facts)
     lengths = preferences.items["response"].str.len().to_numpy(np.float64)[rows]
-    of_pairs = _OfPairs(preferences.weight, preferences.margin).known()
+    of_pairs = _known_of_pairs(preferences)
     of_pairs["y"] = preferences.y
     told = {"lengths": lengths}
     return _ItemData("ratings", rows, table[rows], told, of_pairs, facts)

@@ -239,11 +239,7 @@ def read_plain_file(path: Path, n_bytes: int | None = None) -> bytes:
 
 def unreadable(name: str, got: str) -> IntegrityError:
     """Write the error for a file that differs from the manifest."""
-    return IntegrityError.of(
-        expected=f"the file {name!r} as the manifest describes it",
-        got=got,
-        fix="copy the bundle again, or fit again",
-    )
+    return _damaged(f"the file {name!r} as the manifest describes it", got)
 
 
 def check_destination(directory: str | os.PathLike[str]) -> None:

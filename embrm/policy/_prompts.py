@@ -47,13 +47,11 @@ class Prompts:
 
     def sum(self, values: FloatArray) -> FloatArray:
         """Sum over each prompt's items: (n_items, ...) -> (n_prompts, ...)."""
-        total: FloatArray = np.add.reduceat(values[self.order], self.starts, axis=0)
-        return total
+        return np.asarray(np.add.reduceat(values[self.order], self.starts, axis=0))
 
     def max(self, values: FloatArray) -> FloatArray:
         """Take the largest of each prompt's items: (n_items,) -> (n_prompts,)."""
-        largest: FloatArray = np.maximum.reduceat(values[self.order], self.starts)
-        return largest
+        return np.asarray(np.maximum.reduceat(values[self.order], self.starts))
 
     def log_softmax(self, logits: FloatArray) -> FloatArray:
         """Normalise within prompts: (n_items,) -> log-probabilities (n_items,).
@@ -62,8 +60,7 @@ class Prompts:
         """
         centred = logits - self.max(logits)[self.codes]
         total = self.sum(np.exp(centred))
-        normalised: FloatArray = centred - np.log(total)[self.codes]
-        return normalised
+        return np.asarray(centred - np.log(total)[self.codes])
 
     def base(self, base_logprob: ArrayLike | None) -> FloatArray:
         """Normalise base log-probabilities within prompts; None is uniform."""

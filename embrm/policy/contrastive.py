@@ -50,8 +50,7 @@ class ContrastiveReward:
         """Compute rewards in nats: of (n, p) prompts and (n, d) items, row by row."""
         anchors = as_numbers(prompts, "prompts") @ self.of_prompts
         projected = as_numbers(items, "items") @ self.of_items
-        rewards: FloatArray = (anchors * projected).sum(axis=1) / self.temperature
-        return rewards
+        return np.asarray((anchors * projected).sum(axis=1) / self.temperature)
 
 
 def fit_contrastive(

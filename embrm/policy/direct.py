@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import cholesky, solve_triangular
 from scipy.special import expit
 
-from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm._typing import FloatArray, IntArray
 from embrm._validation import (
     as_numbers,
     check_choice,
@@ -210,10 +210,9 @@ class _Problem:
     weights: FloatArray
     prompts: Prompts
     base: FloatArray
-    used: BoolArray | None
     n_items: int
     z0: float = 0.0
-    root: FloatArray | None = field(default=None)
+    root: FloatArray = field(init=False)
 
     @classmethod
     def of(
@@ -250,7 +249,6 @@ class _Problem:
             weights / weights.sum(),
             prompts,
             base,
-            used,
             len(pool),
         )
 
@@ -378,17 +376,14 @@ class _Problem:
         return np.asarray(cholesky(gram, lower=True))
 
     def _whitened(self, step: FloatArray) -> FloatArray:
-        assert self.root is not None  # noqa: S101
         return self.root * step if self.root.ndim == 1 else self.root.T @ step
 
     def _unwhitened(self, u: FloatArray) -> FloatArray:
-        assert self.root is not None  # noqa: S101
         if self.root.ndim == 1:
             return u / self.root
         return np.asarray(solve_triangular(self.root, u, lower=True, trans="T"))
 
     def _pulled_back(self, gradient: FloatArray) -> FloatArray:
-        assert self.root is not None  # noqa: S101
         if self.root.ndim == 1:
             return gradient / self.root
         return np.asarray(solve_triangular(self.root, gradient, lower=True))

@@ -11,7 +11,7 @@ from embrm._typing import FloatArray, RandomState
 from embrm._validation import as_numbers
 from embrm.evaluate.divergence import best_of_n_kl, check_counts
 from embrm.evaluate.inputs import check_scores
-from embrm.evaluate.resampling import Band, PromptResampler, band_of_curves
+from embrm.evaluate.resampling import Band, band_of_curves, resampled_prompts
 from embrm.exceptions import invalid_input
 from embrm.policy._prompts import Prompts
 from embrm.policy.policies import best_of_n_policy, winning_shares
@@ -134,12 +134,7 @@ def sweep_policies(
         curves["kl"][:, at] = prompts.expected_log_ratio(logprob, base)[1]
         for label, per_item in values.items():
             curves[label][:, at] = prompts.sum(shares * per_item)
-    resampler = PromptResampler(
-        np.arange(len(prompts)),
-        n_resamples=n_resamples,
-        level=level,
-        random_state=random_state,
-    )
+    resampler = resampled_prompts(len(prompts), n_resamples, level, random_state)
     bands = {label: band_of_curves(curve, resampler) for label, curve in curves.items()}
     return PolicySweep(
         name=name,

@@ -288,6 +288,33 @@ class ScaledAnnotator(SingleAnnotator):
         check_scale(self.scale)
 
 
+class WrappingAnnotator(SingleAnnotator):
+    """A single annotator that acts on what another one, its `base`, does."""
+
+    base: SingleAnnotator
+
+    def __post_init__(self) -> None:
+        as_single(self.base, type(self).__name__)
+
+    @property
+    def scale(self) -> Scale:
+        """What gold is divided by: the base's scale."""
+        return self.base.scale
+
+    def rescaled(self, scale: float) -> "SingleAnnotator":
+        """Copy this annotator with another scale of its base."""
+        return self._around(self.base.rescaled(scale))
+
+    def for_pool(self, pool: CandidatePool) -> "SingleAnnotator":
+        """Check the base against a pool."""
+        return self._around(self.base.for_pool(pool))
+
+    def _around(self, base: SingleAnnotator) -> "SingleAnnotator":
+        own: Any = self
+        made: SingleAnnotator = replace(own, base=base)
+        return made
+
+
 def expected_label(first: FloatArray, tie: FloatArray | None) -> FloatArray:
     """Compute E[y] from the outcomes, shape (n_pairs,)."""
     return first if tie is None else first + tie / 2
@@ -384,5 +411,4 @@ def majority_outcomes(
 def _binomial(n: int, k: int, p: FloatArray) -> FloatArray:
     """Compute P(k of n), by logarithms: no overflow for any n."""
     log_coefficient = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
-    chance: FloatArray = np.exp(log_coefficient + xlogy(k, p) + xlog1py(n - k, -p))
-    return chance
+    return np.asarray(np.exp(log_coefficient + xlogy(k, p) + xlog1py(n - k, -p)))

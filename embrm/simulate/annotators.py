@@ -5,7 +5,7 @@ their `scale`, and choose first with a probability that depends on it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +15,6 @@ from scipy.special import expit, ndtr
 from embrm._typing import FloatArray, IntArray
 from embrm._validation import check_positive, check_share
 from embrm.exceptions import invalid_input
-from embrm.pool import CandidatePool
 from embrm.simulate.annotation import (
     Annotation,
     Annotator,
@@ -24,7 +23,7 @@ from embrm.simulate.annotation import (
     Scale,
     ScaledAnnotator,
     SingleAnnotator,
-    as_single,
+    WrappingAnnotator,
 )
 from embrm.simulate.biased import AnnotatorPanel, BiasedAnnotator
 
@@ -305,7 +304,7 @@ def _flipped(delta: FloatArray, rate: float) -> Outcomes:
 
 
 @dataclass(frozen=True)
-class LapseAnnotator(SingleAnnotator):
+class LapseAnnotator(WrappingAnnotator):
     r"""Toss a coin on a share of pairs, else do as another annotator.
 
     :math:`P(first) = (1 - \epsilon) p + \epsilon / 2`.
@@ -329,13 +328,8 @@ class LapseAnnotator(SingleAnnotator):
     noise: ClassVar = Noise("rate", 0.0, 1.0, logarithmic=False)
 
     def __post_init__(self) -> None:
-        as_single(self.base, "LapseAnnotator")
+        super().__post_init__()
         check_share(self.rate, "rate of lapses")
-
-    @property
-    def scale(self) -> Scale:
-        """What gold is divided by: the base's scale."""
-        return self.base.scale
 
     def outcomes(self, delta: FloatArray, ids: IntArray | None) -> Outcomes:
         """Mix the base's outcomes with a fair coin."""
@@ -343,11 +337,3 @@ class LapseAnnotator(SingleAnnotator):
         attentive = 1 - self.rate
         mixed = attentive * first + self.rate / 2
         return mixed, None if tie is None else attentive * tie
-
-    def rescaled(self, scale: float) -> "LapseAnnotator":
-        """Copy this annotator with another scale of its base."""
-        return replace(self, base=self.base.rescaled(scale))
-
-    def for_pool(self, pool: CandidatePool) -> "LapseAnnotator":
-        """Check the base against a pool."""
-        return replace(self, base=self.base.for_pool(pool))

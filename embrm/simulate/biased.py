@@ -26,6 +26,7 @@ from embrm.simulate.annotation import (
     Outcomes,
     Scale,
     SingleAnnotator,
+    WrappingAnnotator,
     as_single,
     draw_labels,
     expected_label,
@@ -34,7 +35,7 @@ from embrm.simulate.annotation import (
 
 
 @dataclass(frozen=True, eq=False)
-class BiasedAnnotator(SingleAnnotator):
+class BiasedAnnotator(WrappingAnnotator):
     r"""See gold shifted by a covariate of the items, and by position.
 
     The base annotator is shown :math:`\Delta + b (c_1 - c_2) / s_c + a` instead of
@@ -75,7 +76,7 @@ class BiasedAnnotator(SingleAnnotator):
     position: float = 0.0
 
     def __post_init__(self) -> None:
-        as_single(self.base, "BiasedAnnotator")
+        super().__post_init__()
         check_number(self.strength, "strength")
         check_number(self.position, "position")
         if self.covariate is None:
@@ -95,11 +96,6 @@ class BiasedAnnotator(SingleAnnotator):
         else:
             _in_standard_deviations(self.covariate)
 
-    @property
-    def scale(self) -> Scale:
-        """What gold is divided by: the base's scale."""
-        return self.base.scale
-
     def outcomes(self, delta: FloatArray, ids: IntArray | None) -> Outcomes:
         """Ask the base about the shifted deltas."""
         shifted = delta + self.position
@@ -107,10 +103,6 @@ class BiasedAnnotator(SingleAnnotator):
             worth = self._covariate_of(ids)
             shifted += self.strength * (worth[:, 0] - worth[:, 1])
         return self.base.outcomes(shifted, ids)
-
-    def rescaled(self, scale: float) -> "BiasedAnnotator":
-        """Copy this annotator with another scale of its base."""
-        return replace(self, base=self.base.rescaled(scale))
 
     def for_pool(self, pool: CandidatePool) -> "BiasedAnnotator":
         """Look up the length of the pool's responses; check the covariate's length."""
@@ -340,8 +332,7 @@ class AnnotatorPanel(Annotator):
                 f" from {shares.min(initial=0):g} to {shares.max(initial=0):g}",
                 "pass the share of the work that each does",
             )
-        normalised: FloatArray = shares / shares.sum()
-        return normalised
+        return np.asarray(shares / shares.sum())
 
     def _one_vote(self, delta: FloatArray, ids: IntArray | None) -> Outcomes:
         """Compute the outcomes of a vote of an unknown member."""

@@ -69,8 +69,7 @@ class _ByDistance(EnumeratingDesign):
         """Count how many pairs of each prompt take part: one at least, if any."""
         all_pairs = sizes * (sizes - 1) // 2
         kept = np.floor(self.share * all_pairs + 0.5).astype(np.intp)
-        at_least_one: IntArray = np.minimum(np.maximum(kept, 1), all_pairs)
-        return at_least_one
+        return np.asarray(np.minimum(np.maximum(kept, 1), all_pairs))
 
     def _sorted_pairs(
         self,
@@ -176,8 +175,7 @@ def _distances(items: FloatArray, rows: IntArray, metric: str) -> FloatArray:
         else:
             distances[start : start + step] = square[:, low] + square[:, high] - 2 * dot
     # Rounding may leave a little less than nothing, or minus zero.
-    nearest: FloatArray = np.maximum(distances, 0) + np.float32(0)
-    return nearest
+    return np.asarray(np.maximum(distances, 0) + np.float32(0))
 
 
 def _order(distances: FloatArray, *, descending: bool) -> IntArray:
@@ -204,36 +202,31 @@ class _Groups(PairingDesign):
 
     @property
     @abstractmethod
-    def _group_size(self) -> int:
-        """How many responses a group has."""
-
-    @property
-    @abstractmethod
-    def _pairs_per_group(self) -> int:
-        """How many pairs a group gives."""
+    def _group(self) -> tuple[int, int]:
+        """How many responses a group has, and how many pairs it gives."""
 
     def max_pairs(self, pool: CandidatePool) -> int:
         """Count the pairs of all groups that share no response."""
-        return int((pool.sizes // self._group_size).sum()) * self._pairs_per_group
+        size, n_pairs = self._group
+        return int((pool.sizes // size).sum()) * n_pairs
 
     def _groups(
         self, layout: PromptLayout, n_pairs: int, rng: np.random.Generator
     ) -> IntArray:
         """Draw as many groups as n_pairs need: rows, shape (n_groups, group size)."""
-        n_groups = -(-n_pairs // self._pairs_per_group)
-        offsets = offsets_of(layout.sizes // self._group_size)
+        size, pairs_per_group = self._group
+        n_groups = -(-n_pairs // pairs_per_group)
+        offsets = offsets_of(layout.sizes // size)
         if self.replacement:
             prompts = Locator(offsets)(rng.integers(offsets[-1], size=n_groups))
-            within = random_subsets(layout.sizes[prompts], self._group_size, rng)
-            afresh: IntArray = layout.order[layout.starts[prompts, None] + within]
-            return afresh
+            within = random_subsets(layout.sizes[prompts], size, rng)
+            return np.asarray(layout.order[layout.starts[prompts, None] + within])
         ranks = distinct_ranks(int(offsets[-1]), n_groups, rng)
         owner = Locator(offsets)(ranks)
         prompts, occurrence = np.unique(owner, return_inverse=True)
         rows, starts = shuffled_responses(layout, prompts, rng)
-        first = starts[occurrence] + (ranks - offsets[owner]) * self._group_size
-        groups: IntArray = rows[first[:, None] + np.arange(self._group_size)]
-        return groups
+        first = starts[occurrence] + (ranks - offsets[owner]) * size
+        return np.asarray(rows[first[:, None] + np.arange(size)])
 
 
 @dataclass(frozen=True)
@@ -271,20 +264,16 @@ class KWise(_Groups):
         check_count(self.k, "k", low=2)
 
     @property
-    def _group_size(self) -> int:
-        return self.k
-
-    @property
-    def _pairs_per_group(self) -> int:
-        return self.k * (self.k - 1) // 2
+    def _group(self) -> tuple[int, int]:
+        return self.k, self.k * (self.k - 1) // 2
 
     def _draw(
         self, pool: CandidatePool, n_pairs: int, rng: np.random.Generator
     ) -> Iterator[Ends]:
         groups = self._groups(PromptLayout.of(pool), n_pairs, rng)
         pair = np.arange(n_pairs)
-        group = pair // self._pairs_per_group
-        low, high = triangular_pair(pair - group * self._pairs_per_group)
+        group, place = np.divmod(pair, self._group[1])
+        low, high = triangular_pair(place)
         yield groups[group, low], groups[group, high]
 
 
@@ -315,12 +304,8 @@ class BestVersusWorst(_Groups):
         check_count(self.n, "n", low=2)
 
     @property
-    def _group_size(self) -> int:
-        return self.n
-
-    @property
-    def _pairs_per_group(self) -> int:
-        return 1
+    def _group(self) -> tuple[int, int]:
+        return self.n, 1
 
     def _draw(
         self, pool: CandidatePool, n_pairs: int, rng: np.random.Generator

@@ -257,8 +257,7 @@ class RankWindow(EnumeratingDesign):
 
 def _as_rank(rank: int | float, sizes: IntArray) -> IntArray:
     if isinstance(rank, float):
-        rounded: IntArray = np.floor(rank * (sizes - 1) + 0.5).astype(np.intp)
-        return rounded
+        return np.asarray(np.floor(rank * (sizes - 1) + 0.5).astype(np.intp))
     return sizes + rank if rank < 0 else np.full(len(sizes), rank)
 
 
@@ -359,5 +358,4 @@ def _plays(tournament: IntArray) -> BoolArray:
     place = np.arange(len(tournament)) - offsets_of(sizes)[tournament]
     last = np.ones(len(tournament), dtype=bool)
     last[:-1] = tournament[1:] != tournament[:-1]
-    plays: BoolArray = (place % 2 == 0) & ~last
-    return plays
+    return np.asarray((place % 2 == 0) & ~last)

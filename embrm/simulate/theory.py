@@ -429,8 +429,7 @@ def _gauss_legendre(
     density = np.exp(-(((at - m[:, None]) / s[:, None]) ** 2) / 2)
     density += np.exp(-(((at + m[:, None]) / s[:, None]) ** 2) / 2)
     mass = density * weights
-    average: FloatArray = (mass * value(at)).sum(axis=1) / mass.sum(axis=1)
-    return average
+    return np.asarray((mass * value(at)).sum(axis=1) / mass.sum(axis=1))
 
 
 def _check_prompts(means: ArrayLike, stds: ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embrm.embed import CausalLMEncoder
 from embrm.embed.batching import (
     as_stored,
-    check_options,
     choose_device,
     pad,
     pad_ids,
@@ -120,12 +120,12 @@ def test_large_vectors_are_stored_as_float32():
 def test_impossible_options_are_refused(option, value):
     """float16 compute among them: hidden states overflow it in silence."""
     with pytest.raises(InvalidInputError, match=f"{option}.*got {value!r}"):
-        check_options(**(OPTIONS | {option: value}))
+        CausalLMEncoder("any", **(OPTIONS | {option: value}))
 
 
 def test_possible_options_are_taken():
     """The defaults of the encoders are allowed."""
-    check_options(**OPTIONS)
+    assert vars(CausalLMEncoder("any", **OPTIONS)).items() >= OPTIONS.items()
 
 
 def test_a_device_asked_for_is_taken():

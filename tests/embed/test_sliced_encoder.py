@@ -13,7 +13,6 @@ from embrm.embed import CausalLMEncoder, SentenceTransformerEncoder, sliced_enco
 from embrm.embed import sliced_encoder as hardware
 from embrm.embed.sliced_encoder import (
     SlicedEncoder,
-    TokenEncoder,
     _slices,
     cpu_flags,
     native_dtype,
@@ -216,11 +215,6 @@ def test_a_caller_that_stops_leaves_no_thread_behind():
 @pytest.fixture(scope="module")
 def vectors(minilm) -> np.ndarray:
     return minilm.encode([("Why?", "So.")])
-
-
-def test_sentence_encoders_are_token_encoders(minilm):
-    """The common half is inherited, not copied."""
-    assert isinstance(minilm, TokenEncoder)
 
 
 @pytest.mark.usefixtures("vectors")

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from embrm import RewardModel
+from embrm.datasets import read_preferences
 from embrm.embed import StyleEncoder
 from embrm.exceptions import InvalidInputError
 from embrm.model.style_control import StyleControl
@@ -105,11 +106,13 @@ def test_any_model_of_texts_can_be_controlled(frame):
 
 def test_prompts_with_one_response_each_are_compared_with_all():
     """There is no mean of a prompt to compare with."""
-    style = np.zeros((40, 16))
-    style[:, 0] = np.arange(40.0)
-    from embrm.model.style_control import _slopes
-
-    slopes = _slopes(style, 2.0 * style[:, 0], np.arange(40))
+    rows = [
+        {"prompt": f"question {n}", "response": "a" * (n + 1), "score": 1.0}
+        for n in range(40)
+    ]
+    preferences = read_preferences(rows)
+    length = StyleEncoder().encode(preferences.texts)[:, 0].astype(float)
+    slopes = StyleControl.of(preferences, 2.0 * length, np.arange(40)).coef
     assert slopes[0] == pytest.approx(2.0)
     assert not slopes[1:].any()
 

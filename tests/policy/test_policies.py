@@ -139,15 +139,14 @@ def test_rounds_of_rejection_sampling_are_the_best_of_a_power_of_n():
 def test_proximal_steps_follow_the_closed_form():
     """Mirror ascent, step by step, on reward less divergence."""
     eta, step = 0.5, 0.4
-    prompts = Prompts.of(IDS, len(IDS))
-    base = prompts.base(BASE)
-    policy = base
+    policy = base = tilted_policy(np.zeros(7), IDS, base_logprob=BASE)
     path = policy_gradient_path(
         REWARD, IDS, eta, step=step, n_steps=6, base_logprob=BASE
     )
     for at in path:
         assert np.allclose(policy, at)
-        policy = prompts.log_softmax(policy + step * (REWARD - eta * (policy - base)))
+        ascent = step * (REWARD - eta * (policy - base))
+        policy = tilted_policy(ascent, IDS, base_logprob=policy)
 
 
 def test_steps_that_overshoot_are_refused():
@@ -169,7 +168,7 @@ def test_winning_shares_are_those_of_all_pairs():
 def test_the_implicit_reward_of_a_tilted_policy_is_its_reward():
     """Up to a constant for each prompt."""
     policy = tilted_policy(REWARD, IDS, 0.2, base_logprob=BASE)
-    base = Prompts.of(IDS, len(IDS)).base(BASE)
+    base = tilted_policy(np.zeros(7), IDS, base_logprob=BASE)
     difference = implicit_reward(policy, base, 0.2) - REWARD
     for prompt in "ab":
         assert np.ptp(difference[prompt == IDS]) < 1e-12

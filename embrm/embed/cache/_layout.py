@@ -106,12 +106,7 @@ def read_meta(directory: Place) -> Fingerprint | None:
     layout = values.get("layout") if isinstance(values, dict) else None
     if not isinstance(layout, str):
         raise _unreadable(path)
-    if layout != LAYOUT:
-        raise IntegrityError.of(
-            expected=f"a store of layout {LAYOUT}",
-            got=f"layout {layout[:20]} in {path}",
-            fix="upgrade embrm, or choose another cache directory",
-        )
+    check_layout(layout, "a store", path)
     try:
         fingerprint = Fingerprint.from_json(values["fingerprint"])
         digest = fingerprint.digest
@@ -124,6 +119,16 @@ def read_meta(directory: Place) -> Fingerprint | None:
             fix="undo the change, or delete the file: the next run writes it",
         )
     return fingerprint
+
+
+def check_layout(layout: str, of: str, path: Place) -> None:
+    """Refuse what another version of embrm laid out in another way."""
+    if layout != LAYOUT:
+        raise IntegrityError.of(
+            expected=f"{of} of layout {LAYOUT}",
+            got=f"layout {layout[:20]} in {path}",
+            fix="upgrade embrm, or choose another cache directory",
+        )
 
 
 class UnreadableMetaError(IntegrityError):

@@ -18,6 +18,7 @@ from embrm.embed.cache._layout import (
     LAYOUT,
     NotASegmentError,
     arrow_schema,
+    check_layout,
     encode,
     keys_of,
     open_batch,
@@ -289,12 +290,7 @@ def _check_metadata(
     owner = metadata.get(b"embrm.fingerprint", b"none").decode("ascii", "replace")
     if (layout, owner) != (LAYOUT, fingerprint.digest):
         check_digest(path)  # a flipped bit is damage, not another layout
-    if layout != LAYOUT:
-        raise IntegrityError.of(
-            expected=f"segments of layout {LAYOUT}",
-            got=f"layout {layout[:20]} in {path}",
-            fix="upgrade embrm, or choose another cache directory",
-        )
+    check_layout(layout, "segments", path)
     if owner != fingerprint.digest:
         raise FingerprintMismatchError.of(
             expected=f"segments of fingerprint {fingerprint.digest}",

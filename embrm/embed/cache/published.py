@@ -358,5 +358,4 @@ def _as_floats(rows: Any, dtype: str) -> FloatArray:
     """Widen bfloat16, which numpy does not know, to float32."""
     if dtype != "bfloat16":
         return np.asarray(rows)
-    widened: FloatArray = (rows.astype(np.uint32) << 16).view(np.float32)
-    return widened
+    return np.asarray((rows.astype(np.uint32) << 16).view(np.float32))

@@ -429,8 +429,7 @@ class SideBySideStore:
 
     def contains(self, keys: Keys) -> BoolArray:
         """Say for each key whether every store has it."""
-        found: BoolArray = np.all([s.contains(keys) for s in self._stores], axis=0)
-        return found
+        return np.asarray(np.all([s.contains(keys) for s in self._stores], axis=0))
 
     def append(self, keys: Keys, vectors: FloatArray) -> None:
         """Give each store its columns of the vectors that it lacks."""

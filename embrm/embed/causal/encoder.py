@@ -145,13 +145,7 @@ class CausalLMEncoder(SlicedEncoder):
     padding_side: str = "right"
 
     def __post_init__(self) -> None:
-        check_options(
-            dtype=self.dtype,
-            store_dtype=self.store_dtype,
-            batch_tokens=self.batch_tokens,
-            max_tokens=self.max_tokens,
-            on_long_response=self.on_long_response,
-        )
+        check_options(self, self.dtype)
         for name in ("layer", "pooling"):
             # A list would make the encoder unhashable, and equal ones different.
             value = getattr(self, name)

@@ -45,6 +45,9 @@ _OWN = (5, 2, 7)
 Vectors = Sequence[Any]
 """For each column, a torch.Tensor of shape (n_texts, d)."""
 
+Method = Callable[[Sequence[Column]], Vectors]
+"""Computes texts of its own for some columns."""
+
 
 def example_texts(
     tokenizer: Any, *, limit: int, window: int | None
@@ -79,7 +82,7 @@ def check_equivalence(
     model: CausalModel,
     layers: Sequence[int],
     texts: Sequence[FittedTokens],
-    method: Callable[[Sequence[Column]], Vectors],
+    method: Method,
 ) -> str | None:
     """Compare a sharing method with the plain forward pass, text by text.
 
@@ -294,32 +297,33 @@ class CausalEngine:
             n_layers=self.model.n_layers,
         )
         lean = make()
-        key = ("lean", self._layers)
-        if key not in self.model.verdicts:
-            texts = self._examples
-            self.model.verdicts[key] = check_equivalence(
-                self.model,
-                self._layers,
-                texts,
-                partial(run_padded, self.model, lean, texts),
-            )
-        return lean if self.model.verdicts[key] is None else make(is_lean=False)
+        fault = self._verdict(
+            "lean", lambda texts: partial(run_padded, self.model, lean, texts)
+        )
+        return lean if fault is None else make(is_lean=False)
 
     def _fault(self, method: str) -> str | None:
-        """Return what is wrong with a sharing method; tested once for each model."""
-        key = (method, self._layers)
-        if key not in self.model.verdicts:
-            texts = self._examples
+        """Return what is wrong with a sharing method."""
+
+        def shared(texts: Sequence[FittedTokens]) -> Method:
             groups = prefix_groups(texts, min_shared=1)
             budget = sum(len(text) for text in texts)
             steps = self._plan(method, texts, groups, range(len(texts)), budget)
-            self.model.verdicts[key] = check_equivalence(
-                self.model,
-                self._layers,
-                texts,
-                lambda columns: self._run_all(texts, columns, steps),
+            return lambda columns: self._run_all(texts, columns, steps)
+
+        return self._verdict(method, shared)
+
+    def _verdict(
+        self, name: str, method: Callable[[Sequence[FittedTokens]], Method]
+    ) -> str | None:
+        """Return what is wrong with a method; tested once for each model."""
+        key, verdicts = (name, self._layers), self.model.verdicts
+        if key not in verdicts:
+            texts = self._examples
+            verdicts[key] = check_equivalence(
+                self.model, self._layers, texts, method(texts)
             )
-        return self.model.verdicts[key]
+        return verdicts[key]
 
     def _run_all(
         self,

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from embrm._optional import import_optional
 from embrm._typing import Prompt, Text
 from embrm.embed.server._client import Content
 from embrm.embed.template import (
@@ -23,7 +22,7 @@ from embrm.embed.template import (
     template_field,
 )
 from embrm.embed.truncation import tokenise
-from embrm.embed.weights import ModelFiles, load_tokenizer
+from embrm.embed.weights import ModelFiles, files_from_hub, load_tokenizer
 from embrm.exceptions import InvalidInputError, invalid_input
 
 _NO_LIMIT = 10**9
@@ -112,19 +111,10 @@ class TokenFitter:
         path = Path(self.tokenizer).expanduser()
         if path.is_dir():
             return ModelFiles(path.resolve(), source="directory")
-        hub = import_optional("huggingface_hub", extra="embed")
-        try:
-            snapshot = hub.snapshot_download(
-                self.tokenizer, revision=self.revision, allow_patterns=_WANTED
-            )
-        # The hub's errors are OSErrors (offline, 404, gated) and ValueErrors (bad id).
-        except (OSError, ValueError) as error:
-            raise invalid_input(
-                expected=f"the tokenizer {self.tokenizer}, from the Hugging Face hub",
-                got=type(error).__name__,
-                fix="pass a directory with the tokenizer's files",
-            ) from error
-        return ModelFiles(Path(snapshot), source="hub", revision=Path(snapshot).name)
+        fix = "pass a directory with the tokenizer's files"
+        return files_from_hub(
+            self.tokenizer, self.revision, _WANTED, what="tokenizer", fix=fix
+        )
 
     def fields(self) -> dict[str, Any]:
         """Return what decides the tokens, as fields of a fingerprint."""

@@ -33,7 +33,6 @@ from embrm.evaluate.resampling import (
 from embrm.exceptions import invalid_input
 
 _STRONG, _MUCH = 0.3, 0.05
-_PENALTY = 1.0
 _N_RESAMPLES = 1000
 _FEW_PROMPTS = 8
 
@@ -187,8 +186,7 @@ def _item_prompts(preferences: Any) -> IntArray:
 
 
 def _deltas(rewards: FloatArray, ends: IntArray) -> FloatArray:
-    difference: FloatArray = rewards[ends[:, 0]] - rewards[ends[:, 1]]
-    return difference
+    return np.asarray(rewards[ends[:, 0]] - rewards[ends[:, 1]])
 
 
 def _labelled_pairs(
@@ -223,8 +221,7 @@ def _controlled(
 ) -> Interval:
     """Compute the accuracy at no difference of the features."""
     features = np.column_stack([np.ones(len(right)), differences])
-    weight = np.ones(len(right))
-    beta, hessian = fit_logistic(features, right, weight, _PENALTY)
+    beta, hessian = fit_logistic(features, right)
     residual = right - expit(features @ beta)
     covariance = cluster_covariance(features, residual, prompts, hessian)
     n_prompts = int(prompts.max()) + 1
@@ -251,7 +248,7 @@ def _style_only(differences: FloatArray, prompts: IntArray, level: float) -> Int
         both = np.vstack([differences[train], -differences[train]])
         target = np.repeat([1.0, 0.0], int(train.sum()))
         features = np.column_stack([np.zeros(len(both)), both])
-        beta, _ = fit_logistic(features, target, np.ones(len(both)), _PENALTY)
+        beta, _ = fit_logistic(features, target)
         scores[folds == fold] = differences[folds == fold] @ beta[1:]
     right = order_values(scores, np.ones(len(scores)))
     return prompt_bootstrap(right, prompts, level=level)
@@ -361,7 +358,7 @@ def partial_correlation(
 
 
 def length_heat_map(
-    rewards: FloatArray, lengths: ArrayLike, codes: IntArray, n_bins: int = 5
+    rewards: FloatArray, lengths: ArrayLike, codes: IntArray
 ) -> pd.DataFrame:
     """Average rewards within prompts by the prompt's and the response's length.
 
@@ -371,14 +368,12 @@ def length_heat_map(
     lengths : array-like of shape (n_items,)
     codes : ndarray of int of shape (n_items,)
         Number of each item's prompt.
-    n_bins : int, default=5
-        Columns.
 
     Returns
     -------
     DataFrame
-        Rows: quarters of prompts by the mean length of their responses; columns: bins
-        of about equal size by a response's length over that mean. Values are mean
+        Rows: quarters of prompts by the mean length of their responses; columns: five
+        bins of about equal size by a response's length over that mean. Values are mean
         rewards less the prompt's mean, in standard deviations within prompts; NaN where
         there are none.
     """
@@ -390,7 +385,7 @@ def length_heat_map(
         {
             "prompt": _quantile_bins(mean, 4),
             "order": mean,
-            "response": _quantile_bins(relative, n_bins),
+            "response": _quantile_bins(relative, 5),
             "place": relative,
             "value": centred_on_prompt(rewards, codes) / spread,
         }

@@ -20,6 +20,7 @@ _COUNTED = {
     "question marks": "question_marks",
     "refusal": "refusal",
 }
+_PENALTY, _N_FOLDS = 1.0, 5
 _EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]")
 # Openings that please; letters are compared in lower case.
 _PLEASING = re.compile(
@@ -74,7 +75,7 @@ def style_frame(responses: Iterable[str]) -> pd.DataFrame:
 
 
 def fit_logistic(
-    features: FloatArray, target: FloatArray, weight: FloatArray, penalty: float
+    features: FloatArray, target: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Fit soft targets by Newton's method; the first feature is not penalised.
 
@@ -84,13 +85,13 @@ def fit_logistic(
     hessian : ndarray of shape (n_features, n_features)
     """
     n_features = features.shape[1]
-    ridge = np.full(n_features, penalty)
+    ridge = np.full(n_features, _PENALTY)
     ridge[0] = 1e-8
     beta = np.zeros(n_features)
     for _ in range(50):
         p = expit(features @ beta)
-        gradient = features.T @ (weight * (p - target)) + ridge * beta
-        curvature = weight * p * (1 - p)
+        gradient = features.T @ (p - target) + ridge * beta
+        curvature = p * (1 - p)
         hessian = (features * curvature[:, None]).T @ features + np.diag(ridge)
         step = np.linalg.solve(hessian + 1e-10 * np.eye(n_features), gradient)
         # Separable data would send it to infinity: steps are bounded.
@@ -115,8 +116,8 @@ def cluster_covariance(
     return np.asarray(inverse @ (scores.T @ scores) @ inverse * n / max(1, n - 1))
 
 
-def folds_of(prompts: IntArray, n_folds: int = 5) -> IntArray:
+def folds_of(prompts: IntArray) -> IntArray:
     """Deal prompts into folds, the same ones for every call."""
     n_prompts = int(prompts.max()) + 1
-    dealt = np.random.default_rng(0).permutation(n_prompts) % n_folds
+    dealt = np.random.default_rng(0).permutation(n_prompts) % _N_FOLDS
     return np.asarray(dealt[prompts])

@@ -1,6 +1,7 @@
 """Gold of the best of n, and of stronger optimisation."""
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from embrm.evaluate.overoptimisation_fit import (
 from embrm.exceptions import invalid_input
 
 
+@dataclass(repr=False, eq=False)
 class BestOfNDisplay:
     """Expected gold of the best of n for several heads, between chance and the best.
 
@@ -47,22 +49,19 @@ class BestOfNDisplay:
     [1.0, 1.667, 2.0]
     """
 
-    def __init__(
-        self,
-        curves: Mapping[str, BestOfNCurve],
-        ceiling: BestOfNCurve | None = None,
-        *,
-        label: str = "gold",
-    ) -> None:
-        if not curves:
+    curves: Mapping[str, BestOfNCurve]
+    ceiling: BestOfNCurve | None = None
+    _: KW_ONLY
+    label: str = "gold"
+
+    def __post_init__(self) -> None:
+        if not self.curves:
             raise invalid_input(
                 expected="the curve of at least one head",
                 got="none",
                 fix="pass curves={'head': best_of_n_curve(...)}",
             )
-        self.curves = dict(curves)
-        self.ceiling = ceiling
-        self.label = label
+        self.curves = dict(self.curves)
 
     @classmethod
     def from_predictions(
@@ -135,6 +134,7 @@ class BestOfNDisplay:
             )
 
 
+@dataclass(repr=False, eq=False)
 class OveroptimisationDisplay:
     """Gains in gold and proxy against divergence, with the fitted form and its peak.
 
@@ -160,11 +160,8 @@ class OveroptimisationDisplay:
     ([1, 2, 3, 4, 5, 6], 'best_of_n')
     """
 
-    def __init__(
-        self, curve: OveroptimisationCurve, fit: OveroptimisationFit | None = None
-    ) -> None:
-        self.curve = curve
-        self.fit = fit
+    curve: OveroptimisationCurve
+    fit: OveroptimisationFit | None = None
 
     @classmethod
     def from_predictions(

@@ -1,6 +1,6 @@
 """The picture of an experiment: a metric against what its runs vary, over seeds."""
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
@@ -22,6 +22,7 @@ from embrm.evaluate.displays._styles import (
 from embrm.exceptions import invalid_input, warn
 
 
+@dataclass(repr=False, eq=False)
 class ExperimentDisplay:
     """A metric of runs against one factor: budget, noise, pairing design or another.
 
@@ -61,18 +62,11 @@ class ExperimentDisplay:
     array([0.61 , 0.705])
     """
 
-    def __init__(
-        self,
-        lines: "SeedLines",
-        x: str,
-        *,
-        label: str = ORDER_CONSISTENCY,
-        x_label: str | None = None,
-    ) -> None:
-        self.lines = lines
-        self.x = x
-        self.label = label
-        self.x_label = x_label
+    lines: "SeedLines"
+    x: str
+    _: KW_ONLY
+    label: str = ORDER_CONSISTENCY
+    x_label: str | None = None
 
     @classmethod
     def from_frame(

@@ -1,12 +1,12 @@
 """Intervals drawn: heads from best to worst, and layers of a model by their depth."""
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from embrm._optional import import_optional
 from embrm._typing import BoolArray, FloatArray
 from embrm.evaluate.comparison import compare_heads
 from embrm.evaluate.displays._styles import axes_or_new, finish, line_look
@@ -14,6 +14,7 @@ from embrm.evaluate.resampling import Interval
 from embrm.exceptions import invalid_input
 
 
+@dataclass(repr=False, eq=False)
 class LeaderboardDisplay:
     """One metric of several heads, as horizontal intervals.
 
@@ -54,28 +55,16 @@ class LeaderboardDisplay:
     ['linear', 'siamese']
     """
 
-    def __init__(
-        self,
-        names: list[str],
-        estimate: FloatArray,
-        low: FloatArray,
-        high: FloatArray,
-        *,
-        ties_with_best: BoolArray | None = None,
-        baseline: Interval | None = None,
-        level: float = 0.95,
-        label: str = "order consistency (share of pairs)",
-        chance: float | None = None,
-    ) -> None:
-        self.names = names
-        self.estimate = estimate
-        self.low = low
-        self.high = high
-        self.ties_with_best = ties_with_best
-        self.baseline = baseline
-        self.level = level
-        self.label = label
-        self.chance = chance
+    names: list[str]
+    estimate: FloatArray
+    low: FloatArray
+    high: FloatArray
+    _: KW_ONLY
+    ties_with_best: BoolArray | None = None
+    baseline: Interval | None = None
+    level: float = 0.95
+    label: str = "order consistency (share of pairs)"
+    chance: float | None = None
 
     @classmethod
     def from_predictions(
@@ -173,10 +162,7 @@ class LeaderboardDisplay:
         LeaderboardDisplay
             Itself, with `ax_` and `figure_` set.
         """
-        if ax is None:
-            plt = import_optional("matplotlib.pyplot", extra="plot")
-            size = (6.4, 1.4 + 0.35 * len(self.names))
-            _, ax = plt.subplots(figsize=size, layout="constrained")
+        ax = axes_or_new(ax, (6.4, 1.4 + 0.35 * len(self.names)))
         rows = np.arange(len(self.names))
         ax.hlines(rows, self.low, self.high, color="0.35", linewidth=2)
         self._draw_markers(ax, rows)
@@ -239,6 +225,7 @@ _BASELINE = "length baseline"
 _CHANCE = "chance"
 
 
+@dataclass(repr=False, eq=False)
 class DepthDisplay:
     """One metric by layer, a line with intervals for each pooling.
 
@@ -267,16 +254,13 @@ class DepthDisplay:
     ['mean']
     """
 
-    def __init__(
-        self,
-        intervals: Mapping[tuple[int, str], Interval],
-        *,
-        n_layers: int,
-        baseline: Interval | None = None,
-    ) -> None:
-        self.intervals = dict(intervals)
-        self.n_layers = n_layers
-        self.baseline = baseline
+    intervals: Mapping[tuple[int, str], Interval]
+    _: KW_ONLY
+    n_layers: int
+    baseline: Interval | None = None
+
+    def __post_init__(self) -> None:
+        self.intervals = dict(self.intervals)
         self.poolings = list(dict.fromkeys(pooling for _, pooling in self.intervals))
 
     def plot(self, ax: Any = None) -> Self:

@@ -1,6 +1,7 @@
 """Length bias: how a reward rises with the length of a response, before and after."""
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -12,10 +13,11 @@ from embrm.evaluate.displays._styles import axes_or_new, draw_band, finish
 from embrm.evaluate.inputs import check_scores, item_codes
 from embrm.evaluate.metrics import length_correlation
 from embrm.evaluate.rank_correlation import centred_on_prompt, within_prompt_std
-from embrm.evaluate.resampling import Band, PromptResampler
+from embrm.evaluate.resampling import Band, PromptResampler, resampled_prompts
 from embrm.exceptions import invalid_input
 
 
+@dataclass(repr=False, eq=False)
 class LengthBiasDisplay:
     """Reward against the length of the response, both relative to its prompt.
 
@@ -51,18 +53,15 @@ class LengthBiasDisplay:
     (array([0.5, 1. , 1.5]), 1.0)
     """
 
-    def __init__(
-        self,
-        length: FloatArray,
-        rewards: Mapping[str, Band],
-        correlations: Mapping[str, float],
-        *,
-        level: float = 0.95,
-    ) -> None:
-        self.length = length
-        self.rewards = dict(rewards)
-        self.correlations = dict(correlations)
-        self.level = level
+    length: FloatArray
+    rewards: Mapping[str, Band]
+    correlations: Mapping[str, float]
+    _: KW_ONLY
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        self.rewards = dict(self.rewards)
+        self.correlations = dict(self.correlations)
 
     @classmethod
     def from_predictions(
@@ -108,12 +107,7 @@ class LengthBiasDisplay:
         means = np.bincount(codes, weights=counts) / np.bincount(codes)
         relative = counts / means[codes]
         bins = _bins(relative, check_count(n_bins, "n_bins", 1))
-        resampler = PromptResampler(
-            np.arange(len(prompts)),
-            n_resamples=n_resamples,
-            level=level,
-            random_state=random_state,
-        )
+        resampler = resampled_prompts(len(prompts), n_resamples, level, random_state)
         bands, correlations = {}, {}
         for name, reward in rewards.items():
             values = check_scores(reward, "reward", len(counts))

@@ -1,17 +1,18 @@
 """Accuracy against confidence: the reliability diagram, and risk by coverage."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from embrm._optional import import_optional
 from embrm._typing import FloatArray
 from embrm.evaluate.calibration import reliability_curve
 from embrm.evaluate.displays._styles import axes_or_new
 from embrm.evaluate.uncertainty import RiskCoverage, risk_coverage
 
 
+@dataclass(repr=False, eq=False)
 class ReliabilityDisplay:
     """Accuracy of a head against its confidence in the side it prefers.
 
@@ -42,18 +43,11 @@ class ReliabilityDisplay:
     0.0875
     """
 
-    def __init__(
-        self,
-        confidence: FloatArray,
-        accuracy: FloatArray,
-        count: FloatArray,
-        *,
-        name: str | None = None,
-    ) -> None:
-        self.confidence = confidence
-        self.accuracy = accuracy
-        self.count = count
-        self.name = name
+    confidence: FloatArray
+    accuracy: FloatArray
+    count: FloatArray
+    _: KW_ONLY
+    name: str | None = None
 
     @classmethod
     def from_predictions(
@@ -124,9 +118,7 @@ class ReliabilityDisplay:
         ReliabilityDisplay
             Itself, with `ax_`, `line_` and `figure_` set.
         """
-        if ax is None:
-            plt = import_optional("matplotlib.pyplot", extra="plot")
-            _, ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
+        ax = axes_or_new(ax, (4.8, 4.8))
         if not any(line.get_label() == _PERFECT for line in ax.lines):
             ax.plot([0.5, 1], [0.5, 1], color="0.6", linestyle="--", label=_PERFECT)
         # Heads differ by marker and line, and not by colour alone: legible in grey.
@@ -180,6 +172,7 @@ _STYLES = [
 ]
 
 
+@dataclass(repr=False, eq=False)
 class RiskCoverageDisplay:
     """What abstaining from the least confident pairs is worth.
 
@@ -201,8 +194,7 @@ class RiskCoverageDisplay:
     np.float64(0.25)
     """
 
-    def __init__(self, curve: RiskCoverage) -> None:
-        self.curve = curve
+    curve: RiskCoverage
 
     @classmethod
     def from_predictions(

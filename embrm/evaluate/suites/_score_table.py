@@ -7,8 +7,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import pandas as pd
 
-from embrm._typing import AnyArray, FloatArray
-from embrm._validation import check_choice
+from embrm._typing import AnyArray, BoolArray, FloatArray
 from embrm.exceptions import invalid_input
 
 FIRST, SECOND, TIE, NO_VERDICT = 1.0, -1.0, 0.0, -2.0
@@ -280,18 +279,13 @@ def check_known(values: AnyArray, names: Sequence[str], what: str, suite: str) -
         )
 
 
-def check_version(version: str | None, known: Sequence[str]) -> str:
-    """Take a suite's version; None is the first of those known."""
-    if version is None:
-        return known[0]
-    check_choice(version, "version", known)
-    return version
-
-
-def list_lengths(
+def lists_are_whole(
     table: ScoreTable, chosen: FloatArray, rejected: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Count the responses of each side by the rows' columns, else by the scores.
+) -> BoolArray:
+    """Say of which rows every response has a reward.
+
+    How many there are of each side, at least one, is told by the rows' columns, else
+    by the scores.
 
     Parameters
     ----------
@@ -301,10 +295,10 @@ def list_lengths(
 
     Returns
     -------
-    n_chosen, n_rejected : ndarray of shape (n_rows,)
-        At least 1 each.
+    ndarray of bool, shape (n_rows,)
     """
-    n_chosen, n_rejected = n_scored(chosen), n_scored(rejected)
+    has_chosen, has_rejected = n_scored(chosen), n_scored(rejected)
+    n_chosen, n_rejected = has_chosen, has_rejected
     lists = table.column("chosen"), table.column("rejected")
     correct, total = table.numbers("num_correct"), table.numbers("total_completions")
     wrong = table.numbers("num_incorrect")
@@ -318,7 +312,8 @@ def list_lengths(
         n_rejected = wrong
     elif lists[1] is not None:
         n_rejected = np.array([_length(value) for value in lists[1]])
-    return np.maximum(1.0, n_chosen), np.maximum(1.0, n_rejected)
+    whole = has_chosen == np.maximum(1.0, n_chosen)
+    return np.asarray(whole & (has_rejected == np.maximum(1.0, n_rejected)))
 
 
 def _length(value: object) -> float:

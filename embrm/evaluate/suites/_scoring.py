@@ -131,7 +131,6 @@ class Scoring:
     details: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     not_official: str = ""
-    version: str = "v1"
 
     @classmethod
     def of_cells(
@@ -259,40 +258,30 @@ class SuiteResult:
 
 
 def result_of(
-    suite: str, scoring: Scoring, n_unknown: int, sizes: Sequence[int] = ()
+    suite: str,
+    scoring: Scoring,
+    n_unknown: int,
+    sizes: Sequence[int] = (),
+    version: str = "v1",
 ) -> SuiteResult:
     """Make the result of a suite: its table, its headline, and what is missing.
 
     `sizes` are the numbers of rows that the benchmark is published with.
     """
-    cells = scoring.cells
-    means = np.array([_mean(cell, scoring.found) for cell in cells])
+    means = np.array([_mean(cell, scoring.found) for cell in scoring.cells])
     values = _all_scores(scoring, means)
     counts = _counts(scoring)
     reasons = _reasons(scoring, counts)
-    hidden = {cell.name for cell in cells if not cell.shown}
-    names = [name for name in values if name not in hidden]
-    table = pd.DataFrame(
-        {
-            "score": [float(values[name]) for name in names],
-            "rows": [counts[name][0] for name in names],
-            "expected": [counts[name][1] for name in names],
-            "partial": [counts[name][2] for name in names],
-        },
-        index=pd.Index(names, name="name"),
-    )
+    # The headline stands last.
+    hidden = {cell.name for cell in scoring.cells if not cell.shown} | {"overall"}
+    rows = {n: (float(values[n]), *counts[n]) for n in values if n not in hidden}
     overall = float(values[scoring.overall])
-    last = {
-        "score": overall,
-        "rows": counts[scoring.overall][0],
-        "expected": counts[scoring.overall][1],
-        "partial": bool(reasons),
-    }
-    table = table.drop(index="overall", errors="ignore")
-    table.loc["overall (partial)" if reasons else "overall"] = pd.Series(last)
-    table = table.astype(
-        {"score": float, "rows": int, "expected": int, "partial": bool}
-    )
+    found, expected, _ = counts[scoring.overall]
+    last = "overall (partial)" if reasons else "overall"
+    rows[last] = (overall, found, expected, bool(reasons))
+    kinds = {"score": float, "rows": int, "expected": int, "partial": bool}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(kinds))
+    table = table.astype(kinds).rename_axis("name")
     notes = scoring.notes
     if n_unknown:
         notes += (f"{n_unknown:,} scores belong to none of the rows.",)
@@ -302,7 +291,7 @@ def result_of(
         notes += (f"These are {share}: figures of other models are of all.",)
     return SuiteResult(
         suite=suite,
-        version=scoring.version,
+        version=version,
         overall=np.nan if reasons else overall,
         table=table,
         coverage=Coverage.of(scoring.found, scoring.subsets, n_unknown),

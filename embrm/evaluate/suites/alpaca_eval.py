@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from embrm._typing import AnyArray, BoolArray, FloatArray
-from embrm.evaluate.suites._score_table import ScoreTable, Side, check_version, keys_of
+from embrm.evaluate.suites._score_table import ScoreTable, Side, keys_of
 from embrm.evaluate.suites._scoring import Cell, Scoring
-from embrm.evaluate.suites.pairs import labels, verdicts
+from embrm.evaluate.suites.pairs import labels, order_of, verdicts
 from embrm.exceptions import invalid_input
 
 SIDES = (Side("output_1", ("baseline",)), Side("output_2", ("output", "model")))
@@ -31,7 +31,6 @@ MT_BENCH_SIDES = (
 def score_alpaca_eval(
     table: ScoreTable,
     *,
-    version: str | None = None,
     difficulty: Any = None,
     gamed: pd.DataFrame | None = None,
 ) -> Scoring:
@@ -52,7 +51,6 @@ def score_alpaca_eval(
     with `difficulty` alone it is the benchmark's `length_controlled_noreg`; without it
     is labelled "length-only GLM, not official".
     """
-    version = check_version(version, ("v2",))
     preference, annotated = _preferences(table)
     known = ~np.isnan(preference)
     rounded = np.where(preference == 1.5, 0.5, np.round(preference) - 1)
@@ -85,7 +83,6 @@ def score_alpaca_eval(
         "win rate",
         single=single,
         notes=notes,
-        version=version,
     )
 
 
@@ -285,7 +282,7 @@ def _difficulty(table: ScoreTable, given: ArrayLike | None) -> FloatArray | None
     return values
 
 
-def score_mt_bench_human(table: ScoreTable, *, version: str | None = None) -> Scoring:
+def score_mt_bench_human(table: ScoreTable) -> Scoring:
     """Score agreement with the votes of MT-Bench's experts, one row a vote.
 
     Rows are `question_id, model_a, model_b, winner, judge, turn`; scores have
@@ -297,7 +294,6 @@ def score_mt_bench_human(table: ScoreTable, *, version: str | None = None) -> Sc
     majority of a pair's votes (a tie where there is none), and that of people with
     people, which is what can be hoped for.
     """
-    version = check_version(version, ("v1",))
     votes = labels(table, *MT_BENCH_SIDES, "winner")
     verdict = _verdict(table)
     human = _is_human(table)
@@ -332,7 +328,6 @@ def score_mt_bench_human(table: ScoreTable, *, version: str | None = None) -> Sc
         "without ties",
         prompts=table.texts("question_id") if "question_id" in table.rows else None,
         single=_people(table, votes, human, turn),
-        version=version,
     )
 
 
@@ -340,8 +335,7 @@ def _verdict(table: ScoreTable) -> FloatArray:
     names = {name for side in MT_BENCH_SIDES for name in (side.name, *side.also)}
     if table.kind == "rewards" and not set(table.scores["side"]) <= names:
         one, other = (_rewards_of_models(table, side.name) for side in MT_BENCH_SIDES)
-        verdict = (one > other).astype(float) - (one < other).astype(float)
-        return np.where(np.isnan(one) | np.isnan(other), np.nan, verdict)
+        return order_of(one, other)
     both = verdicts(table, *MT_BENCH_SIDES)
     same = both[:, 0] == both[:, -1]
     unknown = np.isnan(both).any(axis=1)

@@ -10,10 +10,9 @@ from embrm._typing import AnyArray, BoolArray, FloatArray
 from embrm.evaluate.suites._score_table import (
     ScoreTable,
     Side,
-    check_version,
     is_sequence,
     keys_of,
-    list_lengths,
+    lists_are_whole,
     n_scored,
 )
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
@@ -72,7 +71,7 @@ def widen_rewardmath(
     return wide, renamed
 
 
-def score_rewardmath(table: ScoreTable, *, version: str | None = None) -> Scoring:
+def score_rewardmath(table: ScoreTable) -> Scoring:
     """Score RewardMATH: one correct solution against nine wrong ones.
 
     `accuracy` wants the least reward of a correct solution strictly above the greatest
@@ -84,10 +83,8 @@ def score_rewardmath(table: ScoreTable, *, version: str | None = None) -> Scorin
     ----------
     Kim et al. (2024), arXiv:2410.01729.
     """
-    version = check_version(version, ("v1",))
     chosen, rejected = table.lists(_CHOSEN), table.lists(_REJECTED)
-    n_chosen, n_rejected = list_lengths(table, chosen, rejected)
-    found = (n_scored(chosen) == n_chosen) & (n_scored(rejected) == n_rejected)
+    found = lists_are_whole(table, chosen, rejected)
     worst, best = np.fmin.reduce(chosen, axis=1), np.fmax.reduce(chosen, axis=1)
     strongest = np.fmax.reduce(rejected, axis=1)
     rank = 1 + (rejected >= best[:, None]).sum(axis=1)
@@ -100,7 +97,6 @@ def score_rewardmath(table: ScoreTable, *, version: str | None = None) -> Scorin
         ],
         found,
         "accuracy",
-        version=version,
     )
 
 
@@ -111,7 +107,7 @@ def with_one_id(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def score_rmb(table: ScoreTable, *, version: str | None = None) -> Scoring:
+def score_rmb(table: ScoreTable) -> Scoring:
     """Score RMB: pairs, and best-of-n where the best must beat every loser.
 
     Comparisons are strict. The headline is the unweighted mean of four: helpfulness and
@@ -122,7 +118,6 @@ def score_rmb(table: ScoreTable, *, version: str | None = None) -> Scoring:
     ----------
     Zhou et al. (2024), arXiv:2410.09893.
     """
-    version = check_version(version, ("v1",))
     right, found, is_list = _rmb_rows(table)
     paths = table.texts("category_path")
     parts = [str(path).strip("/").split("/") for path in paths]
@@ -161,7 +156,6 @@ def score_rmb(table: ScoreTable, *, version: str | None = None) -> Scoring:
         found,
         categories,
         "mean of four",
-        version=version,
     )
 
 
@@ -189,9 +183,7 @@ def _rmb_rows(table: ScoreTable) -> tuple[FloatArray, BoolArray, BoolArray]:
     return right.astype(float), found, is_list
 
 
-def score_preference_graphs(
-    table: ScoreTable, *, version: str | None = None
-) -> Scoring:
+def score_preference_graphs(table: ScoreTable) -> Scoring:
     r"""Score preference graphs as IF-RewardBench does: accuracy and Kendall.
 
     `preference_graph` lists edges `{"chosen": {"response_id": i}, "rejected":
@@ -201,7 +193,6 @@ def score_preference_graphs(
     over rows, then over the three instruction types where the rows have a column
     `instruction_type`. The headline is Kendall's.
     """
-    version = check_version(version, ("v1",))
     graphs = table.column("preference_graph")
     if graphs is None:
         table.texts("preference_graph")  # raises
@@ -225,7 +216,7 @@ def score_preference_graphs(
             Cell(name, values, np.ones(len(table), bool))
             for name, values in (("accuracy", accuracy), ("kendall", kendall))
         ]
-        return Scoring.of_cells(cells, found, "kendall", version=version)
+        return Scoring.of_cells(cells, found, "kendall")
     cells = [
         Cell(f"{kind}/{name}", values, kinds == kind)
         for name, values in (("accuracy", accuracy), ("kendall", kendall))
@@ -235,7 +226,7 @@ def score_preference_graphs(
         Aggregate(name, tuple(f"{kind}/{name}" for kind in GRAPH_TYPES))
         for name in ("accuracy", "kendall")
     ]
-    return Scoring(cells, aggregates, found, kinds, "kendall", version=version)
+    return Scoring(cells, aggregates, found, kinds, "kendall")
 
 
 def _edges(row: int, graph: Any) -> AnyArray:

@@ -1,17 +1,17 @@
 """Benchmarks of labelled pairs: JudgeBench, LLMBar, HelpSteer, FairEval, MT-Bench."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from embrm._typing import AnyArray, BoolArray, FloatArray
+from embrm._typing import BoolArray, FloatArray
 from embrm.evaluate.suites._score_table import (
     NO_VERDICT,
     ScoreTable,
     Side,
     check_known,
-    check_version,
     is_sequence,
     read_winner,
 )
@@ -54,10 +54,14 @@ def verdicts(table: ScoreTable, first: Side, second: Side) -> FloatArray:
     if table.kind == "verdicts":
         return table.verdicts(first, second)
     one, other = table.rewards(first), table.rewards(second)
+    return order_of(one, other)[:, None]
+
+
+def order_of(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Say whether one is greater (1), the other (-1), neither (0), or unknown (NaN)."""
     # Not the sign of the difference: that of two infinities is unknown.
     verdict = (one > other).astype(float) - (one < other).astype(float)
-    unknown = np.isnan(one) | np.isnan(other)
-    return np.where(unknown, np.nan, verdict)[:, None]
+    return np.where(np.isnan(one) | np.isnan(other), np.nan, verdict)
 
 
 def labels(
@@ -132,7 +136,7 @@ def label_of(
     return read_winner(value, first, second) if named is None else named
 
 
-def score_judgebench(table: ScoreTable, *, version: str | None = None) -> Scoring:
+def score_judgebench(table: ScoreTable) -> Scoring:
     """Score JudgeBench: the share of pairs whose objectively right response wins.
 
     Of rewards, the strictly greater one must be right. Of a judge in both orders, the
@@ -145,7 +149,6 @@ def score_judgebench(table: ScoreTable, *, version: str | None = None) -> Scorin
     ----------
     Tan et al. (2024), arXiv:2410.12784.
     """
-    version = check_version(version, ("v1",))
     votes = verdicts(table, *JUDGEBENCH_SIDES)
     truth = labels(table, *JUDGEBENCH_SIDES, "label")
     right = (summed(votes) * truth > 0).astype(float)
@@ -168,11 +171,10 @@ def score_judgebench(table: ScoreTable, *, version: str | None = None) -> Scorin
         groups,
         "micro",
         notes=order_notes(votes),
-        version=version,
     )
 
 
-def score_llmbar(table: ScoreTable, *, version: str | None = None) -> Scoring:
+def score_llmbar(table: ScoreTable) -> Scoring:
     """Score LLMBar: accuracy averaged over both orders, then over subsets.
 
     As in the benchmark's rating evaluators, equal rewards win in one order and lose in
@@ -186,7 +188,6 @@ def score_llmbar(table: ScoreTable, *, version: str | None = None) -> Scoring:
     ----------
     Zeng et al. (2023), arXiv:2310.07641.
     """
-    version = check_version(version, ("v1",))
     votes = verdicts(table, *LLMBAR_SIDES)
     truth = labels(table, *LLMBAR_SIDES, "label")
     found = judged(votes)
@@ -210,8 +211,13 @@ def score_llmbar(table: ScoreTable, *, version: str | None = None) -> Scoring:
     if 1 < len(adversarial) < len(names):
         aggregates.insert(0, Aggregate("Adversarial (mean of subsets)", adversarial))
     if votes.shape[1] == 2:
-        more, kappa = _both_orders(votes, right, everywhere)
-        cells += more
+        one, other = votes.T
+        joint, kappa = _kappa(one, other, (1.0, -1.0, 0.0, -2.0))
+        cells += [
+            Cell("both right", right.all(axis=1).astype(float), everywhere),
+            Cell("agreement", (one == other).astype(float), everywhere),
+            *joint,
+        ]
         aggregates.append(kappa)
     return Scoring(
         cells,
@@ -220,37 +226,23 @@ def score_llmbar(table: ScoreTable, *, version: str | None = None) -> Scoring:
         subsets,
         "mean of subsets" if len(names) > 1 else "micro",
         notes=order_notes(votes) if table.kind == "verdicts" else (),
-        version=version,
     )
 
 
-def _both_orders(
-    votes: FloatArray, right: FloatArray, everywhere: AnyArray
+def _kappa(
+    one: FloatArray, other: FloatArray, kinds: Sequence[float]
 ) -> tuple[list[Cell], Aggregate]:
-    one, other = votes.T
-    kinds = (1.0, -1.0, 0.0, -2.0)
+    """Make Cohen's kappa of two judgements, and the joint cells that it is made of."""
+    everywhere = np.ones(len(one), bool)
     joint = [
-        Cell(
-            f"{a} and {b}",
-            ((one == a) & (other == b)).astype(float),
-            everywhere,
-            shown=False,
-        )
-        for a in kinds
-        for b in kinds
-    ]
-    cells = [
-        Cell("both right", right.all(axis=1).astype(float), everywhere),
-        Cell("agreement", (one == other).astype(float), everywhere),
-        *joint,
+        Cell(f"{a} and {b}", ((one == a) & (other == b)) * 1.0, everywhere, shown=False)
+        for a, b in product(kinds, repeat=2)
     ]
     names = tuple(cell.name for cell in joint)
-    return cells, Aggregate("kappa", names, function=cohen_kappa)
+    return joint, Aggregate("kappa", names, function=cohen_kappa)
 
 
-def score_helpsteer_2_preference(
-    table: ScoreTable, *, version: str | None = None
-) -> Scoring:
+def score_helpsteer_2_preference(table: ScoreTable) -> Scoring:
     """Score HelpSteer2-Preference: `preference_strength` < 0 prefers response 1.
 
     The headline is the share of pairs of strength other than 0 that are ordered
@@ -260,11 +252,10 @@ def score_helpsteer_2_preference(
     ----------
     Wang et al. (2024), arXiv:2410.01257.
     """
-    check_version(version, ("v1",))
     return _by_strength(table, HELPSTEER_2_SIDES, "preference_strength")
 
 
-def score_helpsteer_3(table: ScoreTable, *, version: str | None = None) -> Scoring:
+def score_helpsteer_3(table: ScoreTable) -> Scoring:
     """Score HelpSteer3: as HelpSteer2-Preference, by `overall_preference`.
 
     Domains and languages stand apart where the rows have these columns.
@@ -273,7 +264,6 @@ def score_helpsteer_3(table: ScoreTable, *, version: str | None = None) -> Scori
     ----------
     Wang et al. (2025), arXiv:2505.11475.
     """
-    check_version(version, ("v1",))
     return _by_strength(table, HELPSTEER_3_SIDES, "overall_preference")
 
 
@@ -316,7 +306,7 @@ def _by_strength(table: ScoreTable, sides: tuple[Side, Side], column: str) -> Sc
     )
 
 
-def score_faireval(table: ScoreTable, *, version: str | None = None) -> Scoring:
+def score_faireval(table: ScoreTable) -> Scoring:
     """Score FairEval: agreement with the annotators' majority, ties among it.
 
     Verdicts and labels are win, lose or tie; a judge's two orders are averaged, and
@@ -329,21 +319,11 @@ def score_faireval(table: ScoreTable, *, version: str | None = None) -> Scoring:
     ----------
     Wang et al. (2023), arXiv:2305.17926.
     """
-    version = check_version(version, ("v1",))
     votes = verdicts(table, *FAIREVAL_SIDES)
     truth = _majority(table)
     verdict = np.sign(summed(votes))
     everywhere = np.ones(len(table), bool)
-    joint = [
-        Cell(
-            f"{a} and {b}",
-            ((verdict == a) & (truth == b)).astype(float),
-            everywhere,
-            shown=False,
-        )
-        for a in (1.0, 0.0, -1.0)
-        for b in (1.0, 0.0, -1.0)
-    ]
+    joint, kappa = _kappa(verdict, truth, (1.0, 0.0, -1.0))
     right = (verdict == truth).astype(float)
     return Scoring(
         [
@@ -351,12 +331,11 @@ def score_faireval(table: ScoreTable, *, version: str | None = None) -> Scoring:
             Cell("accuracy without ties", right, truth != 0),
             *joint,
         ],
-        [Aggregate("kappa", tuple(c.name for c in joint), function=cohen_kappa)],
+        [kappa],
         judged(votes),
         np.full(len(table), "all", object),
         "accuracy",
         notes=order_notes(votes),
-        version=version,
     )
 
 

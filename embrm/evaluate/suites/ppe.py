@@ -17,7 +17,6 @@ from embrm.evaluate.rank_correlation import kendall_tau_b, spearman
 from embrm.evaluate.suites._score_table import (
     ScoreTable,
     Side,
-    check_version,
     is_sequence,
 )
 from embrm.evaluate.suites._scoring import Aggregate, Cell, Scoring
@@ -32,7 +31,7 @@ _RESPONSE = re.compile(r"response_(\d+)")
 _N_RESAMPLES, _LEVEL = 100, 0.95
 
 
-def score_ppe(table: ScoreTable, *, version: str | None = None) -> Scoring:
+def score_ppe(table: ScoreTable) -> Scoring:
     """Score PPE: human preference, or correctness where rows have lists of `scores`.
 
     Human preference (`winner` among model_a, model_b, tie): `accuracy` over pairs that
@@ -47,7 +46,6 @@ def score_ppe(table: ScoreTable, *, version: str | None = None) -> Scoring:
     the mean loss to picking by the scores themselves. By `benchmark`, if the rows have
     the column.
     """
-    check_version(version, ("v1",))
     if table.column("scores") is None:
         return _human_preference(table)
     return _correctness(table)
@@ -132,15 +130,13 @@ def _ratings(
         strength = strength / np.exp(np.mean(np.log(strength)))
         if np.abs(strength / before - 1).max() < 1e-6:
             break
-    ratings: FloatArray = np.log(np.maximum(strength, 1e-12))
-    return ratings
+    return np.asarray(np.log(np.maximum(strength, 1e-12)))
 
 
 def _sure(differences: FloatArray) -> FloatArray:
     tail = (1 - _LEVEL) / 2
     low, high = np.quantile(differences, [tail, 1 - tail], axis=0)
-    signs: FloatArray = (low > 0).astype(float) - (high < 0).astype(float)
-    return signs
+    return np.asarray((low > 0).astype(float) - (high < 0).astype(float))
 
 
 def _row_wise(ends: IntArray, human: FloatArray, verdict: FloatArray, n: int) -> float:

@@ -43,6 +43,9 @@ class Suite:
     repeated_ids : bool
     sizes : tuple of int
         Numbers of rows that the benchmark is published with.
+    versions : tuple of str
+        Of its scores, the current one first. `score` is told which where there are
+        several.
     """
 
     score: Callable[..., Scoring]
@@ -56,6 +59,7 @@ class Suite:
     items: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     repeated_ids: bool = False
     sizes: tuple[int, ...] = ()
+    versions: tuple[str, ...] = ("v1",)
 
 
 def _of_pairs(
@@ -73,6 +77,7 @@ _SUITES: dict[str, Suite] = {
         ("chosen", "rejected"),
         good=("chosen",),
         sizes=(2985,),
+        versions=rewardbench.VERSIONS,
     ),
     "rewardbench2": Suite(
         rewardbench.score_rewardbench_2,
@@ -81,6 +86,7 @@ _SUITES: dict[str, Suite] = {
         ("chosen", "rejected"),
         good=("chosen",),
         sizes=(1865,),
+        versions=("v2",),
     ),
     "rm-bench": Suite(
         rewardbench.score_rm_bench,
@@ -163,6 +169,7 @@ _SUITES: dict[str, Suite] = {
         ("output_1", "output_2"),
         ids=("id", "index"),
         sizes=(805,),
+        versions=("v2",),
     ),
     "if-rewardbench": Suite(
         candidates.score_preference_graphs,
@@ -261,14 +268,18 @@ def score_suite(
     )
     if suite.sides:
         table.check_items(suite.sides)
-    scoring = suite.score(table, version=version, **options)
+    version = suite.versions[0] if version is None else version
+    check_choice(version, "version", suite.versions)
+    if len(suite.versions) > 1:
+        options["version"] = version
+    scoring = suite.score(table, **options)
     if not scoring.found.any():
         raise invalid_input(
             "at least one row with all of its scores",
             f"none among {len(table)} rows",
             f"score every response of a row: {', '.join(suite.responses[:4])}",
         )
-    return result_of(name, scoring, table.n_unknown, suite.sizes)
+    return result_of(name, scoring, table.n_unknown, suite.sizes, version)
 
 
 def suite_items(name: str, rows: pd.DataFrame) -> pd.DataFrame:

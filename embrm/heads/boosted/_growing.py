@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
-from embrm._typing import BoolArray, FloatArray, IntArray
+from embrm._typing import FloatArray, IntArray
 from embrm.heads.win_loss import LogisticLoss, WinLoss
 
 Gradients: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
@@ -83,16 +83,6 @@ class BoostingWins:
     logit: FloatArray
     weight: FloatArray
     loss: WinLoss = field(default_factory=LogisticLoss)
-
-    def take(self, wins: BoolArray) -> "BoostingWins":
-        """Keep some wins."""
-        return BoostingWins(
-            self.winner[wins],
-            self.loser[wins],
-            self.logit[wins],
-            self.weight[wins],
-            self.loss.take(wins),
-        )
 
     def logits_with(self, scores: FloatArray) -> FloatArray:
         """Add the delta of the trees' scores, shape (n_wins,), in nats."""

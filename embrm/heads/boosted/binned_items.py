@@ -15,8 +15,9 @@ from embrm._validation import (
     check_parameters,
     widened,
 )
-from embrm.exceptions import IntegrityError, invalid_input
+from embrm.exceptions import invalid_input
 from embrm.heads.boosted._growing import Forest, Gradients, Grower, TreePlan
+from embrm.heads.estimator_state import read_booster, unreadable
 from embrm.heads.state import HeadState
 from embrm.pairs import distinct_rows
 
@@ -39,13 +40,29 @@ _BLOB = "forest"
 _MOST_BINS = 255
 
 
+def _objective(gradients: Gradients) -> Any:
+    """Make the objective of a booster, which takes its scores and data."""
+
+    def objective(scores: FloatArray, _: Any) -> tuple[FloatArray, FloatArray]:
+        gradient, hessian = gradients(np.asarray(scores, dtype=np.float64))
+        return gradient.astype(np.float32), hessian.astype(np.float32)
+
+    return objective
+
+
 class LightGBMForest:
-    """Trees of a LightGBM booster, detached from what they were grown on."""
+    """Trees of a LightGBM booster, detached from what they were grown on.
+
+    Parameters
+    ----------
+    blob : bytes
+        What `to_bytes` wrote; the checksum of a file must have been verified.
+    """
 
     backend: ClassVar[str] = "lightgbm"
 
-    def __init__(self, text: str) -> None:
-        self.booster = _lightgbm().Booster(model_str=text)
+    def __init__(self, blob: bytes) -> None:
+        self.booster = read_booster(blob)
 
     def __call__(self, items: FloatArray) -> FloatArray:
         """Score items, (n_items, d) -> (n_items,), float64."""
@@ -54,18 +71,6 @@ class LightGBMForest:
     def to_bytes(self) -> bytes:
         """Write the trees as LightGBM's model text."""
         return bytes(self.booster.model_to_string().encode())
-
-    @classmethod
-    def from_bytes(cls, blob: bytes) -> "LightGBMForest":
-        """Read what `to_bytes` wrote; its checksum must have been verified."""
-        try:
-            return cls(blob.decode("ascii"))
-        except (_lightgbm().basic.LightGBMError, UnicodeDecodeError) as error:
-            raise IntegrityError.of(
-                expected="a LightGBM model text",
-                got="bytes that it cannot read",
-                fix="restore the file from where it was saved",
-            ) from error
 
 
 class LightGBMGrower:
@@ -95,16 +100,12 @@ class LightGBMGrower:
 
     def step(self, gradients: Gradients) -> bool:
         """Grow one tree; return whether it has no split."""
-
-        def objective(scores: FloatArray, _: Any) -> tuple[FloatArray, FloatArray]:
-            gradient, hessian = gradients(np.asarray(scores))
-            return gradient.astype(np.float32), hessian.astype(np.float32)
-
-        return bool(self.booster.update(fobj=objective))
+        return bool(self.booster.update(fobj=_objective(gradients)))
 
     def forest(self, n_trees: int) -> LightGBMForest:
         """Copy the first trees out of the booster."""
-        return LightGBMForest(self.booster.model_to_string(num_iteration=n_trees))
+        text = self.booster.model_to_string(num_iteration=n_trees)
+        return LightGBMForest(text.encode())
 
 
 def bin_with_lightgbm(items: FloatArray, n_bins: int) -> Any:
@@ -128,13 +129,22 @@ def _lightgbm() -> Any:
 
 
 class XGBoostForest:
-    """Trees of an XGBoost booster, detached from what they were grown on."""
+    """Trees of an XGBoost booster, detached from what they were grown on.
+
+    Parameters
+    ----------
+    blob : bytes
+        What `to_bytes` wrote; the checksum of a file must have been verified.
+    """
 
     backend: ClassVar[str] = "xgboost"
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, blob: bytes) -> None:
         self.booster = _xgboost().Booster()
-        self.booster.load_model(bytearray(raw))
+        try:
+            self.booster.load_model(bytearray(blob))
+        except (_xgboost().core.XGBoostError, TypeError, ValueError) as error:
+            raise unreadable("an XGBoost model in UBJSON") from error
 
     def __call__(self, items: FloatArray) -> FloatArray:
         """Score items, (n_items, d) -> (n_items,), float64."""
@@ -146,18 +156,6 @@ class XGBoostForest:
     def to_bytes(self) -> bytes:
         """Write the trees as UBJSON."""
         return bytes(self.booster.save_raw("ubj"))
-
-    @classmethod
-    def from_bytes(cls, blob: bytes) -> "XGBoostForest":
-        """Read what `to_bytes` wrote; its checksum must have been verified."""
-        try:
-            return cls(blob)
-        except (_xgboost().core.XGBoostError, TypeError, ValueError) as error:
-            raise IntegrityError.of(
-                expected="an XGBoost model in UBJSON",
-                got="bytes that it cannot read",
-                fix="restore the file from where it was saved",
-            ) from error
 
 
 class XGBoostGrower:
@@ -185,12 +183,7 @@ class XGBoostGrower:
 
     def step(self, gradients: Gradients) -> bool:
         """Grow one tree; a tree that cannot split is a single leaf of 0."""
-
-        def objective(scores: FloatArray, _: Any) -> tuple[FloatArray, FloatArray]:
-            gradient, hessian = gradients(np.asarray(scores, dtype=np.float64))
-            return gradient.astype(np.float32), hessian.astype(np.float32)
-
-        self.booster.update(self.dataset, self.n_grown, fobj=objective)
+        self.booster.update(self.dataset, self.n_grown, fobj=_objective(gradients))
         self.n_grown += 1
         return False
 
@@ -375,7 +368,7 @@ def read_forest(state: HeadState) -> Forest | None:
         return None
     backend = state.value("backend", str)
     check_choice(backend, "backend", [*_FOREST])
-    forest: Forest = _FOREST[backend].from_bytes(state.blob(_BLOB))
+    forest: Forest = _FOREST[backend](state.blob(_BLOB))
     return forest
 
 

@@ -18,7 +18,6 @@ from embrm.heads.base import RewardHead
 from embrm.heads.boosted._growing import (
     BoostingWins,
     EarlyStopping,
-    Forest,
     TreePlan,
     boost,
     boost_until_stalled,
@@ -285,7 +284,7 @@ class BoostedBradleyTerry(RewardHead):
         labels = model_label_noise(comparisons, self.noise, LinearBradleyTerry)
         self.flip_rate_, self.flip_rates_ = labels.flip_rate, labels.flip_rates
         self.annotators_, comparisons = labels.annotators, labels.comparisons
-        growing = _Growing(*self._binned(comparisons), comparisons, plan)
+        binned, rows = self._binned(comparisons)
         train, validation = holdout(comparisons, self.validation_fraction, rng)
         blind = validation.sum() < _FEWEST_HELD_OUT
         n_trees = 0 if self.linear_start else min(_BLIND_ROUNDS, self.max_rounds)
@@ -294,9 +293,10 @@ class BoostedBradleyTerry(RewardHead):
             train = np.ones_like(train)
         start, logit = self._start(comparisons, train)
         if not blind:
-            stopping = growing.until_stalled(
-                logit,
-                (train, validation),
+            stopping = boost_until_stalled(
+                binned.grower(plan),
+                _wins(comparisons, rows, logit, train),
+                _wins(comparisons, rows, logit, validation),
                 max_rounds=self.max_rounds,
                 patience=self.patience,
             )
@@ -305,7 +305,10 @@ class BoostedBradleyTerry(RewardHead):
             if self.refit:
                 train = np.ones_like(train)
                 start, logit = self._start(comparisons, train)
-        self.forest_ = growing.for_rounds(logit, train, n_trees)
+        self.forest_ = None
+        if n_trees:
+            wins = _wins(comparisons, rows, logit, train)
+            self.forest_ = boost(binned.grower(plan), wins, n_trees)
         self.n_trees_ = n_trees
         self.linear_ = None if start is None else start.head
         self.linear_scale_ = 1.0 if start is None else start.scale
@@ -361,52 +364,13 @@ class BoostedBradleyTerry(RewardHead):
         return reward
 
 
-@dataclass(frozen=True, eq=False)
-class _Growing:
-    """Trees on binned items: how many are good, and a forest of that many."""
-
-    binned: BinnedItems
-    rows: IntArray
-    comparisons: Comparisons
-    plan: TreePlan
-
-    def until_stalled(
-        self,
-        logit: FloatArray,
-        split: tuple[BoolArray, BoolArray],
-        *,
-        max_rounds: int,
-        patience: int,
-    ) -> EarlyStopping:
-        """Grow trees on training wins and watch the others."""
-        train, held_out = (self._wins(logit, mask) for mask in split)
-        return boost_until_stalled(
-            self.binned.grower(self.plan),
-            train,
-            held_out,
-            max_rounds=max_rounds,
-            patience=patience,
-        )
-
-    def for_rounds(
-        self, logit: FloatArray, train: BoolArray, n_trees: int
-    ) -> Forest | None:
-        """Grow so many trees on some wins; None if there are to be none."""
-        if n_trees == 0:
-            return None
-        wins = self._wins(logit, train)
-        return boost(self.binned.grower(self.plan), wins, n_trees)
-
-    def _wins(self, logit: FloatArray, wins: BoolArray) -> BoostingWins:
-        c = self.comparisons
-        every = BoostingWins(
-            self.rows[c.winner],
-            self.rows[c.loser],
-            logit,
-            c.weight,
-            loss_of_wins(c),
-        )
-        return every.take(wins)
+def _wins(
+    comparisons: Comparisons, rows: IntArray, logit: FloatArray, chosen: BoolArray
+) -> BoostingWins:
+    """Take some wins, between the rows in which their items are binned."""
+    c = comparisons.take(chosen)
+    winner, loser = rows[c.winner], rows[c.loser]
+    return BoostingWins(winner, loser, logit[chosen], c.weight, loss_of_wins(c))
 
 
 def _n_trees(stopping: EarlyStopping, *, may_keep_start: bool) -> int:

@@ -5,11 +5,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.exceptions import ConvergenceWarning
 
 from embrm._typing import BoolArray, FloatArray, IntArray
 from embrm._validation import Constraints, Integer, Real, check_items, unless_auto
-from embrm.exceptions import invalid_input, warn
+from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, as_pairs
 from embrm.heads.cyclic._skew_training import (
@@ -22,6 +21,7 @@ from embrm.heads.linear.newton import minimise
 from embrm.heads.linear.problem import LinearProblem, make_problem
 from embrm.heads.linear.search import penalty_at_scale_one
 from embrm.heads.state import Stored, StoredArray, StoredValue
+from embrm.heads.win_loss import warn_unless
 from embrm.pairs import Pairs
 from embrm.pool import CandidatePool
 
@@ -180,12 +180,8 @@ class GeneralPreference(RewardHead):
                 tol=self.tol,
                 max_iter=self.max_iter,
             )
-        if not converged:
-            warn(
-                "the general preference head did not converge in "
-                f"{self.max_iter} steps; raise max_iter or the penalties",
-                ConvergenceWarning,
-            )
+        what = "the general preference head"
+        warn_unless(converged, what, self.max_iter, "the penalties")
         self._keep(weights, problem)
         self.mean_ = comparisons.items.mean(axis=0, dtype=np.float64)
         self.alpha_, self.block_alpha_ = alpha, search.beta

@@ -4,14 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solve
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from sklearn.exceptions import ConvergenceWarning
 
 from embrm._typing import FloatArray
 from embrm._validation import widened
 from embrm.exceptions import EmbrmWarning, warn
-from embrm.heads.comparisons import Comparisons
+from embrm.heads.comparisons import Comparisons, graph_components
 from embrm.heads.linear._label_model import LabelModel, fit_ties
 from embrm.heads.linear._operators import DenseOperator
 from embrm.heads.linear.design import FitSettings, PromptEffects
@@ -26,7 +23,7 @@ from embrm.heads.linear.posterior import Posterior, posterior_at
 from embrm.heads.linear.problem import LARGEST_ROTATION, SAMPLED_ROWS, LinearProblem
 from embrm.heads.linear.row_problem import RowProblem
 from embrm.heads.linear.search import PenaltySearch, Prior, choose_prior
-from embrm.heads.win_loss import WinLoss
+from embrm.heads.win_loss import WinLoss, warn_unless
 
 LARGEST_POSTERIOR = 4096
 """Dimensions above which no covariance is kept: it would take over 128 MiB."""
@@ -165,7 +162,7 @@ def _fit_in_eigenbasis(prior: Prior, settings: FitSettings) -> LinearFit:
     w, n_iter, converged = minimise(
         fitted, search.alpha, start, tol=settings.tol, max_iter=settings.max_iter
     )
-    warn_unless(converged, settings.max_iter)
+    warn_unless(converged, "the linear head", settings.max_iter)
     coef = fitted.to_user(w)
     keep = settings.posterior and design.n_columns <= LARGEST_POSTERIOR
     fit = LinearFit(
@@ -231,7 +228,7 @@ def _fit_iteratively(
             max_iter=max_iter,
             coordinates=coordinates,
         )
-    warn_unless(converged, max_iter)
+    warn_unless(converged, "the linear head", max_iter)
     if hessian is not None and isinstance(problem, LinearProblem):
         if n_last > _FEW_STEPS:
             hessian = problem.hessian_of_losses(w)
@@ -372,7 +369,7 @@ def update_linear(
     v, n_iter, converged = minimise(
         problem, 1.0, start, tol=settings.tol, max_iter=settings.max_iter
     )
-    warn_unless(converged, settings.max_iter)
+    warn_unless(converged, "the linear head", settings.max_iter)
     added = problem.hessian_of_losses(v)
     known, cross, unknown = added[:k, :k], added[:k, k:], added[k:, k:]
     if cross.size:
@@ -381,23 +378,11 @@ def update_linear(
     return Update(coef + posterior.unproject(v[:k]), posterior.plus(known), n_iter)
 
 
-def warn_unless(converged: bool, max_iter: int) -> None:
-    """Warn of a fit that has not converged."""
-    if not converged:
-        warn(
-            f"the linear head did not converge in {max_iter} steps; raise max_iter "
-            "or alpha",
-            ConvergenceWarning,
-        )
-
-
 def _warn_of_components(comparisons: Comparisons) -> None:
-    n_items = len(comparisons.items)
-    edges = coo_array(
-        (np.ones(len(comparisons)), (comparisons.winner, comparisons.loser)),
-        shape=(n_items, n_items),
+    labels = graph_components(
+        len(comparisons.items), comparisons.winner, comparisons.loser
     )
-    n_components = int(connected_components(edges, directed=False)[0])
+    n_components = len(np.unique(labels))
     if n_components > 1:
         warn(
             f"the comparison graph has {n_components} components, and alpha is 0: no "

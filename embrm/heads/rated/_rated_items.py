@@ -183,14 +183,14 @@ class RatedHead(BaseHead, BaseEstimator):
         """Predict the ratings of items, (n_items, d) -> (n_items, k)."""
 
 
-def check_attribute_weights(weights: Any, *, k: int, name: str) -> FloatArray:
+def check_attribute_weights(weights: Any, *, k: int) -> FloatArray:
     """Check one finite weight per attribute, shape (k,)."""
     array = np.asarray(weights)
     numeric = array.dtype.kind in "iubf"
     if numeric and array.shape == (k,) and np.isfinite(array).all():
         return array.astype(np.float64)
     raise invalid_input(
-        expected=f"{name}: {k} finite numbers, one per attribute",
+        expected=f"weights: {k} finite numbers, one per attribute",
         got=f"shape {array.shape}, dtype {array.dtype}",
         fix="pass them in the order of the columns of ratings",
     )

@@ -223,7 +223,7 @@ class RegressionReward(RegressorMixin, RatedHead):
         """
         attributes = self.attributes(X)
         k = self.n_attributes_
-        return attributes @ check_attribute_weights(weights, k=k, name="weights")
+        return attributes @ check_attribute_weights(weights, k=k)
 
     def soup(self, weights: ArrayLike) -> "RegressionReward":
         r"""Combine the parameters instead of the predictions.
@@ -246,7 +246,7 @@ class RegressionReward(RegressorMixin, RatedHead):
         """
         check_is_fitted(self)
         linear = self._linear("use reward_with(X, weights), which mixes predictions")
-        nu = check_attribute_weights(weights, k=self.n_attributes_, name="weights")
+        nu = check_attribute_weights(weights, k=self.n_attributes_)
         mixed: RegressionReward = clone(self).set_params(weights=None)
         none = np.empty((0, 1))
         mixed.linear_ = RidgeFit(
@@ -330,7 +330,7 @@ class RegressionReward(RegressorMixin, RatedHead):
     def _attribute_weights(self, rated: RatedItems) -> FloatArray:
         k = rated.rating.shape[1]
         if self.weights is not None:
-            return check_attribute_weights(self.weights, k=k, name="weights")
+            return check_attribute_weights(self.weights, k=k)
         return np.ones(1) if k == 1 else 1.0 / (k * rated.spread())
 
     def _fit_one(self, rated: RatedItems, j: int, rng: np.random.Generator) -> Model:

@@ -7,12 +7,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metadata_routing import UNUSED
 
 from embrm._typing import BoolArray, FloatArray
 from embrm._validation import Constraints, Integer, Real, check_items, unless_auto
-from embrm.exceptions import warn
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons, make_comparisons
 from embrm.heads.linear.newton import minimise
@@ -25,6 +23,7 @@ from embrm.heads.rated._two_stage_training import (
     with_start,
 )
 from embrm.heads.state import Stored, StoredArray, StoredNumbers, StoredValue
+from embrm.heads.win_loss import warn_unless
 
 
 class TwoStageReward(RewardHead):
@@ -251,10 +250,5 @@ def _solve(
     inner, n_iter, converged = minimise(
         problem, alpha, np.zeros(len(problem.curvature)), tol=tol, max_iter=max_iter
     )
-    if not converged:
-        warn(
-            f"the second stage did not converge in {max_iter} steps; raise max_iter "
-            "or alpha",
-            ConvergenceWarning,
-        )
+    warn_unless(converged, "the second stage", max_iter)
     return inner if problem.basis is None else problem.basis @ inner, n_iter

@@ -17,11 +17,9 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.exceptions import ConvergenceWarning
 
 from embrm._typing import AnyArray, FloatArray, LearnsFrom
 from embrm._validation import Constraints, Integer, Real, unless_auto
-from embrm.exceptions import warn
 from embrm.heads.comparisons import Comparisons
 from embrm.heads.linear.problem import (
     LinearProblem,
@@ -31,7 +29,7 @@ from embrm.heads.linear.problem import (
 from embrm.heads.unpaired._linear_item_head import LinearItemHead
 from embrm.heads.unpaired._rankings import RankedItems, RankingBlock, make_ranked_items
 from embrm.heads.validation_split import balanced_folds, strongest_within_one_error
-from embrm.heads.win_loss import Minimum, minimise_smooth
+from embrm.heads.win_loss import Minimum, minimise_smooth, warn_unless
 
 _NOT_TRIED: FloatArray = np.empty(0)
 
@@ -163,12 +161,7 @@ class PlackettLuce(LinearItemHead):
             tol=self.tol,
             max_iter=self.max_iter,
         )
-        if not found.converged:
-            warn(
-                f"the Plackett-Luce head did not converge in {self.max_iter} steps; "
-                "raise max_iter or alpha",
-                ConvergenceWarning,
-            )
+        warn_unless(found.converged, "the Plackett-Luce head", self.max_iter)
         w = found.parameters
         self.coef_ = w if problem.basis is None else problem.basis @ w
         self.offset_ = float(items.mean(axis=0, dtype=np.float64) @ self.coef_)

@@ -1,12 +1,12 @@
 """Heads inside heads: make them, seed them, and store them with what wraps them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.base import clone
 
-from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom
+from embrm._typing import AnyArray, FloatArray, IntArray
 from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
 from embrm.heads.comparisons import Comparisons
@@ -27,9 +27,15 @@ def delta_of(head: RewardHead, items: FloatArray, ids: IntArray) -> FloatArray:
     return np.asarray(head.decision_function(Pairs(items, ids)))
 
 
-def estimate_noise(heads: Sequence[RewardHead]) -> bool:
-    """Say whether any of the heads estimates flip rates."""
-    return any(head.estimates_noise for head in heads)
+def ask_inner(name: str, combine: Callable[[Iterator[Any]], Any], doc: str) -> Any:
+    """Make a property of a head with heads in it: theirs, combined by all, any, next.
+
+    The head has `_list_heads`, which makes those in it, unfitted.
+    """
+    return property(
+        lambda self: combine(getattr(head, name) for head in self._list_heads()),
+        doc=doc,
+    )
 
 
 def name_annotators_of(heads: Sequence[RewardHead], names: AnyArray) -> None:
@@ -228,25 +234,21 @@ class HeadWrapper(RewardHead):
         super().__init__(preprocessor=preprocessor)
         self.head = head
 
-    @property
-    def learns_from(self) -> LearnsFrom:  # type: ignore[override]
-        """What the wrapped head is fitted on."""
-        return unfitted_head(self.head).learns_from
+    learns_from = ask_inner("learns_from", next, "What the wrapped head is fitted on.")
+    is_transitive = ask_inner(
+        "is_transitive",
+        next,
+        "Whether the sign of the wrapped head's delta follows from its rewards.",
+    )
+    accepts_margin = ask_inner(
+        "accepts_margin", next, "Whether the wrapped head takes a positive `margin`."
+    )
+    estimates_noise = ask_inner(
+        "estimates_noise", next, "Whether the wrapped head estimates flip rates."
+    )
 
-    @property
-    def is_transitive(self) -> bool:  # type: ignore[override]
-        """Whether the sign of the wrapped head's delta follows from its rewards."""
-        return unfitted_head(self.head).is_transitive
-
-    @property
-    def accepts_margin(self) -> bool:  # type: ignore[override]
-        """Whether the wrapped head takes a positive `margin`."""
-        return unfitted_head(self.head).accepts_margin
-
-    @property
-    def estimates_noise(self) -> bool:
-        """Whether the wrapped head estimates flip rates."""
-        return estimate_noise([unfitted_head(self.head)])
+    def _list_heads(self) -> list[RewardHead]:
+        return [unfitted_head(self.head)]
 
     def _name_annotators(self, names: AnyArray) -> None:
         name_annotators_of([self.head_], names)

@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from embrm._typing import AnyArray, FloatArray, IntArray, LearnsFrom, RandomState
+from embrm._typing import AnyArray, FloatArray, IntArray, RandomState
 from embrm._validation import (
     Constraints,
     Integer,
@@ -30,8 +30,8 @@ from embrm.heads.uncertain_reward import UncertainRewardHead, spread, spread_of_
 from embrm.heads.validation_split import split_units
 from embrm.heads.wrappers._nested import (
     STORED_MEMBERS,
+    ask_inner,
     delta_of,
-    estimate_noise,
     has_randomness,
     mean_and_spread,
     name_annotators_of,
@@ -155,25 +155,18 @@ class RewardEnsemble(UncertainRewardHead):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    @property
-    def learns_from(self) -> LearnsFrom:  # type: ignore[override]
-        """What the members are fitted on."""
-        return self._list_heads()[0].learns_from
-
-    @property
-    def is_transitive(self) -> bool:  # type: ignore[override]
-        """Whether the sign of every member's delta follows from its rewards."""
-        return all(head.is_transitive for head in self._list_heads())
-
-    @property
-    def accepts_margin(self) -> bool:  # type: ignore[override]
-        """Whether every member takes a positive `margin`."""
-        return all(head.accepts_margin for head in self._list_heads())
-
-    @property
-    def estimates_noise(self) -> bool:
-        """Whether a member estimates flip rates."""
-        return estimate_noise(self._list_heads())
+    learns_from = ask_inner("learns_from", next, "What the members are fitted on.")
+    is_transitive = ask_inner(
+        "is_transitive",
+        all,
+        "Whether the sign of every member's delta follows from its rewards.",
+    )
+    accepts_margin = ask_inner(
+        "accepts_margin", all, "Whether every member takes a positive `margin`."
+    )
+    estimates_noise = ask_inner(
+        "estimates_noise", any, "Whether a member estimates flip rates."
+    )
 
     def _name_annotators(self, names: AnyArray) -> None:
         name_annotators_of(self.members_, names)

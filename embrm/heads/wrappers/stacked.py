@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
-from embrm._typing import AnyArray, FloatArray, LearnsFrom, RandomState
+from embrm._typing import AnyArray, FloatArray, RandomState
 from embrm._validation import Constraints, Integer, check_random_state
 from embrm.exceptions import invalid_input
 from embrm.heads.base import RewardHead
@@ -18,8 +18,8 @@ from embrm.heads.comparisons import Comparisons
 from embrm.heads.state import Stored, StoredArray, StoredValue
 from embrm.heads.wrappers._nested import (
     STORED_MEMBERS,
+    ask_inner,
     delta_of,
-    estimate_noise,
     mean_and_spread,
     name_annotators_of,
     score_out_of_fold,
@@ -118,25 +118,18 @@ class StackedReward(RewardHead):
         self.cv = cv
         self.random_state = random_state
 
-    @property
-    def learns_from(self) -> LearnsFrom:  # type: ignore[override]
-        """What the heads are fitted on."""
-        return self._list_heads()[0].learns_from
-
-    @property
-    def is_transitive(self) -> bool:  # type: ignore[override]
-        """Whether the sign of every head's delta follows from its rewards."""
-        return all(head.is_transitive for head in self._list_heads())
-
-    @property
-    def accepts_margin(self) -> bool:  # type: ignore[override]
-        """Whether every head takes a positive `margin`."""
-        return all(head.accepts_margin for head in self._list_heads())
-
-    @property
-    def estimates_noise(self) -> bool:
-        """Whether a head estimates flip rates."""
-        return estimate_noise(self._list_heads())
+    learns_from = ask_inner("learns_from", next, "What the heads are fitted on.")
+    is_transitive = ask_inner(
+        "is_transitive",
+        all,
+        "Whether the sign of every head's delta follows from its rewards.",
+    )
+    accepts_margin = ask_inner(
+        "accepts_margin", all, "Whether every head takes a positive `margin`."
+    )
+    estimates_noise = ask_inner(
+        "estimates_noise", any, "Whether a head estimates flip rates."
+    )
 
     def _name_annotators(self, names: AnyArray) -> None:
         name_annotators_of(self.members_, names)

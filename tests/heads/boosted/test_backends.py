@@ -66,7 +66,7 @@ def test_scores_survive_bytes(grow):
     """Bit for bit."""
     items, grower = grow(3)
     forest = grower.forest(3)
-    again = type(forest).from_bytes(forest.to_bytes())
+    again = type(forest)(forest.to_bytes())
     np.testing.assert_array_equal(again(items), forest(items))
 
 
@@ -80,7 +80,7 @@ def test_scores_survive_bytes(grow):
 def test_bytes_that_are_no_model_are_refused(forest, blob, message):
     """With what was expected, also where a state holds them."""
     with pytest.raises(IntegrityError, match=message):
-        forest.from_bytes(blob)
+        forest(blob)
     values = {"n_trees": 1, "backend": forest.backend}
     with pytest.raises(IntegrityError, match=message):
         read_forest(HeadState({}, values, {"forest": blob}))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.base import clone
 
 from embrm import Pairs
 from embrm.exceptions import IntegrityError, InvalidInputError
@@ -15,7 +16,7 @@ from embrm.heads import (
     make_comparisons,
     make_head,
 )
-from embrm.heads.wrappers._nested import score_out_of_fold
+from embrm.heads.validation_split import grouped_folds
 from embrm.heads.wrappers.stacked import stacking_weights
 from embrm.testing import check_head
 
@@ -89,12 +90,17 @@ def test_weights_are_chosen_on_wins_of_other_folds(data):
     """They are those of least cost on out-of-fold deltas."""
     head = StackedReward([LINEAR, "logistic"], cv=3).fit(data.pairs, data.y)
     comparisons = make_comparisons(data.pairs, data.y)
-    held = [
-        score_out_of_fold(h.fit_comparisons, comparisons, 3)
-        for h in (LINEAR, make_head("logistic"))
-    ]
-    deltas = np.column_stack([part.delta for part in held])
-    wanted = stacking_weights(head.scale_ * deltas, held[0].weight)
+    deltas, weight = [], []
+    for train, held_out in grouped_folds(comparisons, 3):
+        wins = comparisons.take(held_out)
+        ends = wins.items[wins.winner], wins.items[wins.loser]
+        for h in (clone(LINEAR), make_head("logistic")):
+            h.fit_comparisons(comparisons.take(train))
+            deltas.append(h.reward(ends[0]) - h.reward(ends[1]))
+        weight.append(wins.weight)
+    columns = [np.concatenate(deltas[k::2]) for k in (0, 1)]
+    weight = np.concatenate(weight)
+    wanted = stacking_weights(head.scale_ * np.column_stack(columns), weight)
     np.testing.assert_allclose(head.weights_, wanted, rtol=1e-6)
 
 
