@@ -24,6 +24,9 @@ SAME_PROMPT = "prompt bootstrap"
 CROSS_PROMPT = "prompt bootstrap, two-way (pigeonhole)"
 NO_PROMPTS = "pair bootstrap (prompts unknown)"
 ONE_PROMPT = "pair bootstrap (only one prompt)"
+# Largest block of counts held at once: 2 million doubles are 16 MB.
+_MAX_ENTRIES = 2_000_000
+_FEW_GROUPS, _POINTS_AT_ONCE = 40, 512
 
 
 @dataclass(frozen=True)
@@ -263,13 +266,6 @@ def resampled_prompts(
     )
 
 
-# Largest block of counts held at once: 2 million doubles are 16 MB.
-_MAX_ENTRIES = 2_000_000
-
-
-_FEW_GROUPS = 40
-
-
 def _tail(level: float, n_groups: int) -> float:
     """Return the share of resamples outside each end of an interval."""
     tail = (1 - level) / 2
@@ -503,6 +499,3 @@ def resampled_means(curves: FloatArray, resampler: PromptResampler) -> FloatArra
     counts = totals[:, curves.shape[1] :][:, np.cumsum(new) - 1]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(totals[:, : curves.shape[1]] / counts)
-
-
-_POINTS_AT_ONCE = 512
