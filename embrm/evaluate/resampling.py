@@ -231,10 +231,7 @@ class PromptResampler:
             yield from counts[self._cell_of_pair].T
 
     def _cell_counts(self) -> Iterator[FloatArray]:
-        """Yield blocks (n_cells, resamples): how often each set of prompts counts.
-
-        Where one block holds all, it is kept: drawing it takes longer than its use.
-        """
+        """Yield blocks (n_cells, resamples): how often each set of prompts counts."""
         if self._kept:
             yield from self._kept
             return
@@ -249,6 +246,7 @@ class PromptResampler:
             by_cell = counts[self._first].astype(np.float64)
             by_cell[self._cross] *= counts[self._second[self._cross]]
             if size == self.n_resamples:
+                # All in one block: it is kept, since drawing takes longer than use.
                 by_cell.flags.writeable = False
                 self._kept = [by_cell]
             yield by_cell
