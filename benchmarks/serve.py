@@ -348,7 +348,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
     kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    kept["machine"] = describe_machine()
     with tempfile.TemporaryDirectory() as directory:
         preferences = read_preferences(quickstart_path(), on_error="skip")
         texts = list(dict.fromkeys(preferences.texts))
@@ -357,6 +356,8 @@ def main() -> None:
         for name in arguments.only.split(","):
             started = time.perf_counter()
             kept[name] = PARTS[name](saved, texts, arguments)
+            # Parts may be measured on different machines.
+            kept[name]["machine"] = describe_machine()
             kept[name]["load_average"] = os.getloadavg()[0]
             print(name, round(time.perf_counter() - started), "s")
             print(json.dumps(kept[name], indent=1))
