@@ -183,6 +183,9 @@ class Gatherer:
         finally:
             for waiting in mine.values():
                 waiting.n_waiters -= 1
+            if any(not one.n_waiters and not one.done.done() for one in mine.values()):
+                # The client is gone: what it alone waited for must not fill the queue.
+                self._drop_abandoned()
         for row, name in enumerate(names):
             if found[row] is None:
                 found[row] = await _outcome(mine[name].done)

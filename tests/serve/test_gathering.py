@@ -114,6 +114,8 @@ def test_work_that_no_one_waits_for_is_dropped():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await gatherer.rewards([("Hi", "too late")])
+        # At once: what no one waits for must not keep others out.
+        assert gatherer.n_queued == 0
         encoder.go.set()
         await running
         return await gatherer.rewards([("Hi", "next")])
